@@ -1,0 +1,87 @@
+"""What a user may choose for one analysis. Form, REST, command line and record are generated from this class.
+
+Deployment knobs live in jobs/settings.py; constants of a method beside the method.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Final, Literal, get_args
+
+from pipeline.anatomy import Side
+from pipeline.errors import OptionsError
+
+NsmType = Literal["bone_and_cart", "bone_only", "both"]
+SideChoice = Literal["auto", "left", "right"]
+ModelChoice = Literal["nnunet_fullres", "nnunet_cascade"]
+"""Ids of the catalogue (segmentation/catalogue.py holds the cards; a test keeps both equal)."""
+
+
+def _option(default: Any, title: str, help: str, *, advanced: bool = False, **bounds: Any) -> Any:
+    return field(default=default, metadata={"title": title, "help": help, "advanced": advanced, **bounds})
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalysisOptions:
+    """Options of one analysis. Raises OptionsError where a value is outside its bounds."""
+
+    segmentation_model: ModelChoice = _option(
+        "nnunet_fullres", "Segmentation model", "Which network outlines bones and cartilage."
+    )
+    side: SideChoice = _option(
+        "auto", "Side", "Left or right knee; auto takes it from the header, else from the anatomy."
+    )
+    perform_nsm: bool = _option(True, "Shape model", "Fit a statistical shape model where one is installed.")
+    nsm_type: NsmType = _option(
+        "bone_and_cart", "Shape model type", "Fit bone with cartilage, bone alone, or both.", advanced=True
+    )
+    retain_results: bool = _option(
+        True, "Keep for research", "Keep labels, surfaces and measurements (never voxels) for research."
+    )
+    cartilage_smoothing: float = _option(
+        0.3125,
+        "Cartilage smoothing (mm²)",
+        "Variance of the Gaussian on the cartilage label in the two_crossing thickness estimator; "
+        "the primary estimator (union) does not use it.",
+        advanced=True,
+        ge=0.0,
+        le=4.0,
+    )
+    skip_first_echo: bool = _option(
+        False, "T2: skip the first echo", "Leave the first echo out of the fit (stimulated echoes).", advanced=True
+    )
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value, choices = getattr(self, item.name), CHOICES.get(item.name)
+            if choices is not None and value not in choices:
+                raise OptionsError(f"{item.name} is {value!r}; expected one of {', '.join(choices)}.", option=item.name)
+            if isinstance(item.default, bool) and not isinstance(value, bool):
+                raise OptionsError(f"{item.name} is {value!r}; expected true or false.", option=item.name)
+            low, high = item.metadata.get("ge"), item.metadata.get("le")
+            if low is not None and high is not None:
+                number = isinstance(value, (int, float)) and not isinstance(value, bool)
+                if not number or not low <= value <= high:
+                    raise OptionsError(f"{item.name} is {value!r}; expected {low} to {high}.", option=item.name)
+
+    @property
+    def chosen_side(self) -> Side | None:
+        """The user's word on the side; None for auto."""
+        return None if self.side == "auto" else Side(self.side)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> AnalysisOptions:
+        """From a record; unknown keys (a newer or foreign record) are ignored, missing ones take their defaults."""
+        known = {item.name for item in fields(cls)}
+        return cls(**{key: value for key, value in data.items() if key in known})
+
+
+CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "segmentation_model": get_args(ModelChoice),
+    "side": get_args(SideChoice),
+    "nsm_type": get_args(NsmType),
+}
+"""The closed vocabularies, by option name."""

@@ -1,0 +1,276 @@
+"""What the stages hand to each other. Frozen, and each checks itself: a value that exists is a valid one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.anatomy import Side, Structure
+from pipeline.grid import FloatArray, Grid
+
+LabelArray = NDArray[np.uint8]
+
+
+class Sequence(StrEnum):
+    """Pulse sequence, as far as the header tells."""
+
+    DESS = "dess"
+    QDESS = "qdess"
+    MULTI_ECHO_SPIN_ECHO = "multi_echo_spin_echo"
+    SPIN_ECHO = "spin_echo"
+    GRADIENT_ECHO = "gradient_echo"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acquisition:
+    """The MR parameters that survive de-identification, because a measure needs them. None: not in the header."""
+
+    repetition_time_ms: float | None = None
+    flip_angle_deg: float | None = None
+    field_strength_t: float | None = None
+    spoiler_gradient_area: float | None = None
+    """qDESS only, GE private tag (0019,10b6): gradient area, G/cm * us."""
+    spoiler_duration_us: float | None = None
+    """qDESS only, GE private tag (0019,10b7): gradient duration, us."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scan:
+    """One MR series.
+
+    echoes         (e, z, y, x) float32; a single-echo scan has e == 1
+    echo_times_ms  one time an echo, ascending; empty where the file has none (NIfTI, NRRD)
+    side           from the header or the user; None: decided later by anatomy
+    """
+
+    echoes: NDArray[np.float32]
+    grid: Grid
+    sequence: Sequence = Sequence.UNKNOWN
+    echo_times_ms: tuple[float, ...] = ()
+    side: Side | None = None
+    modality: str = "MR"
+    acquisition: Acquisition = field(default_factory=Acquisition)
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.echoes.ndim != 4 or self.echoes.shape[1:] != self.grid.shape:
+            raise ValueError(f"echoes must be (e, z, y, x) on the grid {self.grid.shape}, found {self.echoes.shape}")
+        if self.echoes.dtype != np.float32:
+            raise ValueError(f"echoes must be float32, found {self.echoes.dtype}")
+        if self.echo_times_ms and len(self.echo_times_ms) != len(self.echoes):
+            raise ValueError(f"{len(self.echoes)} echoes but {len(self.echo_times_ms)} echo times")
+
+    @property
+    def anatomical(self) -> NDArray[np.float32]:
+        """(z, y, x): the image to segment; root mean square of the echoes, which has the best signal to noise."""
+        if len(self.echoes) == 1:
+            return self.echoes[0]
+        image: NDArray[np.float32] = np.sqrt(np.mean(np.square(self.echoes), axis=0))
+        return image
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Segmentation:
+    """Canonical labels (anatomy.Structure) on a grid.
+
+    compartments_apart is False while medial and lateral tibial cartilage still share MEDIAL_TIBIAL_CARTILAGE.
+    confidence: structure -> mean foreground probability (uncalibrated), where the model gives one.
+    """
+
+    labels: LabelArray
+    grid: Grid
+    model_id: str
+    compartments_apart: bool = True
+    confidence: dict[Structure, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.labels.shape != self.grid.shape or self.labels.dtype != np.uint8:
+            raise ValueError(f"labels must be uint8 {self.grid.shape}, found {self.labels.dtype} {self.labels.shape}")
+        if (top := int(self.labels.max(initial=0))) > max(Structure):
+            raise ValueError(f"labels must be canonical (0 to {max(Structure)}), found {top}")
+
+    def mask(self, *structures: Structure) -> NDArray[np.bool_]:
+        """(z, y, x): True where any of the structures is."""
+        table = np.zeros(256, dtype=bool)
+        table[list(structures)] = True
+        return table[self.labels]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Surface:
+    """A triangulated boundary.
+
+    points_mm (n, 3) float64 LPS; faces (m, 3) int64, outward by the right-hand rule; normals (n, 3) float64 unit, outward.
+    """
+
+    points_mm: FloatArray
+    faces: NDArray[np.int64]
+    normals: FloatArray
+    structure: Structure
+
+    def __post_init__(self) -> None:
+        if self.points_mm.ndim != 2 or self.points_mm.shape[1] != 3 or self.normals.shape != self.points_mm.shape:
+            raise ValueError("points_mm and normals must both be (n, 3)")
+        if self.faces.ndim != 2 or self.faces.shape[1] != 3:
+            raise ValueError("faces must be (m, 3)")
+
+    @property
+    def vertex_areas_mm2(self) -> FloatArray:
+        """(n,): a third of the area of the triangles around each vertex; sums to the surface's area."""
+        a, b, c = (self.points_mm[self.faces[:, k]] for k in range(3))
+        areas = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 6.0
+        total: FloatArray = np.bincount(
+            self.faces.T.reshape(-1), weights=np.tile(areas, 3), minlength=len(self.points_mm)
+        )
+        return total
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Alignment:
+    """Where a knee lies in the frame of the reference knee (a right knee: +x medial, +y posterior, +z superior, mm).
+
+    matrix (4, 4): homogeneous LPS mm -> reference mm, similarity; a left knee's matrix holds the mirror image
+    residual_mm, residual_other_mm: mean distance to the reference for the side found and for the other one
+    """
+
+    matrix: FloatArray
+    side: Side
+    residual_mm: float
+    residual_other_mm: float
+
+    def to_reference(self, points_mm: FloatArray) -> FloatArray:
+        """(n, 3) LPS mm -> (n, 3) in the reference frame."""
+        points: FloatArray = points_mm @ self.matrix[:3, :3].T + self.matrix[:3, 3]
+        return points
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ThicknessMap:
+    """Cartilage thickness on a bone.
+
+    thickness_mm (n,) at the surface's vertices: NaN outside the cartilage plate, 0 where the plate is denuded
+    region       (n,) uint8, label of anatomy.REGIONS; 0 outside the plate
+    method       `union` or `two_crossing`
+    """
+
+    surface: Surface
+    thickness_mm: FloatArray
+    region: LabelArray
+    method: str
+
+    def __post_init__(self) -> None:
+        n = len(self.surface.points_mm)
+        if self.thickness_mm.shape != (n,) or self.region.shape != (n,):
+            raise ValueError(f"thickness_mm and region must be ({n},)")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class T2Map:
+    """Transverse relaxation time.
+
+    t2_ms (z, y, x) float32, NaN where no fit was made; r2 (z, y, x) float32 fit quality, NaN where the method has none
+    method: `multi_echo` (weighted Gauss-Newton) or the name of the qDESS estimator used
+    """
+
+    t2_ms: NDArray[np.float32]
+    r2: NDArray[np.float32]
+    method: str
+    grid: Grid
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ShapeFit:
+    """A knee in the coordinates of a shape model: latent (d,), its reconstruction, and how far that is off."""
+
+    latent: FloatArray
+    reconstruction: Surface
+    rms_mm: float
+    score: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One row of the tidy table.
+
+    e.g. ThC, union, femoral_cartilage, medial_weight_bearing, mean, 1.99, mm, 5175
+    value is NaN where the region holds nothing to measure (n == 0).
+    """
+
+    quantity: str
+    method: str
+    structure: str
+    region: str
+    statistic: str
+    value: float
+    unit: str
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityFlag:
+    """A reason to look twice: `code` for programs, `message` (what, found, expected) for people."""
+
+    code: str
+    message: str
+    structure: str = ""
+
+
+class StepState(StrEnum):
+    """How far a step is."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRecord:
+    """What a step did: state, wall seconds, and the reason where it was skipped or failed."""
+
+    name: str
+    title: str
+    state: StepState
+    seconds: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """How the numbers came about."""
+
+    input_sha256: str
+    options: dict[str, Any]
+    model: dict[str, Any]
+    packages: dict[str, str]
+    host: dict[str, Any]
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AnalysisResult:
+    """All that one analysis found; the report is written from this and nothing else.
+
+    scan is None where a label map was measured alone. subregions (z, y, x) uint8 on the segmentation's grid: every
+    cartilage voxel carries the label of its region (anatomy.REGIONS). thickness: one map per bone and method.
+    """
+
+    input_name: str
+    scan: Scan | None
+    segmentation: Segmentation
+    subregions: LabelArray
+    alignment: Alignment
+    thickness: tuple[ThicknessMap, ...]
+    t2: T2Map | None
+    shape: ShapeFit | None
+    measurements: tuple[Measurement, ...]
+    flags: tuple[QualityFlag, ...]
+    warnings: tuple[str, ...]
+    steps: tuple[StepRecord, ...]
+    provenance: Provenance
