@@ -170,7 +170,7 @@ NUMBERINGS: Final[Mapping[str, Numbering]] = MappingProxyType(
                 id="canonical",
                 title="This product's own labels",
                 # femoral sub-regions 11 to 15 are parts of the femoral cartilage
-                to_canonical={int(s): s for s in Structure} | {k: _S.FEMORAL_CARTILAGE for k in range(11, 16)},
+                to_canonical={int(s): s for s in Structure} | dict.fromkeys(range(11, 16), _S.FEMORAL_CARTILAGE),
             ),
             Numbering(
                 id="oai",

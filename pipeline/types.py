@@ -70,8 +70,7 @@ class Scan:
         """(z, y, x): the image to segment; root mean square of the echoes, which has the best signal to noise."""
         if len(self.echoes) == 1:
             return self.echoes[0]
-        image: NDArray[np.float32] = np.sqrt(np.mean(np.square(self.echoes), axis=0))
-        return image
+        return np.asarray(np.sqrt(np.mean(np.square(self.echoes), axis=0)), dtype=np.float32)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,7 +104,8 @@ class Segmentation:
 class Surface:
     """A triangulated boundary.
 
-    points_mm (n, 3) float64 LPS; faces (m, 3) int64, outward by the right-hand rule; normals (n, 3) float64 unit, outward.
+    points_mm (n, 3) float64 LPS; faces (m, 3) int64, outward by the right-hand rule; normals (n, 3) float64 unit,
+    outward.
     """
 
     points_mm: FloatArray
@@ -124,10 +124,8 @@ class Surface:
         """(n,): a third of the area of the triangles around each vertex; sums to the surface's area."""
         a, b, c = (self.points_mm[self.faces[:, k]] for k in range(3))
         areas = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 6.0
-        total: FloatArray = np.bincount(
-            self.faces.T.reshape(-1), weights=np.tile(areas, 3), minlength=len(self.points_mm)
-        )
-        return total
+        corners = self.faces.T.reshape(-1)
+        return np.asarray(np.bincount(corners, weights=np.tile(areas, 3), minlength=len(self.points_mm)), np.float64)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
