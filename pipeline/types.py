@@ -69,7 +69,8 @@ class Scan:
     def anatomical(self) -> NDArray[np.float32]:
         """(z, y, x): the image to segment; root mean square of the echoes, which has the best signal to noise."""
         if len(self.echoes) == 1:
-            return self.echoes[0]
+            only: NDArray[np.float32] = self.echoes[0]
+            return only
         return np.asarray(np.sqrt(np.mean(np.square(self.echoes), axis=0)), dtype=np.float32)
 
 
