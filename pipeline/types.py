@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -238,6 +239,51 @@ class StepRecord:
     state: StepState
     seconds: float | None = None
     reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where an analysis stands: step `index` (from 1) of `total` is at work, `percent` (0 to 100) of the whole is done."""
+
+    name: str
+    title: str
+    index: int
+    total: int
+    percent: int
+    steps: tuple[StepRecord, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What the host lends to an analysis.
+
+    models_dir  extra weights beside the built-in ones, or None
+    device      auto, cpu or cuda
+    threads     for inference; None: every core
+    """
+
+    models_dir: Path | None = None
+    device: str = "auto"
+    threads: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What one analysis is asked to work on; names are relative to the workspace's input folder.
+
+    input_name  what the user called it (its stem names the results zip)
+    scan        file or folder of the scan; None where a label map is measured alone
+    labels      a label map that stands in for the network, in the numbering `numbering`
+    """
+
+    input_name: str
+    scan: str | None = None
+    labels: str | None = None
+    numbering: str = "canonical"
+
+    def __post_init__(self) -> None:
+        if self.scan is None and self.labels is None:
+            raise ValueError("a request needs a scan, a label map, or both")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The folder of one analysis: every file name in one place, written whole or not at all, read back bit for bit.
 
 input/     what the user gave (deleted by the service when the job ends)
-work/      hand-offs between steps (arrays as .npy beside their geometry as JSON: lossless, NIfTI would move direction
+work/      hand-offs between steps (arrays as .npy beside their geometry as JSON: lossless, NIfTI moves direction
            cosines by 1.4e-8)
 results/   files/ (the tree of the zip), results.zip, manifest.json (last: its presence means complete)
 """
