@@ -243,7 +243,7 @@ class StepRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where an analysis stands: step `index` (from 1) of `total` is at work, `percent` (0 to 100) of the whole is done."""
+    """Where an analysis stands: step `index` (from 1) of `total` is at work, `percent` (0 to 100) is done."""
 
     name: str
     title: str

@@ -1,0 +1,67 @@
+"""The fields of an upload form: AnalysisOptions plus an e-mail address, checked the way FastAPI would."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, Final, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from jobs.errors import InvalidForm
+from pipeline.options import AnalysisOptions
+
+_EMAIL: Final = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
+
+
+def _option_fields() -> dict[str, Any]:
+    hints = get_type_hints(AnalysisOptions)
+    return {
+        item.name: (
+            hints[item.name],
+            Field(
+                default=item.default,
+                title=item.metadata["title"],
+                description=item.metadata["help"],
+                ge=item.metadata.get("ge"),
+                le=item.metadata.get("le"),
+            ),
+        )
+        for item in fields(AnalysisOptions)
+    }
+
+
+OptionsForm: Final[type[BaseModel]] = create_model(
+    "OptionsForm", __config__=ConfigDict(extra="ignore", allow_inf_nan=False), **_option_fields()
+)
+"""The options alone: the body of a retry."""
+
+UploadForm: Final[type[BaseModel]] = create_model(
+    "UploadForm",
+    __base__=OptionsForm,
+    email=(
+        str | None,
+        Field(default=None, max_length=254, pattern=_EMAIL, description="Optional; counted, kept until the job ends."),
+    ),
+)
+"""Every form value of POST /upload but the file."""
+
+
+def parse_form(values: dict[str, str]) -> tuple[AnalysisOptions, str | None]:
+    """Form values -> options and e-mail address; an empty value counts as absent. Raises InvalidForm."""
+    form = _validate(UploadForm, {name: value for name, value in values.items() if value.strip()})
+    email = form.pop("email")
+    return AnalysisOptions(**form), email.strip() if email else None
+
+
+def parse_options(base: dict[str, Any], changes: dict[str, Any]) -> AnalysisOptions:
+    """Options of a record with some of them changed. Raises InvalidForm."""
+    known = AnalysisOptions.__dataclass_fields__.keys()
+    return AnalysisOptions(**_validate(OptionsForm, {k: v for k, v in base.items() if k in known} | changes))
+
+
+def _validate(form: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return form.model_validate(values).model_dump()
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_context=False)
+        raise InvalidForm([dict(item) | {"loc": ["body", *item["loc"]]} for item in details]) from None

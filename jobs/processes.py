@@ -1,0 +1,111 @@
+"""Processes that must not outlive who started them, and one that keeps others running."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+FIRST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 30.0
+STEADY_S: Final = 60.0
+"""A process that ran this long starts again without a pause when it dies."""
+
+MOST_LOG_BYTES: Final = 10 * 1024 * 1024
+
+
+def die_with_parent(parent_pid: int | None = None) -> None:
+    """Ask the kernel to kill this process when the one that started it dies (Linux; elsewhere nothing happens).
+
+    parent_pid: the expected parent, where the caller knows it; a parent that died before the request is noticed.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if parent_pid is not None and os.getppid() != parent_pid:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass
+class Child:
+    """A long-running process with a log file. `healthy` is asked while it starts; output goes to `log_path`."""
+
+    name: str
+    command: list[str]
+    log_path: Path
+    healthy: Callable[[], bool]
+    cwd: Path
+    process: subprocess.Popen[bytes] | None = None
+    deaths: int = 0
+    started: float = 0.0
+    next_start: float = field(default=0.0)
+
+    def start(self) -> None:
+        """Start it, in a session of its own: a Ctrl-C in the terminal reaches the supervisor alone."""
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        if self.log_path.exists() and self.log_path.stat().st_size > MOST_LOG_BYTES:
+            self.log_path.replace(self.log_path.with_suffix(".1.log"))
+        parent = os.getpid()
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command,
+                cwd=self.cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=lambda: die_with_parent(parent),  # noqa: PLW1509 -- the supervisor has one thread
+            )
+        self.started = time.monotonic()
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def keep_running(self) -> str | None:
+        """Start it again where it has died, with growing pauses; -> what to tell the operator, if anything."""
+        moment = time.monotonic()
+        if self.running:
+            return None
+        if self.process is not None:
+            status, self.process = self.process.returncode, None
+            self.deaths = 0 if moment - self.started > STEADY_S else self.deaths + 1
+            pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self.deaths) if self.deaths else 0.0
+            self.next_start = moment + pause
+            return f"{self.name} ended ({status}); starting it again" + (f" in {pause:.0f} s" if pause >= 1 else "")
+        if moment >= self.next_start:
+            self.start()
+        return None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal; a process that has ended is left alone."""
+        if self.running and self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(number)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end; -> whether it has ended."""
+        if self.process is None:
+            return True
+        try:
+            self.process.wait(timeout=max(0.0, seconds))
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def last_lines(self, count: int = 15) -> str:
+        """The end of its log."""
+        try:
+            return "\n".join(self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-count:])
+        except OSError:
+            return ""

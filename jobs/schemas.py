@@ -1,0 +1,158 @@
+"""The bodies of the REST interface: a published contract; a field that stands here stays."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from jobs.model import JobView, Status
+
+
+class ErrorBody(BaseModel):
+    """What went wrong: what, found, expected; a code for programs; what to do next."""
+
+    detail: str
+    error_code: str = ""
+    hint: str = ""
+
+
+class UploadResponse(BaseModel):
+    """A job that waits."""
+
+    job_id: str
+    status: Literal["queued"]
+    queue_position: int
+    estimated_wait_seconds: int
+    message: str
+
+
+class StepState(BaseModel):
+    """One step of the analysis."""
+
+    name: str
+    title: str = ""
+    state: str
+    seconds: float | None = None
+    reason: str = ""
+
+
+class StatusQueued(BaseModel):
+    """The job waits."""
+
+    job_id: str
+    status: Literal["queued"]
+    queue_position: int
+    estimated_wait_seconds: int
+
+
+class StatusProcessing(BaseModel):
+    """The job is at work."""
+
+    job_id: str
+    status: Literal["processing"]
+    progress_percent: int
+    current_step: int
+    total_steps: int
+    step_name: str
+    elapsed_seconds: int
+    estimated_remaining_seconds: int
+    steps: list[StepState]
+
+
+class StatusComplete(BaseModel):
+    """The results can be downloaded."""
+
+    job_id: str
+    status: Literal["complete"]
+    download_url: str
+    result_size_bytes: int
+    processing_time_seconds: int
+    warnings: list[str]
+
+
+class StatusError(BaseModel):
+    """The job ended without results; CANCELLED where somebody ended it."""
+
+    job_id: str
+    status: Literal["error"]
+    error_message: str
+    error_code: str
+    hint: str
+
+
+StatusBody = StatusQueued | StatusProcessing | StatusComplete | StatusError
+
+
+class StatsResponse(BaseModel):
+    """Usage so far; days are UTC, the average is of the last 20 jobs."""
+
+    total_jobs_processed: int
+    total_jobs_today: int
+    unique_users: int
+    average_processing_time_seconds: int
+    jobs_in_queue: int
+    uptime_hours: float
+
+
+class HealthResponse(BaseModel):
+    """healthy; degraded: jobs can be given but not worked on; unhealthy: no queue."""
+
+    status: Literal["healthy", "degraded", "unhealthy"]
+    redis: Literal["connected", "unavailable"]
+    worker: Literal["available", "unavailable"]
+    gpu: Literal["available", "unavailable"]
+    disk_free_bytes: int
+    weights: dict[str, bool]
+
+
+def upload_response(job: JobView) -> UploadResponse:
+    """What POST /upload answers."""
+    return UploadResponse(
+        job_id=job.id,
+        status="queued",
+        queue_position=max(1, job.queue_position),
+        estimated_wait_seconds=job.estimated_wait_seconds,
+        message=f"File uploaded successfully. You are #{max(1, job.queue_position)} in queue.",
+    )
+
+
+def status_body(job: JobView) -> StatusBody:
+    """What GET /status answers: one of four schemas."""
+    match job.status:
+        case Status.QUEUED:
+            return StatusQueued(
+                job_id=job.id,
+                status="queued",
+                queue_position=job.queue_position,
+                estimated_wait_seconds=job.estimated_wait_seconds,
+            )
+        case Status.PROCESSING:
+            return StatusProcessing(
+                job_id=job.id,
+                status="processing",
+                progress_percent=job.progress_percent,
+                current_step=job.current_step,
+                total_steps=job.total_steps,
+                step_name=job.step_name or "Starting",
+                elapsed_seconds=job.elapsed_seconds,
+                estimated_remaining_seconds=job.estimated_remaining_seconds,
+                steps=[StepState.model_validate(step) for step in job.steps],
+            )
+        case Status.COMPLETE:
+            return StatusComplete(
+                job_id=job.id,
+                status="complete",
+                download_url=f"/download/{job.id}",
+                result_size_bytes=job.result_size_bytes,
+                processing_time_seconds=job.elapsed_seconds,
+                warnings=list(job.warnings),
+            )
+        case Status.ERROR:
+            return StatusError(
+                job_id=job.id,
+                status="error",
+                error_message=job.error_message or "Unknown error",
+                error_code=job.error_code or "UNKNOWN",
+                hint=job.hint,
+            )

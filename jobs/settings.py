@@ -1,0 +1,97 @@
+"""Deployment knobs: the one place that reads the environment. A wrong value stops the start and names its variable."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+class SettingsError(Exception):
+    """An environment variable has a value that cannot be used."""
+
+
+class Settings(BaseSettings):
+    """Environment variables (upper case) or a `.env` file beside the program."""
+
+    model_config = SettingsConfigDict(env_file=PROJECT_ROOT / ".env", extra="ignore", frozen=True)
+
+    data_dir: Path = Field(default=Path("data"), description="Jobs, results, queue data and logs.")
+    redis_url: str | None = Field(default=None, description="An own Redis or Valkey; unset: an embedded one.")
+    max_upload_size_mb: int = Field(
+        default=600, ge=1, le=100_000, description="Largest upload, in units of 1024² bytes."
+    )
+    results_expiry_hours: float = Field(default=24, gt=0, le=24 * 366, description="How long results are kept.")
+    models_dir: Path | None = Field(default=None, description="Extra weights; they take precedence.")
+    host: str = Field(default="127.0.0.1", description="Address the two servers listen on.")
+    api_port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    app_port: Annotated[int, Field(ge=1, le=65535)] = 8501
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    api_keys: SecretStr | None = Field(
+        default=None, description="Comma-separated keys that the REST interface asks for."
+    )
+
+    @field_validator("redis_url", "models_dir", "api_keys", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("data_dir", "models_dir")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else (PROJECT_ROOT / value.expanduser()).resolve()
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_scheme(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("expected redis://, rediss:// or unix://")
+        return value
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The API keys; empty where none are asked for."""
+        text = self.api_keys.get_secret_value() if self.api_keys else ""
+        return tuple(key.strip() for key in text.split(",") if key.strip())
+
+    @property
+    def max_upload_bytes(self) -> int:
+        return self.max_upload_size_mb * 1024 * 1024
+
+    @property
+    def valkey_dir(self) -> Path:
+        """Data of the embedded server, and the file `url` with its address."""
+        return self.data_dir / "valkey"
+
+    @property
+    def logs_dir(self) -> Path:
+        return self.data_dir / "logs"
+
+    @property
+    def effective_redis_url(self) -> str | None:
+        """REDIS_URL, else where the embedded server of this data directory said it listens; None: neither."""
+        if self.redis_url is not None:
+            return self.redis_url
+        try:
+            return (self.valkey_dir / "url").read_text(encoding="utf-8").strip() or None
+        except OSError:
+            return None
+
+
+@functools.cache
+def load_settings() -> Settings:
+    """The settings of this process. Raises SettingsError naming each variable that has a wrong value."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [
+            f"{'_'.join(str(part) for part in problem['loc']).upper()} is {problem['input']!r}: {problem['msg']}."
+            for problem in error.errors()
+            if problem["loc"] != ("api_keys",)
+        ]
+        raise SettingsError("\n".join(lines) or "API_KEYS cannot be read.") from None

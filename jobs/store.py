@@ -1,0 +1,128 @@
+"""The records of jobs: Redis hash `jobs`, field = job id, value = JSON.
+
+Every change is a compare-and-set in one Lua script: the new JSON is written only where the old one is still there.
+Merging inside Lua would lose fields: cjson does not keep [] and {} apart and rounds large integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import redis
+
+from jobs.errors import QueueUnavailable
+from jobs.model import JobRecord
+from jobs.queue import QUEUE_KEY, rq_job_key
+
+RECORDS: Final = "jobs"
+BY_CREATION: Final = "jobs:created"
+"""Sorted set of job ids, score = creation time: the list of jobs costs the same with 10 or 10,000 in the hash."""
+
+_REPLACE: Final = """
+if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+  return 1
+end
+return 0
+"""
+_MOST_CONFLICTS: Final = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A job's record and what RQ says of it, read in one MULTI. position counts from 1; None: not waiting."""
+
+    record: JobRecord
+    position: int | None
+    rq_status: str | None
+
+
+class JobStore:
+    """Reads and changes records. Raises redis.RedisError where the server does not answer (see queue.queue_errors)."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._replace: Callable[..., Any] = client.register_script(_REPLACE)
+
+    def load(self, job_id: str) -> JobRecord | None:
+        """The record; None where there is none, or where it cannot be read."""
+        return _parse(self._client.hget(RECORDS, job_id))
+
+    def snapshot(self, job_id: str) -> Snapshot | None:
+        """Record, place in the queue and RQ's status of one moment."""
+        pipe = self._client.pipeline(transaction=True)
+        pipe.hget(RECORDS, job_id)
+        pipe.lpos(QUEUE_KEY, job_id)
+        pipe.hget(rq_job_key(job_id), "status")
+        text, index, status = pipe.execute()
+        record = _parse(text)
+        if record is None:
+            return None
+        return Snapshot(record=record, position=None if index is None else index + 1, rq_status=status)
+
+    def change(
+        self, job_id: str, decide: Callable[[JobRecord], dict[str, Any] | None]
+    ) -> tuple[JobRecord | None, bool]:
+        """Apply what `decide` makes of the current record; it is asked again when someone else wrote meanwhile.
+
+        decide returns the changed fields, or None to leave the record. -> (record as it then stands, changed)
+        """
+        for _ in range(_MOST_CONFLICTS):
+            text = self._client.hget(RECORDS, job_id)
+            record = _parse(text)
+            if record is None:
+                return None, False
+            changes = decide(record)
+            if changes is None:
+                return record, False
+            changed = replace(record, **changes)
+            if self._replace(keys=[RECORDS], args=[job_id, text, changed.to_json()]):
+                return changed, True
+        raise QueueUnavailable("The job's record changes too often to be written.", hint="Try again.")
+
+    def merge(self, job_id: str, attempt: int, changes: dict[str, Any]) -> bool:
+        """A running attempt's write. Refused (False): the job is final, gone, or a later attempt's."""
+
+        def decide(record: JobRecord) -> dict[str, Any] | None:
+            return None if record.status.final or record.attempt > attempt else changes
+
+        return self.change(job_id, decide)[1]
+
+    def delete(self, job_id: str) -> None:
+        """Remove the record."""
+        pipe = self._client.pipeline(transaction=True)
+        pipe.hdel(RECORDS, job_id)
+        pipe.zrem(BY_CREATION, job_id)
+        pipe.execute()
+
+    def recent(self, limit: int) -> list[JobRecord]:
+        """The newest records, newest first."""
+        self._index_foreign()
+        ids: Any = self._client.zrevrange(BY_CREATION, 0, limit - 1)
+        texts: Any = self._client.hmget(RECORDS, ids) if ids else []
+        return [record for record in map(_parse, texts) if record is not None]
+
+    def _index_foreign(self) -> None:
+        """Records that another program wrote stand in the hash alone: bring them into the order of creation."""
+        if self._client.hlen(RECORDS) == self._client.zcard(BY_CREATION):
+            return
+        for job_id, text in self._client.hscan_iter(RECORDS, count=500):
+            record = _parse(text)
+            created = record.created_at.timestamp() if record is not None and record.created_at else 0.0
+            self._client.zadd(BY_CREATION, {job_id: created}, nx=True)
+
+    def waiting(self) -> list[str]:
+        """Ids of the jobs that wait, next one first."""
+        ids: Any = self._client.lrange(QUEUE_KEY, 0, -1)
+        return list(ids)
+
+
+def _parse(text: Any) -> JobRecord | None:
+    if text is None:
+        return None
+    try:
+        return JobRecord.from_json(text)
+    except (ValueError, TypeError):
+        return None

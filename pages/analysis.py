@@ -1,0 +1,63 @@
+"""One analysis, by its address (?job=ID): on its way, finished or failed."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from jobs import service
+from jobs.errors import JobConflict, QueueUnavailable
+from jobs.model import CANCELLED, JobView, Status
+from pipeline.errors import KneeError
+from ui import session
+from ui.frame import HOME, end_page, start_page
+from ui.messages import ask_for_address, escape, show_error, show_failure, show_unreachable
+from ui.progress import follow, steps_list
+from ui.results import show_results
+
+
+def show_failed(job: JobView) -> None:
+    """A job that ended without a result: why, how far it came, and another try."""
+    if job.error_code == CANCELLED:
+        st.info("This analysis was cancelled.", icon=":material/block:")
+    else:
+        show_failure(job.error_message, job.hint)
+    if any(step["state"] != "waiting" for step in job.steps):
+        with st.expander("How far it came"):
+            st.html(steps_list(job))
+    with st.container(horizontal=True):
+        if st.button("Try again", type="primary", icon=":material/replay:"):
+            try:
+                service.retry(job.id)
+                st.rerun()
+            except JobConflict as error:
+                show_error(error)
+        st.page_link(HOME.path, label="Start a new analysis", icon=HOME.icon)
+    st.html(f'<p class="ok-quiet">{job.error_code} · job {job.id}</p>')
+
+
+def show_job(job: JobView) -> None:
+    """The job in the picture of its state."""
+    st.title(escape(job.input_filename))
+    if not job.status.final:
+        session.remember(job.id)
+        follow(job.id)
+    elif job.status is Status.COMPLETE:
+        show_results(job)
+    else:
+        show_failed(job)
+
+
+start_page("Analysis")
+job_id = st.query_params.get("job", "")
+try:
+    if job_id:
+        show_job(service.get(job_id))
+    else:
+        st.title("Open an analysis")
+        ask_for_address()
+except QueueUnavailable as error:
+    st.fragment(run_every=5)(st.empty)()
+    show_unreachable(error)
+except KneeError as error:
+    show_unreachable(error)
+end_page()

@@ -1,0 +1,57 @@
+"""What is measured and how, and the models that do it."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from jobs import service
+from pipeline.anatomy import REGIONS
+from pipeline.report.colours import css
+from ui import wording
+from ui.frame import end_page, narrow, start_page
+from ui.provenance import facts_list
+
+STEPS = """
+1. **Outlines.** A network outlines three bones, their cartilage and, where it was trained for them, the menisci.
+2. **Side and axes.** The bones are laid over a reference knee and its mirror image; the better fit names the side.
+3. **Surfaces.** Each bone becomes a triangulated surface of the smoothed outline.
+4. **Thickness.** From every point of the bone surface a ray runs outwards along the normal, to the last crossing of
+   the outer cartilage surface. Points where no cartilage is met within 2 mm are denuded.
+5. **Regions.** The femoral plate is cut into anterior, weight-bearing and posterior parts, the tibial plate into
+   medial and lateral.
+6. **T2.** Where the scan has several echoes: a mono-exponential fit a voxel, summarised by region and layer.
+"""
+
+
+def show_card(card: dict[str, Any]) -> None:
+    """One model: whether it can run, and what its card says."""
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.markdown(f"#### {card['title']}")
+            if card["available"]:
+                st.badge("Ready", color="green", icon=":material/check:")
+            else:
+                st.badge("No weights installed", color="gray", icon=":material/block:")
+        hidden = ("title", "available", "reason")
+        facts = {wording.name(key): value for key, value in card.items() if key not in hidden}
+        st.html(facts_list(facts | {"Not available because": "" if card["available"] else card.get("reason")}))
+
+
+start_page("Methods")
+with narrow():
+    st.title("Methods")
+    st.markdown(STEPS)
+    st.subheader("Quantities")
+    st.html(facts_list({wording.QUANTITIES[key]: text for key, text in wording.DEFINITIONS.items()}))
+    st.subheader("Regions")
+    swatches = "".join(
+        f'<span><i style="background:{css(region.colour)}"></i>{escape(region.title)}</span>' for region in REGIONS
+    )
+    st.html(f'<div class="ok-keys">{swatches}</div>')
+    st.subheader("Models")
+    for model in service.models():
+        show_card(model)
+    end_page()

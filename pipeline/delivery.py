@@ -1,0 +1,51 @@
+"""Results appear whole: written beside, renamed into place, manifest last."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import asdict
+from pathlib import PurePath
+from typing import Final
+
+from pipeline.report import write_archive, write_report
+from pipeline.types import AnalysisResult
+from pipeline.workspace import Workspace, write_json
+
+ARCHIVE_ROOT: Final = "knee_results"
+"""Top folder inside the zip; the upload's own name, which may be a patient's, stays outside."""
+
+_SUFFIXES: Final = (".nii.gz", ".nii", ".nrrd", ".dcm", ".zip")
+
+
+def archive_name(input_name: str) -> str:
+    """`{input stem}_results.zip` for what the user called the input."""
+    stem = PurePath(input_name.replace("\\", "/")).name
+    for suffix in _SUFFIXES:
+        if stem.lower().endswith(suffix):
+            stem = stem[: -len(suffix)]
+            break
+    return f"{stem or 'knee'}_results.zip"
+
+
+def deliver(result: AnalysisResult, workspace: Workspace) -> None:
+    """Write the results tree, its zip and, last, the manifest whose presence means that the analysis is complete."""
+    workspace.manifest_path.unlink(missing_ok=True)
+    partial = workspace.results_dir / ".files.part"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    write_report(result, partial)
+    shutil.rmtree(workspace.files_dir, ignore_errors=True)
+    partial.rename(workspace.files_dir)
+    write_archive(workspace.files_dir, workspace.archive_path, root=ARCHIVE_ROOT)
+    with workspace.archive_path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    manifest = {
+        "archive_name": archive_name(result.input_name),
+        "archive_bytes": workspace.archive_path.stat().st_size,
+        "archive_sha256": digest,
+        "warnings": list(result.warnings),
+        "steps": [asdict(step) for step in result.steps],
+    }
+    workspace.write_json("report", manifest)
+    write_json(workspace.manifest_path, manifest)

@@ -1,0 +1,98 @@
+"""Unpacking a zip into a folder of our own, under names of our own, counted while it inflates."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import stat
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from pipeline.errors import NoImageSeries, UnreadableImage, UnsafeArchive
+
+MAX_ENTRIES: Final = 20_000
+MAX_BYTES: Final = 4 << 30
+_CHUNK_BYTES: Final = 1 << 20
+_ENCRYPTED: Final = 0x1
+_IGNORED_NAMES: Final = frozenset({"dicomdir", "thumbs.db", "desktop.ini"})
+
+
+def is_ignored(name: str) -> bool:
+    """Whether a file is no part of the scan: resource forks, folder settings, DICOMDIR."""
+    parts = PurePosixPath(name).parts
+    return "__MACOSX" in parts or any(part.startswith(".") for part in parts) or parts[-1].lower() in _IGNORED_NAMES
+
+
+@contextlib.contextmanager
+def unpacked(path: Path, scratch_dir: Path | None = None) -> Iterator[Path]:
+    """The archive's files, flat, as 00000, 00001, ...; the folder (inside `scratch_dir`) is removed at the end.
+
+    Raises UnsafeArchive (names that leave the folder, links, encryption, too many or too large), UnreadableImage
+    (damaged), NoImageSeries (empty).
+    """
+    with tempfile.TemporaryDirectory(prefix="unpacked-", dir=scratch_dir) as folder:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                _extract(archive, _checked(archive), Path(folder))
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError) as error:
+            raise UnreadableImage(
+                "Zip archive is damaged or uses an unknown compression; expected a complete zip file.",
+                hint="Pack it again, or upload it again.",
+            ) from error
+        yield Path(folder)
+
+
+def _checked(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """The entries to unpack."""
+    entries = archive.infolist()
+    if len(entries) > MAX_ENTRIES:
+        raise UnsafeArchive(f"Archive has {len(entries):,} entries; expected at most {MAX_ENTRIES:,}.")
+    for entry in entries:
+        _check_entry(entry)
+    wanted = [entry for entry in entries if not entry.is_dir() and not is_ignored(entry.filename)]
+    if not wanted:
+        raise NoImageSeries("Archive holds no files; expected one scan.")
+    if (promised := sum(entry.file_size for entry in wanted)) > MAX_BYTES:
+        raise _too_large(promised)
+    return wanted
+
+
+def _check_entry(entry: zipfile.ZipInfo) -> None:
+    name = entry.orig_filename.replace("\\", "/")
+    if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in name.split("/") or "\0" in name:
+        raise UnsafeArchive(
+            "An entry's name leads out of the archive's folder; expected plain relative names.",
+            hint="Pack the folder again with an ordinary zip program.",
+        )
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise UnsafeArchive("Archive holds a link or device; expected files and folders only.")
+    if entry.flag_bits & _ENCRYPTED:
+        raise UnsafeArchive("Archive is encrypted; expected one without a password.", hint="Pack it without password.")
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise UnreadableImage(
+            f"Archive uses compression method {entry.compress_type}; expected stored or deflated.",
+            hint="Pack it again with an ordinary zip program.",
+        )
+
+
+def _extract(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], folder: Path) -> None:
+    total = 0
+    for number, entry in enumerate(entries):
+        with archive.open(entry) as source, (folder / f"{number:05d}").open("xb") as target:
+            while block := source.read(_CHUNK_BYTES):
+                total += len(block)
+                if total > MAX_BYTES:
+                    raise _too_large(total)
+                target.write(block)
+
+
+def _too_large(found: int) -> UnsafeArchive:
+    return UnsafeArchive(
+        f"Archive inflates to {found / 2**30:.1f} GB or more; expected at most {MAX_BYTES / 2**30:g} GB.",
+        hint="Pack one scan only.",
+    )

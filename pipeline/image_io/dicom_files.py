@@ -1,0 +1,279 @@
+"""DICOM headers as frames: one record a slice, whether it came in a file of its own or in a multi-frame file.
+
+pydicom reads the headers by tag, so the attributes that describe the patient are never parsed. It was chosen over
+GDCM (through SimpleITK) because it gives positions as float64, sees every echo, functional group and private tag, reads
+explicit big endian and RLE by itself, and says where a file is cut off; GDCM is left with the JPEG codecs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    EnhancedMRImageStorage,
+    LegacyConvertedEnhancedMRImageStorage,
+    MRImageStorage,
+)
+
+from pipeline.errors import UnreadableImage, UnsupportedImage
+from pipeline.grid import FloatArray
+from pipeline.image_io.dicom_meaning import MEANING_TAGS, Meaning, read_meaning
+
+# Values that break the standard's rules of spelling are common and harmless; the warnings would quote them.
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+
+DAMAGED: Final = (
+    InvalidDicomError,
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    IndexError,
+    NotImplementedError,
+    RuntimeError,
+    OverflowError,
+    struct.error,
+)
+"""What pydicom raises on a damaged file."""
+
+_TAGS: Final = [
+    "ImageType",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "Modality",
+    "SeriesInstanceUID",
+    "SeriesNumber",
+    "Rows",
+    "Columns",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "NumberOfFrames",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "SliceThickness",
+    "SpacingBetweenSlices",
+    "SliceLocationVector",
+    "EchoTime",
+    "EchoNumbers",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+    *MEANING_TAGS,
+]
+
+
+_MR_IMAGES: Final = (MRImageStorage, EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage)
+
+_UNIT_TOLERANCE: Final = 0.01
+"""Direction cosines of two decimals are still believed."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Frame:
+    """One slice.
+
+    path, number          the file, and which of its frames
+    position, orientation LPS mm; (6,) row then column cosines; None where the header has none
+    spacing_mm            (2,) between rows, between columns; None where the header has none
+    echo                  (echo time in ms, echo number); 0 where the header has none
+    """
+
+    path: Path
+    number: int
+    instance: str
+    series: str
+    series_number: str
+    modality: str
+    localizer: bool
+    grey: bool
+    rows: int
+    columns: int
+    position: FloatArray | None
+    orientation: FloatArray | None
+    spacing_mm: FloatArray | None
+    echo: tuple[float, int]
+    slope: float
+    intercept: float
+    meaning: Meaning
+
+    @property
+    def has_geometry(self) -> bool:
+        return self.position is not None and self.orientation is not None and self.spacing_mm is not None
+
+
+def read_frames(path: Path) -> list[Frame]:
+    """The frames of one DICOM file; empty for an object without an image (report, presentation state).
+
+    Raises UnreadableImage for a damaged file, UnsupportedImage for a deflated one.
+    """
+    try:
+        with quiet():
+            _refuse_deflated(path)
+            data = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=[*_TAGS])
+            if "Rows" not in data or "Columns" not in data:
+                _refuse_lost_image(data)
+                return []
+            return _frames(data, path)
+    except DAMAGED as error:
+        raise UnreadableImage(
+            "A DICOM file's header is damaged or cut off.", hint="Export or upload the series again."
+        ) from error
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silence pydicom's warnings: they quote values of the header, which must not reach a log."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _refuse_deflated(path: Path) -> None:
+    """A deflated data set inflates in one piece, without a bound."""
+    with path.open("rb") as stream:
+        if stream.read(132)[128:] != b"DICM":
+            return
+    if read_file_meta_info(path).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        raise UnsupportedImage(
+            "DICOM file is deflated as a whole (rare); expected uncompressed, RLE or JPEG voxels.",
+            hint="Export the series uncompressed.",
+        )
+
+
+def _refuse_lost_image(data: Dataset) -> None:
+    """Raise UnreadableImage where an object without a matrix says that it is an MR image: it was cut off."""
+    if data.file_meta.get("MediaStorageSOPClassUID", data.get("SOPClassUID")) in _MR_IMAGES:
+        raise UnreadableImage(
+            "A DICOM file is cut off within its header; expected a complete MR image.",
+            hint="Export or upload the series again.",
+        )
+
+
+def _frames(data: Dataset, path: Path) -> list[Frame]:
+    count = int(number(data, "NumberOfFrames") or 1)
+    groups = data.get("PerFrameFunctionalGroupsSequence")
+    shared = _first(data, "SharedFunctionalGroupsSequence")
+    if groups is not None:
+        if len(groups) != count:
+            raise UnreadableImage(f"DICOM file promises {count} frames, but describes {len(groups)}.")
+        return [_frame(data, path, k, (group, shared), None) for k, group in enumerate(groups)]
+    if count == 1:
+        return [_frame(data, path, 0, (), None)]
+    offsets = _slice_offsets(data, count)
+    return [_frame(data, path, k, (), float(offsets[k])) for k in range(count)]
+
+
+def _frame(data: Dataset, path: Path, k: int, groups: tuple[Dataset, ...], offset_mm: float | None) -> Frame:
+    """Frame k; `groups` are its own and the shared functional groups; `offset_mm` shifts it along the normal."""
+    plane = _lookup(data, groups, "PlanePositionSequence")
+    measures = _lookup(data, groups, "PixelMeasuresSequence")
+    values = _lookup(data, groups, "PixelValueTransformationSequence")
+    position = vector(plane, "ImagePositionPatient", 3)
+    orientation = _orientation(_lookup(data, groups, "PlaneOrientationSequence"))
+    if offset_mm is not None and position is not None and orientation is not None:
+        position = position + offset_mm * np.cross(orientation[:3], orientation[3:])
+    echo = _lookup(data, groups, "MREchoSequence")
+    slope = number(values, "RescaleSlope")
+    return Frame(
+        path=path,
+        number=k,
+        instance=str(data.get("SOPInstanceUID", "")),
+        series=str(data.get("SeriesInstanceUID", "")),
+        series_number=str(int(number(data, "SeriesNumber") or 0)),
+        modality=str(data.get("Modality") or ""),
+        localizer="LOCALIZER" in [str(word).upper() for word in words(data, "ImageType")],
+        grey=int(data.get("SamplesPerPixel") or 1) == 1
+        and str(data.get("PhotometricInterpretation", "MONOCHROME2")) in ("MONOCHROME1", "MONOCHROME2"),
+        rows=int(data.Rows),
+        columns=int(data.Columns),
+        position=position,
+        orientation=orientation,
+        spacing_mm=vector(measures, "PixelSpacing", 2),
+        echo=(
+            round(number(echo, "EffectiveEchoTime") or number(echo, "EchoTime") or 0.0, 4),
+            int(number(data, "EchoNumbers") or 0),
+        ),
+        slope=1.0 if slope is None else slope,
+        intercept=number(values, "RescaleIntercept") or 0.0,
+        meaning=read_meaning(data, groups),
+    )
+
+
+def _orientation(plane: Dataset) -> FloatArray | None:
+    """(6,) row and column direction, each made a unit vector; None where they are missing or nothing like that."""
+    cosines = vector(plane, "ImageOrientationPatient", 6)
+    if cosines is None:
+        return None
+    lengths = np.linalg.norm(cosines.reshape(2, 3), axis=1)
+    if not np.allclose(lengths, 1.0, atol=_UNIT_TOLERANCE):
+        return None
+    return np.asarray((cosines.reshape(2, 3) / lengths[:, np.newaxis]).reshape(6), dtype=np.float64)
+
+
+def _slice_offsets(data: Dataset, count: int) -> FloatArray:
+    """Distance of each frame of an old-style multi-frame file from the first one, along the normal, mm."""
+    vector_mm = vector(data, "SliceLocationVector", count)
+    if vector_mm is not None:
+        offsets: FloatArray = vector_mm - vector_mm[0]
+        return offsets
+    gap = number(data, "SpacingBetweenSlices") or number(data, "SliceThickness")
+    if gap is None:
+        raise UnsupportedImage(
+            f"Multi-frame DICOM file has {count} frames, but no distance between them; "
+            "expected SpacingBetweenSlices or functional groups.",
+            hint="Export the series as one file a slice.",
+        )
+    return np.arange(count, dtype=np.float64) * gap
+
+
+def _lookup(data: Dataset, groups: tuple[Dataset, ...], name: str) -> Dataset:
+    """The first item of a functional group: the frame's own, else the shared one, else the data set itself."""
+    for group in groups:
+        item = _first(group, name)
+        if item:
+            return item
+    return data
+
+
+def _first(data: Dataset, name: str) -> Dataset:
+    items = data.get(name)
+    return items[0] if items else Dataset()
+
+
+def number(data: Dataset, name: str) -> float | None:
+    """A finite number, or None where the attribute is missing or empty."""
+    values = words(data, name)
+    if not values or str(values[0]).strip() == "":
+        return None
+    value = float(values[0])
+    return value if np.isfinite(value) else None
+
+
+def vector(data: Dataset, name: str, length: int) -> FloatArray | None:
+    """(length,) float64, or None where the attribute is missing or has another length."""
+    values = words(data, name)
+    return np.array([float(value) for value in values], dtype=np.float64) if len(values) == length else None
+
+
+def words(data: Dataset, name: str) -> list[Any]:
+    """The values of an attribute, one or several."""
+    value = data.get(name)
+    if value is None:
+        return []
+    return list(value) if isinstance(value, (list, tuple, pydicom.multival.MultiValue)) else [value]

@@ -1,0 +1,136 @@
+"""Stored voxel values of DICOM frames: uncompressed and RLE by pydicom, JPEG by GDCM behind a header of our own."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.pixels import pixel_array
+from pydicom.uid import (
+    UID,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000TransferSyntaxes,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+    MRImageStorage,
+    RLELossless,
+    generate_uid,
+)
+
+from pipeline.errors import UnreadableImage, UnsupportedImage
+from pipeline.image_io.dicom_files import DAMAGED, Frame, quiet
+from pipeline.image_io.voxels import check_voxel_count, convert
+
+_DIRECT: Final = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless)
+_JPEG: Final = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes)
+
+_DESCRIPTION: Final = (
+    "Rows",
+    "Columns",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+)
+_TAGS: Final = (
+    *_DESCRIPTION,
+    "SOPClassUID",
+    "NumberOfFrames",
+    "PixelData",
+    "FloatPixelData",
+    "DoubleFloatPixelData",
+    "ExtendedOffsetTable",
+    "ExtendedOffsetTableLengths",
+)
+
+
+def read_echoes(echoes: list[list[Frame]], scratch_dir: Path | None) -> NDArray[np.float32]:
+    """Rescaled voxels (e, z, y, x) float32 of frames [echo][slice]; each file is decoded once.
+
+    Raises UnreadableImage (cut off, damaged), UnsupportedImage (unknown compression, too large).
+    """
+    first = echoes[0][0]
+    shape = (len(echoes), len(echoes[0]), first.rows, first.columns)
+    check_voxel_count(shape)
+    out = np.empty(shape, dtype=np.float32)
+    targets: dict[Path, list[tuple[Frame, NDArray[np.float32]]]] = {}
+    for e, frames in enumerate(echoes):
+        for z, frame in enumerate(frames):
+            targets.setdefault(frame.path, []).append((frame, out[e, z]))
+    for path, wanted in targets.items():
+        stored = _stored_values(path, scratch_dir)
+        for frame, target in wanted:
+            if frame.number >= len(stored) or stored.shape[1:] != target.shape:
+                raise UnreadableImage("A DICOM file's voxels do not have the size that its header promises.")
+            convert(stored[frame.number], target, frame.slope, frame.intercept)
+    return out
+
+
+def _stored_values(path: Path, scratch_dir: Path | None) -> NDArray[Any]:
+    """(frames, rows, columns) of one file, not rescaled."""
+    try:
+        with quiet():
+            data = pydicom.dcmread(path, force=True, specific_tags=[*_TAGS])
+            count = int(data.get("NumberOfFrames") or 1)
+            check_voxel_count((count, int(data.Rows), int(data.Columns)))
+            syntax = _transfer_syntax(data)
+            if syntax in _JPEG:
+                frames = generate_frames(data.PixelData, number_of_frames=count)
+                return np.stack([_decode_jpeg(data, frame, syntax, scratch_dir) for frame in frames])
+            if syntax not in _DIRECT:
+                raise UnsupportedImage(
+                    f"DICOM voxels are compressed as {syntax.name}; expected uncompressed, RLE or JPEG.",
+                    hint="Export the series uncompressed.",
+                )
+            values = np.asarray(pixel_array(data, raw=True))
+    except DAMAGED as error:
+        raise UnreadableImage(
+            "A DICOM file's voxels are missing, damaged or cut off; expected as many as its header promises.",
+            hint="Export or upload the series again.",
+        ) from error
+    return values.reshape(count, *values.shape[-2:])
+
+
+def _transfer_syntax(data: Dataset) -> UID:
+    """From the file meta information; a file without it is taken as it could be parsed."""
+    syntax = data.file_meta.get("TransferSyntaxUID")
+    if syntax is None:
+        implicit, little = data.original_encoding
+        syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        data.file_meta.TransferSyntaxUID = syntax
+    return UID(syntax)
+
+
+def _decode_jpeg(data: Dataset, frame: bytes, syntax: UID, scratch_dir: Path | None) -> NDArray[Any]:
+    """(rows, columns): GDCM sees a file with nothing in it but the voxels and their description."""
+    import SimpleITK  # only where a JPEG is met: it takes 0.3 s to load
+
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = syntax
+    meta.MediaStorageSOPClassUID = MRImageStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    single = Dataset()
+    single.file_meta = meta
+    single.SOPClassUID, single.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    for name in _DESCRIPTION:
+        if name in data:
+            single[name] = data[name]
+    single.PixelData = encapsulate([frame])
+    with tempfile.NamedTemporaryFile(prefix="frame-", suffix=".dcm", dir=scratch_dir) as file:
+        single.save_as(file, enforce_file_format=True)
+        file.flush()
+        reader = SimpleITK.ImageFileReader()
+        reader.SetImageIO("GDCMImageIO")
+        reader.SetFileName(file.name)
+        values: NDArray[Any] = np.squeeze(SimpleITK.GetArrayFromImage(reader.Execute()))
+    return values

@@ -1,0 +1,230 @@
+"""From loose frames to one stack: which series is meant, which slices belong to it, whether any are missing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from pipeline.errors import AmbiguousSeries, IncompleteSeries, NoImageSeries, UnsupportedImage
+from pipeline.grid import FloatArray
+from pipeline.image_io.dicom_files import Frame
+from pipeline.image_io.geometry import MIN_SLICES
+
+SAME_ORIENTATION: Final = 2e-3
+"""Largest difference of a direction cosine within one stack (headers often carry 4 decimals)."""
+
+SCOUT_ANGLE_DEG: Final = 20.0
+SCOUT_FOV_RATIO: Final = 1.2
+"""Images of the same series tilted or scaled by more than this are a scout, not a faulty slice."""
+
+SAME_POSITION_MM: Final = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Frames of one series that share orientation, spacing and matrix."""
+
+    frames: list[Frame]
+
+    @property
+    def first(self) -> Frame:
+        return self.frames[0]
+
+    @property
+    def has_geometry(self) -> bool:
+        return self.first.has_geometry
+
+    @property
+    def normal(self) -> FloatArray:
+        """(3,) unit LPS."""
+        orientation = self.first.orientation
+        assert orientation is not None  # noqa: S101  # for mypy; callers look at has_geometry first
+        cross: FloatArray = np.cross(orientation[:3], orientation[3:])
+        return cross
+
+    def heights_mm(self) -> FloatArray:
+        """(n,) position of every frame along the normal."""
+        heights: FloatArray = np.array([frame.position for frame in self.frames], dtype=np.float64) @ self.normal
+        return heights
+
+    @property
+    def slices(self) -> int:
+        """Distinct positions; frames without geometry count one by one."""
+        if not self.has_geometry:
+            return len(self.frames)
+        heights = np.sort(self.heights_mm())
+        return 1 + int((np.diff(heights) > SAME_POSITION_MM).sum())
+
+    @property
+    def echoes(self) -> int:
+        return len({frame.echo for frame in self.frames})
+
+    @property
+    def usable(self) -> bool:
+        """Whether this could be the scan: MR, grey, placed in space, enough slices."""
+        return self.first.modality == "MR" and self.first.grey and self.has_geometry and self.slices >= MIN_SLICES
+
+    def describe(self) -> str:
+        """A neutral line for a message: nothing of it is about the patient."""
+        first, echoes = self.first, self.echoes
+        size = f"{self.slices} x {first.rows} x {first.columns}"
+        plural = "es" if echoes > 1 else ""
+        return f"{first.modality or 'unknown'} series {first.series_number}: {size}, {echoes} echo{plural}"
+
+
+def choose_stack(frames: list[Frame]) -> tuple[Stack, tuple[str, ...]]:
+    """The one stack of at least 10 slices, and warnings about what was left out.
+
+    Raises NoImageSeries, AmbiguousSeries, UnsupportedImage (not MR, colour, too few slices, no geometry),
+    IncompleteSeries (a series whose slices disagree).
+    """
+    frames, copies = _without_copies(frames)
+    if not frames:
+        raise NoImageSeries(
+            "No DICOM image found; expected one MR series.", hint="Export the images of the knee series."
+        )
+    stacks = [stack for series in _by_series(frames) for stack in _split(series)]
+    usable = [stack for stack in stacks if stack.usable]
+    chosen = [stack for stack in usable if not stack.first.localizer] or usable
+    if not chosen:
+        raise _why_none(stacks)
+    for stack in chosen:
+        _refuse_strays(stack, [other for other in stacks if other.first.series == stack.first.series])
+    if len(chosen) > 1:
+        found = [stack.describe() for stack in chosen]
+        raise AmbiguousSeries(
+            f"{len(chosen)} series could be meant ({'; '.join(found)}); expected one of {MIN_SLICES} slices or more.",
+            hint="Upload the series to analyse alone.",
+            series=found,
+        )
+    left_out = sum(len(stack.frames) for stack in stacks) - len(chosen[0].frames)
+    warnings = [f"{left_out} images of other stacks or series (such as localizers) were left out."] if left_out else []
+    if copies:
+        warnings.append(f"{copies} images were there twice; the copies were left out.")
+    return chosen[0], tuple(warnings)
+
+
+def _without_copies(frames: list[Frame]) -> tuple[list[Frame], int]:
+    """Frames, without the same instance from a second file; and how many those were."""
+    seen: dict[tuple[object, ...], Frame] = {}
+    for frame in frames:
+        place = None if frame.position is None else tuple(frame.position)
+        key = (frame.instance or frame.path, frame.series, frame.number, place, frame.echo)
+        seen.setdefault(key, frame)
+    return list(seen.values()), len(frames) - len(seen)
+
+
+def _by_series(frames: list[Frame]) -> list[list[Frame]]:
+    series: defaultdict[str, list[Frame]] = defaultdict(list)
+    for frame in frames:
+        series[frame.series].append(frame)
+    return [series[uid] for uid in sorted(series)]
+
+
+def _split(frames: list[Frame]) -> list[Stack]:
+    """Stacks of frames with the same orientation, spacing and matrix, largest first."""
+    stacks: list[Stack] = []
+    for frame in frames:
+        for stack in stacks:
+            if _fits(frame, stack.first):
+                stack.frames.append(frame)
+                break
+        else:
+            stacks.append(Stack([frame]))
+    return sorted(stacks, key=lambda stack: -len(stack.frames))
+
+
+def _fits(frame: Frame, other: Frame) -> bool:
+    if (frame.rows, frame.columns, frame.grey, frame.localizer) != (
+        other.rows,
+        other.columns,
+        other.grey,
+        other.localizer,
+    ):
+        return False
+    if not (frame.has_geometry and other.has_geometry):
+        return frame.has_geometry == other.has_geometry
+    return bool(
+        np.allclose(frame.orientation, other.orientation, rtol=0, atol=SAME_ORIENTATION)  # type: ignore[arg-type]
+        and np.allclose(frame.spacing_mm, other.spacing_mm, rtol=1e-3, atol=0)  # type: ignore[arg-type]
+    )
+
+
+def _refuse_strays(main: Stack, stacks: list[Stack]) -> None:
+    """Raise IncompleteSeries where the series holds images that are neither in the main stack nor a scout."""
+    for other in stacks:
+        if other is main or _is_scout(other, main):
+            continue
+        raise IncompleteSeries(
+            f"Slices of the series disagree in orientation, spacing or matrix: {len(main.frames)} images are "
+            f"{_describe_plane(main)}, {len(other.frames)} are {_describe_plane(other)}; expected all the same.",
+            hint="Export the series again, without images of other series.",
+        )
+
+
+def _is_scout(stack: Stack, main: Stack) -> bool:
+    if stack.first.localizer != main.first.localizer or not stack.first.grey:
+        return True
+    if not stack.has_geometry:
+        return False
+    cosine = abs(float(stack.normal @ main.normal))
+    if cosine < np.cos(np.radians(SCOUT_ANGLE_DEG)):
+        return True
+    ratio = _field_of_view(stack) / _field_of_view(main)
+    return bool((ratio > SCOUT_FOV_RATIO).any() or (ratio < 1 / SCOUT_FOV_RATIO).any())
+
+
+def _field_of_view(stack: Stack) -> FloatArray:
+    spacing = stack.first.spacing_mm
+    assert spacing is not None  # noqa: S101  # for mypy; callers look at has_geometry first
+    size: FloatArray = spacing * np.array([stack.first.rows, stack.first.columns])
+    return size
+
+
+def _describe_plane(stack: Stack) -> str:
+    first = stack.first
+    size = f"{first.rows} x {first.columns}"
+    if first.spacing_mm is None or first.orientation is None:
+        return f"{size} without position or orientation"
+    normal = ", ".join(f"{value:.3f}" for value in stack.normal)
+    return f"{size} of {first.spacing_mm[0]:.4g} x {first.spacing_mm[1]:.4g} mm with normal ({normal})"
+
+
+def _why_none(stacks: list[Stack]) -> NoImageSeries | UnsupportedImage | IncompleteSeries:
+    """The error that fits best where no stack is usable, told about the largest one."""
+    magnetic = [stack for stack in stacks if stack.first.modality == "MR"]
+    if not magnetic:
+        found = ", ".join(sorted({stack.first.modality or "none" for stack in stacks}))
+        return UnsupportedImage(
+            f"Images are not MR (modality found: {found}); expected MR.", hint="Upload an MR series of a knee."
+        )
+    grey = [stack for stack in magnetic if stack.first.grey]
+    if not grey:
+        return UnsupportedImage(
+            "Images are in colour; expected MR images in grey values.", hint="Upload the original images."
+        )
+    placed = [stack for stack in grey if stack.has_geometry]
+    if not placed:
+        return UnsupportedImage(
+            "Images have no position, orientation or spacing; expected the original MR images.",
+            hint="Screenshots and secondary captures cannot be measured.",
+        )
+    best = max(placed, key=lambda stack: stack.slices)
+    together = sum(len(stack.frames) for stack in placed if stack.first.series == best.first.series)
+    if together >= MIN_SLICES and together > len(best.frames):
+        return IncompleteSeries(
+            f"Series has {together} images, but only {best.slices} slices agree in orientation, spacing and matrix; "
+            f"expected at least {MIN_SLICES}."
+        )
+    if len(stacks) > 1:
+        found = "; ".join(stack.describe() for stack in stacks[:8])
+        return NoImageSeries(
+            f"No series has {MIN_SLICES} slices or more (found {found}).", hint="Export the whole series."
+        )
+    return UnsupportedImage(
+        f"Series has too few slices ({best.slices} found); expected at least {MIN_SLICES}.",
+        hint="Export the whole series, not a single picture.",
+    )

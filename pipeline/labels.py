@@ -1,0 +1,59 @@
+"""Label maps that somebody already has: from their numbering to ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.anatomy import Numbering
+from pipeline.errors import EmptyImage, UnsupportedImage
+from pipeline.grid import Grid
+from pipeline.types import Scan, Segmentation
+
+
+def canonical_labels(
+    labels: NDArray[np.integer[Any]], grid: Grid, numbering: Numbering, scan: Scan | None
+) -> Segmentation:
+    """Remap a label map (z, y, x).
+
+    Raises UnsupportedImage where a label is not declared or the scan lies elsewhere, EmptyImage where none is set.
+    """
+    if scan is not None and not grid.matches(scan.grid, tolerance_mm=0.1):
+        raise UnsupportedImage(
+            f"Label map and scan do not lie on the same grid: label map {_geometry(grid)}, "
+            f"scan {_geometry(scan.grid)}; expected the same matrix, spacing and position.",
+            hint="Resample the label map onto the scan (nearest neighbour), or measure the label map alone.",
+        )
+    found = [int(value) for value in np.unique(labels)]
+    unknown = [value for value in found if value not in numbering.to_canonical and value != 0]
+    if unknown:
+        raise UnsupportedImage(
+            f"The label map holds {_some(unknown)}, which the numbering '{numbering.id}' does not declare; "
+            f"expected 0 and {_some(sorted(numbering.to_canonical))}.",
+            hint="Choose another numbering: canonical, oai, pymskt or dosma.",
+            labels=unknown,
+        )
+    if found in ([], [0]):
+        raise EmptyImage("The label map holds only background; expected bones and cartilage.")
+    table = np.zeros(max(*found, 1) + 1, dtype=np.uint8)
+    for native, structure in numbering.to_canonical.items():
+        if structure is not None and native < len(table):
+            table[native] = structure
+    return Segmentation(
+        labels=table[labels],
+        grid=grid if scan is None else scan.grid,
+        model_id=f"given:{numbering.id}",
+        compartments_apart=numbering.compartments_apart,
+    )
+
+
+def _geometry(grid: Grid) -> str:
+    size = " x ".join(str(n) for n in grid.shape)
+    return f"{size} at {' x '.join(f'{s:.3g}' for s in grid.spacing_mm)} mm"
+
+
+def _some(values: list[int]) -> str:
+    shown = ", ".join(str(value) for value in values[:12])
+    return f"{shown}, ..." if len(values) > 12 else shown

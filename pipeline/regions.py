@@ -1,0 +1,146 @@
+"""Compartments of the tibial and sub-regions of the femoral cartilage, decided in the frame of the reference knee.
+
+The femoral rules are those of pymskt's users (anterior; medial and lateral weight-bearing and posterior), stated here
+in millimetres on points, so that they hold on any grid.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from scipy import ndimage
+
+from pipeline.anatomy import ALL, FEMORAL_PLATE, PATELLAR_PLATE, REGION_BY_NAME, TIBIAL_PLATE, Structure
+from pipeline.grid import FloatArray
+from pipeline.types import Alignment, LabelArray, Segmentation
+
+MEDIAL, POSTERIOR, SUPERIOR = 0, 1, 2
+"""Axes of the reference frame, each growing in the direction of its name."""
+
+SLICE_MM: Final = 0.7
+"""Width of the sagittal bins in which the notch is looked for."""
+
+FRONTAL_BIN_MM: Final = 0.5
+"""Depth of the frontal bins in which upward-wrapping cartilage is told apart."""
+
+WEIGHT_BEARING_SHARE: Final = 0.6
+"""Share of the way from the notch to the posterior end that bears weight (Eckstein et al. 2006)."""
+
+WRAP_SHARE: Final = 0.67
+"""Cartilage above this share of the way from the top of the plate down to its mean height wraps upwards."""
+
+CENTRAL_SHARE: Final = 0.6
+"""Middle part of the plate's width that can hold the notch."""
+
+_MIXED_SHARE: Final = 0.15
+"""A piece of tibial cartilage with at least this share on either side of the middle is two plates that touch."""
+
+
+def _label(plate: str, name: str) -> int:
+    return REGION_BY_NAME[plate, name].label
+
+
+def femoral_regions(points_ref: FloatArray) -> LabelArray:
+    """The region label of each femoral cartilage voxel.
+
+    points_ref (n, 3): voxel centres in mm in the reference frame. Returns (n,) uint8 labels of anatomy.REGIONS.
+    """
+    medial, posterior, superior = points_ref.T
+    notch_medial, notch_posterior = _notch(medial, posterior)
+    end = posterior.max()
+    boundary = notch_posterior + WEIGHT_BEARING_SHARE * (end - notch_posterior)
+    behind = posterior >= boundary
+    wraps = superior > _wrap_height(posterior, superior)
+    is_medial = medial > notch_medial
+    weight_bearing = ~behind & ~wraps
+    labels = np.select(
+        [
+            posterior < notch_posterior,
+            weight_bearing & is_medial,
+            weight_bearing,
+            is_medial,
+        ],
+        [
+            _label(FEMORAL_PLATE, "anterior"),
+            _label(FEMORAL_PLATE, "medial_weight_bearing"),
+            _label(FEMORAL_PLATE, "lateral_weight_bearing"),
+            _label(FEMORAL_PLATE, "medial_posterior"),
+        ],
+        _label(FEMORAL_PLATE, "lateral_posterior"),
+    )
+    return labels.astype(np.uint8)
+
+
+def _notch(medial: FloatArray, posterior: FloatArray) -> tuple[float, float]:
+    """(medial, posterior) mm of the notch: the sagittal slice whose most posterior cartilage is most anterior."""
+    slices = np.floor((medial - medial.min()) / SLICE_MM).astype(np.int64)
+    count = int(slices.max()) + 1
+    reach = np.full(count, -np.inf)
+    np.maximum.at(reach, slices, posterior)
+    reach[np.isneginf(reach)] = np.inf
+    edge = int(count * (1 - CENTRAL_SHARE) / 2)
+    central = reach[edge : count - edge]
+    depth = float(central.min())
+    # several slices share the notch's floor to within a voxel: its middle is the same for a knee and its mirror image
+    floor = np.flatnonzero(central <= depth + FRONTAL_BIN_MM) + edge
+    return float(medial.min() + (floor.mean() + 0.5) * SLICE_MM), depth
+
+
+def _wrap_height(posterior: FloatArray, superior: FloatArray) -> FloatArray:
+    """(n,) height above which cartilage at each point's frontal slice wraps upwards."""
+    frontal = np.floor((posterior - posterior.min()) / FRONTAL_BIN_MM).astype(np.int64)
+    count = np.maximum(np.bincount(frontal), 1)
+    mean = np.bincount(frontal, weights=superior) / count
+    height: FloatArray = (WRAP_SHARE * mean + (1 - WRAP_SHARE) * superior.max())[frontal]
+    return height
+
+
+def split_tibial_cartilage(segmentation: Segmentation, alignment: Alignment) -> Segmentation:
+    """Tell medial from lateral tibial cartilage, where the segmentation does not.
+
+    Each connected piece goes to the side on which most of it lies; a piece with a good part on either side is two
+    plates that touch, and is cut at the middle of the tibial plateau.
+    """
+    if segmentation.compartments_apart:
+        return segmentation
+    plates = segmentation.mask(Structure.MEDIAL_TIBIAL_CARTILAGE, Structure.LATERAL_TIBIAL_CARTILAGE)
+    index = np.argwhere(plates)
+    if not len(index):
+        return _with_labels(segmentation, segmentation.labels)
+    medial = alignment.to_reference(segmentation.grid.to_mm(index))[:, MEDIAL]
+    is_medial = medial > (medial.min() + medial.max()) / 2
+    pieces, count = ndimage.label(plates, structure=np.ones((3, 3, 3)))
+    piece = pieces[plates]
+    share = np.bincount(piece, weights=is_medial, minlength=count + 1) / np.maximum(np.bincount(piece), 1)
+    whole = np.minimum(share, 1 - share) < _MIXED_SHARE
+    is_medial = np.where(whole[piece], share[piece] > 0.5, is_medial)
+    labels = segmentation.labels.copy()
+    labels[plates] = np.where(is_medial, Structure.MEDIAL_TIBIAL_CARTILAGE, Structure.LATERAL_TIBIAL_CARTILAGE)
+    return _with_labels(segmentation, labels)
+
+
+def _with_labels(segmentation: Segmentation, labels: LabelArray) -> Segmentation:
+    return Segmentation(
+        labels=labels,
+        grid=segmentation.grid,
+        model_id=segmentation.model_id,
+        compartments_apart=True,
+        confidence=segmentation.confidence,
+    )
+
+
+def subregions(segmentation: Segmentation, alignment: Alignment) -> LabelArray:
+    """(z, y, x) uint8: the region label of every cartilage voxel, 0 elsewhere. Needs compartments apart."""
+    result = np.zeros(segmentation.grid.shape, dtype=np.uint8)
+    femoral = segmentation.labels == Structure.FEMORAL_CARTILAGE
+    index = np.argwhere(femoral)
+    if len(index):
+        result[femoral] = femoral_regions(alignment.to_reference(segmentation.grid.to_mm(index)))
+    for structure, label in (
+        (Structure.MEDIAL_TIBIAL_CARTILAGE, _label(TIBIAL_PLATE, "medial")),
+        (Structure.LATERAL_TIBIAL_CARTILAGE, _label(TIBIAL_PLATE, "lateral")),
+        (Structure.PATELLAR_CARTILAGE, _label(PATELLAR_PLATE, ALL)),
+    ):
+        result[segmentation.labels == structure] = label
+    return result

@@ -1,0 +1,161 @@
+"""Charts as small SVG drawings; their colours come from the page's style sheet, so that they follow light and dark."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from markupsafe import Markup, escape
+
+from pipeline.grid import FloatArray
+from pipeline.report.colours import thickness_css
+
+WIDTH: Final = 460
+"""User units; pages scale the drawing to the width there is. 12 units of text stay legible on a phone."""
+
+LABELS: Final = 148
+"""Left of the plot, for the names of the rows."""
+
+VALUES: Final = 44
+"""Right of the plot, for the numbers of the rows."""
+
+ROW: Final = 30
+BIN_MM: Final = 0.25
+"""Bins of the distribution; below the voxel, above the sampling step."""
+
+DISTRIBUTION_MM: Final = 6.0
+DISTRIBUTION_ROW: Final = 166
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """One row of the region chart: union mean with standard deviation, and the second estimator's mean (mm)."""
+
+    title: str
+    colour: str
+    mean: float
+    std: float
+    other: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """One row of the compartment chart: mean thickness (mm) medial and lateral."""
+
+    title: str
+    medial: float
+    lateral: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Distribution:
+    """Thickness (mm) at the vertices of a plate and the area (mm2) that each stands for; denuded vertices are 0."""
+
+    title: str
+    thickness_mm: FloatArray
+    area_mm2: FloatArray
+
+
+def _svg(height: float, label: str, parts: Sequence[str]) -> Markup:
+    body = "".join(parts)
+    return Markup(  # noqa: S704 -- built here from numbers; every text went through escape()
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{escape(label)}">{body}</svg>'
+    )
+
+
+def _text(x: float, y: float, text: str, *, cls: str = "t", anchor: str = "start") -> str:
+    return f'<text class="{cls}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _axis(top: float, bottom: float, high: float, left: float, right: float) -> list[str]:
+    """Grid lines and numbers at whole millimetres, the unit at the last one."""
+    parts = []
+    for value in range(int(high) + 1):
+        x = left + (right - left) * value / high
+        parts.append(f'<line class="g" x1="{x:.1f}" y1="{top:g}" x2="{x:.1f}" y2="{bottom:g}"/>')
+        unit = " mm" if value == int(high) else ""
+        parts.append(_text(x, bottom + 16, f"{value}{unit}", cls="a", anchor="middle"))
+    return parts
+
+
+def _upper(values: Sequence[float]) -> float:
+    return float(max(4, math.ceil(max((v for v in values if math.isfinite(v)), default=0.0))))
+
+
+def regions_chart(bars: Sequence[Bar]) -> Markup:
+    """Mean (dot) and standard deviation (line) of every region, and the second estimator's mean (open diamond)."""
+    left, right = LABELS, WIDTH - VALUES
+    high = _upper([bar.mean + bar.std for bar in bars])
+    bottom = 8 + ROW * len(bars)
+    parts = _axis(4, bottom, high, left, right)
+
+    def x(value: float) -> float:
+        return left + (right - left) * min(max(value, 0.0), high) / high
+
+    for k, bar in enumerate(bars):
+        y = 4 + ROW * (k + 0.5)
+        parts.append(_text(left - 10, y + 4, bar.title, anchor="end"))
+        if not math.isfinite(bar.mean):
+            parts.append(_text(x(0) + 6, y + 4, "nothing to measure", cls="a"))
+            continue
+        parts.append(
+            f'<line x1="{x(bar.mean - bar.std):.1f}" y1="{y:g}" x2="{x(bar.mean + bar.std):.1f}" y2="{y:g}" '
+            f'stroke="{bar.colour}" stroke-width="7" stroke-linecap="round" opacity="0.45"/>'
+            f'<circle class="o" cx="{x(bar.mean):.1f}" cy="{y:g}" r="6" fill="{bar.colour}"/>'
+        )
+        if math.isfinite(bar.other):
+            cx = x(bar.other)
+            parts.append(f'<path class="d" d="M{cx:.1f} {y - 6:g}l5 6l-5 6l-5 -6z"/>')
+        parts.append(_text(WIDTH, y + 4, f"{bar.mean:.2f}", cls="v", anchor="end"))
+    return _svg(bottom + 26, "Mean cartilage thickness and standard deviation by region", parts)
+
+
+def compartments_chart(pairs: Sequence[Pair]) -> Markup:
+    """Medial (M) and lateral (L) mean thickness joined by a line, and their ratio."""
+    left, right = LABELS, WIDTH - VALUES
+    high = _upper([value for pair in pairs for value in (pair.medial, pair.lateral)])
+    row = ROW + 8
+    bottom = 8 + row * len(pairs)
+    parts = _axis(4, bottom, high, left, right)
+    for k, pair in enumerate(pairs):
+        y = 4 + row * (k + 0.5)
+        parts.append(_text(left - 10, y + 4, pair.title, anchor="end"))
+        ends = {letter: left + (right - left) * v / high for letter, v in (("M", pair.medial), ("L", pair.lateral))}
+        shown = {letter: x for letter, x in ends.items() if math.isfinite(x)}
+        if len(shown) == 2:
+            parts.append(f'<line class="j" x1="{shown["M"]:.1f}" y1="{y:g}" x2="{shown["L"]:.1f}" y2="{y:g}"/>')
+            if pair.lateral > 0:
+                parts.append(_text(WIDTH, y + 4, f"{pair.medial / pair.lateral:.2f}", cls="v", anchor="end"))
+        apart = 0 if len(shown) < 2 or abs(shown["M"] - shown["L"]) > 21 else 8
+        for letter, x in shown.items():
+            at = y + (apart if letter == "L" else -apart)
+            parts.append(f'<circle class="c{letter}" cx="{x:.1f}" cy="{at:g}" r="10"/>')
+            parts.append(_text(x, at + 4, letter, cls=f"l{letter}", anchor="middle"))
+    return _svg(bottom + 26, "Medial against lateral mean cartilage thickness", parts)
+
+
+def distribution_chart(plates: Sequence[Distribution]) -> Markup:
+    """Share of each plate's area by thickness, coloured like the surfaces."""
+    row, left, right = DISTRIBUTION_ROW, 8, WIDTH - 8
+    bins = round(DISTRIBUTION_MM / BIN_MM)
+    bottom = 8 + row * len(plates)
+    parts = _axis(4, bottom, DISTRIBUTION_MM, left, right)
+    step = (right - left) / bins
+    for k, plate in enumerate(plates):
+        base = 8 + row * (k + 1) - 8
+        place = np.minimum((plate.thickness_mm / BIN_MM).astype(np.int64), bins - 1)
+        share = np.bincount(place, weights=plate.area_mm2, minlength=bins) / max(float(plate.area_mm2.sum()), 1e-9)
+        tallest = max(float(share.max()), 1e-9)
+        for n in np.flatnonzero(share > 0):
+            height = float(share[n]) / tallest * (row - 26)
+            colour = thickness_css((n + 0.5) * BIN_MM)
+            parts.append(
+                f'<rect x="{left + n * step + 0.5:.1f}" y="{base - height:.1f}" width="{step - 1:.1f}" '
+                f'height="{height:.1f}" fill="{colour}"/>'
+            )
+        parts.append(f'<line class="b" x1="{left}" y1="{base:g}" x2="{right}" y2="{base:g}"/>')
+        parts.append(_text(right, base - row + 28, plate.title, cls="s", anchor="end"))
+    return _svg(bottom + 26, "Share of the plate's area by cartilage thickness", parts)

@@ -1,0 +1,54 @@
+"""Colours of numbers: one scale for thickness in every picture, chart and surface."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.anatomy import TISSUE_COLOURS, Tissue
+from pipeline.grid import FloatArray
+
+RgbArray = NDArray[np.uint8]
+
+THICKNESS_RANGE_MM: Final = (0.0, 5.0)
+"""Fixed, so that two knees can be compared by eye; thicker cartilage takes the last colour."""
+
+VIRIDIS: Final = (
+    (68, 1, 84),
+    (72, 40, 120),
+    (62, 73, 137),
+    (49, 104, 142),
+    (38, 130, 142),
+    (31, 158, 137),
+    (53, 183, 121),
+    (110, 206, 88),
+    (181, 222, 43),
+    (253, 231, 37),
+)
+"""Ten equidistant stops of viridis (van der Walt and Smith, CC0): even in lightness, safe for colour-blind readers."""
+
+BONE: Final = TISSUE_COLOURS[Tissue.BONE]
+
+
+def thickness_rgb(thickness_mm: FloatArray) -> RgbArray:
+    """(n,) mm -> (n, 3) sRGB; NaN (no cartilage plate) has the colour of bone."""
+    low, high = THICKNESS_RANGE_MM
+    position = np.clip((np.nan_to_num(thickness_mm) - low) / (high - low), 0.0, 1.0) * (len(VIRIDIS) - 1)
+    stops = np.array(VIRIDIS, dtype=np.float64)
+    channels = [np.interp(position, np.arange(len(stops)), stops[:, k]) for k in range(3)]
+    rgb = np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
+    rgb[np.isnan(thickness_mm)] = BONE
+    return rgb
+
+
+def css(rgb: tuple[int, int, int]) -> str:
+    """`#rrggbb`."""
+    return "#{:02x}{:02x}{:02x}".format(*rgb)
+
+
+def thickness_css(thickness_mm: float) -> str:
+    """One thickness as `#rrggbb`."""
+    red, green, blue = (int(c) for c in thickness_rgb(np.array([thickness_mm]))[0])
+    return css((red, green, blue))

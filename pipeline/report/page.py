@@ -1,0 +1,288 @@
+"""report.html: one page that needs nothing but itself."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Iterable, Mapping
+from collections.abc import Sequence as Ordered
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from pipeline.anatomy import ALL, FEMORAL_PLATE, PATELLAR_PLATE, PLATES, REGION_BY_NAME, TIBIAL_PLATE, Structure
+from pipeline.options import AnalysisOptions
+from pipeline.report.charts import (
+    Bar,
+    Distribution,
+    Pair,
+    compartments_chart,
+    distribution_chart,
+    regions_chart,
+)
+from pipeline.report.colours import BONE, css
+from pipeline.report.meshes import BoneMap
+from pipeline.report.tables import plain_name
+from pipeline.types import AnalysisResult, Measurement, Scan, Sequence
+
+TEMPLATE: Final = "report.html.jinja"
+
+REGION_ORDER: Final = (
+    (
+        FEMORAL_PLATE,
+        ("anterior", "medial_weight_bearing", "lateral_weight_bearing", "medial_posterior", "lateral_posterior", ALL),
+    ),
+    (TIBIAL_PLATE, ("medial", "lateral", ALL)),
+    (PATELLAR_PLATE, (ALL,)),
+)
+"""Plates and their regions in the order of every table and chart."""
+
+SHORT: Final = {
+    (FEMORAL_PLATE, "anterior"): "Femur anterior",
+    (FEMORAL_PLATE, "medial_weight_bearing"): "Femur med. w.-b.",
+    (FEMORAL_PLATE, "lateral_weight_bearing"): "Femur lat. w.-b.",
+    (FEMORAL_PLATE, "medial_posterior"): "Femur med. post.",
+    (FEMORAL_PLATE, "lateral_posterior"): "Femur lat. post.",
+    (TIBIAL_PLATE, "medial"): "Tibia medial",
+    (TIBIAL_PLATE, "lateral"): "Tibia lateral",
+    (PATELLAR_PLATE, ALL): "Patella",
+}
+"""Names where there is little room."""
+
+PAIRS: Final = (
+    ("Femur, weight-b.", FEMORAL_PLATE, "medial_weight_bearing", "lateral_weight_bearing"),
+    ("Femur, posterior", FEMORAL_PLATE, "medial_posterior", "lateral_posterior"),
+    ("Tibia", TIBIAL_PLATE, "medial", "lateral"),
+)
+
+HEADLINES: Final = (
+    ("Femur", FEMORAL_PLATE, ALL),
+    ("Medial tibia", TIBIAL_PLATE, "medial"),
+    ("Lateral tibia", TIBIAL_PLATE, "lateral"),
+    ("Patella", PATELLAR_PLATE, ALL),
+)
+
+SEQUENCE_TITLES: Final = {
+    Sequence.DESS: "DESS",
+    Sequence.QDESS: "qDESS",
+    Sequence.UNKNOWN: "Sequence not in the header",
+}
+HOST_TITLES: Final = {"cpu_count": "CPU cores", "python": "Python"}
+
+SURFACE_QUANTITIES: Final = frozenset({"ThC", "ThCtAB", "tAB", "dAB"})
+
+
+class Lookup:
+    """The rows of one analysis by their names."""
+
+    def __init__(self, rows: Iterable[Measurement]) -> None:
+        self._rows = {(r.quantity, r.method, r.structure, r.region, r.statistic): r for r in rows}
+        self._volumes = {(r.structure, r.region): r for r in rows if r.quantity == "volume"}
+
+    def value(self, quantity: str, method: str, plate: str, region: str, statistic: str) -> float:
+        """NaN where there is no such row."""
+        row = self._rows.get((quantity, method, plate, region, statistic))
+        return math.nan if row is None else row.value
+
+    def count(self, quantity: str, method: str, plate: str, region: str, statistic: str) -> int:
+        """Vertices or voxels behind a value; 0 where there is no such row."""
+        row = self._rows.get((quantity, method, plate, region, statistic))
+        return 0 if row is None else row.n
+
+    def volume(self, plate: str, region: str) -> float:
+        """mm3; NaN where there is no such row."""
+        row = self._volumes.get((plate, region))
+        return math.nan if row is None else row.value
+
+
+@dataclass(frozen=True, kw_only=True)
+class PivotTable:
+    """Rows that have no table of their own (T2, menisci): regions down, statistics across."""
+
+    title: str
+    unit: str
+    statistics: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[float, ...], int], ...]
+
+
+def number(value: object, decimals: int = 2) -> str:
+    """A number for people: fixed decimals, narrow spaces between thousands, a dash for what does not exist."""
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        return "–"
+    return f"{value:,.{decimals}f}".replace(",", "\u202f")
+
+
+def words(key: str) -> str:
+    """`lateral_weight_bearing` -> `Lateral weight bearing`."""
+    text = key.replace("_", " ")
+    return text[:1].upper() + text[1:]
+
+
+def plate_tables(lookup: Lookup) -> list[dict[str, Any]]:
+    """One table a plate that was measured."""
+    tables = []
+    for plate, regions in REGION_ORDER:
+        rows = [_region_row(lookup, plate, region) for region in regions]
+        if any(math.isfinite(row["tab"]) and row["tab"] > 0 for row in rows):
+            tables.append({"title": words(plate), "rows": rows})
+    return tables
+
+
+def _region_row(lookup: Lookup, plate: str, region: str) -> dict[str, Any]:
+    key = REGION_BY_NAME.get((plate, region))
+    union = {s: lookup.value("ThC", "union", plate, region, s) for s in ("mean", "std", "median")}
+    other = {s: lookup.value("ThC", "two_crossing", plate, region, s) for s in ("mean", "std")}
+    return {
+        "title": "Whole plate" if region == ALL else words(region),
+        "whole": region == ALL,
+        "colour": None if key is None else css(key.colour),
+        "thc": union,
+        "thctab": lookup.value("ThCtAB", "union", plate, region, "mean"),
+        "tab": lookup.value("tAB", "union", plate, region, "total"),
+        "dab": lookup.value("dAB", "union", plate, region, "share"),
+        "volume": lookup.volume(plate, region),
+        "n": lookup.count("ThC", "union", plate, region, "mean"),
+        "other": other,
+    }
+
+
+def other_tables(rows: Iterable[Measurement]) -> list[PivotTable]:
+    """Everything that the plate tables leave out, so that no measurement is missing from the page."""
+    groups: dict[tuple[str, str, str], list[Measurement]] = {}
+    for row in rows:
+        on_plate = row.structure in PLATES.values()
+        if row.quantity in SURFACE_QUANTITIES or (row.quantity == "volume" and on_plate):
+            continue
+        groups.setdefault((row.quantity, row.method, row.unit), []).append(row)
+    return [
+        _pivot(words(quantity) + f" ({words(method).lower()})", unit, group)
+        for (quantity, method, unit), group in groups.items()
+    ]
+
+
+def _pivot(title: str, unit: str, group: Ordered[Measurement]) -> PivotTable:
+    statistics = tuple(dict.fromkeys(row.statistic for row in group))
+    places = dict.fromkeys((row.structure, row.region) for row in group)
+    values = {(row.structure, row.region, row.statistic): row for row in group}
+    rows = []
+    for structure, region in places:
+        cells = [values.get((structure, region, statistic)) for statistic in statistics]
+        name = words(structure) if region == ALL else f"{words(structure)}, {region.replace('_', ' ')}"
+        found = [cell.n for cell in cells if cell is not None]
+        rows.append((name, tuple(math.nan if cell is None else cell.value for cell in cells), max(found)))
+    return PivotTable(title=title, unit=unit, statistics=statistics, rows=tuple(rows))
+
+
+def charts(lookup: Lookup, bones: Ordered[BoneMap]) -> dict[str, Markup]:
+    """The three drawings of the page."""
+    bars = [
+        Bar(
+            title=short,
+            colour=css(REGION_BY_NAME[key].colour),
+            mean=lookup.value("ThC", "union", *key, "mean"),
+            std=lookup.value("ThC", "union", *key, "std"),
+            other=lookup.value("ThC", "two_crossing", *key, "mean"),
+        )
+        for key, short in SHORT.items()
+    ]
+    pairs = [
+        Pair(
+            title=title,
+            medial=lookup.value("ThC", "union", plate, medial, "mean"),
+            lateral=lookup.value("ThC", "union", plate, lateral, "mean"),
+        )
+        for title, plate, medial, lateral in PAIRS
+    ]
+    plates = []
+    for bone in bones:
+        inside = np.isfinite(bone.thickness_mm) & (bone.region > 0)
+        if inside.any():
+            plates.append(
+                Distribution(
+                    title=words(PLATES[bone.surface.structure]),
+                    thickness_mm=bone.thickness_mm[inside],
+                    area_mm2=bone.surface.vertex_areas_mm2[inside],
+                )
+            )
+    return {
+        "regions": regions_chart(bars),
+        "compartments": compartments_chart(pairs),
+        "distribution": distribution_chart(plates),
+    }
+
+
+def accuracy_table(model: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The card's figures: structures down, what was measured across; None where the card has none."""
+    accuracy = model.get("accuracy")
+    if not isinstance(accuracy, Mapping) or not accuracy:
+        return None
+    figures = {name: value if isinstance(value, Mapping) else {"value": value} for name, value in accuracy.items()}
+    columns = dict.fromkeys(key for row in figures.values() for key, value in row.items() if value is not None)
+    rows = [(words(name), [row.get(column) for column in columns]) for name, row in figures.items()]
+    return {"columns": [words(column) for column in columns], "rows": rows}
+
+
+def option_rows(options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Options by the titles that the form shows."""
+    titles = {item.name: str(item.metadata["title"]) for item in fields(AnalysisOptions)}
+    shown = {True: "yes", False: "no"}
+    return [
+        (titles.get(name, words(name)), shown[value] if isinstance(value, bool) else str(value))
+        for name, value in options.items()
+    ]
+
+
+def software_rows(result: AnalysisResult) -> list[tuple[str, str]]:
+    """What ran where: the machine's facts, then the packages."""
+    host = [(HOST_TITLES.get(name, words(name)), str(value)) for name, value in result.provenance.host.items()]
+    return host + list(result.provenance.packages.items())
+
+
+def sequence_title(scan: Scan | None) -> str:
+    """The pulse sequence as people write it; empty where there is no scan."""
+    if scan is None:
+        return ""
+    return SEQUENCE_TITLES.get(scan.sequence, words(scan.sequence.value))
+
+
+def data_uri(path: Path) -> str:
+    """A PNG as the value of an `src`."""
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+
+
+def write_page(result: AnalysisResult, bones: Ordered[BoneMap], files_dir: Path) -> None:
+    """report.html, with the pictures of qc/ (written before) inside."""
+    lookup = Lookup(result.measurements)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "words": words}
+    slowest = max((step.seconds or 0.0 for step in result.steps), default=0.0)
+    page = environment.get_template(TEMPLATE).render(
+        result=result,
+        name=plain_name(result.input_name),
+        grid=result.segmentation.grid,
+        found=[s.title for s in Structure if (result.segmentation.labels == s).any()],
+        headlines=[(title, _region_row(lookup, plate, region)) for title, plate, region in HEADLINES],
+        tables=plate_tables(lookup),
+        others=other_tables(result.measurements),
+        charts=charts(lookup, bones),
+        accuracy=accuracy_table(result.provenance.model),
+        model=result.provenance.model,
+        options=option_rows(result.provenance.options),
+        software=software_rows(result),
+        sequence=sequence_title(result.scan),
+        slowest=slowest or 1.0,
+        bone_colour=css(BONE),
+        surfaces=data_uri(files_dir / "qc" / "surfaces.png"),
+        overlay=data_uri(files_dir / "qc" / "overlay.png"),
+    )
+    (files_dir / "report.html").write_text(page, encoding="utf-8", newline="\n")

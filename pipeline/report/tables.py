@@ -1,0 +1,146 @@
+"""The measurements as files: tidy CSV, JSON, and the peer's own keys."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, fields
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from types import MappingProxyType
+from typing import Any, Final
+
+from pipeline.anatomy import ALL, FEMORAL_PLATE, PATELLAR_PLATE, TIBIAL_PLATE
+from pipeline.types import AnalysisResult, Measurement, StepRecord
+
+CSV_COLUMNS: Final = tuple(item.name for item in fields(Measurement))
+
+DECIMALS: Final = 6
+"""Fixed decimals in the CSV: 1e-6 mm is far below any voxel, and the text is the same wherever the number is."""
+
+PEER_KEYS: Final = MappingProxyType(
+    {
+        (FEMORAL_PLATE, "anterior"): "ant_fem_cart",
+        (FEMORAL_PLATE, "medial_weight_bearing"): "med_wb_fem_cart",
+        (FEMORAL_PLATE, "lateral_weight_bearing"): "lat_wb_fem_cart",
+        (FEMORAL_PLATE, "medial_posterior"): "med_post_fem_cart",
+        (FEMORAL_PLATE, "lateral_posterior"): "lat_post_fem_cart",
+        (TIBIAL_PLATE, "medial"): "med_tib_cart",
+        (TIBIAL_PLATE, "lateral"): "lat_tib_cart",
+        (PATELLAR_PLATE, ALL): "pat_cart",
+    }
+)
+"""Region -> its name in the results of KneePipeline (config_template.json, regions.cart)."""
+
+PEER_METHOD: Final = "two_crossing"
+"""The thickness estimator that is the peer's as well."""
+
+PEER_STATISTICS: Final = ("mean", "std", "median")
+
+
+def format_value(value: float) -> str:
+    """Six decimals; an empty field for a value that does not exist."""
+    if not math.isfinite(value):
+        return ""
+    text = f"{value:.{DECIMALS}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def measurements_csv(rows: Iterable[Measurement]) -> str:
+    """The tidy table as RFC 4180 text with LF line ends: one header line, one line a row, in the order given."""
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for row in rows:
+        values = asdict(row) | {"value": format_value(row.value)}
+        writer.writerow([values[name] for name in CSV_COLUMNS])
+    return stream.getvalue()
+
+
+def json_text(data: object) -> str:
+    """JSON with a fixed layout; numbers keep every digit, NaN and infinity become null (JSON has no word for them)."""
+    return json.dumps(_without_nan(data), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _without_nan(data: Any) -> Any:
+    if isinstance(data, float) and not math.isfinite(data):
+        return None
+    if isinstance(data, dict):
+        return {str(key): _without_nan(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_without_nan(value) for value in data]
+    return data
+
+
+def results_document(result: AnalysisResult) -> dict[str, Any]:
+    """What results.json holds: the rows at full precision, and all that qualifies them."""
+    scan, segmentation = result.scan, result.segmentation
+    return {
+        "notice": "Research use only. Not for clinical diagnosis.",
+        "input_name": plain_name(result.input_name),
+        "side": result.alignment.side.value,
+        "segmentation_model": segmentation.model_id,
+        "scan": None
+        if scan is None
+        else {
+            "sequence": scan.sequence.value,
+            "echoes": len(scan.echoes),
+            "echo_times_ms": list(scan.echo_times_ms),
+            "grid": scan.grid.to_dict(),
+        },
+        "segmentation": {
+            "grid": segmentation.grid.to_dict(),
+            "confidence": {structure.key: value for structure, value in segmentation.confidence.items()},
+        },
+        "alignment": {
+            "matrix": result.alignment.matrix.tolist(),
+            "residual_mm": result.alignment.residual_mm,
+            "residual_other_side_mm": result.alignment.residual_other_mm,
+        },
+        "options": result.provenance.options,
+        "warnings": list(result.warnings),
+        "flags": [asdict(flag) for flag in result.flags],
+        "steps": [step_document(step) for step in result.steps],
+        "measurements": [asdict(row) for row in result.measurements],
+    }
+
+
+def provenance_document(result: AnalysisResult) -> dict[str, Any]:
+    """What provenance.json holds."""
+    return asdict(result.provenance)
+
+
+def step_document(step: StepRecord) -> dict[str, Any]:
+    """A step's record with plain values."""
+    return asdict(step) | {"state": step.state.value}
+
+
+def peer_results(rows: Iterable[Measurement]) -> dict[str, float | None]:
+    """`{region}_mm_{mean,std,median}` under the peer's names, from the estimator that both have; absent: null."""
+    found = {
+        (row.structure, row.region, row.statistic): row.value
+        for row in rows
+        if row.quantity == "ThC" and row.method == PEER_METHOD
+    }
+    return {
+        f"{name}_mm_{statistic}": found.get((*key, statistic))
+        for key, name in PEER_KEYS.items()
+        for statistic in PEER_STATISTICS
+    }
+
+
+def plain_name(name: str) -> str:
+    """The last part of what the user called the input, whichever way its path was written."""
+    return PurePosixPath(PureWindowsPath(name).name).name
+
+
+def write_tables(result: AnalysisResult, files_dir: Path) -> None:
+    """results.csv, results.json, provenance.json and openmsk/thickness_results.json."""
+    (files_dir / "results.csv").write_text(measurements_csv(result.measurements), encoding="utf-8", newline="\n")
+    (files_dir / "results.json").write_text(json_text(results_document(result)), encoding="utf-8")
+    (files_dir / "provenance.json").write_text(json_text(provenance_document(result)), encoding="utf-8")
+    peer = files_dir / "openmsk" / "thickness_results.json"
+    peer.parent.mkdir(parents=True, exist_ok=True)
+    peer.write_text(json_text(peer_results(result.measurements)), encoding="utf-8")

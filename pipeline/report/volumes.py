@@ -1,0 +1,121 @@
+"""Label maps and T2 maps as files that other programs open: NIfTI, NRRD and the tables that name the labels.
+
+Inside, geometry is LPS and float64 (pipeline.grid). NRRD keeps it so. NIfTI is RAS and float32: good to about 1e-5 mm.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import nibabel
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.anatomy import REGIONS, Structure
+from pipeline.grid import Grid
+from pipeline.types import AnalysisResult, T2Map
+
+GZIP_LEVEL: Final = 4
+"""Label maps: level 1 is twice the size of level 4, level 6 takes twice its time for 5 %."""
+
+LPS_TO_RAS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+SCANNER: Final = 1
+"""NIfTI code of sform and qform: coordinates of the scanner's patient space."""
+
+LabelRow = tuple[int, str, tuple[int, int, int]]
+
+
+def label_rows() -> tuple[LabelRow, ...]:
+    """Number, title and colour of every label in labels.nii.gz and subregions.nii.gz, ascending.
+
+    A structure that is a region as well (tibial and patellar cartilage) has the region's colour, so that the parts of
+    a plate can be told apart.
+    """
+    rows = {int(structure): (structure.title, structure.colour) for structure in Structure}
+    for region in REGIONS:
+        title = rows[region.label][0] if region.label in rows else region.title
+        rows[region.label] = (title, region.colour)
+    return tuple((label, *rows[label]) for label in sorted(rows))
+
+
+def itksnap_table() -> str:
+    """The labels as an ITK-SNAP label description file (Segmentation > Import Label Descriptions)."""
+    rule = "#" * 48
+    lines = [
+        rule,
+        "# ITK-SnAP Label Description File",
+        "# File format:",
+        "# IDX   -R-  -G-  -B-  -A--  VIS MSH  LABEL",
+        rule,
+        '    0     0    0    0        0  0  0    "Clear Label"',
+    ]
+    lines += [f'{n:5d} {r:5d} {g:4d} {b:4d}        1  1  1    "{title}"' for n, title, (r, g, b) in label_rows()]
+    return "\n".join(lines) + "\n"
+
+
+def slicer_table() -> str:
+    """The labels as a 3D Slicer colour table."""
+    lines = ["# Color table file", "0 Background 0 0 0 0"]
+    lines += [f"{n} {_identifier(title)} {r} {g} {b} 255" for n, title, (r, g, b) in label_rows()]
+    return "\n".join(lines) + "\n"
+
+
+def _identifier(title: str) -> str:
+    return "_".join(title.replace(":", "").split())
+
+
+def write_nifti(path: Path, array: NDArray[Any], grid: Grid) -> None:
+    """array (z, y, x) as .nii.gz: sform and qform both set, millimetres, the same bytes for the same input."""
+    affine = LPS_TO_RAS @ grid.affine[:, [2, 1, 0, 3]]
+    image = nibabel.Nifti1Image(array.transpose(2, 1, 0), affine, dtype=array.dtype)
+    image.set_sform(affine, SCANNER)
+    image.set_qform(affine, SCANNER)
+    image.header.set_xyzt_units("mm")
+    path.write_bytes(gzip.compress(image.to_bytes(), GZIP_LEVEL, mtime=0))
+
+
+def write_nrrd(path: Path, array: NDArray[np.uint8], grid: Grid) -> None:
+    """array (z, y, x) uint8 as gzip-encoded NRRD in LPS, every digit of the geometry kept."""
+    if array.dtype != np.uint8:
+        raise ValueError(f"array must be uint8, found {array.dtype}")
+    columns = grid.affine[:3, [2, 1, 0]].T
+    header = [
+        "NRRD0005",
+        "type: uint8",
+        "dimension: 3",
+        "space: left-posterior-superior",
+        "sizes: " + " ".join(str(n) for n in grid.shape[::-1]),
+        "space directions: " + " ".join(_vector(column) for column in columns),
+        "kinds: domain domain domain",
+        "encoding: gzip",
+        "space origin: " + _vector(grid.origin_mm),
+    ]
+    data = gzip.compress(np.ascontiguousarray(array).tobytes(), GZIP_LEVEL, mtime=0)
+    path.write_bytes("\n".join([*header, "", ""]).encode("ascii") + data)
+
+
+def _vector(values: Iterable[float]) -> str:
+    return "(" + ",".join(repr(float(value)) for value in values) + ")"
+
+
+def write_segmentation(result: AnalysisResult, folder: Path) -> None:
+    """Labels (NIfTI, NRRD), sub-regions (NIfTI) and both label tables."""
+    folder.mkdir(parents=True, exist_ok=True)
+    grid = result.segmentation.grid
+    write_nifti(folder / "labels.nii.gz", result.segmentation.labels, grid)
+    write_nrrd(folder / "labels.nrrd", result.segmentation.labels, grid)
+    write_nifti(folder / "subregions.nii.gz", result.subregions, grid)
+    (folder / "labels.itksnap.txt").write_text(itksnap_table(), encoding="utf-8", newline="\n")
+    (folder / "labels.slicer.ctbl").write_text(slicer_table(), encoding="utf-8", newline="\n")
+
+
+def write_t2(t2: T2Map, folder: Path) -> None:
+    """T2 in ms, and the quality of its fit where the method has one; 0 where nothing was fitted."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_nifti(folder / "t2map.nii.gz", np.nan_to_num(t2.t2_ms, nan=0.0), t2.grid)
+    if np.isfinite(t2.r2).any():
+        write_nifti(folder / "r2map.nii.gz", np.nan_to_num(t2.r2, nan=0.0), t2.grid)

@@ -1,0 +1,220 @@
+"""The segmentation models there are: one card each. Web processes read this; it imports no inference runtime.
+
+A lab's own weights, a folder `models_dir/<model id>/` in nnU-Net v2 format, take precedence under the same id.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from pipeline.anatomy import NUMBERINGS, Numbering, Structure
+from pipeline.errors import ModelError, OptionsError
+from pipeline.types import Resources, Sequence
+
+BUILT_IN_WEIGHTS: Final = Path(__file__).resolve().parents[2] / "models"
+"""Where the weights lie that come with the product."""
+
+NNUNET_HINT: Final = "pip install -r requirements-nnunet.txt"
+
+
+class Family(StrEnum):
+    """How a model is run."""
+
+    UNET = "unet"
+    UNET_TWICE = "unet_twice"
+    NNUNET_V2 = "nnunet_v2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy:
+    """What was measured for one structure; None: not measured. Dice 0 to 1, volume bias against the experts' maps."""
+
+    dice: float | None = None
+    dice_sd: float | None = None
+    dice_worst: float | None = None
+    mean_surface_distance_mm: float | None = None
+    hausdorff95_mm: float | None = None
+    volume_bias_percent: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What is known about a model.
+
+    native_labels        number -> name of every label the network can answer, background left out
+    native_to_canonical  what each of them means here
+    weights, sha256      file and the digest that it must have ("" where the operator brought the file)
+    axes, resolution_mm, window_voxels: how the network wants its image (orientation.py); unused by nnU-Net v2
+    accuracy             structure, as the measurement names it -> figures; `measured_on` says on what
+
+    Raises ModelError where the remap omits a native label: a structure must never vanish silently.
+    """
+
+    id: str
+    title: str
+    family: Family
+    description: str
+    native_labels: Mapping[int, str]
+    native_to_canonical: Numbering
+    weights: Path
+    sha256: str
+    sequences: tuple[Sequence, ...] = ()
+    licence: str = ""
+    citation: str = ""
+    training_data: str = ""
+    caution: str = ""
+    measured_on: str = ""
+    accuracy: Mapping[str, Accuracy] = field(default_factory=dict)
+    axes: str = "RAS"
+    resolution_mm: float = 0.7
+    window_voxels: int = 128
+
+    def __post_init__(self) -> None:
+        omitted = sorted(set(self.native_labels) - set(self.native_to_canonical.to_canonical))
+        if omitted:
+            names = ", ".join(f"{label} ({self.native_labels[label]})" for label in omitted)
+            raise ModelError(f"Model {self.id}: labels {names} have no canonical structure; expected one for each.")
+
+    @property
+    def structures(self) -> tuple[Structure, ...]:
+        """What a finished analysis holds; tibial cartilage that comes as one label is split there by anatomy."""
+        found = {self.native_to_canonical.to_canonical[label] for label in self.native_labels} - {None}
+        if not self.native_to_canonical.compartments_apart and Structure.MEDIAL_TIBIAL_CARTILAGE in found:
+            found.add(Structure.LATERAL_TIBIAL_CARTILAGE)
+        return tuple(structure for structure in Structure if structure in found)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; holds no path."""
+        return {
+            "id": self.id,
+            "title": self.title,
+            "family": self.family.value,
+            "description": self.description,
+            "sequences": [sequence.value for sequence in self.sequences],
+            "structures": [structure.key for structure in self.structures],
+            "licence": self.licence,
+            "citation": self.citation,
+            "training_data": self.training_data,
+            "caution": self.caution,
+            "measured_on": self.measured_on,
+            "accuracy": {name: asdict(figures) for name, figures in self.accuracy.items()},
+            "weights_sha256": self.sha256,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Availability:
+    """Whether a model can run here. source: `built-in` or `installed`; reason: what is missing, for the operator."""
+
+    available: bool
+    source: str
+    reason: str = ""
+
+
+def read_card(folder: Path, *, id: str, family: Family, title: str, description: str) -> ModelCard:
+    """The card of built-in weights, from `card.json` beside them.
+
+    Raises ModelError where the card is missing or incomplete.
+    """
+    try:
+        data = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        return ModelCard(
+            id=id,
+            title=title,
+            family=family,
+            description=description,
+            native_labels=MappingProxyType({int(label): str(name) for label, name in data["labels"].items()}),
+            native_to_canonical=NUMBERINGS[data["numbering"]],
+            weights=folder / data["weights"],
+            sha256=data["sha256"],
+            sequences=tuple(Sequence(name) for name in data["sequences"]),
+            licence=data["licence"],
+            citation=data["citation"],
+            training_data=data["training_data"],
+            caution=data["caution"],
+            measured_on=data["accuracy"]["measured_on"],
+            accuracy=MappingProxyType({k: Accuracy(**v) for k, v in data["accuracy"]["structures"].items()}),
+            axes=data["axes"],
+            resolution_mm=float(data["resolution_mm"]),
+            window_voxels=int(data["window_voxels"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"The card of model {id} cannot be read: {type(error).__name__}; expected card.json beside the weights.",
+            hint="Fetch models/ again.",
+        ) from error
+
+
+CATALOGUE: Final = (
+    read_card(
+        BUILT_IN_WEIGHTS / "knee_unet",
+        id="nnunet_fullres",
+        family=Family.UNET,
+        title="Knee U-Net, one pass (built in)",
+        description="A compact 3D U-Net of this project looks once over the whole scan in overlapping windows.",
+    ),
+    read_card(
+        BUILT_IN_WEIGHTS / "knee_unet",
+        id="nnunet_cascade",
+        family=Family.UNET_TWICE,
+        title="Knee U-Net, two passes (built in)",
+        description=(
+            "The same network as nnunet_fullres, run twice: the first pass finds the knee; the second looks only "
+            "there, with windows that overlap by half, as stored and mirrored from side to side, probabilities "
+            "averaged. Outside that box the first pass stands."
+        ),
+    ),
+)
+"""Default first. The ids equal options.ModelChoice."""
+
+
+def card(model_id: str) -> ModelCard:
+    """The built-in card of a model. Raises OptionsError where there is none of that id."""
+    for entry in CATALOGUE:
+        if entry.id == model_id:
+            return entry
+    raise OptionsError(
+        f"segmentation_model is {model_id!r}; expected one of {', '.join(entry.id for entry in CATALOGUE)}.",
+        option="segmentation_model",
+    )
+
+
+def installed_folder(model_id: str, resources: Resources) -> Path | None:
+    """The lab's own model of this id: `models_dir/<id>/` with a plans.json; None where there is none."""
+    if resources.models_dir is None:
+        return None
+    folder = resources.models_dir / card(model_id).id
+    return folder if (folder / "plans.json").is_file() else None
+
+
+def checkpoints(folder: Path) -> tuple[Path, ...]:
+    """The trained folds of an nnU-Net v2 folder, in the order of their names."""
+    return tuple(sorted(folder.glob("fold_*/checkpoint_final.pth")))
+
+
+def availability(entry: ModelCard, resources: Resources) -> Availability:
+    """Whether the model's weights and runtime are there. Loads neither; the digest is checked when they are used."""
+    folder = installed_folder(entry.id, resources)
+    if folder is None:
+        present = entry.weights.is_file()
+        return Availability(available=present, source="built-in", reason="" if present else "weights file is missing")
+    reason = ""
+    if not (folder / "dataset.json").is_file():
+        reason = "dataset.json is missing"
+    elif not checkpoints(folder):
+        reason = "no fold_*/checkpoint_final.pth"
+    elif find_spec("nnunetv2") is None:
+        reason = f"the nnunetv2 package is not installed: {NNUNET_HINT}"
+    return Availability(available=not reason, source="installed", reason=reason)
+
+
+def available(entry: ModelCard, resources: Resources) -> bool:
+    """Whether the model can run here."""
+    return availability(entry, resources).available

@@ -1,0 +1,73 @@
+"""Array axes as a network saw them in training: by permuting and flipping a grid's axes, never by resampling.
+
+An axis code has three letters, one an array axis: the direction of the patient in which the index grows.
+R right, L left, A anterior, P posterior, S superior, I inferior. `RAS`: axis 0 runs to the patient's right, axis 1 to
+the front, axis 2 upwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.grid import FloatArray, Grid
+
+_LPS: Final = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1), "I": (2, -1)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AxisOrder:
+    """From arrays (z, y, x) on a grid to arrays in a network's axes, and back.
+
+    order   which array axis (0 z, 1 y, 2 x) becomes the network's axis 0, 1, 2
+    flipped whether it then runs backwards
+    """
+
+    order: tuple[int, int, int]
+    flipped: tuple[bool, bool, bool]
+
+    def to_network(self, array: NDArray[Any]) -> NDArray[Any]:
+        """(z, y, x) -> the network's axes; a view."""
+        return array.transpose(self.order)[self._steps]
+
+    def from_network(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The network's axes -> (z, y, x); a view."""
+        back = tuple(self.order.index(axis) for axis in range(3))
+        return array[self._steps].transpose(back)
+
+    def spacing_mm(self, grid: Grid) -> tuple[float, float, float]:
+        """Of the network's axes 0, 1, 2."""
+        a, b, c = (grid.spacing_mm[axis] for axis in self.order)
+        return a, b, c
+
+    @property
+    def _steps(self) -> tuple[slice, slice, slice]:
+        a, b, c = (slice(None, None, -1 if flip else None) for flip in self.flipped)
+        return a, b, c
+
+
+def axes_of(code: str) -> FloatArray:
+    """(3, 3): column k is the LPS direction of array axis k.
+
+    Raises ValueError where the code does not name each of the three directions once.
+    """
+    if len(code) != 3 or {_LPS.get(letter, (-1, 0))[0] for letter in code} != {0, 1, 2}:
+        raise ValueError(f"an axis code needs one letter each of R/L, A/P and S/I, found {code!r}")
+    axes = np.zeros((3, 3))
+    for column, letter in enumerate(code):
+        row, sign = _LPS[letter]
+        axes[row, column] = sign
+    return axes
+
+
+def nearest_order(grid: Grid, code: str) -> AxisOrder:
+    """The permutation and flips of the grid's axes that come nearest to the axis code; an oblique grid stays oblique."""
+    stored = grid.direction[:, ::-1]  # column k: LPS direction of array axis k, (z, y, x)
+    cosines = stored.T @ axes_of(code)
+    best = max(permutations(range(3)), key=lambda order: sum(abs(cosines[axis, k]) for k, axis in enumerate(order)))
+    a, b, c = best
+    return AxisOrder(order=(a, b, c), flipped=(cosines[a, 0] < 0, cosines[b, 1] < 0, cosines[c, 2] < 0))

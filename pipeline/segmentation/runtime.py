@@ -1,0 +1,144 @@
+"""A network in a file, through onnxruntime: which processor runs it, and what its failures mean."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from pipeline.errors import ModelError, OutOfMemory, WeightsCorrupt, WeightsMissing
+from pipeline.segmentation.sampling import FloatVolume
+from pipeline.types import Resources
+
+CUDA: Final = "CUDAExecutionProvider"
+OPENVINO: Final = "OpenVINOExecutionProvider"
+CPU: Final = "CPUExecutionProvider"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Network:
+    """A loaded network. provider: what runs it; threads: on the processor."""
+
+    session: Any
+    provider: str
+    threads: int
+    classes: int
+
+    def __call__(self, window: FloatVolume) -> FloatVolume:
+        """(d, h, w) float32 -> class probabilities (c, d, h, w).
+
+        Raises OutOfMemory where the runtime cannot get what a window needs, ModelError for any other fault of it.
+        """
+        from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
+
+        name = self.session.get_inputs()[0].name
+        try:
+            logits: FloatVolume = self.session.run(None, {name: window[None, None]})[0][0]
+        except (MemoryError, RuntimeException) as error:
+            # input type and rank were checked when the network was loaded: what is left for a kernel to fail on is
+            # memory, which onnxruntime reports with this type
+            raise OutOfMemory(
+                f"The network ran out of memory in a window of {' x '.join(map(str, window.shape))} voxels; "
+                "expected 2.5 GB to be free.",
+                hint="Run fewer analyses at once, or set DEVICE=cpu where the graphics card is full.",
+            ) from error
+        except Exception as error:  # noqa: BLE001 - onnxruntime's other exceptions share no base but Exception
+            raise ModelError(f"The network failed: {type(error).__name__}.") from error
+        return softmax(logits)
+
+
+def softmax(logits: FloatVolume) -> FloatVolume:
+    """Over axis 0; overwrites its argument."""
+    logits -= logits.max(axis=0)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=0)
+    return logits
+
+
+def sha256_of(path: Path) -> str:
+    """Digest of a file, read piece by piece."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def thread_count(resources: Resources) -> int:
+    """Threads for inference: as lent, else every core this process may use."""
+    if resources.threads is not None:
+        return max(1, resources.threads)
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def load_network(path: Path, sha256: str, resources: Resources) -> Network:
+    """Check the weights against their digest and load them.
+
+    Raises WeightsMissing, WeightsCorrupt, OutOfMemory; ModelError where the device asked for is not there.
+    """
+    import onnxruntime
+
+    if not path.is_file():
+        raise WeightsMissing(f"The weights file {path.name} is not installed.", hint="Fetch models/ again.")
+    if (found := sha256_of(path)) != sha256:
+        raise WeightsCorrupt(
+            f"The weights file {path.name} has SHA-256 {found[:12]}…; its card expects {sha256[:12]}….",
+            hint="Fetch models/ again, or write the digest of the new weights into card.json.",
+        )
+    threads = thread_count(resources)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=_providers(resources, threads))
+    except MemoryError as error:
+        raise OutOfMemory("No memory to load the network; expected 2.5 GB to be free.") from error
+    except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no base but Exception
+        raise WeightsCorrupt(f"The weights file {path.name} cannot be loaded: {type(error).__name__}.") from error
+    provider = session.get_providers()[0]
+    if resources.device == "cuda" and provider != CUDA:
+        raise ModelError(
+            f"DEVICE is cuda, but the network would run on {provider}.",
+            hint="Install onnxruntime-gpu in the place of onnxruntime, with its CUDA libraries, or set DEVICE=cpu.",
+        )
+    return Network(session=session, provider=provider, threads=threads, classes=_check_signature(session, path))
+
+
+def _providers(resources: Resources, threads: int) -> list[Any]:
+    """What to run on, best first; a provider that cannot start is passed over by onnxruntime."""
+    import onnxruntime
+
+    offered = onnxruntime.get_available_providers()
+    chosen: list[Any] = []
+    if CUDA in offered and resources.device in {"auto", "cuda"}:
+        chosen.append((CUDA, {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}))
+    if OPENVINO in offered:
+        chosen.append((OPENVINO, {"device_type": "CPU", "precision": "FP32", "num_of_threads": str(threads)}))
+    return [*chosen, CPU]
+
+
+def _check_signature(session: Any, path: Path) -> int:
+    """Number of classes. Raises WeightsCorrupt where input and output are not what models/README.md says."""
+    given, answer = session.get_inputs(), session.get_outputs()
+    if len(given) != 1 or len(answer) != 1 or len(given[0].shape) != 5 or given[0].type != "tensor(float)":
+        raise WeightsCorrupt(f"The network in {path.name} does not take one float image (1, 1, d, h, w).")
+    classes = answer[0].shape[1]
+    if not isinstance(classes, int):  # a dynamic axis: ask
+        probe = session.run(None, {given[0].name: np.zeros((1, 1, 32, 32, 32), dtype=np.float32)})
+        classes = probe[0].shape[1]
+    return int(classes)
+
+
+def facts(network: Network) -> dict[str, Any]:
+    """What ran the network, for provenance."""
+    import onnxruntime
+
+    version = str(onnxruntime.__version__)
+    return {"runtime": f"onnxruntime {version}", "provider": network.provider, "threads": network.threads}

@@ -1,0 +1,105 @@
+"""Overlapping windows over a volume, and the average of what a network says in them, a slab at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.segmentation.sampling import FloatVolume
+
+Predict = Callable[[FloatVolume], FloatVolume]
+"""A window (d, h, w) -> class probabilities (c, d, h, w)."""
+
+MULTIPLE: Final = 16
+"""A window's sides are multiples of this: the network halves them four times."""
+RAMP: Final = 0.3
+"""Share of a window's side over which its weight grows from the edge."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """Windows along one axis: where they start, how long they are, and how much each voxel of each one counts.
+
+    weights (windows, size): at every voxel of the axis the weights of all windows sum to 1.
+    """
+
+    starts: tuple[int, ...]
+    size: int
+    weights: FloatVolume
+
+
+def plan_axis(count: int, size: int, overlap: float) -> Axis:
+    """Windows that cover `count` voxels; `overlap` is the least share of a window that its neighbour sees too.
+
+    A shorter axis gets one window, as short as MULTIPLE allows.
+    """
+    size = min(size, -(-count // MULTIPLE) * MULTIPLE)
+    starts = [0]
+    if count > size:
+        steps = int(np.ceil((count - size) / (size * (1 - overlap))))
+        starts = [round(k * (count - size) / steps) for k in range(steps + 1)]
+    ramp = np.minimum(np.arange(size) + 1.0, size - np.arange(size))
+    ramp = np.minimum(ramp / (RAMP * size), 1.0)
+    total = np.zeros(max(count, size))
+    for start in starts:
+        total[start : start + size] += ramp
+    weights = np.stack([ramp / total[start : start + size] for start in starts])
+    return Axis(starts=tuple(starts), size=size, weights=weights.astype(np.float32))
+
+
+def plan(shape: tuple[int, int, int], size: int, overlap: float) -> tuple[Axis, Axis, Axis]:
+    """Windows over a volume: the product of those along its axes."""
+    a, b, c = (plan_axis(n, size, overlap) for n in shape)
+    return a, b, c
+
+
+def window_count(axes: tuple[Axis, Axis, Axis]) -> int:
+    """How often the network is asked."""
+    return int(np.prod([len(axis.starts) for axis in axes]))
+
+
+def averaged(
+    volume: FloatVolume,
+    axes: tuple[Axis, Axis, Axis],
+    classes: int,
+    predict: Predict,
+    on_window: Callable[[], None],
+) -> Iterator[tuple[int, FloatVolume]]:
+    """Ask the network in every window and yield (first row, probabilities (c, rows, h, w)) from row 0 to the last.
+
+    Only as many rows as a window is long are held at a time. A volume shorter than a window is padded with its minimum.
+    """
+    first, second, third = axes
+    shape = volume.shape
+    padded = _pad(volume, (first.size, second.size, third.size))
+    held = np.zeros((classes, first.size, *padded.shape[1:]), dtype=np.float32)
+    for k, start in enumerate(first.starts):
+        for (i, row), (j, column) in product(enumerate(second.starts), enumerate(third.starts)):
+            window = (slice(row, row + second.size), slice(column, column + third.size))
+            answer = predict(np.ascontiguousarray(padded[(slice(start, start + first.size), *window)]))
+            answer *= _outer(first.weights[k], second.weights[i], third.weights[j])
+            held[(slice(None), slice(None), *window)] += answer
+            on_window()
+        last = k + 1 == len(first.starts)
+        done = shape[0] - start if last else first.starts[k + 1] - start
+        yield start, held[:, :done, : shape[1], : shape[2]].copy()
+        if not last:
+            held[:, : first.size - done] = held[:, done:].copy()
+            held[:, first.size - done :] = 0
+
+
+def _outer(a: FloatVolume, b: FloatVolume, c: FloatVolume) -> FloatVolume:
+    return a[:, None, None] * (b[:, None] * c[None, :])
+
+
+def _pad(volume: FloatVolume, least: tuple[int, int, int]) -> FloatVolume:
+    missing = [(0, max(0, size - n)) for n, size in zip(volume.shape, least, strict=True)]
+    if not any(after for _, after in missing):
+        return volume
+    padded: NDArray[np.float32] = np.pad(volume, missing, constant_values=volume.min())
+    return padded

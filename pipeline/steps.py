@@ -1,0 +1,314 @@
+"""The whole analysis on one screen: what is done, in which order, from what, to what.
+
+A step reads from the workspace, calls the science, writes to the workspace. Progress, provenance, report, command
+line and pages iterate STEPS; nothing else lists them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.alignment import align_knee
+from pipeline.anatomy import BONES, NUMBERINGS, Structure
+from pipeline.delivery import deliver
+from pipeline.errors import WeightsMissing
+from pipeline.image_io import read_label_map, read_scan, require_content
+from pipeline.labels import canonical_labels
+from pipeline.measure import measure_thickness, measure_volumes
+from pipeline.options import AnalysisOptions
+from pipeline.quality import quality_flags
+from pipeline.regions import split_tibial_cartilage, subregions
+from pipeline.report import collect_host, collect_packages
+from pipeline.segmentation import describe, segment
+from pipeline.surface import bone_surface
+from pipeline.t2 import fit_t2_map, measure_t2, relative_depth, t2_unavailable
+from pipeline.thickness import thickness_maps
+from pipeline.types import AnalysisResult, Provenance, Request, Resources, Scan, Segmentation, StepRecord, StepState
+from pipeline.workspace import Workspace
+
+Report = Callable[[float], None]
+"""A step tells how far it is, 0 to 1."""
+
+
+@dataclass(kw_only=True)
+class Context:
+    """What every step may look at. `steps` is what has happened so far; `report` takes the running step's progress."""
+
+    workspace: Workspace
+    options: AnalysisOptions
+    resources: Resources
+    request: Request
+    input_sha256: str
+    steps: tuple[StepRecord, ...] = field(default=())
+    report: Report = field(default=lambda _: None)
+
+    @cached_property
+    def model(self) -> dict[str, Any]:
+        """Title, id, weights digest and runtime of what makes the segmentation."""
+        if self.request.labels is not None:
+            numbering = NUMBERINGS[self.request.numbering]
+            return {"id": f"given:{numbering.id}", "title": f"Label map given by the user. {numbering.title}"}
+        return describe(self.options.segmentation_model, self.resources)
+
+    def scan(self) -> Scan | None:
+        """The scan, or None where a label map is measured alone."""
+        return self.workspace.read_scan() if self.workspace.has("scan") else None
+
+    def segmentation(self) -> Segmentation:
+        return self.workspace.read_segmentation("segmentation")
+
+    def input_path(self, name: str) -> Path:
+        return self.workspace.input_dir / name
+
+    def warnings(self) -> tuple[str, ...]:
+        """What the scan's header made us assume, and each optional step that failed."""
+        scan = self.workspace.read_json("scan")["warnings"] if self.workspace.has("scan") else ()
+        failed = (f"{s.title}: {s.reason}" for s in self.steps if s.state is StepState.FAILED)
+        return (*scan, *failed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One stage of the analysis.
+
+    needs, produces  names of products in the workspace; uses: fields of AnalysisOptions that change the product
+    share            rough share of the wall time, for the progress bar
+    applies          None, or the reason why the step is skipped
+    identity         what else decides the product, e.g. the model's weights
+    """
+
+    name: str
+    title: str
+    run: Callable[[Context], None]
+    needs: tuple[str, ...] = ()
+    produces: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+    share: int = 1
+    required: bool = True
+    applies: Callable[[Context], str | None] = lambda _: None
+    identity: Callable[[Context], object] = lambda _: None
+
+
+def _read(context: Context) -> None:
+    scan = read_scan(context.input_path(str(context.request.scan)), side=context.options.chosen_side)
+    require_content(scan)
+    context.workspace.write_scan(scan)
+
+
+def _no_scan(context: Context) -> str | None:
+    return "no scan was given, only a label map" if context.request.scan is None else None
+
+
+def _segment(context: Context) -> None:
+    scan = context.scan()
+    if context.request.labels is not None:
+        labels, grid = read_label_map(context.input_path(context.request.labels))
+        segmentation = canonical_labels(labels, grid, NUMBERINGS[context.request.numbering], scan)
+    else:
+        assert scan is not None  # noqa: S101  a Request without labels has a scan
+        segmentation = segment(scan, context.options.segmentation_model, context.resources, context.report)
+    context.workspace.write_segmentation("raw_segmentation", segmentation)
+
+
+def _align(context: Context) -> None:
+    segmentation = context.workspace.read_segmentation("raw_segmentation")
+    femur = bone_surface(segmentation, Structure.FEMUR)
+    alignment = align_knee(femur)
+    context.workspace.write_alignment(alignment)
+    context.workspace.write_segmentation("segmentation", split_tibial_cartilage(segmentation, alignment))
+
+
+def _surfaces(context: Context) -> None:
+    segmentation = context.segmentation()
+    present = [bone for bone in BONES if (segmentation.labels == bone).any()]
+    context.workspace.write_surfaces(tuple(bone_surface(segmentation, bone) for bone in present))
+
+
+def _thickness(context: Context) -> None:
+    segmentation = context.segmentation()
+    parts = subregions(segmentation, context.workspace.read_alignment())
+    maps = [
+        item
+        for surface in context.workspace.read_surfaces()
+        for item in thickness_maps(surface, segmentation, parts, context.options.cartilage_smoothing)
+    ]
+    context.workspace.write_thickness(tuple(maps), parts)
+
+
+def _t2(context: Context) -> None:
+    scan = context.workspace.read_scan()
+    segmentation = context.segmentation()
+    t2 = fit_t2_map(scan, segmentation, skip_first_echo=context.options.skip_first_echo)
+    depth = relative_depth(segmentation)
+    context.workspace.write_t2(t2)
+    context.workspace.write_measurements("t2_rows", measure_t2(t2, context.workspace.read_subregions(), depth))
+
+
+def _no_t2(context: Context) -> str | None:
+    scan = context.scan()
+    return _no_scan(context) if scan is None else t2_unavailable(scan)
+
+
+def _shape(context: Context) -> None:
+    raise WeightsMissing(
+        f"Shape model {context.options.nsm_type}: no weights installed; expected one in MODELS_DIR/nsm."
+    )
+
+
+def _no_shape(context: Context) -> str | None:
+    return "no shape model installed" if context.options.perform_nsm else "not asked for"
+
+
+def _measure(context: Context) -> None:
+    rows = [row for item in context.workspace.read_thickness() for row in measure_thickness(item)]
+    rows += measure_volumes(context.segmentation(), context.workspace.read_subregions())
+    if context.workspace.has("t2_rows"):
+        rows += context.workspace.read_measurements("t2_rows")
+    context.workspace.write_measurements("measurements", tuple(rows))
+
+
+def _quality(context: Context) -> None:
+    stated = context.workspace.read_json("scan")["side"] if context.workspace.has("scan") else None
+    flags = quality_flags(
+        context.segmentation(),
+        context.workspace.read_alignment(),
+        context.workspace.read_measurements("measurements"),
+        stated_side=stated or context.options.chosen_side,
+    )
+    context.workspace.write_flags(flags)
+
+
+def _report(context: Context) -> None:
+    workspace = context.workspace
+    result = AnalysisResult(
+        input_name=context.request.input_name,
+        scan=context.scan(),
+        segmentation=context.segmentation(),
+        subregions=workspace.read_subregions(),
+        alignment=workspace.read_alignment(),
+        thickness=workspace.read_thickness(),
+        t2=workspace.read_t2() if workspace.has("t2") else None,
+        shape=None,
+        measurements=workspace.read_measurements("measurements"),
+        flags=workspace.read_flags(),
+        warnings=context.warnings(),
+        steps=context.steps,
+        provenance=Provenance(
+            input_sha256=context.input_sha256,
+            options=context.options.to_dict(),
+            model=context.model,
+            packages=collect_packages(),
+            host=collect_host(),
+            seconds={s.name: round(s.seconds, 3) for s in context.steps if s.seconds is not None},
+        ),
+    )
+    deliver(result, workspace)
+
+
+def _model_identity(context: Context) -> object:
+    return {key: context.model.get(key) for key in ("id", "source", "sha256", "weights_sha256")}
+
+
+def _report_identity(context: Context) -> object:
+    states = [(s.name, s.state, s.reason) for s in context.steps if s.name != "report"]
+    return context.request.input_name, context.options.to_dict(), states
+
+
+STEPS: Final = (
+    Step(
+        name="read_scan",
+        title="Read the scan",
+        run=_read,
+        produces=("scan",),
+        uses=("side",),
+        applies=_no_scan,
+        share=4,
+    ),
+    Step(
+        name="segment",
+        title="Outline bones and cartilage",
+        run=_segment,
+        needs=("scan",),
+        produces=("raw_segmentation",),
+        identity=_model_identity,
+        share=60,
+    ),
+    Step(
+        name="align",
+        title="Find side and compartments",
+        run=_align,
+        needs=("raw_segmentation",),
+        produces=("alignment", "segmentation"),
+        share=4,
+    ),
+    Step(
+        name="surfaces",
+        title="Build bone surfaces",
+        run=_surfaces,
+        needs=("segmentation",),
+        produces=("surfaces",),
+        share=4,
+    ),
+    Step(
+        name="thickness",
+        title="Measure cartilage thickness",
+        run=_thickness,
+        needs=("segmentation", "alignment", "surfaces"),
+        produces=("thickness",),
+        uses=("cartilage_smoothing",),
+        share=6,
+    ),
+    Step(
+        name="t2",
+        title="Fit T2",
+        run=_t2,
+        needs=("scan", "segmentation", "thickness"),
+        produces=("t2", "t2_rows"),
+        uses=("skip_first_echo",),
+        required=False,
+        applies=_no_t2,
+        share=4,
+    ),
+    Step(
+        name="shape",
+        title="Fit the shape model",
+        run=_shape,
+        needs=("segmentation", "surfaces"),
+        produces=("shape",),
+        uses=("perform_nsm", "nsm_type"),
+        required=False,
+        applies=_no_shape,
+        share=1,
+    ),
+    Step(
+        name="measure",
+        title="Summarise by region",
+        run=_measure,
+        needs=("segmentation", "thickness", "t2_rows"),
+        produces=("measurements",),
+        share=1,
+    ),
+    Step(
+        name="quality",
+        title="Check quality",
+        run=_quality,
+        needs=("scan", "segmentation", "alignment", "measurements"),
+        produces=("quality",),
+        uses=("side",),
+        share=1,
+    ),
+    Step(
+        name="report",
+        title="Write report and results",
+        run=_report,
+        needs=("scan", "segmentation", "thickness", "t2", "measurements", "quality"),
+        produces=("report",),
+        identity=_report_identity,
+        share=15,
+    ),
+)
+"""The order of the analysis."""

@@ -1,0 +1,99 @@
+"""T2 by region, and by deep and superficial layer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from pipeline.anatomy import ALL, CARTILAGE_OF, REGIONS
+from pipeline.grid import FloatArray
+from pipeline.types import LabelArray, Measurement, Segmentation, T2Map
+
+MIN_R2: Final = 0.8
+"""Voxels that one exponential describes worse do not count. Our choice: with 8 echoes of 10 to 80 ms and T2 = 40 ms,
+44 % of voxels fall below it where S0 is 8 times the noise, 1 % at 15 times, none at 30 times."""
+
+DEEP_BELOW: Final = 0.5
+"""Relative depth that parts the deep from the superficial layer."""
+
+_CROP_MM: Final = 6.0
+
+
+def relative_depth(segmentation: Segmentation) -> FloatArray:
+    """(z, y, x): where in its plate each cartilage voxel lies, 0 at the bone to 1 at the articular surface.
+
+    Distance to the plate's bone over the sum of the distances to bone and to the nearest voxel that is neither bone nor
+    plate (fluid, meniscus, the opposite cartilage). NaN outside cartilage.
+    """
+    labels, grid = segmentation.labels, segmentation.grid
+    depth = np.full(labels.shape, np.nan)
+    margin = [int(np.ceil(_CROP_MM / spacing)) for spacing in grid.spacing_mm]
+    for bone, plates in CARTILAGE_OF.items():
+        whole = segmentation.mask(*plates)
+        if not whole.any():
+            continue
+        box = _box(whole, margin)
+        plate = whole[box]
+        to_bone = labels[box] != bone
+        inside = plate | ~to_bone
+        if to_bone.all() or inside.all():
+            continue
+        near = ndimage.distance_transform_edt(to_bone, sampling=grid.spacing_mm)[plate]
+        far = ndimage.distance_transform_edt(inside, sampling=grid.spacing_mm)[plate]
+        depth[box][plate] = near / (near + far)
+    return depth
+
+
+def _box(mask: NDArray[np.bool_], margin: list[int]) -> tuple[slice, ...]:
+    box = []
+    for axis in range(3):
+        hit = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
+        box.append(slice(max(0, int(hit[0]) - margin[axis]), int(hit[-1]) + 1 + margin[axis]))
+    return tuple(box)
+
+
+def measure_t2(t2: T2Map, subregions: LabelArray, depth: FloatArray) -> tuple[Measurement, ...]:
+    """Mean, std and median T2 (ms) of every region and whole plate, with both layers: T2, T2_deep, T2_superficial.
+
+    subregions (z, y, x): labels of anatomy.REGIONS; depth: relative_depth's. Voxels without T2, or with R² below
+    MIN_R2 where the method has an R², are left out; n counts those that remain.
+    """
+    usable = np.isfinite(t2.t2_ms) & ~(t2.r2 < MIN_R2) & (subregions > 0)
+    values = t2.t2_ms[usable].astype(np.float64)
+    label, at = subregions[usable], depth[usable]
+    rows: list[Measurement] = []
+    for plate in dict.fromkeys(region.plate for region in REGIONS):
+        parts = {region.name: [region.label] for region in REGIONS if region.plate == plate}
+        parts[ALL] = [number for numbers in parts.values() for number in numbers]
+        for name, numbers in parts.items():
+            here = np.isin(label, numbers)
+            for quantity, where in (
+                ("T2", here),
+                ("T2_deep", here & (at < DEEP_BELOW)),
+                ("T2_superficial", here & (at >= DEEP_BELOW)),
+            ):
+                rows += _rows(quantity, t2.method, plate, name, values[where])
+    return tuple(rows)
+
+
+def _rows(quantity: str, method: str, plate: str, region: str, values: FloatArray) -> list[Measurement]:
+    """mean, std (of the population) and median; NaN where there is nothing to measure."""
+    found = dict.fromkeys(("mean", "std", "median"), float("nan"))
+    if len(values):
+        found = {"mean": float(values.mean()), "std": float(values.std()), "median": float(np.median(values))}
+    return [
+        Measurement(
+            quantity=quantity,
+            method=method,
+            structure=plate,
+            region=region,
+            statistic=statistic,
+            value=value,
+            unit="ms",
+            n=len(values),
+        )
+        for statistic, value in found.items()
+    ]

@@ -1,0 +1,252 @@
+"""Cartilage thickness: how far along the bone's normal the cartilage reaches. No cartilage mesh is made.
+
+Two estimators, both along the outward normal at every vertex of the bone surface:
+
+union         from the bone surface to the last crossing of the smoothed field of bone-or-cartilage. Bone and union are
+              smoothed alike, so thin cartilage, which a Gaussian would wash out on its own, keeps its thickness.
+two_crossing  from the first to the last crossing of the smoothed field of the cartilage alone: what pymskt measures
+              between two intersections with a cartilage mesh. It loses cartilage thinner than the Gaussian.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage, sparse
+from scipy.sparse import csgraph
+from scipy.spatial import cKDTree
+
+from pipeline.anatomy import CARTILAGE_OF, Structure
+from pipeline.grid import FloatArray, Grid
+from pipeline.surface import LEVEL, SMOOTHING_VARIANCE_MM2, Field, smoothed
+from pipeline.types import LabelArray, Segmentation, Surface, ThicknessMap
+
+MEET_MM: Final = 2.0
+"""Cartilage counts as lying on the bone where its label is met this close to the bone surface."""
+
+REACH_MM: Final = 10.0
+"""Length of the search: the thickest patellar cartilage known is about 8 mm."""
+
+REACH_SHORT_MM: Final = 4.0
+GAP_MM: Final = 1.0
+"""A ray that leaves the tissue and meets it again this soon has crossed a slit in the label, not the joint space."""
+
+UNION_STEP_MM: Final = 0.25
+TWO_CROSSING_STEP_MM: Final = 0.1
+INWARD_MM: Final = 2.0
+"""two_crossing starts this far inside the bone: the cartilage's own smoothed edge may lie below the bone surface."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Contact:
+    """Which vertices carry cartilage. met (n,) bool; label (n,) uint8, the cartilage voxel first met (0: none)."""
+
+    met: NDArray[np.bool_]
+    label: LabelArray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Plate:
+    """The part of a segmentation around one bone's cartilage.
+
+    bone, cartilage (z, y, x) bool and regions (z, y, x) uint8, all on `grid`.
+    """
+
+    bone: NDArray[np.bool_]
+    cartilage: NDArray[np.bool_]
+    regions: LabelArray
+    grid: Grid
+
+
+def plate_around(structure: Structure, segmentation: Segmentation, regions: LabelArray) -> Plate | None:
+    """Crop to the cartilage of a bone, with enough bone around it that no ray sees the edge; None without cartilage."""
+    boxes = ndimage.find_objects(segmentation.labels, max_label=max(Structure))
+    found = [boxes[plate - 1] for plate in CARTILAGE_OF[structure] if boxes[plate - 1] is not None]
+    if not found:
+        return None
+    margin = [int(np.ceil(2 * MEET_MM / spacing)) for spacing in segmentation.grid.spacing_mm]
+    start = [max(0, min(box[k].start for box in found) - margin[k]) for k in range(3)]
+    stop = [min(segmentation.grid.shape[k], max(box[k].stop for box in found) + margin[k]) for k in range(3)]
+    box = tuple(slice(low, high) for low, high in zip(start, stop, strict=True))
+    labels = segmentation.labels[box]
+    return Plate(
+        bone=labels == structure,
+        cartilage=np.isin(labels, CARTILAGE_OF[structure], kind="table"),
+        regions=regions[box],
+        grid=segmentation.grid.crop((start[0], start[1], start[2]), (stop[0], stop[1], stop[2])),
+    )
+
+
+def find_contact(surface: Surface, plate: Plate) -> Contact:
+    """Follow each normal for MEET_MM and note the region of the first cartilage voxel of this bone."""
+    label = np.zeros(len(surface.points_mm), dtype=np.uint8)
+    near = _near(surface, plate.grid)
+    start, step = _rays(surface, plate.grid, near)
+    carried = np.where(plate.cartilage, plate.regions, 0)
+    waiting = np.arange(len(near))
+    for distance in np.arange(0.0, MEET_MM + 1e-9, UNION_STEP_MM):
+        index = np.rint(start[waiting] + distance * step[waiting]).astype(np.int64)
+        inside = ((index >= 0) & (index < plate.grid.shape)).all(axis=1)
+        hit = np.zeros(len(waiting), dtype=np.uint8)
+        z, y, x = index[inside].T
+        hit[inside] = carried[z, y, x]
+        label[near[waiting]] = hit
+        waiting = waiting[hit == 0]
+    return Contact(met=label > 0, label=label)
+
+
+def _near(surface: Surface, grid: Grid) -> NDArray[np.int64]:
+    """Vertices inside the grid, or so near that their rays reach it."""
+    index = grid.to_index(surface.points_mm)
+    margin = MEET_MM / np.array(grid.spacing_mm)
+    return np.flatnonzero(((index >= -margin) & (index <= grid.shape + margin)).all(axis=1))
+
+
+def _rays(surface: Surface, grid: Grid, rows: NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
+    """Start (n, 3) and step per mm (n, 3) of the rays in voxel indices of the grid."""
+    start = grid.to_index(surface.points_mm[rows])
+    return start, grid.to_index(surface.points_mm[rows] + surface.normals[rows]) - start
+
+
+def _profiles(field: Field, surface: Surface, rows: NDArray[np.int64], distances: FloatArray) -> FloatArray:
+    """(n, k): the field at each distance (mm) along the normals of the chosen vertices."""
+    start, step = _rays(surface, field.grid, rows)
+    index = start.T[:, :, None] + step.T[:, :, None] * distances
+    return field.at_index(index.reshape(3, -1)).reshape(len(rows), len(distances))
+
+
+def _crossing(values: FloatArray, distances: FloatArray, rows: NDArray[np.int64], k: NDArray[np.int64]) -> FloatArray:
+    """Where, between sample k and k + 1, the profile passes LEVEL (linear)."""
+    a, b = values[rows, k], values[rows, k + 1]
+    step = distances[k + 1] - distances[k]
+    crossing: FloatArray = distances[k] + step * (a - LEVEL) / np.where(a == b, 1.0, a - b)
+    return crossing
+
+
+def _follow(
+    field: Field, surface: Surface, rows: NDArray[np.int64], first_mm: float, step_mm: float
+) -> tuple[FloatArray, FloatArray]:
+    """(entry, exit) in mm along the normals of the chosen vertices, by linear interpolation between samples.
+
+    entry: where the field first rises through LEVEL, first_mm where the ray starts inside; exit: where it falls below it
+    for good. NaN where there is none. Most cartilage is thin, so rays are followed for REACH_SHORT_MM, and only those
+    that have not ended there for REACH_MM: the same answer as following all of them that far.
+    """
+    entry, end = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+    waiting = np.arange(len(rows))
+    for reach in (REACH_SHORT_MM, REACH_MM):
+        distances = np.arange(first_mm, reach + 1e-9, step_mm)
+        profiles = _profiles(field, surface, rows[waiting], distances)
+        inside = profiles >= LEVEL
+        start = np.argmax(inside, axis=1)
+        some = inside.any(axis=1)
+        n = np.arange(len(waiting))
+        rising = some & (start > 0)
+        entry[waiting] = np.where(some, first_mm, np.nan)
+        entry[waiting[rising]] = _crossing(profiles, distances, n[rising], start[rising] - 1)
+        last = _last_inside(inside, start, max(1, round(GAP_MM / step_mm)))
+        over = some & (last < len(distances) - 1)
+        end[waiting[over]] = _crossing(profiles, distances, n[over], last[over])
+        # a ray is done when enough empty samples follow its last full one to call it the last
+        open_end = distances[last] + GAP_MM + step_mm > reach
+        waiting = waiting[open_end | ~some]
+        if not len(waiting):
+            break
+    return entry, end
+
+
+def _last_inside(inside: NDArray[np.bool_], start: NDArray[np.int64], gap: int) -> NDArray[np.int64]:
+    """(n,): the last sample of each row's first stretch of True, where slits of up to `gap` samples are stepped over."""
+    last = start.copy()
+    for column in range(inside.shape[1]):
+        step = inside[:, column] & (column > last) & (column - last <= gap)
+        last[step] = column
+    return last
+
+
+def union_thickness(surface: Surface, plate: Plate, contact: Contact) -> FloatArray:
+    """(n,) mm at each vertex: bone surface to the last crossing of bone-or-cartilage; NaN where no cartilage is met."""
+    thickness = np.full(len(contact.met), np.nan)
+    rows = np.flatnonzero(contact.met)
+    field = smoothed(plate.bone | plate.cartilage, plate.grid, SMOOTHING_VARIANCE_MM2)
+    entry, end = _follow(field, surface, rows, 0.0, UNION_STEP_MM)
+    # a ray that starts below one half stands on a rim that the Gaussian has rounded off: no thickness is left there
+    thickness[rows] = np.where(entry > 0.0, 0.0, np.nan_to_num(end, nan=0.0))
+    return thickness
+
+
+def two_crossing_thickness(surface: Surface, plate: Plate, contact: Contact, variance_mm2: float) -> FloatArray:
+    """(n,) mm: first to last crossing of the cartilage's own smoothed field; NaN where it is not crossed twice."""
+    thickness = np.full(len(contact.met), np.nan)
+    rows = np.flatnonzero(contact.met)
+    field = smoothed(plate.cartilage, plate.grid, variance_mm2)
+    entry, end = _follow(field, surface, rows, -INWARD_MM, TWO_CROSSING_STEP_MM)
+    thickness[rows] = np.where(entry > -INWARD_MM, end - entry, np.nan)
+    return thickness
+
+
+def plate_of(surface: Surface, contact: Contact) -> tuple[NDArray[np.bool_], LabelArray]:
+    """The cartilage plate on a bone: (n,) bool, and the region of each of its vertices (n,) uint8.
+
+    Covered vertices, and the bare patches that they enclose: of the uncovered pieces of the surface the largest is the
+    bone outside the plate, every other one is denuded bone. A bare patch that reaches the plate's rim cannot be told
+    from bone that never carried cartilage, and is not counted.
+    """
+    bare = ~contact.met
+    region = contact.label.copy()
+    if not contact.met.any():
+        return contact.met, region
+    edges = np.concatenate([surface.faces[:, [0, 1]], surface.faces[:, [1, 2]], surface.faces[:, [2, 0]]])
+    edges = edges[bare[edges].all(axis=1)]
+    n = len(bare)
+    graph = sparse.coo_matrix((np.ones(len(edges), dtype=np.int8), (edges[:, 0], edges[:, 1])), shape=(n, n))
+    _, piece = csgraph.connected_components(graph, directed=False)
+    area = np.bincount(piece[bare], weights=surface.vertex_areas_mm2[bare], minlength=int(piece.max()) + 1)
+    denuded = bare & (piece != int(np.argmax(area)))
+    if denuded.any():
+        region[denuded] = _nearest_region(surface, contact, denuded)
+    return contact.met | denuded, region
+
+
+def _nearest_region(surface: Surface, contact: Contact, denuded: NDArray[np.bool_]) -> LabelArray:
+    """The region of the covered vertex nearest to each denuded one."""
+    covered = np.flatnonzero(contact.met)
+    _, nearest = cKDTree(surface.points_mm[covered]).query(surface.points_mm[denuded])
+    labels: LabelArray = contact.label[covered[nearest]]
+    return labels
+
+
+def thickness_maps(
+    surface: Surface, segmentation: Segmentation, subregions: LabelArray, cartilage_variance_mm2: float
+) -> tuple[ThicknessMap, ThicknessMap]:
+    """Both estimators on one bone: (union, two_crossing).
+
+    subregions (z, y, x) uint8: the region label of each cartilage voxel. cartilage_variance_mm2: see AnalysisOptions.
+    """
+    plate = plate_around(surface.structure, segmentation, subregions)
+    if plate is None:
+        nowhere = np.full(len(surface.points_mm), np.nan)
+        none = np.zeros(len(surface.points_mm), dtype=np.uint8)
+        bare = ThicknessMap(surface=surface, thickness_mm=nowhere, region=none, method="union")
+        return bare, replace(bare, method="two_crossing")
+    contact = find_contact(surface, plate)
+    inside, labels = plate_of(surface, contact)
+    region = np.where(inside, labels, 0).astype(np.uint8)
+    maps = []
+    for method, values in (
+        ("union", union_thickness(surface, plate, contact)),
+        ("two_crossing", two_crossing_thickness(surface, plate, contact, cartilage_variance_mm2)),
+    ):
+        thickness = np.where(inside, np.nan_to_num(values, nan=0.0), np.nan)
+        maps.append(
+            ThicknessMap(
+                surface=surface,
+                thickness_mm=thickness,
+                region=np.where(plate, region, 0).astype(np.uint8),
+                method=method,
+            )
+        )
+    return maps[0], maps[1]

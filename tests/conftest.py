@@ -1,0 +1,136 @@
+"""Real parts for the tests of the service: a Valkey, a worker and a REST server, each a process, on a data directory
+of their own. Tests that need none of them start none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(tempfile.mkdtemp(prefix="knee-test-"))  # short: a unix socket's path holds 104 bytes
+os.environ["DATA_DIR"] = str(DATA_DIR)
+for name in ("REDIS_URL", "MODELS_DIR", "API_KEYS", "HOST", "DEVICE", "MAX_UPLOAD_SIZE_MB", "RESULTS_EXPIRY_HOURS"):
+    os.environ.pop(name, None)
+
+
+def pytest_sessionfinish() -> None:
+    """Remove what the tests left."""
+    shutil.rmtree(DATA_DIR, ignore_errors=True)
+
+
+def wait_until(condition: Callable[[], object], *, seconds: float = 20.0, what: str = "the condition") -> None:
+    """Poll until it holds; fails the test where it does not within the time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        time.sleep(0.05)
+    pytest.fail(f"{what} did not come true within {seconds:.0f} s")
+
+
+def free_port() -> int:
+    """A port on 127.0.0.1 that nobody uses at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(command: list[str], log: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of the product for the length of a block."""
+    with log.open("ab") as stream:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=os.environ | environment, stdout=stream, stderr=stream, stdin=subprocess.DEVNULL
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=1.2)
+        except subprocess.TimeoutExpired:
+            process.terminate()  # a worker at work stops at the second request
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[str]:
+    """URL of a Valkey server as the product starts it."""
+    from jobs import embedded
+    from jobs.errors import QueueUnavailable
+    from jobs.queue import AnalysisQueue, queue_errors
+
+    def answers() -> bool:
+        with contextlib.suppress(QueueUnavailable), queue_errors():
+            return AnalysisQueue(url).ping()
+        return False
+
+    command, url = embedded.configure(DATA_DIR / "valkey")
+    with running(command, DATA_DIR / "valkey.log"):
+        wait_until(answers, what="Valkey")
+        yield url
+
+
+@pytest.fixture
+def redis_client(valkey: str):
+    """A client whose answers are str, on an empty store (living workers stay registered)."""
+    from jobs.queue import text_client
+
+    client = text_client(valkey)
+    for key in client.scan_iter():
+        if not key.startswith("rq:worker"):
+            client.delete(key)
+    return client
+
+
+@pytest.fixture
+def worker(redis_client) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker process that listens."""
+    from jobs import service
+
+    client = redis_client
+    for key in client.scan_iter("rq:worker*"):
+        client.delete(key)
+    with running([sys.executable, "worker.py"], DATA_DIR / "worker.log") as process:
+        wait_until(lambda: service.health()["worker"] == "available", what="a worker")
+        yield process
+
+
+@pytest.fixture(scope="session")
+def server(valkey: str) -> Iterator[str]:
+    """Base URL of the REST interface, served by uvicorn in a process of its own."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "uvicorn", "api:app", "--host", "127.0.0.1", "--port", str(port)]
+
+    def answers() -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"{url}/health").status_code == 200
+        return False
+
+    with running(command, DATA_DIR / "api.log"):
+        wait_until(answers, what="the REST server")
+        yield url
+
+
+@pytest.fixture
+def api(server: str, redis_client) -> Iterator[httpx.Client]:
+    """An HTTP client of the REST server, on an empty store."""
+    with httpx.Client(base_url=server, timeout=30) as client:
+        yield client

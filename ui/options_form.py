@@ -1,0 +1,94 @@
+"""The form for one analysis, generated from AnalysisOptions: a new option appears here by being defined there."""
+
+from __future__ import annotations
+
+from dataclasses import Field, fields
+from typing import Any, Final
+
+import streamlit as st
+
+from pipeline.options import CHOICES, AnalysisOptions
+from ui import wording
+
+CONSENT: Final = "retain_results"
+MODEL: Final = "segmentation_model"
+
+
+def draw_options(models: list[dict[str, Any]]) -> dict[str, Any]:
+    """The everyday options, side by side; returns the values chosen. `models` are the cards of jobs.service."""
+    values: dict[str, Any] = {}
+    for item in fields(AnalysisOptions):
+        if not item.metadata["advanced"] and item.name != CONSENT:
+            values[item.name] = _model_choice(item, models) if item.name == MODEL else _widget(item)
+    return values
+
+
+def draw_advanced() -> tuple[dict[str, Any], str | None]:
+    """The options few need, folded, and the e-mail address."""
+    with st.expander("More options"):
+        values = {item.name: _widget(item) for item in fields(AnalysisOptions) if item.metadata["advanced"]}
+        email = st.text_input(
+            "E-mail (optional)",
+            placeholder="name@university.edu",
+            help="Only to count users. Kept until the analysis ends, afterwards only a keyed digest that names nobody.",
+        )
+    return values, email.strip() or None
+
+
+def draw_consent() -> bool:
+    """Consent to keep results for research: off until the user ticks it."""
+    return st.checkbox(
+        "Keep a copy of my results for research",
+        value=False,
+        help="Kept: label map, surfaces and measurements, under a random name, until this server's operator deletes "
+        "them. Never kept: the images themselves, file names, e-mail addresses.",
+    )
+
+
+def consent_details(expiry_hours: float) -> str:
+    """What happens to the data, in a sentence for each choice."""
+    return (
+        f"The scan is deleted when the analysis ends, the results after {wording.duration(expiry_hours * 3600)}. "
+        "With the box ticked, the label map, surfaces and measurements stay on this server under a random name until "
+        "its operator deletes them; the images never do."
+    )
+
+
+def unavailable(models: list[dict[str, Any]], model_id: str) -> str:
+    """Why a model cannot run; empty where it can."""
+    for card in models:
+        if card["id"] == model_id and not card["available"]:
+            return str(card.get("reason") or "Its weights are not installed.")
+    return ""
+
+
+def _model_choice(item: Field[Any], models: list[dict[str, Any]]) -> str:
+    titles = {card["id"]: card["title"] + ("" if card["available"] else " (no weights installed)") for card in models}
+    choices = CHOICES[item.name]
+    chosen = st.selectbox(
+        item.metadata["title"],
+        choices,
+        index=choices.index(item.default),
+        format_func=lambda model_id: titles.get(model_id, wording.name(model_id)),
+        help=item.metadata["help"],
+    )
+    return str(chosen)
+
+
+def _widget(item: Field[Any]) -> Any:
+    """One option as a widget: closed vocabulary, yes or no, number within its bounds."""
+    title, text = item.metadata["title"], item.metadata["help"]
+    if (choices := CHOICES.get(item.name)) is not None:
+        return st.segmented_control(
+            title, choices, default=item.default, required=True, format_func=wording.name, help=text
+        )
+    if isinstance(item.default, bool):
+        return st.checkbox(title, value=item.default, help=text)
+    return st.number_input(
+        title,
+        min_value=item.metadata.get("ge"),
+        max_value=item.metadata.get("le"),
+        value=item.default,
+        format="%.4g",
+        help=text,
+    )

@@ -1,0 +1,48 @@
+"""How a result came about: model, weights, options, versions, machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from ui import wording
+
+_MODEL_FACTS = ("title", "sha256", "weights_sha256", "licence", "citation", "training_data", "accuracy")
+_TITLES = {"sha256": "Weights SHA-256", "weights_sha256": "Weights SHA-256", "title": "Model"}
+
+
+def show_provenance(provenance: Mapping[str, Any]) -> None:
+    """The record in provenance.json as a list of facts."""
+    if not provenance:
+        st.write("This analysis left no provenance record.")
+        return
+    model = provenance.get("model") or {}
+    facts = {_TITLES.get(key, wording.name(key)): model[key] for key in _MODEL_FACTS if model.get(key)}
+    facts["Input SHA-256"] = provenance.get("input_sha256")
+    facts |= {
+        "Options": _pairs(provenance.get("options")),
+        "Versions": _pairs(provenance.get("packages")),
+        "Machine": _pairs(provenance.get("host")),
+    }
+    st.html(facts_list(facts))
+
+
+def facts_list(facts: Mapping[str, Any]) -> str:
+    """Names and values as an HTML definition list; what has no value is left out."""
+    lines = "".join(f"<dt>{escape(name)}</dt><dd>{escape(_text(value))}</dd>" for name, value in facts.items() if value)
+    return f'<dl class="ok-facts">{lines}</dl>'
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return _pairs(value)
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_text(item) for item in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _pairs(values: Mapping[str, Any] | None) -> str:
+    return ", ".join(f"{key.replace('_', ' ')} {_text(value)}" for key, value in (values or {}).items())

@@ -1,0 +1,92 @@
+"""The 3D preview: exported by a process of its own, shown in stpyvista's frame. Where that fails, the page says so."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import streamlit as st
+
+from pipeline.anatomy import BONES
+from pipeline.report.colours import BONE, THICKNESS_RANGE_MM, VIRIDIS, css
+
+EXPORT_TIMEOUT_S: Final = 60.0
+HEIGHT_PX: Final = 560
+ROOT: Final = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """A scene as a self-contained page, or the reason why there is none."""
+
+    html: str = ""
+    failure: str = ""
+
+
+@st.cache_data(max_entries=6, ttl=3600, show_spinner=False)
+def export_scene(folder: str, side: str) -> Exported:
+    """The surfaces in `folder` as HTML. Never raises and never takes longer than EXPORT_TIMEOUT_S."""
+    with tempfile.TemporaryDirectory() as scratch:
+        output = Path(scratch) / "scene.html"
+        command = [sys.executable, "-m", "ui.scene_export", folder, str(output), "--side", side]
+        try:
+            subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=EXPORT_TIMEOUT_S)
+            return Exported(html=output.read_text(encoding="utf-8"))
+        except subprocess.TimeoutExpired:
+            return Exported(failure=f"the export took longer than {EXPORT_TIMEOUT_S:.0f} s")
+        except subprocess.CalledProcessError as error:
+            crashed = error.returncode < 0
+            return Exported(failure="this server has no OpenGL" if crashed else "the export failed")
+        except OSError as error:
+            return Exported(failure=f"the export could not be started ({type(error).__name__})")
+
+
+def show_scene(surfaces: Path, side: str, key: str) -> None:
+    """Draw the bones with cartilage thickness as colour, its scale below. `surfaces` holds {structure}.vtp files."""
+    if not any((surfaces / f"{bone.key}.vtp").exists() for bone in BONES):
+        st.info("This analysis has no surfaces to show.", icon=":material/view_in_ar:")
+        return
+    with st.spinner("Preparing the 3D view"):
+        scene = export_scene(str(surfaces), side)
+    if scene.failure:
+        st.warning(
+            f"No 3D view: {scene.failure}. The surfaces are in the download (surfaces/*.vtp, *.ply).",
+            icon=":material/view_in_ar:",
+        )
+        return
+    with st.container(key="scene"):
+        _mount(scene.html, key)
+    _show_scale()
+
+
+def _mount(html: str, key: str) -> None:
+    """Put the page into stpyvista's frame.
+
+    Its public call exports in a fork of this server and waits for it without limit (a fork that dies hangs the page
+    for ever), so the component is given the finished export instead. Streamlit's own frame stands in where stpyvista
+    is not installed or has changed.
+    """
+    try:
+        from stpyvista import _stpv_component as component
+    except ImportError:
+        st.iframe(html, height=HEIGHT_PX, alt="3D view of the knee")
+        return
+    data = {"_html": html, "backend": "trame", "height": HEIGHT_PX, "width": 900, "use_container_width": True}
+    component(key=key, data=data)
+
+
+def _show_scale() -> None:
+    low, high = THICKNESS_RANGE_MM
+    stops = ",".join(css(stop) for stop in VIRIDIS)
+    ticks = "".join(f"<span>{value:g}</span>" for value in range(int(low), int(high) + 1))
+    bar = f'<div class="bar" style="background:linear-gradient(90deg,{stops})"></div>'
+    st.html(
+        f'<div class="ok-scale"><span>Thickness</span>{bar}<span>mm</span><div class="ticks">{ticks}</div></div>'
+        f'<div class="ok-keys"><span><i style="background:{css(BONE)}"></i>Bone outside the plates</span></div>'
+        '<p class="ok-quiet">Each bone is turned so that its joint surface faces you: femur from below, tibia from '
+        "above, patella from behind. Drag to turn, wheel to zoom.</p>"
+    )

@@ -1,0 +1,22 @@
+"""The usage figures at the foot of the home page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from ui import wording
+
+
+def show_statistics(stats: dict[str, Any]) -> None:
+    """The answer of /stats as four figures."""
+    average = wording.duration(stats["average_processing_time_seconds"])
+    figures = (
+        ("Analyses so far", f"{stats['total_jobs_processed']:,}"),
+        ("Today", f"{stats['total_jobs_today']:,}"),
+        ("Average time", average if stats["total_jobs_processed"] else "none yet"),
+        ("In the queue", f"{stats['jobs_in_queue']:,}"),
+    )
+    for column, (title, value) in zip(st.columns(len(figures)), figures, strict=True):
+        column.metric(title, value)

@@ -1,0 +1,105 @@
+"""The tidy rows as tables for people. Knows no Streamlit: rows in, data frames out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import pandas as pd
+
+from pipeline.anatomy import ALL, FEMORAL_PLATE, PATELLAR_PLATE, PLATES, REGIONS, TIBIAL_PLATE
+from ui import wording
+
+Rows = Sequence[Mapping[str, Any]]
+
+PRIMARY_METHOD: Final = "union"
+TIDY_COLUMNS: Final = ("quantity", "method", "structure", "region", "statistic", "value", "unit", "n")
+HEADLINES: Final = (
+    ("Femoral cartilage", FEMORAL_PLATE, ALL),
+    ("Medial tibial cartilage", TIBIAL_PLATE, "medial"),
+    ("Lateral tibial cartilage", TIBIAL_PLATE, "lateral"),
+    ("Patellar cartilage", PATELLAR_PLATE, ALL),
+)
+
+
+def value_of(rows: Rows, quantity: str, method: str, structure: str, region: str, statistic: str) -> float | None:
+    """The value of the one row with these keys; None where there is none or it holds nothing."""
+    wanted = (quantity, method, structure, region, statistic)
+    for row in rows:
+        if (row["quantity"], row["method"], row["structure"], row["region"], row["statistic"]) == wanted:
+            value = row["value"]
+            return None if value is None or value != value else float(value)
+    return None
+
+
+def headline_thickness(rows: Rows) -> list[tuple[str, float | None]]:
+    """Mean cartilage thickness (mm) of the four plates that a reader asks for first."""
+    return [(title, _thickness(rows, plate, region, "mean")) for title, plate, region in HEADLINES]
+
+
+def thickness_by_region(rows: Rows) -> pd.DataFrame:
+    """One line a region: name, mean and SD (mm), denuded bone (%); first the whole plate, then its parts."""
+    lines = []
+    for plate, region in _plates_and_regions():
+        line = {
+            "Region": region_title(plate, region),
+            "Mean": _thickness(rows, plate, region, "mean"),
+            "SD": _thickness(rows, plate, region, "std"),
+            "Denuded": _denuded(rows, plate, region),
+        }
+        lines.append(line)
+    frame = pd.DataFrame(lines)
+    return frame[frame[["Mean", "Denuded"]].notna().any(axis=1)].reset_index(drop=True)
+
+
+def t2_by_region(rows: Rows) -> pd.DataFrame:
+    """Every T2 row, mean and SD side by side; empty where T2 was not measured."""
+    found = pd.DataFrame([row for row in rows if row["quantity"] == "T2"], columns=list(TIDY_COLUMNS))
+    found = found[found["statistic"].isin(["mean", "std"])]
+    if found.empty:
+        return pd.DataFrame()
+    table = found.pivot_table(
+        index=["structure", "region", "method"], columns="statistic", values="value", sort=False
+    ).reset_index()
+    for column in ("structure", "region"):
+        table[column] = table[column].map(wording.name)
+    return table.rename(
+        columns={"structure": "Plate", "region": "Region", "method": "Method", "mean": "Mean", "std": "SD"}
+    )
+
+
+def tidy(rows: Rows) -> pd.DataFrame:
+    """All rows with the columns of results.csv."""
+    return pd.DataFrame([dict(row) for row in rows], columns=list(TIDY_COLUMNS))
+
+
+def region_title(plate: str, region: str) -> str:
+    """`Femur, medial posterior`; the plate's bone alone stands for the whole plate."""
+    bone = next(structure.title for structure, name in PLATES.items() if name == plate)
+    return f"{bone}, whole plate" if region == ALL else f"{bone}, {region.replace('_', ' ')}"
+
+
+def _plates_and_regions() -> list[tuple[str, str]]:
+    order = []
+    for plate in (FEMORAL_PLATE, TIBIAL_PLATE, PATELLAR_PLATE):
+        parts = [region.name for region in REGIONS if region.plate == plate and region.name != ALL]
+        order += [(plate, name) for name in (ALL, *parts)]
+    return order
+
+
+def _thickness(rows: Rows, plate: str, region: str, statistic: str) -> float | None:
+    return value_of(rows, "ThC", PRIMARY_METHOD, plate, region, statistic)
+
+
+def _denuded(rows: Rows, plate: str, region: str) -> float | None:
+    """DAB in percent, under whichever statistic carries it."""
+    for row in rows:
+        same = (row["quantity"], row["method"], row["structure"], row["region"]) == (
+            "dAB",
+            PRIMARY_METHOD,
+            plate,
+            region,
+        )
+        if same and row["unit"] == "%" and row["value"] is not None:
+            return float(row["value"])
+    return None

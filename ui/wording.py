@@ -1,0 +1,92 @@
+"""Numbers, times and names as people read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+QUANTITIES: Final = {
+    "ThC": "Cartilage thickness (ThC)",
+    "ThCtAB": "Thickness over all bone (ThCtAB)",
+    "tAB": "Total bone area (tAB)",
+    "dAB": "Denuded bone area (dAB)",
+    "volume": "Volume",
+    "T2": "T2",
+}
+
+DEFINITIONS: Final = {
+    "ThC": "Mean thickness where there is cartilage, from the bone surface to the outer cartilage surface along the "
+    "bone's normal.",
+    "ThCtAB": "Mean thickness over the total area of bone that should be covered; denuded bone counts as 0 mm.",
+    "tAB": "Total area of bone that belongs to the plate, covered or denuded.",
+    "dAB": "The part of that area without any cartilage, as a percentage.",
+}
+
+
+def duration(seconds: float | None) -> str:
+    """`8 s`, `1 min 20 s`, `2 h 5 min`; empty where it is not known."""
+    if seconds is None:
+        return ""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        minutes, rest = divmod(whole, 60)
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, rest = divmod(whole, 3600)
+    return f"{hours} h {rest // 60} min" if rest >= 60 else f"{hours} h"
+
+
+def step_seconds(seconds: float | None) -> str:
+    """`0.4 s` below ten seconds, else as `duration`."""
+    if seconds is None:
+        return ""
+    return f"{seconds:.1f} s" if seconds < 9.95 else duration(seconds)
+
+
+def size(count: int | None) -> str:
+    """Bytes as kB or MB (powers of ten, as file managers show them)."""
+    if count is None:
+        return ""
+    if count < 1_000_000:
+        return f"{max(1, round(count / 1000))} kB"
+    return f"{count / 1e6:.1f} MB" if count < 1e8 else f"{count / 1e6:.0f} MB"
+
+
+def moment(value: datetime | str | None) -> datetime | None:
+    """A record's time with its offset; naive ones are UTC."""
+    if value is None or value == "":
+        return None
+    parsed = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def age(value: datetime | str | None, now: datetime) -> str:
+    """`just now`, `5 min ago`, `3 h ago`, `2 days ago`."""
+    then = moment(value)
+    if then is None:
+        return ""
+    seconds = (now - then).total_seconds()
+    if seconds < 60:
+        return "just now"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min ago"
+    if seconds < 2 * 86400:
+        return f"{int(seconds // 3600)} h ago"
+    return f"{int(seconds // 86400)} days ago"
+
+
+def time_left(value: datetime | str | None, now: datetime) -> str:
+    """`in 23 h`, `in 40 min`; empty where there is no end or it has passed."""
+    then = moment(value)
+    if then is None or then <= now:
+        return ""
+    minutes = (then - now).total_seconds() / 60
+    if minutes < 90:
+        return f"in {max(1, round(minutes))} min"
+    return f"in {round(minutes / 60)} h" if minutes < 60 * 48 else f"in {round(minutes / 1440)} days"
+
+
+def name(key: str) -> str:
+    """`medial_weight_bearing` -> `Medial weight bearing`."""
+    return key.replace("_", " ").capitalize()

@@ -1,0 +1,28 @@
+"""One worker: settings -> logging -> RQ. What an analysis needs is imported in the work-horse, not here."""
+
+from __future__ import annotations
+
+import sys
+
+from jobs.logs import configure_logging
+from jobs.queue import make_worker
+from jobs.settings import SettingsError, load_settings
+
+
+def main() -> int:
+    """Work until a signal comes; -> exit status."""
+    try:
+        url = load_settings().effective_redis_url
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    if url is None:
+        sys.stderr.write("No job queue is running: start everything with `make run`, or set REDIS_URL.\n")
+        return 2
+    configure_logging()
+    make_worker(url).work(logging_level="INFO")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
