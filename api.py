@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import anyio
 from fastapi import Body, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
@@ -67,15 +68,39 @@ app = FastAPI(
 )
 
 
-@app.exception_handler(KneeError)
-async def _known_error(_: Request, error: KneeError) -> JSONResponse:
+def _error_response(error: KneeError) -> JSONResponse:
+    if isinstance(error, errors.InvalidForm):
+        return JSONResponse({"detail": error.details}, 422)
     status = next((code for kind, code in STATUS_OF_ERROR if isinstance(error, kind)), 500)
     return JSONResponse({"detail": error.message, "error_code": error.code, "hint": error.hint}, status)
 
 
-@app.exception_handler(errors.InvalidForm)
-async def _invalid_form(_: Request, error: errors.InvalidForm) -> JSONResponse:
-    return JSONResponse({"detail": error.details}, 422)
+@app.exception_handler(KneeError)
+async def _known_error(_: Request, error: KneeError) -> JSONResponse:
+    return _error_response(error)
+
+
+class EarlyRefusal(Response):
+    """An answer given while the client still sends: then the connection is closed, after a moment in which the client
+    can notice (closed at once, the answer would be lost with the unread data).
+    """
+
+    LINGER_S = 1.0
+    LINGER_BYTES = 4 * 1024 * 1024
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 -- ASGI's signature
+        """ASGI."""
+        self.headers["connection"] = "close"
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        read = 0
+        with anyio.move_on_after(self.LINGER_S):
+            while read < self.LINGER_BYTES:
+                message = await receive()
+                read += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    break
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class Guard:
@@ -136,27 +161,32 @@ app.add_middleware(Guard)
     },
     tags=["jobs"],
 )
-async def upload(request: Request) -> UploadResponse:
+async def upload(request: Request) -> Any:
     """Upload a scan and start its analysis."""
     announced = request.headers.get("content-length", "")
-    receiver = await run_in_threadpool(
-        service.receive_form,
-        request.headers.get("content-type", ""),
-        int(announced) if announced.isdecimal() else None,
-    )
+    receiver, whole = None, False
     try:
+        receiver = await run_in_threadpool(
+            service.receive_form,
+            request.headers.get("content-type", ""),
+            int(announced) if announced.isdecimal() else None,
+        )
         buffer = bytearray()
         async for chunk in request.stream():
             buffer += chunk
             if len(buffer) >= BUFFER_BYTES:
                 await run_in_threadpool(receiver.feed, bytes(buffer))
                 buffer.clear()
+        whole = True
         await run_in_threadpool(receiver.feed, bytes(buffer))
-        job = await run_in_threadpool(service.submit_form, receiver)
-    except BaseException:
-        await run_in_threadpool(receiver.upload.discard)
+        return upload_response(await run_in_threadpool(service.submit_form, receiver))
+    except BaseException as error:
+        if receiver is not None:
+            receiver.upload.discard()
+        if isinstance(error, KneeError) and not whole:
+            answer = _error_response(error)
+            return EarlyRefusal(answer.body, answer.status_code, media_type=answer.media_type)
         raise
-    return upload_response(job)
 
 
 @app.get("/status/{job_id}", response_model=StatusBody, responses=_errors(404), tags=["jobs"])

@@ -35,6 +35,10 @@ with form:
             start = st.form_submit_button("Start analysis", type="primary", icon=":material/play_arrow:")
             sample = st.form_submit_button("Try the sample knee", icon=":material/science:")
     answer = st.container()
+    try:
+        show_statistics(service.stats())
+    except KneeError as error:
+        show_unreachable(error)
 with outcome:
     show_outcome()
 
@@ -54,8 +58,4 @@ if start or sample:
                 submit(upload, upload.name, options, email)
         except KneeError as error:
             show_error(error)
-try:
-    show_statistics(service.stats())
-except KneeError as error:
-    show_unreachable(error)
 end_page()

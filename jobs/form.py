@@ -48,9 +48,9 @@ UploadForm: Final[type[BaseModel]] = create_model(
 
 def parse_form(values: dict[str, str]) -> tuple[AnalysisOptions, str | None]:
     """Form values -> options and e-mail address; an empty value counts as absent. Raises InvalidForm."""
-    form = _validate(UploadForm, {name: value for name, value in values.items() if value.strip()})
+    form = _validate(UploadForm, {name: value.strip() for name, value in values.items() if value.strip()})
     email = form.pop("email")
-    return AnalysisOptions(**form), email.strip() if email else None
+    return AnalysisOptions(**form), email
 
 
 def parse_options(base: dict[str, Any], changes: dict[str, Any]) -> AnalysisOptions:

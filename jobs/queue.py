@@ -22,6 +22,12 @@ from jobs.errors import QueueUnavailable
 
 __all__ = ["AnalysisQueue", "JobTimedOut", "make_worker", "queue_errors", "text_client"]
 
+RECORDS: Final = "jobs"
+"""Hash: job id -> record as JSON."""
+
+BY_CREATION: Final = "jobs:created"
+"""Sorted set of job ids, score = creation time: the list of jobs costs the same with 10 or 10,000 in the hash."""
+
 QUEUE_NAME: Final = "analyses"
 QUEUE_KEY: Final = f"rq:queue:{QUEUE_NAME}"
 FUNCTION: Final = "jobs.tasks.run_job"
@@ -33,6 +39,8 @@ JOB_TIMEOUT_S: Final = 3600
 SOCKET_TIMEOUT_S: Final = 2.0
 CONNECT_TIMEOUT_S: Final = 1.0
 """A dead server must answer as "503" within seconds: redis-py's default of three retries blocked for 4.35 s."""
+
+_MOST_CONFLICTS: Final = 200
 
 HEARTBEAT_S: Final = 5
 HEARTBEAT_MISSED: Final = timedelta(seconds=15)
@@ -82,34 +90,41 @@ class AnalysisQueue:
         self._client = _client(url, decode_responses=False)
         self._queue = Queue(QUEUE_NAME, connection=self._client, serializer=JSONSerializer, job_class=_AnalysisJob)
 
-    def enqueue(self, job_id: str, record_json: str, created: float) -> None:
-        """Queue entry and record in one MULTI; an older entry of the same job is replaced."""
-        pipe = self._client.pipeline(transaction=True)
-        self._forget(job_id, pipe)
-        self._queue.enqueue(
-            FUNCTION,
-            job_id,
-            job_id=job_id,
-            pipeline=pipe,
-            job_timeout=JOB_TIMEOUT_S,
-            retry=Retry(max=1),
-            failure_ttl=86_400,
-            description="analysis",
-        )
-        pipe.hset("jobs", job_id, record_json)
-        pipe.zadd("jobs:created", {job_id: created})
-        pipe.execute()
+    def enqueue(self, job_id: str, record_json: str, created: float, *, replaces: str | None = None) -> bool:
+        """Queue entry and record in one MULTI; -> whether it was written.
 
-    def _forget(self, job_id: str, pipe: Any) -> None:
-        self._queue.remove(job_id, pipeline=pipe)
-        for registry in (self._queue.failed_job_registry, self._queue.finished_job_registry):
-            pipe.zrem(registry.key, job_id)
-        pipe.delete(Job.key_for(job_id))
+        replaces: the record (JSON) that must still be there, for a job that is queued again; None: a new job.
+        """
+        for _ in range(_MOST_CONFLICTS):
+            with self._client.pipeline(transaction=True) as pipe:
+                if replaces is not None:
+                    pipe.watch(RECORDS)  # type: ignore[no-untyped-call]
+                    if pipe.hget(RECORDS, job_id) != replaces.encode():
+                        return False
+                self._queue.enqueue(  # RQ's call first: it begins the MULTI
+                    FUNCTION,
+                    job_id,
+                    job_id=job_id,
+                    pipeline=pipe,
+                    job_timeout=JOB_TIMEOUT_S,
+                    retry=Retry(max=1),
+                    failure_ttl=86_400,
+                    description="analysis",
+                )
+                pipe.hset(RECORDS, job_id, record_json)
+                pipe.zadd(BY_CREATION, {job_id: created})
+                with contextlib.suppress(redis.WatchError):
+                    pipe.execute()
+                    return True
+        raise QueueUnavailable("The job queue is too busy.", hint="Try again.")
 
     def remove(self, job_id: str) -> None:
         """Take a job out of the queue and forget what RQ knows of it; work in progress is `stop`'s."""
         pipe = self._client.pipeline(transaction=True)
-        self._forget(job_id, pipe)
+        self._queue.remove(job_id, pipeline=pipe)
+        for registry in (self._queue.failed_job_registry, self._queue.finished_job_registry):
+            pipe.zrem(registry.key, job_id)
+        pipe.delete(Job.key_for(job_id), f"rq:results:{job_id}")
         pipe.execute()
 
     def stop(self, job_id: str, *, wait_s: float = 2.0) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -207,7 +207,7 @@ def retry(job_id: str, options: dict[str, Any] | None = None) -> JobView:
     """
     here = backend()
     workspace = here.storage.workspace(job_id)
-    before = here.store.load(job_id)
+    before, text = here.store.load_text(job_id)
     if before is None:
         raise _not_found()
     if not before.status.final:
@@ -215,23 +215,16 @@ def retry(job_id: str, options: dict[str, Any] | None = None) -> JobView:
     chosen = parse_options(before.options, options or {})
     if not workspace.has("scan") and not Path(before.input_path).is_file():
         raise JobConflict("The upload of this job is no longer there.", hint="Upload the scan again.")
+    expires_at = now() + timedelta(hours=here.settings.results_expiry_hours)
+    after = replace(before, **reopened(before.attempt + 1, chosen, expires_at))
     here.queue.stop(job_id)
-    created = before.created_at or now()
-
-    def decide(record: JobRecord) -> dict[str, Any] | None:
-        if not record.status.final or record.attempt != before.attempt:
-            return None
-        return reopened(record.attempt + 1, chosen, now() + timedelta(hours=here.settings.results_expiry_hours))
-
+    here.queue.remove(job_id)
     workspace.discard("report")  # written again, with the manifest, which would otherwise say "complete" at once
     workspace.manifest_path.unlink(missing_ok=True)
-    record, changed = here.store.change(job_id, decide)
-    if record is None:
-        raise _not_found()
-    if not changed:
-        raise JobConflict(f"The job is {record.status}; expected one that has ended.")
-    here.storage.write_record(record)
-    here.queue.enqueue(job_id, record.to_json(), created.timestamp())
+    created = (before.created_at or now()).timestamp()
+    if not here.queue.enqueue(job_id, after.to_json(), created, replaces=text):
+        raise JobConflict("Somebody else has just changed this job.", hint="Look at it again.")
+    here.storage.write_record(after)
     return get(job_id)
 
 

@@ -14,11 +14,7 @@ import redis
 
 from jobs.errors import QueueUnavailable
 from jobs.model import JobRecord
-from jobs.queue import QUEUE_KEY, rq_job_key
-
-RECORDS: Final = "jobs"
-BY_CREATION: Final = "jobs:created"
-"""Sorted set of job ids, score = creation time: the list of jobs costs the same with 10 or 10,000 in the hash."""
+from jobs.queue import BY_CREATION, QUEUE_KEY, RECORDS, rq_job_key
 
 _REPLACE: Final = """
 if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then
@@ -49,6 +45,11 @@ class JobStore:
     def load(self, job_id: str) -> JobRecord | None:
         """The record; None where there is none, or where it cannot be read."""
         return _parse(self._client.hget(RECORDS, job_id))
+
+    def load_text(self, job_id: str) -> tuple[JobRecord | None, str]:
+        """The record, and the JSON that it was read from."""
+        text: Any = self._client.hget(RECORDS, job_id)
+        return _parse(text), text or ""
 
     def snapshot(self, job_id: str) -> Snapshot | None:
         """Record, place in the queue and RQ's status of one moment."""

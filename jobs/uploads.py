@@ -15,13 +15,13 @@ from jobs.storage import Storage
 from pipeline.options import AnalysisOptions
 
 MEGABYTE: Final = 1024 * 1024
-FORM_OVERHEAD: Final = MEGABYTE
+FORM_OVERHEAD: Final = 256 * 1024
 """What a form may weigh beside its file."""
 
 RESERVE_BYTES: Final = 500 * MEGABYTE
 """Room that an upload must leave on the disk: results and the queue's log need it."""
 
-MOST_FIELDS: Final = 50
+MOST_FIELDS: Final = 20
 MOST_FIELD_BYTES: Final = 10_000
 
 

@@ -24,7 +24,7 @@ def show_failed(job: JobView) -> None:
     if any(step["state"] != "waiting" for step in job.steps):
         with st.expander("How far it came"):
             st.html(steps_list(job))
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Try again", type="primary", icon=":material/replay:"):
             try:
                 service.retry(job.id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from html import escape
+from html import escape as html_escape
 from typing import Any
 
 import streamlit as st
@@ -10,8 +10,9 @@ import streamlit as st
 from jobs import service
 from pipeline.anatomy import REGIONS
 from pipeline.report.colours import css
-from ui import wording
+from ui import tables, wording
 from ui.frame import end_page, narrow, start_page
+from ui.messages import escape
 from ui.provenance import facts_list
 
 STEPS = """
@@ -26,18 +27,26 @@ STEPS = """
 """
 
 
+FACTS = ("sequences", "structures", "training_data", "measured_on", "licence", "citation", "weights_sha256", "source")
+
+
 def show_card(card: dict[str, Any]) -> None:
     """One model: whether it can run, and what its card says."""
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-            st.markdown(f"#### {card['title']}")
+            st.markdown(f"#### {escape(card['title'])}")
             if card["available"]:
                 st.badge("Ready", color="green", icon=":material/check:")
             else:
                 st.badge("No weights installed", color="gray", icon=":material/block:")
-        hidden = ("title", "available", "reason")
-        facts = {wording.name(key): value for key, value in card.items() if key not in hidden}
-        st.html(facts_list(facts | {"Not available because": "" if card["available"] else card.get("reason")}))
+        st.write(escape(card.get("description", "")))
+        if card.get("caution"):
+            st.warning(escape(card["caution"]), icon=":material/flag:")
+        missing = {} if card["available"] else {"Missing": card.get("reason")}
+        st.html(facts_list(missing | {wording.name(key): card.get(key) for key in FACTS}))
+        if card.get("accuracy"):
+            with st.expander("Measured accuracy"):
+                st.dataframe(tables.accuracy(card["accuracy"]), hide_index=True)
 
 
 start_page("Methods")
@@ -48,7 +57,7 @@ with narrow():
     st.html(facts_list({wording.QUANTITIES[key]: text for key, text in wording.DEFINITIONS.items()}))
     st.subheader("Regions")
     swatches = "".join(
-        f'<span><i style="background:{css(region.colour)}"></i>{escape(region.title)}</span>' for region in REGIONS
+        f'<span><i style="background:{css(region.colour)}"></i>{html_escape(region.title)}</span>' for region in REGIONS
     )
     st.html(f'<div class="ok-keys">{swatches}</div>')
     st.subheader("Models")

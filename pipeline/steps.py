@@ -94,7 +94,8 @@ class Step:
 
 
 def _read(context: Context) -> None:
-    scan = read_scan(context.input_path(str(context.request.scan)), side=context.options.chosen_side)
+    path = context.input_path(str(context.request.scan))
+    scan = read_scan(path, side=context.options.chosen_side, scratch_dir=context.workspace.work_dir)
     require_content(scan)
     context.workspace.write_scan(scan)
 
@@ -106,7 +107,9 @@ def _no_scan(context: Context) -> str | None:
 def _segment(context: Context) -> None:
     scan = context.scan()
     if context.request.labels is not None:
-        labels, grid = read_label_map(context.input_path(context.request.labels))
+        labels, grid = read_label_map(
+            context.input_path(context.request.labels), scratch_dir=context.workspace.work_dir
+        )
         segmentation = canonical_labels(labels, grid, NUMBERINGS[context.request.numbering], scan)
     else:
         assert scan is not None  # noqa: S101  a Request without labels has a scan
@@ -150,7 +153,9 @@ def _t2(context: Context) -> None:
 
 def _no_t2(context: Context) -> str | None:
     scan = context.scan()
-    return _no_scan(context) if scan is None else t2_unavailable(scan)
+    if scan is None:
+        return _no_scan(context)
+    return t2_unavailable(scan, skip_first_echo=context.options.skip_first_echo)
 
 
 def _shape(context: Context) -> None:

@@ -102,7 +102,7 @@ def base_dataset(uid: str, syntax: UID = ExplicitVRLittleEndian, sop_class: UID 
     data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = generate_uid()
     data.PatientName, data.PatientID, data.PatientBirthDate = PATIENT, "4711", "19500101"
     data.Modality, data.Manufacturer, data.MagneticFieldStrength = "MR", "SIEMENS", "3"
-    data.SeriesInstanceUID, data.SeriesNumber, data.StudyInstanceUID = uid, "7", uid + ".1"
+    data.SeriesInstanceUID, data.SeriesNumber, data.StudyInstanceUID = uid, "7", generate_uid()
     data.ImageType = ["ORIGINAL", "PRIMARY", "M", "ND"]
     data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
     data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 1

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import socket
+import sys
+import time
 import uuid
 import zipfile
 from pathlib import Path
@@ -13,7 +17,7 @@ import httpx
 import numpy as np
 import pytest
 import SimpleITK
-from conftest import DATA_DIR
+from conftest import DATA_DIR, free_port, running, wait_until
 
 from jobs.model import JobRecord, Status, now
 
@@ -183,25 +187,51 @@ def test_a_form_that_breaks_off_is_400_and_leaves_nothing(api: httpx.Client, nif
     assert job_folders() == before
 
 
-def test_an_announced_size_over_the_limit_is_refused_before_it_is_sent(server: str) -> None:
-    announced = 601 * 1024 * 1024
+def test_an_announced_size_over_the_limit_is_refused_before_it_is_sent(server: str, api: httpx.Client) -> None:
+    head = (
+        "POST /upload HTTP/1.1\r\nHost: knee\r\nContent-Type: multipart/form-data; boundary=knee\r\n"
+        f"Content-Length: {601 * 1024 * 1024}\r\n\r\n"
+    )
+    begun = time.monotonic()
+    with socket.create_connection((api.base_url.host, api.base_url.port or 0), timeout=10) as connection:
+        connection.sendall(head.encode() + b"--knee\r\n")
+        answer = connection.recv(65536)
+        while b"\r\n\r\n{" not in answer:
+            answer += connection.recv(65536)
+        assert time.monotonic() - begun < 1
+        assert answer.startswith(b"HTTP/1.1 413")
+        assert b"UPLOAD_TOO_LARGE" in answer
+        assert send_until_refused(connection) < 16 * 1024 * 1024, "the server stops reading"
+
+
+def send_until_refused(connection: socket.socket) -> int:
+    """-> bytes that went out before the server closed; at most 64 MB are tried."""
     sent = 0
+    with contextlib.suppress(ConnectionError):
+        while sent < 64 * 1024 * 1024:
+            sent += connection.send(b"\x00" * 65536)
+    return sent
 
-    def body() -> Any:
-        nonlocal sent
-        for _ in range(announced // 65536):
-            sent += 65536
-            yield b"\x00" * 65536
 
-    headers = {"content-type": "multipart/form-data; boundary=knee", "content-length": str(announced)}
-    try:
-        response = httpx.post(f"{server}/upload", content=body(), headers=headers, timeout=10)
-    except httpx.WriteError:  # the server has answered and closed while we were still sending
-        assert sent < 16 * 1024 * 1024
-        return
+def test_a_chunked_body_over_the_limit_is_refused_on_the_way(redis_client: Any) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "api:app", "--port", str(port)]
+    before = job_folders()
+    head = b'--knee\r\nContent-Disposition: form-data; name="file"; filename="a.nii"\r\n\r\n'
+    with running(command, DATA_DIR / "small.log", MAX_UPLOAD_SIZE_MB="1"):
+        url = f"http://127.0.0.1:{port}"
+        wait_until(lambda: answers(f"{url}/health"), what="the server with a small limit")
+        headers = {"content-type": "multipart/form-data; boundary=knee"}
+        pieces = iter([head, b"\x00" * 1_500_000])
+        response = httpx.post(f"{url}/upload", content=pieces, headers=headers, timeout=10)
     assert response.status_code == 413
-    assert response.json()["error_code"] == "UPLOAD_TOO_LARGE"
-    assert sent < 16 * 1024 * 1024
+    assert job_folders() == before
+
+
+def answers(url: str) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(url).status_code == 200
+    return False
 
 
 def test_status_has_one_schema_for_each_state(api: httpx.Client, redis_client: Any) -> None:

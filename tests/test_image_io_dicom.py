@@ -11,7 +11,7 @@ import SimpleITK
 from image_io_writers import PATIENT, Phantom, make_phantom, write_dicom, write_enhanced
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, RLELossless, generate_uid
+from pydicom.uid import BasicTextSRStorage, JPEG2000Lossless, JPEGLosslessSV1, RLELossless, generate_uid
 
 from pipeline.anatomy import Side
 from pipeline.errors import AmbiguousSeries
@@ -103,7 +103,7 @@ def test_rle_voxels_are_read_exactly(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("compressor", "syntax"), [("JPEG", JPEGLosslessSV1), ("JPEG2000", JPEG2000Lossless)])
 def test_lossless_jpeg_voxels_are_read_exactly_and_rescaled_once(compressor: str, syntax: str, tmp_path: Path) -> None:
-    phantom = make_phantom(5, shape=(10, 24, 32))
+    phantom = make_phantom(5, echoes=2, shape=(10, 24, 32))  # the second echo has negative values
     seen: set[str] = set()
     compress = _jpeg(compressor)
 
@@ -149,6 +149,7 @@ def test_reports_and_ct_beside_the_series_are_left_out(tmp_path: Path) -> None:
 
     def report(data: Dataset, *_: int) -> None:
         data.Modality = "SR"
+        data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = BasicTextSRStorage
         del data.Rows, data.Columns, data.PixelData
 
     write_dicom(make_phantom(6), tmp_path / "s" / "ct", change=tomography)

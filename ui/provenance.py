@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
-from typing import Any
+from typing import Any, Final
 
 import streamlit as st
 
 from ui import wording
 
-_MODEL_FACTS = ("title", "sha256", "weights_sha256", "licence", "citation", "training_data", "accuracy")
-_TITLES = {"sha256": "Weights SHA-256", "weights_sha256": "Weights SHA-256", "title": "Model"}
+_MODEL_FACTS: Final = (
+    "title", "source", "weights_sha256", "checkpoints_sha256", "runtime", "provider",
+    "training_data", "measured_on", "caution", "licence", "citation",
+)  # fmt: skip
+_TITLES: Final = {"weights_sha256": "Weights SHA-256", "checkpoints_sha256": "Folds SHA-256", "title": "Model"}
 
 
 def show_provenance(provenance: Mapping[str, Any]) -> None:
@@ -40,7 +43,7 @@ def _text(value: Any) -> str:
     if isinstance(value, Mapping):
         return _pairs(value)
     if isinstance(value, (list, tuple)):
-        return ", ".join(_text(item) for item in value)
+        return ", ".join(_text(item).replace("_", " ") for item in value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

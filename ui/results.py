@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +37,7 @@ def show_results(job: JobView) -> None:
     _show_head(job, document)
     _show_warnings(job, document)
     _show_headlines(rows)
+    _show_model(read_json(folder / "provenance.json").get("model") or {})
     left, right = st.columns([1.1, 1], gap="medium")
     with left:
         st.subheader("Thickness on the bone")
@@ -88,9 +90,18 @@ def _show_warnings(job: JobView, document: dict[str, Any]) -> None:
 
 def _show_headlines(rows: tables.Rows) -> None:
     st.subheader("Mean cartilage thickness")
-    for column, (title, value) in zip(st.columns(4), tables.headline_thickness(rows), strict=True):
+    figures = st.container(horizontal=True, key="figures")
+    for title, value in tables.headline_thickness(rows):
         shown = "not measured" if value is None else f"{value:.2f} mm"
-        column.metric(title, shown, border=True, help=f"Mean cartilage thickness (ThC). {wording.DEFINITIONS['ThC']}")
+        figures.metric(title, shown, border=True, help=f"Mean cartilage thickness (ThC). {wording.DEFINITIONS['ThC']}")
+
+
+def _show_model(model: dict[str, Any]) -> None:
+    """Who drew the outlines, and what is known to be wrong with them: beside the numbers, not behind a fold."""
+    parts = [f"Outlines: {model['title']}."] if model.get("title") else []
+    parts += [f"{model['caution'].rstrip('.')}."] if model.get("caution") else []
+    if parts:
+        st.html(f'<p class="ok-quiet">{html.escape(" ".join(parts))}</p>')
 
 
 def _show_region_table(rows: tables.Rows) -> None:

@@ -53,7 +53,7 @@ def decimated(surface: pv.PolyData) -> pv.PolyData:
 
 
 def facing_out(surface: pv.PolyData) -> pv.PolyData:
-    """The surface with each triangle wound so that it faces where its vertices' normals point: binning turns some over."""
+    """The surface with each triangle facing where its vertices' normals point: binning turns some over."""
     triangles = surface.regular_faces.copy()
     a, b, c = (surface.points[triangles[:, k]] for k in range(3))
     normals = np.asarray(surface.point_data["Normals"])[triangles].sum(axis=1)

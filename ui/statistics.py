@@ -18,5 +18,6 @@ def show_statistics(stats: dict[str, Any]) -> None:
         ("Average time", average if stats["total_jobs_processed"] else "none yet"),
         ("In the queue", f"{stats['jobs_in_queue']:,}"),
     )
-    for column, (title, value) in zip(st.columns(len(figures)), figures, strict=True):
-        column.metric(title, value)
+    with st.container(horizontal=True, key="statistics"):
+        for title, value in figures:
+            st.metric(title, value, width=130)

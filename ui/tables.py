@@ -14,6 +14,13 @@ Rows = Sequence[Mapping[str, Any]]
 
 PRIMARY_METHOD: Final = "union"
 TIDY_COLUMNS: Final = ("quantity", "method", "structure", "region", "statistic", "value", "unit", "n")
+ACCURACY_TITLES: Final = {
+    "dice_sd": "Dice SD",
+    "dice_worst": "Worst Dice",
+    "mean_surface_distance_mm": "Mean distance (mm)",
+    "hausdorff95_mm": "95 % Hausdorff (mm)",
+    "volume_bias_percent": "Volume bias (%)",
+}
 HEADLINES: Final = (
     ("Femoral cartilage", FEMORAL_PLATE, ALL),
     ("Medial tibial cartilage", TIBIAL_PLATE, "medial"),
@@ -64,8 +71,15 @@ def t2_by_region(rows: Rows) -> pd.DataFrame:
     for column in ("structure", "region"):
         table[column] = table[column].map(wording.name)
     return table.rename(
-        columns={"structure": "Plate", "region": "Region", "method": "Method", "mean": "Mean", "std": "SD"}
+        columns={"structure": "Structure", "region": "Region", "method": "Method", "mean": "Mean", "std": "SD"}
     )
+
+
+def accuracy(figures: Mapping[str, Mapping[str, float | None]]) -> pd.DataFrame:
+    """A model card's measured accuracy: one line a structure; figures that nobody measured are left out."""
+    frame = pd.DataFrame([{"Structure": wording.name(name), **values} for name, values in figures.items()])
+    frame = frame.dropna(axis="columns", how="all")
+    return frame.rename(columns={key: ACCURACY_TITLES.get(key, wording.name(key)) for key in frame.columns})
 
 
 def tidy(rows: Rows) -> pd.DataFrame:

@@ -11,13 +11,13 @@ from ui.frame import ASSETS
 PREVIEW: Final = ASSETS / "preview.jpg"
 """The 3D view of the sample knee's analysis."""
 
-OUTCOME: Final = """
-- **Thickness** of femoral, tibial and patellar cartilage, whole and by region, in mm
-- **Surfaces** of the bones with thickness at every point, for 3D Slicer, ParaView or Python
-- **T2** by region and layer, where the scan has several echoes
-- **Outlines** on the slices, so that you can see what was measured, and flags where to look twice
-- **One zip** with tables, label maps, report and the record of how it was made
-"""
+OUTCOME: Final = (
+    ("Thickness", "of femoral, tibial and patellar cartilage, whole and by region, in mm"),
+    ("Surfaces", "of the bones with thickness at every point, for 3D Slicer, ParaView or Python"),
+    ("T2", "by region and layer, where the scan has several echoes"),
+    ("Outlines", "on the slices to check, and flags where to look twice"),
+    ("One zip", "with tables, label maps, report and how it was made"),
+)
 
 
 def show_title() -> None:
@@ -36,7 +36,9 @@ def show_outcome() -> None:
             st.image(
                 str(PREVIEW),
                 width="stretch",
-                caption="Thickness on the bones of the sample knee, drawn apart",
+                caption="Cartilage thickness of the sample knee",
                 alt="3D view of femur, tibia and patella, coloured by cartilage thickness",
             )
-    st.markdown(f"**What you get**\n{OUTCOME}")
+    lines = "".join(f"<li><strong>{title}</strong> {text}</li>" for title, text in OUTCOME)
+    st.markdown("**What you get**")
+    st.html(f'<ul class="ok-list">{lines}</ul>')

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
 import stat
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -18,6 +20,15 @@ MAX_ENTRIES: Final = 20_000
 MAX_BYTES: Final = 4 << 30
 _CHUNK_BYTES: Final = 1 << 20
 _ENCRYPTED: Final = 0x1
+_DAMAGED: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    ValueError,
+    NotImplementedError,
+    OverflowError,
+)
 _IGNORED_NAMES: Final = frozenset({"dicomdir", "thumbs.db", "desktop.ini"})
 
 
@@ -38,7 +49,10 @@ def unpacked(path: Path, scratch_dir: Path | None = None) -> Iterator[Path]:
         try:
             with zipfile.ZipFile(path) as archive:
                 _extract(archive, _checked(archive), Path(folder))
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError) as error:
+        except (*_DAMAGED, OSError) as error:
+            # a directory that points before the file's start: seek refuses; any other OSError is the machine's
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:
+                raise
             raise UnreadableImage(
                 "Zip archive is damaged or uses an unknown compression; expected a complete zip file.",
                 hint="Pack it again, or upload it again.",

@@ -8,6 +8,7 @@ explicit big endian and RLE by itself, and says where a file is cut off; GDCM is
 from __future__ import annotations
 
 import contextlib
+import logging
 import struct
 import warnings
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -33,9 +34,11 @@ from pipeline.image_io.dicom_meaning import MEANING_TAGS, Meaning, read_meaning
 
 # Values that break the standard's rules of spelling are common and harmless; the warnings would quote them.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 DAMAGED: Final = (
     InvalidDicomError,
+    BytesLengthException,
     OSError,
     EOFError,
     ValueError,

@@ -100,7 +100,7 @@ def _shape(header: Nifti1Header) -> tuple[int, int, int, int]:
 def _dtype(header: Nifti1Header) -> np.dtype[Any]:
     try:
         dtype: np.dtype[Any] = header.get_data_dtype()
-    except HeaderDataError as error:
+    except (HeaderDataError, KeyError) as error:
         raise UnreadableImage(f"NIfTI header is damaged: unknown voxel type {int(header['datatype'])}.") from error
     if dtype.fields is not None or dtype.kind not in "iuf" or dtype.itemsize > 8:
         raise UnsupportedImage(

@@ -1,26 +1,18 @@
-"""qc/overlay.png: slices through the joint with the outlines of what was found, as a radiologist expects to see them.
-
-Sagittal: anterior left; coronal and axial: the patient's left on the right; superior or anterior on top. Orientation
-comes from the grid's directions, so any storage order, handedness or obliquity is shown the right way round.
-"""
+"""qc/overlay.png: slices through the joint with the outlines of what was found."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import permutations
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
 
-from pipeline.anatomy import CARTILAGE_OF, TISSUE_COLOURS, Side, Structure
-from pipeline.grid import FloatArray, Grid
-from pipeline.types import AnalysisResult, LabelArray, Scan
+from pipeline.anatomy import TISSUE_COLOURS, Structure
+from pipeline.report.slices import Slice, slices
+from pipeline.types import AnalysisResult
 
 COLUMNS: Final = 4
 TILE_PX: Final = 500
@@ -28,15 +20,6 @@ TILE_PX: Final = 500
 
 GAP_PX: Final = 8
 LEGEND_PX: Final = 56
-AROUND_JOINT_MM: Final = 14.0
-"""Shown around the cartilage on every side."""
-
-ENDS: Final = 0.06
-"""The first and last slice stand this part of the joint's extent inside it."""
-
-NEAR_MIDDLE: Final = 0.12
-"""Part of the joint's extent on both sides of its middle that is neither called medial nor lateral."""
-
 LINE_PX: Final = 2.6
 FILL: Final = 0.6
 """Opacity of a structure where no scan lies under it."""
@@ -46,158 +29,7 @@ GREYS: Final = 48
 
 MOST_BYTES: Final = 1_500_000
 
-SECOND_LETTER: Final = 0.35
-"""An oblique edge gets a second letter from this direction cosine on (21 degrees), as in DICOM."""
-
-LETTERS: Final = ("LR", "PA", "SI")
-"""Positive and negative direction of each LPS axis."""
-
 INK: Final = (176, 186, 196)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plane:
-    """A kind of slice: LPS axis of its normal, signed LPS axes (1 to 3) of the picture's right and down; slices."""
-
-    title: str
-    normal: int
-    right: int
-    down: int
-    slices: int
-
-
-PLANES: Final = (
-    Plane(title="Sagittal", normal=0, right=2, down=-3, slices=8),
-    Plane(title="Coronal", normal=1, right=1, down=-3, slices=4),
-    Plane(title="Axial", normal=2, right=1, down=2, slices=4),
-)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Slice:
-    """One slice ready to be drawn: labels and image (rows, columns), millimetres of a row and of a column, letters."""
-
-    labels: LabelArray
-    image: NDArray[np.float32] | None
-    spacing_mm: tuple[float, float]
-    letters: tuple[str, str, str, str]
-    caption: str
-
-
-def axis_order(grid: Grid) -> tuple[int, int, int]:
-    """Array axis that runs most nearly along the LPS axes x, y, z (each array axis once)."""
-    cosines = np.abs(grid.direction[:, ::-1])
-    best = max(permutations(range(3)), key=lambda order: sum(cosines[lps, axis] for lps, axis in enumerate(order)))
-    return best[0], best[1], best[2]
-
-
-def edge_letters(direction: FloatArray) -> str:
-    """Where an LPS direction points: its letter, and a second one where it is markedly oblique."""
-    ranked = sorted(range(3), key=lambda axis: -abs(direction[axis]))
-    chosen = [ranked[0]] + [axis for axis in ranked[1:2] if abs(direction[axis]) > SECOND_LETTER]
-    return "".join(LETTERS[axis][0 if direction[axis] > 0 else 1] for axis in chosen)
-
-
-def slices(result: AnalysisResult) -> Iterator[Slice]:
-    """Every slice of the sheet, plane by plane, spread evenly through the joint."""
-    grid, labels = result.segmentation.grid, result.segmentation.labels
-    bounds = _bounds(result)
-    order = axis_order(grid)
-    image = None if result.scan is None else result.scan.anatomical
-    aligned = result.scan is not None and result.scan.grid.matches(grid)
-    for plane in PLANES:
-        axis = order[plane.normal]
-        low, high = bounds[axis]
-        margin = AROUND_JOINT_MM / grid.spacing_mm[axis]
-        first, last = low + min(margin, (high - low) / 4), high - 1 - min(margin, (high - low) / 4)
-        for part in np.linspace(ENDS, 1 - ENDS, plane.slices):
-            index = round(first + part * (last - first))
-            view = _view(grid, order, plane, bounds, index)
-            flat = None
-            if image is not None and result.scan is not None:
-                flat = view.take(image) if aligned else _sample(result.scan, image, grid, view)
-            yield Slice(
-                labels=view.take(labels),
-                image=flat,
-                spacing_mm=view.spacing_mm,
-                letters=view.letters,
-                caption=f"{plane.title} {index + 1}/{grid.shape[axis]}" + _compartment(result, plane, axis, part),
-            )
-
-
-def _compartment(result: AnalysisResult, plane: Plane, axis: int, part: float) -> str:
-    """Which side of the knee a sagittal slice shows; nothing near the middle."""
-    if plane.normal != 0 or abs(part - 0.5) < NEAR_MIDDLE:
-        return ""
-    to_the_left = (part > 0.5) == (result.segmentation.grid.direction[0, 2 - axis] > 0)
-    return " medial" if to_the_left == (result.alignment.side is Side.RIGHT) else " lateral"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _View:
-    """How a slice is cut out of an array: `cut` selects, then the axes are swapped and turned."""
-
-    cut: tuple[slice, slice, slice]
-    normal: int
-    swap: bool
-    flips: tuple[int, int]
-    spacing_mm: tuple[float, float]
-    letters: tuple[str, str, str, str]
-
-    def take(self, array: NDArray[Any]) -> NDArray[Any]:
-        """(rows, columns) of the picture."""
-        flat = array[self.cut].squeeze(axis=self.normal)
-        return (flat.T if self.swap else flat)[:: self.flips[0], :: self.flips[1]]
-
-
-def _view(grid: Grid, order: tuple[int, int, int], plane: Plane, bounds: NDArray[np.int64], index: int) -> _View:
-    axes = {name: order[abs(signed) - 1] for name, signed in (("right", plane.right), ("down", plane.down))}
-    cut = [slice(int(low), int(high)) for low, high in bounds]
-    normal = order[plane.normal]
-    cut[normal] = slice(index, index + 1)
-    flips, directions = [], []
-    for name, signed in (("down", plane.down), ("right", plane.right)):
-        direction = grid.direction[:, 2 - axes[name]]
-        turn = 1 if direction[abs(signed) - 1] * signed > 0 else -1
-        flips.append(turn)
-        directions.append(direction * turn)
-    down, right = directions
-    return _View(
-        cut=(cut[0], cut[1], cut[2]),
-        normal=normal,
-        swap=axes["down"] > axes["right"],
-        flips=(flips[0], flips[1]),
-        spacing_mm=(grid.spacing_mm[axes["down"]], grid.spacing_mm[axes["right"]]),
-        letters=(edge_letters(-down), edge_letters(right), edge_letters(down), edge_letters(-right)),
-    )
-
-
-def _sample(scan: Scan, image: NDArray[np.float32], grid: Grid, view: _View) -> NDArray[np.float32]:
-    """The scan at the voxels of a slice of another grid, linearly interpolated."""
-    index = np.meshgrid(*[np.arange(part.start, part.stop) for part in view.cut], indexing="ij")
-    shape = index[0].shape
-    at = scan.grid.to_index(grid.to_mm(np.stack([axis.reshape(-1) for axis in index], axis=1)))
-    values = ndimage.map_coordinates(image, at.T, order=1, mode="constant", cval=0.0).reshape(shape)
-    flat = values.squeeze(axis=view.normal)
-    turned: NDArray[np.float32] = (flat.T if view.swap else flat)[:: view.flips[0], :: view.flips[1]]
-    return turned
-
-
-def _bounds(result: AnalysisResult) -> NDArray[np.int64]:
-    """(3, 2): first and one past the last index to show along each array axis: the cartilage and its surroundings."""
-    segmentation = result.segmentation
-    plates = [plate for group in CARTILAGE_OF.values() for plate in group]
-    shown = segmentation.mask(*plates)
-    if not shown.any():
-        shown = segmentation.labels > 0
-    rows = []
-    for axis in range(3):
-        others = tuple(k for k in range(3) if k != axis)
-        used = np.flatnonzero(shown.any(axis=others))
-        low, high = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, segmentation.grid.shape[axis])
-        margin = round(AROUND_JOINT_MM / segmentation.grid.spacing_mm[axis])
-        rows.append((max(low - margin, 0), min(high + margin, segmentation.grid.shape[axis])))
-    return np.array(rows, dtype=np.int64)
 
 
 def draw_slice(item: Slice, scale: float, window: tuple[float, float]) -> Image.Image:
@@ -266,7 +98,7 @@ def _palette_png(sheet: Image.Image) -> bytes:
     for colours in (256, 96, 40, 20):
         stream = io.BytesIO()
         flat = sheet.quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-        flat.save(stream, "PNG", optimize=True)
+        flat.save(stream, "PNG", compress_level=6)
         data = stream.getvalue()
         if len(data) <= MOST_BYTES:
             break
@@ -308,6 +140,7 @@ def _legend(draw: ImageDraw.ImageDraw, y: int, result: AnalysisResult) -> None:
             draw.rounded_rectangle((x, y - 9, x + 34, y + 9), radius=4, fill=colour)
             draw.text((x + 46, y), tissue.value, fill=INK, font=font, anchor="lm")
             x += 46 + round(draw.textlength(tissue.value, font=font)) + 40
-    note = f"{result.alignment.side.value} knee · A anterior  P posterior  S superior  I inferior  R right  L left of the patient"
+    directions = "A anterior  P posterior  S superior  I inferior  R right  L left of the patient"
+    note = f"{result.alignment.side.value} knee · {directions}"
     right = COLUMNS * (TILE_PX + GAP_PX) - 8
     draw.text((right, y), note, fill=INK, font=font, anchor="rm")

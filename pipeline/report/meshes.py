@@ -1,4 +1,4 @@
-"""Bone surfaces with their cartilage thickness as files: VTP (ParaView, 3D Slicer) and PLY (everything else). LPS, mm."""
+"""Bone surfaces with their cartilage thickness as files: VTP (ParaView, 3D Slicer) and PLY (the rest). LPS, mm."""
 
 from __future__ import annotations
 

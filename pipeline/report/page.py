@@ -26,7 +26,6 @@ from pipeline.report.charts import (
 )
 from pipeline.report.colours import BONE, css
 from pipeline.report.meshes import BoneMap
-from pipeline.report.tables import plain_name
 from pipeline.types import AnalysisResult, Measurement, Scan, Sequence
 
 TEMPLATE: Final = "report.html.jinja"
@@ -71,6 +70,18 @@ SEQUENCE_TITLES: Final = {
     Sequence.QDESS: "qDESS",
     Sequence.UNKNOWN: "Sequence not in the header",
 }
+CARD_KEYS: Final = (
+    "title",
+    "description",
+    "training_data",
+    "measured_on",
+    "caution",
+    "licence",
+    "citation",
+    "weights_sha256",
+)
+"""What the page says of a model, as far as its card has it (a label map measured alone has no card)."""
+
 HOST_TITLES: Final = {"cpu_count": "CPU cores", "python": "Python"}
 
 SURFACE_QUANTITIES: Final = frozenset({"ThC", "ThCtAB", "tAB", "dAB"})
@@ -255,7 +266,7 @@ def data_uri(path: Path) -> str:
 
 
 def write_page(result: AnalysisResult, bones: Ordered[BoneMap], files_dir: Path) -> None:
-    """report.html, with the pictures of qc/ (written before) inside."""
+    """report.html, with the pictures of qc/ (written before) inside; without the input's name: it may be a patient's."""
     lookup = Lookup(result.measurements)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -268,7 +279,6 @@ def write_page(result: AnalysisResult, bones: Ordered[BoneMap], files_dir: Path)
     slowest = max((step.seconds or 0.0 for step in result.steps), default=0.0)
     page = environment.get_template(TEMPLATE).render(
         result=result,
-        name=plain_name(result.input_name),
         grid=result.segmentation.grid,
         found=[s.title for s in Structure if (result.segmentation.labels == s).any()],
         headlines=[(title, _region_row(lookup, plate, region)) for title, plate, region in HEADLINES],
@@ -276,7 +286,7 @@ def write_page(result: AnalysisResult, bones: Ordered[BoneMap], files_dir: Path)
         others=other_tables(result.measurements),
         charts=charts(lookup, bones),
         accuracy=accuracy_table(result.provenance.model),
-        model=result.provenance.model,
+        model=dict.fromkeys(CARD_KEYS, "") | result.provenance.model,
         options=option_rows(result.provenance.options),
         software=software_rows(result),
         sequence=sequence_title(result.scan),

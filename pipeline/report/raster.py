@@ -151,4 +151,5 @@ def occlusion(depth_mm: NDArray[np.float32], radius_px: float, reach_mm: float) 
     blurred = ndimage.gaussian_filter(np.where(covered, coarse, 0.0), radius_px / 4, truncate=2.5)
     surroundings = Image.fromarray((blurred / np.maximum(weight, 1e-3)).astype(np.float32))
     smooth = np.asarray(surroundings.resize(depth_mm.shape[::-1], Image.Resampling.BILINEAR))
-    return np.nan_to_num(np.clip((smooth - depth_mm) / reach_mm, 0.0, 1.0))
+    hidden: NDArray[np.float32] = np.nan_to_num(np.clip((smooth - depth_mm) / reach_mm, 0.0, 1.0))
+    return hidden

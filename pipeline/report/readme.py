@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.report.colours import THICKNESS_RANGE_MM
-from pipeline.report.tables import CSV_COLUMNS, DECIMALS, PEER_METHOD, plain_name
+from pipeline.report.tables import CSV_COLUMNS, DECIMALS, PEER_METHOD
 from pipeline.types import AnalysisResult
 
 NOTICE: Final = "Research use only. Not for clinical diagnosis."
@@ -34,13 +34,13 @@ FILES: Final = (
 
 
 def readme_text(result: AnalysisResult, files_dir: Path) -> str:
-    """The text; it names the files that are there."""
+    """The text; it names the files that are there, and not the input, whose name may be a patient's."""
     listed = [(name, meaning) for name, meaning in FILES if (files_dir / name).exists()]
     width = max((len(name) for name, _ in listed), default=0) + 2
     model = result.provenance.model
     cite = [f"Segmentation: {model['citation']}"] if model.get("citation") else []
     lines = [
-        f"Knee MRI analysis of {plain_name(result.input_name)}, {result.alignment.side.value} knee",
+        f"Knee MRI analysis: {result.alignment.side.value} knee",
         NOTICE,
         "",
         "Files",

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, fields
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -79,7 +79,6 @@ def results_document(result: AnalysisResult) -> dict[str, Any]:
     scan, segmentation = result.scan, result.segmentation
     return {
         "notice": "Research use only. Not for clinical diagnosis.",
-        "input_name": plain_name(result.input_name),
         "side": result.alignment.side.value,
         "segmentation_model": segmentation.model_id,
         "scan": None
@@ -129,11 +128,6 @@ def peer_results(rows: Iterable[Measurement]) -> dict[str, float | None]:
         for key, name in PEER_KEYS.items()
         for statistic in PEER_STATISTICS
     }
-
-
-def plain_name(name: str) -> str:
-    """The last part of what the user called the input, whichever way its path was written."""
-    return PurePosixPath(PureWindowsPath(name).name).name
 
 
 def write_tables(result: AnalysisResult, files_dir: Path) -> None:

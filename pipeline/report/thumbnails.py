@@ -55,9 +55,9 @@ VIEWS: Final = (
     View(structure=Structure.TIBIA, title="Tibia, from above", right=(-1, 0, 0), up=(0, -1, 0)),
     View(structure=Structure.PATELLA, title="Patella, from behind", right=(-1, 0, 0), up=(0, 0, 1)),
 )
-"""In the reference frame of a right knee: +x medial, +y posterior, +z superior. A left knee is seen as it is: mirrored."""
+"""In the reference frame of a right knee (+x medial, +y posterior, +z superior); a left knee is seen mirrored."""
 
-LETTERS: Final = ("ML", "PA", "SI")
+LETTERS: Final = (("M", "L"), ("P", "A"), ("S", "I"))
 """Name of the positive and negative direction of each axis of the reference frame."""
 
 
@@ -71,21 +71,25 @@ def camera_axes(view: View, alignment: Alignment) -> FloatArray:
         # the reference frame shows a left knee as a right one; turning `right` round shows the knee as it is
         right = np.where(np.arange(3) == 0, -right, right)
         towards = np.where(np.arange(3) == 0, -towards, towards)
-    return np.stack([right, up, towards]) @ frame
+    axes: FloatArray = np.stack([right, up, towards]) @ frame
+    return axes
 
 
 def render(bone: BoneMap, axes: FloatArray, pixels_per_mm: float) -> NDArray[np.uint8]:
     """(rows, columns, 4) RGBA of a bone seen along -axes[2], its shaft cut at TALLEST_MM."""
     local = bone.surface.points_mm @ axes.T
     low, high = local[:, :2].min(axis=0), local[:, :2].max(axis=0)
-    low, high = _cut_shaft(bone.surface.structure, axes, low, high)
+    low, high = _cut_shaft(bone.surface.structure, low, high)
     shape = tuple(int(np.ceil(n * pixels_per_mm)) for n in (high - low)[::-1])
     points_px = np.stack([local[:, 0] - low[0], high[1] - local[:, 1]], axis=1) * pixels_per_mm
     seen = rasterise(points_px, local[:, 2], bone.surface.faces, (shape[0], shape[1]))
     shaded = thickness_rgb(bone.thickness_mm) * _light(bone.surface.normals @ axes.T)[:, None]
     vertex = np.concatenate([shaded, local[:, 2:]], axis=1).astype(np.float32)
     corners = bone.surface.faces[seen.faces]
-    pixel = sum(seen.weights[:, k, None].astype(np.float32) * vertex[corners[:, k]] for k in range(3))
+    weights = seen.weights.astype(np.float32)
+    pixel = np.zeros((len(corners), 4), dtype=np.float32)
+    for k in range(3):
+        pixel += weights[:, k, None] * vertex[corners[:, k]]
     depth = np.full(shape[0] * shape[1], np.nan, dtype=np.float32)
     depth[seen.pixels] = pixel[:, 3]
     hidden = occlusion(depth.reshape(shape), AO_RADIUS_MM * pixels_per_mm, AO_REACH_MM).reshape(-1)[seen.pixels]
@@ -95,18 +99,13 @@ def render(bone: BoneMap, axes: FloatArray, pixels_per_mm: float) -> NDArray[np.
     return picture.reshape(*shape, 4)
 
 
-def _cut_shaft(
-    structure: Structure, axes: FloatArray, low: FloatArray, high: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def _cut_shaft(structure: Structure, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Keep the end of the bone that belongs to the joint where the picture would be taller than TALLEST_MM."""
     if high[1] - low[1] <= TALLEST_MM:
         return low, high
-    joint_above = structure is Structure.TIBIA
-    return (
-        (np.array([low[0], high[1] - TALLEST_MM]), high)
-        if joint_above
-        else (low, np.array([high[0], low[1] + TALLEST_MM]))
-    )
+    if structure is Structure.TIBIA:
+        return np.array([low[0], high[1] - TALLEST_MM]), high
+    return low, np.array([high[0], low[1] + TALLEST_MM])
 
 
 def _light(normals: FloatArray) -> FloatArray:
@@ -159,10 +158,11 @@ def _place(
     draw.text(caption, view.title, fill=INK, font=ImageFont.load_default(28), anchor="mm")
 
 
-def _letters(direction: tuple[int, int, int]) -> str:
+def _letters(direction: tuple[int, int, int]) -> tuple[str, str]:
     """Letters of a direction along an axis of the reference frame and of its opposite."""
     axis = int(np.argmax(np.abs(direction)))
-    return LETTERS[axis] if direction[axis] > 0 else LETTERS[axis][::-1]
+    positive, negative = LETTERS[axis]
+    return (positive, negative) if direction[axis] > 0 else (negative, positive)
 
 
 def _colour_bar(sheet: Image.Image, draw: ImageDraw.ImageDraw, left: int, height: int) -> None:

@@ -69,7 +69,7 @@ def _identifier(title: str) -> str:
 
 
 def write_nifti(path: Path, array: NDArray[Any], grid: Grid) -> None:
-    """array (z, y, x) as .nii.gz: sform and qform both set, millimetres, the same bytes for the same input."""
+    """Array (z, y, x) as .nii.gz: sform and qform both set, millimetres, the same bytes for the same input."""
     affine = LPS_TO_RAS @ grid.affine[:, [2, 1, 0, 3]]
     image = nibabel.Nifti1Image(array.transpose(2, 1, 0), affine, dtype=array.dtype)
     image.set_sform(affine, SCANNER)
@@ -79,7 +79,7 @@ def write_nifti(path: Path, array: NDArray[Any], grid: Grid) -> None:
 
 
 def write_nrrd(path: Path, array: NDArray[np.uint8], grid: Grid) -> None:
-    """array (z, y, x) uint8 as gzip-encoded NRRD in LPS, every digit of the geometry kept."""
+    """Array (z, y, x) uint8 as gzip-encoded NRRD in LPS, every digit of the geometry kept."""
     if array.dtype != np.uint8:
         raise ValueError(f"array must be uint8, found {array.dtype}")
     columns = grid.affine[:3, [2, 1, 0]].T

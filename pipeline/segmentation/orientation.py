@@ -65,7 +65,7 @@ def axes_of(code: str) -> FloatArray:
 
 
 def nearest_order(grid: Grid, code: str) -> AxisOrder:
-    """The permutation and flips of the grid's axes that come nearest to the axis code; an oblique grid stays oblique."""
+    """The permutation and flips of the grid's axes that come nearest to the axis code; oblique stays oblique."""
     stored = grid.direction[:, ::-1]  # column k: LPS direction of array axis k, (z, y, x)
     cosines = stored.T @ axes_of(code)
     best = max(permutations(range(3)), key=lambda order: sum(abs(cosines[axis, k]) for k, axis in enumerate(order)))

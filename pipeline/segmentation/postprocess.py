@@ -21,6 +21,8 @@ LEAST_CARTILAGE_MM3: Final = 3.0
 """Smaller pieces of cartilage are noise: a disc of 1.4 mm radius and 0.5 mm thickness."""
 LEAST_CARTILAGE_SHARE: Final = 0.05
 """So are those smaller than this share of the largest piece of the same plate."""
+THICK_SLICES: Final = 3.0
+"""Ratio of spacings from which holes are also filled slice by slice: a hole in one slice of 4 mm leaks to the next."""
 
 
 def clean(segmentation: Segmentation) -> Segmentation:
@@ -28,32 +30,33 @@ def clean(segmentation: Segmentation) -> Segmentation:
 
     Menisci stay as they are. Doing it twice changes nothing more.
     """
-    labels = clean_labels(segmentation.labels, segmentation.grid.voxel_volume_mm3)
-    return replace(segmentation, labels=labels)
+    return replace(segmentation, labels=clean_labels(segmentation.labels, segmentation.grid.spacing_mm))
 
 
-def clean_labels(labels: LabelArray, voxel_volume_mm3: float) -> LabelArray:
-    """The same on canonical labels (z, y, x); returns a new array."""
+def clean_labels(labels: LabelArray, spacing_mm: tuple[float, float, float]) -> LabelArray:
+    """The same on canonical labels (z, y, x) with spacing (z, y, x); returns a new array."""
     cleaned = labels.copy()
     boxes = ndimage.find_objects(labels, max_label=max(Structure))
     for bone in BONES:
         if (box := boxes[bone - 1]) is not None:
-            _clean_bone(labels, cleaned, bone, box)
+            _clean_bone(cleaned[box], bone, spacing_mm)
     for cartilage, bone in BONE_OF.items():
         if (box := boxes[cartilage - 1]) is not None:
-            _clean_cartilage(cleaned, cartilage, bone, _grown(box, TOUCH_VOXELS, labels.shape), voxel_volume_mm3)
+            around = _grown(box, TOUCH_VOXELS, labels.shape)
+            _clean_cartilage(cleaned[around], cartilage, bone, float(np.prod(spacing_mm)))
     return cleaned
 
 
-def _clean_bone(labels: LabelArray, cleaned: LabelArray, bone: Structure, box: Box) -> None:
-    mask = labels[box] == bone
+def _clean_bone(view: LabelArray, bone: Structure, spacing_mm: tuple[float, float, float]) -> None:
+    """In place, on a view that holds the whole bone."""
+    mask = view == bone
     pieces, count = ndimage.label(mask)
-    if count > 1:
-        piece = pieces == np.argmax(_sizes(pieces, count))
-    else:
-        piece = mask
+    piece: Mask = pieces == np.argmax(_sizes(pieces, count)) if count > 1 else mask
     filled = piece | _holes(piece)
-    view = cleaned[box]
+    if max(spacing_mm) >= THICK_SLICES * min(spacing_mm):
+        planes = np.moveaxis(filled, int(np.argmax(spacing_mm)), 0)
+        for k in range(len(planes)):
+            planes[k] |= _holes(planes[k])
     view[mask & ~filled] = 0
     # a hole is the bone's, unless another bone is in it
     others = np.isin(view, [other for other in BONES if other is not bone])
@@ -65,14 +68,12 @@ def _holes(piece: Mask) -> Mask:
     outside, count = ndimage.label(np.pad(~piece, 1, constant_values=True))
     if count < 2:
         return np.zeros_like(piece)
-    inner: Mask = (outside[1:-1, 1:-1, 1:-1] != outside[0, 0, 0]) & ~piece
+    inner: Mask = outside[(slice(1, -1),) * piece.ndim] > 1  # piece 1 holds the padding's first corner
     return inner
 
 
-def _clean_cartilage(
-    cleaned: LabelArray, cartilage: Structure, bone: Structure, box: Box, voxel_volume_mm3: float
-) -> None:
-    view = cleaned[box]
+def _clean_cartilage(view: LabelArray, cartilage: Structure, bone: Structure, voxel_volume_mm3: float) -> None:
+    """In place, on a view that holds the whole plate and the bone beside it."""
     pieces, count = ndimage.label(view == cartilage)
     if count == 0:
         return

@@ -33,20 +33,20 @@ class Network:
 
         Raises OutOfMemory where the runtime cannot get what a window needs, ModelError for any other fault of it.
         """
-        from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
+        from onnxruntime.capi import onnxruntime_pybind11_state as faults
 
         name = self.session.get_inputs()[0].name
         try:
             logits: FloatVolume = self.session.run(None, {name: window[None, None]})[0][0]
-        except (MemoryError, RuntimeException) as error:
+        except (MemoryError, faults.RuntimeException, faults.Fail) as error:
             # input type and rank were checked when the network was loaded: what is left for a kernel to fail on is
-            # memory, which onnxruntime reports with this type
+            # memory, which onnxruntime reports as one of these (seen with a limited address space)
             raise OutOfMemory(
                 f"The network ran out of memory in a window of {' x '.join(map(str, window.shape))} voxels; "
                 "expected 2.5 GB to be free.",
                 hint="Run fewer analyses at once, or set DEVICE=cpu where the graphics card is full.",
             ) from error
-        except Exception as error:  # noqa: BLE001 - onnxruntime's other exceptions share no base but Exception
+        except _faults() as error:
             raise ModelError(f"The network failed: {type(error).__name__}.") from error
         return softmax(logits)
 
@@ -100,7 +100,7 @@ def load_network(path: Path, sha256: str, resources: Resources) -> Network:
         session = onnxruntime.InferenceSession(path, options, providers=_providers(resources, threads))
     except MemoryError as error:
         raise OutOfMemory("No memory to load the network; expected 2.5 GB to be free.") from error
-    except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no base but Exception
+    except _faults() as error:
         raise WeightsCorrupt(f"The weights file {path.name} cannot be loaded: {type(error).__name__}.") from error
     provider = session.get_providers()[0]
     if resources.device == "cuda" and provider != CUDA:
@@ -109,6 +109,14 @@ def load_network(path: Path, sha256: str, resources: Resources) -> Network:
             hint="Install onnxruntime-gpu in the place of onnxruntime, with its CUDA libraries, or set DEVICE=cpu.",
         )
     return Network(session=session, provider=provider, threads=threads, classes=_check_signature(session, path))
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """What onnxruntime raises; its exceptions share no base of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as faults
+
+    names = ("EPFail", "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NotImplemented")
+    return (faults.RuntimeException, ValueError, RuntimeError, *(getattr(faults, name) for name in names))
 
 
 def _providers(resources: Resources, threads: int) -> list[Any]:

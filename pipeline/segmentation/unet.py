@@ -89,7 +89,9 @@ def segment(card: ModelCard, scan: Scan, resources: Resources, on_progress: Call
     """
     network = load_network(card.weights, card.sha256, resources)
     if network.classes != len(card.native_labels) + 1:
-        raise WeightsCorrupt(f"The network answers {network.classes} classes; its card names {len(card.native_labels)}.")
+        raise WeightsCorrupt(
+            f"The network answers {network.classes - 1} labels; its card names {len(card.native_labels)}."
+        )
     try:
         return clean(_segment(card, network, scan, on_progress))
     except MemoryError as error:
@@ -102,7 +104,7 @@ def segment(card: ModelCard, scan: Scan, resources: Resources, on_progress: Call
 def standardise(volume: FloatVolume) -> FloatVolume:
     """Clip to the quantiles, subtract the mean, divide by the standard deviation."""
     low, high = np.quantile(volume.reshape(-1)[::QUANTILE_STRIDE], QUANTILES)
-    clipped = np.clip(volume, low, max(high, high * HEADROOM), dtype=np.float32)
+    clipped: FloatVolume = np.clip(volume, low, max(high, high * HEADROOM), dtype=np.float32)
     clipped -= np.float32(clipped.mean(dtype=np.float64))
     clipped /= np.float32(clipped.std(dtype=np.float64) + 1e-6)
     return clipped

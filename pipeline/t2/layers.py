@@ -16,6 +16,9 @@ MIN_R2: Final = 0.8
 """Voxels that one exponential describes worse do not count. Our choice: with 8 echoes of 10 to 80 ms and T2 = 40 ms,
 44 % of voxels fall below it where S0 is 8 times the noise, 1 % at 15 times, none at 30 times."""
 
+LONGEST_CARTILAGE_MS: Final = 100.0
+"""Longer is fluid or marrow that the outline let in, and does not count: DOSMA's upper bound (OpenMSK: 80 ms)."""
+
 DEEP_BELOW: Final = 0.5
 """Relative depth that parts the deep from the superficial layer."""
 
@@ -58,10 +61,10 @@ def _box(mask: NDArray[np.bool_], margin: list[int]) -> tuple[slice, ...]:
 def measure_t2(t2: T2Map, subregions: LabelArray, depth: FloatArray) -> tuple[Measurement, ...]:
     """Mean, std and median T2 (ms) of every region and whole plate, with both layers: T2, T2_deep, T2_superficial.
 
-    subregions (z, y, x): labels of anatomy.REGIONS; depth: relative_depth's. Voxels without T2, or with R² below
-    MIN_R2 where the method has an R², are left out; n counts those that remain.
+    subregions (z, y, x): labels of anatomy.REGIONS; depth: relative_depth's. Left out are voxels without T2, with
+    T2 over LONGEST_CARTILAGE_MS, or with R² below MIN_R2 where the method has an R²; n counts those that remain.
     """
-    usable = np.isfinite(t2.t2_ms) & ~(t2.r2 < MIN_R2) & (subregions > 0)
+    usable = (t2.t2_ms <= LONGEST_CARTILAGE_MS) & ~(t2.r2 < MIN_R2) & (subregions > 0)
     values = t2.t2_ms[usable].astype(np.float64)
     label, at = subregions[usable], depth[usable]
     rows: list[Measurement] = []

@@ -1,0 +1,194 @@
+"""Which slices of a knee to show, cut out and turned the way a radiologist expects to see them.
+
+Sagittal: anterior left; coronal and axial: the patient's left on the right; superior or anterior on top. Orientation
+comes from the grid's directions, so any storage order, handedness or obliquity is shown the right way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from pipeline.anatomy import CARTILAGE_OF, Side
+from pipeline.grid import FloatArray, Grid
+from pipeline.types import AnalysisResult, LabelArray, Scan
+
+AROUND_JOINT_MM: Final = 14.0
+"""Shown around the cartilage on every side."""
+
+ENDS: Final = 0.06
+"""The first and last slice stand this part of the joint's extent inside it."""
+
+NEAR_MIDDLE: Final = 0.12
+"""Part of the joint's extent on both sides of its middle that is neither called medial nor lateral."""
+
+SECOND_LETTER: Final = 0.35
+"""An oblique edge gets a second letter from this direction cosine on (21 degrees), as in DICOM."""
+
+LETTERS: Final = ("LR", "PA", "SI")
+"""Positive and negative direction of each LPS axis."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plane:
+    """A kind of slice: LPS axis of its normal, signed LPS axes (1 to 3) of the picture's right and down, how many.
+
+    order: 1 where the slices are shown along the LPS axis (from the patient's right, from the front), -1 against it.
+    """
+
+    title: str
+    normal: int
+    right: int
+    down: int
+    order: int
+    slices: int
+
+
+PLANES: Final = (
+    Plane(title="Sagittal", normal=0, right=2, down=-3, order=1, slices=8),
+    Plane(title="Coronal", normal=1, right=1, down=-3, order=1, slices=4),
+    Plane(title="Axial", normal=2, right=1, down=2, order=-1, slices=4),
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Slice:
+    """One slice ready to be drawn: labels and image (rows, columns), millimetres of a row and of a column, letters."""
+
+    labels: LabelArray
+    image: NDArray[np.float32] | None
+    spacing_mm: tuple[float, float]
+    letters: tuple[str, str, str, str]
+    caption: str
+
+
+def axis_order(grid: Grid) -> tuple[int, int, int]:
+    """Array axis that runs most nearly along the LPS axes x, y, z (each array axis once)."""
+    cosines = np.abs(grid.direction[:, ::-1])
+    best = max(permutations(range(3)), key=lambda order: sum(cosines[lps, axis] for lps, axis in enumerate(order)))
+    return best[0], best[1], best[2]
+
+
+def edge_letters(direction: FloatArray) -> str:
+    """Where an LPS direction points: its letter, and a second one where it is markedly oblique."""
+    ranked = sorted(range(3), key=lambda axis: -abs(direction[axis]))
+    chosen = [ranked[0]] + [axis for axis in ranked[1:2] if abs(direction[axis]) > SECOND_LETTER]
+    return "".join(LETTERS[axis][0 if direction[axis] > 0 else 1] for axis in chosen)
+
+
+def slices(result: AnalysisResult) -> Iterator[Slice]:
+    """Every slice of the sheet, plane by plane, spread evenly through the joint."""
+    grid, labels = result.segmentation.grid, result.segmentation.labels
+    bounds = _bounds(result)
+    order = axis_order(grid)
+    image = None if result.scan is None else result.scan.anatomical
+    aligned = result.scan is not None and result.scan.grid.matches(grid)
+    for plane in PLANES:
+        axis = order[plane.normal]
+        backwards = grid.direction[plane.normal, 2 - axis] * plane.order < 0
+        for part, index in _positions(plane, bounds[axis], grid.spacing_mm[axis], backwards):
+            view = _view(grid, order, plane, bounds, index)
+            flat = None
+            if image is not None and result.scan is not None:
+                flat = view.take(image) if aligned else _sample(result.scan, image, grid, view)
+            yield Slice(
+                labels=view.take(labels),
+                image=flat,
+                spacing_mm=view.spacing_mm,
+                letters=view.letters,
+                caption=f"{plane.title} {index + 1}/{grid.shape[axis]}" + _compartment(result, plane, part),
+            )
+
+
+def _compartment(result: AnalysisResult, plane: Plane, part: float) -> str:
+    """Which side of the knee a sagittal slice shows; nothing near the middle."""
+    if plane.normal != 0 or abs(part - 0.5) < NEAR_MIDDLE:
+        return ""
+    return " medial" if (part > 0.5) == (result.alignment.side is Side.RIGHT) else " lateral"
+
+
+def _positions(
+    plane: Plane, bounds: NDArray[np.int64], spacing_mm: float, backwards: bool
+) -> Iterator[tuple[float, int]]:
+    """Part of the joint's extent (0 to 1) and array index of each slice of a plane, in the order they are shown.
+
+    Counted from the end that is shown first, so that rounding does not depend on how the voxels are stored.
+    """
+    n = int(bounds[1] - bounds[0])
+    margin = min(AROUND_JOINT_MM / spacing_mm, n / 4)
+    for part in np.linspace(ENDS, 1 - ENDS, plane.slices):
+        place = round(margin + part * (n - 1 - 2 * margin))
+        yield float(part), int(bounds[1]) - 1 - place if backwards else int(bounds[0]) + place
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _View:
+    """How a slice is cut out of an array: `cut` selects, then the axes are swapped and turned."""
+
+    cut: tuple[slice, slice, slice]
+    normal: int
+    swap: bool
+    flips: tuple[int, int]
+    spacing_mm: tuple[float, float]
+    letters: tuple[str, str, str, str]
+
+    def take(self, array: NDArray[Any]) -> NDArray[Any]:
+        """(rows, columns) of the picture."""
+        flat = array[self.cut].squeeze(axis=self.normal)
+        return (flat.T if self.swap else flat)[:: self.flips[0], :: self.flips[1]]
+
+
+def _view(grid: Grid, order: tuple[int, int, int], plane: Plane, bounds: NDArray[np.int64], index: int) -> _View:
+    axes = {name: order[abs(signed) - 1] for name, signed in (("right", plane.right), ("down", plane.down))}
+    cut = [slice(int(low), int(high)) for low, high in bounds]
+    normal = order[plane.normal]
+    cut[normal] = slice(index, index + 1)
+    flips, directions = [], []
+    for name, signed in (("down", plane.down), ("right", plane.right)):
+        direction = grid.direction[:, 2 - axes[name]]
+        turn = 1 if direction[abs(signed) - 1] * signed > 0 else -1
+        flips.append(turn)
+        directions.append(direction * turn)
+    down, right = directions
+    return _View(
+        cut=(cut[0], cut[1], cut[2]),
+        normal=normal,
+        swap=axes["down"] > axes["right"],
+        flips=(flips[0], flips[1]),
+        spacing_mm=(grid.spacing_mm[axes["down"]], grid.spacing_mm[axes["right"]]),
+        letters=(edge_letters(-down), edge_letters(right), edge_letters(down), edge_letters(-right)),
+    )
+
+
+def _sample(scan: Scan, image: NDArray[np.float32], grid: Grid, view: _View) -> NDArray[np.float32]:
+    """The scan at the voxels of a slice of another grid, linearly interpolated."""
+    index = np.meshgrid(*[np.arange(part.start, part.stop) for part in view.cut], indexing="ij")
+    shape = index[0].shape
+    at = scan.grid.to_index(grid.to_mm(np.stack([axis.reshape(-1) for axis in index], axis=1)))
+    values = ndimage.map_coordinates(image, at.T, order=1, mode="constant", cval=0.0).reshape(shape)
+    flat = values.squeeze(axis=view.normal)
+    turned: NDArray[np.float32] = (flat.T if view.swap else flat)[:: view.flips[0], :: view.flips[1]]
+    return turned
+
+
+def _bounds(result: AnalysisResult) -> NDArray[np.int64]:
+    """(3, 2): first and one past the last index to show along each array axis: the cartilage and its surroundings."""
+    segmentation = result.segmentation
+    plates = [plate for group in CARTILAGE_OF.values() for plate in group]
+    shown = segmentation.mask(*plates)
+    if not shown.any():
+        shown = segmentation.labels > 0
+    rows = []
+    for axis in range(3):
+        others = tuple(k for k in range(3) if k != axis)
+        used = np.flatnonzero(shown.any(axis=others))
+        low, high = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, segmentation.grid.shape[axis])
+        margin = round(AROUND_JOINT_MM / segmentation.grid.spacing_mm[axis])
+        rows.append((max(low - margin, 0), min(high + margin, segmentation.grid.shape[axis])))
+    return np.array(rows, dtype=np.int64)

@@ -1,0 +1,139 @@
+"""A lab's own model: what the JSON files of an nnU-Net v2 folder say about it. Loads no inference runtime."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.anatomy import NUMBERINGS, Numbering, Structure
+from pipeline.errors import ModelError
+from pipeline.segmentation.catalogue import Family, ModelCard, card, installed_folder
+from pipeline.segmentation.orientation import axes_of
+from pipeline.types import Resources
+
+SAGITTAL_AXES: Final = "RIP"
+"""Array axes of a sagittal series as SimpleITK reads it, which is how nnU-Net sees its training images: slices from
+left to right, rows downwards, columns to the back."""
+
+NUMBERED_AS: Final = "dosma"
+"""The numbering of a model that does not name its labels."""
+
+_IGNORED: Final = "ignore"
+"""nnU-Net's name for voxels that training left out; never answered."""
+
+_WORDS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("femur", "femoral", "fem", "femora"), "femur"),
+    **dict.fromkeys(("tibia", "tibial", "tib"), "tibia"),
+    **dict.fromkeys(("patella", "patellar", "pat"), "patella"),
+    **dict.fromkeys(("cartilage", "cart"), "cartilage"),
+    **dict.fromkeys(("meniscus", "meniscal", "menisci", "men"), "meniscus"),
+    **dict.fromkeys(("medial", "med"), "medial"),
+    **dict.fromkeys(("lateral", "lat"), "lateral"),
+    **dict.fromkeys(("bone", "plateau", "label", "class", "structure"), ""),
+}
+
+_MEANINGS: Final[Mapping[frozenset[str], Structure]] = {
+    frozenset({"femur"}): Structure.FEMUR,
+    frozenset({"tibia"}): Structure.TIBIA,
+    frozenset({"patella"}): Structure.PATELLA,
+    frozenset({"femur", "cartilage"}): Structure.FEMORAL_CARTILAGE,
+    frozenset({"tibia", "cartilage"}): Structure.MEDIAL_TIBIAL_CARTILAGE,  # split by anatomy later
+    frozenset({"tibia", "cartilage", "medial"}): Structure.MEDIAL_TIBIAL_CARTILAGE,
+    frozenset({"tibia", "cartilage", "lateral"}): Structure.LATERAL_TIBIAL_CARTILAGE,
+    frozenset({"patella", "cartilage"}): Structure.PATELLAR_CARTILAGE,
+    frozenset({"meniscus", "medial"}): Structure.MEDIAL_MENISCUS,
+    frozenset({"meniscus", "lateral"}): Structure.LATERAL_MENISCUS,
+}
+
+
+def structure_of(name: str) -> Structure | None:
+    """What a label's name means, whatever its spelling and order; None where it is not understood."""
+    return _MEANINGS.get(_words(name))
+
+
+def _words(name: str) -> frozenset[str]:
+    return frozenset(_WORDS.get(word, word) for word in re.split(r"[^a-z]+", name.lower())) - {""}
+
+
+def numbering_of(labels: Mapping[str, Any]) -> tuple[dict[int, str], Numbering]:
+    """From `labels` of a dataset.json (name -> number): number -> name, and what each number means here.
+
+    Labels without a name of their own (`3`, `label_3`) are read in DOSMA's numbering.
+    Raises ModelError where a label is a region of several values, or not understood, or two mean the same.
+    """
+    native: dict[int, str] = {}
+    for name, value in labels.items():
+        if not isinstance(value, (int, str)) or isinstance(value, bool) or not str(value).isdigit():
+            raise ModelError(f"Label {name!r} in dataset.json is {value!r}; expected one whole number.")
+        if int(value) != 0 and name != _IGNORED:
+            native[int(value)] = name
+    if not native:
+        raise ModelError("dataset.json declares no labels; expected those of a knee.")
+    if all(re.fullmatch(r"(label|class|structure)?[\s_-]*\d+", name.lower()) for name in native.values()):
+        known = NUMBERINGS[NUMBERED_AS]
+        if beyond := sorted(set(native) - set(known.to_canonical)):
+            raise ModelError(f"dataset.json numbers labels {beyond} without a name; expected 1 to 9 or names.")
+        return native, known
+    meaning = {number: structure_of(name) for number, name in native.items()}
+    if unknown := sorted(native[number] for number, structure in meaning.items() if structure is None):
+        raise ModelError(
+            f"dataset.json has labels that are not understood: {', '.join(unknown)}.",
+            hint="Name them like `medial tibial cartilage` or `femur`.",
+        )
+    if len(set(meaning.values())) < len(meaning):
+        raise ModelError("dataset.json gives two labels the same meaning; expected each structure once.")
+    one_plate = any(_words(name) == {"tibia", "cartilage"} for name in native.values())
+    return native, Numbering(
+        id="dataset.json", title="As named in dataset.json", to_canonical=meaning, compartments_apart=not one_plate
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object. Raises ModelError where there is none."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path.name} of the installed model cannot be read: {type(error).__name__}.") from error
+    if not isinstance(data, dict):
+        raise ModelError(f"{path.name} of the installed model is not a JSON object.")
+    return data
+
+
+def installed_card(folder: Path, model_id: str) -> ModelCard:
+    """The card of an nnU-Net v2 folder, from plans.json and dataset.json; its weights' digest is found when they run.
+
+    Raises ModelError where a file is missing, a label cannot be mapped, or the model wants more than one image.
+    """
+    dataset, plans = read_json(folder / "dataset.json"), read_json(folder / "plans.json")
+    native, numbering = numbering_of(dataset.get("labels") or {})
+    channels = dataset.get("channel_names") or dataset.get("modality") or {}
+    if len(channels) != 1:
+        raise ModelError(f"The installed model {model_id} takes {len(channels)} images; expected 1.")
+    axes = str(dataset.get("axes", SAGITTAL_AXES))
+    try:
+        axes_of(axes)
+    except ValueError as error:
+        raise ModelError(f'"axes" in dataset.json: {error}.') from error
+    return ModelCard(
+        id=model_id,
+        title=f"{plans.get('dataset_name') or dataset.get('name') or 'Unnamed model'} (nnU-Net v2, installed here)",
+        family=Family.NNUNET_V2,
+        description=str(dataset.get("description", "")) or "Weights that this server's operator installed.",
+        native_labels=native,
+        native_to_canonical=numbering,
+        weights=folder,
+        sha256="",
+        licence=str(dataset.get("licence") or dataset.get("license") or "as supplied with the weights"),
+        citation=str(dataset.get("reference") or ""),
+        training_data=f"{dataset['numTraining']} images" if "numTraining" in dataset else "",
+        axes=axes,
+    )
+
+
+def card_in_use(model_id: str, resources: Resources) -> ModelCard:
+    """The card of what runs under this id: the lab's own model where there is one, else the built-in one."""
+    folder = installed_folder(model_id, resources)
+    return card(model_id) if folder is None else installed_card(folder, model_id)

@@ -1,0 +1,221 @@
+"""A lab's own weights, through the nnunetv2 package (an optional extra).
+
+nnU-Net resamples, tiles and brings class scores, not labels, back to the scan's grid itself; here the image is put into
+the axes it was trained in, and its labels are named.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import ModelError, OutOfMemory, WeightsCorrupt, WeightsMissing
+from pipeline.segmentation.catalogue import NNUNET_HINT, ModelCard, checkpoints
+from pipeline.segmentation.installed import installed_card, read_json
+from pipeline.segmentation.orientation import nearest_order
+from pipeline.segmentation.postprocess import clean
+from pipeline.segmentation.runtime import sha256_of, thread_count
+from pipeline.types import Resources, Scan, Segmentation
+
+PREVIOUS_STAGE: Final = "previous_stage"
+"""Subfolder with the first network of a cascade."""
+
+_log = logging.getLogger(__name__)
+
+
+def segment(
+    folder: Path, model_id: str, scan: Scan, resources: Resources, on_progress: Callable[[float], None]
+) -> Segmentation:
+    """Canonical labels on the scan's grid, cleaned, from an nnU-Net v2 folder.
+
+    Raises WeightsMissing (no checkpoint, package not installed), WeightsCorrupt, OutOfMemory or another ModelError.
+    """
+    entry = installed_card(folder, model_id)
+    _require(folder)
+    order = nearest_order(scan.grid, entry.axes)
+    image = np.ascontiguousarray(order.to_network(scan.anatomical))[None]
+    spacing = order.spacing_mm(scan.grid)
+    with _translated_failures(), redirect_stdout(io.StringIO()):  # the package prints; standard output is the user's
+        native = _predict(folder, image, spacing, resources, on_progress)
+    table = np.zeros(256, dtype=np.uint8)
+    for label in entry.native_labels:
+        table[label] = entry.native_to_canonical.to_canonical[label] or 0
+    segmentation = Segmentation(
+        labels=np.ascontiguousarray(order.from_network(table[native.astype(np.uint8)])),
+        grid=scan.grid,
+        model_id=model_id,
+        compartments_apart=entry.native_to_canonical.compartments_apart,
+    )
+    return clean(segmentation)
+
+
+def describe(folder: Path, model_id: str, resources: Resources) -> dict[str, Any]:
+    """For provenance: card, digest of every fold's checkpoint, runtime, device. Raises as `segment` does."""
+    entry: ModelCard = installed_card(folder, model_id)
+    _require(folder)
+    digests = {f"{path.parent.name}/{path.name}": sha256_of(path) for path in checkpoints(folder)}
+    device = _device(resources)
+    return entry.to_dict() | {
+        "source": "installed",
+        "weights_sha256": next(iter(digests.values())) if len(digests) == 1 else "",
+        "checkpoints_sha256": digests,
+        "runtime": f"nnunetv2 {version('nnunetv2')}, torch {version('torch')}",
+        "provider": str(device),
+        "threads": thread_count(resources),
+        "mirrored_at_test_time": device.type == "cuda",
+    }
+
+
+def _require(folder: Path) -> None:
+    if not checkpoints(folder):
+        raise WeightsMissing(
+            "The installed model has no trained fold.", hint="Expected fold_*/checkpoint_final.pth beside plans.json."
+        )
+    if find_spec("nnunetv2") is None:
+        raise WeightsMissing("The installed model needs the nnunetv2 package, which is not here.", hint=NNUNET_HINT)
+
+
+def _device(resources: Resources) -> Any:
+    import torch
+
+    if resources.device == "cpu":
+        return torch.device("cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if resources.device == "cuda":
+        raise ModelError("DEVICE is cuda, but torch finds no CUDA device.", hint="Set DEVICE=cpu or auto.")
+    return torch.device("cpu")
+
+
+@contextmanager
+def _translated_failures() -> Iterator[None]:
+    import torch
+
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise OutOfMemory(
+            "nnU-Net ran out of memory.", hint="Run fewer analyses at once, or set DEVICE=cpu."
+        ) from error
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, AssertionError, ImportError) as error:
+        raise ModelError(
+            f"nnU-Net failed: {type(error).__name__}.", hint="Was the model trained with this major version of nnU-Net?"
+        ) from error
+
+
+def _predict(
+    folder: Path,
+    image: NDArray[np.float32],
+    spacing_mm: tuple[float, float, float],
+    resources: Resources,
+    on_progress: Callable[[float], None],
+) -> NDArray[Any]:
+    """(1, a, b, c) in the network's axes -> native labels (a, b, c)."""
+    import torch
+
+    torch.set_num_threads(thread_count(resources))
+    predictor = _predictor(folder, _device(resources))
+    previous: NDArray[Any] | None = None
+    share = 0.0
+    if predictor.configuration_manager.previous_stage_name is not None:
+        first = folder / PREVIOUS_STAGE
+        if not checkpoints(first):
+            raise WeightsMissing(
+                "The installed model is the second stage of a cascade; its first stage is not there.",
+                hint=f"Put that model's folder into {PREVIOUS_STAGE}/ of this one.",
+            )
+        share = 0.5
+        previous = _predict(first, image, spacing_mm, resources, lambda done: on_progress(share * done))[None]
+    _report_tiles(predictor, lambda done: on_progress(share + (1 - share) * done))
+    labels: NDArray[Any] = predictor.predict_single_npy_array(image, {"spacing": list(spacing_mm)}, previous)
+    return labels
+
+
+def _report_tiles(predictor: Any, on_progress: Callable[[float], None]) -> None:
+    """nnU-Net has no callback: count its calls of the network against the tiles that it plans."""
+    plan = predictor._internal_get_sliding_window_slicers
+    mirrored = len(predictor.allowed_mirroring_axes or ()) if predictor.use_mirroring else 0
+    done, total = 0, 0
+
+    def planned(size: tuple[int, ...]) -> Any:
+        nonlocal total
+        tiles = plan(size)
+        total = len(tiles) * 2**mirrored * len(predictor.list_of_parameters)
+        return tiles
+
+    def on_call(*_: object) -> None:
+        nonlocal done
+        done += 1
+        on_progress(min(1.0, done / max(total, 1)))
+
+    predictor._internal_get_sliding_window_slicers = planned
+    predictor.network.register_forward_hook(on_call)
+
+
+def _predictor(folder: Path, device: Any) -> Any:
+    """nnU-Net's predictor with every trained fold. Mirroring, eightfold work, only on a graphics card."""
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+    from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
+    from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+    loaded = [_load_checkpoint(path) for path in checkpoints(folder)]
+    dataset, plans = read_json(folder / "dataset.json"), PlansManager(read_json(folder / "plans.json"))
+    configuration = plans.get_configuration(loaded[0]["init_args"]["configuration"])
+    trainer = loaded[0]["trainer_name"]
+    network = recursive_find_trainer_class_by_name(trainer).build_network_architecture(
+        plans,
+        configuration,
+        determine_num_input_channels(plans, configuration, dataset),
+        plans.get_label_manager(dataset).num_segmentation_heads,
+        enable_deep_supervision=False,
+    )
+    network.load_state_dict(loaded[0]["network_weights"])
+    predictor = nnUNetPredictor(use_mirroring=device.type == "cuda", device=device, allow_tqdm=False)
+    predictor.manual_initialization(
+        network,
+        plans,
+        configuration,
+        [checkpoint["network_weights"] for checkpoint in loaded],
+        dataset,
+        trainer,
+        loaded[0].get("inference_allowed_mirroring_axes"),
+    )
+    return predictor
+
+
+def _load_checkpoint(path: Path) -> dict[str, Any]:
+    """Tensors, plain containers and numpy's numbers where that is all there is; else the whole pickle, with a warning.
+
+    Raises WeightsCorrupt where the file is damaged or is not a checkpoint of nnU-Net v2.
+    """
+    import torch
+
+    scalar = np.float64(0).__reduce__()[0]
+    numbers: list[Any] = [np.dtype, (scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar")]
+    numbers += [type(np.dtype(kind)) for kind in ("float64", "float32", "int64")]
+    name = f"{path.parent.name}/{path.name}"
+    try:
+        try:
+            with torch.serialization.safe_globals(numbers):
+                checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError:
+            _log.warning("checkpoint %s holds more than weights; read as the operator's own file", name)
+            # the operator put this file into models_dir, and nnU-Net itself reads it so
+            checkpoint = torch.load(path, map_location="cpu", weights_only=False)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, AttributeError, ImportError) as error:
+        raise WeightsCorrupt(f"The checkpoint {name} cannot be read: {type(error).__name__}.") from error
+    needed = {"network_weights", "trainer_name", "init_args"}
+    if not isinstance(checkpoint, dict) or not needed <= set(checkpoint):
+        raise WeightsCorrupt(f"{name} is not a checkpoint of nnU-Net v2; expected {', '.join(sorted(needed))} in it.")
+    return checkpoint

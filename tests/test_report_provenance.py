@@ -1,0 +1,24 @@
+"""Facts about software and machine."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import socket
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.report import collect_host, collect_packages
+
+
+def test_versions_are_those_that_are_imported() -> None:
+    assert collect_packages()["numpy"] == np.__version__
+
+
+def test_the_hosts_facts_name_neither_machine_nor_user_nor_folder() -> None:
+    text = json.dumps(collect_host())
+    assert set(collect_host()) == {"cpu_count", "system", "machine", "python"}
+    assert socket.gethostname() not in text
+    assert getpass.getuser() not in text
+    assert str(Path.cwd()) not in text

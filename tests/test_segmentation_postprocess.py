@@ -1,0 +1,98 @@
+"""Cleaning a network's answer: one piece a bone, no holes, cartilage only on its bone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.anatomy import Structure
+from pipeline.grid import Grid
+from pipeline.segmentation.postprocess import clean
+from pipeline.types import Segmentation
+
+SHAPE = (40, 50, 60)
+_A = np.radians(20)
+DIRECTION = np.array([[np.cos(_A), -np.sin(_A), 0], [np.sin(_A), np.cos(_A), 0], [0, 0, 1.0]])
+
+
+def _knee() -> np.ndarray:
+    """Two boxes of bone, a plate on each, a patella in front."""
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[22:38, 10:40, 10:50] = Structure.FEMUR
+    labels[20:22, 10:40, 10:50] = Structure.FEMORAL_CARTILAGE
+    labels[2:16, 10:40, 10:50] = Structure.TIBIA
+    labels[16:18, 10:40, 10:28] = Structure.MEDIAL_TIBIAL_CARTILAGE
+    labels[16:18, 10:40, 32:50] = Structure.LATERAL_TIBIAL_CARTILAGE
+    labels[24:34, 2:6, 24:36] = Structure.PATELLA
+    labels[24:34, 6:8, 24:36] = Structure.PATELLAR_CARTILAGE
+    labels[18:20, 12:20, 12:20] = Structure.MEDIAL_MENISCUS
+    return labels
+
+
+def _cleaned(labels: np.ndarray, spacing_mm: tuple[float, float, float] = (0.7, 0.4, 0.5)) -> np.ndarray:
+    grid = Grid(shape=SHAPE, spacing_mm=spacing_mm, origin_mm=np.zeros(3), direction=DIRECTION)
+    given = Segmentation(labels=labels, grid=grid, model_id="test", confidence={Structure.FEMUR: 0.9})
+    before = labels.copy()
+    found = clean(given)
+    assert np.array_equal(labels, before), "the input was changed"
+    assert found.confidence == given.confidence
+    assert np.array_equal(clean(found).labels, found.labels), "a second time changed something"
+    return found.labels
+
+
+def test_a_clean_knee_stays_as_it_is() -> None:
+    assert np.array_equal(_cleaned(_knee()), _knee())
+
+
+def test_specks_of_bone_go_and_holes_in_bone_are_filled() -> None:
+    labels = _knee()
+    labels[0:2, 0:4, 0:4] = Structure.FEMUR
+    labels[39, 45:, 55:] = Structure.TIBIA
+    labels[28:31, 20:24, 20:24] = 0
+    labels[6, 20, 20] = Structure.PATELLAR_CARTILAGE
+    labels[8, 20, 30] = Structure.LATERAL_TIBIAL_CARTILAGE
+    assert np.array_equal(_cleaned(labels), _knee())
+
+
+def test_a_speck_of_one_bone_inside_another_becomes_that_one() -> None:
+    labels = _knee()
+    labels[30, 20:22, 20:22] = Structure.TIBIA
+    assert np.array_equal(_cleaned(labels), _knee())
+
+
+def test_cartilage_away_from_its_bone_goes_and_on_another_bone_too() -> None:
+    labels = _knee()
+    labels[0:2, 44:48, 50:58] = Structure.FEMORAL_CARTILAGE  # in the open
+    labels[2:12, 41:44, 20:30] = Structure.FEMORAL_CARTILAGE  # behind the tibia
+    labels[36:39, 4:7, 40:46] = Structure.PATELLAR_CARTILAGE  # near the femur, far from the patella
+    assert np.array_equal(_cleaned(labels), _knee())
+
+
+def test_a_crumb_on_its_bone_goes_and_a_second_real_piece_stays() -> None:
+    labels = _knee()
+    labels[30, 40, 30:32] = Structure.FEMORAL_CARTILAGE  # 2 voxels, 0.3 mm3
+    assert np.array_equal(_cleaned(labels), _knee())
+    labels = _knee()
+    labels[24:36, 40:42, 15:45] = Structure.FEMORAL_CARTILAGE
+    assert np.array_equal(_cleaned(labels), labels)
+
+
+def test_a_hole_that_opens_outwards_is_no_hole_unless_slices_are_thick() -> None:
+    labels = _knee()
+    labels[28:31, 20:24, 10:14] = 0  # a pit from the side, closed in the planes across axis 2
+    assert np.array_equal(_cleaned(labels), labels)
+    assert np.array_equal(_cleaned(labels, (0.6, 0.6, 4.0)), _knee())
+
+
+@pytest.mark.parametrize("missing", [Structure.PATELLA, Structure.FEMUR])
+def test_without_its_bone_cartilage_goes(missing: Structure) -> None:
+    labels = _knee()
+    labels[labels == missing] = 0
+    cartilage = Structure.PATELLAR_CARTILAGE if missing is Structure.PATELLA else Structure.FEMORAL_CARTILAGE
+    found = _cleaned(labels)
+    assert not (found == cartilage).any()
+    assert ((found == 0) == ((labels == 0) | (labels == cartilage))).all()
+
+
+def test_nothing_at_all_stays_nothing() -> None:
+    assert not _cleaned(np.zeros(SHAPE, np.uint8)).any()

@@ -1,0 +1,192 @@
+"""The built-in network: finds bones where they are known to be, however the scan is stored; twice the same."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from segmentation_phantom import stored_otherwise, two_bones
+
+from pipeline.anatomy import Structure
+from pipeline.errors import OptionsError, WeightsCorrupt, WeightsMissing
+from pipeline.segmentation import describe, segment, unet
+from pipeline.segmentation.catalogue import card
+from pipeline.segmentation.unet import joint_box, mirrored, standardise
+from pipeline.types import Resources, Scan, Segmentation
+
+ONE_CORE = Resources(threads=1)
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _dice(found: np.ndarray, truth: np.ndarray) -> float:
+    return float(2 * (found & truth).sum() / (found.sum() + truth.sum()))
+
+
+def _quiet(_: float) -> None:
+    """Progress that nobody follows."""
+
+
+@pytest.fixture(scope="module")
+def phantom() -> tuple[Scan, np.ndarray, np.ndarray]:
+    return two_bones()
+
+
+@pytest.fixture(scope="module")
+def segmented(phantom) -> Segmentation:
+    return segment(phantom[0], "nnunet_fullres", ONE_CORE, _quiet)
+
+
+def test_both_bones_of_a_phantom_are_found_with_their_cartilage(phantom, segmented) -> None:
+    scan, upper, lower = phantom
+    assert segmented.grid is scan.grid
+    assert segmented.model_id == "nnunet_fullres"
+    assert not segmented.compartments_apart
+    assert _dice(segmented.mask(Structure.FEMUR), upper) > 0.95
+    assert _dice(segmented.mask(Structure.TIBIA), lower) > 0.95
+    assert segmented.mask(Structure.FEMORAL_CARTILAGE).any()
+    assert segmented.mask(Structure.MEDIAL_TIBIAL_CARTILAGE).any()
+
+
+def test_confidence_is_a_probability_and_high_in_clear_bone(segmented) -> None:
+    assert all(1 / 7 <= value <= 1 for value in segmented.confidence.values())
+    assert segmented.confidence[Structure.FEMUR] > 0.9
+
+
+@pytest.mark.parametrize(("order", "flips"), [((2, 1, 0), (0, 2)), ((1, 2, 0), (1,))])
+def test_a_scan_stored_otherwise_gets_the_same_labels_voxel_by_voxel(phantom, segmented, order, flips) -> None:
+    scan = stored_otherwise(phantom[0], order, flips)
+    centre = np.array([phantom[0].grid.shape]) // 2
+    there = np.rint(scan.grid.to_index(phantom[0].grid.to_mm(centre))).astype(int)[0]
+    assert scan.echoes[0][tuple(there)] == phantom[0].echoes[0][tuple(centre[0])], "the phantom itself moved"
+    labels = segment(scan, "nnunet_fullres", ONE_CORE, _quiet).labels
+    assert np.array_equal(labels, np.flip(segmented.labels.transpose(order), flips))
+
+
+def test_the_same_scan_twice_gives_the_same_bits(phantom, segmented) -> None:
+    again = segment(phantom[0], "nnunet_fullres", ONE_CORE, _quiet)
+    assert np.array_equal(again.labels, segmented.labels)
+    assert again.confidence == segmented.confidence
+
+
+def test_two_passes_find_the_bones_too_and_progress_rises_to_one(phantom) -> None:
+    scan, upper, lower = phantom
+    told: list[float] = []
+    found = segment(scan, "nnunet_cascade", ONE_CORE, told.append)
+    assert _dice(found.mask(Structure.FEMUR), upper) > 0.95
+    assert _dice(found.mask(Structure.TIBIA), lower) > 0.95
+    assert told[0] == 0
+    assert told[-1] == 1
+    assert told == sorted(told)
+    assert len(told) >= 3
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing"), [((10, 12, 11), (0.3, 0.4, 0.35)), ((12, 60, 60), (4.0, 1.1, 1.1)), ((1, 40, 40), (4, 2, 2))]
+)
+def test_tiny_and_thick_sliced_scans_come_through(shape, spacing) -> None:
+    scan, _, _ = two_bones(shape, spacing)
+    assert segment(scan, "nnunet_fullres", ONE_CORE, _quiet).labels.shape == shape
+
+
+def test_thick_slices_still_show_the_bones() -> None:
+    scan, upper, lower = two_bones((80, 80, 18), (0.8, 0.8, 4.0))
+    found = segment(scan, "nnunet_fullres", ONE_CORE, _quiet)
+    assert _dice(found.mask(Structure.FEMUR), upper) > 0.9
+    assert _dice(found.mask(Structure.TIBIA), lower) > 0.9
+
+
+def test_several_echoes_are_segmented_as_their_root_mean_square(phantom, segmented) -> None:
+    scan = phantom[0]
+    echoes = np.concatenate([scan.echoes * np.float32(factor) for factor in (1.4, 0.2)])
+    found = segment(replace(scan, echoes=echoes), "nnunet_fullres", ONE_CORE, _quiet)
+    assert (found.labels == segmented.labels).mean() > 0.9999
+
+
+def test_brightness_and_scale_of_the_image_do_not_matter() -> None:
+    volume = np.random.default_rng(3).gamma(2.0, 1.0, (40, 40, 40)).astype(np.float32)
+    first = standardise(volume)
+    assert abs(first.mean()) < 1e-5
+    assert abs(first.std() - 1) < 1e-4
+    assert np.allclose(standardise(volume * 700), first, atol=1e-3)
+
+
+def test_averaging_with_the_mirror_image_makes_the_answer_symmetric() -> None:
+    ramp = np.broadcast_to(np.arange(4, dtype=np.float32), (3, 3, 4))
+
+    def lopsided(window: np.ndarray) -> np.ndarray:
+        return np.stack([window + ramp])
+
+    both = mirrored(lopsided, "ASR")(np.zeros((3, 3, 4), np.float32))
+    assert np.allclose(both, 1.5)
+
+
+def test_the_joint_is_where_most_cartilage_lies() -> None:
+    labels = np.zeros((60, 60, 60), np.uint8)
+    labels[20:40, 15:45, 10:50] = 2
+    labels[0, 0, 0] = labels[59, 59, 59] = 2
+    labels[50:, 50:, 50:-1] = 1
+    assert joint_box(labels, (2, 4)) == (slice(20, 40), slice(15, 45), slice(10, 50))
+    assert joint_box(labels, (4,)) is None
+
+
+def test_provenance_names_what_ran() -> None:
+    told = describe("nnunet_fullres", ONE_CORE)
+    assert told["weights_sha256"] == card("nnunet_fullres").sha256
+    assert told["source"] == "built-in"
+    assert told["threads"] == 1
+    assert told["runtime"].startswith("onnxruntime ")
+    assert told["provider"].endswith("ExecutionProvider")
+
+
+def test_changed_weights_are_refused_and_so_are_weights_that_are_no_network(phantom, tmp_path: Path) -> None:
+    entry = card("nnunet_fullres")
+    changed = tmp_path / "weights.onnx"
+    shutil.copy(entry.weights, changed)
+    with changed.open("r+b") as file:
+        file.seek(4_000_000)
+        file.write(b"\0\0")
+    with pytest.raises(WeightsCorrupt, match="SHA-256") as refused:
+        unet.segment(replace(entry, weights=changed), phantom[0], ONE_CORE, _quiet)
+    assert str(tmp_path) not in str(refused.value)
+    changed.write_bytes(b"not a network")
+    import hashlib
+
+    digest = hashlib.sha256(b"not a network").hexdigest()
+    with pytest.raises(WeightsCorrupt, match="cannot be loaded"):
+        unet.segment(replace(entry, weights=changed, sha256=digest), phantom[0], ONE_CORE, _quiet)
+    with pytest.raises(WeightsMissing):
+        unet.segment(replace(entry, weights=tmp_path / "gone.onnx"), phantom[0], ONE_CORE, _quiet)
+    with pytest.raises(WeightsCorrupt, match="labels"):
+        unet.segment(replace(entry, native_labels={1: "femur"}), phantom[0], ONE_CORE, _quiet)
+
+
+def test_an_unknown_model_is_refused_before_anything_runs(phantom) -> None:
+    with pytest.raises(OptionsError):
+        segment(phantom[0], "best", ONE_CORE, _quiet)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
+def test_too_little_memory_is_named_as_such() -> None:
+    code = """
+import resource, numpy as np
+from pipeline.errors import OutOfMemory
+from pipeline.segmentation import runtime
+from pipeline.segmentation.catalogue import card
+from pipeline.types import Resources
+entry = card("nnunet_fullres")
+network = runtime.load_network(entry.weights, entry.sha256, Resources(threads=1))
+pages = int(open("/proc/self/statm").read().split()[0])
+limit = pages * resource.getpagesize() + 60 * 2**20
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    network(np.zeros((128, 128, 128), np.float32))
+except OutOfMemory as error:
+    print("OutOfMemory")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "OutOfMemory", done.stderr[-500:]

@@ -1,0 +1,81 @@
+"""Tidy rows as the tables of the pages."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ui import tables
+
+
+def row(
+    quantity: str, method: str, structure: str, region: str, statistic: str, value: float | None, unit: str = "mm"
+) -> dict[str, Any]:
+    return {
+        "quantity": quantity,
+        "method": method,
+        "structure": structure,
+        "region": region,
+        "statistic": statistic,
+        "value": value,
+        "unit": unit,
+        "n": 10,
+    }
+
+
+ROWS = [
+    row("ThC", "two_crossing", "femoral_cartilage", "all", "mean", 9.0),
+    row("ThC", "union", "femoral_cartilage", "all", "mean", 2.25),
+    row("ThC", "union", "femoral_cartilage", "all", "std", 0.5),
+    row("dAB", "union", "femoral_cartilage", "all", "share", 3.5, "%"),
+    row("ThC", "union", "tibial_cartilage", "lateral", "mean", 1.75),
+    row("ThC", "union", "tibial_cartilage", "medial", "mean", None),
+    row("dAB", "union", "tibial_cartilage", "medial", "share", 100.0, "%"),
+    row("T2", "multi_echo", "femoral_cartilage", "all", "mean", 41.0, "ms"),
+    row("T2", "multi_echo", "femoral_cartilage", "all", "std", 6.0, "ms"),
+]
+
+
+def test_headlines_take_the_primary_estimator_and_name_what_was_not_measured() -> None:
+    assert tables.headline_thickness(ROWS) == [
+        ("Femoral cartilage", 2.25),
+        ("Medial tibial cartilage", None),
+        ("Lateral tibial cartilage", 1.75),
+        ("Patellar cartilage", None),
+    ]
+
+
+def test_a_region_table_keeps_a_fully_denuded_region_and_drops_regions_nobody_measured() -> None:
+    frame = tables.thickness_by_region(ROWS)
+    assert list(frame["Region"]) == ["Femur, whole plate", "Tibia, medial", "Tibia, lateral"]
+    femur, medial, lateral = frame.to_dict("records")
+    assert (femur["Mean"], femur["SD"], femur["Denuded"]) == (2.25, 0.5, 3.5)
+    assert math.isnan(medial["Mean"])
+    assert medial["Denuded"] == 100.0
+    assert lateral["Mean"] == 1.75
+
+
+def test_a_value_that_is_not_a_number_counts_as_not_measured() -> None:
+    rows = [row("ThC", "union", "patellar_cartilage", "all", "mean", math.nan)]
+    assert tables.headline_thickness(rows)[3] == ("Patellar cartilage", None)
+    assert tables.thickness_by_region(rows).empty
+
+
+def test_t2_rows_put_mean_and_sd_side_by_side() -> None:
+    assert tables.t2_by_region(ROWS).to_dict("records") == [
+        {"Structure": "Femoral cartilage", "Region": "All", "Method": "multi_echo", "Mean": 41.0, "SD": 6.0}
+    ]
+    assert tables.t2_by_region(ROWS[:5]).empty
+
+
+def test_the_tidy_table_has_the_columns_and_the_order_of_the_csv() -> None:
+    frame = tables.tidy(ROWS)
+    assert list(frame.columns) == ["quantity", "method", "structure", "region", "statistic", "value", "unit", "n"]
+    assert len(frame) == len(ROWS)
+    assert frame["value"][1] == 2.25
+
+
+def test_figures_nobody_measured_leave_no_empty_column_in_the_accuracy_table() -> None:
+    frame = tables.accuracy({"femoral_cartilage": {"dice": 0.8, "dice_worst": None}, "femur": {"dice": 0.97}})
+    assert list(frame.columns) == ["Structure", "Dice"]
+    assert list(frame["Structure"]) == ["Femoral cartilage", "Femur"]

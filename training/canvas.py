@@ -1,0 +1,109 @@
+"""The image in the making, and the lattice on which soft tissues are decided.
+
+Soft tissues are decided on a lattice of about 1.4 mm, where all fields are smooth, and brought to the grid by
+interpolating distances, not tissues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from pipeline.anatomy import Structure
+from pipeline.grid import Grid
+from pipeline.types import LabelArray
+from training.limb import Field
+from training.signal import TISSUES, Kind, SignalModel
+
+CELL_MM = 1.4
+RAMP_MM = 0.7
+"""Width over which one soft tissue passes into the next."""
+Box = tuple[slice, slice, slice]
+
+
+class Lattice:
+    """Nodes every CELL_MM or so along the axes of a grid; fields on it are interpolated linearly to the grid."""
+
+    def __init__(self, grid: Grid) -> None:
+        self.grid = grid
+        self.shape = tuple(
+            max(2, round((n - 1) * s / CELL_MM) + 1) for n, s in zip(grid.shape, grid.spacing_mm, strict=True)
+        )
+        self.axes = [np.linspace(0.0, n - 1.0, m) for n, m in zip(grid.shape, self.shape, strict=True)]
+        self.cell_mm = tuple(
+            (n - 1) * s / (m - 1) for n, s, m in zip(grid.shape, grid.spacing_mm, self.shape, strict=True)
+        )
+
+    def points_mm(self) -> NDArray[np.float64]:
+        """(z, y, x, 3) LPS mm of the nodes."""
+        index = np.stack(np.meshgrid(*self.axes, indexing="ij"), -1)
+        return self.grid.to_mm(index.reshape(-1, 3)).reshape(*self.shape, 3)
+
+    def sample(self, labels: LabelArray) -> LabelArray:
+        """The labels at the nodes (nearest voxel)."""
+        return labels[np.ix_(*(np.rint(a).astype(np.intp) for a in self.axes))]
+
+    def box_of(self, wanted: NDArray[np.bool_]) -> Box | None:
+        """The part of the grid that holds the wanted nodes and the cells around them; None where there are none."""
+        found = ndimage.find_objects(wanted.view(np.uint8))
+        if not found:
+            return None
+        box = []
+        for place, n, m in zip(found[0], self.grid.shape, self.shape, strict=True):
+            step = (n - 1) / (m - 1)
+            box.append(slice(max(0, int((place.start - 1) * step)), min(n, int(np.ceil(place.stop * step)) + 1)))
+        return box[0], box[1], box[2]
+
+    def to_grid(self, values: Field, box: Box) -> Field:
+        """Values at the nodes (z, y, x), interpolated onto a part of the grid."""
+        for axis, part in enumerate(box):
+            n, m = self.grid.shape[axis], self.shape[axis]
+            where = np.arange(part.start, part.stop) * ((m - 1) / max(n - 1, 1))
+            low = np.minimum(where.astype(np.intp), m - 2)
+            share = (where - low).astype(np.float32).reshape([-1 if k == axis else 1 for k in range(3)])
+            below, above = values.take(low, axis), values.take(low + 1, axis)
+            above -= below
+            above *= share
+            above += below
+            values = above
+        return values
+
+    def noise(self, rng: np.random.Generator, cell_mm: float) -> Field:
+        """Smooth random field at the nodes, mean 0, SD about 1, correlated over cell_mm."""
+        white = rng.standard_normal(self.shape, dtype=np.float32)
+        smooth = ndimage.gaussian_filter(white, [0.5 * cell_mm / c for c in self.cell_mm], mode="wrap")
+        return np.asarray(smooth / smooth.std(), np.float32)
+
+
+@dataclass(kw_only=True, eq=False)
+class Canvas:
+    """An image in the making: echoes (e, z, y, x), the signal model, and a grain (z, y, x) that gives texture.
+
+    t2_ms holds the T2 of structures where the caller sets it; elsewhere the table of tissues holds.
+    """
+
+    echoes: NDArray[np.float32]
+    model: SignalModel
+    grain: Field
+    t2_ms: Mapping[Structure, float] = field(default_factory=dict)
+
+    def level(self, kind: Kind, t2_ms: float | None = None) -> NDArray[np.float32]:
+        """(e,): the signal of a tissue."""
+        tissue = TISSUES[kind]
+        return self.model(tissue, np.array([tissue.t2_ms if t2_ms is None else t2_ms]))[:, 0].astype(np.float32)
+
+    def cover(self, box: Box, weight: Field, kind: Kind, *, texture: float = 0.0) -> None:
+        """Paint a tissue over what is there: weight (0 to 1) on a part of the grid."""
+        shade = 1.0 + texture * self.grain[box] if texture else np.float32(1.0)
+        for echo, level in zip(self.echoes, self.level(kind), strict=True):
+            part = echo[box]
+            part += weight * (level * shade - part)
+
+
+def steps(distance: Field) -> Field:
+    """Weight of the inside of a signed distance (mm): 1 inside, 0 outside, a ramp of RAMP_MM between."""
+    return np.clip(0.5 - distance / RAMP_MM, 0.0, 1.0)

@@ -1,0 +1,154 @@
+"""What the labels hold, painted at full resolution: bones with cortex, marrow and growth-plate scars, cartilage, menisci.
+
+Every voxel holds each structure to the part that a slightly smoothed label gives it (partial volume).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.special import ndtri
+
+from pipeline.anatomy import BONES, Structure, Tissue
+from pipeline.grid import Grid
+from pipeline.types import LabelArray
+from training.canvas import Box, Canvas, Lattice
+from training.limb import Field, limb_frame
+from training.signal import TISSUES, Kind
+
+EDGE_MM = 0.3
+"""SD of the smoothing that gives partial volumes at the labels' boundaries."""
+DEPTH_MM = 0.9
+"""SD of the smoothing from which the distance to the bone is read (valid to about 2.5 mm)."""
+SHAFT_MM = 25.0
+"""A shaft that ends further from the edge of the field of view was cut on purpose."""
+TISSUE_KIND = {Tissue.BONE: Kind.MARROW, Tissue.CARTILAGE: Kind.CARTILAGE, Tissue.MENISCUS: Kind.MENISCUS}
+
+
+def paint_labels(canvas: Canvas, labels: LabelArray, grid: Grid, rng: np.random.Generator) -> None:
+    """Bones with their cortex, marrow and growth-plate scars, cartilage with its layers, menisci where labelled."""
+    shares: list[tuple[Structure, Box, Field]] = []
+    places = ndimage.find_objects(labels)
+    rest = np.ones(labels.shape, np.float32)
+    for structure in Structure:
+        place = places[structure - 1] if structure <= len(places) else None
+        if place is not None:
+            box = _grown(place, grid, 4.0 * EDGE_MM)
+            share = _smooth(labels[box] == structure, grid, EDGE_MM)
+            rest[box] -= share
+            shares.append((structure, box, share))
+    np.clip(rest, 0.0, 1.0, out=rest)
+    canvas.echoes *= rest
+    depth = _bone_depth(labels, grid)
+    thick, scar = _cortex(labels, grid, rng)
+    for structure, box, share in shares:
+        if structure.tissue is Tissue.CARTILAGE:
+            _add_cartilage(canvas, structure, box, share, depth[box])
+        elif structure.tissue is Tissue.BONE:
+            _add_bone(canvas, structure, box, share, _rim(depth[box], thick[box]), scar[box])
+        else:
+            _add_plain(canvas, structure, box, share, Kind.MENISCUS)
+
+
+def with_whole_shafts(labels: LabelArray, grid: Grid) -> LabelArray:
+    """Labels in which a shaft that ends short of the field of view (by up to SHAFT_MM) goes on to its edge.
+
+    Experts stop some slices before the edge; a scan shows the bone going on. Returns the labels themselves where
+    nothing is short.
+    """
+    frame = limb_frame(labels, grid)
+    along = grid.direction.T[::-1] @ frame.axes[2]
+    axis = int(np.abs(along).argmax())
+    result = labels
+    for bone, upward in ((Structure.FEMUR, True), (Structure.TIBIA, False)):
+        filled = np.flatnonzero((labels == bone).any(tuple(k for k in range(3) if k != axis)))
+        to_high = (along[axis] > 0) == upward
+        room = max(1, round(SHAFT_MM / grid.spacing_mm[axis]))
+        back = min(len(filled) - 1, max(1, round(2.0 / grid.spacing_mm[axis])))
+        last = int(filled[-1 - back] if to_high else filled[back])
+        short = grid.shape[axis] - last if to_high else last + 1
+        if 1 < short <= room:
+            result = result.copy() if result is labels else result
+            turned = np.moveaxis(result, axis, 0)
+            pad = turned[last + 1 :] if to_high else turned[:last]
+            pad[np.broadcast_to((turned[last] == bone)[None], pad.shape) & (pad == 0)] = bone
+    return result
+
+
+def _add_plain(canvas: Canvas, structure: Structure, box: Box, share: Field, kind: Kind) -> None:
+    """A structure of one tissue."""
+    weight = share * (1.0 + 0.2 * canvas.grain[box])
+    for echo, level in zip(canvas.echoes, canvas.level(kind, canvas.t2_ms.get(structure)), strict=True):
+        echo[box] += level * weight
+
+
+def _add_bone(canvas: Canvas, structure: Structure, box: Box, share: Field, rim: Field, scar: Field) -> None:
+    """Marrow with its trabecular grain, darker in the growth-plate scar, and cortex of weight `rim` over it."""
+    t2_ms = canvas.t2_ms.get(structure)
+    marrow = share * (1.0 - rim) * (1.0 + 0.14 * canvas.grain[box]) * (1.0 - 0.4 * scar)
+    cortex = share * rim
+    levels = zip(canvas.level(Kind.MARROW, t2_ms), canvas.level(Kind.CORTEX, t2_ms), strict=True)
+    for echo, (bright, dark) in zip(canvas.echoes, levels, strict=True):
+        echo[box] += bright * marrow + dark * cortex
+
+
+def _grown(box: Box, grid: Grid, margin_mm: float) -> Box:
+    """The box and a margin around it, inside the grid."""
+    grown = [
+        slice(max(0, s.start - int(np.ceil(margin_mm / mm))), min(n, s.stop + int(np.ceil(margin_mm / mm))))
+        for s, mm, n in zip(box, grid.spacing_mm, grid.shape, strict=True)
+    ]
+    return grown[0], grown[1], grown[2]
+
+
+def _smooth(mask: NDArray[np.bool_], grid: Grid, width_mm: float) -> Field:
+    """Gaussian of a mask; the edge of the field of view goes on as it is."""
+    sigma = [width_mm / mm for mm in grid.spacing_mm]
+    return np.asarray(ndimage.gaussian_filter(mask.astype(np.float32), sigma, mode="nearest", truncate=3.0))
+
+
+_DEPTH_TABLE = (-DEPTH_MM * ndtri(np.clip(np.arange(4097) / 4096.0, 1e-3, 1 - 1e-3))).astype(np.float32)
+"""Smoothed bone label (0 to 1, in 4096 steps) -> distance to its surface, mm, positive outside: exact for a plane."""
+
+
+def _bone_depth(labels: LabelArray, grid: Grid) -> Field:
+    """(z, y, x) distance to the nearest bone's surface, mm, negative inside, cut at about 2.8 mm."""
+    depth = np.full(labels.shape, _DEPTH_TABLE[0], np.float32)
+    for place in ndimage.find_objects(labels, max_label=max(BONES)):
+        if place is not None:
+            box = _grown(place, grid, 3.0 * DEPTH_MM)
+            bone = (labels[box] >= min(BONES)) & (labels[box] <= max(BONES))
+            share = _smooth(bone, grid, DEPTH_MM)
+            depth[box] = np.minimum(depth[box], _DEPTH_TABLE[(share * 4096.0 + 0.5).astype(np.int16)])
+    return depth
+
+
+def _cortex(labels: LabelArray, grid: Grid, rng: np.random.Generator) -> tuple[Field, Field]:
+    """(z, y, x) mm of dark bone under the surface, thin under cartilage and thick in the shafts; weight of the scars."""
+    lattice = Lattice(grid)
+    w = (lattice.points_mm() - limb_frame(labels, grid).origin) @ limb_frame(labels, grid).axes[2]
+    bumps = lattice.noise(rng, 12.0)
+    away = np.clip((np.abs(w - 6.0) - 28.0) / 30.0, 0.0, 1.0)
+    thick = (0.45 + 0.12 * bumps + 1.1 * away).astype(np.float32)
+    scar = np.minimum(np.abs(w - 33.0 - 2.5 * bumps), np.abs(w + 17.0 - 2.0 * bumps)).astype(np.float32)
+    whole = (slice(0, grid.shape[0]), slice(0, grid.shape[1]), slice(0, grid.shape[2]))
+    return lattice.to_grid(thick, whole), np.clip(1.4 - lattice.to_grid(scar, whole), 0.0, 1.0)
+
+
+def _rim(depth: Field, thick: Field) -> Field:
+    """Weight of cortex over marrow: 1 from the surface down to the cortex's thickness, a short ramp, then 0."""
+    return 0.92 * np.clip(0.5 + (depth + thick) / 0.5, 0.0, 1.0)
+
+
+def _add_cartilage(canvas: Canvas, structure: Structure, box: Box, share: Field, depth: Field) -> None:
+    """Cartilage: T2 rises from the bone (about 25 ms) to the surface (about 45 ms), unless the caller set one T2."""
+    here = share > 0
+    t2_ms = np.full(np.count_nonzero(here), canvas.t2_ms.get(structure, np.nan))
+    if structure not in canvas.t2_ms:
+        t2_ms = 24.0 + 22.0 * (1.0 - np.exp(-np.maximum(depth[here], 0.0) / 1.3))
+    table = np.linspace(1.0, 201.0, 401)
+    levels = canvas.model(TISSUES[Kind.CARTILAGE], table)
+    grain = share[here] * (1.0 + 0.06 * canvas.grain[box][here])
+    for n, level in enumerate(levels):
+        canvas.echoes[n][box][here] += (np.interp(t2_ms, table, level) * grain).astype(np.float32)

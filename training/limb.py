@@ -1,0 +1,143 @@
+"""The soft tissues around a knee, written down as shapes: no atlas, no patient.
+
+Everything is in a frame that the bones themselves give (mm, u medial, v posterior, w superior, zero at the middle of
+the tibial plateau), so that it follows a knee of either side on any grid. A shape is a signed distance, negative
+inside; distances need only be right near the surface.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.anatomy import Structure
+from pipeline.grid import FloatArray, Grid
+from pipeline.types import LabelArray
+
+Field = NDArray[np.float32]
+TIBIA_WIDTH_MM = 74.0
+"""Width of the plateau for which the shapes below are drawn; others scale them."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LimbFrame:
+    """Axes (3, 3), rows u, v, w in LPS; origin (3,) LPS mm; scale: this knee's size over the drawn one."""
+
+    origin: FloatArray
+    axes: FloatArray
+    scale: float
+
+    def coordinates(self, points_mm: FloatArray) -> FloatArray:
+        """(n, 3) LPS mm -> (n, 3) in the frame, in the size in which the shapes are drawn."""
+        return np.asarray((points_mm - self.origin) @ self.axes.T / self.scale)
+
+
+def limb_frame(labels: LabelArray, grid: Grid) -> LimbFrame:
+    """The frame of a knee from its own labels. Raises ValueError where femur, tibia or the tibial plates are missing.
+
+    Up is from tibia to femur, forward towards the patella, medial towards the medial tibial plate.
+    """
+    step = tuple(max(1, round(1.4 / s)) for s in grid.spacing_mm)
+    small = labels[:: step[0], :: step[1], :: step[2]]
+
+    def points(*structures: Structure) -> FloatArray:
+        index = np.argwhere(np.isin(small, [int(s) for s in structures]))
+        if len(index) < 10:
+            raise ValueError(f"{structures[0].title} is missing; a limb is drawn around femur, tibia and both plates")
+        return grid.to_mm(index * np.array(step))
+
+    medial = points(Structure.MEDIAL_TIBIAL_CARTILAGE).mean(0)
+    lateral = points(Structure.LATERAL_TIBIAL_CARTILAGE).mean(0)
+    tibia = points(Structure.TIBIA)
+    u = (medial - lateral) / np.linalg.norm(medial - lateral)
+    up = points(Structure.FEMUR).mean(0) - tibia.mean(0)
+    has_patella = np.count_nonzero(small == Structure.PATELLA) >= 10
+    back = tibia.mean(0) - points(Structure.PATELLA).mean(0) if has_patella else np.array([0.0, 1.0, 0.0])
+    w = np.array([0.0, 0.0, 1.0]) if up[2] > 0.7 * np.linalg.norm(up) else up
+    w = w - (w @ u) * u
+    w /= np.linalg.norm(w)
+    v = back - (back @ u) * u - (back @ w) * w
+    v /= np.linalg.norm(v)
+    width = float(np.ptp(np.percentile((tibia - medial) @ u, (0.5, 99.5))))
+    return LimbFrame(origin=0.5 * (medial + lateral), axes=np.stack([u, v, w]), scale=width / TIBIA_WIDTH_MM)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tube:
+    """A muscle, tendon or vessel: an ellipse swept along a line of stations, blended between them.
+
+    stations: (u, v, w, radius along u, radius along v), from top to bottom, mm.
+    """
+
+    stations: tuple[tuple[float, float, float, float, float], ...]
+
+    def distance(self, uvw: FloatArray) -> Field:
+        """Signed distance, mm, at points (..., 3): in the plane across the limb, and beyond the ends along it."""
+        table = np.array(self.stations)[::-1]
+        w = uvw[..., 2]
+        u0, v0, ru, rv = (np.interp(w, table[:, 2], table[:, k]).astype(np.float32) for k in (0, 1, 3, 4))
+        radial = np.hypot((uvw[..., 0] - u0) / ru, (uvw[..., 1] - v0) / rv)
+        end = np.maximum(table[0, 2] - w, w - table[-1, 2])
+        return np.maximum((radial - 1.0) * np.minimum(ru, rv), end).astype(np.float32)
+
+
+MUSCLES = (
+    Tube(stations=((27, 40, 95, 15, 12), (27, 42, 40, 11, 9), (26, 36, 5, 6, 4), (24, 30, -14, 4, 3))),
+    Tube(stations=((12, 44, 95, 9, 9), (14, 47, 45, 6, 6), (20, 46, 10, 3, 3))),
+    Tube(stations=((38, 26, 95, 6, 12), (40, 24, 35, 5, 9), (38, 24, -5, 4, 7), (28, 10, -45, 3, 7))),
+    Tube(stations=((-24, 40, 95, 14, 13), (-27, 40, 45, 11, 10), (-34, 32, 8, 6, 6), (-38, 22, -14, 4, 4))),
+    Tube(stations=((17, 26, 30, 7, 4), (18, 34, 8, 12, 7), (18, 40, -30, 15, 11), (16, 42, -90, 19, 15))),
+    Tube(stations=((-17, 26, 26, 7, 4), (-17, 33, 6, 10, 6), (-17, 38, -30, 14, 10), (-16, 40, -90, 18, 14))),
+    Tube(stations=((-14, 24, -2, 6, 4), (-2, 24, -25, 18, 6), (8, 20, -50, 12, 5), (10, 14, -75, 5, 3))),
+    Tube(stations=((-6, 32, -35, 14, 7), (0, 30, -90, 26, 11))),
+    Tube(stations=((-28, -4, -28, 6, 9), (-25, 0, -60, 13, 15), (-24, 2, -95, 15, 16))),
+    Tube(stations=((26, -16, 95, 18, 22), (29, -14, 45, 15, 17), (26, -20, 20, 7, 9), (24, -22, 12, 3, 4))),
+    Tube(stations=((-24, -16, 95, 19, 22), (-27, -16, 50, 13, 15), (-25, -22, 30, 6, 7))),
+    Tube(stations=((0, -26, 95, 20, 10), (0, -27, 60, 14, 5), (0, -30, 48, 9, 2.5))),
+)
+VESSELS = (
+    Tube(stations=((4, 32, 95, 3.6, 3.6), (1, 30, 30, 3.4, 3.4), (-1, 31, 0, 3.2, 3.2), (-2, 28, -90, 2.8, 2.8))),
+    Tube(stations=((-3, 38, 95, 4.2, 4.0), (-4, 37, 30, 4.4, 4.0), (-5, 37, 0, 4.0, 3.6), (-6, 33, -90, 3.0, 3.0))),
+    Tube(stations=((0, 56, 95, 1.8, 1.8), (-2, 55, 20, 1.7, 1.7), (2, 58, -90, 1.6, 1.6))),
+    Tube(stations=((44, 30, 95, 1.7, 1.7), (47, 26, 10, 1.8, 1.8), (40, 10, -90, 1.6, 1.6))),
+    Tube(stations=((20, 21, 14, 1.3, 1.3), (30, 14, 4, 1.2, 1.2), (36, 2, -6, 1.0, 1.0))),
+    Tube(stations=((-20, 21, 12, 1.3, 1.3), (-32, 12, 2, 1.2, 1.2), (-36, 0, -8, 1.0, 1.0))),
+)
+FIBULA = Tube(
+    stations=((-36, 20, -12, 7, 8), (-37, 20, -22, 9, 9.5), (-38, 21, -36, 6, 6.5), (-38, 22, -95, 5.5, 6))
+)
+CRUCIATES = (
+    Tube(stations=((-8, 12, 14, 4.0, 5.0), (-3, 2, 5, 3.5, 4.0), (1, -8, -2, 3.5, 4.5))),
+    Tube(stations=((6, -2, 13, 5.0, 4.0), (4, 10, 7, 4.5, 4.0), (0, 20, -8, 5.0, 3.5))),
+)
+COLLATERALS = (
+    Tube(stations=((40, 4, 26, 2.0, 6.0), (41, 2, 0, 1.6, 6.0), (34, 0, -40, 1.6, 5.0))),
+    Tube(stations=((-40, 8, 22, 2.0, 3.0), (-40, 14, -10, 2.0, 3.0), (-39, 16, -14, 2.0, 3.0))),
+)
+
+
+def extensor_tubes(patella_uvw: FloatArray | None) -> tuple[Tube, Tube, Tube]:
+    """(quadriceps tendon, patellar ligament, suprapatellar recess), strung over the patella (n, 3), or where it would be."""
+    if patella_uvw is None:
+        u, front, back, top, tip = 0.0, -52.0, -34.0, 40.0, 2.0
+    else:
+        low, high = np.percentile(patella_uvw, (2, 98), axis=0)
+        u, front, back, top, tip = float(patella_uvw[:, 0].mean()), low[1], high[1], high[2], low[2]
+    middle = 0.5 * (front + back)
+    quadriceps = Tube(
+        stations=((0, -35.0, 110, 12, 3.0), (u, middle - 2, top + 14, 14, 3.2), (u, middle - 1, top - 4, 15, 4.0))
+    )
+    ligament = Tube(
+        stations=(
+            (u, front + 4, tip + 5, 13, 2.6),
+            (0.4 * u, 0.4 * front - 20, -18, 12, 2.6),
+            (-2, -26, -34, 10, 2.4),
+            (-2, -22, -44, 8, 2.0),
+        )
+    )
+    recess = Tube(
+        stations=((0, -31, top + 34, 9, 1.0), (0.6 * u, back - 1, top + 14, 17, 2.2), (u, back + 1, top - 2, 19, 2.0))
+    )
+    return quadriceps, ligament, recess

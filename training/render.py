@@ -1,0 +1,145 @@
+"""Synthetic knee scans from label maps: a second renderer, independent of the one the network was trained with.
+
+Numpy and scipy only; the same labels, grid and seed give the same image, bit for bit. The joint comes from the labels
+(training/joint.py), everything around it is drawn from shapes (training/soft_tissues.py), the contrast from the signal
+equations of the sequence (training/signal.py). Signals: 1000 x the equilibrium magnetisation of water.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from pipeline.anatomy import Structure
+from pipeline.grid import Grid
+from pipeline.types import LabelArray
+from training.canvas import Canvas, Lattice
+from training.joint import paint_labels, with_whole_shafts
+from training.signal import TISSUES, Kind, SignalModel, dess_model, qdess_model, spin_echo_model
+from training.soft_tissues import paint_soft_tissues
+
+SIGNAL_SCALE = 1000.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scanner:
+    """What the acquisition does to the picture.
+
+    psf_voxels  SD of the point spread along (z, y, x), in voxels
+    bias        SD of the logarithm of the receive field, smooth over about 80 mm
+    noise       SD of the noise in each of the two receiver channels, in units of the signal
+    """
+
+    psf_voxels: tuple[float, float, float] = (0.35, 0.5, 0.5)
+    bias: float = 0.12
+    noise: float = 4.0
+
+
+QUIET = Scanner(psf_voxels=(0.0, 0.0, 0.0), bias=0.0, noise=0.0)
+"""A scanner that adds nothing: for tests of what comes after it."""
+
+
+def render_dess(
+    labels: LabelArray, grid: Grid, seed: int, *, scanner: Scanner | None = None
+) -> NDArray[np.float32]:
+    """(z, y, x): a water-excited DESS scan, echoes added, of canonical labels (z, y, x) on any grid."""
+    return _render(labels, grid, seed, dess_model(), scanner or Scanner(), {})[0]
+
+
+def render_qdess(
+    labels: LabelArray, grid: Grid, seed: int, *, scanner: Scanner | None = None
+) -> NDArray[np.float32]:
+    """(2, z, y, x): the two echoes of quantitative DESS."""
+    return _render(labels, grid, seed, qdess_model(), scanner or Scanner(), {})
+
+
+def render_multi_echo(
+    labels: LabelArray,
+    grid: Grid,
+    echo_times_ms: tuple[float, ...],
+    t2_ms_by_structure: Mapping[Structure, float],
+    seed: int,
+    *,
+    scanner: Scanner | None = None,
+) -> NDArray[np.float32]:
+    """(e, z, y, x): a multi-echo spin-echo scan; structures named in t2_ms_by_structure have exactly that T2 (ms)."""
+    model = spin_echo_model(echo_times_ms)
+    return _render(labels, grid, seed, model, scanner or Scanner(noise=8.0), t2_ms_by_structure)
+
+
+def _render(
+    labels: LabelArray,
+    grid: Grid,
+    seed: int,
+    model: SignalModel,
+    scanner: Scanner,
+    t2_ms: Mapping[Structure, float],
+) -> NDArray[np.float32]:
+    """(e, z, y, x). Each stage has a random stream of its own: a change in one leaves the others as they were."""
+    if labels.shape != grid.shape:
+        raise ValueError(f"labels are {labels.shape}; expected the grid's {grid.shape}")
+    soft, bone, texture, receiver = np.random.default_rng(seed).spawn(4)
+    echo_count = len(model(TISSUES[Kind.FLUID], np.array([50.0])))
+    canvas = Canvas(
+        echoes=np.zeros((echo_count, *labels.shape), np.float32),
+        model=model,
+        grain=_grain(grid, texture),
+        t2_ms=t2_ms,
+    )
+    labels = with_whole_shafts(labels, grid)
+    paint_soft_tissues(canvas, labels, grid, soft)
+    paint_labels(canvas, labels, grid, bone)
+    echoes = canvas.echoes
+    echoes *= np.float32(SIGNAL_SCALE)
+    return _acquire(echoes, grid, scanner, receiver)
+
+
+def _grain(grid: Grid, rng: np.random.Generator) -> NDArray[np.float32]:
+    """(z, y, x) texture, mean 0, SD about 1: grains of about 2 mm on patches of about 9 mm."""
+    lattice = Lattice(grid)
+    field = 0.75 * lattice.noise(rng, 2.0) + 0.65 * lattice.noise(rng, 9.0)
+    return lattice.to_grid(field, _whole(grid))
+
+
+def _whole(grid: Grid) -> tuple[slice, slice, slice]:
+    z, y, x = grid.shape
+    return slice(0, z), slice(0, y), slice(0, x)
+
+
+def _acquire(
+    echoes: NDArray[np.float32], grid: Grid, scanner: Scanner, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Receive field, point spread and Rician noise (the magnitude of a complex signal with noise in both parts)."""
+    if scanner.bias > 0:
+        lattice = Lattice(grid)
+        field = lattice.noise(rng, 80.0)
+        echoes *= lattice.to_grid(np.exp(np.float32(scanner.bias) * field), _whole(grid))
+    for echo in echoes:
+        if max(scanner.psf_voxels) > 0:
+            ndimage.gaussian_filter(echo, scanner.psf_voxels, output=echo, mode="nearest", truncate=3.0)
+        if scanner.noise > 0:
+            real = rng.standard_normal(echo.shape, dtype=np.float32)
+            real *= np.float32(scanner.noise)
+            real += echo
+            imaginary = rng.standard_normal(echo.shape, dtype=np.float32)
+            imaginary *= np.float32(scanner.noise)
+            np.hypot(real, imaginary, out=echo)
+    return echoes
+
+
+def thick_slices(volume: NDArray[np.float32], grid: Grid, factor: int) -> tuple[NDArray[np.float32], Grid]:
+    """Average `factor` neighbouring slices (axis z) of (..., z, y, x) into one, and the grid that goes with it."""
+    count = grid.shape[0] // factor
+    kept = volume[..., : count * factor, :, :]
+    merged = kept.reshape(*kept.shape[:-3], count, factor, *kept.shape[-2:]).mean(-3, dtype=np.float32)
+    thick = replace(
+        grid,
+        shape=(count, *grid.shape[1:]),
+        spacing_mm=(grid.spacing_mm[0] * factor, *grid.spacing_mm[1:]),
+        origin_mm=grid.to_mm([((factor - 1) / 2.0, 0.0, 0.0)])[0],
+    )
+    return merged, thick
