@@ -80,6 +80,12 @@ async def _known_error(_: Request, error: KneeError) -> JSONResponse:
     return _error_response(error)
 
 
+@app.exception_handler(Exception)
+async def _unexpected_error(_: Request, __: Exception) -> JSONResponse:
+    """A bug: its traceback is in the log of the server."""
+    return JSONResponse({"detail": "Unexpected error.", "error_code": "INTERNAL_ERROR", "hint": "Try again."}, 500)
+
+
 class EarlyRefusal(Response):
     """An answer given while the client still sends: then the connection is closed, after a moment in which the client
     can notice (closed at once, the answer would be lost with the unread data).

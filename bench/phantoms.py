@@ -141,7 +141,7 @@ def errors(thickness_mm: FloatArray, truth_mm: FloatArray) -> Errors:
 def slab_errors(
     thickness_mm: float, seed: int, spacing_mm: tuple[float, float, float] = SPACING_MM
 ) -> dict[str, Errors]:
-    """method -> errors over the middle of a slab, 5 mm and more from its edges."""
+    """Errors by method, over the middle of a slab, 5 mm and more from its edges."""
     segmentation, up = slab(thickness_mm, seed, spacing_mm)
     maps = measured(segmentation)
     surface = maps[0].surface
@@ -154,7 +154,7 @@ def slab_errors(
 
 
 def ellipsoid_errors(phantom: Phantom) -> dict[str, Errors]:
-    """method -> errors over the whole phantom."""
+    """Errors by method, over the whole phantom."""
     maps = measured(phantom.segmentation)
     truth = phantom.true_thickness(maps[0].surface.points_mm)
     return {m.method: errors(m.thickness_mm, truth) for m in maps}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
+from collections.abc import Iterator
 from typing import BinaryIO, Final
 
 from python_multipart.exceptions import FormParserError
@@ -63,8 +65,9 @@ class Upload:
                 hint="Upload NIfTI, NRRD, DICOM, or a zip of a DICOM folder.",
             )
         workspace = self._storage.workspace(self.job_id)
-        workspace.create()
-        self._stream = (workspace.input_dir / self.stored_name).open("wb")
+        with _disk_errors():
+            workspace.create()
+            self._stream = (workspace.input_dir / self.stored_name).open("wb")
 
     def write(self, data: bytes) -> None:
         """Add bytes. Raises UploadTooLarge as soon as they pass the limit, StorageFull where the disk is full."""
@@ -73,15 +76,14 @@ class Upload:
         self.size += len(data)
         if self.size > self._limit:
             raise self._too_large()
-        try:
+        with _disk_errors():
             self._stream.write(data)
-        except OSError as error:
-            raise StorageFull("The server has no room for this upload.", hint="Try again later.") from error
 
     def close(self) -> None:
         """The file is whole. Raises InvalidUpload where it is empty."""
         if self._stream is not None:
-            self._stream.close()
+            with _disk_errors():
+                self._stream.close()
             self._stream = None
         if self.size == 0:
             raise InvalidUpload("The uploaded file is empty.", hint="Choose the image file itself.")
@@ -89,7 +91,8 @@ class Upload:
     def discard(self) -> None:
         """Delete what was written; may be called at any time, more than once."""
         if self._stream is not None:
-            self._stream.close()
+            with contextlib.suppress(OSError):
+                self._stream.close()
             self._stream = None
         self._storage.remove(self.job_id)
 
@@ -189,6 +192,14 @@ class FormReceiver:
 
     def _end(self) -> None:
         self._ended = True
+
+
+@contextlib.contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageFull("The server cannot store this upload.", hint="Try again later.") from error
 
 
 def _broken_form() -> InvalidUpload:

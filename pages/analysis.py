@@ -11,7 +11,7 @@ from pipeline.errors import KneeError
 from ui import session
 from ui.frame import HOME, end_page, start_page
 from ui.messages import ask_for_address, escape, show_error, show_failure, show_unreachable
-from ui.progress import follow, steps_list
+from ui.progress import await_queue, follow, steps_list
 from ui.results import show_results
 
 
@@ -55,9 +55,9 @@ try:
     else:
         st.title("Open an analysis")
         ask_for_address()
-except QueueUnavailable as error:
-    st.fragment(run_every=5)(st.empty)()
-    show_unreachable(error)
+except QueueUnavailable:
+    st.title("Analysis")
+    await_queue(job_id)
 except KneeError as error:
     show_unreachable(error)
 end_page()

@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, sparse
+from scipy import sparse
 from scipy.sparse import csgraph
 from scipy.spatial import cKDTree
 
@@ -36,7 +36,7 @@ GAP_MM: Final = 1.0
 
 UNION_STEP_MM: Final = 0.25
 TWO_CROSSING_STEP_MM: Final = 0.1
-INWARD_MM: Final = 2.0
+INWARD_MM: Final = 1.0
 """two_crossing starts this far inside the bone: the cartilage's own smoothed edge may lie below the bone surface."""
 
 
@@ -63,8 +63,7 @@ class Plate:
 
 def plate_around(structure: Structure, segmentation: Segmentation, regions: LabelArray) -> Plate | None:
     """Crop to the cartilage of a bone, with enough bone around it that no ray sees the edge; None without cartilage."""
-    boxes = ndimage.find_objects(segmentation.labels, max_label=max(Structure))
-    found = [boxes[plate - 1] for plate in CARTILAGE_OF[structure] if boxes[plate - 1] is not None]
+    found = [segmentation.boxes[plate] for plate in CARTILAGE_OF[structure] if plate in segmentation.boxes]
     if not found:
         return None
     margin = [int(np.ceil(2 * MEET_MM / spacing)) for spacing in segmentation.grid.spacing_mm]
@@ -131,9 +130,9 @@ def _follow(
 ) -> tuple[FloatArray, FloatArray]:
     """(entry, exit) in mm along the normals of the chosen vertices, by linear interpolation between samples.
 
-    entry: where the field first rises through LEVEL, first_mm where the ray starts inside; exit: where it falls below it
-    for good. NaN where there is none. Most cartilage is thin, so rays are followed for REACH_SHORT_MM, and only those
-    that have not ended there for REACH_MM: the same answer as following all of them that far.
+    entry: where the field first rises through LEVEL, first_mm where the ray starts inside; exit: where it falls below
+    it for good. NaN where there is none. Most cartilage is thin, so rays are followed for REACH_SHORT_MM, and only
+    those that have not ended there for REACH_MM: the same answer as following all of them that far.
     """
     entry, end = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
     waiting = np.arange(len(rows))
@@ -159,7 +158,7 @@ def _follow(
 
 
 def _last_inside(inside: NDArray[np.bool_], start: NDArray[np.int64], gap: int) -> NDArray[np.int64]:
-    """(n,): the last sample of each row's first stretch of True, where slits of up to `gap` samples are stepped over."""
+    """(n,): the last sample of each row's first stretch of True; slits of up to `gap` samples are stepped over."""
     last = start.copy()
     for column in range(inside.shape[1]):
         step = inside[:, column] & (column > last) & (column - last <= gap)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from pipeline.anatomy import Side, Structure
 from pipeline.grid import FloatArray, Grid
@@ -95,6 +97,12 @@ class Segmentation:
         if (top := int(self.labels.max(initial=0))) > max(Structure):
             raise ValueError(f"labels must be canonical (0 to {max(Structure)}), found {top}")
 
+    @cached_property
+    def boxes(self) -> dict[Structure, tuple[slice, slice, slice]]:
+        """The smallest box (z, y, x) around each structure that is present."""
+        found = ndimage.find_objects(self.labels, max_label=max(Structure))
+        return {Structure(k + 1): box for k, box in enumerate(found) if box is not None}
+
     def mask(self, *structures: Structure) -> NDArray[np.bool_]:
         """(z, y, x): True where any of the structures is."""
         table = np.zeros(256, dtype=bool)
@@ -107,27 +115,21 @@ class Surface:
     """A triangulated boundary.
 
     points_mm (n, 3) float64 LPS; faces (m, 3) int64, outward by the right-hand rule; normals (n, 3) float64 unit,
-    outward.
+    outward; vertex_areas_mm2 (n,) the area each vertex stands for, which sums to the surface's.
     """
 
     points_mm: FloatArray
     faces: NDArray[np.int64]
     normals: FloatArray
+    vertex_areas_mm2: FloatArray
     structure: Structure
 
     def __post_init__(self) -> None:
-        if self.points_mm.ndim != 2 or self.points_mm.shape[1] != 3 or self.normals.shape != self.points_mm.shape:
-            raise ValueError("points_mm and normals must both be (n, 3)")
+        n = len(self.points_mm)
+        if self.points_mm.shape != (n, 3) or self.normals.shape != (n, 3) or self.vertex_areas_mm2.shape != (n,):
+            raise ValueError("points_mm and normals must be (n, 3), vertex_areas_mm2 (n,)")
         if self.faces.ndim != 2 or self.faces.shape[1] != 3:
             raise ValueError("faces must be (m, 3)")
-
-    @property
-    def vertex_areas_mm2(self) -> FloatArray:
-        """(n,): a third of the area of the triangles around each vertex; sums to the surface's area."""
-        a, b, c = (self.points_mm[self.faces[:, k]] for k in range(3))
-        areas = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 6.0
-        corners = self.faces.T.reshape(-1)
-        return np.asarray(np.bincount(corners, weights=np.tile(areas, 3), minlength=len(self.points_mm)), np.float64)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

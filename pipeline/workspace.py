@@ -142,7 +142,7 @@ class Workspace:
         arrays = {
             f"{surface.structure.key}_{name}": getattr(surface, name)
             for surface in surfaces
-            for name in ("points_mm", "faces", "normals")
+            for name in ("points_mm", "faces", "normals", "vertex_areas_mm2")
         }
         self._write("surfaces", [surface.structure.key for surface in surfaces], **arrays)
 
@@ -152,6 +152,7 @@ class Workspace:
                 points_mm=self._array("surfaces", f"{key}_points_mm"),
                 faces=self._array("surfaces", f"{key}_faces"),
                 normals=self._array("surfaces", f"{key}_normals"),
+                vertex_areas_mm2=self._array("surfaces", f"{key}_vertex_areas_mm2"),
                 structure=Structure[key.upper()],
             )
             for key in self.read_json("surfaces")

@@ -70,7 +70,9 @@ def sphere(structure: Structure, rings: int = 40) -> Surface:
     faces = np.concatenate([np.stack([a, c, b], axis=1), np.stack([b, c, d], axis=1)]).astype(np.int64)
     unit = normals.reshape(-1, 3)
     points = MIDDLE_MM + CENTRES_MM[structure] + RADII_MM[structure] * unit
-    return Surface(points_mm=points, faces=faces, normals=unit, structure=structure)
+    areas = np.sin(polar).reshape(-1)
+    areas *= 4 * np.pi * RADII_MM[structure] ** 2 / areas.sum()
+    return Surface(points_mm=points, faces=faces, normals=unit, vertex_areas_mm2=areas, structure=structure)
 
 
 def label_map(grid: Grid) -> np.ndarray:

@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -213,18 +214,41 @@ def send_until_refused(connection: socket.socket) -> int:
     return sent
 
 
-def test_a_chunked_body_over_the_limit_is_refused_on_the_way(redis_client: Any) -> None:
+@contextlib.contextmanager
+def own_server(**environment: str) -> Iterator[str]:
+    """A REST server with settings of its own."""
     port = free_port()
+    url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "uvicorn", "api:app", "--port", str(port)]
+    with running(command, DATA_DIR / "own.log", **environment):
+        wait_until(lambda: answers(f"{url}/openapi.json"), what="the server")
+        yield url
+
+
+def test_limits_and_keys_of_the_environment_hold(redis_client: Any) -> None:
     before = job_folders()
     head = b'--knee\r\nContent-Disposition: form-data; name="file"; filename="a.nii"\r\n\r\n'
-    with running(command, DATA_DIR / "small.log", MAX_UPLOAD_SIZE_MB="1"):
-        url = f"http://127.0.0.1:{port}"
-        wait_until(lambda: answers(f"{url}/health"), what="the server with a small limit")
-        headers = {"content-type": "multipart/form-data; boundary=knee"}
-        pieces = iter([head, b"\x00" * 1_500_000])
-        response = httpx.post(f"{url}/upload", content=pieces, headers=headers, timeout=10)
-    assert response.status_code == 413
+    headers = {"content-type": "multipart/form-data; boundary=knee", "x-api-key": "second"}
+    with own_server(MAX_UPLOAD_SIZE_MB="1", API_KEYS="first, second") as url:
+        pieces = iter([head, b"\x00" * 1_500_000])  # sent in chunks: no length is announced
+        assert httpx.post(f"{url}/upload", content=pieces, headers=headers, timeout=10).status_code == 413
+        assert httpx.get(f"{url}/stats").status_code == 401
+        assert httpx.get(f"{url}/stats", headers={"x-api-key": "third"}).status_code == 401
+        assert httpx.get(f"{url}/stats", headers={"x-api-key": "first"}).status_code == 200
+        assert httpx.get(f"{url}/health").status_code == 200
+    assert job_folders() == before
+
+
+def test_without_redis_every_answer_comes_soon_and_is_503(nifti: bytes) -> None:
+    before = job_folders()
+    with own_server(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0") as url, httpx.Client(base_url=url) as client:
+        begun = time.monotonic()
+        for response in (client.get("/status/some-job"), client.get("/stats"), post(client, nifti)):
+            assert response.status_code == 503
+            assert response.json()["error_code"] == "QUEUE_UNAVAILABLE"
+        health = client.get("/health")
+        assert time.monotonic() - begun < 5
+    assert (health.status_code, health.json()["redis"]) == (503, "unavailable")
     assert job_folders() == before
 
 

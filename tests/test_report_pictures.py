@@ -108,6 +108,7 @@ def mirrored(bone: BoneMap) -> BoneMap:
         points_mm=surface.points_mm * flip,
         faces=surface.faces[:, ::-1].copy(),
         normals=surface.normals * flip,
+        vertex_areas_mm2=surface.vertex_areas_mm2,
         structure=surface.structure,
     )
     return replace(bone, surface=other)

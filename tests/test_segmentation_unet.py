@@ -73,6 +73,7 @@ def test_the_same_scan_twice_gives_the_same_bits(phantom, segmented) -> None:
     assert again.confidence == segmented.confidence
 
 
+@pytest.mark.slow
 def test_two_passes_find_the_bones_too_and_progress_rises_to_one(phantom) -> None:
     scan, upper, lower = phantom
     told: list[float] = []
@@ -181,10 +182,10 @@ from pipeline.types import Resources
 entry = card("nnunet_fullres")
 network = runtime.load_network(entry.weights, entry.sha256, Resources(threads=1))
 pages = int(open("/proc/self/statm").read().split()[0])
-limit = pages * resource.getpagesize() + 60 * 2**20
+limit = pages * resource.getpagesize() + 200 * 2**20
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 try:
-    network(np.zeros((128, 128, 128), np.float32))
+    network(np.zeros((256, 256, 256), np.float32))
 except OutOfMemory as error:
     print("OutOfMemory")
 """

@@ -27,6 +27,7 @@ def half_covered_sphere(structure: Structure, centre_mm: tuple[float, float, flo
         points_mm=points + centre_mm,
         faces=sphere.regular_faces.astype(np.int64),
         normals=points / np.linalg.norm(points, axis=1, keepdims=True),
+        vertex_areas_mm2=np.full(len(points), 4 * np.pi * RADIUS_MM**2 / len(points)),
         structure=structure,
     )
     return ThicknessMap(

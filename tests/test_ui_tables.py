@@ -33,15 +33,17 @@ ROWS = [
     row("dAB", "union", "tibial_cartilage", "medial", "share", 100.0, "%"),
     row("T2", "multi_echo", "femoral_cartilage", "all", "mean", 41.0, "ms"),
     row("T2", "multi_echo", "femoral_cartilage", "all", "std", 6.0, "ms"),
+    row("T2", "multi_echo", "femoral_cartilage", "all", "median", 39.0, "ms"),
+    row("T2_superficial", "multi_echo", "femoral_cartilage", "all", "median", 44.0, "ms"),
 ]
 
 
 def test_headlines_take_the_primary_estimator_and_name_what_was_not_measured() -> None:
     assert tables.headline_thickness(ROWS) == [
-        ("Femoral cartilage", 2.25),
-        ("Medial tibial cartilage", None),
-        ("Lateral tibial cartilage", 1.75),
-        ("Patellar cartilage", None),
+        ("Femur", 2.25),
+        ("Medial tibia", None),
+        ("Lateral tibia", 1.75),
+        ("Patella", None),
     ]
 
 
@@ -57,14 +59,15 @@ def test_a_region_table_keeps_a_fully_denuded_region_and_drops_regions_nobody_me
 
 def test_a_value_that_is_not_a_number_counts_as_not_measured() -> None:
     rows = [row("ThC", "union", "patellar_cartilage", "all", "mean", math.nan)]
-    assert tables.headline_thickness(rows)[3] == ("Patellar cartilage", None)
+    assert tables.headline_thickness(rows)[3] == ("Patella", None)
     assert tables.thickness_by_region(rows).empty
 
 
-def test_t2_rows_put_mean_and_sd_side_by_side() -> None:
-    assert tables.t2_by_region(ROWS).to_dict("records") == [
-        {"Structure": "Femoral cartilage", "Region": "All", "Method": "multi_echo", "Mean": 41.0, "SD": 6.0}
-    ]
+def test_t2_is_one_line_a_region_with_its_layers_beside_it() -> None:
+    (line,) = tables.t2_by_region(ROWS).to_dict("records")
+    assert line["Region"] == "Femur, whole plate"
+    assert (line["Median"], line["Mean"], line["SD"], line["Superficial"]) == (39.0, 41.0, 6.0, 44.0)
+    assert line["Deep"] is None
     assert tables.t2_by_region(ROWS[:5]).empty
 
 

@@ -86,7 +86,7 @@ def _add_plain(canvas: Canvas, structure: Structure, box: Box, share: Field, kin
 def _add_bone(canvas: Canvas, structure: Structure, box: Box, share: Field, rim: Field, scar: Field) -> None:
     """Marrow with its trabecular grain, darker in the growth-plate scar, and cortex of weight `rim` over it."""
     t2_ms = canvas.t2_ms.get(structure)
-    marrow = share * (1.0 - rim) * (1.0 + 0.14 * canvas.grain[box]) * (1.0 - 0.4 * scar)
+    marrow = share * (1.0 - rim) * (1.0 + 0.10 * canvas.grain[box]) * (1.0 - 0.2 * scar)
     cortex = share * rim
     levels = zip(canvas.level(Kind.MARROW, t2_ms), canvas.level(Kind.CORTEX, t2_ms), strict=True)
     for echo, (bright, dark) in zip(canvas.echoes, levels, strict=True):

@@ -50,7 +50,7 @@ def paint_soft_tissues(canvas: Canvas, labels: LabelArray, grid: Grid, rng: np.r
     cover(np.maximum(_muscles(uvw + 1.5 * middle[..., None]), np.maximum(inner, 1.5 - bones)), Kind.MUSCLE, texture=0.12)
     cover(_septa(fine, middle, inner, bones), Kind.TENDON, texture=0.0)
     cover(_ellipsoid(uvw, (0.0, -28.0, 4.0), (27.0, 17.0, 24.0)) + 1.5 * fine, Kind.FAT_PAD, texture=0.14)
-    cover(np.maximum(bones - 1.6 - 0.9 * fine, np.abs(uvw[..., 2] - 6.0) - 30.0), Kind.SYNOVIUM, texture=0.15)
+    cover(np.maximum(bones - 1.2 - 0.9 * fine, plates - 5.0 - 2.0 * middle), Kind.SYNOVIUM, texture=0.2)
     for vessel in VESSELS:
         cover(vessel.distance(uvw + 2.0 * middle[..., None]), Kind.VESSEL, texture=0.25)
     cover(np.maximum(FIBULA.distance(uvw), 2.5 - tibia), Kind.CORTEX)

@@ -32,8 +32,10 @@ def show_failure(message: str, hint: str = "") -> None:
 def show_unreachable(error: KneeError) -> None:
     """A job that cannot be shown: unknown (never there, deleted, expired) or its store is away."""
     if isinstance(error, QueueUnavailable):
-        st.title("The server is busy coming back")
-        st.warning("The job queue does not answer. This page tries again by itself.", icon=":material/cloud_off:")
+        st.warning(
+            "The job queue does not answer just now. Analyses that were started are not lost.",
+            icon=":material/cloud_off:",
+        )
         return
     if not isinstance(error, JobNotFound):
         show_error(error)

@@ -18,7 +18,7 @@ from ui.progress import steps_list
 from ui.provenance import show_provenance
 from ui.scene import show_scene
 
-_MM = st.column_config.NumberColumn
+_NUMBER = st.column_config.NumberColumn
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def show_results(job: JobView) -> None:
     with right:
         st.subheader("Thickness by region")
         _show_region_table(rows)
-    _show_t2(rows)
+        _show_t2(rows)
     _show_overlay(folder / "qc" / "overlay.png")
     _show_details(job, folder, rows)
     with scene:  # last: the export may take seconds, and all the rest stands by then
@@ -114,13 +114,14 @@ def _show_region_table(rows: tables.Rows) -> None:
         frame,
         hide_index=True,
         height="content",
+        alt="Cartilage thickness by region",
         column_config={
             "Mean": st.column_config.ProgressColumn(
                 "Mean (mm)", min_value=low, max_value=high, format="%.2f", width=120, help=wording.DEFINITIONS["ThC"]
             ),
             "Region": st.column_config.TextColumn(width=190),
-            "SD": _MM("SD", format="%.2f", width=52, help="Spread of the thickness over the region, mm."),
-            "Denuded": _MM("Denuded (%)", format="%.1f", width=90, help=wording.DEFINITIONS["dAB"]),
+            "SD": _NUMBER("SD", format="%.2f", width=52, help="Spread of the thickness over the region, mm."),
+            "Denuded": _NUMBER("Denuded (%)", format="%.1f", width=90, help=wording.DEFINITIONS["dAB"]),
         },
     )
     st.html(
@@ -134,8 +135,19 @@ def _show_t2(rows: tables.Rows) -> None:
     if frame.empty:
         return
     st.subheader("T2 by region")
-    number = _MM(format="%.1f ms")
-    st.dataframe(frame, hide_index=True, column_config={"Mean": number, "SD": number})
+    layers = {
+        "Deep": "Median of the half of the cartilage at the bone.",
+        "Superficial": "Median of the half of the cartilage at the joint.",
+    }
+    columns = {title: _NUMBER(format="%.1f", help=layers.get(title)) for title in tables.T2_COLUMNS}
+    st.dataframe(
+        frame,
+        hide_index=True,
+        height="content",
+        alt="T2 by region",
+        column_config=columns | {"Region": st.column_config.TextColumn(width=190)},
+    )
+    st.html('<p class="ok-quiet">In ms, over the voxels of each region.</p>')
 
 
 def _show_overlay(path: Path) -> None:
@@ -149,7 +161,7 @@ def _show_details(job: JobView, folder: Path, rows: tables.Rows) -> None:
     st.subheader("In detail")
     with st.expander(f"All measurements ({len(rows)} rows)"):
         frame = tables.tidy(rows)
-        st.dataframe(frame, hide_index=True, height=360)
+        st.dataframe(frame, hide_index=True, height=360, alt="All measurements")
         st.download_button(
             "Download as CSV",
             data=(folder / "results.csv").read_bytes,

@@ -21,11 +21,18 @@ ACCURACY_TITLES: Final = {
     "hausdorff95_mm": "95 % Hausdorff (mm)",
     "volume_bias_percent": "Volume bias (%)",
 }
+T2_COLUMNS: Final = {
+    "Median": ("T2", "median"),
+    "Mean": ("T2", "mean"),
+    "SD": ("T2", "std"),
+    "Deep": ("T2_deep", "median"),
+    "Superficial": ("T2_superficial", "median"),
+}
 HEADLINES: Final = (
-    ("Femoral cartilage", FEMORAL_PLATE, ALL),
-    ("Medial tibial cartilage", TIBIAL_PLATE, "medial"),
-    ("Lateral tibial cartilage", TIBIAL_PLATE, "lateral"),
-    ("Patellar cartilage", PATELLAR_PLATE, ALL),
+    ("Femur", FEMORAL_PLATE, ALL),
+    ("Medial tibia", TIBIAL_PLATE, "medial"),
+    ("Lateral tibia", TIBIAL_PLATE, "lateral"),
+    ("Patella", PATELLAR_PLATE, ALL),
 )
 
 
@@ -60,19 +67,19 @@ def thickness_by_region(rows: Rows) -> pd.DataFrame:
 
 
 def t2_by_region(rows: Rows) -> pd.DataFrame:
-    """Every T2 row, mean and SD side by side; empty where T2 was not measured."""
-    found = pd.DataFrame([row for row in rows if row["quantity"] == "T2"], columns=list(TIDY_COLUMNS))
-    found = found[found["statistic"].isin(["mean", "std"])]
-    if found.empty:
-        return pd.DataFrame()
-    table = found.pivot_table(
-        index=["structure", "region", "method"], columns="statistic", values="value", sort=False
-    ).reset_index()
-    for column in ("structure", "region"):
-        table[column] = table[column].map(wording.name)
-    return table.rename(
-        columns={"structure": "Structure", "region": "Region", "method": "Method", "mean": "Mean", "std": "SD"}
-    )
+    """One line a region: median, mean, SD and the medians of both layers (ms); empty where T2 was not measured."""
+    found = {
+        (row["structure"], row["region"], row["quantity"], row["statistic"]): row["value"]
+        for row in rows
+        if row["unit"] == "ms"
+    }
+    lines = [
+        {"Region": region_title(plate, region)}
+        | {title: found.get((plate, region, *key)) for title, key in T2_COLUMNS.items()}
+        for plate, region in _plates_and_regions()
+    ]
+    frame = pd.DataFrame(lines)
+    return frame[frame["Median"].notna()].reset_index(drop=True)
 
 
 def accuracy(figures: Mapping[str, Mapping[str, float | None]]) -> pd.DataFrame:

@@ -29,7 +29,7 @@ GREYS: Final = 48
 
 MOST_BYTES: Final = 1_500_000
 
-INK: Final = (176, 186, 196)
+INK: Final = (226, 232, 238)
 
 
 def draw_slice(item: Slice, scale: float, window: tuple[float, float]) -> Image.Image:
@@ -124,9 +124,9 @@ def _annotate(draw: ImageDraw.ImageDraw, item: Slice, box: tuple[int, int, int, 
         (down, (middle[0], bottom - 6), "mb"),
         (west, (left + 8, middle[1]), "lm"),
     ):
-        draw.text(at, letters, fill=INK, font=font, anchor=anchor, stroke_width=2, stroke_fill=(0, 0, 0))
+        draw.text(at, letters, fill=INK, font=font, anchor=anchor, stroke_width=3, stroke_fill=(0, 0, 0))
     draw.text(
-        (left + 8, top + 6), item.caption, fill=INK, font=font, anchor="lt", stroke_width=2, stroke_fill=(0, 0, 0)
+        (left + 8, top + 6), item.caption, fill=INK, font=font, anchor="lt", stroke_width=3, stroke_fill=(0, 0, 0)
     )
 
 

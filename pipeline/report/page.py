@@ -266,7 +266,10 @@ def data_uri(path: Path) -> str:
 
 
 def write_page(result: AnalysisResult, bones: Ordered[BoneMap], files_dir: Path) -> None:
-    """report.html, with the pictures of qc/ (written before) inside; without the input's name: it may be a patient's."""
+    """report.html with the pictures of qc/ (written before) inside.
+
+    The name of the input stays out: it may be a patient's.
+    """
     lookup = Lookup(result.measurements)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),

@@ -107,7 +107,16 @@ def _translated_failures() -> Iterator[None]:
         raise OutOfMemory(
             "nnU-Net ran out of memory.", hint="Run fewer analyses at once, or set DEVICE=cpu."
         ) from error
-    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, AssertionError, ImportError) as error:
+    except (
+        RuntimeError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        AssertionError,
+        ArithmeticError,
+        ImportError,
+    ) as error:
         raise ModelError(
             f"nnU-Net failed: {type(error).__name__}.", hint="Was the model trained with this major version of nnU-Net?"
         ) from error
@@ -135,7 +144,8 @@ def _predict(
                 hint=f"Put that model's folder into {PREVIOUS_STAGE}/ of this one.",
             )
         share = 0.5
-        previous = _predict(first, image, spacing_mm, resources, lambda done: on_progress(share * done))[None]
+        answer = _predict(first, image, spacing_mm, resources, lambda done: on_progress(share * done))
+        previous = answer[None].astype(np.int16)  # nnU-Net marks voxels outside the image with -1
     _report_tiles(predictor, lambda done: on_progress(share + (1 - share) * done))
     labels: NDArray[Any] = predictor.predict_single_npy_array(image, {"spacing": list(spacing_mm)}, previous)
     return labels

@@ -37,9 +37,11 @@ def clean_labels(labels: LabelArray, spacing_mm: tuple[float, float, float]) -> 
     """The same on canonical labels (z, y, x) with spacing (z, y, x); returns a new array."""
     cleaned = labels.copy()
     boxes = ndimage.find_objects(labels, max_label=max(Structure))
-    for bone in BONES:
-        if (box := boxes[bone - 1]) is not None:
-            _clean_bone(cleaned[box], bone, spacing_mm)
+    found = [(bone, box) for bone in BONES if (box := boxes[bone - 1]) is not None]
+    for bone, box in found:
+        _keep_largest_piece(cleaned[box], bone)
+    for bone, box in found:
+        _fill_holes(cleaned[box], bone, spacing_mm)
     for cartilage, bone in BONE_OF.items():
         if (box := boxes[cartilage - 1]) is not None:
             around = _grown(box, TOUCH_VOXELS, labels.shape)
@@ -47,18 +49,22 @@ def clean_labels(labels: LabelArray, spacing_mm: tuple[float, float, float]) -> 
     return cleaned
 
 
-def _clean_bone(view: LabelArray, bone: Structure, spacing_mm: tuple[float, float, float]) -> None:
+def _keep_largest_piece(view: LabelArray, bone: Structure) -> None:
     """In place, on a view that holds the whole bone."""
     mask = view == bone
     pieces, count = ndimage.label(mask)
-    piece: Mask = pieces == np.argmax(_sizes(pieces, count)) if count > 1 else mask
-    filled = piece | _holes(piece)
+    if count > 1:
+        view[mask & (pieces != np.argmax(_sizes(pieces, count)))] = 0
+
+
+def _fill_holes(view: LabelArray, bone: Structure, spacing_mm: tuple[float, float, float]) -> None:
+    """In place, on a view that holds the whole bone; another bone in a hole stays."""
+    filled: Mask = view == bone
+    filled |= _holes(filled)
     if max(spacing_mm) >= THICK_SLICES * min(spacing_mm):
         planes = np.moveaxis(filled, int(np.argmax(spacing_mm)), 0)
         for k in range(len(planes)):
             planes[k] |= _holes(planes[k])
-    view[mask & ~filled] = 0
-    # a hole is the bone's, unless another bone is in it
     others = np.isin(view, [other for other in BONES if other is not bone])
     view[filled & ~others] = bone
 

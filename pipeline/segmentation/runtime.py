@@ -41,14 +41,21 @@ class Network:
         except (MemoryError, faults.RuntimeException, faults.Fail) as error:
             # input type and rank were checked when the network was loaded: what is left for a kernel to fail on is
             # memory, which onnxruntime reports as one of these (seen with a limited address space)
-            raise OutOfMemory(
-                f"The network ran out of memory in a window of {' x '.join(map(str, window.shape))} voxels; "
-                "expected 2.5 GB to be free.",
-                hint="Run fewer analyses at once, or set DEVICE=cpu where the graphics card is full.",
-            ) from error
+            raise _out_of_memory(window) from error
         except _faults() as error:
             raise ModelError(f"The network failed: {type(error).__name__}.") from error
+        if logits.shape != (self.classes, *window.shape):
+            # seen: OpenVINO's provider, short of memory, answers with an empty array and raises nothing
+            raise _out_of_memory(window)
         return softmax(logits)
+
+
+def _out_of_memory(window: FloatVolume) -> OutOfMemory:
+    return OutOfMemory(
+        f"The network ran out of memory in a window of {' x '.join(map(str, window.shape))} voxels; "
+        "expected 2 GB to be free.",
+        hint="Run fewer analyses at once, or set DEVICE=cpu where the graphics card is full.",
+    )
 
 
 def softmax(logits: FloatVolume) -> FloatVolume:
@@ -99,7 +106,7 @@ def load_network(path: Path, sha256: str, resources: Resources) -> Network:
     try:
         session = onnxruntime.InferenceSession(path, options, providers=_providers(resources, threads))
     except MemoryError as error:
-        raise OutOfMemory("No memory to load the network; expected 2.5 GB to be free.") from error
+        raise OutOfMemory("No memory to load the network; expected 2 GB to be free.") from error
     except _faults() as error:
         raise WeightsCorrupt(f"The weights file {path.name} cannot be loaded: {type(error).__name__}.") from error
     provider = session.get_providers()[0]

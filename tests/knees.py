@@ -1,0 +1,80 @@
+"""Knees that the repository itself carries: the averaged reference, and turned, scaled, mirrored copies of it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+
+from pipeline.alignment import REFERENCE_PATH
+from pipeline.grid import FloatArray, Grid
+from pipeline.image_io import read_label_map
+from pipeline.types import Segmentation
+
+SPACING_MM = (1.0, 0.6, 0.6)
+"""(z, y, x) of the sagittal grids that the copies are stored on: z medial to lateral, y downwards, x backwards."""
+
+SAGITTAL = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+"""Columns: LPS directions of x, y and z on such a grid, for a right knee."""
+
+
+@lru_cache(maxsize=1)
+def reference_knee() -> Segmentation:
+    """The averaged right knee in its own frame."""
+    labels, grid = read_label_map(REFERENCE_PATH)
+    return Segmentation(labels=labels.astype(np.uint8), grid=grid, model_id="reference_knee")
+
+
+@lru_cache(maxsize=8)
+def turned_knee(*, degrees: tuple[float, float, float] = (6.0, -4.0, 9.0), scale: float = 1.06) -> Segmentation:
+    """The reference knee turned, scaled and shifted in the scanner, stored on an oblique sagittal grid."""
+    source = reference_knee()
+    turn = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix() * scale
+    shift = np.array([25.0, -40.0, 15.0])
+    direction = Rotation.from_euler("z", 8, degrees=True).as_matrix() @ SAGITTAL
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in source.grid.shape], indexing="ij")).reshape(3, -1).T
+    there = source.grid.to_mm(corners) @ turn.T + shift
+    local = there @ direction
+    low, high = local.min(axis=0), local.max(axis=0)
+    shape = tuple(int(n) for n in np.ceil((high - low)[::-1] / SPACING_MM))
+    grid = Grid(
+        shape=(shape[0], shape[1], shape[2]), spacing_mm=SPACING_MM, origin_mm=direction @ low, direction=direction
+    )
+    return Segmentation(labels=_sampled(source, grid, turn, shift), grid=grid, model_id="turned")
+
+
+def _sampled(source: Segmentation, grid: Grid, turn: FloatArray, shift: FloatArray) -> np.ndarray:
+    """Nearest labels of the source, turned and shifted, on a grid."""
+    # index -> mm -> back through the turn -> index of the source: all affine, so one matrix does it
+    matrix = grid.affine
+    back = np.linalg.inv(turn)
+    source_matrix = np.linalg.inv(source.grid.affine)
+    whole = source_matrix[:3, :3] @ back @ matrix[:3, :3]
+    offset = source_matrix[:3, :3] @ (back @ (matrix[:3, 3] - shift)) + source_matrix[:3, 3]
+    return ndimage.affine_transform(source.labels, whole, offset, output_shape=grid.shape, order=0)
+
+
+def mirrored(segmentation: Segmentation) -> Segmentation:
+    """The other knee: mirrored in LPS x, stored with its last axis flipped so that vertices come in another order."""
+    grid = segmentation.grid
+    mirror = np.diag([-1.0, 1.0, 1.0])
+    last = grid.to_mm([[0, 0, grid.shape[2] - 1]])[0]
+    flipped = grid.direction * np.array([-1.0, 1.0, 1.0])
+    return Segmentation(
+        labels=np.ascontiguousarray(segmentation.labels[:, :, ::-1]),
+        grid=Grid(shape=grid.shape, spacing_mm=grid.spacing_mm, origin_mm=mirror @ last, direction=mirror @ flipped),
+        model_id=segmentation.model_id,
+        compartments_apart=segmentation.compartments_apart,
+    )
+
+
+def tibia_unsplit(segmentation: Segmentation) -> Segmentation:
+    """The same knee with one number for both tibial plates, as expert maps have it."""
+    return Segmentation(
+        labels=np.where(segmentation.labels == 6, 5, segmentation.labels).astype(np.uint8),
+        grid=segmentation.grid,
+        model_id=segmentation.model_id,
+        compartments_apart=False,
+    )

@@ -1,0 +1,88 @@
+"""Reasons to look twice."""
+
+import numpy as np
+
+from pipeline.anatomy import Side
+from pipeline.grid import Grid
+from pipeline.quality import expert_ranges, quality_flags
+from pipeline.types import Alignment, Measurement, Segmentation
+
+
+def knee(labels=range(1, 8), spacing=(0.7, 0.4, 0.4)):
+    array = np.zeros((10, 10, 10), dtype=np.uint8)
+    array[4, 4, : len(list(labels))] = 0
+    for place, label in enumerate(labels):
+        array[4, 4, 1 + place] = label
+    grid = Grid(shape=array.shape, spacing_mm=spacing, origin_mm=np.zeros(3), direction=np.eye(3))
+    return Segmentation(labels=array, grid=grid, model_id="x")
+
+
+def fit(side=Side.RIGHT, residual=1.0, other=2.0):
+    return Alignment(matrix=np.eye(4), side=side, residual_mm=residual, residual_other_mm=other)
+
+
+def codes(segmentation=None, alignment=None, rows=(), stated=None):
+    return [f.code for f in quality_flags(segmentation or knee(), alignment or fit(), rows, stated_side=stated)]
+
+
+def volume(value):
+    return Measurement(
+        quantity="volume",
+        method="voxel_count",
+        structure="femoral_cartilage",
+        region="all",
+        statistic="total",
+        value=value,
+        unit="mm3",
+        n=9,
+    )
+
+
+def test_a_sound_knee_has_no_flag():
+    low, high = expert_ranges()["volume/femoral_cartilage/all"]
+    assert codes(rows=(volume((low + high) / 2),), stated="right") == []
+
+
+def test_a_missing_structure_is_flagged():
+    flags = quality_flags(knee(labels=[1, 2, 4, 5, 6]), fit(), (), stated_side=None)
+    assert {f.structure for f in flags if f.code == "STRUCTURE_MISSING"} == {"patella", "patellar_cartilage"}
+
+
+def test_cartilage_at_the_border_is_flagged_but_a_bone_shaft_is_not():
+    segmentation = knee()
+    labels = segmentation.labels.copy()
+    labels[0, 2, 2], labels[0, 3, 3] = 1, 4
+    cut = Segmentation(labels=labels, grid=segmentation.grid, model_id="x")
+    flags = [f for f in quality_flags(cut, fit(), (), stated_side=None) if f.code == "CUT_BY_FIELD_OF_VIEW"]
+    assert [f.structure for f in flags] == ["femoral_cartilage"]
+
+
+def test_a_stated_side_that_the_anatomy_contradicts_is_flagged():
+    assert "WRONG_SIDE_SUSPECTED" in codes(stated="left")
+    assert "WRONG_SIDE_SUSPECTED" not in codes(stated="right")
+
+
+def test_a_fit_that_hardly_tells_the_sides_apart_is_uncertain_not_wrong():
+    assert codes(alignment=fit(residual=1.0, other=1.02), stated="left") == ["SIDE_UNCERTAIN"]
+
+
+def test_thick_slices_are_flagged():
+    assert "SPACING_TOO_COARSE" in codes(segmentation=knee(spacing=(4.0, 0.6, 0.6)))
+
+
+def test_a_volume_no_expert_map_shows_is_flagged_with_both_numbers():
+    low, high = expert_ranges()["volume/femoral_cartilage/all"]
+    flags = quality_flags(knee(), fit(), (volume(2 * high),), stated_side=None)
+    assert [f.code for f in flags] == ["OUTSIDE_EXPERT_RANGE"]
+    assert f"{2 * high:.4g}" in flags[0].message
+    assert f"{low:.4g} to {high:.4g}" in flags[0].message
+
+
+def test_the_tabled_ranges_are_those_of_knees():
+    ranges = expert_ranges()
+    assert {"ThC/femoral_cartilage/anterior", "ThC/tibial_cartilage/medial", "volume/patellar_cartilage/all"} <= set(
+        ranges
+    )
+    for key, (low, high) in ranges.items():
+        assert 0 < low < high
+        assert high < (60000 if key.startswith("volume") else 6)
