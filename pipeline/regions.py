@@ -41,17 +41,19 @@ def _label(plate: str, name: str) -> int:
     return REGION_BY_NAME[plate, name].label
 
 
-def femoral_regions(points_ref: FloatArray) -> LabelArray:
+def femoral_regions(points_ref: FloatArray, voxel_mm: tuple[float, float]) -> LabelArray:
     """The region label of each femoral cartilage voxel.
 
-    points_ref (n, 3): voxel centres in mm in the reference frame. Returns (n,) uint8 labels of anatomy.REGIONS.
+    points_ref (n, 3): voxel centres in mm in the reference frame; voxel_mm: extent of a voxel along its medial and
+    posterior axis, below which bins would run empty. Returns (n,) uint8 labels of anatomy.REGIONS.
     """
     medial, posterior, superior = points_ref.T
-    notch_medial, notch_posterior = _notch(medial, posterior)
+    slice_mm, frontal_mm = max(SLICE_MM, voxel_mm[MEDIAL]), max(FRONTAL_BIN_MM, voxel_mm[POSTERIOR])
+    notch_medial, notch_posterior = _notch(medial, posterior, slice_mm)
     end = posterior.max()
     boundary = notch_posterior + WEIGHT_BEARING_SHARE * (end - notch_posterior)
     behind = posterior >= boundary
-    wraps = superior > _wrap_height(posterior, superior)
+    wraps = superior > _wrap_height(posterior, superior, frontal_mm)
     is_medial = medial > notch_medial
     weight_bearing = ~behind & ~wraps
     labels = np.select(
@@ -72,9 +74,9 @@ def femoral_regions(points_ref: FloatArray) -> LabelArray:
     return labels.astype(np.uint8)
 
 
-def _notch(medial: FloatArray, posterior: FloatArray) -> tuple[float, float]:
+def _notch(medial: FloatArray, posterior: FloatArray, slice_mm: float) -> tuple[float, float]:
     """(medial, posterior) mm of the notch: the sagittal slice whose most posterior cartilage is most anterior."""
-    slices = np.floor((medial - medial.min()) / SLICE_MM).astype(np.int64)
+    slices = np.floor((medial - medial.min()) / slice_mm).astype(np.int64)
     count = int(slices.max()) + 1
     reach = np.full(count, -np.inf)
     np.maximum.at(reach, slices, posterior)
@@ -84,12 +86,12 @@ def _notch(medial: FloatArray, posterior: FloatArray) -> tuple[float, float]:
     depth = float(central.min())
     # several slices share the notch's floor to within a voxel: its middle is the same for a knee and its mirror image
     floor = np.flatnonzero(central <= depth + FRONTAL_BIN_MM) + edge
-    return float(medial.min() + (floor.mean() + 0.5) * SLICE_MM), depth
+    return float(medial.min() + (floor.mean() + 0.5) * slice_mm), depth
 
 
-def _wrap_height(posterior: FloatArray, superior: FloatArray) -> FloatArray:
+def _wrap_height(posterior: FloatArray, superior: FloatArray, frontal_mm: float) -> FloatArray:
     """(n,) height above which cartilage at each point's frontal slice wraps upwards."""
-    frontal = np.floor((posterior - posterior.min()) / FRONTAL_BIN_MM).astype(np.int64)
+    frontal = np.floor((posterior - posterior.min()) / frontal_mm).astype(np.int64)
     count = np.maximum(np.bincount(frontal), 1)
     mean = np.bincount(frontal, weights=superior) / count
     height: FloatArray = (WRAP_SHARE * mean + (1 - WRAP_SHARE) * superior.max())[frontal]
@@ -136,7 +138,11 @@ def subregions(segmentation: Segmentation, alignment: Alignment) -> LabelArray:
     femoral = segmentation.labels == Structure.FEMORAL_CARTILAGE
     index = np.argwhere(femoral)
     if len(index):
-        result[femoral] = femoral_regions(alignment.to_reference(segmentation.grid.to_mm(index)))
+        grid = segmentation.grid
+        # columns: a voxel's three edges in the reference frame
+        edges = np.abs(alignment.matrix[:3, :3] @ grid.affine[:3, :3])
+        voxel_mm = float(edges[MEDIAL].max()), float(edges[POSTERIOR].max())
+        result[femoral] = femoral_regions(alignment.to_reference(grid.to_mm(index)), voxel_mm)
     for structure, label in (
         (Structure.MEDIAL_TIBIAL_CARTILAGE, _label(TIBIAL_PLATE, "medial")),
         (Structure.LATERAL_TIBIAL_CARTILAGE, _label(TIBIAL_PLATE, "lateral")),

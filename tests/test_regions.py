@@ -56,7 +56,7 @@ def test_weight_bearing_takes_six_tenths_of_the_way_from_notch_to_end():
     lattice = np.stack(np.meshgrid(np.arange(-30, 30.1, 0.1), np.arange(-20, 40.1, 0.1), [0.0, 1.0]), axis=-1)
     points = lattice.reshape(-1, 3)
     points = points[(points[:, 1] <= 0) | (np.abs(points[:, 0]) > 8)]
-    found = femoral_regions(points)
+    found = femoral_regions(points, (0.1, 0.1))
     assert points[found == 11][:, 1].max() == pytest.approx(0.0, abs=0.11)
     assert points[found == 12][:, 1].max() == pytest.approx(24.0, abs=0.1)
     assert points[found == 14][:, 1].min() == pytest.approx(24.0, abs=0.1)

@@ -14,7 +14,7 @@ from report_phantom import phantom
 
 from pipeline.report import write_report
 from pipeline.report.charts import Bar, Pair, compartments_chart, regions_chart
-from pipeline.report.page import Lookup, number, other_tables, plate_tables
+from pipeline.report.page_tables import Lookup, number, other_tables, plate_tables
 
 
 class Reader(HTMLParser):

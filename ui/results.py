@@ -147,7 +147,9 @@ def _show_t2(rows: tables.Rows) -> None:
         alt="T2 by region",
         column_config=columns | {"Region": st.column_config.TextColumn(width=190)},
     )
-    st.html('<p class="ok-quiet">In ms, over the voxels of each region.</p>')
+    st.html(
+        '<p class="ok-quiet">In ms, over the voxels of each region; deep and superficial: median of each layer.</p>'
+    )
 
 
 def _show_overlay(path: Path) -> None:

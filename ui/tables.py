@@ -23,7 +23,6 @@ ACCURACY_TITLES: Final = {
 }
 T2_COLUMNS: Final = {
     "Median": ("T2", "median"),
-    "Mean": ("T2", "mean"),
     "SD": ("T2", "std"),
     "Deep": ("T2_deep", "median"),
     "Superficial": ("T2_superficial", "median"),
@@ -67,7 +66,7 @@ def thickness_by_region(rows: Rows) -> pd.DataFrame:
 
 
 def t2_by_region(rows: Rows) -> pd.DataFrame:
-    """One line a region: median, mean, SD and the medians of both layers (ms); empty where T2 was not measured."""
+    """One line a region: median, SD and the medians of both layers (ms); empty where T2 was not measured."""
     found = {
         (row["structure"], row["region"], row["quantity"], row["statistic"]): row["value"]
         for row in rows

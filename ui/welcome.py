@@ -9,7 +9,7 @@ import streamlit as st
 from ui.frame import ASSETS
 
 PREVIEW: Final = ASSETS / "preview.jpg"
-"""The 3D view of the sample knee's analysis."""
+"""The 3D view of models/reference_knee, an averaged shape and nobody's knee."""
 
 OUTCOME: Final = (
     ("Thickness", "of femoral, tibial and patellar cartilage, whole and by region, in mm"),
@@ -36,7 +36,7 @@ def show_outcome() -> None:
             st.image(
                 str(PREVIEW),
                 width="stretch",
-                caption="Cartilage thickness of the sample knee",
+                caption="Cartilage thickness of the reference knee",
                 alt="3D view of femur, tibia and patella, coloured by cartilage thickness",
             )
     lines = "".join(f"<li><strong>{title}</strong> {text}</li>" for title, text in OUTCOME)

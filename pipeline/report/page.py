@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from collections.abc import Sequence as Ordered
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,19 +25,10 @@ from pipeline.report.charts import (
 )
 from pipeline.report.colours import BONE, css
 from pipeline.report.meshes import BoneMap
-from pipeline.types import AnalysisResult, Measurement, Scan, Sequence
+from pipeline.report.page_tables import Lookup, number, other_tables, plate_tables, region_row, words
+from pipeline.types import AnalysisResult, Scan, Sequence
 
 TEMPLATE: Final = "report.html.jinja"
-
-REGION_ORDER: Final = (
-    (
-        FEMORAL_PLATE,
-        ("anterior", "medial_weight_bearing", "lateral_weight_bearing", "medial_posterior", "lateral_posterior", ALL),
-    ),
-    (TIBIAL_PLATE, ("medial", "lateral", ALL)),
-    (PATELLAR_PLATE, (ALL,)),
-)
-"""Plates and their regions in the order of every table and chart."""
 
 SHORT: Final = {
     (FEMORAL_PLATE, "anterior"): "Femur anterior",
@@ -83,109 +73,6 @@ CARD_KEYS: Final = (
 """What the page says of a model, as far as its card has it (a label map measured alone has no card)."""
 
 HOST_TITLES: Final = {"cpu_count": "CPU cores", "python": "Python"}
-
-SURFACE_QUANTITIES: Final = frozenset({"ThC", "ThCtAB", "tAB", "dAB"})
-
-
-class Lookup:
-    """The rows of one analysis by their names."""
-
-    def __init__(self, rows: Iterable[Measurement]) -> None:
-        self._rows = {(r.quantity, r.method, r.structure, r.region, r.statistic): r for r in rows}
-        self._volumes = {(r.structure, r.region): r for r in rows if r.quantity == "volume"}
-
-    def value(self, quantity: str, method: str, plate: str, region: str, statistic: str) -> float:
-        """NaN where there is no such row."""
-        row = self._rows.get((quantity, method, plate, region, statistic))
-        return math.nan if row is None else row.value
-
-    def count(self, quantity: str, method: str, plate: str, region: str, statistic: str) -> int:
-        """Vertices or voxels behind a value; 0 where there is no such row."""
-        row = self._rows.get((quantity, method, plate, region, statistic))
-        return 0 if row is None else row.n
-
-    def volume(self, plate: str, region: str) -> float:
-        """mm3; NaN where there is no such row."""
-        row = self._volumes.get((plate, region))
-        return math.nan if row is None else row.value
-
-
-@dataclass(frozen=True, kw_only=True)
-class PivotTable:
-    """Rows that have no table of their own (T2, menisci): regions down, statistics across."""
-
-    title: str
-    unit: str
-    statistics: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[float, ...], int], ...]
-
-
-def number(value: object, decimals: int = 2) -> str:
-    """A number for people: fixed decimals, narrow spaces between thousands, a dash for what does not exist."""
-    if not isinstance(value, (int, float)) or not math.isfinite(value):
-        return "–"
-    return f"{value:,.{decimals}f}".replace(",", "\u202f")
-
-
-def words(key: str) -> str:
-    """`lateral_weight_bearing` -> `Lateral weight bearing`."""
-    text = key.replace("_", " ")
-    return text[:1].upper() + text[1:]
-
-
-def plate_tables(lookup: Lookup) -> list[dict[str, Any]]:
-    """One table a plate that was measured."""
-    tables = []
-    for plate, regions in REGION_ORDER:
-        rows = [_region_row(lookup, plate, region) for region in regions]
-        if any(math.isfinite(row["tab"]) and row["tab"] > 0 for row in rows):
-            tables.append({"title": words(plate), "rows": rows})
-    return tables
-
-
-def _region_row(lookup: Lookup, plate: str, region: str) -> dict[str, Any]:
-    key = REGION_BY_NAME.get((plate, region))
-    union = {s: lookup.value("ThC", "union", plate, region, s) for s in ("mean", "std", "median")}
-    other = {s: lookup.value("ThC", "two_crossing", plate, region, s) for s in ("mean", "std")}
-    return {
-        "title": "Whole plate" if region == ALL else words(region),
-        "whole": region == ALL,
-        "colour": None if key is None else css(key.colour),
-        "thc": union,
-        "thctab": lookup.value("ThCtAB", "union", plate, region, "mean"),
-        "tab": lookup.value("tAB", "union", plate, region, "total"),
-        "dab": lookup.value("dAB", "union", plate, region, "share"),
-        "volume": lookup.volume(plate, region),
-        "n": lookup.count("ThC", "union", plate, region, "mean"),
-        "other": other,
-    }
-
-
-def other_tables(rows: Iterable[Measurement]) -> list[PivotTable]:
-    """Everything that the plate tables leave out, so that no measurement is missing from the page."""
-    groups: dict[tuple[str, str, str], list[Measurement]] = {}
-    for row in rows:
-        on_plate = row.structure in PLATES.values()
-        if row.quantity in SURFACE_QUANTITIES or (row.quantity == "volume" and on_plate):
-            continue
-        groups.setdefault((row.quantity, row.method, row.unit), []).append(row)
-    return [
-        _pivot(words(quantity) + f" ({words(method).lower()})", unit, group)
-        for (quantity, method, unit), group in groups.items()
-    ]
-
-
-def _pivot(title: str, unit: str, group: Ordered[Measurement]) -> PivotTable:
-    statistics = tuple(dict.fromkeys(row.statistic for row in group))
-    places = dict.fromkeys((row.structure, row.region) for row in group)
-    values = {(row.structure, row.region, row.statistic): row for row in group}
-    rows = []
-    for structure, region in places:
-        cells = [values.get((structure, region, statistic)) for statistic in statistics]
-        name = words(structure) if region == ALL else f"{words(structure)}, {region.replace('_', ' ')}"
-        found = [cell.n for cell in cells if cell is not None]
-        rows.append((name, tuple(math.nan if cell is None else cell.value for cell in cells), max(found)))
-    return PivotTable(title=title, unit=unit, statistics=statistics, rows=tuple(rows))
 
 
 def charts(lookup: Lookup, bones: Ordered[BoneMap]) -> dict[str, Markup]:
@@ -284,7 +171,7 @@ def write_page(result: AnalysisResult, bones: Ordered[BoneMap], files_dir: Path)
         result=result,
         grid=result.segmentation.grid,
         found=[s.title for s in Structure if (result.segmentation.labels == s).any()],
-        headlines=[(title, _region_row(lookup, plate, region)) for title, plate, region in HEADLINES],
+        headlines=[(title, region_row(lookup, plate, region)) for title, plate, region in HEADLINES],
         tables=plate_tables(lookup),
         others=other_tables(result.measurements),
         charts=charts(lookup, bones),
