@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEER_VENV := .venv-peer
+PEER_LABELS ?= ../shared/data/right-knee-label.nrrd
+BENCH ?=
 
 .PHONY: help setup run test test-fast check format bench bench-peer sample clean
 
@@ -49,11 +51,11 @@ format: $(READY) ## bring the code into its form
 	@$(BIN)/ruff format .
 
 bench: $(READY) ## measure what README's table says
-	@$(BIN)/python -m bench.run
+	@$(BIN)/python -m bench.run $(BENCH)
 
 # The peer's package lives in an environment of its own: it needs older versions than ours.
 bench-peer: $(READY) ## compare with the nearest peer, in .venv-peer
-	@$(BIN)/python -m bench.peer --environment $(PEER_VENV)
+	@$(BIN)/python -m bench.peer --environment $(PEER_VENV) --labels $(PEER_LABELS)
 
 sample: $(READY) ## make the sample knee again
 	@$(BIN)/python -m training.sample

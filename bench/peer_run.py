@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813  its own documentation's name for it
+import SimpleITK as sitk
 
 BONE_VARIANCE_MM2 = 0.5
 CARTILAGE_VARIANCE_MM2 = 0.3125

@@ -118,7 +118,8 @@ def _outward_normals(field: Field, index: FloatArray) -> FloatArray:
     for axis, step in enumerate(np.eye(3)):
         before, after = calm.at_index((index - step).T), calm.at_index((index + step).T)
         slope[:, axis] = (before - after) / spacing[axis]
-    return slope / np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-12)
+    unit: FloatArray = slope / np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-12)
+    return unit
 
 
 def _vertex_areas(index: FloatArray, normals: FloatArray, grid: Grid) -> FloatArray:

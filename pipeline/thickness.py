@@ -240,12 +240,5 @@ def thickness_maps(
         ("two_crossing", two_crossing_thickness(surface, plate, contact, cartilage_variance_mm2)),
     ):
         thickness = np.where(inside, np.nan_to_num(values, nan=0.0), np.nan)
-        maps.append(
-            ThicknessMap(
-                surface=surface,
-                thickness_mm=thickness,
-                region=np.where(plate, region, 0).astype(np.uint8),
-                method=method,
-            )
-        )
+        maps.append(ThicknessMap(surface=surface, thickness_mm=thickness, region=region, method=method))
     return maps[0], maps[1]

@@ -57,9 +57,9 @@ def test_weight_bearing_takes_six_tenths_of_the_way_from_notch_to_end():
     points = lattice.reshape(-1, 3)
     points = points[(points[:, 1] <= 0) | (np.abs(points[:, 0]) > 8)]
     found = femoral_regions(points, (0.1, 0.1))
-    assert points[found == 11][:, 1].max() == pytest.approx(0.0, abs=0.11)
-    assert points[found == 12][:, 1].max() == pytest.approx(24.0, abs=0.1)
-    assert points[found == 14][:, 1].min() == pytest.approx(24.0, abs=0.1)
+    assert points[found == 11][:, 1].max() == pytest.approx(0.0, abs=0.25)
+    assert points[found == 12][:, 1].max() == pytest.approx(24.0, abs=0.25)
+    assert points[found == 14][:, 1].min() == pytest.approx(24.0, abs=0.25)
     assert points[found == 12][:, 0].min() == pytest.approx(8.0, abs=0.2)
     assert points[found == 13][:, 0].max() == pytest.approx(-8.0, abs=0.2)
 

@@ -21,6 +21,10 @@ EDGE_MM = 0.3
 """SD of the smoothing that gives partial volumes at the labels' boundaries."""
 DEPTH_MM = 0.9
 """SD of the smoothing from which the distance to the bone is read (valid to about 2.5 mm)."""
+_SCARRED = {Structure.FEMUR: 0.2, Structure.TIBIA: 0.2, Structure.PATELLA: 0.0}
+"""How much of the marrow's signal the scar of a growth plate takes."""
+PATELLA_CORTEX_MM = 0.4
+"""How much thicker the patella's cortex is than that of the other bones near the joint."""
 SHAFT_MM = 25.0
 """A shaft that ends further from the edge of the field of view was cut on purpose."""
 TISSUE_KIND = {Tissue.BONE: Kind.MARROW, Tissue.CARTILAGE: Kind.CARTILAGE, Tissue.MENISCUS: Kind.MENISCUS}
@@ -43,10 +47,12 @@ def paint_labels(canvas: Canvas, labels: LabelArray, grid: Grid, rng: np.random.
     depth = _bone_depth(labels, grid)
     thick, scar = _cortex(labels, grid, rng)
     for structure, box, share in shares:
+        if structure is Structure.PATELLA:
+            thick[box] += PATELLA_CORTEX_MM
         if structure.tissue is Tissue.CARTILAGE:
             _add_cartilage(canvas, structure, box, share, depth[box])
         elif structure.tissue is Tissue.BONE:
-            _add_bone(canvas, structure, box, share, _rim(depth[box], thick[box]), scar[box])
+            _add_bone(canvas, structure, box, share, _rim(depth[box], thick[box]), _SCARRED[structure] * scar[box])
         else:
             _add_plain(canvas, structure, box, share, Kind.MENISCUS)
 
@@ -86,7 +92,7 @@ def _add_plain(canvas: Canvas, structure: Structure, box: Box, share: Field, kin
 def _add_bone(canvas: Canvas, structure: Structure, box: Box, share: Field, rim: Field, scar: Field) -> None:
     """Marrow with its trabecular grain, darker in the growth-plate scar, and cortex of weight `rim` over it."""
     t2_ms = canvas.t2_ms.get(structure)
-    marrow = share * (1.0 - rim) * (1.0 + 0.10 * canvas.grain[box]) * (1.0 - 0.2 * scar)
+    marrow = share * (1.0 - rim) * (1.0 + 0.10 * canvas.grain[box]) * (1.0 - scar)
     cortex = share * rim
     levels = zip(canvas.level(Kind.MARROW, t2_ms), canvas.level(Kind.CORTEX, t2_ms), strict=True)
     for echo, (bright, dark) in zip(canvas.echoes, levels, strict=True):

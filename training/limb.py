@@ -138,6 +138,12 @@ def extensor_tubes(patella_uvw: FloatArray | None) -> tuple[Tube, Tube, Tube]:
         )
     )
     recess = Tube(
-        stations=((0, -31, top + 34, 9, 1.0), (0.6 * u, back - 1, top + 14, 17, 2.2), (u, back + 1, top - 2, 19, 2.0))
+        stations=(
+            (0, -31, top + 38, 5, 0.4),
+            (0.3 * u, 0.5 * back - 15.5, top + 22, 11, 0.8),
+            (0.7 * u, 0.8 * back - 6.5, top + 11, 15, 1.1),
+            (u, back, top + 3, 16, 1.2),
+            (u, back + 1, top - 3, 16, 0.7),
+        )
     )
     return quadriceps, ligament, recess

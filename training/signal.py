@@ -61,7 +61,7 @@ TISSUES: Final[dict[Kind, Properties]] = {
     Kind.FAT_PAD: Properties(density=0.95, t1_ms=400.0, t2_ms=120.0, fat=0.90),
     Kind.MUSCLE: Properties(density=0.62, t1_ms=1420.0, t2_ms=31.7),
     Kind.TENDON: Properties(density=0.28, t1_ms=900.0, t2_ms=9.0),
-    Kind.VESSEL: Properties(density=0.50, t1_ms=1650.0, t2_ms=120.0),
+    Kind.VESSEL: Properties(density=0.36, t1_ms=1650.0, t2_ms=120.0),
     Kind.FLUID: Properties(density=0.60, t1_ms=3620.0, t2_ms=767.0),
     Kind.SYNOVIUM: Properties(density=0.62, t1_ms=1200.0, t2_ms=50.0, fat=0.35),
     Kind.MENISCUS: Properties(density=0.32, t1_ms=1000.0, t2_ms=11.0),

@@ -58,6 +58,9 @@ def paint_soft_tissues(canvas: Canvas, labels: LabelArray, grid: Grid, rng: np.r
     cover(np.maximum(recess.distance(uvw) + 0.5 * fine, -bones), Kind.FLUID, texture=0.02)
     for tube in (*CRUCIATES, *COLLATERALS, quadriceps, ligament):
         cover(tube.distance(uvw + 0.5 * fine[..., None]), Kind.TENDON, texture=0.35)
+    if len(patella_uvw):  # the extensor fibres that run over the front of the patella
+        fibres = np.maximum(patella - 1.9, uvw[..., 1] - float(patella_uvw[:, 1].mean()))
+        cover(fibres + 0.4 * fine, Kind.TENDON, texture=0.35)
     film = plates - 0.15 - np.clip(0.8 * middle + 0.4 * fine - 0.7, 0.0, 1.8)
     cover(np.maximum(film, np.abs(uvw[..., 0]) - 36.0), Kind.FLUID, texture=0.02)
     if not np.isin(small, (Structure.MEDIAL_MENISCUS, Structure.LATERAL_MENISCUS)).any():
