@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.anatomy import ALL, PLATES, REGIONS, Structure, Tissue
+from pipeline.anatomy import ALL, PLATES, REGIONS, Tissue
 from pipeline.grid import FloatArray
 from pipeline.types import LabelArray, Measurement, Segmentation, ThicknessMap
 
@@ -71,16 +71,15 @@ def weighted_statistics(values: FloatArray, weights: FloatArray) -> dict[str, fl
 def measure_volumes(segmentation: Segmentation, subregions: LabelArray) -> tuple[Measurement, ...]:
     """Volume (mm3, counted voxels) of every cartilage region and plate, and of the menisci where there are any."""
     voxel = segmentation.grid.voxel_volume_mm3
-    counts = np.bincount(subregions.reshape(-1), minlength=256)
+    counts = np.bincount(subregions[subregions > 0], minlength=256)
     rows = []
     for plate in PLATES.values():
         labels = {region.name: region.label for region in REGIONS if region.plate == plate}
         parts = {name: int(counts[label]) for name, label in labels.items() if name != ALL}
         parts[ALL] = sum(parts.values()) or int(counts[labels[ALL]] if ALL in labels else 0)
         rows += [_volume(plate, name, n, voxel) for name, n in parts.items()]
-    whole = np.bincount(segmentation.labels.reshape(-1), minlength=256)
-    menisci = [s for s in Structure if s.tissue is Tissue.MENISCUS and whole[s]]
-    return (*rows, *(_volume(s.key, ALL, int(whole[s]), voxel) for s in menisci))
+    menisci = {s: box for s, box in segmentation.boxes.items() if s.tissue is Tissue.MENISCUS}
+    return (*rows, *(_volume(s.key, ALL, int((segmentation.labels[b] == s).sum()), voxel) for s, b in menisci.items()))
 
 
 def _volume(structure: str, region: str, n: int, voxel_mm3: float) -> Measurement:

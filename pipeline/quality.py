@@ -58,7 +58,6 @@ def quality_flags(
 
 
 def _missing(segmentation: Segmentation) -> list[QualityFlag]:
-    present = set(np.flatnonzero(np.bincount(segmentation.labels.reshape(-1), minlength=256)))
     return [
         QualityFlag(
             code="STRUCTURE_MISSING",
@@ -66,16 +65,17 @@ def _missing(segmentation: Segmentation) -> list[QualityFlag]:
             message=f"{structure.title} was not found; its measures are missing.",
         )
         for structure in _TABLED
-        if structure not in present
+        if structure not in segmentation.boxes
     ]
 
 
 def _cut(segmentation: Segmentation) -> list[QualityFlag]:
     """Cartilage or patella at the border of the image; femur and tibia always leave it along their shafts."""
     flags = []
+    labels = segmentation.labels
+    faces = [np.take(labels, side, axis=axis) for axis in range(3) for side in (0, -1)]
     for structure in (Structure.PATELLA, *(s for s in _TABLED if s not in BONES)):
-        mask = segmentation.labels == structure
-        touched = sum(int(np.take(mask, side, axis=axis).sum()) for axis in range(3) for side in (0, -1))
+        touched = sum(int((face == structure).sum()) for face in faces)
         if touched:
             flags.append(
                 QualityFlag(

@@ -45,6 +45,13 @@ def _label(plate: str, name: str) -> int:
     return REGION_BY_NAME[plate, name].label
 
 
+_WHOLE_PLATES: Final = {
+    Structure.MEDIAL_TIBIAL_CARTILAGE: _label(TIBIAL_PLATE, "medial"),
+    Structure.LATERAL_TIBIAL_CARTILAGE: _label(TIBIAL_PLATE, "lateral"),
+    Structure.PATELLAR_CARTILAGE: _label(PATELLAR_PLATE, ALL),
+}
+
+
 def _tilted(points_ref: FloatArray) -> FloatArray:
     """(n, 3) reference frame -> the pose in which the femoral rules are stated."""
     cosine, sine = np.cos(np.radians(TILT_DEG)), np.sin(np.radians(TILT_DEG))
@@ -117,10 +124,12 @@ def split_tibial_cartilage(segmentation: Segmentation, alignment: Alignment) -> 
     """
     if segmentation.compartments_apart:
         return segmentation
-    plates = segmentation.mask(Structure.MEDIAL_TIBIAL_CARTILAGE, Structure.LATERAL_TIBIAL_CARTILAGE)
-    index = np.argwhere(plates)
-    if not len(index):
-        return _with_labels(segmentation, segmentation.labels)
+    labels = segmentation.labels.copy()
+    box = segmentation.boxes.get(Structure.MEDIAL_TIBIAL_CARTILAGE)
+    if box is None:
+        return _with_labels(segmentation, labels)
+    plates = labels[box] == Structure.MEDIAL_TIBIAL_CARTILAGE
+    index = np.argwhere(plates) + [side.start for side in box]
     medial = alignment.to_reference(segmentation.grid.to_mm(index))[:, MEDIAL]
     is_medial = medial > (medial.min() + medial.max()) / 2
     pieces, count = ndimage.label(plates, structure=np.ones((3, 3, 3)))
@@ -128,8 +137,7 @@ def split_tibial_cartilage(segmentation: Segmentation, alignment: Alignment) -> 
     share = np.bincount(piece, weights=is_medial, minlength=count + 1) / np.maximum(np.bincount(piece), 1)
     whole = np.minimum(share, 1 - share) < _MIXED_SHARE
     is_medial = np.where(whole[piece], share[piece] > 0.5, is_medial)
-    labels = segmentation.labels.copy()
-    labels[plates] = np.where(is_medial, Structure.MEDIAL_TIBIAL_CARTILAGE, Structure.LATERAL_TIBIAL_CARTILAGE)
+    labels[box][plates] = np.where(is_medial, Structure.MEDIAL_TIBIAL_CARTILAGE, Structure.LATERAL_TIBIAL_CARTILAGE)
     return _with_labels(segmentation, labels)
 
 
@@ -146,18 +154,14 @@ def _with_labels(segmentation: Segmentation, labels: LabelArray) -> Segmentation
 def subregions(segmentation: Segmentation, alignment: Alignment) -> LabelArray:
     """(z, y, x) uint8: the region label of every cartilage voxel, 0 elsewhere. Needs compartments apart."""
     result = np.zeros(segmentation.grid.shape, dtype=np.uint8)
-    femoral = segmentation.labels == Structure.FEMORAL_CARTILAGE
-    index = np.argwhere(femoral)
-    if len(index):
-        grid = segmentation.grid
-        # columns: a voxel's three edges in the reference frame
-        edges = np.abs(alignment.matrix[:3, :3] @ grid.affine[:3, :3])
-        voxel_mm = float(edges[MEDIAL].max()), float(edges[POSTERIOR].max())
-        result[femoral] = femoral_regions(_tilted(alignment.to_reference(grid.to_mm(index))), voxel_mm)
-    for structure, label in (
-        (Structure.MEDIAL_TIBIAL_CARTILAGE, _label(TIBIAL_PLATE, "medial")),
-        (Structure.LATERAL_TIBIAL_CARTILAGE, _label(TIBIAL_PLATE, "lateral")),
-        (Structure.PATELLAR_CARTILAGE, _label(PATELLAR_PLATE, ALL)),
-    ):
-        result[segmentation.labels == structure] = label
+    for structure, box in segmentation.boxes.items():
+        here = segmentation.labels[box] == structure
+        if structure is Structure.FEMORAL_CARTILAGE:
+            grid, index = segmentation.grid, np.argwhere(here) + [side.start for side in box]
+            # columns: a voxel's three edges in the reference frame
+            edges = np.abs(alignment.matrix[:3, :3] @ grid.affine[:3, :3])
+            voxel_mm = float(edges[MEDIAL].max()), float(edges[POSTERIOR].max())
+            result[box][here] = femoral_regions(_tilted(alignment.to_reference(grid.to_mm(index))), voxel_mm)
+        elif structure in _WHOLE_PLATES:
+            result[box][here] = _WHOLE_PLATES[structure]
     return result

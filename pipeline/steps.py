@@ -117,18 +117,18 @@ def _segment(context: Context) -> None:
     context.workspace.write_segmentation("raw_segmentation", segmentation)
 
 
+def _surfaces(context: Context) -> None:
+    segmentation = context.workspace.read_segmentation("raw_segmentation")
+    bones = [bone for bone in BONES if bone in segmentation.boxes or bone is Structure.FEMUR]
+    context.workspace.write_surfaces(tuple(bone_surface(segmentation, bone) for bone in bones))
+
+
 def _align(context: Context) -> None:
     segmentation = context.workspace.read_segmentation("raw_segmentation")
-    femur = bone_surface(segmentation, Structure.FEMUR)
+    femur = next(s for s in context.workspace.read_surfaces() if s.structure is Structure.FEMUR)
     alignment = align_knee(femur)
     context.workspace.write_alignment(alignment)
     context.workspace.write_segmentation("segmentation", split_tibial_cartilage(segmentation, alignment))
-
-
-def _surfaces(context: Context) -> None:
-    segmentation = context.segmentation()
-    present = [bone for bone in BONES if (segmentation.labels == bone).any()]
-    context.workspace.write_surfaces(tuple(bone_surface(segmentation, bone) for bone in present))
 
 
 def _thickness(context: Context) -> None:
@@ -243,20 +243,20 @@ STEPS: Final = (
         share=60,
     ),
     Step(
-        name="align",
-        title="Find side and compartments",
-        run=_align,
-        needs=("raw_segmentation",),
-        produces=("alignment", "segmentation"),
-        share=4,
-    ),
-    Step(
         name="surfaces",
         title="Build bone surfaces",
         run=_surfaces,
-        needs=("segmentation",),
+        needs=("raw_segmentation",),
         produces=("surfaces",),
         share=4,
+    ),
+    Step(
+        name="align",
+        title="Find side and compartments",
+        run=_align,
+        needs=("raw_segmentation", "surfaces"),
+        produces=("alignment", "segmentation"),
+        share=3,
     ),
     Step(
         name="thickness",

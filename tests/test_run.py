@@ -197,7 +197,7 @@ def test_a_label_map_without_a_femur_ends_with_a_reason_and_no_results(tmp_path)
     write_nrrd(type(knee)(labels=labels, grid=knee.grid, model_id="x"), workspace.input_dir / "knee.nrrd")
     with pytest.raises(EmptyStructure, match="Femur was not found") as caught:
         run(workspace, Request(input_name="knee.nrrd", labels="knee.nrrd"))
-    assert caught.value.facts["step"] == "align"
+    assert caught.value.facts["step"] == "surfaces"
     assert not workspace.manifest_path.exists()
 
 

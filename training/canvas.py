@@ -106,4 +106,4 @@ class Canvas:
 
 def steps(distance: Field) -> Field:
     """Weight of the inside of a signed distance (mm): 1 inside, 0 outside, a ramp of RAMP_MM between."""
-    return np.clip(0.5 - distance / RAMP_MM, 0.0, 1.0)
+    return np.asarray(np.clip(0.5 - distance / RAMP_MM, 0.0, 1.0))

@@ -1,4 +1,4 @@
-"""What the labels hold, painted at full resolution: bones with cortex, marrow and growth-plate scars, cartilage, menisci.
+"""What the labels hold, painted at full resolution: bones (cortex, marrow, growth-plate scars), cartilage, menisci.
 
 Every voxel holds each structure to the part that a slightly smoothed label gives it (partial volume).
 """
@@ -131,9 +131,10 @@ def _bone_depth(labels: LabelArray, grid: Grid) -> Field:
 
 
 def _cortex(labels: LabelArray, grid: Grid, rng: np.random.Generator) -> tuple[Field, Field]:
-    """(z, y, x) mm of dark bone under the surface, thin under cartilage and thick in the shafts; weight of the scars."""
+    """(z, y, x) mm of dark bone under the surface, thin near the joint and thick in the shafts; weight of the scars."""
     lattice = Lattice(grid)
-    w = (lattice.points_mm() - limb_frame(labels, grid).origin) @ limb_frame(labels, grid).axes[2]
+    frame = limb_frame(labels, grid)
+    w = (lattice.points_mm() - frame.origin) @ frame.axes[2]
     bumps = lattice.noise(rng, 12.0)
     away = np.clip((np.abs(w - 6.0) - 28.0) / 30.0, 0.0, 1.0)
     thick = (0.45 + 0.12 * bumps + 1.1 * away).astype(np.float32)
@@ -144,7 +145,7 @@ def _cortex(labels: LabelArray, grid: Grid, rng: np.random.Generator) -> tuple[F
 
 def _rim(depth: Field, thick: Field) -> Field:
     """Weight of cortex over marrow: 1 from the surface down to the cortex's thickness, a short ramp, then 0."""
-    return 0.92 * np.clip(0.5 + (depth + thick) / 0.5, 0.0, 1.0)
+    return np.asarray(0.92 * np.clip(0.5 + (depth + thick) / 0.5, 0.0, 1.0), np.float32)
 
 
 def _add_cartilage(canvas: Canvas, structure: Structure, box: Box, share: Field, depth: Field) -> None:

@@ -73,14 +73,14 @@ class Tube:
 
     stations: tuple[tuple[float, float, float, float, float], ...]
 
-    def distance(self, uvw: FloatArray) -> Field:
+    def distance(self, uvw: Field) -> Field:
         """Signed distance, mm, at points (..., 3): in the plane across the limb, and beyond the ends along it."""
         table = np.array(self.stations)[::-1]
         w = uvw[..., 2]
         u0, v0, ru, rv = (np.interp(w, table[:, 2], table[:, k]).astype(np.float32) for k in (0, 1, 3, 4))
         radial = np.hypot((uvw[..., 0] - u0) / ru, (uvw[..., 1] - v0) / rv)
         end = np.maximum(table[0, 2] - w, w - table[-1, 2])
-        return np.maximum((radial - 1.0) * np.minimum(ru, rv), end).astype(np.float32)
+        return np.asarray(np.maximum((radial - 1.0) * np.minimum(ru, rv), end), np.float32)
 
 
 MUSCLES = (
@@ -105,9 +105,7 @@ VESSELS = (
     Tube(stations=((20, 21, 14, 1.3, 1.3), (30, 14, 4, 1.2, 1.2), (36, 2, -6, 1.0, 1.0))),
     Tube(stations=((-20, 21, 12, 1.3, 1.3), (-32, 12, 2, 1.2, 1.2), (-36, 0, -8, 1.0, 1.0))),
 )
-FIBULA = Tube(
-    stations=((-36, 20, -12, 7, 8), (-37, 20, -22, 9, 9.5), (-38, 21, -36, 6, 6.5), (-38, 22, -95, 5.5, 6))
-)
+FIBULA = Tube(stations=((-36, 20, -12, 7, 8), (-37, 20, -22, 9, 9.5), (-38, 21, -36, 6, 6.5), (-38, 22, -95, 5.5, 6)))
 CRUCIATES = (
     Tube(stations=((-8, 12, 14, 4.0, 5.0), (-3, 2, 5, 3.5, 4.0), (1, -8, -2, 3.5, 4.5))),
     Tube(stations=((6, -2, 13, 5.0, 4.0), (4, 10, 7, 4.5, 4.0), (0, 20, -8, 5.0, 3.5))),
@@ -119,7 +117,7 @@ COLLATERALS = (
 
 
 def extensor_tubes(patella_uvw: FloatArray | None) -> tuple[Tube, Tube, Tube]:
-    """(quadriceps tendon, patellar ligament, suprapatellar recess), strung over the patella (n, 3), or where it would be."""
+    """(quadriceps tendon, patellar ligament, suprapatellar recess), strung over the patella (n, 3) or its usual place."""
     if patella_uvw is None:
         u, front, back, top, tip = 0.0, -52.0, -34.0, 40.0, 2.0
     else:

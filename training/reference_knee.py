@@ -6,7 +6,7 @@ reads one visit a knee from LABEL_FOLDER (`<knee>_<visit>.nii.gz`, numbering `oa
 similarity ICP of femur and tibia (left knees as their mirror image) and then by a smooth warp driven by the bones
 alone, so that cartilage keeps its thickness, and averages signed distances structure by structure. Writes
 models/reference_knee/labels.nrrd: canonical labels in the frame of the reference (mm): +x medial (the patient's left,
-it is a right knee), +y posterior, +z superior; the origin lies midway between the centres of the two posterior condyles.
+it is a right knee), +y posterior, +z superior; the origin lies midway between the centres of the posterior condyles.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -23,8 +22,9 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.anatomy import BONES, CARTILAGE_OF, NUMBERINGS, PLATES, Structure
+from pipeline.anatomy import BONES, CARTILAGE_OF, PLATES, Structure
 from pipeline.grid import Grid
+from training.expert_maps import PLATE_OF, Knee, bone_points, one_visit_each, read_knee
 from training.registration import (
     MIRROR,
     FloatArray,
@@ -33,7 +33,6 @@ from training.registration import (
     align_either_side,
     apply,
     centred_start,
-    similarity_icp,
     trees_of,
 )
 
@@ -51,61 +50,6 @@ DISTANCE_STEPS = 1000
 """Distances are summed as whole numbers of 1/1000 mm: no order of summation changes the result."""
 WIDTHS_MM = (25.0, 18.0, 13.0, 10.0, 8.0, 8.0)
 REACH_MM = 8.0
-PLATE_OF = {bone: plates[0] for bone, plates in CARTILAGE_OF.items()}
-"""Medial stands for both tibial plates until the average is split."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Knee:
-    """An expert's label map and the points of its bones, LPS mm.
-
-    points: (bone, True) where cartilage covers the bone, (bone, False) where it is bare.
-    """
-
-    name: str
-    labels: NDArray[np.uint8]
-    grid: Grid
-    points: Points
-
-
-def read_knee(path: Path) -> Knee:
-    """Read a label map in the numbering `oai`; both tibial plates come as MEDIAL_TIBIAL_CARTILAGE."""
-    image = sitk.ReadImage(str(path))
-    native = sitk.GetArrayViewFromImage(image)
-    table = np.zeros(256, np.uint8)
-    for label, structure in NUMBERINGS["oai"].to_canonical.items():
-        table[label] = structure or 0
-    labels = table[native]
-    grid = Grid(
-        shape=labels.shape,
-        spacing_mm=image.GetSpacing()[::-1],
-        origin_mm=np.array(image.GetOrigin()),
-        direction=np.array(image.GetDirection()).reshape(3, 3),
-    )
-    return Knee(name=path.name.split("_")[0], labels=labels, grid=grid, points=bone_points(labels, grid, count=2500))
-
-
-def bone_points(labels: NDArray[np.uint8], grid: Grid, *, count: int, border: int = 3) -> Points:
-    """At most `count` boundary points a bone and kind, (bone, covered) -> (n, 3) mm.
-
-    Voxels within `border` of the edge of the image are left out: a cut shaft is no surface.
-    """
-    rng = np.random.default_rng(0)
-    inner = np.zeros(labels.shape, bool)
-    inner[(slice(border, -border),) * 3] = True
-    points = {}
-    for bone in BONES:
-        box = ndimage.find_objects((labels == bone).view(np.uint8))[0]
-        box = tuple(slice(max(0, s.start - 2), s.stop + 2) for s in box)
-        mask = labels[box] == bone
-        edge = mask & ~ndimage.binary_erosion(mask, border_value=1) & inner[box]
-        near = ndimage.binary_dilation(labels[box] == PLATE_OF[bone], iterations=2)
-        start = np.array([s.start for s in box])
-        for covered in (True, False):
-            index = np.argwhere(edge & (near == covered)) + start
-            chosen = rng.permutation(len(index))[:count]
-            points[bone, covered] = grid.to_mm(index[chosen])
-    return points
 
 
 def whole_bones(points: Points) -> Points:
@@ -116,9 +60,7 @@ def whole_bones(points: Points) -> Points:
 def reference_grid(spacing_mm: float) -> Grid:
     """Identity directions over the box of the reference frame."""
     shape = np.round((BOX_HIGH_MM - BOX_LOW_MM) / spacing_mm).astype(int)[::-1] + 1
-    return Grid(
-        shape=tuple(shape), spacing_mm=(spacing_mm,) * 3, origin_mm=BOX_LOW_MM, direction=np.eye(3)
-    )
+    return Grid(shape=tuple(shape), spacing_mm=(spacing_mm,) * 3, origin_mm=BOX_LOW_MM, direction=np.eye(3))
 
 
 def sample_knee(
@@ -138,7 +80,7 @@ def sample_knee(
     top = np.array(knee.grid.shape) - 1
     inside = ((index >= 0) & (index <= top)).all(-1)
     i, j, k = np.moveaxis(np.clip(index, 0, top), -1, 0)
-    return knee.labels[i, j, k], inside
+    return knee.labels[i, j, k], np.asarray(inside)
 
 
 def signed_distance(mask: NDArray[np.bool_], spacing_mm: float, band_mm: float) -> NDArray[np.int16]:
@@ -158,7 +100,7 @@ def signed_distance(mask: NDArray[np.bool_], spacing_mm: float, band_mm: float) 
 def summed_distances(
     jobs: list[tuple[Knee, FloatArray, KernelWarp | None]], grid: Grid
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Over some knees: signed distances (9, z, y, x) of each bone, its plate and both together, and images that reach."""
+    """Over some knees: distances (9, z, y, x) of each bone, its plate and both together, and how many images reach."""
     total = np.zeros((3 * len(BONES), *grid.shape), np.int32)
     reached = np.zeros(grid.shape, np.int32)
     for knee, matrix, warp in jobs:
@@ -183,7 +125,7 @@ def average(
     jobs = list(zip(knees, matrices, warps, strict=True))
     with ProcessPoolExecutor(workers) as pool:
         sums = list(pool.map(partial(summed_distances, grid=grid), [jobs[k::workers] for k in range(workers)]))
-    total, reached = (sum(part[k] for part in sums) for k in range(2))
+    total, reached = (np.sum([part[k] for part in sums], axis=0) for k in range(2))
     labels = np.zeros(grid.shape, np.uint8)
     for n, bone in enumerate(BONES):
         alone, plate, both = (
@@ -313,14 +255,6 @@ def plate_thickness(labels: NDArray[np.uint8], spacing_mm: tuple[float, float, f
         faces = np.count_nonzero(c[1:] & b[:-1]) + np.count_nonzero(c[:-1] & b[1:])
         area += faces * float(np.prod(spacing_mm)) / spacing_mm[axis]
     return float(plates.sum() * np.prod(spacing_mm) / area)
-
-
-def one_visit_each(folder: Path) -> list[Path]:
-    """The first visit of every knee number in the folder."""
-    first: dict[str, Path] = {}
-    for path in sorted(folder.glob("*.nii.gz")):
-        first.setdefault(path.name.split("_")[0], path)
-    return list(first.values())
 
 
 def write_labels(labels: NDArray[np.uint8], grid: Grid, path: Path) -> None:

@@ -6,7 +6,8 @@ closest points are only ever looked for under the same key: a femur never snaps 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +15,15 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 FloatArray = NDArray[np.float64]
-Points = Mapping[Hashable, FloatArray]
-Trees = Mapping[Hashable, cKDTree]
+Points = Mapping[Any, FloatArray]
+Trees = Mapping[Any, cKDTree]
+"""By structure, or by part of one."""
 
 MIRROR = np.diag([-1.0, 1.0, 1.0])
 """Swaps left and right in LPS."""
 
 
-def trees_of(points: Points) -> dict[Hashable, cKDTree]:
+def trees_of(points: Points) -> dict[Any, cKDTree]:
     """Search trees of a fixed knee."""
     return {key: cKDTree(p) for key, p in points.items()}
 
@@ -156,8 +158,6 @@ class KernelWarp:
         flat = np.ravel_multi_index(tuple(index.T), self.shape)
         width = width_mm / self.cell_mm
         peak = (2.0 * np.pi) ** 1.5 * width**3
-        sums = [
-            peak * gaussian_filter(np.bincount(flat, values, len(self.nodes)).reshape(self.shape), width, mode="constant")
-            for values in (np.ones(len(points)), *steps.T)
-        ]
+        binned = [np.bincount(flat, values, len(self.nodes)) for values in (np.ones(len(points)), *steps.T)]
+        sums = [peak * gaussian_filter(part.reshape(self.shape), width, mode="constant") for part in binned]
         return np.stack([s.ravel() / (sums[0].ravel() + calm) for s in sums[1:]], axis=1)

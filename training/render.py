@@ -43,16 +43,13 @@ QUIET = Scanner(psf_voxels=(0.0, 0.0, 0.0), bias=0.0, noise=0.0)
 """A scanner that adds nothing: for tests of what comes after it."""
 
 
-def render_dess(
-    labels: LabelArray, grid: Grid, seed: int, *, scanner: Scanner | None = None
-) -> NDArray[np.float32]:
+def render_dess(labels: LabelArray, grid: Grid, seed: int, *, scanner: Scanner | None = None) -> NDArray[np.float32]:
     """(z, y, x): a water-excited DESS scan, echoes added, of canonical labels (z, y, x) on any grid."""
-    return _render(labels, grid, seed, dess_model(), scanner or Scanner(), {})[0]
+    echoes = _render(labels, grid, seed, dess_model(), scanner or Scanner(), {})
+    return np.asarray(echoes[0])
 
 
-def render_qdess(
-    labels: LabelArray, grid: Grid, seed: int, *, scanner: Scanner | None = None
-) -> NDArray[np.float32]:
+def render_qdess(labels: LabelArray, grid: Grid, seed: int, *, scanner: Scanner | None = None) -> NDArray[np.float32]:
     """(2, z, y, x): the two echoes of quantitative DESS."""
     return _render(labels, grid, seed, qdess_model(), scanner or Scanner(), {})
 

@@ -113,7 +113,7 @@ def dess_model(
         echoes = dess_echoes(
             tissue, t2_ms, repetition_ms=repetition_ms, echo_ms=echo_ms, flip_deg=flip_deg, fat_left=fat_left
         )
-        return echoes.sum(0, keepdims=True)
+        return np.asarray(echoes.sum(0, keepdims=True))
 
     return model
 

@@ -1,4 +1,4 @@
-"""The soft tissues around the bones, painted layer over layer: skin, fat, muscles, vessels, ligaments, fluid, menisci."""
+"""The soft tissues around the bones, layer over layer: skin, fat, muscles, vessels, ligaments, fluid, menisci."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ def paint_soft_tissues(canvas: Canvas, labels: LabelArray, grid: Grid, rng: np.r
     cover(skin, Kind.SKIN, texture=0.1)
     cover(skin + 1.7, Kind.FAT, texture=0.07)
     inner = skin + 6.0 + 2.0 * middle
-    cover(np.maximum(_muscles(uvw + 1.5 * middle[..., None]), np.maximum(inner, 1.5 - bones)), Kind.MUSCLE, texture=0.12)
+    muscles = _muscles(uvw + 1.5 * middle[..., None])
+    cover(np.maximum(muscles, np.maximum(inner, 1.5 - bones)), Kind.MUSCLE, texture=0.12)
     cover(_septa(fine, middle, inner, bones), Kind.TENDON, texture=0.0)
     cover(_ellipsoid(uvw, (0.0, -28.0, 4.0), (27.0, 17.0, 24.0)) + 1.5 * fine, Kind.FAT_PAD, texture=0.14)
     cover(np.maximum(bones - 1.2 - 0.9 * fine, plates - 5.0 - 2.0 * middle), Kind.SYNOVIUM, texture=0.2)
@@ -88,7 +89,7 @@ _ENVELOPE = Tube(
 def _blend(a: Field, b: Field, width_mm: float = 14.0) -> Field:
     """Smooth union of two signed distances (polynomial minimum): no crease where they meet."""
     share = np.clip(0.5 + 0.5 * (b - a) / width_mm, 0.0, 1.0)
-    return b + (a - b) * share - width_mm * share * (1.0 - share)
+    return np.asarray(b + (a - b) * share - width_mm * share * (1.0 - share), np.float32)
 
 
 def _distance(small: LabelArray, lattice: Lattice, *structures: Structure) -> Field:
@@ -98,7 +99,7 @@ def _distance(small: LabelArray, lattice: Lattice, *structures: Structure) -> Fi
         return np.full(small.shape, 99.0, np.float32)
     out = ndimage.distance_transform_edt(~mask, sampling=lattice.cell_mm)
     inside = ndimage.distance_transform_edt(mask, sampling=lattice.cell_mm)
-    return ndimage.gaussian_filter((out - inside).astype(np.float32), 0.5)
+    return np.asarray(ndimage.gaussian_filter((out - inside).astype(np.float32), 0.5))
 
 
 def _ellipsoid(uvw: Field, centre: tuple[float, float, float], radii: tuple[float, float, float]) -> Field:
@@ -115,13 +116,13 @@ def _muscles(uvw: Field) -> Field:
         distance = muscle.distance(uvw)
         second = np.minimum(second, np.maximum(best, distance))
         best = np.minimum(best, distance)
-    return np.maximum(best, 0.7 - 0.5 * (second - best))
+    return np.asarray(np.maximum(best, 0.7 - 0.5 * (second - best)))
 
 
 def _septa(fine: Field, middle: Field, inner: Field, bones: Field) -> Field:
     """Thin fibrous sheets in fat and muscle: where two random fields cross zero together with a coarse gate."""
     sheet = 2.2 * np.abs(fine) - 0.25
-    return np.maximum(np.maximum(sheet, 1.0 - middle), np.maximum(inner, 3.0 - bones))
+    return np.asarray(np.maximum(np.maximum(sheet, 1.0 - middle), np.maximum(inner, 3.0 - bones)))
 
 
 def _meniscus(uvw: Field, plate: NDArray[np.bool_], femur: Field, tibia: Field, fine: Field) -> Field:

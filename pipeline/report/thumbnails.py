@@ -17,7 +17,7 @@ from pipeline.report.meshes import BoneMap
 from pipeline.report.raster import occlusion, rasterise
 from pipeline.types import Alignment
 
-PIXELS_PER_MM: Final = 6.0
+PIXELS_PER_MM: Final = 4.5
 """Of the finished picture, which pages show at half its size."""
 
 SUPERSAMPLING: Final = 2
