@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from threadpoolctl import threadpool_limits
+
 from pipeline.errors import KneeError, OutOfMemory
 from pipeline.options import AnalysisOptions
 from pipeline.steps import STEPS, Context, Step
@@ -55,7 +57,9 @@ def run_analysis(
         request=request,
         input_sha256=_input_digest(workspace, request),
     )
-    return _Run(context=context, on_progress=on_progress).to_the_end()
+    # the matrices here are small: more BLAS threads only spin, and let the last bit depend on the number of cores
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _Run(context=context, on_progress=on_progress).to_the_end()
 
 
 class _Run:

@@ -117,7 +117,7 @@ COLLATERALS = (
 
 
 def extensor_tubes(patella_uvw: FloatArray | None) -> tuple[Tube, Tube, Tube]:
-    """(quadriceps tendon, patellar ligament, suprapatellar recess), strung over the patella (n, 3) or its usual place."""
+    """(quadriceps tendon, patellar ligament, suprapatellar recess) around the patella (n, 3), or where it would be."""
     if patella_uvw is None:
         u, front, back, top, tip = 0.0, -52.0, -34.0, 40.0, 2.0
     else:

@@ -32,8 +32,8 @@ TARGET = Path("samples")
 SEED = 20
 SHAPE = (160, 384, 384)
 SPACING_MM = (0.7, 0.36458333, 0.36458333)
-OBLIQUE_DEG = (6.0, 2.5)
-"""Turn of the slices about the long axis of the leg, and about the axis across it."""
+OBLIQUE_DEG = (6.0, 2.5, -1.5)
+"""Turn of the slices about the leg's long axis (z), the axis across it (x), and the one from front to back (y)."""
 CENTRE_MM = (-1.0, -4.0, 2.0)
 """Centre of the field of view in the reference frame."""
 BEND_MM = 1.3
@@ -59,11 +59,12 @@ def read_reference(path: Path = REFERENCE) -> tuple[LabelArray, Grid]:
 
 def sagittal_grid() -> Grid:
     """Slices from left to right, rows from top to bottom, columns from front to back; oblique; LPS."""
-    a, b = np.radians(OBLIQUE_DEG)
+    a, b, c = np.radians(OBLIQUE_DEG)
     about_z = np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])
     about_x = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
+    about_y = np.array([[np.cos(c), 0, np.sin(c)], [0, 1, 0], [-np.sin(c), 0, np.cos(c)]])
     columns_rows_slices = np.array([[0.0, 0, -1], [1, 0, 0], [0, -1, 0]])
-    direction = about_z @ about_x @ columns_rows_slices
+    direction = about_z @ about_x @ about_y @ columns_rows_slices
     half = 0.5 * (np.array(SHAPE) - 1) * np.array(SPACING_MM)
     origin = np.array(CENTRE_MM) - direction @ half[::-1]
     return Grid(shape=SHAPE, spacing_mm=SPACING_MM, origin_mm=origin, direction=direction)
