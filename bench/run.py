@@ -82,9 +82,8 @@ def label_maps(folder: Path) -> None:
                     if (row["quantity"], row["method"], row["statistic"], row["structure"])
                     == ("ThC", "union", "mean", "femoral_cartilage")
                 }
-        print(
-            f"{path.stem[:11]} {side:6} {wall:5.1f} s wall {cpu:5.1f} CPU s {peak:5.0f} MB   ThC femur {means['all']} mm"
-        )
+        cost = f"{wall:5.1f} s wall {cpu:5.1f} CPU s {peak:5.0f} MB"
+        print(f"{path.stem[:11]} {side:6} {cost}   ThC femur {means['all']} mm")
 
 
 def main() -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from pipeline.anatomy import Side, Structure
 from pipeline.grid import FloatArray, Grid
@@ -100,6 +99,8 @@ class Segmentation:
     @cached_property
     def boxes(self) -> dict[Structure, tuple[slice, slice, slice]]:
         """The smallest box (z, y, x) around each structure that is present."""
+        from scipy import ndimage  # the web processes read types, and have no use for it
+
         found = ndimage.find_objects(self.labels, max_label=max(Structure))
         return {Structure(k + 1): box for k, box in enumerate(found) if box is not None}
 

@@ -43,7 +43,8 @@ def paint_soft_tissues(canvas: Canvas, labels: LabelArray, grid: Grid, rng: np.r
         if box is not None:
             canvas.cover(box, steps(lattice.to_grid(distance, box)), kind, texture=texture)
 
-    skin = _blend(_ENVELOPE.distance(uvw), np.asarray(bones - 8.0)) + np.float32(1.5) * coarse
+    around = _blend(_ENVELOPE.distance(uvw), np.asarray(bones - 8.0))
+    skin: Field = np.asarray(around + 1.5 * coarse, np.float32)
     cover(skin, Kind.SKIN, texture=0.1)
     cover(skin + 1.7, Kind.FAT, texture=0.07)
     inner = skin + 6.0 + 2.0 * middle
