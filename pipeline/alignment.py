@@ -39,8 +39,9 @@ KEEP: Final = 0.9
 SHAFT_MM: Final = 62.0
 """Length of femur, from its distal end, that takes part: fields of view end anywhere along the shaft."""
 
-PLAUSIBLE_MM: Final = 4.0
-"""A femur whose mean distance to the reference is larger than this is none."""
+PLAUSIBLE_MM: Final = 2.8
+"""A femur whose mean distance to the reference is larger than this is none: balls and eggs stay above 3.0, femora of
+expert maps below 1.1."""
 
 UP: Final = 2
 """Column of superior in LPS, and in the reference frame."""
@@ -158,7 +159,7 @@ def align_knee(femur: Surface) -> Alignment:
     if residual > PLAUSIBLE_MM:
         raise ImplausibleAnatomy(
             f"The femur lies {residual:.1f} mm from the reference femur on average; "
-            f"expected less than {PLAUSIBLE_MM:.0f} mm.",
+            f"expected less than {PLAUSIBLE_MM} mm.",
             hint="Is this a knee, and does the header give the patient's orientation right?",
         )
     return Alignment(

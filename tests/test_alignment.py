@@ -48,7 +48,8 @@ def test_evenly_spread_points_do_not_depend_on_the_order_of_the_vertices():
     assert 2000 < len(chosen) < 4500
 
 
-def test_a_ball_is_not_a_femur():
-    ball = ellipsoid((55, 20, 20), 2.0, seed=1, spacing_mm=(1.0, 1.0, 1.0)).segmentation
+@pytest.mark.parametrize("axes", [(30, 30, 30), (40, 25, 30), (55, 20, 20)])
+def test_a_ball_is_not_a_femur(axes):
+    ball = ellipsoid(axes, 2.0, seed=1, spacing_mm=(1.0, 1.0, 1.0)).segmentation
     with pytest.raises(ImplausibleAnatomy, match="reference femur"):
         aligned(ball)

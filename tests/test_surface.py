@@ -19,7 +19,8 @@ def test_a_sphere_has_its_radius_area_and_outward_normals(spacing):
     radius = np.linalg.norm(offset, axis=1)
     # a Gaussian draws a convex boundary inwards by its variance over the radius
     assert radius.mean() == pytest.approx(20 - SMOOTHING_VARIANCE_MM2 / 20, abs=0.03)
-    assert surface.vertex_areas_mm2.sum() == pytest.approx(4 * np.pi * 20**2, rel=0.01)
+    # the label's staircase makes the surface of 1.5 mm slices larger than the sphere's
+    assert surface.vertex_areas_mm2.sum() == pytest.approx(4 * np.pi * 20**2, rel=0.02)
     assert np.einsum("ij,ij->i", offset, surface.normals).min() > 0.8 * 20
     a, b, c = (surface.points_mm[surface.faces[:, k]] for k in range(3))
     volume = (
