@@ -6,6 +6,7 @@ import sys
 
 from jobs.logs import configure_logging
 from jobs.queue import make_worker
+from jobs.retention import purge_expired
 from jobs.settings import SettingsError, load_settings
 
 
@@ -20,7 +21,7 @@ def main() -> int:
         sys.stderr.write("No job queue is running: start everything with `make run`, or set REDIS_URL.\n")
         return 2
     configure_logging()
-    make_worker(url).work(logging_level="INFO")
+    make_worker(url, purge_expired).work(logging_level="INFO")
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -168,13 +168,25 @@ def rq_job_key(job_id: str) -> str:
     return str(Job.key_for(job_id))
 
 
-def make_worker(url: str) -> Worker:
+class _Worker(Worker):  # type: ignore[misc]  # rq has no types
+    """RQ's worker, with a chore of ours among its maintenance."""
+
+    chore: Callable[[], object]
+
+    def run_maintenance_tasks(self) -> None:
+        super().run_maintenance_tasks()
+        self.chore()
+
+
+def make_worker(url: str, chore: Callable[[], object]) -> Worker:
     """A worker with a random name (a fixed one is locked out for minutes after a kill) for the one queue.
+
+    chore: called with every maintenance, in the parent process, while no job runs here; must not raise.
 
     worker_ttl 20 s makes RQ wait for work at most 5 s at a time: heartbeat and maintenance come as often.
     """
     client = redis.Redis.from_url(url, socket_connect_timeout=CONNECT_TIMEOUT_S)
-    worker = Worker(
+    worker = _Worker(
         [QUEUE_NAME],
         connection=client,
         serializer=JSONSerializer,
@@ -185,4 +197,5 @@ def make_worker(url: str) -> Worker:
         log_job_description=False,
     )
     worker.max_connection_wait_time = 5.0
+    worker.chore = chore
     return worker

@@ -38,6 +38,10 @@ class Storage:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "job.json", record.to_dict() | {"email": None})
 
+    def record_paths(self) -> list[Path]:
+        """job.json of every job that has a folder."""
+        return sorted(self._jobs.glob("*/job.json"))
+
     def read_manifest(self, job_id: str) -> dict[str, Any] | None:
         """results/manifest.json, written last: its presence means complete."""
         path = self.workspace(job_id).manifest_path

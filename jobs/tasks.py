@@ -15,6 +15,7 @@ from jobs.logs import job_log
 from jobs.model import JobRecord, Status, now
 from jobs.processes import die_with_parent
 from jobs.queue import JOB_TIMEOUT_S, JobTimedOut, queue_errors
+from jobs.retention import keep_for_research
 from pipeline.errors import KneeError
 from pipeline.options import AnalysisOptions
 from pipeline.types import Progress, Request, Resources, StepRecord, StepState
@@ -113,6 +114,7 @@ def _end(here: Backend, record: JobRecord, changes: dict[str, Any]) -> None:
     final = here.store.load(record.id)
     if final is not None:
         here.storage.write_record(final)
+        keep_for_research(here.storage, final)
     if changes["status"] is Status.COMPLETE and record.started_at is not None:
         here.statistics.record_complete((changes["completed_at"] - record.started_at).total_seconds())
     log.info("job %s: %s", record.id, changes["status"])

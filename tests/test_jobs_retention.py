@@ -1,0 +1,99 @@
+"""Expired jobs go; what is kept for research is kept with consent and without voxels."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import DATA_DIR, wait_until
+from test_jobs_tasks import ended, image, submit
+
+from jobs import service
+from jobs.backend import backend
+from jobs.errors import JobNotFound
+from jobs.model import JobRecord, Status, now
+from jobs.retention import keep_for_research, purge_expired
+
+
+def over(job_id: str) -> None:
+    """Set a job's clock to the end of its time."""
+    record = backend().store.load(job_id)
+    assert record is not None
+    backend().storage.write_record(replace(record, expires_at=now() - timedelta(seconds=1)))
+
+
+def test_an_expired_job_is_deleted_whole_and_a_fresh_one_stays(redis_client: Any, tmp_path: Path) -> None:
+    content = image(tmp_path / "a.nii.gz", np.zeros((16, 16, 16), np.int16))
+    old, fresh = submit(content), submit(content)
+    for job in (old, fresh):
+        service.cancel(job.id)
+    over(old.id)
+    assert purge_expired() == [old.id]
+    assert not (DATA_DIR / "jobs" / old.id).exists()
+    with pytest.raises(JobNotFound):
+        service.get(old.id)
+    assert service.get(fresh.id).status is Status.ERROR
+    service.delete(fresh.id)
+
+
+def test_a_job_that_still_waits_outlives_its_time(redis_client: Any, tmp_path: Path) -> None:
+    job = submit(image(tmp_path / "a.nii.gz", np.zeros((16, 16, 16), np.int16)))
+    over(job.id)
+    assert purge_expired() == []
+    assert service.get(job.id).status is Status.QUEUED
+    service.delete(job.id)
+
+
+def test_a_folder_whose_record_redis_lost_goes_too(redis_client: Any, tmp_path: Path) -> None:
+    job = submit(image(tmp_path / "a.nii.gz", np.zeros((16, 16, 16), np.int16)))
+    over(job.id)
+    redis_client.hdel("jobs", job.id)
+    assert purge_expired() == [job.id]
+    assert not (DATA_DIR / "jobs" / job.id).exists()
+
+
+def finished(storage: Any, consent: bool) -> JobRecord:
+    """A complete job with a results tree, and no more of it."""
+    record = JobRecord(
+        id="finished-job",
+        input_filename="Mary Doe.nii.gz",
+        input_path="scan.nii.gz",
+        options={},
+        status=Status.COMPLETE,
+        retain_for_research=consent,
+    )
+    files = storage.workspace(record.id).files_dir
+    for name in ("segmentation/labels.nrrd", "surfaces/femur.vtp", "qc/overlay.png", "results.csv", "report.html"):
+        (files / name).parent.mkdir(parents=True, exist_ok=True)
+        (files / name).write_text(name)
+    return record
+
+
+def test_without_consent_nothing_is_kept(redis_client: Any) -> None:
+    storage = backend().storage
+    assert keep_for_research(storage, finished(storage, consent=False)) is None
+    storage.remove("finished-job")
+
+
+def test_with_consent_labels_surfaces_and_numbers_are_kept_but_no_picture(redis_client: Any) -> None:
+    storage = backend().storage
+    kept = keep_for_research(storage, finished(storage, consent=True))
+    assert kept is not None
+    found = {path.relative_to(kept).as_posix() for path in kept.rglob("*") if path.is_file()}
+    assert found == {"segmentation/labels.nrrd", "surfaces/femur.vtp", "results.csv"}
+    assert "finished-job" not in str(kept)
+    storage.remove("finished-job")
+
+
+@pytest.mark.slow
+def test_a_worker_deletes_what_expires_while_it_waits(worker: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    job = submit(image(tmp_path / "a.nii.gz", np.zeros((16, 16, 16), np.int16)))
+    wait_until(lambda: ended(job.id), what="the end of the job")
+    over(job.id)
+    wait_until(lambda: not (DATA_DIR / "jobs" / job.id).exists(), seconds=20, what="the end of an expired job")
+    assert worker.poll() is None
