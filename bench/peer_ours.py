@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from pipeline.alignment import align_knee
 from pipeline.anatomy import BONES, NUMBERINGS, Structure
@@ -60,4 +61,5 @@ def main(labels_path: Path, out_dir: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    with threadpool_limits(limits=1, user_api="blas"):  # as pipeline.run does
+        main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -26,7 +26,9 @@ def canonical_labels(
             f"scan {_geometry(scan.grid)}; expected the same matrix, spacing and position.",
             hint="Resample the label map onto the scan (nearest neighbour), or measure the label map alone.",
         )
-    found = [int(value) for value in np.unique(labels)]
+    present = np.zeros(int(labels.max(initial=0)) + 1, dtype=bool)
+    present[labels] = True
+    found = [int(value) for value in np.flatnonzero(present)]
     unknown = [value for value in found if value not in numbering.to_canonical and value != 0]
     if unknown:
         raise UnsupportedImage(

@@ -22,11 +22,14 @@ SMOOTHING_VARIANCE_MM2: Final = 0.5
 The same value on bone and on bone-with-cartilage, so that its pull on curved surfaces cancels in their distance."""
 
 NORMAL_VARIANCE_MM2: Final = 0.5
-"""Of one more Gaussian before the normals are taken: the label's staircase tilts them by 2.0 degrees without it and by
-0.9 with it, on spheres at 0.7 mm slices."""
+"""Of a box that is averaged before the normals are taken: the label's staircase tilts them by 2.0 degrees without it
+and by 0.9 with it, on spheres at 0.7 mm slices. A box of width w voxels has the variance (w² - 1) / 12."""
 
 LEVEL: Final = 0.5
 """The boundary of a smoothed label: exact for a flat surface whatever the width of the Gaussian."""
+
+TRUNCATE: Final = 3.0
+"""The Gaussian ends at this many widths: what lies beyond is 0.3 % of it."""
 
 MARGIN_MM: Final = 3.0
 """Empty border around the structure: more than four times the Gaussian's width."""
@@ -63,7 +66,7 @@ def smoothed(mask: NDArray[np.bool_], grid: Grid, variance_mm2: float) -> Field:
     )
     if variance_mm2 > 0:
         sigma = [np.sqrt(variance_mm2) / spacing for spacing in grid.spacing_mm]
-        values = ndimage.gaussian_filter(values, sigma, mode="constant", truncate=4.0)
+        values = ndimage.gaussian_filter(values, sigma, mode="constant", truncate=TRUNCATE)
     return Field(values=values, grid=padded)
 
 
@@ -112,8 +115,8 @@ def iso_surface(field: Field, structure: Structure) -> Surface:
 def _outward_normals(field: Field, index: FloatArray) -> FloatArray:
     """(n, 3) unit vectors along the grid's (z, y, x): down the gradient of the field, smoothed once more."""
     spacing = field.grid.spacing_mm
-    sigma = [np.sqrt(NORMAL_VARIANCE_MM2) / s for s in spacing]
-    calm = Field(values=ndimage.gaussian_filter(field.values, sigma, mode="constant", truncate=3.0), grid=field.grid)
+    widths = [2 * round((np.sqrt(12 * NORMAL_VARIANCE_MM2 / s**2 + 1) - 1) / 2) + 1 for s in spacing]
+    calm = Field(values=ndimage.uniform_filter(field.values, widths, mode="constant"), grid=field.grid)
     slope = np.empty_like(index)
     for axis, step in enumerate(np.eye(3)):
         before, after = calm.at_index((index - step).T), calm.at_index((index + step).T)

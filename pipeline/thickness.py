@@ -110,48 +110,68 @@ def _rays(surface: Surface, grid: Grid, rows: NDArray[np.int64]) -> tuple[FloatA
     return start, grid.to_index(surface.points_mm[rows] + surface.normals[rows]) - start
 
 
-def _profiles(field: Field, surface: Surface, rows: NDArray[np.int64], distances: FloatArray) -> FloatArray:
-    """(n, k): the field at each distance (mm) along the normals of the chosen vertices."""
-    start, step = _rays(surface, field.grid, rows)
-    index = start.T[:, :, None] + step.T[:, :, None] * distances
-    return field.at_index(index.reshape(3, -1)).reshape(len(rows), len(distances))
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Rays:
+    """Rays through a field. start (n, 3), step per mm (n, 3): voxel indices."""
 
+    field: Field
+    start: FloatArray
+    step: FloatArray
 
-def _crossing(values: FloatArray, distances: FloatArray, rows: NDArray[np.int64], k: NDArray[np.int64]) -> FloatArray:
-    """Where, between sample k and k + 1, the profile passes LEVEL (linear)."""
-    a, b = values[rows, k], values[rows, k + 1]
-    step = distances[k + 1] - distances[k]
-    crossing: FloatArray = distances[k] + step * (a - LEVEL) / np.where(a == b, 1.0, a - b)
-    return crossing
+    def chosen(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> _Rays:
+        return _Rays(field=self.field, start=self.start[rows], step=self.step[rows])
+
+    def profiles(self, distances: FloatArray) -> FloatArray:
+        """(n, k): the field at each distance (mm)."""
+        index = np.multiply(self.step.T[:, :, None], distances)
+        index += self.start.T[:, :, None]
+        return self.field.at_index(index.reshape(3, -1)).reshape(len(self.start), len(distances))
+
+    def crossing(self, profiles: FloatArray, distances: FloatArray, k: NDArray[np.int64]) -> FloatArray:
+        """(n,) mm: where, between samples k and k + 1, the field passes LEVEL.
+
+        One more sample in the middle says in which half; there it is linear.
+        """
+        n = np.arange(len(k))
+        low, high = distances[k], distances[k + 1]
+        at_low, at_high = profiles[n, k], profiles[n, k + 1]
+        middle = (low + high) / 2
+        at_middle = self.field.at_index((self.start + self.step * middle[:, None]).T)
+        first_half = (at_low >= LEVEL) != (at_middle >= LEVEL)
+        low, high = np.where(first_half, low, middle), np.where(first_half, middle, high)
+        at_low, at_high = np.where(first_half, at_low, at_middle), np.where(first_half, at_middle, at_high)
+        place: FloatArray = low + (high - low) * (at_low - LEVEL) / np.where(at_low == at_high, 1.0, at_low - at_high)
+        return place
 
 
 def _follow(
     field: Field, surface: Surface, rows: NDArray[np.int64], first_mm: float, step_mm: float
 ) -> tuple[FloatArray, FloatArray]:
-    """(entry, exit) in mm along the normals of the chosen vertices, by linear interpolation between samples.
+    """(entry, exit) in mm along the normals of the chosen vertices, linear between samples step_mm apart.
 
     entry: where the field first rises through LEVEL, first_mm where the ray starts inside; exit: where it falls below
-    it for good. NaN where there is none. Most cartilage is thin, so rays are followed for REACH_SHORT_MM, and only
-    those that have not ended there for REACH_MM: the same answer as following all of them that far.
+    it for good. NaN where there is none. Rays are sampled at twice the step, and once more where they cross. Most
+    cartilage is thin, so rays are followed for REACH_SHORT_MM, and only those that have not ended there for REACH_MM.
     """
     entry, end = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+    start, step = _rays(surface, field.grid, rows)
+    every = _Rays(field=field, start=start, step=step)
     waiting = np.arange(len(rows))
     for reach in (REACH_SHORT_MM, REACH_MM):
-        distances = np.arange(first_mm, reach + 1e-9, step_mm)
-        profiles = _profiles(field, surface, rows[waiting], distances)
+        rays = every.chosen(waiting)
+        distances = np.arange(first_mm, reach + 1e-9, 2 * step_mm)
+        profiles = rays.profiles(distances)
         inside = profiles >= LEVEL
-        start = np.argmax(inside, axis=1)
+        first = np.argmax(inside, axis=1)
         some = inside.any(axis=1)
-        n = np.arange(len(waiting))
-        rising = some & (start > 0)
+        rising = np.flatnonzero(some & (first > 0))
         entry[waiting] = np.where(some, first_mm, np.nan)
-        entry[waiting[rising]] = _crossing(profiles, distances, n[rising], start[rising] - 1)
-        last = _last_inside(inside, start, max(1, round(GAP_MM / step_mm)))
-        over = some & (last < len(distances) - 1)
-        end[waiting[over]] = _crossing(profiles, distances, n[over], last[over])
+        entry[waiting[rising]] = rays.chosen(rising).crossing(profiles[rising], distances, first[rising] - 1)
+        last = _last_inside(inside, first, max(1, round(GAP_MM / (2 * step_mm))))
+        over = np.flatnonzero(some & (last < len(distances) - 1))
+        end[waiting[over]] = rays.chosen(over).crossing(profiles[over], distances, last[over])
         # a ray is done when enough empty samples follow its last full one to call it the last
-        open_end = distances[last] + GAP_MM + step_mm > reach
-        waiting = waiting[open_end | ~some]
+        waiting = waiting[some & (distances[last] + GAP_MM + 2 * step_mm > reach)]
         if not len(waiting):
             break
     return entry, end
