@@ -1,6 +1,6 @@
 """Where a knee lies in the frame of the reference knee, and with it: left or right, medial or lateral.
 
-The femur is laid on the reference femur and, mirrored, on it once more: the better fit names the side.
+The reference femur is laid on the patient's and, mirrored, once more: the better fit names the side.
 """
 
 from __future__ import annotations
@@ -11,37 +11,49 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
 
 from pipeline.anatomy import Side, Structure
 from pipeline.errors import ImplausibleAnatomy
 from pipeline.grid import FloatArray, Grid
 from pipeline.image_io import read_label_map
-from pipeline.surface import SMOOTHING_VARIANCE_MM2, contour, smoothed
-from pipeline.types import Alignment, Surface
+from pipeline.surface import bone_surface
+from pipeline.types import Alignment, Segmentation, Surface
 
 REFERENCE_PATH: Final = Path(__file__).parent.parent / "models" / "reference_knee" / "labels.nrrd"
 
-POINTS: Final = (500, 3000)
-"""About as many points of the patient's surface take part: first few, to come near, then all, to settle."""
+POINTS: Final = (400, 3000)
+"""About as many points of the reference take part: first few, to come near, then all, to settle."""
 
-REFERENCE_POINTS: Final = 12000
+NEAR_MM: Final = 0.05
+SETTLED_MM: Final = 5e-5
+"""No point moves further than this in the last iteration: to tell the sides apart, and to end in the same place
+whatever the pose in the scanner."""
 
-ITERATIONS: Final = 100
-NEAR_MM: Final = 0.02
-SETTLED_MM: Final = 1e-6
-"""No point moves further than this in the last iteration: the first to tell the sides apart, the second so that a knee
-and its mirror image end in the same place."""
+MOST_ITERATIONS: Final = (60, 40)
 
-KEEP: Final = 0.9
-"""Share of the closest pairs kept in each iteration: osteophytes and cut ends must not pull."""
+KEEP: Final = 0.85
+"""Share of the closest pairs kept in the first stage: osteophytes and cut shafts must not pull."""
+
+CUTOFF_MM: Final = 5.0
+"""Pairs further apart than this do not count in the second stage; nearer ones fade towards it (Tukey's biweight)."""
+
+LEAST_WEIGHT: Final = 0.2
+SCALES: Final = (0.6, 1.6)
+"""Where the pairs' mean weight or the size leaves these bounds there is no femur to settle on."""
+
+FACING: Final = 0.5
+"""Cosine between the normals of a pair, at least: the cap of a cut shaft faces up, the shaft beside it does not."""
 
 SHAFT_MM: Final = 62.0
 """Length of femur, from its distal end, that takes part: fields of view end anywhere along the shaft."""
 
-PLAUSIBLE_MM: Final = 2.8
-"""A femur whose mean distance to the reference is larger than this is none: balls and eggs stay above 3.0, femora of
-expert maps below 1.1."""
+
+PLAUSIBLE_MM: Final = 2.3
+"""A femur whose mean distance to the reference is larger than this is none: balls and eggs stay above 2.7, femora of
+expert maps below 1.2."""
 
 UP: Final = 2
 """Column of superior in LPS, and in the reference frame."""
@@ -51,42 +63,46 @@ _MIRROR: Final = np.diag([-1.0, 1.0, 1.0, 1.0])
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reference:
-    """Points of the reference femur (right knee: +x medial, +y posterior, +z superior, mm) with a search tree."""
+    """The reference femur as two sets of points (n, 3), few and many, with the outward normals of the second."""
 
-    points_mm: FloatArray
-    tree: cKDTree
+    few: FloatArray
+    many: FloatArray
+    normals: FloatArray
+
+    def mirrored(self) -> Reference:
+        """The reference of the other side."""
+        flip = np.array([-1.0, 1.0, 1.0])
+        return Reference(few=self.few * flip, many=self.many * flip, normals=self.normals * flip)
 
 
 @lru_cache(maxsize=1)
 def reference_femur() -> Reference:
-    """The built-in reference, read once a process; every second voxel is enough for points two millimetres apart."""
+    """The built-in reference, read once a process (right knee: +x medial, +y posterior, +z superior, mm)."""
     labels, grid = read_label_map(REFERENCE_PATH)
-    femur = labels[::2, ::2, ::2] == Structure.FEMUR
+    # every second voxel is enough for points two millimetres apart
+    femur = (labels[::2, ::2, ::2] == Structure.FEMUR).astype(np.uint8)
     coarse = Grid(
         shape=(femur.shape[0], femur.shape[1], femur.shape[2]),
         spacing_mm=(2 * grid.spacing_mm[0], 2 * grid.spacing_mm[1], 2 * grid.spacing_mm[2]),
         origin_mm=grid.origin_mm,
         direction=grid.direction,
     )
-    field = smoothed(femur, coarse, SMOOTHING_VARIANCE_MM2)
-    points = contour(field)[0] @ grid.direction.T + field.grid.origin_mm
-    points = evenly(distal(points), REFERENCE_POINTS)
-    return Reference(points_mm=points, tree=cKDTree(points))
+    surface = bone_surface(Segmentation(labels=femur, grid=coarse, model_id="reference_knee"), Structure.FEMUR)
+    part = distal(surface.points_mm)
+    points = surface.points_mm[part]
+    few, many = (cKDTree(points).query(evenly(points, count))[1] for count in POINTS)
+    return Reference(few=points[few], many=points[many], normals=surface.normals[part][many])
 
 
-def distal(points_mm: FloatArray) -> FloatArray:
-    """The points (n, 3) within SHAFT_MM of the distal end."""
+def distal(points_mm: FloatArray) -> NDArray[np.bool_]:
+    """(n,): which points lie within SHAFT_MM of the distal end."""
     height = points_mm[:, UP]
-    part: FloatArray = points_mm[height < height.min() + SHAFT_MM]
+    part: NDArray[np.bool_] = height < height.min() + SHAFT_MM
     return part
 
 
 def evenly(points_mm: FloatArray, count: int) -> FloatArray:
-    """About `count` points, one a cubic cell: the mean of the points in it.
-
-    The cells are centred on the points' centroid, so a mirrored surface gives the mirrored points whatever order its
-    vertices come in.
-    """
+    """About `count` points, one a cubic cell: the mean of the points in it, whatever their order."""
     middle = (points_mm.max(axis=0) + points_mm.min(axis=0)) / 2
     local = points_mm - middle
     size = float(np.sqrt(3.6 * np.prod(np.sort(np.ptp(local, axis=0))[1:]) / count))
@@ -116,54 +132,93 @@ def _apply(matrix: FloatArray, points: FloatArray) -> FloatArray:
     return moved
 
 
-def _centred(points: FloatArray, reference: Reference) -> FloatArray:
-    """(4, 4): the shift that brings the distal ends and the middles of the two femora together."""
-    low, high = points.min(axis=0), points.max(axis=0)
+def _scale(matrix: FloatArray) -> float:
+    """Size of the patient over that of the reference."""
+    return float(np.cbrt(abs(np.linalg.det(matrix[:3, :3]))))
+
+
+def _come_near(reference: FloatArray, surface: FloatArray, tree: cKDTree) -> FloatArray:
+    """First stage, (4, 4) reference -> patient: closest points with scale and trimming, distal end on distal end."""
+    here = surface[distal(surface)]
     matrix = np.eye(4)
-    matrix[:3, 3] = (reference.points_mm.max(axis=0) + reference.points_mm.min(axis=0) - low - high) / 2
-    matrix[UP, 3] = reference.points_mm[:, UP].min() - low[UP]
+    matrix[:3, 3] = (here.max(axis=0) + here.min(axis=0) - reference.max(axis=0) - reference.min(axis=0)) / 2
+    matrix[UP, 3] = here[:, UP].min() - reference[:, UP].min()
+    for _ in range(MOST_ITERATIONS[0]):
+        moved = _apply(matrix, reference)
+        distance, nearest = tree.query(moved)
+        keep = distance <= np.quantile(distance, KEEP)
+        matrix = _similarity(reference[keep], surface[nearest[keep]])
+        if np.abs(_apply(matrix, reference) - moved).max() < NEAR_MM:
+            break
     return matrix
 
 
-def _icp(points: FloatArray, reference: Reference, matrix: FloatArray, settled_mm: float) -> tuple[FloatArray, float]:
-    """Iterative closest point with scale and trimming, from a first guess (4, 4), until no point moves further.
+def _settle(
+    reference: Reference, femur: Surface, tree: cKDTree, matrix: FloatArray, settled_mm: float
+) -> tuple[FloatArray, float]:
+    """Second stage: Gauss-Newton on the distances to the tangent planes of the closest points, robustly weighted.
 
-    Returns the similarity (4, 4) points -> reference, and the mean distance in mm of the pairs kept.
+    The points are the reference's and the planes the surface's, so neither the order of the patient's vertices nor
+    the pose in the scanner decides where it ends. Returns (4, 4) and the mean distance to the surface in mm, each
+    distance counted up to CUTOFF_MM.
     """
-    for _ in range(ITERATIONS):
-        moved = _apply(matrix, points)
-        distance, nearest = reference.tree.query(moved)
-        keep = distance <= np.quantile(distance, KEEP)
-        matrix = _similarity(points[keep], reference.points_mm[nearest[keep]])
-        if np.abs(_apply(matrix, points) - moved).max() < settled_mm:
+    for _ in range(MOST_ITERATIONS[1]):
+        moved = _apply(matrix, reference.many)
+        distance, nearest = tree.query(moved)
+        weight = _weights(reference, femur, matrix, distance, nearest)
+        if weight.mean() < LEAST_WEIGHT or not SCALES[0] < _scale(matrix) < SCALES[1]:
+            return matrix, CUTOFF_MM
+        normals = femur.normals[nearest]
+        off = np.einsum("ij,ij->i", moved - femur.points_mm[nearest], normals)
+        middle = np.average(moved, axis=0, weights=weight)
+        arm = moved - middle
+        jacobian = np.concatenate(
+            [np.cross(arm, normals), normals, np.einsum("ij,ij->i", arm, normals)[:, None]], axis=1
+        )
+        weighted = jacobian * weight[:, None]
+        step = -np.linalg.solve(weighted.T @ jacobian, weighted.T @ off)
+        update = np.eye(4)
+        update[:3, :3] = np.exp(step[6]) * Rotation.from_rotvec(step[:3]).as_matrix()
+        update[:3, 3] = middle + step[3:6] - update[:3, :3] @ middle
+        matrix = update @ matrix
+        if np.abs(_apply(matrix, reference.many) - moved).max() < settled_mm:
             break
-    distance, _ = reference.tree.query(_apply(matrix, points))
-    return matrix, float(np.sort(distance)[: int(KEEP * len(distance))].mean())
+    distance, _ = tree.query(_apply(matrix, reference.many), distance_upper_bound=CUTOFF_MM)
+    return matrix, float(np.minimum(distance, CUTOFF_MM).mean())
+
+
+def _weights(
+    reference: Reference, femur: Surface, matrix: FloatArray, distance: FloatArray, nearest: NDArray[np.int64]
+) -> FloatArray:
+    """(n,) Tukey's biweight of each pair's distance; 0 where the normals do not face the same way."""
+    facing = np.einsum("ij,ij->i", reference.normals @ matrix[:3, :3].T, femur.normals[nearest])
+    facing /= _scale(matrix)
+    weights: FloatArray = np.square(1 - np.minimum(distance / CUTOFF_MM, 1.0) ** 2) * (facing > FACING)
+    return weights
 
 
 def align_knee(femur: Surface) -> Alignment:
-    """Lay a femur on the reference femur, as it is and mirrored; the lower residual names the side.
+    """Lay the reference femur on a femur, as it is and mirrored; the lower residual names the side.
 
     Raises ImplausibleAnatomy where neither fits.
     """
-    few, many = (evenly(distal(femur.points_mm), count) for count in POINTS)
-    reference = reference_femur()
+    tree = cKDTree(femur.points_mm, balanced_tree=False, compact_nodes=False)
     fits = {}
-    for candidate, turn in ((Side.RIGHT, np.eye(4)), (Side.LEFT, _MIRROR)):
-        first, rest = _apply(turn, few), _apply(turn, many)
-        guess, _ = _icp(first, reference, _centred(first, reference), NEAR_MM)
-        fits[candidate] = _icp(rest, reference, guess, NEAR_MM)
+    for side, reference in ((Side.RIGHT, reference_femur()), (Side.LEFT, reference_femur().mirrored())):
+        guess = _come_near(reference.few, femur.points_mm, tree)
+        fits[side] = _settle(reference, femur, tree, guess, NEAR_MM)
     side = min(fits, key=lambda candidate: fits[candidate][1])
-    turned = many if side is Side.RIGHT else _apply(_MIRROR, many)
-    matrix, residual = _icp(turned, reference, fits[side][0], SETTLED_MM)
+    reference = reference_femur() if side is Side.RIGHT else reference_femur().mirrored()
+    matrix, residual = _settle(reference, femur, tree, fits[side][0], SETTLED_MM)
     if residual > PLAUSIBLE_MM:
         raise ImplausibleAnatomy(
             f"The femur lies {residual:.1f} mm from the reference femur on average; "
             f"expected less than {PLAUSIBLE_MM} mm.",
             hint="Is this a knee, and does the header give the patient's orientation right?",
         )
+    back: FloatArray = np.linalg.inv(matrix)
     return Alignment(
-        matrix=matrix if side is Side.RIGHT else matrix @ _MIRROR,
+        matrix=back if side is Side.RIGHT else _MIRROR @ back,
         side=side,
         residual_mm=residual,
         residual_other_mm=fits[side.other][1],

@@ -25,7 +25,7 @@ SURE_RATIO: Final = 1.05
 """The other side's fit must be this much worse before anatomy is believed against the header."""
 
 POOR_FIT_MM: Final = 1.5
-"""Mean distance between femur and reference above which the outline is suspect; expert maps stay below 1.1."""
+"""Mean distance between femur and reference above which the outline is suspect; expert maps stay below 1.2."""
 
 _TABLED: Final = (*BONES, *(plate for plates in CARTILAGE_OF.values() for plate in plates))
 
