@@ -216,7 +216,7 @@ def align_knee(femur: Surface) -> Alignment:
             f"expected less than {PLAUSIBLE_MM} mm.",
             hint="Is this a knee, and does the header give the patient's orientation right?",
         )
-    back: FloatArray = np.linalg.inv(matrix)
+    back = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
     return Alignment(
         matrix=back if side is Side.RIGHT else _MIRROR @ back,
         side=side,
