@@ -90,7 +90,7 @@ def _cut(segmentation: Segmentation) -> list[QualityFlag]:
 
 def _coarse(segmentation: Segmentation) -> list[QualityFlag]:
     coarsest = max(segmentation.grid.spacing_mm)
-    if coarsest <= COARSE_MM + 0.01:
+    if coarsest <= COARSE_MM + 0.01:  # spacings come as float32
         return []
     return [
         QualityFlag(

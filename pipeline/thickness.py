@@ -27,6 +27,10 @@ from pipeline.types import LabelArray, Segmentation, Surface, ThicknessMap
 MEET_MM: Final = 2.0
 """Cartilage counts as lying on the bone where its label is met this close to the bone surface."""
 
+OFF_SURFACE_MM: Final = 0.02
+"""Contact is looked for from here: on flat faces along the grid the surface lies exactly between two voxels, where the
+last bit of the geometry would decide which of them is met."""
+
 REACH_MM: Final = 10.0
 """Length of the search: the thickest patellar cartilage known is about 8 mm."""
 
@@ -86,7 +90,7 @@ def find_contact(surface: Surface, plate: Plate) -> Contact:
     start, step = _rays(surface, plate.grid, near)
     carried = np.where(plate.cartilage, plate.regions, 0)
     waiting = np.arange(len(near))
-    for distance in np.arange(0.0, MEET_MM + 1e-9, UNION_STEP_MM):
+    for distance in np.arange(OFF_SURFACE_MM, MEET_MM + 1e-9, UNION_STEP_MM):
         index = np.rint(start[waiting] + distance * step[waiting]).astype(np.int64)
         inside = ((index >= 0) & (index < plate.grid.shape)).all(axis=1)
         hit = np.zeros(len(waiting), dtype=np.uint8)
