@@ -9,7 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEER_VENV := .venv-peer
-PEER_LABELS ?= ../shared/data/right-knee-label.nrrd
+# A label map in pymskt's numbering, as its own tests have.
+PEER_LABELS ?= $(wildcard ../shared/data/right-knee-label.nrrd)
 BENCH ?=
 
 .PHONY: help setup run test test-fast check format bench bench-peer sample clean
@@ -55,6 +56,7 @@ bench: $(READY) ## measure what README's table says
 
 # The peer's package lives in an environment of its own: it needs older versions than ours.
 bench-peer: $(READY) ## compare with the nearest peer, in .venv-peer
+	@test -n "$(PEER_LABELS)" || { echo 'Name a label map in pymskt numbering: make bench-peer PEER_LABELS=FILE' >&2; exit 1; }
 	@$(BIN)/python -m bench.peer --environment $(PEER_VENV) --labels $(PEER_LABELS)
 
 sample: $(READY) ## make the sample knee again

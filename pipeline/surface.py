@@ -42,10 +42,6 @@ class Field:
     values: NDArray[np.float32]
     grid: Grid
 
-    def at(self, points_mm: FloatArray) -> FloatArray:
-        """(..., 3) LPS mm -> (...,) values."""
-        return self.at_index(self.grid.to_index(points_mm.reshape(-1, 3)).T).reshape(points_mm.shape[:-1])
-
     def at_index(self, index: FloatArray) -> FloatArray:
         """(3, n) voxel indices (z, y, x), fractions allowed -> (n,) values."""
         sampled: FloatArray = ndimage.map_coordinates(
