@@ -23,6 +23,8 @@ from jobs.errors import JobConflict, JobNotFinished, JobNotFound
 from jobs.model import JobView, Status
 from pipeline.options import AnalysisOptions
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = ROOT / "samples" / "sample_knee.nii.gz"
 
 

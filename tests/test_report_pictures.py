@@ -18,6 +18,8 @@ from pipeline.report.slices import Slice
 from pipeline.report.thumbnails import VIEWS, camera_axes, render, write_thumbnails
 from pipeline.types import Alignment, Surface
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_contact_sheet_is_small_sharp_and_coloured(tmp_path: Path) -> None:
     write_contact_sheet(phantom(), tmp_path / "overlay.png")

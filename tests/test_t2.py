@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.optimize import curve_fit
+from threadpoolctl import threadpool_limits
 
 from pipeline.anatomy import Structure
 from pipeline.errors import UnsupportedImage
@@ -61,16 +63,23 @@ def test_the_fit_is_the_optimum_that_curve_fit_finds(signal_to_noise: float) -> 
     assert np.abs(ours - theirs).max() < 1e-3
 
 
+def seconds_of(work: Callable[[], object]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
 def test_the_fit_is_a_hundred_times_faster_than_curve_fit() -> None:
     signals = noisy_decays(20_000, 30.0)
-    start = time.process_time()
-    fit_decay(signals[:, :CHUNK], TIMES_MS)
-    ours = (time.process_time() - start) / CHUNK
+    with threadpool_limits(limits=1, user_api="blas"):  # as in an analysis
+        ours = min(seconds_of(lambda: fit_decay(signals[:, :CHUNK], TIMES_MS)) for _ in range(5)) / CHUNK
     some = signals[:, :400]
-    start = time.process_time()
-    for s in some.T:
-        curve_fit(decay, TIMES_MS, s, p0=(s[0], 40.0))
-    theirs = (time.process_time() - start) / some.shape[1]
+
+    def one_by_one() -> None:
+        for s in some.T:
+            curve_fit(decay, TIMES_MS, s, p0=(s[0], 40.0))
+
+    theirs = min(seconds_of(one_by_one) for _ in range(2)) / some.shape[1]
     assert theirs / ours >= 100
 
 

@@ -16,6 +16,8 @@ from training.expert_maps import Knee, one_visit_each
 from training.reference_knee import average, condyle_centre, signed_distance, split_plates
 from training.sample import read_reference
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 STRUCTURES = [*BONES, *(plate for plates in CARTILAGE_OF.values() for plate in plates)]
 

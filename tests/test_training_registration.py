@@ -7,6 +7,8 @@ import pytest
 
 from training.registration import MIRROR, KernelWarp, align_either_side, apply, fit_similarity, trees_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def bent_shape() -> dict[str, np.ndarray]:

@@ -12,6 +12,8 @@ from pipeline.types import LabelArray
 from training.limb import limb_frame
 from training.render import QUIET, Scanner, render_dess, render_multi_echo, render_qdess, thick_slices
 
+pytestmark = pytest.mark.slow
+
 ECHO_TIMES = (8.0, 16.0, 24.0, 32.0, 48.0)
 CARTILAGE = (
     Structure.FEMORAL_CARTILAGE,

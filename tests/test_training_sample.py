@@ -13,6 +13,8 @@ from pipeline.anatomy import Structure
 from pipeline.grid import Grid
 from training.sample import SHAPE, SPACING_MM, make_sample, nifti_bytes, sagittal_grid
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = Path(__file__).parent.parent / "samples"
 SCAN, LABELS = SAMPLES / "sample_knee.nii.gz", SAMPLES / "sample_knee_labels.nii.gz"
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
