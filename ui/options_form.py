@@ -48,7 +48,8 @@ def draw_consent() -> bool:
 def consent_details(expiry_hours: float) -> str:
     """What happens to the data, in a sentence for each choice."""
     return (
-        f"The scan is deleted when the analysis ends, the results after {wording.duration(expiry_hours * 3600)}. "
+        "The uploaded file is deleted when the analysis ends; its voxels, without anything about the patient, and the "
+        f"results after {wording.duration(expiry_hours * 3600)}. "
         "With the box ticked, the label map, surfaces and measurements stay on this server under a random name until "
         "its operator deletes them; the images never do."
     )
