@@ -13,7 +13,7 @@ PEER_VENV := .venv-peer
 PEER_LABELS ?= $(wildcard ../shared/data/right-knee-label.nrrd)
 BENCH ?=
 
-.PHONY: help setup run test test-fast check format bench bench-peer sample clean
+.PHONY: help setup run test test-fast check format bench bench-service bench-peer sample clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -53,6 +53,9 @@ format: $(READY) ## bring the code into its form
 
 bench: $(READY) ## measure what README's table says
 	@$(BIN)/python -m bench.run $(BENCH)
+
+bench-service: $(READY) ## measure what the service promises: kills, floods, lies
+	@$(BIN)/python -m bench.service $(BENCH)
 
 # The peer's package lives in an environment of its own: it needs older versions than ours.
 bench-peer: $(READY) ## compare with the nearest peer, in .venv-peer

@@ -7,19 +7,14 @@ from __future__ import annotations
 
 import csv
 import gzip
-import hmac
 import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-import anyio
 from fastapi import Body, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from jobs import errors, service
 from jobs.form import OptionsForm, UploadForm
@@ -32,8 +27,9 @@ from jobs.schemas import (
     status_body,
     upload_response,
 )
-from jobs.settings import load_settings
 from pipeline.errors import AnalysisError, InputError, KneeError, ModelError, OptionsError
+from rest.guard import Guard
+from rest.receive import EarlyRefusal
 
 STATUS_OF_ERROR: Final[tuple[tuple[type[KneeError], int], ...]] = (
     (errors.JobNotFound, 404),
@@ -53,7 +49,6 @@ STATUS_OF_ERROR: Final[tuple[tuple[type[KneeError], int], ...]] = (
 BUFFER_BYTES: Final = 1024 * 1024
 """An upload goes to the disk's thread in pieces of this size: the event loop never writes."""
 
-OPEN_ROUTES: Final = ("health", "docs", "openapi.json")
 COMPRESSIBLE: Final = (".vtp", ".ply", ".json", ".csv", ".html", ".txt")
 
 
@@ -84,56 +79,6 @@ async def _known_error(_: Request, error: KneeError) -> JSONResponse:
 async def _unexpected_error(_: Request, __: Exception) -> JSONResponse:
     """A bug: its traceback is in the log of the server."""
     return JSONResponse({"detail": "Unexpected error.", "error_code": "INTERNAL_ERROR", "hint": "Try again."}, 500)
-
-
-class EarlyRefusal(Response):
-    """An answer given while the client still sends: then the connection is closed, after a moment in which the client
-    can notice (closed at once, the answer would be lost with the unread data).
-    """
-
-    LINGER_S = 1.0
-    LINGER_BYTES = 4 * 1024 * 1024
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 -- ASGI's signature
-        """ASGI."""
-        self.headers["connection"] = "close"
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": self.body, "more_body": True})
-        read = 0
-        with anyio.move_on_after(self.LINGER_S):
-            while read < self.LINGER_BYTES:
-                message = await receive()
-                read += len(message.get("body", b""))
-                if not message.get("more_body", False):
-                    break
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-class Guard:
-    """A page of another site must not change anything here; API_KEYS, where set, are asked for."""
-
-    def __init__(self, inner: ASGIApp) -> None:
-        self._inner = inner
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        refusal = _refusal(scope) if scope["type"] == "http" else None
-        await (refusal or self._inner)(scope, receive, send)
-
-
-def _refusal(scope: Scope) -> JSONResponse | None:
-    headers = Headers(scope=scope)
-    origin = headers.get("origin")
-    changes = scope["method"] not in ("GET", "HEAD", "OPTIONS")
-    if changes and origin is not None and urlsplit(origin).netloc != headers.get("host"):
-        return JSONResponse({"detail": "Cross-site request refused.", "error_code": "CROSS_SITE", "hint": ""}, 403)
-    keys = load_settings().keys
-    if keys and scope["path"].rsplit("/", 1)[-1] not in OPEN_ROUTES:
-        given = headers.get("x-api-key", "").encode()
-        if sum(hmac.compare_digest(given, key.encode()) for key in keys) == 0:  # every key: equal time
-            body = {"detail": "A valid API key is needed.", "error_code": "UNAUTHORIZED", "hint": "Send X-API-Key."}
-            return JSONResponse(body, 401)
-    return None
 
 
 app.add_middleware(Guard)

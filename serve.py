@@ -118,9 +118,7 @@ class Supervisor:
 
     def _api(self) -> Child:
         host, port = self._settings.host, self._settings.api_port
-        command = [sys.executable, "-m", "uvicorn", "api:app", "--host", host, "--port", str(port)]
-        command += ["--timeout-graceful-shutdown", "3", "--no-server-header"]
-        return self._child("api", command, lambda: _answers(host, port, "/health"))
+        return self._child("api", [sys.executable, "-m", "rest"], lambda: _answers(host, port, "/health"))
 
     def _pages(self) -> Child | None:
         if not (PROJECT_ROOT / "app.py").exists():

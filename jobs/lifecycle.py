@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from jobs.model import WORKER_LOST, JobRecord, JobView, Status, now
+from jobs.model import WORKER_LOST, JobRecord, Status, now
 from jobs.storage import Storage
 from jobs.store import JobStore, Snapshot
 from pipeline.options import AnalysisOptions
@@ -102,43 +102,3 @@ def repair(store: JobStore, storage: Storage, job_id: str) -> None:
 
     if store.change(job_id, decide)[1]:
         storage.remove_upload(job_id)
-
-
-def view(snapshot: Snapshot, expected_seconds: float) -> JobView:
-    """What edges show of a job; expected_seconds: what an analysis probably takes."""
-    record = snapshot.record
-    # a job that no longer waits in the list but is not at work yet is the next one
-    position = (snapshot.position or 1) if record.status is Status.QUEUED else 0
-    left = expected_seconds * (100 - record.progress_percent) / 100 if record.status is Status.PROCESSING else 0
-    return JobView(
-        id=record.id,
-        input_filename=record.input_filename,
-        status=record.status,
-        progress_percent=record.progress_percent,
-        step_name=record.step_name,
-        current_step=record.current_step,
-        total_steps=record.total_steps,
-        queue_position=position,
-        estimated_wait_seconds=round(position * expected_seconds),
-        estimated_remaining_seconds=round(left),
-        elapsed_seconds=_elapsed(record),
-        steps=tuple(record.steps),
-        warnings=tuple(record.warnings),
-        error_message=record.error_message or "",
-        error_code=record.error_code or "",
-        hint=record.hint,
-        created_at=record.created_at,
-        started_at=record.started_at,
-        completed_at=record.completed_at,
-        expires_at=record.expires_at,
-        options=dict(record.options),
-        result_size_bytes=record.result_size_bytes or 0,
-        archive_name=record.archive_name,
-    )
-
-
-def _elapsed(record: JobRecord) -> int:
-    end = record.completed_at if record.status.final else now()
-    if record.started_at is None or end is None:
-        return 0
-    return max(0, round((end - record.started_at).total_seconds()))

@@ -117,14 +117,14 @@ def server(valkey: str) -> Iterator[str]:
     """Base URL of the REST interface, served by uvicorn in a process of its own."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "uvicorn", "api:app", "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-m", "rest"]
 
     def answers() -> bool:
         with contextlib.suppress(httpx.TransportError):
             return httpx.get(f"{url}/health").status_code == 200
         return False
 
-    with running(command, DATA_DIR / "api.log"):
+    with running(command, DATA_DIR / "api.log", API_PORT=str(port)):
         wait_until(answers, what="the REST server")
         yield url
 

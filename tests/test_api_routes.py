@@ -219,8 +219,8 @@ def own_server(**environment: str) -> Iterator[str]:
     """A REST server with settings of its own."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "uvicorn", "api:app", "--port", str(port)]
-    with running(command, DATA_DIR / "own.log", **environment):
+    command = [sys.executable, "-m", "rest"]
+    with running(command, DATA_DIR / "own.log", API_PORT=str(port), **environment):
         wait_until(lambda: answers(f"{url}/openapi.json"), what="the server")
         yield url
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("pipeline", "jobs", "ui", "pages")
+PACKAGES = ("pipeline", "jobs", "rest", "ui", "pages")
 EDGES = ("app.py", "api.py", "worker.py", "serve.py")
 MOST_LINES = 400
 SPLIT_AT = 300
@@ -86,7 +86,21 @@ def only_for_types(path: Path, names: set[str]) -> bool:
 
 
 def test_the_science_knows_nothing_above_it() -> None:
-    above = {"jobs", "ui", "pages", "app", "api", "worker", "serve", "streamlit", "fastapi", "starlette", "redis", "rq"}
+    above = {
+        "jobs",
+        "ui",
+        "rest",
+        "pages",
+        "app",
+        "api",
+        "worker",
+        "serve",
+        "streamlit",
+        "fastapi",
+        "starlette",
+        "redis",
+        "rq",
+    }
     assert not {name_of(path) for path in sources() if name_of(path).startswith("pipeline/") and tops(path) & above}
 
 
@@ -94,7 +108,7 @@ def test_edges_reach_jobs_through_the_service() -> None:
     """jobs.service, and what has no behaviour of its own: errors, model, settings, schemas and form."""
     allowed = {"jobs.service", "jobs.errors", "jobs.model", "jobs.settings", "jobs.schemas", "jobs.form"}
     for path in sources():
-        if not name_of(path).startswith(("ui/", "pages/")) and name_of(path) not in ("app.py", "api.py"):
+        if not name_of(path).startswith(("ui/", "pages/", "rest/")) and name_of(path) not in ("app.py", "api.py"):
             continue
         modules = {".".join(name.split(".")[:2]) for name in imported(path) if name.startswith("jobs.")}
         assert modules <= allowed, name_of(path)
@@ -113,7 +127,9 @@ def test_no_module_is_a_drawer_for_everything() -> None:
     assert not {name_of(path) for path in sources() if path.name in drawers}
 
 
-@pytest.mark.parametrize("module", ["api", "jobs.service", "worker", "ui.frame", "ui.results", "ui.progress"])
+@pytest.mark.parametrize(
+    "module", ["api", "rest.__main__", "jobs.service", "worker", "ui.frame", "ui.results", "ui.progress"]
+)
 def test_a_web_process_loads_no_inference_runtime(module: str) -> None:
     if not (ROOT / (module.replace(".", "/") + ".py")).exists():
         pytest.skip(f"{module} does not exist")

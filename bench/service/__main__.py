@@ -1,0 +1,47 @@
+"""make bench-service: the figures of the service, each measured here and now on processes of its own.
+
+python -m bench.service [PART ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import time
+from typing import Final
+
+PARTS: Final = (
+    "kills",
+    "submissions",
+    "cancels",
+    "workers",
+    "uploads",
+    "slow_clients",
+    "inputs",
+    "privacy",
+    "store_size",
+    "contract",
+)
+"""Modules of this package, each with `figures(*, short: bool) -> list[Figure]`; the tests run the short form."""
+
+
+def main() -> int:
+    """Run the chosen parts, all by default; -> 1 where a bar was missed."""
+    parser = argparse.ArgumentParser(prog="python -m bench.service", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--short", action="store_true", help="the forms that the tests run")
+    given = parser.parse_args()
+    missed = False
+    for part in given.parts or PARTS:
+        print(f"\n== {part}", flush=True)
+        start = time.monotonic()
+        for figure in importlib.import_module(f"bench.service.{part}").figures(short=given.short):
+            print(figure.line(), flush=True)
+            missed |= not figure.met
+        print(f"({time.monotonic() - start:.0f} s)", flush=True)
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

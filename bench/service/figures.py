@@ -1,0 +1,18 @@
+"""One measured figure beside its bar."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """bar: what is asked for; measured: what was seen, with its unit; met: whether it is enough."""
+
+    bar: str
+    measured: str
+    met: bool
+
+    def line(self) -> str:
+        """As `make bench-service` prints it."""
+        return f"{'met   ' if self.met else 'MISSED'}  {self.bar}: {self.measured}"

@@ -1,0 +1,132 @@
+"""A whole product for one measurement: queue, workers, REST server, each a process, on a data directory of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
+SAMPLE: Final = ROOT / "samples" / "sample_knee.nii.gz"
+_OURS: Final = (
+    "REDIS_URL",
+    "MODELS_DIR",
+    "API_KEYS",
+    "HOST",
+    "DEVICE",
+    "OPEN_ACCESS",
+    "MAX_UPLOAD_SIZE_MB",
+    "RESULTS_EXPIRY_HOURS",
+)
+
+
+def free_port() -> int:
+    """A port on 127.0.0.1 that nobody uses at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(condition: Callable[[], object], seconds: float, what: str) -> float:
+    """Poll until it holds; -> the seconds it took. Raises TimeoutError."""
+    start = time.monotonic()
+    while not condition():
+        if time.monotonic() - start > seconds:
+            raise TimeoutError(f"{what} did not come true within {seconds:.0f} s")
+        time.sleep(0.02)
+    return time.monotonic() - start
+
+
+class Site:
+    """Start its parts one by one; `close` stops whatever still runs. `environment` goes to every part.
+
+    folder, port, url, environment   the data directory, the REST server's port and address, what parts are given
+    """
+
+    def __init__(self, **environment: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="knee-site-"))  # short: a unix socket's path holds 104 bytes
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        kept = {name: value for name, value in os.environ.items() if name not in _OURS}
+        self.environment = kept | {"DATA_DIR": str(self.folder), "API_PORT": str(self.port)} | environment
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self, *command: str, log: str, **environment: str) -> subprocess.Popen[bytes]:
+        """`python COMMAND...` of this project in a session of its own; output goes to `log` in the folder."""
+        with (self.folder / f"{log}.log").open("ab") as stream:
+            process = subprocess.Popen(
+                [sys.executable, *command],
+                cwd=ROOT,
+                env=self.environment | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,
+            )
+        self._processes.append(process)
+        return process
+
+    def start_queue(self) -> subprocess.Popen[bytes]:
+        """The embedded Valkey, ready."""
+        process = self.start("-m", "bench.service.valkey", log="valkey")
+        wait_for(lambda: self.python("from jobs.backend import backend; backend().queue.ping()") == 0, 30, "Valkey")
+        return process
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        """One worker."""
+        return self.start("worker.py", log="worker")
+
+    def start_api(self) -> subprocess.Popen[bytes]:
+        """The REST server, ready."""
+        process = self.start("-m", "rest", log="api")
+        wait_for(self.answers, 60, "the REST server")
+        return process
+
+    def answers(self) -> bool:
+        """Whether the REST server is there and reaches its queue."""
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}/health", timeout=5).status_code == 200
+        return False
+
+    def python(self, program: str) -> int:
+        """Run a program in a process of its own on this site's settings; -> its exit status."""
+        answer = subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, env=self.environment, capture_output=True, check=False
+        )
+        return answer.returncode
+
+    def close(self) -> None:
+        """Stop what still runs, remove the folder."""
+        for process in reversed(self._processes):
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + 2
+        for process in reversed(self._processes):
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def site(**environment: str) -> Iterator[Site]:
+    """A Site for the length of a block."""
+    opened = Site(**environment)
+    try:
+        yield opened
+    finally:
+        opened.close()

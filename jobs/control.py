@@ -1,0 +1,82 @@
+"""What ends a job, or begins it again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from jobs.backend import backend
+from jobs.errors import JobConflict
+from jobs.form import parse_options
+from jobs.lifecycle import ended, reopened
+from jobs.model import CANCELLED, JobRecord, JobView, now
+from jobs.queue import queue_errors
+from jobs.reading import get, not_found
+
+
+@queue_errors()
+def cancel(job_id: str) -> JobView:
+    """End a waiting or running job; its work stops within a second. Raises JobNotFound, JobConflict (it has ended)."""
+    here = backend()
+    here.storage.folder(job_id)
+
+    def decide(record: JobRecord) -> dict[str, Any] | None:
+        return None if record.status.final else ended(CANCELLED, "The job was cancelled.", "")
+
+    record, cancelled = here.store.change(job_id, decide)
+    if record is None:
+        raise not_found()
+    if not cancelled:
+        raise JobConflict(f"The job has already ended ({record.status}); expected one that waits or runs.")
+    here.queue.stop(job_id)
+    here.queue.remove(job_id)
+    here.storage.remove_upload(job_id)
+    here.storage.write_record(record)
+    return get(job_id)
+
+
+@queue_errors()
+def retry(job_id: str, options: dict[str, Any] | None = None) -> JobView:
+    """Run an ended job again; `options` names those that change. Steps whose input is unchanged are not run again.
+
+    Raises JobNotFound, JobConflict (it has not ended, or its scan is no longer there), InvalidForm.
+    """
+    here = backend()
+    workspace = here.storage.workspace(job_id)
+    before, text = here.store.load_text(job_id)
+    if before is None:
+        raise not_found()
+    if not before.status.final:
+        raise JobConflict(f"The job is {before.status}; expected one that has ended.")
+    chosen = parse_options(before.options, options or {})
+    if not workspace.has("scan") and not Path(before.input_path).is_file():
+        raise JobConflict("The upload of this job is no longer there.", hint="Upload the scan again.")
+    expires_at = now() + timedelta(hours=here.settings.results_expiry_hours)
+    after = replace(before, **reopened(before.attempt + 1, chosen, expires_at))
+    here.queue.stop(job_id)
+    here.queue.remove(job_id)
+    workspace.discard("report")  # written again, with the manifest, which would otherwise say "complete" at once
+    workspace.manifest_path.unlink(missing_ok=True)
+    created = (before.created_at or now()).timestamp()
+    if not here.queue.enqueue(job_id, after.to_json(), created, replaces=text):
+        raise JobConflict("Somebody else has just changed this job.", hint="Look at it again.")
+    here.storage.write_record(after)
+    return get(job_id)
+
+
+@queue_errors()
+def delete(job_id: str) -> None:
+    """Stop a job if it runs; remove its files and its record. Raises JobNotFound."""
+    here = backend()
+    here.storage.folder(job_id)
+    record, _ = here.store.change(
+        job_id, lambda record: None if record.status.final else ended(CANCELLED, "The job was deleted.", "")
+    )
+    if record is None:
+        raise not_found()
+    here.queue.stop(job_id)
+    here.queue.remove(job_id)
+    here.storage.remove(job_id)
+    here.store.delete(job_id)

@@ -1,0 +1,84 @@
+"""From bytes that come in to a job that waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from jobs.backend import backend
+from jobs.model import JobRecord, JobView, now
+from jobs.queue import queue_errors
+from jobs.reading import get
+from jobs.uploads import FormReceiver, Upload
+from jobs.validation import check_upload
+from pipeline.options import AnalysisOptions
+
+
+def submit_stream(
+    chunks: Iterable[bytes], filename: str, options: AnalysisOptions, email: str | None = None
+) -> JobView:
+    """Store an upload, check it, queue it; nothing stays on disk where it is refused.
+
+    Raises InvalidUpload and the other InputErrors (the file), UploadTooLarge, StorageFull, QueueUnavailable.
+    """
+    upload = new_upload()
+    try:
+        upload.open(filename)
+        for chunk in chunks:
+            upload.write(chunk)
+        upload.close()
+        return _submit(upload, options, email)
+    except BaseException:
+        upload.discard()
+        raise
+
+
+def receive_form(content_type: str, announced_bytes: int | None) -> FormReceiver:
+    """Begin a multipart upload: feed the receiver, then `submit_form` or `receiver.upload.discard()`.
+
+    Raises UploadTooLarge by the announced size, StorageFull, InvalidForm, QueueUnavailable: before a byte is read.
+    """
+    upload = new_upload()
+    upload.check_announced(announced_bytes)
+    return FormReceiver(content_type, upload)
+
+
+def submit_form(receiver: FormReceiver) -> JobView:
+    """The form is whole: check the file, queue the job. Raises as `submit_stream` does, and InvalidForm."""
+    try:
+        options, email = receiver.finish()
+        return _submit(receiver.upload, options, email)
+    except BaseException:
+        receiver.upload.discard()
+        raise
+
+
+@queue_errors()
+def new_upload() -> Upload:
+    """An empty upload; the queue is asked first, so that nothing is sent for nothing."""
+    here = backend()
+    here.queue.ping()
+    return Upload(here.storage, here.settings.max_upload_bytes)
+
+
+def _submit(upload: Upload, options: AnalysisOptions, email: str | None) -> JobView:
+    here = backend()
+    path = here.storage.workspace(upload.job_id).input_dir / upload.stored_name
+    check_upload(path)
+    created = now()
+    record = JobRecord(
+        id=upload.job_id,
+        input_filename=upload.filename,
+        input_path=str(path),
+        options=options.to_dict(),
+        created_at=created,
+        retain_for_research=options.retain_results,
+        email=email,
+        expires_at=created + timedelta(hours=here.settings.results_expiry_hours),
+    )
+    here.storage.write_record(record)
+    with queue_errors():
+        here.queue.enqueue(record.id, record.to_json(), created.timestamp())
+        if email:
+            here.statistics.record_email(email)
+    return get(record.id)
