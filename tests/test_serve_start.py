@@ -105,8 +105,8 @@ def test_it_starts_and_stops_without_leaving_a_process(product: Product, data_di
 
 
 def test_what_dies_comes_back(product: Product) -> None:
-    for name in ("valkey-server", "worker.py", "api:app"):
-        victim = next(child for child in product.children() if any(name in part for part in child.cmdline()))
+    for name in ("valkey-server", "worker.py", "rest"):
+        victim = next(child for child in product.children() if any(part.endswith(name) for part in child.cmdline()))
         victim.kill()
         wait_until(
             lambda victim=victim, name=name: any(
