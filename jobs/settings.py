@@ -60,6 +60,11 @@ class Settings(BaseSettings):
         return tuple(key.strip() for key in text.split(",") if key.strip())
 
     @property
+    def loopback(self) -> bool:
+        """Whether the servers can be reached from this machine alone."""
+        return self.host in ("127.0.0.1", "localhost", "::1")
+
+    @property
     def max_upload_bytes(self) -> int:
         return self.max_upload_size_mb * 1024 * 1024
 

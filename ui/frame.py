@@ -8,6 +8,8 @@ from typing import Final
 
 import streamlit as st
 
+from ui.access import admitted, ask_for_key
+
 DISCLAIMER: Final = "Research use only. Not for clinical diagnosis."
 ASSETS: Final = Path(__file__).parent / "assets"
 
@@ -31,7 +33,7 @@ PAGES: Final = (HOME, JOBS, METHODS)
 
 
 def start_page(title: str) -> None:
-    """Configure the page and draw the frame. The first call of every page."""
+    """Configure the page and draw the frame. The first call of every page; it ends here where a key is missing."""
     st.set_page_config(
         page_title=f"{title} · Open Knee",
         page_icon=str(ASSETS / "icon.png"),
@@ -40,6 +42,10 @@ def start_page(title: str) -> None:
     )
     st.html(ASSETS / "style.css")
     st.logo(str(ASSETS / "logo.svg"), size="large")
+    if not admitted():
+        ask_for_key()
+        end_page()
+        st.stop()
     with st.sidebar:
         for page in PAGES:
             st.page_link(page.path, label=page.title, icon=page.icon, width="stretch")
