@@ -18,7 +18,7 @@ from typing import IO
 
 from jobs import embedded
 from jobs.errors import QueueUnavailable
-from jobs.processes import Child
+from jobs.processes import Child, keep_files_private
 from jobs.queue import AnalysisQueue, queue_errors
 from jobs.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
 
@@ -146,7 +146,7 @@ def _queue_answers(url: str) -> bool:
 
 def _worker_listens(url: str) -> bool:
     with contextlib.suppress(QueueUnavailable), queue_errors():
-        return AnalysisQueue(url).worker_alive()
+        return AnalysisQueue(url).living_workers() > 0
     return False
 
 
@@ -182,7 +182,7 @@ def _addresses(settings: Settings) -> str:
         f"  data      {settings.data_dir}",
         "Stop with Ctrl-C.",
     ]
-    if settings.host not in ("127.0.0.1", "localhost", "::1") and not settings.keys:
+    if not settings.loopback and not settings.keys:
         lines.insert(3, f"  ATTENTION everybody who reaches {settings.host} can use this server: API_KEYS is not set.")
     return "\n".join(lines)
 
@@ -204,6 +204,7 @@ def _lock(data_dir: Path) -> IO[str]:
     """One server a data directory. The lock goes with the process."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.chmod(0o700)
         stream = (data_dir / "serve.lock").open("a+", encoding="utf-8")
     except OSError as error:
         raise StartError(f"DATA_DIR: {data_dir} cannot be used ({error.strerror}).") from error
@@ -230,6 +231,7 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
+    keep_files_private()
     supervisor = Supervisor(settings)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, supervisor.request_stop)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from jobs.backend import backend
 from jobs.logs import configure_logging
-from jobs.queue import make_worker
-from jobs.retention import purge_expired
+from jobs.processes import keep_files_private
+from jobs.reconciler import Reconciler
+from jobs.retention import Retention
+from jobs.rq_worker import make_worker
 from jobs.settings import SettingsError, load_settings
 
 
@@ -21,7 +24,10 @@ def main() -> int:
         sys.stderr.write("No job queue is running: start everything with `make run`, or set REDIS_URL.\n")
         return 2
     configure_logging()
-    make_worker(url, purge_expired).work(logging_level="INFO")
+    keep_files_private()
+    reconciler = Reconciler(backend())
+    worker = make_worker(url, every_few_seconds=reconciler.look_quietly, while_idle=Retention().purge)
+    worker.work(logging_level="INFO")
     return 0
 
 

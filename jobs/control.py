@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from jobs.backend import backend
+from jobs.backend import Backend, backend
 from jobs.errors import JobConflict
 from jobs.form import parse_options
 from jobs.lifecycle import ended, reopened
 from jobs.model import CANCELLED, JobRecord, JobView, now
 from jobs.queue import queue_errors
 from jobs.reading import get, not_found
+from jobs.work_lock import Work
+
+KILL_AFTER_S: Final = 0.4
+STOP_S: Final = 2.0
 
 
 @queue_errors()
@@ -30,10 +35,10 @@ def cancel(job_id: str) -> JobView:
         raise not_found()
     if not cancelled:
         raise JobConflict(f"The job has already ended ({record.status}); expected one that waits or runs.")
-    here.queue.stop(job_id)
+    here.storage.write_record(record)
+    _stop(here, job_id)
     here.queue.remove(job_id)
     here.storage.remove_upload(job_id)
-    here.storage.write_record(record)
     return get(job_id)
 
 
@@ -55,8 +60,8 @@ def retry(job_id: str, options: dict[str, Any] | None = None) -> JobView:
         raise JobConflict("The upload of this job is no longer there.", hint="Upload the scan again.")
     expires_at = now() + timedelta(hours=here.settings.results_expiry_hours)
     after = replace(before, **reopened(before.attempt + 1, chosen, expires_at))
-    here.queue.stop(job_id)
-    here.queue.remove(job_id)
+    if not _stop(here, job_id):
+        raise JobConflict("The job's work has not ended yet.", hint="Try again in some seconds.")
     workspace.discard("report")  # written again, with the manifest, which would otherwise say "complete" at once
     workspace.manifest_path.unlink(missing_ok=True)
     created = (before.created_at or now()).timestamp()
@@ -76,7 +81,30 @@ def delete(job_id: str) -> None:
     )
     if record is None:
         raise not_found()
-    here.queue.stop(job_id)
+    if not here.storage.has_lost(job_id):
+        here.storage.write_record(record)  # from here on it does not run again, whatever the queue forgets
+    _stop(here, job_id)
     here.queue.remove(job_id)
     here.storage.remove(job_id)
     here.store.delete(job_id)
+
+
+def _stop(here: Backend, job_id: str) -> bool:
+    """End the work on a job, if any; False where it still goes on after some seconds.
+
+    The worker is asked first; a work-horse of this machine is killed from here where that does not help, for example
+    because its worker has just lost the queue.
+    """
+    lock = here.storage.work_lock(job_id)
+    begun = time.monotonic()
+    while True:
+        started = here.queue.request_stop(job_id)
+        work = lock.look()
+        waited_s = time.monotonic() - begun
+        if work is not Work.ALIVE and (not started or (work is Work.OVER and waited_s > KILL_AFTER_S)):
+            return True
+        if waited_s > KILL_AFTER_S:
+            lock.kill()
+        if waited_s > STOP_S:
+            return False
+        time.sleep(0.03)

@@ -51,3 +51,11 @@ class InvalidForm(JobError):
 
 class AttemptSuperseded(JobError):
     """The job of an attempt was cancelled, deleted or given to another attempt: the work stops, nothing is written."""
+
+
+class ServerBusy(JobError):
+    """As many uploads are under way as this server takes at once."""
+
+
+class UploadTooSlow(JobError):
+    """The client stopped sending, or sends so slowly that it would hold its place for hours."""

@@ -24,6 +24,7 @@ def _option_fields() -> dict[str, Any]:
                 description=item.metadata["help"],
                 ge=item.metadata.get("ge"),
                 le=item.metadata.get("le"),
+                pattern=item.metadata.get("pattern"),
             ),
         )
         for item in fields(AnalysisOptions)

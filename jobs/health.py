@@ -12,6 +12,7 @@ from jobs.errors import QueueUnavailable
 from jobs.queue import queue_errors
 from jobs.settings import load_settings
 from jobs.storage import Storage
+from jobs.uploads import RESERVE_BYTES
 from pipeline.segmentation.catalogue import CATALOGUE, availability
 from pipeline.types import Resources
 
@@ -29,22 +30,35 @@ def models() -> list[dict[str, Any]]:
 
 def health() -> dict[str, Any]:
     """Whether the service can work: status (healthy, degraded, unhealthy), redis, worker, gpu, disk_free_bytes,
-    weights {model id: available}. Never raises.
+    weights {model id: available}, problems (in words, for the operator). Never raises.
     """
-    redis_up = worker_up = False
+    redis_up = writes = worker_up = False
     with contextlib.suppress(QueueUnavailable), queue_errors():
         here = backend()
         redis_up = here.queue.ping()
-        worker_up = here.queue.worker_alive()
+        worker_up = here.queue.living_workers() > 0
+        writes = here.queue.accepts_writes()
     weights = {model["id"]: model["available"] for model in models()}
-    status = "unhealthy" if not redis_up else "healthy" if worker_up and any(weights.values()) else "degraded"
+    free = Storage(load_settings().data_dir).free_bytes()
+    problems = [
+        text
+        for text, found in (
+            ("The job queue does not answer.", not redis_up),
+            ("The job queue refuses to write: it is full, or its disk is.", redis_up and not writes),
+            ("No worker has been heard of within 15 s: jobs wait.", redis_up and not worker_up),
+            ("The disk is full: uploads are refused.", free < RESERVE_BYTES),
+            ("No segmentation model is installed.", not any(weights.values())),
+        )
+        if found
+    ]
     return {
-        "status": status,
+        "status": "unhealthy" if not writes else "degraded" if problems else "healthy",
         "redis": "connected" if redis_up else "unavailable",
         "worker": "available" if worker_up else "unavailable",
         "gpu": "available" if _gpu_usable() else "unavailable",
-        "disk_free_bytes": Storage(load_settings().data_dir).free_bytes(),
+        "disk_free_bytes": free,
         "weights": weights,
+        "problems": problems,
     }
 
 

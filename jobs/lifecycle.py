@@ -1,15 +1,16 @@
-"""The states of a job: the fields that change with each, what is shown of them, how a contradicted record is mended."""
+"""The states of a job: the fields that change with each, and what disk and RQ say of them."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any, Final
 
-from jobs.model import WORKER_LOST, JobRecord, Status, now
+from jobs.model import CANCELLED, WORKER_LOST, JobRecord, Status, now
 from jobs.storage import Storage
-from jobs.store import JobStore, Snapshot
+from jobs.store import Snapshot
 from pipeline.options import AnalysisOptions
 
+MOST_ATTEMPTS: Final = 2
 _RQ_ENDED: Final = ("failed", "stopped", "canceled", "finished")
 
 
@@ -47,7 +48,7 @@ def results_on_disk(storage: Storage, job_id: str) -> dict[str, Any] | None:
         warnings=list(manifest["warnings"]),
         archive=str(storage.workspace(job_id).archive_path),
         archive_bytes=int(manifest["archive_bytes"]),
-    )
+    ) | {"completed_at": storage.manifest_time(job_id)}
 
 
 def ended(code: str, message: str, hint: str = "") -> dict[str, Any]:
@@ -67,6 +68,7 @@ def reopened(attempt: int, options: AnalysisOptions, expires_at: datetime) -> di
     return {
         "status": Status.QUEUED,
         "attempt": attempt,
+        "lost_attempts": 0,
         "options": options.to_dict(),
         "expires_at": expires_at,
         "started_at": None,
@@ -84,21 +86,61 @@ def reopened(attempt: int, options: AnalysisOptions, expires_at: datetime) -> di
     }
 
 
+def interrupted(record: JobRecord) -> dict[str, Any]:
+    """The fields of a job whose work was cut short: it waits again, or is given up after its second attempt."""
+    lost = {"lost_attempts": record.lost_attempts + 1}
+    if record.lost_attempts + 1 < MOST_ATTEMPTS:
+        return lost | {
+            "status": Status.QUEUED,
+            "started_at": None,
+            "progress_percent": 0,
+            "current_step": 0,
+            "step_name": "",
+            "steps": [],
+        }
+    message = "The analysis was interrupted and could not be finished."
+    steps = [
+        step | {"state": "failed", "reason": message} if step.get("state") == "running" else step
+        for step in record.steps
+    ]
+    return lost | ended(WORKER_LOST, message, "Start it again.") | {"steps": steps}
+
+
+def ending_on_disk(storage: Storage, record: JobRecord) -> dict[str, Any] | None:
+    """What the folder of an open job says of its end, which the queue does not know; None: nothing.
+
+    An end that job.json holds came first: a job that was cancelled is not complete, even if its results are whole.
+    """
+    written = storage.read_record(record.id)
+    if written is not None and written.status.final and written.attempt >= record.attempt:
+        return {name: getattr(written, name) for name in _OF_AN_END}
+    if storage.has_lost(record.id):
+        return ended(CANCELLED, "The job was deleted.")
+    return results_on_disk(storage, record.id)
+
+
+_OF_AN_END: Final = (
+    "status",
+    "progress_percent",
+    "current_step",
+    "total_steps",
+    "step_name",
+    "steps",
+    "warnings",
+    "result_path",
+    "result_size_bytes",
+    "error_message",
+    "error_code",
+    "hint",
+    "started_at",
+    "completed_at",
+    "email",
+)
+
+
 def contradicted(snapshot: Snapshot) -> bool:
     """RQ has ended the job, or does not know it, while its record says that it lives."""
     record = snapshot.record
     if not record.ours or record.status.final:
         return False
     return snapshot.rq_status is None or snapshot.rq_status in _RQ_ENDED
-
-
-def repair(store: JobStore, storage: Storage, job_id: str) -> None:
-    """End a record whose work ended without saying so: complete where the manifest stands, else WORKER_LOST."""
-    lost = ended(WORKER_LOST, "The analysis was interrupted and could not be finished.", "Start it again.")
-    ending = results_on_disk(storage, job_id) or lost
-
-    def decide(record: JobRecord) -> dict[str, Any] | None:
-        return None if record.status.final else ending
-
-    if store.change(job_id, decide)[1]:
-        storage.remove_upload(job_id)

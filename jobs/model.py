@@ -76,6 +76,8 @@ class JobRecord:
     retain_for_research: bool = False
     email: str | None = None
     attempt: int = 0
+    lost_attempts: int = 0
+    voxels: int = 0
     warnings: list[str] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
     expires_at: datetime | None = None
@@ -126,7 +128,7 @@ class JobRecord:
 _ORDERED: Final = tuple(item.name for item in fields(JobRecord) if item.name not in ("ours", "extra"))
 _STORED: Final = frozenset(_ORDERED)
 _TIMES: Final = ("created_at", "started_at", "completed_at", "expires_at")
-_OURS_ALONE: Final = ("attempt", "warnings", "steps", "expires_at", "hint")
+_OURS_ALONE: Final = ("attempt", "lost_attempts", "voxels", "warnings", "steps", "expires_at", "hint")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,11 +16,16 @@ from typing import Final
 
 PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 FIRST_PAUSE_S: Final = 0.5
-LONGEST_PAUSE_S: Final = 30.0
+LONGEST_PAUSE_S: Final = 5.0
 STEADY_S: Final = 60.0
 """A process that ran this long starts again without a pause when it dies."""
 
 MOST_LOG_BYTES: Final = 10 * 1024 * 1024
+
+
+def keep_files_private() -> None:
+    """What this process and its children write is for their user alone: scans of people."""
+    os.umask(0o077)
 
 
 def die_with_parent(parent_pid: int | None = None) -> None:

@@ -1,26 +1,32 @@
-"""The two connections of a process, RQ's queue, and its worker. The record of a job is store.py's."""
+"""RQ's queue, as far as jobs need it, and the errors of a queue. The record of a job is store.py's, the worker
+rq_worker.py's.
+
+RQ moves entries; it decides nothing. It is not told to try a job again, and its own cleaning is not run: what becomes
+of a job that was cut short is for the reconciler to say.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry as RedisRetry
-from rq import Queue, Retry, Worker
+from rq import Queue, Worker
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import JobTimeoutException as JobTimedOut
+from rq.worker_registration import clean_worker_registry
 
 from jobs.errors import QueueUnavailable
+from jobs.work_lock import machine
 
-__all__ = ["AnalysisQueue", "JobTimedOut", "make_worker", "queue_errors", "text_client"]
+__all__ = ["AnalysisJob", "AnalysisQueue", "JobTimedOut", "queue_errors", "text_client"]
 
 RECORDS: Final = "jobs"
 """Hash: job id -> record as JSON."""
@@ -28,8 +34,16 @@ RECORDS: Final = "jobs"
 BY_CREATION: Final = "jobs:created"
 """Sorted set of job ids, score = creation time: the list of jobs costs the same with 10 or 10,000 in the hash."""
 
+OPEN: Final = "jobs:open"
+"""Set of the ids of jobs that have not ended: what the reconciler looks at."""
+
 QUEUE_NAME: Final = "analyses"
 QUEUE_KEY: Final = f"rq:queue:{QUEUE_NAME}"
+INTERMEDIATE_KEY: Final = f"{QUEUE_KEY}:intermediate"
+"""RQ moves an entry here when it takes it, until the work-horse begins: a worker killed between leaves it here."""
+
+STARTED_KEY: Final = f"rq:wip:{QUEUE_NAME}"
+RECONCILING: Final = "jobs:reconciling"
 FUNCTION: Final = "jobs.tasks.run_job"
 """A string: the web processes never import what the analysis needs."""
 
@@ -44,16 +58,28 @@ _MOST_CONFLICTS: Final = 200
 
 HEARTBEAT_S: Final = 5
 HEARTBEAT_MISSED: Final = timedelta(seconds=15)
+LOCK_S: Final = 10
+
+_RELEASE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
 
-class _AnalysisJob(Job):  # type: ignore[misc]  # rq has no types
-    """A job that can only be the one function: whoever reaches Redis cannot make a worker call another."""
+class AnalysisJob(Job):  # type: ignore[misc]  # rq has no types
+    """A job that can only be the one function on its own id: whoever reaches Redis cannot make a worker call another,
+    not as a callback either, and cannot make it send anything anywhere.
+    """
+
+    success_callback = failure_callback = stopped_callback = None
 
     @property
     def func(self) -> Any:
         if self.func_name != FUNCTION:
             raise PermissionError(f"a worker runs {FUNCTION} and nothing else")
+        if list(self.args) != [self.id] or self.kwargs:
+            raise PermissionError(f"{FUNCTION} takes the id of its job and nothing else")
         return super().func
+
+    def send_webhooks(self, *_: Any, **__: Any) -> None:
+        """RQ would call any address that stands in the job's hash."""
 
 
 @contextlib.contextmanager
@@ -88,57 +114,69 @@ class AnalysisQueue:
 
     def __init__(self, url: str) -> None:
         self._client = _client(url, decode_responses=False)
-        self._queue = Queue(QUEUE_NAME, connection=self._client, serializer=JSONSerializer, job_class=_AnalysisJob)
+        self._queue = Queue(QUEUE_NAME, connection=self._client, serializer=JSONSerializer, job_class=AnalysisJob)
+        self._release = self._client.register_script(_RELEASE)
 
-    def enqueue(self, job_id: str, record_json: str, created: float, *, replaces: str | None = None) -> bool:
+    def enqueue(
+        self, job_id: str, record_json: str, created: float, *, replaces: str | None = None, first: bool = False
+    ) -> bool:
         """Queue entry and record in one MULTI; -> whether it was written.
 
-        replaces: the record (JSON) that must still be there, for a job that is queued again; None: a new job.
+        replaces: the record (JSON) that must still be there, for a job that is queued again; None: a new job, which
+        is not written where there is one of this id. first: before all others, for a job that had its turn already.
         """
         for _ in range(_MOST_CONFLICTS):
             with self._client.pipeline(transaction=True) as pipe:
-                if replaces is not None:
-                    pipe.watch(RECORDS)  # type: ignore[no-untyped-call]
-                    if pipe.hget(RECORDS, job_id) != replaces.encode():
-                        return False
-                self._queue.enqueue(  # RQ's call first: it begins the MULTI
+                pipe.watch(RECORDS)  # type: ignore[no-untyped-call]
+                before = pipe.hget(RECORDS, job_id)
+                if before != (None if replaces is None else replaces.encode()):
+                    return False
+                pipe.multi()
+                self._forget(pipe, job_id)
+                self._queue.enqueue(
                     FUNCTION,
                     job_id,
                     job_id=job_id,
                     pipeline=pipe,
                     job_timeout=JOB_TIMEOUT_S,
-                    retry=Retry(max=1),
+                    at_front=first,
                     failure_ttl=86_400,
                     description="analysis",
                 )
                 pipe.hset(RECORDS, job_id, record_json)
                 pipe.zadd(BY_CREATION, {job_id: created})
+                pipe.sadd(OPEN, job_id)
                 with contextlib.suppress(redis.WatchError):
                     pipe.execute()
                     return True
         raise QueueUnavailable("The job queue is too busy.", hint="Try again.")
 
     def remove(self, job_id: str) -> None:
-        """Take a job out of the queue and forget what RQ knows of it; work in progress is `stop`'s."""
+        """Take a job out of the queue and forget what RQ knows of it; work in progress is `request_stop`'s."""
+        started = self.started().get(job_id, [])
         pipe = self._client.pipeline(transaction=True)
-        self._queue.remove(job_id, pipeline=pipe)
-        for registry in (self._queue.failed_job_registry, self._queue.finished_job_registry):
-            pipe.zrem(registry.key, job_id)
-        pipe.delete(Job.key_for(job_id), f"rq:results:{job_id}")
+        self._forget(pipe, job_id)
+        if started:
+            pipe.zrem(STARTED_KEY, *started)
         pipe.execute()
 
-    def stop(self, job_id: str, *, wait_s: float = 2.0) -> bool:
-        """Stop the work on a job, if any, and wait until it has ended; False where it still runs after `wait_s`."""
-        deadline = time.monotonic() + wait_s
-        while self._status(job_id) == "started":
-            with contextlib.suppress(InvalidJobOperation, NoSuchJobError):
-                send_stop_job_command(self._client, job_id, serializer=JSONSerializer)
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.05)
+    def _forget(self, pipe: redis.client.Pipeline, job_id: str) -> None:
+        pipe.lrem(QUEUE_KEY, 0, job_id)
+        pipe.lrem(INTERMEDIATE_KEY, 0, job_id)
+        for registry in (self._queue.failed_job_registry, self._queue.finished_job_registry):
+            pipe.zrem(registry.key, job_id)
+        pipe.delete(Job.key_for(job_id), f"rq:results:{job_id}", f"rq:executions:{job_id}")
+
+    def request_stop(self, job_id: str) -> bool:
+        """Ask the worker that runs a job to kill its work-horse; -> whether RQ says that one runs it."""
+        if self.status(job_id) != "started":
+            return False
+        with contextlib.suppress(InvalidJobOperation, NoSuchJobError):
+            send_stop_job_command(self._client, job_id, serializer=JSONSerializer)
         return True
 
-    def _status(self, job_id: str) -> str | None:
+    def status(self, job_id: str) -> str | None:
+        """RQ's own word on a job; None: it does not know it."""
         value = self._client.hget(Job.key_for(job_id), "status")
         return value.decode() if isinstance(value, bytes) else None
 
@@ -152,11 +190,78 @@ class AnalysisQueue:
         if self._client.exists(key):
             self._client.hset(key, "meta", JSONSerializer.dumps(meta))
 
-    def worker_alive(self) -> bool:
-        """Whether any worker has been heard of within 15 s."""
+    # What the reconciler asks and mends.
+
+    def waiting(self) -> list[str]:
+        """Ids in the queue, next one first; one may stand there twice."""
+        return _texts(self._client.lrange(QUEUE_KEY, 0, -1))
+
+    def taken(self) -> list[str]:
+        """Ids that a worker has taken and not begun."""
+        return _texts(self._client.lrange(INTERMEDIATE_KEY, 0, -1))
+
+    def started(self) -> dict[str, list[str]]:
+        """Job id -> its entries in RQ's registry of started work."""
+        entries: dict[str, list[str]] = {}
+        for entry in _texts(self._client.zrange(STARTED_KEY, 0, -1)):
+            entries.setdefault(entry.split(":")[0], []).append(entry)
+        return entries
+
+    def known(self, job_ids: list[str]) -> dict[str, bool]:
+        """Job id -> whether RQ could run an entry of it: it drops one whose hash is gone without a word."""
+        pipe = self._client.pipeline(transaction=False)
+        for job_id in job_ids:
+            pipe.hexists(Job.key_for(job_id), "data")
+        return dict(zip(job_ids, map(bool, pipe.execute()), strict=True)) if job_ids else {}
+
+    def drop_repeats(self, job_id: str, entries: int) -> None:
+        """Leave one of several entries of a job, the first."""
+        self._client.lrem(QUEUE_KEY, -(entries - 1), job_id)
+
+    def forget_dead_workers(self) -> None:
+        """Names of workers whose hash has expired."""
+        clean_worker_registry(self._queue)
+
+    def forget_old_results(self) -> None:
+        """RQ's hashes of jobs that ended long ago."""
+        self._queue.failed_job_registry.cleanup()
+        self._queue.finished_job_registry.cleanup()
+
+    def server(self) -> tuple[str, float]:
+        """(an id that changes when the server starts, seconds since then)"""
+        facts: Any = self._client.info("server")
+        return str(facts.get("run_id", "")), float(facts.get("uptime_in_seconds", 0))
+
+    def lock_reconciling(self, token: str) -> bool:
+        """One reconciler at a time; the lock outlives a kill by 10 s at most."""
+        return bool(self._client.set(RECONCILING, token, nx=True, ex=LOCK_S))
+
+    def unlock_reconciling(self, token: str) -> None:
+        self._release(keys=[RECONCILING], args=[token])
+
+    # Signs of life.
+
+    def beat(self, job_id: str) -> None:
+        """The job is being worked on, on this machine."""
+        self._client.set(f"jobs:alive:{job_id}", machine(), ex=int(HEARTBEAT_MISSED.total_seconds()))
+
+    def beats(self, job_id: str) -> str | None:
+        """The machine that worked on the job within the last 15 s."""
+        value: Any = self._client.get(f"jobs:alive:{job_id}")
+        return value.decode() if value else None
+
+    def living_workers(self) -> int:
+        """How many workers have been heard of within 15 s."""
         oldest = datetime.now(UTC) - HEARTBEAT_MISSED
         workers = Worker.all(queue=self._queue, serializer=JSONSerializer)
-        return any(worker.last_heartbeat is not None and worker.last_heartbeat > oldest for worker in workers)
+        return sum(worker.last_heartbeat is not None and worker.last_heartbeat > oldest for worker in workers)
+
+    def accepts_writes(self) -> bool:
+        """Whether the server writes: one that is full, or cannot save, answers and refuses."""
+        try:
+            return bool(self._client.set("health:probe", 1, ex=60))
+        except redis.ResponseError:
+            return False
 
     def ping(self) -> bool:
         """Whether the server answers. Raises what redis-py raises where it does not."""
@@ -168,34 +273,5 @@ def rq_job_key(job_id: str) -> str:
     return str(Job.key_for(job_id))
 
 
-class _Worker(Worker):  # type: ignore[misc]  # rq has no types
-    """RQ's worker, with a chore of ours among its maintenance."""
-
-    chore: Callable[[], object]
-
-    def run_maintenance_tasks(self) -> None:
-        super().run_maintenance_tasks()
-        self.chore()
-
-
-def make_worker(url: str, chore: Callable[[], object]) -> Worker:
-    """A worker with a random name (a fixed one is locked out for minutes after a kill) for the one queue.
-
-    chore: called with every maintenance, in the parent process, while no job runs here; must not raise.
-
-    worker_ttl 20 s makes RQ wait for work at most 5 s at a time: heartbeat and maintenance come as often.
-    """
-    client = redis.Redis.from_url(url, socket_connect_timeout=CONNECT_TIMEOUT_S)
-    worker = _Worker(
-        [QUEUE_NAME],
-        connection=client,
-        serializer=JSONSerializer,
-        job_class=_AnalysisJob,
-        worker_ttl=15 + HEARTBEAT_S,
-        job_monitoring_interval=HEARTBEAT_S,
-        maintenance_interval=HEARTBEAT_S,
-        log_job_description=False,
-    )
-    worker.max_connection_wait_time = 5.0
-    worker.chore = chore
-    return worker
+def _texts(values: Any) -> list[str]:
+    return [value.decode() for value in values]

@@ -9,9 +9,11 @@ from typing import Any
 
 from jobs.backend import Backend, backend
 from jobs.errors import JobNotFinished, JobNotFound, ResultNotFound
-from jobs.lifecycle import contradicted, repair
+from jobs.forecast import Forecast
+from jobs.lifecycle import contradicted
 from jobs.model import JobRecord, JobView, Status
 from jobs.queue import queue_errors
+from jobs.reconciler import mend
 from jobs.store import Snapshot
 from jobs.view import view
 
@@ -22,19 +24,19 @@ def get(job_id: str) -> JobView:
     here = backend()
     snapshot = _snapshot(here, job_id)
     if contradicted(snapshot):
-        repair(here.store, here.storage, job_id)
+        mend(here, job_id)
         snapshot = _snapshot(here, job_id)
-    return view(snapshot, here.statistics.expected_seconds())
+    return view(snapshot, Forecast(here))
 
 
 @queue_errors()
 def recent(limit: int = 50) -> list[JobView]:
     """The newest jobs, newest first."""
     here = backend()
-    expected = here.statistics.expected_seconds()
+    forecast = Forecast(here)
     places = {job_id: place for place, job_id in enumerate(here.store.waiting(), start=1)}
     return [
-        view(Snapshot(record=record, position=places.get(record.id), rq_status=None), expected)
+        view(Snapshot(record=record, position=places.get(record.id), rq_status=None), forecast)
         for record in here.store.recent(limit)
     ]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import shutil
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -12,44 +14,71 @@ from uuid import uuid4
 
 from jobs import service
 from jobs.backend import backend
-from jobs.errors import JobNotFound, QueueUnavailable
-from jobs.model import JobRecord, Status, now
-from jobs.queue import queue_errors
+from jobs.errors import JobConflict, JobNotFound, QueueUnavailable
+from jobs.model import JobRecord, Status, now, read_time
 from jobs.storage import Storage
+from jobs.uploads import remove_abandoned
 
 KEPT_FOR_RESEARCH: Final = ("segmentation", "surfaces", "results.csv", "results.json")
 """Labels, surfaces and measurements; never voxels, pictures of them, or the digest of the upload."""
 
+LEFTOVER_S: Final = 3600.0
+"""What is older and half-done belongs to nobody."""
+
 log = logging.getLogger(__name__)
 
 
-def purge_expired() -> list[str]:
-    """Delete every finished job whose time is over: files, record and artifacts. -> their ids.
+class Retention:
+    """Remembers when each job's time is over, so that a look costs one file status a job."""
 
-    A folder whose record Redis no longer has goes by its own job.json. Without Redis nothing is deleted.
-    """
-    gone: list[str] = []
-    try:
-        here = backend()
-    except QueueUnavailable:
-        return gone
-    for path in here.storage.record_paths():
-        job_id = path.parent.name
-        if not _expired(path):
-            continue
-        try:
-            with queue_errors():
-                record = here.store.load(job_id)
-            if record is not None and not record.status.final:
+    def __init__(self) -> None:
+        self._times: dict[str, tuple[int, datetime | None]] = {}
+
+    def expired(self, storage: Storage) -> list[str]:
+        """Ids of the jobs whose time is over, by their job.json; one that cannot be read is left to the operator."""
+        known, self._times = self._times, {}
+        over = []
+        for path in storage.record_paths():
+            job_id = path.parent.name
+            try:
+                written = path.stat().st_mtime_ns
+            except OSError:  # deleted while we look
                 continue
-            service.delete(job_id)
-        except JobNotFound:
-            here.storage.remove(job_id)
-        except QueueUnavailable:
-            break
-        gone.append(job_id)
-        log.info("job %s: expired and deleted", job_id)
-    return gone
+            before = known.get(job_id)
+            ends = before[1] if before is not None and before[0] == written else _end_of(path)
+            self._times[job_id] = written, ends
+            if ends is not None and ends < now():
+                over.append(job_id)
+        return over
+
+    def purge(self) -> list[str]:
+        """Delete every job whose time is over, also one that still waits: files, record, artifacts. -> their ids.
+
+        A folder whose record Redis no longer has goes by its own job.json; what was left half-done goes by its age.
+        Without Redis nothing is deleted. Does not raise.
+        """
+        gone: list[str] = []
+        try:
+            storage = backend().storage
+            for job_id in self.expired(storage):
+                try:
+                    service.delete(job_id)
+                except JobNotFound:
+                    storage.remove(job_id)
+                except JobConflict:  # its work has not stopped yet: the next look
+                    continue
+                gone.append(job_id)
+                log.info("job %s: expired and deleted", job_id)
+            remove_abandoned(storage)
+            _remove_leftovers(storage)
+        except (QueueUnavailable, OSError) as error:
+            log.warning("expired jobs were not all deleted (%s)", type(error).__name__)
+        return gone
+
+
+def purge_expired() -> list[str]:
+    """Delete every job whose time is over, once. -> their ids."""
+    return Retention().purge()
 
 
 def keep_for_research(storage: Storage, record: JobRecord) -> Path | None:
@@ -71,11 +100,21 @@ def keep_for_research(storage: Storage, record: JobRecord) -> Path | None:
     return partial.rename(target)
 
 
-def _expired(path: Path) -> bool:
-    """Whether the time in a job.json is over; an unreadable one is left to the operator."""
+def _remove_leftovers(storage: Storage) -> None:
+    """Folders of jobs without job.json, and copies for research that were cut short, when they are old."""
+    oldest = time.time() - LEFTOVER_S
+    bare = [path for path in storage.folders() if not (path / "job.json").exists()]
+    for path in (*bare, *(storage.root / "research").glob(".*.part")):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < oldest:
+                shutil.rmtree(path)
+                log.info("%s: left half-done, deleted", path.name)
+
+
+def _end_of(path: Path) -> datetime | None:
+    """When the time of a job is over, by its job.json."""
     try:
         data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        moment = data.get("expires_at")
-        return bool(moment) and datetime.fromisoformat(str(moment)) < now()
-    except (OSError, ValueError):
-        return False
+        return read_time(data.get("expires_at"))
+    except (OSError, ValueError, AttributeError):
+        return None

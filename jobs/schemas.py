@@ -17,6 +17,20 @@ class ErrorBody(BaseModel):
     hint: str = ""
 
 
+class FormError(BaseModel):
+    """One form value that cannot be used; loc: where it stands."""
+
+    type: str
+    loc: list[str | int]
+    msg: str
+
+
+class FormErrors(BaseModel):
+    """Every form value that cannot be used, the way FastAPI says it."""
+
+    detail: list[FormError]
+
+
 class UploadResponse(BaseModel):
     """A job that waits."""
 
@@ -96,7 +110,7 @@ class StatsResponse(BaseModel):
 
 
 class HealthResponse(BaseModel):
-    """healthy; degraded: jobs can be given but not worked on; unhealthy: no queue."""
+    """healthy; degraded: something is missing, see problems; unhealthy: no queue, or one that refuses to write."""
 
     status: Literal["healthy", "degraded", "unhealthy"]
     redis: Literal["connected", "unavailable"]
@@ -104,6 +118,7 @@ class HealthResponse(BaseModel):
     gpu: Literal["available", "unavailable"]
     disk_free_bytes: int
     weights: dict[str, bool]
+    problems: list[str]
 
 
 def upload_response(job: JobView) -> UploadResponse:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -36,6 +38,8 @@ class Settings(BaseSettings):
         default=None, description="Comma-separated keys that the REST interface asks for."
     )
 
+    open_access: bool = Field(default=False, description="Let everybody in who reaches HOST, without API_KEYS.")
+
     @field_validator("redis_url", "models_dir", "api_keys", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
@@ -53,6 +57,15 @@ class Settings(BaseSettings):
             raise ValueError("expected redis://, rediss:// or unix://")
         return value
 
+    @model_validator(mode="after")
+    def _closed_unless_meant(self) -> Settings:
+        if not (self.loopback or self.keys or self.open_access):
+            raise ValueError(
+                f"HOST is {self.host!r}, where others reach this server, and API_KEYS is not set: nobody would be "
+                "kept out. Set API_KEYS, or OPEN_ACCESS=1 if that is meant."
+            )
+        return self
+
     @property
     def keys(self) -> tuple[str, ...]:
         """The API keys; empty where none are asked for."""
@@ -62,7 +75,12 @@ class Settings(BaseSettings):
     @property
     def loopback(self) -> bool:
         """Whether the servers can be reached from this machine alone."""
-        return self.host in ("127.0.0.1", "localhost", "::1")
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
     @property
     def max_upload_bytes(self) -> int:
@@ -94,9 +112,13 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        lines = [
-            f"{'_'.join(str(part) for part in problem['loc']).upper()} is {problem['input']!r}: {problem['msg']}."
-            for problem in error.errors()
-            if problem["loc"] != ("api_keys",)
-        ]
-        raise SettingsError("\n".join(lines) or "API_KEYS cannot be read.") from None
+        raise SettingsError("\n".join(map(_line, error.errors()))) from None
+
+
+def _line(problem: ErrorDetails) -> str:
+    """One thing that is wrong, without the value of a key."""
+    if not problem["loc"]:
+        return problem["msg"].removeprefix("Value error, ")
+    name = "_".join(str(part) for part in problem["loc"]).upper()
+    found = "" if name == "API_KEYS" else f" is {problem['input']!r}"
+    return f"{name}{found}: {problem['msg']}."

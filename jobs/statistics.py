@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import os
 import secrets
 import statistics
@@ -11,14 +12,30 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from jobs.model import now
+from jobs.estimate import Run
+from jobs.model import JobRecord, now
 
 if TYPE_CHECKING:
     from redis import Redis
 
 KEPT_TIMES: Final = 20
-UNKNOWN_TIME_S: Final = 60
-"""Expected seconds of an analysis while there is no history (a 160 x 384 x 384 scan on two cores: about 45)."""
+KEPT_RUNS: Final = 50
+KEPT_COUNTED: Final = 10_000
+DAYS_KEPT: Final = 400
+
+_COUNT: Final = """
+if redis.call('ZADD', KEYS[1], 'NX', ARGV[1], ARGV[2]) == 0 then return 0 end
+redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[3]))
+redis.call('INCR', KEYS[2])
+redis.call('INCR', KEYS[3])
+redis.call('EXPIRE', KEYS[3], ARGV[4])
+redis.call('LPUSH', KEYS[4], ARGV[5])
+redis.call('LTRIM', KEYS[4], 0, ARGV[6])
+redis.call('LPUSH', KEYS[5], ARGV[7])
+redis.call('LTRIM', KEYS[5], 0, ARGV[8])
+return 1
+"""
+"""One script: whoever finds out that a job is complete may call it, and it counts once."""
 
 _STARTED: Final = time.monotonic()
 
@@ -29,15 +46,34 @@ class Statistics:
     def __init__(self, client: Redis, data_dir: Path) -> None:
         self._client = client
         self._data_dir = data_dir
+        self._count: Any = client.register_script(_COUNT)
 
-    def record_complete(self, seconds: float) -> None:
-        """A job has been completed."""
-        pipe = self._client.pipeline(transaction=True)
-        pipe.lpush("processing_times", round(seconds, 1))
-        pipe.ltrim("processing_times", 0, KEPT_TIMES - 1)
-        pipe.incr("stats:total_processed")
-        pipe.incr(f"stats:processed:{now():%Y-%m-%d}")
-        pipe.execute()
+    def record_complete(self, record: JobRecord) -> bool:
+        """Count a job that is complete and keep its times; False where this attempt of it was counted before."""
+        seconds = record.processing_seconds
+        if seconds is None:
+            return False
+        run = {"voxels": record.voxels, "seconds": step_seconds(record)}
+        keys = ["stats:counted", "stats:total_processed", f"stats:processed:{now():%Y-%m-%d}", "processing_times"]
+        counted = self._count(
+            keys=[*keys, _runs_of(record)],
+            args=[
+                time.time(),
+                f"{record.id}:{record.attempt}",
+                KEPT_COUNTED,
+                DAYS_KEPT * 86_400,
+                round(seconds, 1),
+                KEPT_TIMES - 1,
+                json.dumps(run),
+                KEPT_RUNS - 1,
+            ],
+        )
+        return bool(counted)
+
+    def history(self, record: JobRecord) -> list[Run]:
+        """The last analyses with the model that a job uses, newest first."""
+        texts: Any = self._client.lrange(_runs_of(record), 0, KEPT_RUNS - 1)
+        return [run for run in map(_run, texts) if run is not None]
 
     def record_email(self, email: str) -> None:
         """Count an address without keeping it: one HMAC each, keyed with a secret of this data directory."""
@@ -67,11 +103,6 @@ class Statistics:
         times = [seconds for seconds in map(_number, texts) if seconds is not None]
         return statistics.fmean(times) if times else None
 
-    def expected_seconds(self) -> float:
-        """What the next analysis will probably take."""
-        average = self.average_seconds()
-        return UNKNOWN_TIME_S if average is None else average
-
     def summary(self, jobs_in_queue: int) -> dict[str, Any]:
         """The body of GET /stats."""
         total: Any = self._client.get("stats:total_processed")
@@ -85,6 +116,28 @@ class Statistics:
             "jobs_in_queue": jobs_in_queue,
             "uptime_hours": round((time.monotonic() - _STARTED) / 3600, 3),
         }
+
+
+def step_seconds(record: JobRecord) -> dict[str, float]:
+    """Seconds of the steps of a job that have ended, by name."""
+    found = {}
+    for step in record.steps:
+        seconds = _number(step.get("seconds"))
+        if seconds is not None:
+            found[str(step.get("name"))] = seconds
+    return found
+
+
+def _runs_of(record: JobRecord) -> str:
+    return f"stats:runs:{record.options.get('segmentation_model', 'unknown')}"
+
+
+def _run(text: str) -> Run | None:
+    try:
+        data = json.loads(text)
+        return Run(voxels=int(data["voxels"]), seconds={str(name): float(s) for name, s in data["seconds"].items()})
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 def _number(text: Any) -> float | None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import shutil
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 from jobs.errors import JobNotFound
 from jobs.model import JobRecord
+from jobs.work_lock import WorkLock
 from pipeline.workspace import Workspace, write_json
 
 _SAFE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
@@ -21,6 +27,7 @@ class Storage:
     def __init__(self, data_dir: Path) -> None:
         self.root = data_dir
         self._jobs = data_dir / "jobs"
+        self._deleted = data_dir / "deleted"
 
     def folder(self, job_id: str) -> Path:
         """Where a job's files are, whether they exist or not. Raises JobNotFound for an id that is no file name."""
@@ -38,6 +45,39 @@ class Storage:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "job.json", record.to_dict() | {"email": None})
 
+    def read_record(self, job_id: str) -> JobRecord | None:
+        """job.json; None where there is none, or where it cannot be read."""
+        try:
+            return JobRecord.from_json((self.folder(job_id) / "job.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError, TypeError, JobNotFound):
+            return None
+
+    def work_lock(self, job_id: str) -> WorkLock:
+        """Who works on the job."""
+        return WorkLock(self.folder(job_id) / "work.lock")
+
+    def job_ids(self) -> list[str]:
+        """Jobs that have a folder."""
+        try:
+            return sorted(entry.name for entry in os.scandir(self._jobs) if _SAFE_ID.fullmatch(entry.name))
+        except FileNotFoundError:
+            return []
+
+    def has_lost(self, job_id: str) -> bool:
+        """Whether the folder of a job is gone, though the data directory is there."""
+        return self._jobs.is_dir() and not self.folder(job_id).exists()
+
+    def record_age_s(self, job_id: str) -> float:
+        """Seconds since job.json was written; 0 where there is none."""
+        try:
+            return time.time() - (self.folder(job_id) / "job.json").stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
+    def folders(self) -> list[Path]:
+        """Folders of jobs."""
+        return [self._jobs / job_id for job_id in self.job_ids()]
+
     def record_paths(self) -> list[Path]:
         """job.json of every job that has a folder."""
         return sorted(self._jobs.glob("*/job.json"))
@@ -51,13 +91,24 @@ class Storage:
             return None
         return manifest if isinstance(manifest, dict) else None
 
+    def manifest_time(self, job_id: str) -> datetime:
+        """When the results were whole."""
+        return datetime.fromtimestamp(self.workspace(job_id).manifest_path.stat().st_mtime, UTC)
+
     def remove_upload(self, job_id: str) -> None:
         """Delete what the user gave."""
         shutil.rmtree(self.workspace(job_id).input_dir, ignore_errors=True)
 
     def remove(self, job_id: str) -> None:
-        """Delete everything of a job."""
-        shutil.rmtree(self.folder(job_id), ignore_errors=True)
+        """Delete everything of a job: first out of the way in one step, so that work about to begin finds nothing."""
+        self._deleted.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            self.folder(job_id).rename(self._deleted / f"{job_id}.{uuid4().hex}")
+        self.finish_removals()
+
+    def finish_removals(self) -> None:
+        """Delete what is out of the way; also what a process that was killed has left there."""
+        shutil.rmtree(self._deleted, ignore_errors=True)
 
     def holds(self, path: Path) -> bool:
         """Whether a path, links followed, is an existing file inside the data directory."""

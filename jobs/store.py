@@ -14,11 +14,12 @@ import redis
 
 from jobs.errors import QueueUnavailable
 from jobs.model import JobRecord
-from jobs.queue import BY_CREATION, QUEUE_KEY, RECORDS, rq_job_key
+from jobs.queue import BY_CREATION, OPEN, QUEUE_KEY, RECORDS, rq_job_key
 
 _REPLACE: Final = """
 if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+  redis.call(ARGV[4], KEYS[2], ARGV[1])
   return 1
 end
 return 0
@@ -79,7 +80,8 @@ class JobStore:
             if changes is None:
                 return record, False
             changed = replace(record, **changes)
-            if self._replace(keys=[RECORDS], args=[job_id, text, changed.to_json()]):
+            index = "SREM" if changed.status.final else "SADD"
+            if self._replace(keys=[RECORDS, OPEN], args=[job_id, text, changed.to_json(), index]):
                 return changed, True
         raise QueueUnavailable("The job's record changes too often to be written.", hint="Try again.")
 
@@ -96,14 +98,14 @@ class JobStore:
         pipe = self._client.pipeline(transaction=True)
         pipe.hdel(RECORDS, job_id)
         pipe.zrem(BY_CREATION, job_id)
+        pipe.srem(OPEN, job_id)
         pipe.execute()
 
     def recent(self, limit: int) -> list[JobRecord]:
         """The newest records, newest first."""
         self._index_foreign()
         ids: Any = self._client.zrevrange(BY_CREATION, 0, limit - 1)
-        texts: Any = self._client.hmget(RECORDS, ids) if ids else []
-        return [record for record in map(_parse, texts) if record is not None]
+        return self.load_several(list(ids))
 
     def _index_foreign(self) -> None:
         """Records that another program wrote stand in the hash alone: bring them into the order of creation."""
@@ -113,6 +115,43 @@ class JobStore:
             record = _parse(text)
             created = record.created_at.timestamp() if record is not None and record.created_at else 0.0
             self._client.zadd(BY_CREATION, {job_id: created}, nx=True)
+
+    def open_ids(self) -> list[str]:
+        """Jobs that have not ended, as far as they are indexed (see `index_open`)."""
+        ids: Any = self._client.smembers(OPEN)
+        return sorted(ids)
+
+    def close(self, job_id: str) -> None:
+        """Take a job that has ended, or is gone, out of the index of open ones."""
+        record, _ = self.change(job_id, lambda record: {} if record.status.final else None)
+        if record is None:
+            self._client.srem(OPEN, job_id)
+
+    def index_open(self) -> dict[str, JobRecord | None]:
+        """Read every record and bring those that have not ended into the index.
+
+        -> all records by id; None for one that another program wrote or nobody can read.
+        """
+        records: dict[str, JobRecord | None] = {}
+        for job_id, text in self._client.hscan_iter(RECORDS, count=500):
+            record = _parse(text)
+            records[job_id] = record if record is not None and record.ours else None
+            if record is not None and record.ours and not record.status.final:
+                self._client.sadd(OPEN, job_id)
+        return records
+
+    def add_ended(self, record: JobRecord) -> bool:
+        """Write the record of a job that ended before the queue forgot it; False where there is one."""
+        if not self._client.hsetnx(RECORDS, record.id, record.to_json()):
+            return False
+        created = record.created_at.timestamp() if record.created_at else 0.0
+        self._client.zadd(BY_CREATION, {record.id: created}, nx=True)
+        return True
+
+    def load_several(self, job_ids: list[str]) -> list[JobRecord]:
+        """The records of these jobs, in their order, without those that are gone or cannot be read."""
+        texts: Any = self._client.hmget(RECORDS, job_ids) if job_ids else []
+        return [record for record in map(_parse, texts) if record is not None]
 
     def waiting(self) -> list[str]:
         """Ids of the jobs that wait, next one first."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Final
 
 from jobs.backend import backend
 from jobs.model import JobRecord, JobView, now
@@ -12,6 +14,11 @@ from jobs.reading import get
 from jobs.uploads import FormReceiver, Upload
 from jobs.validation import check_upload
 from pipeline.options import AnalysisOptions
+
+MOST_CHECKS: Final = 2
+"""Each costs a process and up to a gigabyte: the others wait their turn."""
+
+_CHECKS: Final = threading.BoundedSemaphore(MOST_CHECKS)
 
 
 def submit_stream(
@@ -63,20 +70,21 @@ def new_upload() -> Upload:
 
 def _submit(upload: Upload, options: AnalysisOptions, email: str | None) -> JobView:
     here = backend()
-    path = here.storage.workspace(upload.job_id).input_dir / upload.stored_name
-    check_upload(path)
+    with _CHECKS:
+        voxels = check_upload(upload.path, options)
     created = now()
     record = JobRecord(
         id=upload.job_id,
         input_filename=upload.filename,
-        input_path=str(path),
+        input_path=str(upload.final_path),
         options=options.to_dict(),
         created_at=created,
         retain_for_research=options.retain_results,
         email=email,
+        voxels=voxels,
         expires_at=created + timedelta(hours=here.settings.results_expiry_hours),
     )
-    here.storage.write_record(record)
+    upload.accept(record)
     with queue_errors():
         here.queue.enqueue(record.id, record.to_json(), created.timestamp())
         if email:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
 from jobs.backend import Backend, backend
+from jobs.ending import conclude
 from jobs.errors import AttemptSuperseded, QueueUnavailable
-from jobs.lifecycle import completed, ended, results_on_disk
+from jobs.lifecycle import completed, ended, ending_on_disk, interrupted
 from jobs.logs import job_log
 from jobs.model import JobRecord, Status, now
-from jobs.processes import die_with_parent
 from jobs.queue import JOB_TIMEOUT_S, JobTimedOut, queue_errors
-from jobs.retention import keep_for_research
+from jobs.work_lock import WorkLock, machine
 from pipeline.errors import KneeError
 from pipeline.options import AnalysisOptions
 from pipeline.types import Progress, Request, Resources, StepRecord, StepState
 
 PROGRESS_INTERVAL_S: Final = 0.5
+WRITE_END_S: Final = 120.0
+WRITE_AGAIN_S: Final = 1.0
+"""A queue that is away when a job ends is waited for."""
 
 log = logging.getLogger(__name__)
 
@@ -28,38 +32,55 @@ log = logging.getLogger(__name__)
 def run_job(job_id: str) -> None:
     """Analyse a job's upload and bring its record to a final state.
 
-    A job that has ended, or whose results are already whole, is not run again. Raises QueueUnavailable where the end
-    cannot be written: RQ then runs the job once more, and the manifest tells that it is complete.
+    A job that has ended, whose results are already whole, or that somebody else works on is not run. Raises
+    QueueUnavailable where the end cannot be written: the folder then tells the reconciler that it has come.
     """
-    die_with_parent()
     here = backend()
-    record = _claim(here, job_id)
-    if record is None:
-        log.info("job %s has ended or is gone: nothing to do", job_id)
-        return
-    with job_log(here.storage.workspace(job_id).log_path):
-        log.info("job %s: attempt %d", job_id, record.attempt)
-        changes = results_on_disk(here.storage, job_id) or _analyse(here, record)
-        if changes is not None:
-            _end(here, record, changes)
+    lock = here.storage.work_lock(job_id)
+    with lock.hold() as held:
+        record = _claim(here, job_id, lock) if held else None
+        if record is None:
+            log.info("job %s has ended, is gone or is somebody else's: nothing to do", job_id)
+            return
+        with job_log(here.storage.workspace(job_id).log_path):
+            log.info("job %s: attempt %d", job_id, record.attempt)
+            changes = _analyse(here, record)
+            if changes is not None:
+                _end(here, record, changes)
 
 
 @queue_errors()
-def _claim(here: Backend, job_id: str) -> JobRecord | None:
-    """Take the next attempt of a job; from now on older attempts cannot write."""
+def _claim(here: Backend, job_id: str, lock: WorkLock) -> JobRecord | None:
+    """Take the next attempt of a job, by the holder of its lock; from now on older attempts cannot write."""
+    if lock.elsewhere and here.queue.beats(job_id) not in (None, machine()):
+        return None
+    here.queue.beat(job_id)
 
     def decide(record: JobRecord) -> dict[str, Any] | None:
         if record.status.final:
             return None
-        return {
+        if ending := ending_on_disk(here.storage, record):
+            return ending
+        changes: dict[str, Any] = {}
+        if record.status is Status.PROCESSING:  # nobody else holds the lock: that attempt is over
+            changes = interrupted(record)
+            if changes["status"] is not Status.QUEUED:
+                return changes
+        return changes | {
             "status": Status.PROCESSING,
-            "attempt": record.attempt + 1,
-            "started_at": record.started_at or now(),
-            "step_name": record.step_name or "Starting",
+            "attempt": max(record.attempt, lock.last_attempt) + 1,
+            "started_at": now(),
+            "step_name": "Starting",
         }
 
-    record, claimed = here.store.change(job_id, decide)
-    return record if claimed else None
+    record, changed = here.store.change(job_id, decide)
+    if record is None or not changed:
+        return None
+    if record.status.final:
+        conclude(here, record)
+        return None
+    lock.note_attempt(record.attempt)
+    return record
 
 
 def _analyse(here: Backend, record: JobRecord) -> dict[str, Any] | None:
@@ -104,20 +125,35 @@ def _run(here: Backend, record: JobRecord, progress: _ProgressWriter) -> dict[st
     )
 
 
-@queue_errors()
 def _end(here: Backend, record: JobRecord, changes: dict[str, Any]) -> None:
-    """Write the final state; the upload goes, and the address with it."""
-    if not here.store.merge(record.id, record.attempt, changes):
-        log.info("job %s was ended by somebody else", record.id)
-        return
-    here.storage.remove_upload(record.id)
-    final = here.store.load(record.id)
-    if final is not None:
-        here.storage.write_record(final)
-        keep_for_research(here.storage, final)
-    if changes["status"] is Status.COMPLETE and record.started_at is not None:
-        here.statistics.record_complete((changes["completed_at"] - record.started_at).total_seconds())
-    log.info("job %s: %s", record.id, changes["status"])
+    """Write the final state, as soon as the queue answers."""
+    deadline = time.monotonic() + WRITE_END_S
+    while True:
+        try:
+            with queue_errors():
+                final, written = here.store.change(record.id, _unless_superseded(record, changes))
+                if final is None or not written:
+                    log.info("job %s was ended by somebody else", record.id)
+                else:
+                    conclude(here, final)
+                return
+        except QueueUnavailable:
+            if time.monotonic() > deadline:
+                here.storage.write_record(replace(record, **changes))
+                raise
+            time.sleep(WRITE_AGAIN_S)
+
+
+def _unless_superseded(record: JobRecord, changes: dict[str, Any]) -> Callable[[JobRecord], dict[str, Any] | None]:
+    def decide(current: JobRecord) -> dict[str, Any] | None:
+        if current.status.final or current.attempt > record.attempt:
+            return None
+        return {"attempt": record.attempt, "started_at": record.started_at} | changes
+
+    return decide
+
+
+_SHOWN: Final = ("progress_percent", "current_step", "total_steps", "step_name", "steps")
 
 
 class _ProgressWriter:
@@ -139,6 +175,9 @@ class _ProgressWriter:
             return
         self._states, self._written = states, moment
         changes: dict[str, Any] = {
+            "status": Status.PROCESSING,  # a server that forgot its last second may have the job waiting again
+            "attempt": self._record.attempt,
+            "started_at": self._record.started_at,
             "progress_percent": min(99, progress.percent),
             "current_step": progress.index,
             "total_steps": progress.total,
@@ -148,7 +187,7 @@ class _ProgressWriter:
         try:
             with queue_errors():
                 accepted = self._here.store.merge(self._record.id, self._record.attempt, changes)
-                self._here.queue.write_meta(self._record.id, changes)
+                self._here.queue.write_meta(self._record.id, {name: changes[name] for name in _SHOWN})
         except QueueUnavailable:
             log.warning("job %s: progress could not be written", self._record.id)
             return

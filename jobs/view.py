@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from jobs.forecast import Forecast
 from jobs.model import JobRecord, JobView, Status, now
 from jobs.store import Snapshot
 
 
-def view(snapshot: Snapshot, expected_seconds: float) -> JobView:
-    """What edges show of a job; expected_seconds: what an analysis probably takes."""
+def view(snapshot: Snapshot, forecast: Forecast) -> JobView:
+    """What edges show of a job."""
     record = snapshot.record
     # a job that no longer waits in the list but is not at work yet is the next one
     position = (snapshot.position or 1) if record.status is Status.QUEUED else 0
-    left = expected_seconds * (100 - record.progress_percent) / 100 if record.status is Status.PROCESSING else 0
+    wait = forecast.wait_seconds(record) if record.status is Status.QUEUED else 0.0
+    left = forecast.remaining_seconds(record) if record.status is Status.PROCESSING else 0.0
     return JobView(
         id=record.id,
         input_filename=record.input_filename,
@@ -21,7 +23,7 @@ def view(snapshot: Snapshot, expected_seconds: float) -> JobView:
         current_step=record.current_step,
         total_steps=record.total_steps,
         queue_position=position,
-        estimated_wait_seconds=round(position * expected_seconds),
+        estimated_wait_seconds=round(wait),
         estimated_remaining_seconds=round(left),
         elapsed_seconds=_elapsed(record),
         steps=tuple(record.steps),

@@ -39,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--model", choices=CHOICES["segmentation_model"], default=options.segmentation_model)
     parser.add_argument("--side", choices=CHOICES["side"], default=options.side)
+    parser.add_argument("--series", default=options.series, help="which series of a DICOM input that holds several")
     parser.add_argument("--labels", type=Path, help="measure this label map instead of running a network")
     parser.add_argument("--numbering", choices=sorted(NUMBERINGS), default="canonical", help="numbering of --labels")
     parser.add_argument("--cartilage-smoothing", type=float, default=options.cartilage_smoothing, metavar="MM2")
@@ -77,6 +78,7 @@ def _analyse(given: argparse.Namespace) -> RunSummary:
     options = AnalysisOptions(
         segmentation_model=given.model,
         side=given.side,
+        series=given.series,
         cartilage_smoothing=given.cartilage_smoothing,
         skip_first_echo=given.skip_first_echo,
     )

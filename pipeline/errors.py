@@ -79,6 +79,10 @@ class OutOfMemory(ModelError):
     """The machine ran out of memory while working."""
 
 
+class OutOfDisk(ModelError):
+    """The machine ran out of room on its disk while working."""
+
+
 class AnalysisError(KneeError):
     """The analysis ran, but its result cannot be used."""
 

@@ -5,6 +5,7 @@ Deployment knobs live in jobs/settings.py; constants of a method beside the meth
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Literal, get_args
 
@@ -47,6 +48,14 @@ class AnalysisOptions:
         ge=0.0,
         le=4.0,
     )
+    series: str = _option(
+        "",
+        "Series",
+        "Which series of a DICOM upload that holds several: its number, with the letter where one is listed; "
+        "empty for the only one.",
+        advanced=True,
+        pattern=r"^(-?[0-9]{1,10}[A-Za-z]{0,3})?$",
+    )
     skip_first_echo: bool = _option(
         False, "T2: skip the first echo", "Leave the first echo out of the fit (stimulated echoes).", advanced=True
     )
@@ -58,6 +67,9 @@ class AnalysisOptions:
                 raise OptionsError(f"{item.name} is {value!r}; expected one of {', '.join(choices)}.", option=item.name)
             if isinstance(item.default, bool) and not isinstance(value, bool):
                 raise OptionsError(f"{item.name} is {value!r}; expected true or false.", option=item.name)
+            pattern = item.metadata.get("pattern")
+            if pattern is not None and not (isinstance(value, str) and re.search(pattern, value)):
+                raise OptionsError(f"{item.name} is not valid; expected a number such as 5 or 5a.", option=item.name)
             low, high = item.metadata.get("ge"), item.metadata.get("le")
             if low is not None and high is not None:
                 number = isinstance(value, (int, float)) and not isinstance(value, bool)

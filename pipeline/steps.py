@@ -95,7 +95,8 @@ class Step:
 
 def _read(context: Context) -> None:
     path = context.input_path(str(context.request.scan))
-    scan = read_scan(path, side=context.options.chosen_side, scratch_dir=context.workspace.work_dir)
+    options = context.options
+    scan = read_scan(path, side=options.chosen_side, series=options.series, scratch_dir=context.workspace.work_dir)
     require_content(scan)
     context.workspace.write_scan(scan)
 
@@ -229,7 +230,7 @@ STEPS: Final = (
         title="Read the scan",
         run=_read,
         produces=("scan",),
-        uses=("side",),
+        uses=("side", "series"),
         applies=_no_scan,
         share=4,
     ),

@@ -6,7 +6,9 @@ import sys
 
 import uvicorn
 
+from jobs.processes import keep_files_private
 from jobs.settings import SettingsError, load_settings
+from rest.protocol import DeadlineProtocol
 
 GRACE_S = 3
 """How long a stop waits for answers that are under way."""
@@ -19,12 +21,15 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    keep_files_private()
     uvicorn.run(
         "api:app",
         host=settings.host,
         port=settings.api_port,
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
+        http=DeadlineProtocol,
+        ws="none",
     )
     return 0
 

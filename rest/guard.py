@@ -1,8 +1,11 @@
-"""Who may ask: no page of another site, and, where API_KEYS is set, nobody without a key."""
+"""Who may ask: no page of another site, no name that merely points here, and, where API_KEYS is set, nobody without
+a key.
+"""
 
 from __future__ import annotations
 
 import hmac
+import ipaddress
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -10,9 +13,12 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from jobs.settings import load_settings
+from jobs.settings import Settings, load_settings
+from rest.answers import plain_error
+from rest.receive import EarlyRefusal
 
-OPEN_ROUTES: Final = ("health", "docs", "openapi.json")
+OPEN_ROUTES: Final = ("/health", "/docs", "/openapi.json")
+READING: Final = ("GET", "HEAD", "OPTIONS")
 
 
 class Guard:
@@ -24,19 +30,81 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         refusal = _refusal(scope) if scope["type"] == "http" else None
-        await (refusal or self._inner)(scope, receive, send)
+        if refusal is None:
+            await self._inner(scope, receive, send)
+        elif scope["method"] in READING:
+            await refusal(scope, receive, send)
+        else:  # a body may be on its way, which nobody reads
+            early = EarlyRefusal(refusal.body, refusal.status_code, dict(refusal.headers))
+            await early(scope, receive, send)
 
 
 def _refusal(scope: Scope) -> JSONResponse | None:
     headers = Headers(scope=scope)
-    origin = headers.get("origin")
-    changes = scope["method"] not in ("GET", "HEAD", "OPTIONS")
-    if changes and origin is not None and urlsplit(origin).netloc != headers.get("host"):
-        return JSONResponse({"detail": "Cross-site request refused.", "error_code": "CROSS_SITE", "hint": ""}, 403)
-    keys = load_settings().keys
-    if keys and scope["path"].rsplit("/", 1)[-1] not in OPEN_ROUTES:
-        given = headers.get("x-api-key", "").encode()
-        if sum(hmac.compare_digest(given, key.encode()) for key in keys) == 0:  # every key: equal time
-            body = {"detail": "A valid API key is needed.", "error_code": "UNAUTHORIZED", "hint": "Send X-API-Key."}
-            return JSONResponse(body, 401)
+    settings = load_settings()
+    if _private(settings) and not _is_loopback(_host_name(headers.get("host", ""))):
+        # a name of another site that was made to point here: its pages would be of "the same origin"
+        return plain_error(403, "This server answers to 127.0.0.1 and localhost alone.", "UNKNOWN_HOST")
+    if scope["method"] not in READING and not _same_origin(headers):
+        return plain_error(403, "Cross-site request refused.", "CROSS_SITE")
+    if settings.keys and route_path(scope) not in OPEN_ROUTES and not _key_given(headers, settings.keys):
+        hint = "Send X-API-Key, or Authorization: Bearer."
+        answer = plain_error(401, "A valid API key is needed.", "UNAUTHORIZED", hint)
+        answer.headers["www-authenticate"] = "Bearer"
+        return answer
     return None
+
+
+def route_path(scope: Scope) -> str:
+    """The path below the place where the app is mounted."""
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    return path.removeprefix(root) if path.startswith(f"{root}/") else path
+
+
+def _private(settings: Settings) -> bool:
+    """Whether only this machine is meant to reach the server, and no key tells who asks."""
+    open_access = bool(getattr(settings, "open_access", False))
+    return not settings.keys and not open_access and _is_loopback(settings.host)
+
+
+def _host_name(value: str) -> str:
+    """`[::1]:8000` -> `::1`; what cannot be read is no host."""
+    try:
+        return urlsplit(f"//{value}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _same_origin(headers: Headers) -> bool:
+    """Whether a request that changes something was made by a page of this server, or by no page at all."""
+    host = headers.get("host", "").lower()
+    origins = headers.getlist("origin")
+    if origins:
+        return all(_authority(origin) == host for origin in origins)
+    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return False
+    return all(_authority(referer) == host for referer in headers.getlist("referer"))
+
+
+def _authority(address: str) -> str | None:
+    """Host and port of an address; None for `null` and what is no web address."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return None
+    return parts.netloc.lower() if parts.scheme in ("http", "https") and parts.netloc else None
+
+
+def _key_given(headers: Headers, keys: tuple[str, ...]) -> bool:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    given = headers.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else "")
+    return sum(hmac.compare_digest(given.encode(), key.encode()) for key in keys) > 0  # every key: equal time

@@ -1,19 +1,209 @@
-"""The body of an upload on its way from the client to the disk."""
+"""The body of an upload on its way from the client to the disk. A thread parses and writes it; where the server is ours
+and the length is known, the same thread also reads it, past the event loop.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
 import anyio
+from anyio import CapacityLimiter, to_thread
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+from jobs import service
+from jobs.errors import ServerBusy, UploadTooSlow
+from jobs.uploads import FormReceiver
+from rest.protocol import DIRECT
+
+T = TypeVar("T")
+
+BATCH_BYTES: Final = 1024 * 1024
+"""The writing thread is given pieces of about this size."""
+
+PIECE_BYTES: Final = 256 * 1024
+"""Read from a socket at once: it stays in the processor's cache until it is written."""
+
+STOP_CHECK_MS: Final = 500
+"""How soon a thread that reads from a silent client notices that it should stop."""
+
+MOST_UPLOADS: Final = 8
+"""At once, from the first byte to the answer. Each has a thread of its own: the other routes never wait for one."""
+
+WINDOW_S: Final = 15.0
+"""So long may a client be silent; and in so much time spent waiting for it, SLOWEST_BYTES must have come."""
+
+SLOWEST_BYTES: Final = int(WINDOW_S) * 16 * 1024
+
+
+class Intake:
+    """The places for uploads."""
+
+    def __init__(self) -> None:
+        self._taken = 0
+        self._threads = CapacityLimiter(MOST_UPLOADS)
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """One place for the length of a block. Raises ServerBusy."""
+        if self._taken >= MOST_UPLOADS:
+            raise ServerBusy(f"{MOST_UPLOADS} uploads are under way already.", hint="Try again in a minute.")
+        self._taken += 1
+        try:
+            yield
+        finally:
+            self._taken -= 1
+
+    async def run(self, work: Callable[..., T], *arguments: object) -> T:
+        """Call it in a thread of the uploads; what has begun is waited for, whatever happens to the request."""
+        return await to_thread.run_sync(functools.partial(work, *arguments), limiter=self._threads)
+
+    async def discard(self, receiver: FormReceiver) -> None:
+        """Remove what was written, even while the request is being cancelled."""
+        with anyio.CancelScope(shield=True):
+            await self.run(receiver.upload.discard)
+
+    async def fill(self, receiver: FormReceiver, request: Request) -> None:
+        """Feed the whole body. Raises what the receiver does, UploadTooSlow, ClientDisconnect."""
+        pace = Pace()
+        begun, more = await _piece(request.receive, pace)
+        announced = request.headers.get("content-length", "")
+        direct = request.scope.get("extensions", {}).get(DIRECT)
+        if not more or direct is None or not announced.isdecimal():
+            await self._through_the_loop(receiver, request.receive, pace, begun, more=more)
+            return
+        came, source = direct.take()
+        stop = threading.Event()
+        try:
+            await self._run_watched(stop, _feed_from, source, int(announced), begun + came, receiver, pace, stop)
+        finally:
+            source.close()
+
+    async def _run_watched(self, stop: threading.Event, work: Callable[..., None], *arguments: object) -> None:
+        """Run it; where the request is cancelled, ask it to stop, and wait until it has."""
+        working = asyncio.ensure_future(self.run(work, *arguments))
+        try:
+            await asyncio.shield(working)
+        except asyncio.CancelledError:
+            stop.set()
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([working])
+            raise
+
+    async def _through_the_loop(
+        self, receiver: FormReceiver, receive: Receive, pace: Pace, piece: bytes, *, more: bool
+    ) -> None:
+        """One batch at a time; what comes meanwhile waits in the connection."""
+        batch, size = [piece], len(piece)
+        first = True
+        while True:
+            if first or size >= BATCH_BYTES or not more:
+                await self.run(_feed, receiver, batch)
+                batch, size, first = [], 0, False
+            if not more:
+                return
+            piece, more = await _piece(receive, pace)
+            batch.append(piece)
+            size += len(piece)
+
+
+class Pace:
+    """How fast a client sends, while it is waited for."""
+
+    def __init__(self) -> None:
+        self._waited = 0.0
+        self._came = 0
+
+    def note(self, seconds: float, came: int) -> None:
+        """Raises UploadTooSlow."""
+        self._waited += seconds
+        self._came += came
+        if self._waited >= WINDOW_S:
+            if self._came < SLOWEST_BYTES:
+                raise too_slow()
+            self._waited, self._came = 0.0, 0
+
+
+def open_receiver(content_type: str, announced: str) -> FormReceiver:
+    """Raises what jobs.service.receive_form does."""
+    return service.receive_form(content_type, int(announced) if announced.isdecimal() else None)
+
+
+def _feed(receiver: FormReceiver, batch: list[bytes]) -> None:
+    for piece in batch:
+        receiver.feed(piece)
+
+
+async def _piece(receive: Receive, pace: Pace) -> tuple[bytes, bool]:
+    """The next piece of the body, and whether more will come."""
+    begun = time.monotonic()
+    try:
+        async with asyncio.timeout(WINDOW_S):
+            message = await receive()
+    except TimeoutError:
+        raise too_slow() from None
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    piece: bytes = message.get("body", b"")
+    more: bool = message.get("more_body", False)
+    if more:
+        pace.note(time.monotonic() - begun, len(piece))
+    return piece, more
+
+
+def _feed_from(
+    source: socket.socket, length: int, begun: bytes, receiver: FormReceiver, pace: Pace, stop: threading.Event
+) -> None:
+    """Read the rest of a body of `length` bytes from a socket, in a thread."""
+    receiver.feed(begun)
+    left = length - len(begun)
+    poller = select.poll()
+    poller.register(source, select.POLLIN)
+    while left > 0:
+        waited = time.monotonic()
+        ready = poller.poll(STOP_CHECK_MS)
+        if stop.is_set():
+            raise ClientDisconnect
+        piece = b""
+        if ready:
+            try:
+                piece = source.recv(min(PIECE_BYTES, left))
+            except BlockingIOError:
+                continue
+            except OSError:
+                raise ClientDisconnect from None
+            if not piece:
+                raise ClientDisconnect
+        pace.note(time.monotonic() - waited, len(piece))
+        if piece:
+            left -= len(piece)
+            receiver.feed(piece)
+
+
+def too_slow() -> UploadTooSlow:
+    """The error of a client that is waited for in vain."""
+    return UploadTooSlow(
+        f"Less than {SLOWEST_BYTES // 1024} KB of the upload came in {WINDOW_S:.0f} s.", hint="Try a faster connection."
+    )
 
 
 class EarlyRefusal(Response):
     """An answer given while the client still sends: then the connection is closed, after a moment in which the client
-    can notice (closed at once, the answer would be lost with the unread data).
+    can notice (closed at once, the answer would be lost with the unread data). A little of what still comes is read,
+    so that a client which looks for the answer only at its end reaches it with a small body.
     """
 
     LINGER_S = 1.0
-    LINGER_BYTES = 4 * 1024 * 1024
+    LINGER_BYTES = 1024 * 1024
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 -- ASGI's signature
         """ASGI."""
@@ -22,9 +212,11 @@ class EarlyRefusal(Response):
         await send({"type": "http.response.body", "body": self.body, "more_body": True})
         read = 0
         with anyio.move_on_after(self.LINGER_S):
-            while read < self.LINGER_BYTES:
+            while True:
                 message = await receive()
                 read += len(message.get("body", b""))
                 if not message.get("more_body", False):
                     break
+                if read >= self.LINGER_BYTES:
+                    await anyio.sleep(self.LINGER_S)
         await send({"type": "http.response.body", "body": b"", "more_body": False})

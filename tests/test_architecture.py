@@ -59,13 +59,13 @@ def test_only_the_settings_read_the_environment() -> None:
     assert readers == {"jobs/settings.py"}
 
 
-def test_only_store_and_queue_speak_to_redis() -> None:
+def test_only_store_queue_and_worker_speak_to_redis() -> None:
     speakers = {
         name_of(path)
         for path in sources()
         if tops(path) & {"redis", "rq", "valkey"} and not only_for_types(path, {"redis", "rq", "valkey"})
     }
-    assert speakers == {"jobs/store.py", "jobs/queue.py"}
+    assert speakers == {"jobs/store.py", "jobs/queue.py", "jobs/rq_worker.py"}
 
 
 def only_for_types(path: Path, names: set[str]) -> bool:

@@ -165,9 +165,9 @@ def test_two_series_are_named_neutrally_and_refused(tmp_path: Path) -> None:
     write_dicom(make_phantom(6, echoes=2), tmp_path / "s" / "b", change=second)
     with pytest.raises(AmbiguousSeries) as caught:
         read_scan(tmp_path / "s")
-    assert sorted(caught.value.facts["series"]) == [
-        "MR series 7: 12 x 13 x 16, 1 echo",
-        "MR series 9: 12 x 13 x 16, 2 echoes",
+    assert [item["description"] for item in caught.value.facts["series"]] == [
+        "MR series 7: 12 x 13 x 16 axial, 1 echo",
+        "MR series 9: 12 x 13 x 16 axial, 2 echoes",
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import replace
 from datetime import timedelta
@@ -17,7 +18,7 @@ from jobs import service
 from jobs.backend import backend
 from jobs.errors import JobNotFound
 from jobs.model import JobRecord, Status, now
-from jobs.retention import keep_for_research, purge_expired
+from jobs.retention import Retention, keep_for_research, purge_expired
 
 
 def over(job_id: str) -> None:
@@ -41,11 +42,39 @@ def test_an_expired_job_is_deleted_whole_and_a_fresh_one_stays(redis_client: Any
     service.delete(fresh.id)
 
 
-def test_a_job_that_still_waits_outlives_its_time(redis_client: Any, tmp_path: Path) -> None:
-    job = submit(image(tmp_path / "a.nii.gz", np.zeros((16, 16, 16), np.int16)))
+def test_a_job_that_still_waits_when_its_time_is_over_goes_too(redis_client: Any, tmp_path: Path) -> None:
+    job = submit(image(tmp_path / "a.nii.gz", np.zeros((16, 16, 16), np.int16)), email="mary@example.org")
     over(job.id)
+    assert purge_expired() == [job.id]
+    assert not (DATA_DIR / "jobs" / job.id).exists()
+    assert redis_client.llen("rq:queue:analyses") == 0
+    assert not [key for key in redis_client.scan_iter() if job.id in key]
+
+
+def test_what_was_left_half_done_goes_when_it_is_old(redis_client: Any) -> None:
+    old, young = DATA_DIR / "jobs" / "old-and-bare", DATA_DIR / "jobs" / "young-and-bare"
+    copy = DATA_DIR / "research" / ".0123.part"
+    for folder in (old, young, copy):
+        folder.mkdir(parents=True)
+    for folder in (old, copy):
+        os.utime(folder, (0, 0))
     assert purge_expired() == []
-    assert service.get(job.id).status is Status.QUEUED
+    assert [folder.exists() for folder in (old, young, copy)] == [False, True, False]
+    young.rmdir()
+
+
+def test_a_second_look_reads_only_what_has_changed(redis_client: Any, tmp_path: Path) -> None:
+    job = submit(image(tmp_path / "a.nii.gz", np.zeros((16, 16, 16), np.int16)))
+    retention, storage = Retention(), backend().storage
+    assert retention.expired(storage) == []
+    path = DATA_DIR / "jobs" / job.id / "job.json"
+    moment, text = path.stat().st_mtime_ns, path.read_text()
+    path.write_text("not read again")
+    os.utime(path, ns=(moment, moment))
+    assert retention.expired(storage) == []
+    path.write_text(text)
+    over(job.id)
+    assert retention.expired(storage) == [job.id]
     service.delete(job.id)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import json
 import os
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -168,13 +170,26 @@ def test_a_worker_calls_nothing_but_the_analysis(
     worker: subprocess.Popen[bytes], valkey: str, redis_client: Any, tmp_path: Path
 ) -> None:
     from redis import Redis
-    from rq import Queue
+    from rq import Callback, Queue
     from rq.job import Job
 
     marker = tmp_path / "marker"
     client = Redis.from_url(valkey)
-    entry = Queue("analyses", connection=client, serializer="json").enqueue("os.mkdir", str(marker))
-    wait_until(lambda: Job.fetch(entry.id, client, serializer="json").get_status() == "failed", what="a refusal")
+    queue = Queue("analyses", connection=client, serializer="json")
+    analysis = "jobs.tasks.run_job"
+    for number, (function, given) in enumerate(
+        [
+            ("os.mkdir", [str(marker)]),
+            (analysis, [str(marker)]),
+            (analysis, [["job1"]]),
+            (analysis, []),
+            (analysis, ["job4", 1]),
+        ]
+    ):
+        entry = queue.enqueue(function, args=given, job_id=f"job{number}", on_failure=Callback("os.mkdir"))
+        ended = functools.partial(Job.fetch, entry.id, client, serializer="json")
+        wait_until(lambda ended=ended: ended().get_status() == "failed", what="a refusal")
+        assert "PermissionError" in ended().latest_result().exc_string
     assert not marker.exists()
 
 
@@ -182,22 +197,24 @@ def test_an_upload_from_a_page_that_is_refused_leaves_nothing(redis_client: Any)
     from jobs.errors import InvalidUpload
     from pipeline.errors import UnreadableImage
 
-    folder = DATA_DIR / "jobs"
-    before = set(folder.iterdir()) if folder.exists() else set()
     with pytest.raises(InvalidUpload):
         submit(b"x", "scan.txt")
     with pytest.raises(UnreadableImage):
         submit(gzip.compress(b"no image"), "scan.nii.gz")
-    assert set(folder.iterdir()) == before
+    assert not [path for place in ("jobs", "incoming") for path in (DATA_DIR / place).glob("*")]
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not SAMPLE.exists(), reason="the sample knee has not been made yet: make sample")
-def test_the_sample_knee_is_analysed_from_upload_to_zip(worker: subprocess.Popen[bytes]) -> None:
+def test_the_sample_knee_is_analysed_from_upload_to_zip(worker: subprocess.Popen[bytes], redis_client: Any) -> None:
     job = service.submit_stream([SAMPLE.read_bytes()], SAMPLE.name, AnalysisOptions(), None)
     seen: set[int] = set()
+    silent_s: list[float] = []
+    (name,) = redis_client.smembers("rq:workers")
 
     def finished() -> bool:
+        heard = datetime.fromisoformat(redis_client.hget(name, "last_heartbeat"))
+        silent_s.append((datetime.now(UTC) - heard).total_seconds())
         view = service.get(job.id)
         seen.add(view.progress_percent)
         return view.status.final
@@ -206,9 +223,10 @@ def test_the_sample_knee_is_analysed_from_upload_to_zip(worker: subprocess.Popen
     after = service.get(job.id)
     assert after.status is Status.COMPLETE, (after.error_code, after.error_message)
     assert len(seen) > 5, "progress was reported on the way"
+    assert max(silent_s) < 15, "the worker is heard of while it works"
     assert {step["state"] for step in after.steps} <= {"done", "skipped"}
-    path, name = service.archive(job.id)
-    assert name == "sample_knee_results.zip"
+    path, archive_name = service.archive(job.id)
+    assert archive_name == "sample_knee_results.zip"
     assert path.stat().st_size == after.result_size_bytes
     rows = service.measurements(job.id)
     thickness = {
@@ -219,9 +237,14 @@ def test_the_sample_knee_is_analysed_from_upload_to_zip(worker: subprocess.Popen
     assert 0.5 < thickness["femoral_cartilage", "all"] < 5
     assert (service.results_folder(job.id) / "results.csv").exists()
     assert service.stats()["total_jobs_processed"] == 1
-    again = service.retry(job.id)
+    labels = DATA_DIR / "jobs" / job.id / "work" / "raw_segmentation.labels.npy"
+    outlined = labels.stat()
+    again = service.retry(job.id, {"cartilage_smoothing": 0.5})
     assert again.status in (Status.QUEUED, Status.PROCESSING)
-    begun = time.monotonic()
     wait_until(lambda: ended(job.id), seconds=60, what="the end of the second run")
     assert service.get(job.id).status is Status.COMPLETE
-    assert time.monotonic() - begun < 30, "the segmentation was kept"
+    kept = labels.stat()
+    assert (kept.st_ino, kept.st_mtime_ns) == (outlined.st_ino, outlined.st_mtime_ns), "the segmentation was kept"
+    measured = (DATA_DIR / "jobs" / job.id / "work" / "thickness.json").stat()
+    assert measured.st_mtime_ns > outlined.st_mtime_ns
+    assert service.results_folder(job.id).stat()

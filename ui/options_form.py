@@ -77,7 +77,7 @@ def _model_choice(item: Field[Any], models: list[dict[str, Any]]) -> str:
 
 
 def _widget(item: Field[Any]) -> Any:
-    """One option as a widget: closed vocabulary, yes or no, number within its bounds."""
+    """One option as a widget: closed vocabulary, yes or no, text, number within its bounds."""
     title, text = item.metadata["title"], item.metadata["help"]
     if (choices := CHOICES.get(item.name)) is not None:
         return st.segmented_control(
@@ -85,6 +85,8 @@ def _widget(item: Field[Any]) -> Any:
         )
     if isinstance(item.default, bool):
         return st.checkbox(title, value=item.default, help=text)
+    if isinstance(item.default, str):
+        return st.text_input(title, value=item.default, max_chars=14, help=text).strip()
     return st.number_input(
         title,
         min_value=item.metadata.get("ge"),

@@ -5,6 +5,6 @@ what geometry, echoes, side and sequence need is parsed, so nothing about the pa
 """
 
 from pipeline.image_io.content import require_content
-from pipeline.image_io.reader import read_label_map, read_scan
+from pipeline.image_io.reader import check_scan, read_label_map, read_scan
 
-__all__ = ["read_label_map", "read_scan", "require_content"]
+__all__ = ["check_scan", "read_label_map", "read_scan", "require_content"]

@@ -15,9 +15,14 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from pipeline.errors import NoImageSeries, UnreadableImage, UnsafeArchive
+from pipeline.image_io.archive_layout import MAX_ENTRIES, check_end_record, check_local_headers, encrypted, too_many
+from pipeline.image_io.disk import disk_errors, require_room
 
-MAX_ENTRIES: Final = 20_000
 MAX_BYTES: Final = 4 << 30
+LARGE_BYTES: Final = 512 << 20
+MAX_INFLATION: Final = 50
+"""An archive larger than LARGE_BYTES when unpacked may grow by this factor; MR images grow by 2 to 10."""
+
 _CHUNK_BYTES: Final = 1 << 20
 _ENCRYPTED: Final = 0x1
 _DAMAGED: Final = (
@@ -43,12 +48,17 @@ def unpacked(path: Path, scratch_dir: Path | None = None) -> Iterator[Path]:
     """The archive's files, flat, as 00000, 00001, ...; the folder (inside `scratch_dir`) is removed at the end.
 
     Raises UnsafeArchive (names that leave the folder, links, encryption, too many or too large), UnreadableImage
-    (damaged), NoImageSeries (empty).
+    (damaged), NoImageSeries (empty), OutOfDisk.
     """
     with tempfile.TemporaryDirectory(prefix="unpacked-", dir=scratch_dir) as folder:
         try:
-            with zipfile.ZipFile(path) as archive:
-                _extract(archive, _checked(archive), Path(folder))
+            check_end_record(path)
+            with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
+                entries = _checked(archive, path.stat().st_size)
+                check_local_headers(stream, archive.infolist())
+                require_room(Path(folder), sum(entry.file_size for entry in entries))
+                with disk_errors():
+                    _extract(archive, entries, Path(folder))
         except (*_DAMAGED, OSError) as error:
             # a directory that points before the file's start: seek refuses; any other OSError is the machine's
             if isinstance(error, OSError) and error.errno != errno.EINVAL:
@@ -60,17 +70,18 @@ def unpacked(path: Path, scratch_dir: Path | None = None) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _checked(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+def _checked(archive: zipfile.ZipFile, archive_bytes: int) -> list[zipfile.ZipInfo]:
     """The entries to unpack."""
     entries = archive.infolist()
     if len(entries) > MAX_ENTRIES:
-        raise UnsafeArchive(f"Archive has {len(entries):,} entries; expected at most {MAX_ENTRIES:,}.")
+        raise too_many(len(entries))
     for entry in entries:
         _check_entry(entry)
     wanted = [entry for entry in entries if not entry.is_dir() and not is_ignored(entry.filename)]
     if not wanted:
         raise NoImageSeries("Archive holds no files; expected one scan.")
-    if (promised := sum(entry.file_size for entry in wanted)) > MAX_BYTES:
+    promised = sum(entry.file_size for entry in wanted)
+    if promised > MAX_BYTES or promised > max(LARGE_BYTES, MAX_INFLATION * archive_bytes):
         raise _too_large(promised)
     return wanted
 
@@ -86,7 +97,7 @@ def _check_entry(entry: zipfile.ZipInfo) -> None:
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise UnsafeArchive("Archive holds a link or device; expected files and folders only.")
     if entry.flag_bits & _ENCRYPTED:
-        raise UnsafeArchive("Archive is encrypted; expected one without a password.", hint="Pack it without password.")
+        raise encrypted()
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise UnreadableImage(
             f"Archive uses compression method {entry.compress_type}; expected stored or deflated.",
@@ -97,16 +108,19 @@ def _check_entry(entry: zipfile.ZipInfo) -> None:
 def _extract(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], folder: Path) -> None:
     total = 0
     for number, entry in enumerate(entries):
+        size = 0
         with archive.open(entry) as source, (folder / f"{number:05d}").open("xb") as target:
             while block := source.read(_CHUNK_BYTES):
+                size += len(block)
                 total += len(block)
-                if total > MAX_BYTES:
+                if total > MAX_BYTES or size > entry.file_size:
                     raise _too_large(total)
                 target.write(block)
 
 
 def _too_large(found: int) -> UnsafeArchive:
     return UnsafeArchive(
-        f"Archive inflates to {found / 2**30:.1f} GB or more; expected at most {MAX_BYTES / 2**30:g} GB.",
+        f"Archive inflates to {found / 2**20:,.0f} MB or more; expected at most {MAX_BYTES / 2**30:g} GB, "
+        f"above {LARGE_BYTES / 2**20:g} MB {MAX_INFLATION} times its size, and no more than its directory says.",
         hint="Pack one scan only.",
     )

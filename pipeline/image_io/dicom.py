@@ -5,33 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from pipeline.image_io.dicom_complete import completeness_warnings
 from pipeline.image_io.dicom_files import read_frames
 from pipeline.image_io.dicom_meaning import acquisition, guess_sequence, header_side
-from pipeline.image_io.dicom_pixels import read_echoes
+from pipeline.image_io.dicom_pixels import frame_pieces
 from pipeline.image_io.dicom_series import choose_stack
 from pipeline.image_io.dicom_stack import arrange, stack_grid
-from pipeline.image_io.geometry import extent_warnings
-from pipeline.image_io.voxels import replace_bad
-from pipeline.types import Scan
+from pipeline.image_io.source import Source
 
 
-def read_dicom(paths: Iterable[Path], scratch_dir: Path | None = None) -> Scan:
+def open_dicom(paths: Iterable[Path], scratch_dir: Path | None = None, series: str = "") -> Source:
     """The one MR series of at least 10 slices among the files; order and names of the files do not matter.
 
+    series: which one, as AmbiguousSeries lists them; empty: the only one
     Raises NoImageSeries, AmbiguousSeries, IncompleteSeries, UnsupportedImage, UnreadableImage.
     """
-    stack, warnings = choose_stack([frame for path in paths for frame in read_frames(path)])
+    frames = [frame for path in paths for frame in read_frames(path)]
+    stack, warnings = choose_stack(frames, series)
     echoes, times = arrange(stack)
     grid = stack_grid(echoes[0])
-    voxels = read_echoes(echoes, scratch_dir)
     meanings = [frame.meaning for frame in stack.frames]
     sequence = guess_sequence(meanings[0], len(echoes))
-    return Scan(
-        echoes=voxels,
+    return Source(
+        shape=(len(echoes), *grid.shape),
+        pieces=frame_pieces(echoes, scratch_dir),
         grid=grid,
         sequence=sequence,
         echo_times_ms=times,
         side=header_side(meanings),
         acquisition=acquisition(meanings[0], sequence),
-        warnings=(*warnings, *replace_bad(voxels), *extent_warnings(grid)),
+        warnings=(
+            *warnings,
+            *completeness_warnings(stack, [frame for frame in frames if frame.series == stack.first.series]),
+        ),
     )

@@ -73,6 +73,10 @@ _TAGS: Final = [
     "SliceLocationVector",
     "EchoTime",
     "EchoNumbers",
+    "InstanceNumber",
+    "ImagesInAcquisition",
+    "InConcatenationNumber",
+    "InConcatenationTotalNumber",
     "RescaleSlope",
     "RescaleIntercept",
     "SharedFunctionalGroupsSequence",
@@ -87,6 +91,9 @@ _UNIT_TOLERANCE: Final = 0.01
 """Direction cosines of two decimals are still believed."""
 
 
+_MOST_COUNTED: Final = 1e9
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Frame:
     """One slice.
@@ -95,6 +102,10 @@ class Frame:
     position, orientation LPS mm; (6,) row then column cosines; None where the header has none
     spacing_mm            (2,) between rows, between columns; None where the header has none
     echo                  (echo time in ms, echo number); 0 where the header has none
+    image_number          of its file within the series; -1 where the header has none
+    promised              images in the acquisition, as the header counts them; 0 where it does not
+    part                  (number, of how many) of an object split over files; (0, 0) where it is not
+    slice_gap_mm          between slice centres, as the header says
     """
 
     path: Path
@@ -111,6 +122,10 @@ class Frame:
     orientation: FloatArray | None
     spacing_mm: FloatArray | None
     echo: tuple[float, int]
+    image_number: int
+    promised: int
+    part: tuple[int, int]
+    slice_gap_mm: float | None
     slope: float
     intercept: float
     meaning: Meaning
@@ -193,12 +208,14 @@ def _frame(data: Dataset, path: Path, k: int, groups: tuple[Dataset, ...], offse
         position = position + offset_mm * np.cross(orientation[:3], orientation[3:])
     echo = _lookup(data, groups, "MREchoSequence")
     slope = number(values, "RescaleSlope")
+    if slope is None and str(values.get("RescaleSlope") or "").strip():
+        raise UnreadableImage("DICOM header is damaged: its value scaling is not a number.")
     return Frame(
         path=path,
         number=k,
         instance=str(data.get("SOPInstanceUID", "")),
         series=str(data.get("SeriesInstanceUID", "")),
-        series_number=str(int(number(data, "SeriesNumber") or 0)),
+        series_number=str(_count(data, "SeriesNumber")),
         modality=str(data.get("Modality") or ""),
         localizer="LOCALIZER" in [str(word).upper() for word in words(data, "ImageType")],
         grey=int(data.get("SamplesPerPixel") or 1) == 1
@@ -207,11 +224,15 @@ def _frame(data: Dataset, path: Path, k: int, groups: tuple[Dataset, ...], offse
         columns=int(data.Columns),
         position=position,
         orientation=orientation,
-        spacing_mm=vector(measures, "PixelSpacing", 2),
+        spacing_mm=_spacing(measures),
         echo=(
             round(number(echo, "EffectiveEchoTime") or number(echo, "EchoTime") or 0.0, 4),
-            int(number(data, "EchoNumbers") or 0),
+            _count(data, "EchoNumbers"),
         ),
+        image_number=_count(data, "InstanceNumber", missing=-1),
+        promised=_count(data, "ImagesInAcquisition"),
+        part=(_count(data, "InConcatenationNumber"), _count(data, "InConcatenationTotalNumber")),
+        slice_gap_mm=number(measures, "SpacingBetweenSlices"),
         slope=1.0 if slope is None else slope,
         intercept=number(values, "RescaleIntercept") or 0.0,
         meaning=read_meaning(data, groups),
@@ -227,6 +248,12 @@ def _orientation(plane: Dataset) -> FloatArray | None:
     if not np.allclose(lengths, 1.0, atol=_UNIT_TOLERANCE):
         return None
     return np.asarray((cosines.reshape(2, 3) / lengths[:, np.newaxis]).reshape(6), dtype=np.float64)
+
+
+def _spacing(measures: Dataset) -> FloatArray | None:
+    """(2,) mm; None where it is missing or negative, which would mirror the image."""
+    spacing = vector(measures, "PixelSpacing", 2)
+    return spacing if spacing is not None and spacing.min() >= 0 else None
 
 
 def _slice_offsets(data: Dataset, count: int) -> FloatArray:
@@ -266,6 +293,12 @@ def number(data: Dataset, name: str) -> float | None:
         return None
     value = float(values[0])
     return value if np.isfinite(value) else None
+
+
+def _count(data: Dataset, name: str, missing: int = 0) -> int:
+    """A whole number; `missing` where the attribute is missing, empty, or larger than any count."""
+    value = number(data, name)
+    return missing if value is None or abs(value) > _MOST_COUNTED else int(value)
 
 
 def vector(data: Dataset, name: str, length: int) -> FloatArray | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +13,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.pixels import pixel_array
+from pydicom.pixels import iter_pixels
 from pydicom.uid import (
     UID,
     ExplicitVRBigEndian,
@@ -27,7 +29,8 @@ from pydicom.uid import (
 
 from pipeline.errors import UnreadableImage, UnsupportedImage
 from pipeline.image_io.dicom_files import DAMAGED, Frame, quiet
-from pipeline.image_io.voxels import check_voxel_count, convert
+from pipeline.image_io.disk import disk_errors
+from pipeline.image_io.voxels import Piece, check_voxel_count, convert
 
 _DIRECT: Final = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless)
 _JPEG: Final = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes)
@@ -54,51 +57,69 @@ _TAGS: Final = (
 )
 
 
-def read_echoes(echoes: list[list[Frame]], scratch_dir: Path | None) -> NDArray[np.float32]:
-    """Rescaled voxels (e, z, y, x) float32 of frames [echo][slice]; each file is decoded once.
+def frame_pieces(echoes: list[list[Frame]], scratch_dir: Path | None) -> Iterator[Piece]:
+    """Rescaled voxels of frames [echo][slice]; each file is decoded once, frame by frame.
 
     Raises UnreadableImage (cut off, damaged), UnsupportedImage (unknown compression, too large).
     """
     first = echoes[0][0]
-    shape = (len(echoes), len(echoes[0]), first.rows, first.columns)
-    check_voxel_count(shape)
-    out = np.empty(shape, dtype=np.float32)
-    targets: dict[Path, list[tuple[Frame, NDArray[np.float32]]]] = {}
-    for e, frames in enumerate(echoes):
-        for z, frame in enumerate(frames):
-            targets.setdefault(frame.path, []).append((frame, out[e, z]))
+    check_voxel_count((len(echoes), len(echoes[0]), first.rows, first.columns))
+    image = np.empty((first.rows, first.columns), dtype=np.float32)
+    targets: dict[Path, dict[int, tuple[int, Frame]]] = {}
+    for place, frame in enumerate(frame for frames in echoes for frame in frames):
+        targets.setdefault(frame.path, {})[frame.number] = (place * image.size, frame)
     for path, wanted in targets.items():
-        stored = _stored_values(path, scratch_dir)
-        for frame, target in wanted:
-            if frame.number >= len(stored) or stored.shape[1:] != target.shape:
-                raise UnreadableImage("A DICOM file's voxels do not have the size that its header promises.")
-            convert(stored[frame.number], target, frame.slope, frame.intercept)
-    return out
+        for number, stored in enumerate(_stored_frames(path, scratch_dir)):
+            if number not in wanted:
+                continue
+            start, frame = wanted.pop(number)
+            if stored.shape != image.shape:
+                raise _other_size()
+            convert(stored, image, frame.slope, frame.intercept)
+            yield start, image.reshape(-1)
+        if wanted:
+            raise _other_size()
 
 
-def _stored_values(path: Path, scratch_dir: Path | None) -> NDArray[Any]:
-    """(frames, rows, columns) of one file, not rescaled."""
+def _other_size() -> UnreadableImage:
+    return UnreadableImage("A DICOM file's voxels do not have the size that its header promises.")
+
+
+def _stored_frames(path: Path, scratch_dir: Path | None) -> Iterator[NDArray[Any]]:
+    """The frames (rows, columns) of one file, not rescaled."""
+    with _damage():
+        data = pydicom.dcmread(path, force=True, specific_tags=[*_TAGS])
+        count = int(data.get("NumberOfFrames") or 1)
+        check_voxel_count((count, int(data.Rows), int(data.Columns)))
+        syntax = _transfer_syntax(data)
+        if syntax in _JPEG:
+            coded = generate_frames(data.PixelData, number_of_frames=count)
+            frames = (_decode_jpeg(data, frame, syntax, scratch_dir) for frame in coded)
+        elif syntax in _DIRECT:
+            frames = (np.asarray(frame) for frame in iter_pixels(data, raw=True))
+        else:
+            raise UnsupportedImage(
+                f"DICOM voxels are compressed as {syntax.name}; expected uncompressed, RLE or JPEG.",
+                hint="Export the series uncompressed.",
+            )
+    while True:
+        with _damage():
+            stored = next(frames, None)
+        if stored is None:
+            return
+        yield stored
+
+
+@contextlib.contextmanager
+def _damage() -> Iterator[None]:
     try:
         with quiet():
-            data = pydicom.dcmread(path, force=True, specific_tags=[*_TAGS])
-            count = int(data.get("NumberOfFrames") or 1)
-            check_voxel_count((count, int(data.Rows), int(data.Columns)))
-            syntax = _transfer_syntax(data)
-            if syntax in _JPEG:
-                frames = generate_frames(data.PixelData, number_of_frames=count)
-                return np.stack([_decode_jpeg(data, frame, syntax, scratch_dir) for frame in frames])
-            if syntax not in _DIRECT:
-                raise UnsupportedImage(
-                    f"DICOM voxels are compressed as {syntax.name}; expected uncompressed, RLE or JPEG.",
-                    hint="Export the series uncompressed.",
-                )
-            values = np.asarray(pixel_array(data, raw=True))
+            yield
     except DAMAGED as error:
         raise UnreadableImage(
             "A DICOM file's voxels are missing, damaged or cut off; expected as many as its header promises.",
             hint="Export or upload the series again.",
         ) from error
-    return values.reshape(count, *values.shape[-2:])
 
 
 def _transfer_syntax(data: Dataset) -> UID:
@@ -126,7 +147,7 @@ def _decode_jpeg(data: Dataset, frame: bytes, syntax: UID, scratch_dir: Path | N
         if name in data:
             single[name] = data[name]
     single.PixelData = encapsulate([frame])
-    with tempfile.NamedTemporaryFile(prefix="frame-", suffix=".dcm", dir=scratch_dir) as file:
+    with disk_errors(), tempfile.NamedTemporaryFile(prefix="frame-", suffix=".dcm", dir=scratch_dir) as file:
         single.save_as(file, enforce_file_format=True)
         file.flush()
         reader = SimpleITK.ImageFileReader()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from string import ascii_lowercase
 from typing import Final
 
 import numpy as np
@@ -21,6 +22,9 @@ SCOUT_FOV_RATIO: Final = 1.2
 """Images of the same series tilted or scaled by more than this are a scout, not a faulty slice."""
 
 SAME_POSITION_MM: Final = 0.01
+
+MOST_LISTED: Final = 30
+"""Series that one message lists."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,44 +71,103 @@ class Stack:
         """Whether this could be the scan: MR, grey, placed in space, enough slices."""
         return self.first.modality == "MR" and self.first.grey and self.has_geometry and self.slices >= MIN_SLICES
 
-    def describe(self) -> str:
+    def describe(self, label: str = "") -> str:
         """A neutral line for a message: nothing of it is about the patient."""
         first, echoes = self.first, self.echoes
         size = f"{self.slices} x {first.rows} x {first.columns}"
         plural = "es" if echoes > 1 else ""
-        return f"{first.modality or 'unknown'} series {first.series_number}: {size}, {echoes} echo{plural}"
+        plane = f" {self.plane}" if self.plane else ""
+        return (
+            f"{first.modality or 'unknown'} series {label or first.series_number}: {size}{plane}, {echoes} echo{plural}"
+        )
+
+    @property
+    def plane(self) -> str:
+        """The anatomical plane nearest to the slices; empty without geometry."""
+        return ("sagittal", "coronal", "axial")[int(np.abs(self.normal).argmax())] if self.has_geometry else ""
+
+    def facts(self, label: str) -> dict[str, object]:
+        """The same for programs; `series` is what chooses it."""
+        size = {"slices": self.slices, "rows": self.first.rows, "columns": self.first.columns}
+        return {
+            "series": label,
+            **size,
+            "plane": self.plane,
+            "echoes": self.echoes,
+            "description": self.describe(label),
+        }
 
 
-def choose_stack(frames: list[Frame]) -> tuple[Stack, tuple[str, ...]]:
+def choose_stack(frames: list[Frame], series: str = "") -> tuple[Stack, tuple[str, ...]]:
     """The one stack of at least 10 slices, and warnings about what was left out.
 
-    Raises NoImageSeries, AmbiguousSeries, UnsupportedImage (not MR, colour, too few slices, no geometry),
-    IncompleteSeries (a series whose slices disagree).
+    series: its name in the list of AmbiguousSeries; empty: the only one
+    Raises NoImageSeries (also where none has the name), AmbiguousSeries, UnsupportedImage (not MR, colour, too few
+    slices, no geometry), IncompleteSeries (a series whose slices disagree).
     """
     frames, copies = _without_copies(frames)
     if not frames:
         raise NoImageSeries(
             "No DICOM image found; expected one MR series.", hint="Export the images of the knee series."
         )
-    stacks = [stack for series in _by_series(frames) for stack in _split(series)]
+    stacks = [stack for group in _by_series(frames) for stack in _split(group)]
     usable = [stack for stack in stacks if stack.usable]
-    chosen = [stack for stack in usable if not stack.first.localizer] or usable
-    if not chosen:
+    named = _named([stack for stack in usable if not stack.first.localizer] or usable)
+    if not named:
         raise _why_none(stacks)
-    for stack in chosen:
+    if series:
+        named = _only(named, series)
+    for stack in named.values():
         _refuse_strays(stack, [other for other in stacks if other.first.series == stack.first.series])
-    if len(chosen) > 1:
-        found = [stack.describe() for stack in chosen]
+    if len(named) > 1:
         raise AmbiguousSeries(
-            f"{len(chosen)} series could be meant ({'; '.join(found)}); expected one of {MIN_SLICES} slices or more.",
-            hint="Upload the series to analyse alone.",
-            series=found,
+            f"{len(named)} series could be meant ({_list(named)}); expected one of {MIN_SLICES} slices or more.",
+            hint="Choose one of them with the option 'series', or upload the series to analyse alone.",
+            series=[stack.facts(label) for label, stack in named.items()],
         )
-    left_out = sum(len(stack.frames) for stack in stacks) - len(chosen[0].frames)
+    chosen = next(iter(named.values()))
+    left_out = sum(len(stack.frames) for stack in stacks) - len(chosen.frames)
     warnings = [f"{left_out} images of other stacks or series (such as localizers) were left out."] if left_out else []
     if copies:
         warnings.append(f"{copies} images were there twice; the copies were left out.")
-    return chosen[0], tuple(warnings)
+    return chosen, tuple(warnings)
+
+
+def _named(stacks: list[Stack]) -> dict[str, Stack]:
+    """Stacks by what a user calls them: the series number, with a letter where several have the same one."""
+    ordered = sorted(stacks, key=lambda stack: (int(stack.first.series_number), stack.first.series))
+    numbers = [stack.first.series_number for stack in ordered]
+    return {
+        number + ("" if numbers.count(number) == 1 else _letters(numbers[:k].count(number))): stack
+        for k, (number, stack) in enumerate(zip(numbers, ordered, strict=True))
+    }
+
+
+def _letters(k: int) -> str:
+    """0 -> a, 25 -> z, 26 -> aa."""
+    rest, last = divmod(k, 26)
+    return (_letters(rest - 1) if rest else "") + ascii_lowercase[last]
+
+
+def _only(named: dict[str, Stack], series: str) -> dict[str, Stack]:
+    """The one with this name. Raises NoImageSeries, AmbiguousSeries where only the number is given of several."""
+    wanted = series.strip().lower()
+    if wanted in named:
+        return {wanted: named[wanted]}
+    alike = {label: stack for label, stack in named.items() if stack.first.series_number == wanted}
+    if len(alike) > 1:
+        return alike
+    raise NoImageSeries(
+        f"There is no series {series} to analyse (found {_list(named)}).",
+        hint="Choose one of those found with the option 'series'.",
+        series=[stack.facts(label) for label, stack in named.items()],
+    )
+
+
+def _list(named: dict[str, Stack]) -> str:
+    lines = [stack.describe(label) for label, stack in named.items()]
+    more = [f"and {len(lines) - MOST_LISTED} more"] if len(lines) > MOST_LISTED else []
+    return "; ".join(lines[:MOST_LISTED] + more)
 
 
 def _without_copies(frames: list[Frame]) -> tuple[list[Frame], int]:

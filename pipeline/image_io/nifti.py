@@ -17,9 +17,9 @@ from nibabel.spatialimages import HeaderDataError
 from pipeline.errors import UnreadableImage, UnsupportedImage
 from pipeline.grid import FloatArray
 from pipeline.image_io.formats import is_gzip
-from pipeline.image_io.geometry import describe_shape, extent_warnings, lps_from_ras, make_grid
-from pipeline.image_io.voxels import check_echo_count, check_voxel_count, read_voxels, replace_bad
-from pipeline.types import Scan
+from pipeline.image_io.geometry import describe_shape, lps_from_ras, make_grid
+from pipeline.image_io.source import Source
+from pipeline.image_io.voxels import check_echo_count, check_inflation, check_voxel_count, voxel_pieces
 
 _UNIT_MM: Final = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 """NIfTI's codes for unknown, metre, millimetre, micrometre."""
@@ -28,8 +28,9 @@ _MAX_HEADER_BYTES: Final = 16 << 20
 """Extensions lie between header and voxels; they are skipped, and longer ones are not believed."""
 
 
-def read_nifti(path: Path) -> Scan:
-    """A NIfTI file as a scan without echo times and side.
+@contextlib.contextmanager
+def open_nifti(path: Path) -> Iterator[Source]:
+    """A NIfTI file as a scan without echo times and side; it is open for the length of the block.
 
     Geometry: sform where its code is set, else qform, else spacing alone (nibabel's rule, with a warning);
     RAS becomes LPS. Raises UnreadableImage, UnsupportedImage.
@@ -40,10 +41,15 @@ def read_nifti(path: Path) -> Scan:
         dtype = _dtype(header)
         grid = make_grid(shape[1:], *_geometry(header))
         check_voxel_count(shape)
+        if is_gzip(path):
+            check_inflation(dtype, shape, path.stat().st_size)
         slope, intercept = _scaling(header)
-        echoes = read_voxels(stream, dtype, shape, slope=slope, intercept=intercept)
-    warnings = (*_orientation_warnings(header), *replace_bad(echoes), *extent_warnings(grid))
-    return Scan(echoes=echoes, grid=grid, warnings=warnings)
+        yield Source(
+            shape=shape,
+            pieces=voxel_pieces(stream, dtype, shape, slope=slope, intercept=intercept),
+            grid=grid,
+            warnings=_orientation_warnings(header),
+        )
 
 
 @contextlib.contextmanager

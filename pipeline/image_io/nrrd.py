@@ -7,8 +7,10 @@ one thing that is needed.
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -17,9 +19,9 @@ import numpy as np
 from pipeline.errors import UnreadableImage, UnsupportedImage
 from pipeline.grid import FloatArray
 from pipeline.image_io.formats import detached_header
-from pipeline.image_io.geometry import describe_shape, extent_warnings, make_grid
-from pipeline.image_io.voxels import check_echo_count, check_voxel_count, read_voxels, replace_bad
-from pipeline.types import Scan
+from pipeline.image_io.geometry import describe_shape, make_grid
+from pipeline.image_io.source import Source
+from pipeline.image_io.voxels import check_echo_count, check_inflation, check_voxel_count, voxel_pieces
 
 _MAX_HEADER_BYTES: Final = 1 << 20
 
@@ -51,13 +53,17 @@ _TO_LPS: Final = {
 _UNIT_MM: Final = {"mm": 1.0, "": 1.0, "???": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001}
 _NO_ECHO_KINDS: Final = ("color", "hsv", "xyz", "complex", "matrix", "normal", "gradient", "quaternion")
 
+_NO_ORIENTATION: Final = "NRRD header gives no orientation; the side cannot be trusted."
+
 Fields = dict[str, str]
 
 
-def read_nrrd(path: Path) -> Scan:
+@contextlib.contextmanager
+def open_nrrd(path: Path) -> Iterator[Source]:
     """An NRRD file as a scan without echo times and side; a non-spatial fourth axis is read as echoes.
 
-    Raises UnreadableImage, UnsupportedImage (detached data, colour, other than 3 spatial axes).
+    It is open for the length of the block. Raises UnreadableImage, UnsupportedImage (detached data, colour, other than
+    3 spatial axes).
     """
     with path.open("rb") as stream:
         fields = _read_fields(stream)
@@ -67,13 +73,17 @@ def read_nrrd(path: Path) -> Scan:
         _check_grey(fields, sizes, echo_axis)
         grid = make_grid(tuple(sizes[axis] for axis in reversed(spatial)), steps, origin)
         check_voxel_count(sizes)
-        voxels = read_voxels(_decoder(fields, stream), _dtype(fields), tuple(reversed(sizes)))
-    if echo_axis is None:
-        echoes = voxels[np.newaxis]
-    else:
-        echoes = np.ascontiguousarray(np.moveaxis(voxels, len(sizes) - 1 - echo_axis, 0))
-    warnings = () if _has_orientation(fields) else ("NRRD header gives no orientation; the side cannot be trusted.",)
-    return Scan(echoes=echoes, grid=grid, warnings=(*warnings, *replace_bad(echoes), *extent_warnings(grid)))
+        dtype, decoder = _dtype(fields), _decoder(fields, stream)
+        if decoder is not stream:
+            check_inflation(dtype, sizes, path.stat().st_size)
+        stored = tuple(reversed(sizes)) if len(sizes) == 4 else (1, *reversed(sizes))
+        yield Source(
+            shape=(stored[0], stored[1], stored[2], stored[3]),
+            pieces=voxel_pieces(decoder, dtype, stored),
+            grid=grid,
+            echo_axis=0 if echo_axis is None else len(sizes) - 1 - echo_axis,
+            warnings=() if _has_orientation(fields) else (_NO_ORIENTATION,),
+        )
 
 
 def _read_fields(stream: BinaryIO) -> Fields:

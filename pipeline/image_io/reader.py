@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import Final
 
@@ -13,32 +16,41 @@ from pipeline.anatomy import Side
 from pipeline.errors import AmbiguousSeries, NoImageSeries, UnreadableImage, UnsafeArchive, UnsupportedImage
 from pipeline.grid import Grid
 from pipeline.image_io.archive import is_ignored, unpacked
-from pipeline.image_io.dicom import read_dicom
 from pipeline.image_io.formats import Format, detached_header, identify, peek
-from pipeline.image_io.nifti import read_nifti
-from pipeline.image_io.nrrd import read_nrrd
+from pipeline.image_io.source import Source
 from pipeline.types import Scan
 
-_VOLUMES: Final = {Format.NIFTI: read_nifti, Format.NRRD: read_nrrd}
+_VOLUMES: Final = (Format.NIFTI, Format.NRRD)
 MAX_LABEL: Final = 65_535
+MOST_LISTED: Final = 30
 
 
-def read_scan(path: Path, *, side: Side | None = None, scratch_dir: Path | None = None) -> Scan:
+def read_scan(path: Path, *, side: Side | None = None, series: str = "", scratch_dir: Path | None = None) -> Scan:
     """The scan in a file (NIfTI, NRRD, DICOM, zip) or folder, in LPS, every echo float32.
 
     side         the user's word; it wins over the header, with a warning where they contradict
+    series       which of several DICOM series, by the name that AmbiguousSeries lists; empty: the only one
     scratch_dir  where an archive is unpacked for the time of reading (default: the system's folder for that)
 
-    Raises UnreadableImage, NoImageSeries, AmbiguousSeries, UnsupportedImage, IncompleteSeries, UnsafeArchive.
+    Raises UnreadableImage, NoImageSeries, AmbiguousSeries, UnsupportedImage, IncompleteSeries, UnsafeArchive,
+    OutOfDisk.
     An image without content is read all the same: see `require_content`.
     """
-    scan = _read(path, scratch_dir)
+    with _opened(path, scratch_dir, series) as source:
+        scan = source.read()
     if side is None or side is scan.side:
         return scan
     if scan.side is None:
         return replace(scan, side=side)
     warning = f"Side was given as {side}, but the header says {scan.side}; {side} was used."
     return replace(scan, side=side, warnings=(*scan.warnings, warning))
+
+
+def check_scan(path: Path, *, series: str = "", scratch_dir: Path | None = None) -> int:
+    """Raise what `read_scan` would raise: every byte is looked at, but no image is kept in memory. -> its voxels."""
+    with _opened(path, scratch_dir, series) as source:
+        source.check()
+        return prod(source.shape)
 
 
 def read_label_map(path: Path, *, scratch_dir: Path | None = None) -> tuple[NDArray[np.uint16], Grid]:
@@ -49,7 +61,8 @@ def read_label_map(path: Path, *, scratch_dir: Path | None = None) -> tuple[NDAr
     """
     if path.is_file() and identify(path) is Format.DICOM:
         raise UnsupportedImage("Label map is a DICOM file; expected NIfTI or NRRD.", hint="Save the labels as NIfTI.")
-    scan = _read(path, scratch_dir)
+    with _opened(path, scratch_dir) as source:
+        scan = source.read()
     if len(scan.echoes) != 1:
         raise UnsupportedImage(f"Label map has {len(scan.echoes)} layers; expected one 3D label map.")
     values = scan.echoes[0]
@@ -65,20 +78,22 @@ def read_label_map(path: Path, *, scratch_dir: Path | None = None) -> tuple[NDAr
     return labels, scan.grid
 
 
-def _read(path: Path, scratch_dir: Path | None) -> Scan:
-    if path.is_dir():
-        return _read_files(_files(path), scratch_dir)
-    if not path.is_file():
+@contextlib.contextmanager
+def _opened(path: Path, scratch_dir: Path | None, series: str = "") -> Iterator[Source]:
+    if path.is_file() and identify(path) is Format.ZIP:
+        with unpacked(path, scratch_dir) as folder:
+            files = _files(folder)
+            if all(peek(file) is Format.ZIP for file in files):
+                raise UnsafeArchive(
+                    "Archive holds nothing but another archive; expected the scan itself.", hint="Pack the scan once."
+                )
+            with _one_of(files, scratch_dir, series) as source:
+                yield source
+        return
+    if not path.exists():
         raise UnreadableImage("No such file or folder; expected a scan.")
-    if identify(path) is not Format.ZIP:
-        return _read_files([path], scratch_dir)
-    with unpacked(path, scratch_dir) as folder:
-        files = _files(folder)
-        if all(peek(file) is Format.ZIP for file in files):
-            raise UnsafeArchive(
-                "Archive holds nothing but another archive; expected the scan itself.", hint="Pack the scan once."
-            )
-        return _read_files(files, scratch_dir)
+    with _one_of(_files(path) if path.is_dir() else [path], scratch_dir, series) as source:
+        yield source
 
 
 def _files(folder: Path) -> list[Path]:
@@ -90,8 +105,28 @@ def _files(folder: Path) -> list[Path]:
     )
 
 
-def _read_files(files: list[Path], scratch_dir: Path | None) -> Scan:
-    """The one scan among the files; what is no image is passed over."""
+@contextlib.contextmanager
+def _one_of(files: list[Path], scratch_dir: Path | None, series: str) -> Iterator[Source]:
+    """The one scan among the files; what is no image is passed over. The readers are loaded as they are needed."""
+    kind, chosen = _choose(files)
+    if kind is Format.DICOM:
+        from pipeline.image_io.dicom import open_dicom
+
+        yield open_dicom(chosen, scratch_dir, series)
+    elif kind is Format.NRRD:
+        from pipeline.image_io.nrrd import open_nrrd
+
+        with open_nrrd(chosen[0]) as source:
+            yield source
+    else:
+        from pipeline.image_io.nifti import open_nifti
+
+        with open_nifti(chosen[0]) as source:
+            yield source
+
+
+def _choose(files: list[Path]) -> tuple[Format, list[Path]]:
+    """The type of the one scan, and its files."""
     if len(files) == 1:
         identify(files[0])  # for its precise error
     found: dict[Format | None, list[Path]] = {}
@@ -103,15 +138,15 @@ def _read_files(files: list[Path], scratch_dir: Path | None) -> Scan:
         names = [f"{kind} file {number}" for number, (kind, _) in enumerate(volumes, start=1)]
         names += [f"{len(series)} DICOM files"] if series else []
         raise AmbiguousSeries(
-            f"{len(names)} scans could be meant ({'; '.join(names)}); expected one.",
+            f"{len(names)} scans could be meant ({'; '.join(names[:MOST_LISTED])}); expected one.",
             hint="Upload the scan to analyse alone.",
-            series=names,
+            series=[{"description": name} for name in names],
         )
     if series:
-        return read_dicom(series, scratch_dir)
+        return Format.DICOM, series
     if volumes:
         kind, file = volumes[0]
-        return _VOLUMES[kind](file)
+        return kind, [file]
     if Format.DETACHED in found:
         raise detached_header()
     raise NoImageSeries(

@@ -1,10 +1,10 @@
-"""Voxels from a byte stream: as many as the header promises, no fewer; converted piece by piece."""
+"""Voxels from a byte stream: as many as the header promises, no fewer; converted piece by piece, never held whole."""
 
 from __future__ import annotations
 
-import gzip
+import contextlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any, BinaryIO, Final
 
@@ -26,7 +26,15 @@ MAX_EXCESS_BYTES: Final = 1 << 20
 MAX_BAD_FRACTION: Final = 1e-3
 """Share of voxels that may be NaN or infinite and is then set to 0."""
 
+LARGE_BYTES: Final = 256 << 20
+MAX_INFLATION: Final = 100
+"""MR images compress to a half or a third, those with much background to a tenth; see `check_inflation`."""
+
 _CHUNK_VOXELS: Final = 1 << 19
+
+Piece = tuple[int, NDArray[np.float32]]
+"""Values that follow each other in a stored image, and the index of the first one in the flat image. The array is used
+again for the next piece: who keeps it, copies it."""
 
 
 def check_voxel_count(shape: Sequence[int]) -> None:
@@ -47,35 +55,31 @@ def check_echo_count(count: int) -> None:
         )
 
 
-def read_voxels(
+def voxel_pieces(
     stream: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...], *, slope: float = 1.0, intercept: float = 0.0
-) -> NDArray[np.float32]:
-    """Voxels of `shape` (slowest axis first) as float32: stored value * slope + intercept, worked out in float64.
+) -> Iterator[Piece]:
+    """Voxels of `shape` (slowest axis first) in their order: stored value * slope + intercept, worked out in float64.
 
     The stream is read to its end, which is where a gzip stream's checksum is compared.
     Raises UnreadableImage for too few bytes, a damaged stream, or far more bytes than promised.
     """
     check_voxel_count(shape)
-    out = np.empty(prod(shape), dtype=np.float32)
-    raw = np.empty(min(_CHUNK_VOXELS, out.size), dtype=dtype)
-    wanted = out.size * dtype.itemsize
+    count = prod(shape)
+    raw = np.empty(min(_CHUNK_VOXELS, count), dtype=dtype)
+    values = np.empty(raw.shape, dtype=np.float32)
+    wanted = count * dtype.itemsize
     read = 0
-    try:
-        for start in range(0, out.size, _CHUNK_VOXELS):
-            piece = raw[: min(_CHUNK_VOXELS, out.size - start)]
+    for start in range(0, count, _CHUNK_VOXELS):
+        piece = raw[: min(_CHUNK_VOXELS, count - start)]
+        with _damage():
             got = _fill(stream, piece)
-            read += got
-            if got < piece.nbytes:
-                break
-            convert(piece, out[start : start + piece.size], slope, intercept)
+        read += got
+        if got < piece.nbytes:
+            break
+        convert(piece, values[: piece.size], slope, intercept)
+        yield start, values[: piece.size]
+    with _damage():
         excess = _drain(stream)
-    except (EOFError, OSError, zlib.error) as error:
-        if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
-            raise
-        raise UnreadableImage(
-            "Compressed voxels are damaged or cut off (checksum or length is wrong); expected a complete file.",
-            hint="Upload the file again.",
-        ) from error
     if read < wanted:
         raise UnreadableImage(
             f"File is cut off: its header promises {wanted:,} bytes of voxels, found {read:,}.",
@@ -88,7 +92,34 @@ def read_voxels(
             f"File holds far more data than its header promises ({wanted:,} bytes of voxels).",
             hint="The header does not belong to these voxels.",
         )
-    return out.reshape(shape)
+
+
+@contextlib.contextmanager
+def _damage() -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, OSError, zlib.error) as error:
+        # bz2 has no error of its own: an OSError without a number is the decoder's, any other the machine's
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise UnreadableImage(
+            "Compressed voxels are damaged or cut off (checksum or length is wrong); expected a complete file.",
+            hint="Upload the file again.",
+        ) from error
+
+
+def check_inflation(dtype: np.dtype[Any], shape: Sequence[int], stored_bytes: int) -> None:
+    """Raise UnreadableImage where compressed voxels promise to grow like no image does.
+
+    stored_bytes: size of the compressed file. Below LARGE_BYTES nothing is asked: blank images compress well.
+    """
+    promised = prod(shape) * dtype.itemsize
+    if promised > LARGE_BYTES and promised > MAX_INFLATION * stored_bytes:
+        raise UnreadableImage(
+            f"Compressed file of {stored_bytes:,} bytes promises {promised:,} bytes of voxels; "
+            f"expected at most {MAX_INFLATION} times its size.",
+            hint="The header does not belong to these voxels.",
+        )
 
 
 def convert(
@@ -109,17 +140,27 @@ def replace_bad(echoes: NDArray[np.float32]) -> tuple[str, ...]:
     """
     bad = 0
     for image in echoes.reshape(-1, *echoes.shape[2:]):
-        # one bad voxel makes the slice's sum bad: ten times faster than isfinite where all is well
-        with np.errstate(over="ignore", invalid="ignore"):
-            if np.isfinite(image.sum(dtype=np.float64)):
-                continue
-        wrong = ~np.isfinite(image)
-        bad += int(wrong.sum())
-        image[wrong] = 0.0
+        if found := count_bad(image):
+            image[~np.isfinite(image)] = 0.0
+            bad += found
+    return judge_bad(bad, echoes.size)
+
+
+def count_bad(piece: NDArray[np.float32]) -> int:
+    """How many values are NaN or infinite."""
+    # one bad value makes the sum bad: ten times faster than isfinite where all is well
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(piece.sum(dtype=np.float64)):
+            return 0
+    return int((~np.isfinite(piece)).sum())
+
+
+def judge_bad(bad: int, count: int) -> tuple[str, ...]:
+    """A warning about `bad` of `count` voxels, none where there are none; UnreadableImage where they are too many."""
     if not bad:
         return ()
-    found = f"{bad:,} of {echoes.size:,} voxels are not a number or infinite"
-    if bad >= MAX_BAD_FRACTION * echoes.size:
+    found = f"{bad:,} of {count:,} voxels are not a number or infinite"
+    if bad >= MAX_BAD_FRACTION * count:
         raise UnreadableImage(f"{found}; expected fewer than {MAX_BAD_FRACTION:.1%}.", bad_voxels=bad)
     return (f"{found}; they were set to 0.",)
 

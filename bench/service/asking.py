@@ -1,0 +1,39 @@
+"""`python -m bench.service.asking`: for every line read, do what it names on the jobs of DATA_DIR; -> milliseconds.
+
+list       the newest jobs, as the page of jobs asks for them
+reconcile  one look of the reconciler
+purge      one look for what has expired
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Final
+
+from jobs import service
+from jobs.backend import backend
+from jobs.reconciler import Reconciler
+from jobs.retention import Retention
+
+LISTED: Final = 100
+"""As the page of jobs."""
+
+
+def main() -> None:
+    """See above."""
+    reconciler, retention = Reconciler(backend()), Retention()
+    chores: dict[str, Callable[[], object]] = {
+        "list": lambda: service.recent(LISTED),
+        "reconcile": reconciler.look,
+        "purge": retention.purge,
+    }
+    for line in sys.stdin:
+        start = time.perf_counter()
+        chores[line.strip()]()
+        print(1000 * (time.perf_counter() - start), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""schemathesis over the OpenAPI document, against a running server with jobs in every state."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any, Final
+
+from bench.service.figures import Figure
+from bench.service.site import ROOT, Site, site
+
+CHECKS: Final = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "unsupported_method",
+)
+"""Left out are those that compare what is refused with the schema: no schema can say which bytes are a knee."""
+
+MANY: Final = 150
+"""Fewer requests than this were no test."""
+
+_JOBS: Final = """
+from jobs.backend import backend
+from jobs.model import JobRecord, Status, now
+here = backend()
+for name, status in (("complete", Status.COMPLETE), ("waiting", Status.QUEUED), ("failed", Status.ERROR)):
+    workspace = here.storage.workspace(name)
+    workspace.create()
+    path = workspace.results_dir / "results.zip"
+    path.write_bytes(b"PK")
+    record = JobRecord(id=name, status=status, created_at=now(), result_path=str(path), ours=False)
+    here.store._client.hset("jobs", name, record.to_json())
+    (workspace.files_dir / "surfaces").mkdir(parents=True, exist_ok=True)
+    for artifact in ("results.csv", "report.html", "surfaces/femur.ply"):
+        (workspace.files_dir / artifact).write_text("text")
+    workspace.write_measurements("measurements", ())
+"""
+"""Records as another program writes them: they stay as they are."""
+
+
+def figures(*, short: bool) -> list[Figure]:
+    """With 300 examples an operation, or 10 in the short form."""
+    with site() as here:
+        here.start_queue()
+        here.start_api()
+        assert here.python(_JOBS) == 0
+        report = _run(here, 10 if short else 300)
+    wrong = [f"{kind['title']}: {', '.join(_operations(kind))}" for kind in report["failures"]]
+    server_errors = sum(kind["count"] for kind in report["failures"] if kind["type"] == "ServerError")
+    found = sum(kind["count"] for kind in report["failures"])
+    tested = f"{report['test_cases']['generated']} requests to {report['operations']['tested']} operations"
+    whole = report["stop_reason"] == "completed" and not report["errors"] and report["test_cases"]["generated"] > MANY
+    return [
+        Figure(bar="0 server errors", measured=f"{server_errors} of {tested}", met=whole and server_errors == 0),
+        Figure(
+            bar="0 undocumented answers",
+            measured=f"{found - server_errors} of {tested} {'; '.join(wrong)}".rstrip(),
+            met=whole and found == server_errors == 0,
+        ),
+    ]
+
+
+def _operations(kind: dict[str, Any]) -> list[str]:
+    return [str(item.get("label", item) if isinstance(item, dict) else item) for item in kind["operations"]]
+
+
+def _run(here: Site, examples: int) -> dict[str, Any]:
+    path = here.folder / "schemathesis.json"
+    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{here.url}/openapi.json", "--no-color"]
+    command += ["--checks", ",".join(CHECKS), "--max-examples", str(examples), "--continue-on-failure", "--no-shrink"]
+    command += ["--generation-deterministic", "--report-json-path", str(path)]
+    environment = here.environment | {"SCHEMATHESIS_HOOKS": "bench.service.contract_hooks", "PYTHONPATH": str(ROOT)}
+    answer = subprocess.run(command, cwd=here.folder, env=environment, capture_output=True, text=True, check=False)
+    if not path.exists():
+        raise RuntimeError(f"schemathesis did not run:\n{answer.stdout}\n{answer.stderr}")
+    report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return report

@@ -1,0 +1,33 @@
+"""Loaded by schemathesis: half of its requests name a job and a file that exist, and some uploads are a real scan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import schemathesis
+
+from bench.service.site import SAMPLE
+
+JOBS = ("complete", "waiting", "failed")
+FILES = ("results.csv", "report.html", "surfaces/femur.ply")
+
+
+@schemathesis.hook
+def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Existing names in the place of every second made-up one."""
+    if not path_parameters or context.operation.method.upper() == "DELETE":  # they are needed by the others
+        return path_parameters
+    chosen = dict(path_parameters)
+    for name, known in (("job_id", JOBS), ("name", FILES)):
+        made_up = str(chosen.get(name, ""))
+        if name in chosen and len(made_up) % 2:
+            chosen[name] = known[len(made_up) // 2 % len(known)]
+    return chosen
+
+
+@schemathesis.hook
+def map_body(context: Any, body: Any) -> Any:  # noqa: ARG001 -- the hook's signature
+    """The sample knee in the place of every fourth made-up file."""
+    if isinstance(body, dict) and isinstance(body.get("file"), bytes) and len(body["file"]) % 4 == 1:
+        return body | {"file": SAMPLE.read_bytes()}
+    return body

@@ -1,0 +1,113 @@
+"""NIfTI and NRRD files written by hand: every field of the header can be made to lie."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import struct
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+SHAPE: Final = (12, 16, 20)
+"""(z, y, x)"""
+
+
+def voxels(shape: tuple[int, ...] = SHAPE, code: str = "<i2") -> NDArray[np.generic]:
+    """Random values from 0 to 999, always the same."""
+    return np.random.default_rng(3).integers(0, 1000, size=shape).astype(code)
+
+
+def nifti(data: bytes | None = None, *, order: str = "<", magic: bytes = b"n+1\0", **fields: object) -> bytes:
+    """A NIfTI-1 file of 12 x 16 x 20 int16 voxels; `fields` are set in the header by name."""
+    header: dict[str, object] = {
+        "sizeof_hdr": 348,
+        "dim": (3, 20, 16, 12, 1, 1, 1, 1),
+        "intent_code": 0,
+        "datatype": 4,
+        "bitpix": 16,
+        "pixdim": (1.0, 4.0, 5.0, 6.0, 0.0, 0.0, 0.0, 0.0),
+        "vox_offset": 352.0,
+        "scl_slope": 1.0,
+        "scl_inter": 0.0,
+        "xyzt_units": 2,
+        "qform_code": 1,
+        "sform_code": 1,
+        "quatern": (0.0, 0.0, 0.0, -40.0, -40.0, -36.0),
+        "srow_x": (4.0, 0.0, 0.0, -40.0),
+        "srow_y": (0.0, 5.0, 0.0, -40.0),
+        "srow_z": (0.0, 0.0, 6.0, -36.0),
+    }
+    assert fields.keys() <= header.keys(), fields.keys() - header.keys()
+    header |= fields
+    block = bytearray(348)
+    places = (
+        ("sizeof_hdr", "i", 0),
+        ("dim", "8h", 40),
+        ("intent_code", "h", 68),
+        ("datatype", "h", 70),
+        ("bitpix", "h", 72),
+        ("pixdim", "8f", 76),
+        ("vox_offset", "f", 108),
+        ("scl_slope", "f", 112),
+        ("scl_inter", "f", 116),
+        ("xyzt_units", "B", 123),
+        ("qform_code", "h", 252),
+        ("sform_code", "h", 254),
+        ("quatern", "6f", 256),
+        ("srow_x", "4f", 280),
+        ("srow_y", "4f", 296),
+        ("srow_z", "4f", 312),
+    )
+    for name, form, at in places:
+        value = header[name]
+        struct.pack_into(order + form, block, at, *(value if isinstance(value, tuple) else (value,)))
+    block[148:228] = b"Doe^Jane 4711-0815".ljust(80, b"\0")  # descrip: where converters put names
+    block[344:348] = magic
+    return bytes(block) + b"\0" * 4 + (voxels(code=order + "i2").tobytes() if data is None else data)
+
+
+def nifti2(dim: tuple[int, ...] = (3, 20, 16, 12, 1, 1, 1, 1)) -> bytes:
+    """The same as NIfTI-2."""
+    block = bytearray(540)
+    struct.pack_into("<i8s", block, 0, 540, b"n+2\0\r\n\x1a\n")
+    struct.pack_into("<hh8q", block, 12, 4, 16, *dim)
+    struct.pack_into("<8d", block, 104, 1.0, 4.0, 5.0, 6.0, 0.0, 0.0, 0.0, 0.0)
+    struct.pack_into("<q", block, 168, 544)
+    struct.pack_into("<2d", block, 176, 1.0, 0.0)
+    struct.pack_into("<2i", block, 344, 0, 1)
+    struct.pack_into("<12d", block, 400, 4.0, 0, 0, -40.0, 0, 5.0, 0, -40.0, 0, 0, 6.0, -36.0)
+    struct.pack_into("<i", block, 500, 2)
+    return bytes(block) + b"\0" * 4 + voxels().tobytes()
+
+
+def packed(content: bytes) -> bytes:
+    """As gzip, the same bytes every time."""
+    return gzip.compress(content, mtime=0)
+
+
+def nrrd(*lines: str, data: bytes | None = None, without: tuple[str, ...] = (), ending: str = "\n") -> bytes:
+    """An NRRD file; `lines` come after the usual fields, of which those in `without` are left out."""
+    usual = {
+        "type": "short",
+        "dimension": "3",
+        "space": "left-posterior-superior",
+        "sizes": "20 16 12",
+        "space directions": "(4,0,0) (0,5,0) (0,0,6)",
+        "endian": "little",
+        "encoding": "raw",
+        "space origin": "(-40,-40,-36)",
+    }
+    head = ["NRRD0004", *(f"{name}: {value}" for name, value in usual.items() if name not in without), *lines, "", ""]
+    return ending.join(head).encode() + (voxels().tobytes() if data is None else data)
+
+
+def nrrd_packed(encoding: str = "gzip") -> bytes:
+    """Compressed voxels."""
+    data = voxels().tobytes()
+    return nrrd(
+        f"encoding: {encoding}",
+        without=("encoding",),
+        data=packed(data) if encoding in ("gzip", "gz") else bz2.compress(data),
+    )

@@ -1,0 +1,73 @@
+"""A look into the store, the queue and the folders of a Site from the measuring process, and scans to submit there."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import SimpleITK
+
+from bench.service.site import SAMPLE, Site
+from jobs.model import JobRecord
+from jobs.queue import AnalysisQueue, text_client
+from jobs.storage import Storage
+from jobs.store import JobStore
+
+
+class Inside:
+    """Made when the site's queue runs."""
+
+    def __init__(self, here: Site) -> None:
+        url = (here.folder / "valkey" / "url").read_text(encoding="utf-8").strip()
+        self.client = text_client(url)
+        self.store = JobStore(self.client)
+        self.queue = AnalysisQueue(url)
+        self.storage = Storage(here.folder)
+
+    def records(self) -> dict[str, JobRecord]:
+        """Every record, by id."""
+        texts: dict[str, str] = self.client.hgetall("jobs")
+        return {job_id: JobRecord.from_json(text) for job_id, text in texts.items()}
+
+    def attempts(self, job_id: str) -> int:
+        """How often the analysis of a job has begun, by its own log."""
+        try:
+            log = self.storage.workspace(job_id).log_path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return 0
+        return log.count(f"job {job_id}: attempt ")
+
+
+@functools.cache
+def small_knee() -> bytes:
+    """The sample knee on voxels of 3 mm: a whole analysis that ends with results, in a few seconds."""
+    sample = SimpleITK.ReadImage(str(SAMPLE))
+    spacing = [3.0] * 3
+    size = [round(count * step / 3.0) for count, step in zip(sample.GetSize(), sample.GetSpacing(), strict=True)]
+    small = SimpleITK.Resample(
+        sample,
+        size,
+        SimpleITK.Transform(),
+        SimpleITK.sitkLinear,
+        sample.GetOrigin(),
+        spacing,
+        sample.GetDirection(),
+        0.0,
+        sample.GetPixelID(),
+    )
+    return _bytes(small)
+
+
+@functools.cache
+def empty_scan() -> bytes:
+    """Accepted, and refused by the first step of the analysis: the shortest job there is."""
+    return _bytes(SimpleITK.GetImageFromArray(np.zeros((16, 16, 16), np.int16)))
+
+
+def _bytes(image: SimpleITK.Image) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "scan.nii.gz"
+        SimpleITK.WriteImage(image, str(path))
+        return path.read_bytes()

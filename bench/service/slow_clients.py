@@ -1,0 +1,159 @@
+"""Clients that open a connection and then take their time: all of them lose it, nobody else notices."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections import Counter
+from typing import Final
+
+import httpx
+
+from bench.service.figures import Figure
+from bench.service.site import Site, site
+
+CLOSED_WITHIN_S: Final = 30.0
+ESTABLISHED: Final = 1
+"""TCP's own number for an open connection."""
+
+KINDS: Final[dict[str, tuple[bytes, bytes]]] = {
+    "silent": (b"", b""),
+    "head": (b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n", b"X-A: b\r\n"),
+    "upload": (
+        b"POST /upload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n"
+        b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+        b'--x\r\nContent-Disposition: form-data; name="side"\r\n\r\n',
+        b"a",
+    ),
+    "body": (
+        b"POST /jobs/none/retry HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 1000\r\n\r\n{",
+        b" ",
+    ),
+    "reader": (b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 400, b""),
+}
+"""What a client sends at once, and then once a second. The reader asks for much and reads nothing."""
+
+
+def figures(*, short: bool) -> list[Figure]:
+    """Of 300 connections, or of 60 in the short form; the deadlines are those of the product."""
+    with site() as here:
+        here.start_queue()
+        here.start_api()
+        assert here.python(_QUEUED_JOB) == 0
+        return _flood(here, 60 if short else 300)
+
+
+_QUEUED_JOB: Final = """
+from jobs.backend import backend
+from jobs.model import JobRecord, now
+record = JobRecord(id="waiting", created_at=now(), ours=False)
+backend().store._client.hset("jobs", record.id, record.to_json())
+"""
+"""A record as another program writes it: it stays as it is."""
+
+
+class _Prober:
+    """Asks for the status of a job on fresh connections until it is stopped."""
+
+    def __init__(self, url: str) -> None:
+        self.answers: Counter[str] = Counter()
+        self.waits_ms: list[float] = []
+        self._url = url
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> _Prober:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._done.is_set():
+            begun = time.perf_counter()
+            try:
+                answer = str(httpx.get(f"{self._url}/status/waiting", timeout=5).status_code)
+            except httpx.TransportError as error:
+                answer = type(error).__name__
+            self.answers[answer] += 1
+            self.waits_ms.append((time.perf_counter() - begun) * 1000)
+            self._done.wait(0.05)
+
+
+def _flood(here: Site, connections: int) -> list[Figure]:
+    kinds = list(KINDS)
+    opened: dict[socket.socket, tuple[str, float]] = {}
+    with _Prober(here.url) as prober:
+        for number in range(connections):
+            kind = kinds[number % len(kinds)]
+            connection = socket.create_connection(("127.0.0.1", here.port), timeout=10)
+            connection.setblocking(False)
+            if kind == "reader":
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            with contextlib.suppress(OSError):
+                connection.send(KINDS[kind][0])
+            opened[connection] = (kind, time.monotonic())
+        lasted = _until_closed(opened)
+    slowest = {kind: max(seconds for k, seconds in lasted if k == kind) for kind in kinds}
+    text = ", ".join(f"{kind} {seconds:.0f}" for kind, seconds in slowest.items())
+    waits = sorted(prober.waits_ms)
+    return [
+        Figure(
+            bar=f"{connections} slow connections closed <= 30 s",
+            measured=f"slowest, in s: {text}",
+            met=max(slowest.values()) <= CLOSED_WITHIN_S,
+        ),
+        Figure(
+            bar="other requests answered all the while",
+            measured=f"{dict(prober.answers)}, worst {waits[-1]:.0f} ms",
+            met=set(prober.answers) == {"200"},
+        ),
+    ]
+
+
+def _until_closed(opened: dict[socket.socket, tuple[str, float]]) -> list[tuple[str, float]]:
+    """Dribble until the server closes, for two limits at most. -> (kind, seconds it was open) of each."""
+    lasted: list[tuple[str, float]] = []
+    limit = time.monotonic() + 2 * CLOSED_WITHIN_S
+    left = dict(opened)
+    dribbled = time.monotonic()
+    while left and time.monotonic() < limit:
+        time.sleep(0.1)
+        dribble = time.monotonic() - dribbled > 1
+        if dribble:
+            dribbled = time.monotonic()
+        for connection, (kind, begun) in list(left.items()):
+            if _closed(connection, kind, KINDS[kind][1] if dribble else b""):
+                lasted.append((kind, time.monotonic() - begun))
+                del left[connection]
+                connection.close()
+    for connection, (kind, begun) in left.items():
+        lasted.append((kind, time.monotonic() - begun))
+        connection.close()
+    return lasted
+
+
+def _closed(connection: socket.socket, kind: str, drop: bytes) -> bool:
+    """Whether the server has closed; sends a drop more where there is one. A reader never reads: it looks at what the
+    kernel says of the connection.
+    """
+    try:
+        if drop:
+            connection.send(drop)
+        if kind == "reader":
+            return _state(connection) != ESTABLISHED
+        return connection.recv(65536) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def _state(connection: socket.socket) -> int:
+    """First byte of TCP_INFO."""
+    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]

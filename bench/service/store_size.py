@@ -1,0 +1,156 @@
+"""What is asked most often, with 10,000 finished jobs in the store and with next to none: two whole sites side by side,
+asked in turn, so that what else the machine does meets both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Final
+from uuid import uuid4
+
+import httpx
+
+from bench.service.asking import LISTED
+from bench.service.figures import Figure
+from bench.service.inside import Inside
+from bench.service.site import ROOT, Site, site
+from jobs.model import JobRecord, Status, now
+from jobs.statistics import Statistics
+
+MOST: Final = 1.5
+LOOK_EVERY_S: Final = 5.0
+MOST_OF_A_LOOK: Final = 0.05
+"""A worker looks every 5 s: the look may take 5 % of that."""
+
+STEPS: Final = ("read_scan", "segment", "surfaces", "align", "thickness", "t2", "shape", "measure", "quality", "report")
+
+Ask = Callable[[], float]
+"""Asks once; -> milliseconds."""
+
+
+def figures(*, short: bool) -> list[Figure]:
+    """With 10,000 jobs and 200 questions of each kind; 2,000 and 60 in the short form."""
+    jobs, questions = (2_000, 60) if short else (10_000, 200)
+    with site() as small, site() as full, _asking(small) as of_small, _asking(full) as of_full:
+        few, many = _ready(small, LISTED), _ready(full, jobs)
+        pairs: dict[str, tuple[Ask, Ask]] = {
+            "/status": (_get(small, f"/status/{few}"), _get(full, f"/status/{many}")),
+            "/stats": (_get(small, "/stats"), _get(full, "/stats")),
+            f"the list of the newest {LISTED} jobs": (lambda: of_small("list"), lambda: of_full("list")),
+        }
+        found = [_compared(what, *pair, jobs=jobs, questions=questions) for what, pair in pairs.items()]
+        return [*found, *(_chore(what, of_full, jobs) for what in ("reconcile", "purge"))]
+
+
+def _compared(what: str, of_small: Ask, of_full: Ask, *, jobs: int, questions: int) -> Figure:
+    times = [(of_small(), of_full()) for _ in range(questions + 5)][5:]  # the first ones open connections
+    small, full = (statistics.median(column) for column in zip(*times, strict=True))
+    return Figure(
+        bar=f"{what} within {MOST} x with {jobs:,} finished jobs",
+        measured=f"{full / small:.2f} x: {full:.1f} ms, {small:.1f} ms with {LISTED} (medians of {questions})",
+        met=full <= MOST * small,
+    )
+
+
+def _chore(what: str, ask: Callable[[str], float], jobs: int) -> Figure:
+    first, *later = [ask(what) for _ in range(6)]
+    usual = statistics.median(later)
+    return Figure(
+        bar=f"{what}: a look at {jobs:,} finished jobs <= {MOST_OF_A_LOOK:.0%} of the time between two",
+        measured=f"{usual:.0f} ms every {LOOK_EVERY_S:.0f} s; {first:.0f} ms the first time",
+        met=usual <= 1000 * LOOK_EVERY_S * MOST_OF_A_LOOK,
+    )
+
+
+def _get(here: Site, path: str) -> Ask:
+    client = httpx.Client(base_url=here.url, timeout=30)
+
+    def ask() -> float:
+        start = time.perf_counter()
+        client.get(path).raise_for_status()
+        return 1000 * (time.perf_counter() - start)
+
+    return ask
+
+
+@contextlib.contextmanager
+def _asking(here: Site) -> Iterator[Callable[[str], float]]:
+    """Ask a process that works on the site's own settings."""
+    here.start_queue()
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench.service.asking"],
+        cwd=ROOT,
+        env=here.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        asked, answered = process.stdin, process.stdout
+        assert asked is not None
+        assert answered is not None
+
+        def ask(what: str) -> float:
+            asked.write(f"{what}\n")
+            asked.flush()
+            return float(answered.readline())
+
+        yield ask
+        asked.close()
+
+
+def _ready(here: Site, jobs: int) -> str:
+    """Fill the site with finished jobs, records and folders, and start its REST server; -> the id of one job."""
+    inside = Inside(here)
+    pipe = inside.client.pipeline(transaction=False)
+    numbers = Statistics(inside.client, here.folder)
+    for number in range(jobs):
+        record = _finished(inside, number)
+        folder = inside.storage.folder(record.id)
+        folder.joinpath("results").mkdir(parents=True)
+        text = record.to_json()
+        folder.joinpath("job.json").write_text(text, encoding="utf-8")
+        manifest = {"archive_bytes": 1, "warnings": record.warnings, "steps": record.steps}
+        folder.joinpath("results", "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+        assert record.created_at is not None
+        pipe.hset("jobs", record.id, text)
+        pipe.zadd("jobs:created", {record.id: record.created_at.timestamp()})
+        if number % 1000 == 0:
+            pipe.execute()
+        numbers.record_complete(record)
+    pipe.execute()
+    here.start_api()
+    return record.id
+
+
+def _finished(inside: Inside, number: int) -> JobRecord:
+    """A job that ended some hours ago; each has the size of a real one."""
+    started = now() - timedelta(hours=12) + timedelta(seconds=number)
+    steps = [{"name": name, "title": name, "state": "done", "seconds": 2.5, "reason": ""} for name in STEPS]
+    job_id = str(uuid4())
+    return JobRecord(
+        id=job_id,
+        input_filename="knee.nii.gz",
+        input_path=str(inside.storage.folder(job_id) / "input" / "upload.nii.gz"),
+        options={"segmentation_model": "nnunet_fullres", "side": "auto", "cartilage_smoothing": 0.3125},
+        status=Status.COMPLETE,
+        created_at=started,
+        started_at=started,
+        completed_at=started + timedelta(seconds=25),
+        progress_percent=100,
+        current_step=len(STEPS),
+        total_steps=len(STEPS),
+        step_name="Complete",
+        result_path=str(inside.storage.workspace(job_id).archive_path),
+        result_size_bytes=1,
+        attempt=1,
+        voxels=23_592_960,
+        steps=steps,
+        expires_at=now() + timedelta(hours=12),
+    )

@@ -1,0 +1,59 @@
+"""A process that submits is killed at random moments: no record without a queue entry, no entry without a record."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+from bench.service.figures import Figure
+from bench.service.inside import Inside, empty_scan
+from bench.service.site import ROOT, Site, site
+
+LONGEST_S = 3.0
+"""A submission takes about a second, most of it the check of the scan: the kill falls on every part of one."""
+
+
+def figures(*, short: bool) -> list[Figure]:
+    """Of 60 kills; of 8 in the short form."""
+    kills = 8 if short else 60
+    with site() as here:
+        here.start_queue()
+        inside = Inside(here)
+        _kill(here, kills)
+        records = set(inside.records())
+        entries = inside.queue.waiting()
+    orphans = len(records - set(entries))
+    strays = len(entries) - len(set(entries) & records)
+    seen = f"of {kills} kills of a process that submits, {len(records)} jobs submitted meanwhile"
+    return [
+        Figure(bar="0 records without queue entry", measured=f"{orphans} {seen}", met=orphans == 0 and bool(records)),
+        Figure(bar="0 queue entries without record", measured=f"{strays} {seen}", met=strays == 0 and bool(records)),
+    ]
+
+
+def _kill(here: Site, kills: int) -> None:
+    moments = random.Random(1)  # noqa: S311 -- moments, no secrets
+    scan = here.folder / "scan.nii.gz"
+    scan.write_bytes(empty_scan())
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench.service.submitting", str(scan), "forked"],
+        cwd=ROOT,
+        env=here.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as warm:
+        assert warm.stdin is not None
+        assert warm.stdout is not None
+        for _ in range(kills):
+            warm.stdin.write("\n")
+            warm.stdin.flush()
+            child = int(warm.stdout.readline())
+            time.sleep(moments.uniform(0.02, LONGEST_S))
+            os.kill(child, signal.SIGKILL)
+            warm.stdout.readline()
+        warm.stdin.close()

@@ -1,0 +1,38 @@
+"""A disk that is full is the machine's fault, not the file's."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from pipeline.errors import OutOfDisk
+
+RESERVE_BYTES: Final = 200 << 20
+"""Room that unpacking must leave for results."""
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def require_room(folder: Path, size: int) -> None:
+    """Raise OutOfDisk where `size` bytes do not fit beside the reserve."""
+    if shutil.disk_usage(folder).free < size + RESERVE_BYTES:
+        raise _full()
+
+
+@contextlib.contextmanager
+def disk_errors() -> Iterator[None]:
+    """A full disk, quota or file size limit inside the block becomes OutOfDisk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise _full() from error
+        raise
+
+
+def _full() -> OutOfDisk:
+    return OutOfDisk("The machine has no room to unpack the file.", hint="Try again later.")

@@ -1,0 +1,55 @@
+"""A scan whose header has been read and found good, with its voxels still to come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import prod
+
+import numpy as np
+
+from pipeline.anatomy import Side
+from pipeline.grid import Grid
+from pipeline.image_io.geometry import extent_warnings
+from pipeline.image_io.voxels import Piece, count_bad, judge_bad, replace_bad
+from pipeline.types import Acquisition, Scan, Sequence
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Source:
+    """Everything of a scan but its voxels, and where those come from: `read` keeps them, `check` looks at each once.
+
+    shape      as stored, slowest axis first; 4 axes, of which `echo_axis` counts the echoes
+    pieces     the voxels; may be gone through once, and raises the errors of reading
+    """
+
+    shape: tuple[int, int, int, int]
+    pieces: Iterator[Piece]
+    grid: Grid
+    echo_axis: int = 0
+    sequence: Sequence = Sequence.UNKNOWN
+    echo_times_ms: tuple[float, ...] = ()
+    side: Side | None = None
+    acquisition: Acquisition = field(default_factory=Acquisition)
+    warnings: tuple[str, ...] = ()
+
+    def read(self) -> Scan:
+        """The scan. Raises UnreadableImage and what the format's reader raises."""
+        stored = np.empty(self.shape, dtype=np.float32)
+        flat = stored.reshape(-1)
+        for start, values in self.pieces:
+            flat[start : start + values.size] = values
+        echoes = np.ascontiguousarray(np.moveaxis(stored, self.echo_axis, 0))
+        return Scan(
+            echoes=echoes,
+            grid=self.grid,
+            sequence=self.sequence,
+            echo_times_ms=self.echo_times_ms,
+            side=self.side,
+            acquisition=self.acquisition,
+            warnings=(*self.warnings, *replace_bad(echoes), *extent_warnings(self.grid)),
+        )
+
+    def check(self) -> None:
+        """Raise what `read` would raise, in a few megabytes of memory."""
+        judge_bad(sum(count_bad(values) for _, values in self.pieces), prod(self.shape))

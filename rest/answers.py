@@ -1,0 +1,126 @@
+"""What an error looks like on the wire: {"detail", "error_code", "hint"}, or FastAPI's own shape for form values."""
+
+from __future__ import annotations
+
+import http
+import math
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from jobs import errors
+from jobs.schemas import ErrorBody, FormErrors
+from pipeline.errors import AnalysisError, InputError, KneeError, ModelError, OptionsError
+
+STATUS_OF_ERROR: Final[tuple[tuple[type[KneeError], int], ...]] = (
+    (errors.JobNotFound, 404),
+    (errors.ResultNotFound, 404),
+    (errors.JobNotFinished, 400),
+    (errors.JobConflict, 409),
+    (errors.UploadTooSlow, 408),
+    (errors.UploadTooLarge, 413),
+    (errors.StorageFull, 503),
+    (errors.ServerBusy, 503),
+    (errors.QueueUnavailable, 503),
+    (InputError, 400),
+    (OptionsError, 422),
+    (AnalysisError, 500),
+    (ModelError, 500),
+)
+"""Error family -> HTTP status; the first that fits."""
+
+FORM: Final = 422
+"""The one status whose body has FastAPI's own shape."""
+
+RETRY_AFTER_S: Final = 10
+
+_LONGEST_ECHO: Final = 200
+"""So much of a wrong value is shown back to who sent it."""
+
+_WHEN: Final = {
+    400: "The request, or the file in it, cannot be used; or the job is not complete.",
+    401: "API keys are set on this server and none of them was sent.",
+    403: "The request comes from a page of another site, or names another host.",
+    404: "There is no such job, file or route.",
+    405: "The route exists, but not for this method.",
+    408: "The client sent too slowly.",
+    409: "The job's state does not allow this.",
+    413: "The body is too large.",
+    416: "The file has no such range.",
+    422: "A form value is outside its bounds.",
+    503: "The queue, the disk, or a free place for an upload is missing; Retry-After says when to ask again.",
+}
+
+
+def documented(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """The error answers of a route for the OpenAPI document; those that every route can give are added."""
+    every = sorted({*codes, 400, 401, 403, 503})
+    return {code: {"model": FormErrors if code == FORM else ErrorBody, "description": _WHEN[code]} for code in every}
+
+
+def error_response(error: KneeError) -> JSONResponse:
+    """The answer to an error of ours."""
+    if isinstance(error, errors.InvalidForm):
+        return JSONResponse({"detail": _writable(error.details)}, 422)
+    status = next((code for kind, code in STATUS_OF_ERROR if isinstance(error, kind)), 500)
+    body = {"detail": error.message, "error_code": error.code, "hint": error.hint}
+    headers = {"retry-after": str(RETRY_AFTER_S)} if status == http.HTTPStatus.SERVICE_UNAVAILABLE else None
+    return JSONResponse(body, status, headers)
+
+
+def plain_error(status: int, detail: str, code: str, hint: str = "") -> JSONResponse:
+    """The answer to what never reached the product."""
+    return JSONResponse({"detail": detail, "error_code": code, "hint": hint}, status)
+
+
+def answer_errors(app: FastAPI) -> None:
+    """Every error of the app leaves in this shape."""
+    app.add_exception_handler(KneeError, _known)
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _known(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, KneeError)  # noqa: S101 -- registered for this type alone
+    return error_response(error)
+
+
+async def _refused(_: Request, error: Exception) -> JSONResponse:
+    """What the router says: no such route, not this method, a body that is no JSON."""
+    assert isinstance(error, HTTPException)  # noqa: S101 -- registered for this type alone
+    phrase = http.HTTPStatus(error.status_code).phrase
+    answer = plain_error(error.status_code, f"{phrase}.", phrase.upper().replace(" ", "_"))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered for this type alone
+    return JSONResponse({"detail": _writable(error.errors())}, 422)
+
+
+async def _unexpected(_: Request, __: Exception) -> JSONResponse:
+    """A bug: its traceback is in the log of the server."""
+    return plain_error(500, "Unexpected error.", "INTERNAL_ERROR", "Try again.")
+
+
+def _writable(value: object) -> Any:
+    """Anything a client may have sent, as JSON that can be written: NaN, lone surrogates and long texts are not."""
+    match value:
+        case dict():
+            return {
+                str(_writable(str(key))): _writable(item) for key, item in value.items() if key not in ("ctx", "url")
+            }
+        case list() | tuple():
+            return [_writable(item) for item in value]
+        case float() if not math.isfinite(value):
+            return str(value)
+        case bool() | int() | float() | None:
+            return value
+        case _:
+            text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+            return text[:_LONGEST_ECHO].encode("utf-8", "replace").decode()

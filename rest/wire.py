@@ -1,0 +1,88 @@
+"""What every exchange has in common: bounded bodies, HEAD, and the headers that keep a browser from guessing."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import anyio
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rest.answers import plain_error
+from rest.guard import route_path
+from rest.receive import EarlyRefusal
+
+MOST_BODY_BYTES: Final = 64 * 1024
+"""Of every request but an upload: a retry's options are a few hundred bytes."""
+
+HEADERS: Final = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "private, no-cache",
+    "content-security-policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+}
+"""A report opened from here shows its text, styles and pictures, and runs nothing."""
+
+
+class Wire:
+    """The outermost part of the app."""
+
+    def __init__(self, inner: ASGIApp, streamed: tuple[str, ...]) -> None:
+        """streamed: the paths whose bodies the route itself bounds."""
+        self._inner = inner
+        self._streamed = streamed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+
+        async def dressed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        if route_path(scope) in self._streamed:
+            await self._inner(scope, receive, dressed)
+        elif _announced(scope) > MOST_BODY_BYTES:
+            answer = plain_error(413, f"The body may hold {MOST_BODY_BYTES} bytes.", "BODY_TOO_LARGE")
+            await EarlyRefusal(answer.body, answer.status_code, dict(answer.headers))(scope, receive, dressed)
+        elif scope["method"] == "HEAD":
+            await _head(self._inner, scope, receive, dressed)
+        else:
+            await self._inner(scope, _bounded(receive), dressed)
+
+
+def _announced(scope: Scope) -> int:
+    text = Headers(scope=scope).get("content-length", "")
+    return int(text) if text.isdecimal() and len(text) < 20 else 0
+
+
+def _bounded(receive: Receive) -> Receive:
+    """A body without an announced length breaks off where it is too long."""
+    came = 0
+
+    async def counted() -> Message:
+        nonlocal came
+        message = await receive()
+        came += len(message.get("body", b""))
+        return {"type": "http.disconnect"} if came > MOST_BODY_BYTES else message
+
+    return counted
+
+
+async def _head(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """The answer to GET without its body, which is not even read from the disk."""
+    with anyio.CancelScope() as work:
+
+        async def headers_alone(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await send(message)
+                return
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            work.cancel()
+
+        await app({**scope, "method": "GET"}, receive, headers_alone)

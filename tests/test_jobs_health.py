@@ -1,0 +1,40 @@
+"""/health tells the truth about queue, worker, disk and weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conftest import wait_until
+
+from jobs import service
+
+
+def test_without_a_worker_the_service_is_degraded_and_says_why(redis_client: Any) -> None:
+    for key in redis_client.scan_iter("rq:worker*"):
+        redis_client.delete(key)
+    state = service.health()
+    assert (state["status"], state["redis"], state["worker"]) == ("degraded", "connected", "unavailable")
+    assert state["problems"] == ["No worker has been heard of within 15 s: jobs wait."]
+    assert state["disk_free_bytes"] > 0
+    assert state["weights"]["nnunet_fullres"] is True
+
+
+def test_a_queue_that_refuses_to_write_is_no_healthy_one(redis_client: Any) -> None:
+    before = redis_client.config_get("maxmemory")["maxmemory"]
+    redis_client.config_set("maxmemory", "1")
+    try:
+        state = service.health()
+    finally:
+        redis_client.config_set("maxmemory", before)
+    assert (state["status"], state["redis"]) == ("unhealthy", "connected")
+    assert "The job queue refuses to write: it is full, or its disk is." in state["problems"]
+    assert service.health()["status"] != "unhealthy"
+
+
+@pytest.mark.slow
+def test_a_worker_that_was_killed_is_missed_within_20_seconds(worker: Any) -> None:
+    assert service.health()["status"] == "healthy"
+    worker.kill()
+    worker.wait()
+    wait_until(lambda: service.health()["worker"] == "unavailable", seconds=20, what="the missing worker")

@@ -1,0 +1,22 @@
+"""Hostile and awkward uploads: each fifth of the corpus of bench/service against a real server."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.service import inputs
+from bench.service.corpus import all_cases
+
+
+@pytest.mark.slow
+def test_hostile_and_awkward_uploads_get_the_right_answer_and_leave_nothing() -> None:
+    figures = inputs.figures(short=True)
+    assert all(figure.met for figure in figures), "\n".join(figure.line() for figure in figures)
+
+
+def test_the_corpus_names_each_case_once_and_covers_every_class() -> None:
+    cases = all_cases()
+    assert len({(case.kind, case.name) for case in cases}) == len(cases) >= 150
+    assert {case.kind for case in cases} == {"archive", "nrrd", "nifti", "dicom", "form"}
+    for kind in ("archive", "nrrd", "nifti", "dicom", "form"):
+        assert {case.expected_status == 201 for case in cases if case.kind == kind} == {True, False}
