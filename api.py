@@ -23,7 +23,6 @@ from jobs.schemas import (
     status_body,
     upload_response,
 )
-from jobs.uploads import FormReceiver
 from pipeline.errors import KneeError
 from rest.answers import answer_errors, documented, error_response
 from rest.docs_page import docs_page
@@ -76,7 +75,7 @@ intake: Final = Intake()
 )
 async def upload(request: Request) -> Any:
     """Upload a scan and start its analysis."""
-    receiver: FormReceiver | None = None
+    receiver: service.FormReceiver | None = None
     whole = False
     try:
         with intake.place():

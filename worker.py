@@ -26,7 +26,9 @@ def main() -> int:
     configure_logging()
     keep_files_private()
     reconciler = Reconciler(backend())
-    worker = make_worker(url, every_few_seconds=reconciler.look_quietly, while_idle=Retention().purge)
+    worker = make_worker(
+        url, every_few_seconds=reconciler.look_quietly, while_idle=Retention().purge, on_purpose=reconciler.forgive
+    )
     worker.work(logging_level="INFO")
     return 0
 

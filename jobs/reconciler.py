@@ -90,6 +90,17 @@ class Reconciler:
         except Exception:  # a chore must not end the worker
             log.exception("reconciling failed")
 
+    def forgive(self, job_id: str) -> None:
+        """The work on a job was stopped with its worker, on purpose: this does not count among its attempts."""
+        try:
+            with queue_errors():
+                self._here.store.change(
+                    job_id,
+                    lambda record: None if record.status.final else {"lost_attempts": record.lost_attempts - 1},
+                )
+        except QueueUnavailable as error:
+            log.info("job %s: %s", job_id, error.message)
+
     @queue_errors()
     def look(self) -> list[Mended]:
         """Compare and mend. Raises QueueUnavailable."""

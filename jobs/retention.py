@@ -13,9 +13,10 @@ from typing import Any, Final
 from uuid import uuid4
 
 from jobs import service
-from jobs.backend import backend
+from jobs.backend import Backend, backend
 from jobs.errors import JobConflict, JobNotFound, QueueUnavailable
 from jobs.model import JobRecord, Status, now, read_time
+from jobs.queue import queue_errors
 from jobs.storage import Storage
 from jobs.uploads import remove_abandoned
 
@@ -25,6 +26,9 @@ KEPT_FOR_RESEARCH: Final = ("segmentation", "surfaces", "results.csv", "results.
 LEFTOVER_S: Final = 3600.0
 """What is older and half-done belongs to nobody."""
 
+FORGET_EVERY_S: Final = 20.0
+"""How often the queue's log on disk may be written anew."""
+
 log = logging.getLogger(__name__)
 
 
@@ -33,6 +37,7 @@ class Retention:
 
     def __init__(self) -> None:
         self._times: dict[str, tuple[int, datetime | None]] = {}
+        self._forgot_at = float("-inf")
 
     def expired(self, storage: Storage) -> list[str]:
         """Ids of the jobs whose time is over, by their job.json; one that cannot be read is left to the operator."""
@@ -59,7 +64,8 @@ class Retention:
         """
         gone: list[str] = []
         try:
-            storage = backend().storage
+            here = backend()
+            storage = here.storage
             for job_id in self.expired(storage):
                 try:
                     service.delete(job_id)
@@ -71,14 +77,27 @@ class Retention:
                 log.info("job %s: expired and deleted", job_id)
             remove_abandoned(storage)
             _remove_leftovers(storage)
+            self._forget(here)
         except (QueueUnavailable, OSError) as error:
             log.warning("expired jobs were not all deleted (%s)", type(error).__name__)
         return gone
+
+    @queue_errors()
+    def _forget(self, here: Backend) -> None:
+        moment = time.monotonic()
+        if moment - self._forgot_at > FORGET_EVERY_S:
+            self._forgot_at = moment
+            here.store.forget()
 
 
 def purge_expired() -> list[str]:
     """Delete every job whose time is over, once. -> their ids."""
     return Retention().purge()
+
+
+def expired_now() -> list[str]:
+    """Ids of the jobs that `purge_expired` would delete."""
+    return Retention().expired(backend().storage)
 
 
 def keep_for_research(storage: Storage, record: JobRecord) -> Path | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
+from types import FrameType
 from typing import Any, Final
 
 import redis
@@ -29,10 +30,12 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
 
     every_few_seconds   reconciling: while idle, while a job runs, and when one has ended
     while_idle          what may take longer
+    on_purpose          told the id of a job whose work ends because this worker is told to stop
     """
 
     every_few_seconds: Callable[[], object]
     while_idle: Callable[[], object]
+    on_purpose: Callable[[str], object]
 
     def run_maintenance_tasks(self) -> None:
         """Without RQ's own cleaning: its lock lives 899 s, a kill orphans it, and it gives up jobs after a minute."""
@@ -62,12 +65,28 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
             log.warning("worker %s: job %s ended while the queue did not answer (%s)", self.name, job.id, error)
         self.every_few_seconds()  # a work-horse that was killed has left its job open
 
+    def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
+        """The second request to stop: the work-horse goes as well, and its job waits for another worker."""
+        job_id = self.get_current_job_id() if self.horse_pid else None
+        try:
+            super().request_force_stop(signum, frame)
+        except SystemExit:
+            if job_id is not None:
+                self.on_purpose(job_id)
+            raise
+
     def main_work_horse(self, job: Job, queue: Queue) -> None:
         die_with_parent(self.pid)
         super().main_work_horse(job, queue)
 
 
-def make_worker(url: str, *, every_few_seconds: Callable[[], object], while_idle: Callable[[], object]) -> Worker:
+def make_worker(
+    url: str,
+    *,
+    every_few_seconds: Callable[[], object],
+    while_idle: Callable[[], object],
+    on_purpose: Callable[[str], object],
+) -> Worker:
     """A worker with a random name (a fixed one is locked out for minutes after a kill) for the one queue.
 
     The chores run in the parent process and must not raise.
@@ -88,4 +107,5 @@ def make_worker(url: str, *, every_few_seconds: Callable[[], object], while_idle
     worker.max_connection_wait_time = 2.0
     worker.every_few_seconds = every_few_seconds
     worker.while_idle = while_idle
+    worker.on_purpose = on_purpose
     return worker

@@ -6,8 +6,10 @@ from jobs.control import cancel, delete, retry
 from jobs.health import health, models
 from jobs.reading import archive, artifact, get, measurements, recent, results_folder, stats
 from jobs.submission import receive_form, submit_form, submit_stream
+from jobs.uploads import FormReceiver
 
 __all__ = [
+    "FormReceiver",
     "archive",
     "artifact",
     "cancel",

@@ -6,6 +6,7 @@ Merging inside Lua would lose fields: cjson does not keep [] and {} apart and ro
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -25,6 +26,9 @@ end
 return 0
 """
 _MOST_CONFLICTS: Final = 200
+
+FORGOTTEN: Final = "jobs:forgotten"
+"""Set when something was deleted that the server's append-only log still holds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +86,8 @@ class JobStore:
             changed = replace(record, **changes)
             index = "SREM" if changed.status.final else "SADD"
             if self._replace(keys=[RECORDS, OPEN], args=[job_id, text, changed.to_json(), index]):
+                if record.email and not changed.email:
+                    self._client.set(FORGOTTEN, 1)
                 return changed, True
         raise QueueUnavailable("The job's record changes too often to be written.", hint="Try again.")
 
@@ -99,7 +105,16 @@ class JobStore:
         pipe.hdel(RECORDS, job_id)
         pipe.zrem(BY_CREATION, job_id)
         pipe.srem(OPEN, job_id)
+        pipe.set(FORGOTTEN, 1)
         pipe.execute()
+
+    def forget(self) -> None:
+        """Have the server's log on disk written anew where it still holds what has been deleted since: addresses of
+        jobs that have ended, names of files. A server that does not let us is left alone.
+        """
+        if self._client.delete(FORGOTTEN):
+            with contextlib.suppress(redis.ResponseError):
+                self._client.bgrewriteaof()
 
     def recent(self, limit: int) -> list[JobRecord]:
         """The newest records, newest first."""

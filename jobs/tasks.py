@@ -114,7 +114,7 @@ def _run(here: Backend, record: JobRecord, progress: _ProgressWriter) -> dict[st
         workspace,
         AnalysisOptions.from_dict(record.options),
         Resources(models_dir=here.settings.models_dir, device=here.settings.device),
-        Request(input_name=record.input_filename, scan=Path(record.input_path).name),
+        Request(input_name="", scan=Path(record.input_path).name),
         progress.write,
     )
     return completed(

@@ -42,9 +42,9 @@ class Guard:
 def _refusal(scope: Scope) -> JSONResponse | None:
     headers = Headers(scope=scope)
     settings = load_settings()
-    if _private(settings) and not _is_loopback(_host_name(headers.get("host", ""))):
+    if _private(settings) and not _is_local(_host_name(headers.get("host", ""))):
         # a name of another site that was made to point here: its pages would be of "the same origin"
-        return plain_error(403, "This server answers to 127.0.0.1 and localhost alone.", "UNKNOWN_HOST")
+        return plain_error(403, "This server answers to 127.0.0.1, localhost and local names alone.", "UNKNOWN_HOST")
     if scope["method"] not in READING and not _same_origin(headers):
         return plain_error(403, "Cross-site request refused.", "CROSS_SITE")
     if settings.keys and route_path(scope) not in OPEN_ROUTES and not _key_given(headers, settings.keys):
@@ -63,8 +63,7 @@ def route_path(scope: Scope) -> str:
 
 def _private(settings: Settings) -> bool:
     """Whether only this machine is meant to reach the server, and no key tells who asks."""
-    open_access = bool(getattr(settings, "open_access", False))
-    return not settings.keys and not open_access and _is_loopback(settings.host)
+    return settings.loopback and not (settings.keys or settings.open_access)
 
 
 def _host_name(value: str) -> str:
@@ -73,6 +72,11 @@ def _host_name(value: str) -> str:
         return urlsplit(f"//{value}").hostname or ""
     except ValueError:
         return ""
+
+
+def _is_local(host: str) -> bool:
+    """Whether a name is none of the internet's, which could be made to point here: those have a dot in them."""
+    return _is_loopback(host) or (host != "" and not set(".:") & set(host))
 
 
 def _is_loopback(host: str) -> bool:

@@ -22,7 +22,6 @@ from starlette.types import Receive, Scope, Send
 
 from jobs import service
 from jobs.errors import ServerBusy, UploadTooSlow
-from jobs.uploads import FormReceiver
 from rest.protocol import DIRECT
 
 T = TypeVar("T")
@@ -67,12 +66,12 @@ class Intake:
         """Call it in a thread of the uploads; what has begun is waited for, whatever happens to the request."""
         return await to_thread.run_sync(functools.partial(work, *arguments), limiter=self._threads)
 
-    async def discard(self, receiver: FormReceiver) -> None:
+    async def discard(self, receiver: service.FormReceiver) -> None:
         """Remove what was written, even while the request is being cancelled."""
         with anyio.CancelScope(shield=True):
             await self.run(receiver.upload.discard)
 
-    async def fill(self, receiver: FormReceiver, request: Request) -> None:
+    async def fill(self, receiver: service.FormReceiver, request: Request) -> None:
         """Feed the whole body. Raises what the receiver does, UploadTooSlow, ClientDisconnect."""
         pace = Pace()
         begun, more = await _piece(request.receive, pace)
@@ -100,7 +99,7 @@ class Intake:
             raise
 
     async def _through_the_loop(
-        self, receiver: FormReceiver, receive: Receive, pace: Pace, piece: bytes, *, more: bool
+        self, receiver: service.FormReceiver, receive: Receive, pace: Pace, piece: bytes, *, more: bool
     ) -> None:
         """One batch at a time; what comes meanwhile waits in the connection."""
         batch, size = [piece], len(piece)
@@ -133,12 +132,12 @@ class Pace:
             self._waited, self._came = 0.0, 0
 
 
-def open_receiver(content_type: str, announced: str) -> FormReceiver:
+def open_receiver(content_type: str, announced: str) -> service.FormReceiver:
     """Raises what jobs.service.receive_form does."""
     return service.receive_form(content_type, int(announced) if announced.isdecimal() else None)
 
 
-def _feed(receiver: FormReceiver, batch: list[bytes]) -> None:
+def _feed(receiver: service.FormReceiver, batch: list[bytes]) -> None:
     for piece in batch:
         receiver.feed(piece)
 
@@ -161,7 +160,7 @@ async def _piece(receive: Receive, pace: Pace) -> tuple[bytes, bool]:
 
 
 def _feed_from(
-    source: socket.socket, length: int, begun: bytes, receiver: FormReceiver, pace: Pace, stop: threading.Event
+    source: socket.socket, length: int, begun: bytes, receiver: service.FormReceiver, pace: Pace, stop: threading.Event
 ) -> None:
     """Read the rest of a body of `length` bytes from a socket, in a thread."""
     receiver.feed(begun)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
+import socket
 import sys
 import uuid
 from collections.abc import Iterator
@@ -35,8 +37,8 @@ def complete(redis_client: Any, path: Path, **fields: Any) -> str:
 
 
 def job_folders() -> set[str]:
-    folder = DATA_DIR / "jobs"
-    return {path.name for path in folder.iterdir()} if folder.exists() else set()
+    """Of jobs, and of uploads that are being received."""
+    return {path.name for kind in ("jobs", "incoming") for path in (DATA_DIR / kind).glob("*")}
 
 
 def answers(url: str) -> bool:
@@ -46,11 +48,36 @@ def answers(url: str) -> bool:
 
 
 @contextlib.contextmanager
-def own_server(**environment: str) -> Iterator[str]:
-    """A REST server with settings of its own."""
+def own_server(limit: str = "", **environment: str) -> Iterator[str]:
+    """A REST server with settings of its own, and with what the shell is told to limit."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "rest"]
+    command = ["sh", "-c", f"{limit or ':'}; exec {shlex.quote(sys.executable)} -m rest"]
     with running(command, DATA_DIR / "own.log", API_PORT=str(port), **environment):
         wait_until(lambda: answers(f"{url}/openapi.json"), what="the server")
         yield url
+
+
+BOUNDARY = "knee"
+FORM = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
+
+
+def part(name: str, filename: str | None = None) -> bytes:
+    """The head of one part of a form; its content follows."""
+    file = f'; filename="{filename}"' if filename is not None else ""
+    return f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'.encode()
+
+
+END = f"\r\n--{BOUNDARY}--\r\n".encode()
+
+
+def exchange(url: str, request: bytes, seconds: float = 10.0) -> bytes:
+    """Send bytes as they are; -> everything that came back until the server closed, or the time was over."""
+    address = httpx.URL(url)
+    answer = b""
+    connection = socket.create_connection((address.host, address.port or 0), timeout=seconds)
+    with connection, contextlib.suppress(OSError):
+        connection.sendall(request)
+        while piece := connection.recv(65536):
+            answer += piece
+    return answer

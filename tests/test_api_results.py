@@ -61,3 +61,59 @@ def test_artifacts_answer_ranges_and_stay_inside_the_results(api: httpx.Client, 
     assert (part.status_code, part.content) == (206, content[100:200])
     for name in ("../manifest.json", "%2e%2e/manifest.json", "surfaces", "/etc/passwd", "surfaces/../../manifest.json"):
         assert api.get(f"{url}/{name}").status_code == 404
+
+
+@pytest.fixture
+def ten_bytes(api: httpx.Client, redis_client: Any) -> str:
+    """Address of a result that holds the digits from 0 to 9."""
+    job_id = complete(redis_client, DATA_DIR / "results.zip")
+    files = DATA_DIR / "jobs" / job_id / "results" / "files"
+    files.mkdir(parents=True)
+    (files / "digits.bin").write_bytes(b"0123456789")
+    (files / "report.html").write_text("<script>alert(1)</script>")
+    return f"/jobs/{job_id}/artifacts/digits.bin"
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "content"),
+    [
+        ("bytes=2-4", 206, b"234"),
+        ("bytes=-3", 206, b"789"),
+        ("bytes=7-", 206, b"789"),
+        ("bytes=8-99999", 206, b"89"),
+        ("bytes=5-2", 200, b"0123456789"),
+        ("bytes=a-b", 200, b"0123456789"),
+        ("lines=1-2", 200, b"0123456789"),
+        ("bytes=", 200, b"0123456789"),
+        ("nonsense", 200, b"0123456789"),
+    ],
+)
+def test_ranges(api: httpx.Client, ten_bytes: str, asked: str, status: int, content: bytes) -> None:
+    answer = api.get(ten_bytes, headers={"range": asked})
+    assert (answer.status_code, answer.content) == (status, content)
+
+
+def test_a_range_beyond_the_end_is_416_with_the_size(api: httpx.Client, ten_bytes: str) -> None:
+    answer = api.get(ten_bytes, headers={"range": "bytes=10-12"})
+    assert answer.status_code == 416
+    assert answer.headers["content-range"] == "bytes */10"
+    assert set(answer.json()) == {"detail", "error_code", "hint"}
+
+
+def test_several_ranges_come_as_parts(api: httpx.Client, ten_bytes: str) -> None:
+    answer = api.get(ten_bytes, headers={"range": "bytes=0-1,8-9"})
+    assert answer.status_code == 206
+    assert answer.headers["content-type"].startswith("multipart/byteranges")
+    assert b"\r\n01\r\n" in answer.content
+    assert b"\r\n89\r\n" in answer.content
+
+
+def test_head_of_a_result_tells_its_size(api: httpx.Client, ten_bytes: str) -> None:
+    answer = api.head(ten_bytes)
+    assert (answer.status_code, answer.headers["content-length"], answer.content) == (200, "10", b"")
+
+
+def test_a_page_among_the_results_runs_nothing_here(api: httpx.Client, ten_bytes: str) -> None:
+    headers = api.get(ten_bytes.replace("digits.bin", "report.html")).headers
+    assert headers["content-disposition"].startswith("attachment")
+    assert headers["content-security-policy"].startswith("sandbox;")

@@ -48,6 +48,7 @@ def test_an_upload_writes_the_record_of_the_contract(api: httpx.Client, nifti: b
         "cartilage_smoothing": 0.5,
         "side": "left",
         "skip_first_echo": False,
+        "series": "",
     }
     assert record["created_at"].endswith("+00:00")
     assert redis_client.lrange("rq:queue:analyses", 0, -1) == [job_id]

@@ -18,9 +18,10 @@ import numpy as np
 import psutil
 import pytest
 import SimpleITK
-from conftest import DATA_DIR, ROOT, wait_until
+from conftest import DATA_DIR, ROOT, running, wait_until
 
 from jobs import service
+from jobs.backend import backend
 from jobs.errors import JobConflict, JobNotFinished, JobNotFound
 from jobs.model import JobView, Status
 from pipeline.options import AnalysisOptions
@@ -248,3 +249,20 @@ def test_the_sample_knee_is_analysed_from_upload_to_zip(worker: subprocess.Popen
     measured = (DATA_DIR / "jobs" / job.id / "work" / "thickness.json").stat()
     assert measured.st_mtime_ns > outlined.st_mtime_ns
     assert service.results_folder(job.id).stat()
+
+
+def test_a_worker_that_is_told_to_stop_costs_its_job_no_attempt(redis_client: Any, noise: bytes) -> None:
+    """Two restarts of the server while the same job is at work: it still has both of its attempts."""
+    job = submit(noise)
+    for _ in range(2):
+        with running([sys.executable, "worker.py"], DATA_DIR / "restarted.log") as worker:
+            wait_until(lambda: service.get(job.id).step_name not in ("", "Starting"), seconds=40, what="work on it")
+            worker.send_signal(signal.SIGTERM)
+            time.sleep(1.2)  # RQ takes a second request for a repeated first one if it comes within a second
+            worker.send_signal(signal.SIGTERM)
+            worker.wait(timeout=20)
+        record = backend().store.load(job.id)
+        assert record is not None
+        assert record.lost_attempts <= 0
+        assert not record.status.final
+    service.delete(job.id)

@@ -164,10 +164,10 @@ def nifti(image: SimpleITK.Image) -> bytes:
         header["descrip"], header["aux_file"] = mark(50).encode(), mark(51).encode()
         header["db_name"], header["intent_name"] = mark(52).encode(), mark(53).encode()
         header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", mark(54).encode()))
-        nibabel.save(nibabel.Nifti1Image(np.asanyarray(known.dataobj), known.affine, header), path)
+        whole = nibabel.Nifti1Image(np.asanyarray(known.dataobj), known.affine, header).to_bytes()
         stream = io.BytesIO()
         with gzip.GzipFile(f"{mark(55)}.nii", "wb", compresslevel=1, fileobj=stream, mtime=0) as packer:
-            packer.write(path.read_bytes())
+            packer.write(whole)
         return stream.getvalue()
 
 

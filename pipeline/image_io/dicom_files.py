@@ -53,6 +53,9 @@ DAMAGED: Final = (
 )
 """What pydicom raises on a damaged file."""
 
+_MODALITIES: Final = frozenset(("CR", "CT", "DX", "MG", "MR", "NM", "OT", "PR", "PT", "RF", "SC", "SEG", "SR", "US", "XA"))
+"""Codes that messages may repeat; anything else in their place could be about the patient."""
+
 _TAGS: Final = [
     "ImageType",
     "SOPClassUID",
@@ -216,7 +219,7 @@ def _frame(data: Dataset, path: Path, k: int, groups: tuple[Dataset, ...], offse
         instance=str(data.get("SOPInstanceUID", "")),
         series=str(data.get("SeriesInstanceUID", "")),
         series_number=str(_count(data, "SeriesNumber")),
-        modality=str(data.get("Modality") or ""),
+        modality=_modality(data),
         localizer="LOCALIZER" in [str(word).upper() for word in words(data, "ImageType")],
         grey=int(data.get("SamplesPerPixel") or 1) == 1
         and str(data.get("PhotometricInterpretation", "MONOCHROME2")) in ("MONOCHROME1", "MONOCHROME2"),
@@ -270,6 +273,12 @@ def _slice_offsets(data: Dataset, count: int) -> FloatArray:
             hint="Export the series as one file a slice.",
         )
     return np.arange(count, dtype=np.float64) * gap
+
+
+def _modality(data: Dataset) -> str:
+    """The code, `other` where it is none that we know; empty where there is none."""
+    code = str(data.get("Modality") or "").strip()
+    return code if code in _MODALITIES or not code else "other"
 
 
 def _lookup(data: Dataset, groups: tuple[Dataset, ...], name: str) -> Dataset:

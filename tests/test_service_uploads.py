@@ -1,0 +1,13 @@
+"""The short form of bench/service/uploads.py."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.service import uploads
+
+
+@pytest.mark.slow
+def test_a_large_upload_costs_no_more_than_it_must() -> None:
+    figures = uploads.figures(short=True)
+    assert all(figure.met for figure in figures), "\n".join(figure.line() for figure in figures)
