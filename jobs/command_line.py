@@ -1,7 +1,7 @@
 """For the operator: look at the jobs of this server and set them right, on the data directory and queue of the
 environment, while the product runs.
 
-No output names who a job is for: neither e-mail address nor file name. Tables are for people, --json for programs.
+No command shows an e-mail address. Tables are for people, --json for programs.
 """
 
 from __future__ import annotations
@@ -12,29 +12,27 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Final
 
 from jobs import retention, service
-from jobs.errors import InvalidForm, QueueUnavailable
-from jobs.model import JobView, Status
+from jobs.errors import InvalidForm
+from jobs.model import Status
 from jobs.processes import keep_files_private
 from jobs.reconciler import reconcile
 from jobs.settings import SettingsError
+from jobs.tables import facts_of, job_lines, pair_lines, show_lines
 from pipeline.errors import KneeError
 
 DONE: Final = 0
 REFUSED: Final = 1
 WRONG_USE: Final = 2
-NO_QUEUE: Final = 3
 
 EVERY_JOB: Final = 1_000_000
-_NOT_SHOWN: Final = ("input_filename", "archive_name")
+NOTHING: Final = "Nothing to do."
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """-> exit status: 0 done; 1 refused, for example because there is no such job; 2 wrong usage or setting; 3 the
-    job queue cannot be used.
-    """
+    """-> exit status: 0 done; 1 refused (unknown job, wrong state, no queue); 2 wrong usage or setting."""
     chosen = parser().parse_args(arguments)
     keep_files_private()
     logging.getLogger().addHandler(logging.NullHandler())  # what was done is printed; errors are too
@@ -42,11 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
         COMMANDS[chosen.command](chosen)
     except SettingsError as error:
         return _failed(str(error), WRONG_USE)
-    except QueueUnavailable as error:
-        return _failed(str(error), NO_QUEUE)
     except InvalidForm as error:
-        wrong = (f"{detail['loc'][-1]}: {detail['msg']}" for detail in error.details)
-        return _failed("; ".join(wrong), WRONG_USE)
+        return _failed("; ".join(str(detail["msg"]) for detail in error.details), WRONG_USE)
     except KneeError as error:
         return _failed(str(error), REFUSED)
     return DONE
@@ -69,9 +64,7 @@ def parser() -> argparse.ArgumentParser:
     listing.add_argument("--status", choices=[str(status) for status in Status], help="only these")
     listing.add_argument("--limit", type=_count, default=20, help="so many at most (20)")
     command("show", "one job").add_argument("job_id")
-    retrying = command("retry", "run an ended job again")
-    retrying.add_argument("job_id")
-    retrying.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", type=_pair, help="change it")
+    command("retry", "run an ended job again").add_argument("job_id")
     command("cancel", "end a job that waits or runs").add_argument("job_id")
     purging = command("purge", "delete the jobs whose time is over")
     purging.add_argument("--job", metavar="JOB_ID", help="delete this one, whether its time is over or not")
@@ -82,38 +75,29 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _stats(chosen: argparse.Namespace) -> None:
-    facts = service.stats() | service.health()
-    if chosen.json:
-        _write_json(facts)
-        return
-    facts |= {"weights": ", ".join(f"{name} ({'there' if ok else 'missing'})" for name, ok in facts["weights"].items())}
-    facts |= {"problems": " ".join(facts["problems"]) or "none"}
-    _write_pairs(facts)
+    usage, health = service.stats(), service.health()
+    _write(chosen, {"usage": usage, "health": health}, pair_lines(usage | health))
 
 
 def _list(chosen: argparse.Namespace) -> None:
     jobs = service.recent(chosen.limit if chosen.status is None else EVERY_JOB)
     jobs = [job for job in jobs if chosen.status in (None, job.status)][: chosen.limit]
-    if chosen.json:
-        _write_json([_facts(job) for job in jobs])
-        return
-    rows = [
-        (job.id, str(job.status), _time(job.created_at), f"{job.progress_percent} %", job.error_code or job.step_name)
-        for job in jobs
-    ]
-    _write_table(("job", "status", "created (UTC)", "done", "step"), rows)
+    _write(chosen, [facts_of(job) for job in jobs], job_lines(jobs))
 
 
 def _show(chosen: argparse.Namespace) -> None:
-    _write_job(service.get(chosen.job_id), chosen)
-
-
-def _retry(chosen: argparse.Namespace) -> None:
-    _write_job(service.retry(chosen.job_id, dict(chosen.set)), chosen)
+    facts = facts_of(service.get(chosen.job_id))
+    _write(chosen, facts, show_lines(facts))
 
 
 def _cancel(chosen: argparse.Namespace) -> None:
-    _write_job(service.cancel(chosen.job_id), chosen)
+    facts = facts_of(service.cancel(chosen.job_id))
+    _write(chosen, facts, [f"{chosen.job_id}  cancelled"])
+
+
+def _retry(chosen: argparse.Namespace) -> None:
+    facts = facts_of(service.retry(chosen.job_id))
+    _write(chosen, facts, [f"{chosen.job_id}  queued again"])
 
 
 def _purge(chosen: argparse.Namespace) -> None:
@@ -124,18 +108,15 @@ def _purge(chosen: argparse.Namespace) -> None:
             service.delete(chosen.job)
     else:
         gone = retention.expired_now() if chosen.dry_run else retention.purge_expired()
-    if chosen.json:
-        _write_json({"jobs": gone, "deleted": not chosen.dry_run})
-        return
-    _write_table(("would be deleted" if chosen.dry_run else "deleted",), [(job_id,) for job_id in gone])
+    what = "would be deleted" if chosen.dry_run else "deleted"
+    lines = [f"{job_id}  {what}" for job_id in gone] or [NOTHING]
+    _write(chosen, {"jobs": gone, "deleted": not chosen.dry_run}, lines)
 
 
 def _reconcile(chosen: argparse.Namespace) -> None:
     mended = reconcile()
-    if chosen.json:
-        _write_json([asdict(item) for item in mended])
-        return
-    _write_table(("job", "mended"), [(item.job_id, item.what) for item in mended])
+    lines = [f"{item.job_id}  {item.what}" for item in mended] or [NOTHING]
+    _write(chosen, [asdict(item) for item in mended], lines)
 
 
 COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], None]]] = {
@@ -149,49 +130,9 @@ COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], None]]] = {
 }
 
 
-def _facts(job: JobView) -> dict[str, Any]:
-    return {name: value for name, value in asdict(job).items() if name not in _NOT_SHOWN}
-
-
-def _write_job(job: JobView, chosen: argparse.Namespace) -> None:
-    facts = _facts(job)
-    if chosen.json:
-        _write_json(facts)
-        return
-    steps = facts.pop("steps")
-    facts |= {"options": ", ".join(f"{name}={value}" for name, value in facts["options"].items())}
-    facts |= {"warnings": " ".join(facts["warnings"])}
-    facts |= {name: _time(facts[name]) for name in ("created_at", "started_at", "completed_at", "expires_at")}
-    _write_pairs({name: value for name, value in facts.items() if value not in ("", None)})
-    if steps:
-        rows = [(step["name"], step["state"], _seconds(step.get("seconds")), step.get("reason", "")) for step in steps]
-        sys.stdout.write("\n")
-        _write_table(("step", "state", "seconds", "reason"), rows)
-
-
-def _write_json(data: object) -> None:
-    sys.stdout.write(json.dumps(data, indent=1, default=str, ensure_ascii=False) + "\n")
-
-
-def _write_pairs(values: Mapping[str, Any]) -> None:
-    width = max(map(len, values))
-    sys.stdout.writelines(f"{name:{width}}  {value}\n" for name, value in values.items())
-
-
-def _write_table(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    lines = [titles, *rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = (f"{cell:{width}}" for cell, width in zip(line, widths, strict=True))
-        sys.stdout.write("  ".join(cells).rstrip() + "\n")
-
-
-def _time(moment: Any) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else ""
-
-
-def _seconds(value: Any) -> str:
-    return "" if value is None else f"{value:.1f}"
+def _write(chosen: argparse.Namespace, data: object, lines: Iterable[str]) -> None:
+    text = [json.dumps(data, indent=1, ensure_ascii=False)] if chosen.json else lines
+    sys.stdout.writelines(f"{line}\n" for line in text)
 
 
 def _failed(message: str, status: int) -> int:
@@ -204,10 +145,3 @@ def _count(text: str) -> int:
     if count < 1:
         raise ValueError(text)
     return count
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, sign, value = text.partition("=")
-    if not (name and sign):
-        raise ValueError(text)
-    return name, value

@@ -53,7 +53,7 @@ DAMAGED: Final = (
 )
 """What pydicom raises on a damaged file."""
 
-_MODALITIES: Final = frozenset(("CR", "CT", "DX", "MG", "MR", "NM", "OT", "PR", "PT", "RF", "SC", "SEG", "SR", "US", "XA"))
+_MODALITIES: Final = frozenset(("CR", "CT", "DX", "MG", "MR", "NM", "OT", "PR", "PT", "RF", "SC", "SR", "US", "XA"))
 """Codes that messages may repeat; anything else in their place could be about the patient."""
 
 _TAGS: Final = [
