@@ -20,7 +20,7 @@ from jobs import embedded
 from jobs.errors import QueueUnavailable
 from jobs.processes import Child, keep_files_private
 from jobs.queue import AnalysisQueue, queue_errors
-from jobs.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
+from jobs.settings import PROJECT_ROOT, SHORTEST_KEY, Settings, SettingsError, load_settings
 
 START_LIMIT_S = 120.0
 POLL_S = 0.2
@@ -184,6 +184,8 @@ def _addresses(settings: Settings) -> str:
     ]
     if not settings.loopback and not settings.keys:
         lines.insert(3, f"  ATTENTION everybody who reaches {settings.host} can use this server: API_KEYS is not set.")
+    if settings.guessable:
+        lines.insert(3, f"  ATTENTION a key of API_KEYS is shorter than {SHORTEST_KEY} characters: it can be guessed.")
     return "\n".join(lines)
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import importlib.metadata
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +27,25 @@ def models() -> list[dict[str, Any]]:
     cards = []
     for entry in CATALOGUE:
         state = availability(entry, resources)
+        if state.available and state.source == "built-in" and not _intact(entry.weights, entry.sha256):
+            state = replace(state, available=False, reason="weights file is damaged")
         cards.append(entry.to_dict() | {"available": state.available, "source": state.source, "reason": state.reason})
     return cards
+
+
+def _intact(path: Path, sha256: str) -> bool:
+    """Whether a file has its digest; read again only when it has changed."""
+    try:
+        facts = path.stat()
+        return _digest(path, facts.st_size, facts.st_mtime_ns) == sha256
+    except OSError:
+        return False
+
+
+@functools.lru_cache(maxsize=8)
+def _digest(path: Path, size: int, changed: int) -> str:  # noqa: ARG001 -- part of what is remembered
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def health() -> dict[str, Any]:

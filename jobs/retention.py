@@ -7,7 +7,7 @@ import json
 import logging
 import shutil
 import time
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -17,6 +17,7 @@ from jobs.backend import Backend, backend
 from jobs.errors import JobConflict, JobNotFound, QueueUnavailable
 from jobs.model import JobRecord, Status, now, read_time
 from jobs.queue import queue_errors
+from jobs.settings import load_settings
 from jobs.storage import Storage
 from jobs.uploads import remove_abandoned
 
@@ -26,6 +27,9 @@ KEPT_FOR_RESEARCH: Final = ("segmentation", "surfaces", "results.csv", "results.
 LEFTOVER_S: Final = 3600.0
 """What is older and half-done belongs to nobody."""
 
+READ_EVERY_S: Final = 60.0
+"""How often all records are read (10,000: some tenths of a second); the folders are listed every time."""
+
 FORGET_EVERY_S: Final = 20.0
 """How often the queue's log on disk may be written anew."""
 
@@ -33,26 +37,28 @@ log = logging.getLogger(__name__)
 
 
 class Retention:
-    """Remembers when each job's time is over, so that a look costs one file status a job."""
+    """Remembers when each job's time is over, so that a look costs one listing of the folders."""
 
     def __init__(self) -> None:
-        self._times: dict[str, tuple[int, datetime | None]] = {}
+        self._ends: dict[str, datetime] = {}
         self._forgot_at = float("-inf")
+        self._read_at = float("-inf")
 
     def expired(self, storage: Storage) -> list[str]:
-        """Ids of the jobs whose time is over, by their job.json; one that cannot be read is left to the operator."""
-        known, self._times = self._times, {}
+        """Ids of the jobs whose time is over, by their job.json, or by its age where it does not say.
+
+        Read are those that are new, and those that are due: a job that was started again has more time.
+        """
+        moment, known, self._ends = now(), self._ends, {}
         over = []
-        for path in storage.record_paths():
-            job_id = path.parent.name
-            try:
-                written = path.stat().st_mtime_ns
-            except OSError:  # deleted while we look
+        for job_id in storage.job_ids():
+            ends = known.get(job_id)
+            if ends is None or ends < moment:
+                ends = _end_of(storage.folder(job_id) / "job.json")
+            if ends is None:
                 continue
-            before = known.get(job_id)
-            ends = before[1] if before is not None and before[0] == written else _end_of(path)
-            self._times[job_id] = written, ends
-            if ends is not None and ends < now():
+            self._ends[job_id] = ends
+            if ends < moment:
                 over.append(job_id)
         return over
 
@@ -75,12 +81,39 @@ class Retention:
                     continue
                 gone.append(job_id)
                 log.info("job %s: expired and deleted", job_id)
+            gone += self._by_record(here)
             remove_abandoned(storage)
-            _remove_leftovers(storage)
+            self._remove_leftovers(storage)
             self._forget(here)
         except (QueueUnavailable, OSError) as error:
             log.warning("expired jobs were not all deleted (%s)", type(error).__name__)
         return gone
+
+    @queue_errors()
+    def _by_record(self, here: Backend) -> list[str]:
+        """Delete the jobs whose record says that their time is over, for example one without a folder. -> their ids."""
+        moment = time.monotonic()
+        if moment - self._read_at < READ_EVERY_S:
+            return []
+        self._read_at = moment
+        gone = []
+        for job_id, record in here.store.index_open().items():
+            ends = None if record is None else record.expires_at
+            if ends is not None and ends < now():
+                with contextlib.suppress(JobNotFound, JobConflict):
+                    service.delete(job_id)
+                    gone.append(job_id)
+        return gone
+
+    def _remove_leftovers(self, storage: Storage) -> None:
+        """Folders of jobs without job.json, and copies for research that were cut short, when they are old."""
+        oldest = time.time() - LEFTOVER_S
+        bare = [storage.folder(job_id) for job_id in storage.job_ids() if job_id not in self._ends]
+        for path in (*bare, *(storage.root / "research").glob(".*.part")):
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < oldest and not (path / "job.json").exists():
+                    shutil.rmtree(path)
+                    log.info("%s: left half-done, deleted", path.name)
 
     @queue_errors()
     def _forget(self, here: Backend) -> None:
@@ -119,21 +152,14 @@ def keep_for_research(storage: Storage, record: JobRecord) -> Path | None:
     return partial.rename(target)
 
 
-def _remove_leftovers(storage: Storage) -> None:
-    """Folders of jobs without job.json, and copies for research that were cut short, when they are old."""
-    oldest = time.time() - LEFTOVER_S
-    bare = [path for path in storage.folders() if not (path / "job.json").exists()]
-    for path in (*bare, *(storage.root / "research").glob(".*.part")):
-        with contextlib.suppress(OSError):
-            if path.stat().st_mtime < oldest:
-                shutil.rmtree(path)
-                log.info("%s: left half-done, deleted", path.name)
-
-
 def _end_of(path: Path) -> datetime | None:
-    """When the time of a job is over, by its job.json."""
+    """When the time of a job is over, by its job.json; None where there is none."""
     try:
+        written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return read_time(data.get("expires_at"))
-    except (OSError, ValueError, AttributeError):
+        ends = read_time(data.get("expires_at"))
+    except OSError:
         return None
+    except (ValueError, AttributeError):
+        ends = None
+    return ends or written + timedelta(hours=load_settings().results_expiry_hours)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import functools
 import ipaddress
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+SHORTEST_KEY: Final = 16
+"""Characters; `openssl rand -hex 16` makes 32."""
 
 
 class SettingsError(Exception):
@@ -71,6 +74,11 @@ class Settings(BaseSettings):
         """The API keys; empty where none are asked for."""
         text = self.api_keys.get_secret_value() if self.api_keys else ""
         return tuple(key.strip() for key in text.split(",") if key.strip())
+
+    @property
+    def guessable(self) -> bool:
+        """Whether a key is so short that it could be found by trying."""
+        return any(len(key) < SHORTEST_KEY for key in self.keys)
 
     @property
     def loopback(self) -> bool:

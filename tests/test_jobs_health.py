@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import wait_until
 
-from jobs import service
+from jobs import health, service
+from pipeline.segmentation.catalogue import CATALOGUE
 
 
 def test_without_a_worker_the_service_is_degraded_and_says_why(redis_client: Any) -> None:
@@ -30,6 +34,23 @@ def test_a_queue_that_refuses_to_write_is_no_healthy_one(redis_client: Any) -> N
     assert (state["status"], state["redis"]) == ("unhealthy", "connected")
     assert "The job queue refuses to write: it is full, or its disk is." in state["problems"]
     assert service.health()["status"] != "unhealthy"
+
+
+def test_weights_that_are_damaged_or_gone_are_not_offered(
+    redis_client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "weights.onnx"
+    cards = tuple(replace(entry, weights=weights) for entry in CATALOGUE)
+    monkeypatch.setattr(health, "CATALOGUE", cards)
+    whole = CATALOGUE[0].weights.read_bytes()
+    for content, offered in ((whole, True), (whole[:-1] + b"?", False), (b"", False), (whole, True)):
+        weights.write_bytes(content)
+        os.utime(weights, ns=(0, len(content) + content.endswith(b"?")))  # another time, whatever the clock's grain
+        assert set(service.health()["weights"].values()) == {offered}
+    weights.unlink()
+    state = service.health()
+    assert (state["status"], set(state["weights"].values())) == ("degraded", {False})
+    assert "No segmentation model is installed." in state["problems"]
 
 
 @pytest.mark.slow

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import shutil
+import sys
+import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import DATA_DIR, wait_until
-from test_jobs_tasks import ended, image, submit
+from conftest import DATA_DIR, running, wait_until
+from test_jobs_tasks import image, submit
 
 from jobs import service
 from jobs.backend import backend
@@ -21,11 +23,16 @@ from jobs.model import JobRecord, Status, now
 from jobs.retention import Retention, keep_for_research, purge_expired
 
 
-def over(job_id: str) -> None:
-    """Set a job's clock to the end of its time."""
+def set_end(job_id: str, moment: datetime) -> None:
+    """When a job's time is over, by its folder."""
     record = backend().store.load(job_id)
     assert record is not None
-    backend().storage.write_record(replace(record, expires_at=now() - timedelta(seconds=1)))
+    backend().storage.write_record(replace(record, expires_at=moment))
+
+
+def over(job_id: str) -> None:
+    """Set a job's clock to the end of its time."""
+    set_end(job_id, now() - timedelta(seconds=1))
 
 
 def test_an_expired_job_is_deleted_whole_and_a_fresh_one_stays(redis_client: Any, tmp_path: Path) -> None:
@@ -63,19 +70,28 @@ def test_what_was_left_half_done_goes_when_it_is_old(redis_client: Any) -> None:
     young.rmdir()
 
 
-def test_a_second_look_reads_only_what_has_changed(redis_client: Any, tmp_path: Path) -> None:
-    job = submit(image(tmp_path / "a.nii.gz", np.zeros((16, 16, 16), np.int16)))
+def test_a_second_look_reads_what_is_new_and_what_is_due(redis_client: Any, tmp_path: Path) -> None:
+    content = image(tmp_path / "a.nii.gz", np.zeros((16, 16, 16), np.int16))
+    late, soon = submit(content), submit(content)
+    set_end(soon.id, now() + timedelta(seconds=1))
     retention, storage = Retention(), backend().storage
     assert retention.expired(storage) == []
-    path = DATA_DIR / "jobs" / job.id / "job.json"
-    moment, text = path.stat().st_mtime_ns, path.read_text()
-    path.write_text("not read again")
-    os.utime(path, ns=(moment, moment))
-    assert retention.expired(storage) == []
-    path.write_text(text)
-    over(job.id)
-    assert retention.expired(storage) == [job.id]
-    service.delete(job.id)
+    storage.folder(late.id).joinpath("job.json").write_text("not read again")
+    new = submit(content)
+    over(new.id)
+    assert retention.expired(storage) == [new.id]
+    time.sleep(1.1)
+    assert set(retention.expired(storage)) == {new.id, soon.id}
+    set_end(soon.id, now() + timedelta(hours=1))  # as a job does that is started again
+    assert retention.expired(storage) == [new.id]
+    for job in (late, soon, new):
+        service.delete(job.id)
+
+
+def test_the_end_that_the_record_tells_counts_as_well(redis_client: Any, tmp_path: Path) -> None:
+    job = submit(image(tmp_path / "a.nii.gz", np.zeros((16, 16, 16), np.int16)))
+    backend().store.change(job.id, lambda _: {"expires_at": now() - timedelta(seconds=1)})
+    assert purge_expired() == [job.id]
 
 
 def test_a_folder_whose_record_redis_lost_goes_too(redis_client: Any, tmp_path: Path) -> None:
@@ -84,6 +100,28 @@ def test_a_folder_whose_record_redis_lost_goes_too(redis_client: Any, tmp_path: 
     redis_client.hdel("jobs", job.id)
     assert purge_expired() == [job.id]
     assert not (DATA_DIR / "jobs" / job.id).exists()
+
+
+def test_a_record_whose_folder_somebody_removed_goes_when_its_time_is_over(redis_client: Any, tmp_path: Path) -> None:
+    content = image(tmp_path / "a.nii.gz", np.zeros((16, 16, 16), np.int16))
+    old, fresh = submit(content), submit(content)
+    for job in (old, fresh):
+        service.cancel(job.id)
+        shutil.rmtree(DATA_DIR / "jobs" / job.id)
+    backend().store.change(old.id, lambda _: {"expires_at": now() - timedelta(seconds=1)})
+    assert purge_expired() == [old.id]
+    assert list(redis_client.hkeys("jobs")) == [fresh.id]
+
+
+def test_a_folder_that_does_not_say_when_its_time_is_over_goes_by_its_age(redis_client: Any) -> None:
+    young, old = (DATA_DIR / "jobs" / name / "job.json" for name in ("young", "old"))
+    for path in (young, old):
+        path.parent.mkdir(parents=True)
+        path.write_text("{broken off")
+    os.utime(old, (0, 0))
+    assert purge_expired() == ["old"]
+    assert young.exists()
+    assert not old.parent.exists()
 
 
 def finished(storage: Any, consent: bool) -> JobRecord:
@@ -120,9 +158,12 @@ def test_with_consent_labels_surfaces_and_numbers_are_kept_but_no_picture(redis_
 
 
 @pytest.mark.slow
-def test_a_worker_deletes_what_expires_while_it_waits(worker: subprocess.Popen[bytes], tmp_path: Path) -> None:
+def test_a_worker_deletes_what_expires_while_it_waits(redis_client: Any, tmp_path: Path) -> None:
     job = submit(image(tmp_path / "a.nii.gz", np.zeros((16, 16, 16), np.int16)))
-    wait_until(lambda: ended(job.id), what="the end of the job")
-    over(job.id)
-    wait_until(lambda: not (DATA_DIR / "jobs" / job.id).exists(), seconds=20, what="the end of an expired job")
-    assert worker.poll() is None
+    end = now() + timedelta(seconds=8)
+    backend().store.change(job.id, lambda _: {"expires_at": end})
+    set_end(job.id, end)
+    with running([sys.executable, "worker.py"], DATA_DIR / "worker.log") as worker:
+        wait_until(lambda: not (DATA_DIR / "jobs" / job.id).exists(), seconds=60, what="the end of an expired job")
+        assert now() >= end
+        assert worker.poll() is None

@@ -57,3 +57,17 @@ def test_a_wrong_value_names_its_variable_and_no_key() -> None:
     assert answer.returncode == 2
     assert "API_PORT is 'many'" in answer.stderr
     assert "a-key-of" not in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("keys", "guessable"), [("short", "True"), (f"{'a' * 16}, {'b' * 15}", "True"), ("a" * 16, "False")]
+)
+def test_a_key_that_can_be_guessed_is_told(keys: str, guessable: str) -> None:
+    program = "from jobs.settings import load_settings; print(load_settings().guessable)"
+    assert start("-c", program, API_KEYS=keys).stdout.strip() == guessable
+
+
+def test_keys_that_are_none_do_not_open_the_server() -> None:
+    answer = start("-c", PROGRAM, HOST=EVERYWHERE, API_KEYS=" , ")
+    assert answer.returncode != 0
+    assert "API_KEYS is not set" in answer.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import SimpleITK
 
 from bench.service import planted
+from bench.service.dump import dump
 from bench.service.figures import Figure
 from bench.service.inside import Inside, small_knee
 from bench.service.site import SAMPLE, Site, site, wait_for
@@ -26,10 +28,13 @@ NAME_ALLOWED: Final = frozenset({planted.FILE_NAME[:9].lower()})
 
 @dataclass
 class Seen:
-    """looked_at: bytes; hits: where something planted was found; controls: what should have been found, and was not."""
+    """looked_at: bytes; hits: where something planted was found; controls: what should have been found, and was not;
+    digests: of the uploads, which a copy for research must not hold.
+    """
 
     looked_at: int = 0
     places: int = 0
+    digests: list[bytes] = field(default_factory=list)
     hits: list[str] = field(default_factory=list)
     controls: list[str] = field(default_factory=list)
 
@@ -57,7 +62,7 @@ def figures(*, short: bool) -> list[Figure]:
         with httpx.Client(base_url=here.url, timeout=120, limits=once) as client:
             jobs = _run(_Sender(client, seen), Inside(here), _knee(small=short))
             _look_at_answers(client, seen, jobs)
-        _look_at_redis(Inside(here), seen)
+        _look_at_redis(here, seen)
         _look_at_files(here, seen, jobs)
     told = "".join(f"\n    {line}" for line in seen.hits[:40])
     missing = "".join(f"\n    {line}" for line in seen.controls)
@@ -85,6 +90,7 @@ class _Sender:
         """-> the job's id; empty where it was refused. plants: so many planted texts the file holds at least."""
         found = planted.found_in(content)
         self.seen.expect(f"{kind}: only {sorted(found)} found in the upload itself", len(found) >= plants)
+        self.seen.digests += digests_of(content)
         answer = self.client.post(
             "/upload",
             files={"file": (f"{planted.FILE_NAME}{extension}", content)},
@@ -175,30 +181,14 @@ def _look_at_answers(client: httpx.Client, seen: Seen, jobs: dict[str, str]) -> 
         seen.look(path, client.get(path).content)
 
 
-def _look_at_redis(inside: Inside, seen: Seen) -> None:
+def _look_at_redis(here: Site, seen: Seen) -> None:
     """Every key, RQ's too."""
-    readers: dict[str, Any] = {
-        "string": inside.client.get,
-        "hash": inside.client.hgetall,
-        "list": lambda key: inside.client.lrange(key, 0, -1),
-        "set": inside.client.smembers,
-        "zset": lambda key: inside.client.zrange(key, 0, -1, withscores=True),
-        "stream": inside.client.xrange,
-    }
-    kept = 0
-    for key in inside.client.scan_iter():
+    stored = dump(here.folder.joinpath("valkey", "url").read_text(encoding="utf-8").strip())
+    for key, value in stored.items():
         seen.look(f"Redis key {key}", key.encode())
-        value = str(_readable(readers, inside, key))
-        seen.look(f"Redis {key}", value.encode(), NAME_ALLOWED if key == "jobs" else frozenset())
-        kept += planted.FILE_NAME in value
-    seen.expect("the record holds the upload's name", kept == 1)
-
-
-def _readable(readers: dict[str, Any], inside: Inside, key: str) -> object:
-    try:
-        return readers[inside.client.type(key)](key)
-    except UnicodeDecodeError:  # RQ packs some of its values
-        return inside.client.execute_command("DUMP", key, NEVER_DECODE=True)
+        seen.look(f"Redis {key}", value, NAME_ALLOWED if key == "jobs" else frozenset())
+    seen.expect("the record holds the upload's name", planted.FILE_NAME.encode() in stored["jobs"])
+    seen.expect("RQ's packed values were read", any(b"jobs.tasks.run_job" in value for value in stored.values()))
 
 
 def _look_at_files(here: Site, seen: Seen, jobs: dict[str, str]) -> None:
@@ -213,18 +203,29 @@ def _look_at_files(here: Site, seen: Seen, jobs: dict[str, str]) -> None:
         wait_for(forgotten, FORGOTTEN_AFTER_S, "a queue's log without addresses")
     except TimeoutError:
         seen.hits.append(f"the queue's log holds an address {FORGOTTEN_AFTER_S:.0f} s after its job has ended")
-    names = set()
+    names, told = set(), 0
     for path in sorted(here.folder.rglob("*")):
         name = path.relative_to(here.folder).as_posix()
         names.add(name)
         seen.look(f"name of {name}", name.encode())
         if path.is_file():
             kept = path.name == "job.json" or log in path.parents
-            seen.look(name, path.read_bytes(), NAME_ALLOWED if kept else frozenset())
+            content = path.read_bytes()
+            seen.look(name, content, NAME_ALLOWED if kept else frozenset())
+            if name.startswith("research/") and any(digest in content for digest in seen.digests):
+                seen.hits.append(f"{name}: the digest of an upload")
+            told += name.endswith("results/files/provenance.json") and any(d in content for d in seen.digests)
     seen.expect("a log of the worker, the REST server and a job", {"worker.log", "api.log"} <= names)
+    seen.expect("provenance holds the digest of the upload", told == 1)
     seen.expect("a copy for research", any(name.startswith("research/") for name in names))
     seen.hits += [f"{name} was left" for name in names if "/input/" in name or name.startswith("incoming/")]
     seen.expect("job.json of the complete job", f"jobs/{jobs['complete']}/job.json" in names)
+
+
+def digests_of(content: bytes) -> list[bytes]:
+    """sha256 as text, of the bytes and as the analysis makes it."""
+    once = hashlib.sha256(content)
+    return [digest.hexdigest().encode() for digest in (once, hashlib.sha256(once.digest()))]
 
 
 def _knee(*, small: bool) -> SimpleITK.Image:
