@@ -10,6 +10,9 @@ from jobs.processes import keep_files_private
 from jobs.settings import SettingsError, load_settings
 from rest.protocol import DeadlineProtocol
 
+KEEP_ALIVE_S = 9
+"""Longer than the 5 s for which common clients keep a connection: they should be the ones to let go."""
+
 GRACE_S = 3
 """How long a stop waits for answers that are under way."""
 
@@ -27,6 +30,7 @@ def main() -> int:
         host=settings.host,
         port=settings.api_port,
         timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
         server_header=False,
         http=DeadlineProtocol,
         ws="none",

@@ -16,6 +16,8 @@ from typing import Any, Final
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+CLOSE: Final = (b"connection", b"close")
+
 DIRECT: Final = "direct_body"
 """Key of scope["extensions"]: a DirectBody, where the rest of a body can be read from the socket itself."""
 
@@ -32,7 +34,7 @@ class DirectBody:
     def take(self) -> tuple[bytes, socket.socket]:
         """What has come already and was not yet received, and a socket to read the rest from; close it.
 
-        The answer must close the connection: the event loop does not know how much of the body was read.
+        The answer closes the connection: the event loop does not know how much of the body was read.
         """
         return self._protocol.hand_over()
 
@@ -97,6 +99,7 @@ class DeadlineProtocol(H11Protocol):
         self.flow.pause_reading()
         taken = bytes(self.cycle.body)
         self.cycle.body = bytearray()
+        self.cycle.scope["headers"].append(CLOSE)  # whatever the answer will be: uvicorn then closes after it
         return taken, self.transport.get_extra_info("socket").dup()
 
     def drop(self) -> None:
@@ -115,7 +118,7 @@ class DeadlineProtocol(H11Protocol):
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),
+            CLOSE,
         ]
         for event in (
             h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),

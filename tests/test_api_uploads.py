@@ -151,3 +151,13 @@ def test_a_form_that_breaks_off_is_400_and_leaves_nothing(api: httpx.Client, nif
     response = api.post("/upload", content=head + nifti[:100], headers=headers)
     assert response.status_code == 400
     assert job_folders() == before
+
+
+@pytest.mark.parametrize("size", [10, 100_000, 1_500_000])
+def test_after_a_refused_upload_the_same_client_is_answered(api: httpx.Client, size: int) -> None:
+    """The connection is either closed in good order, or ready for the next request."""
+    for _ in range(5):
+        assert api.post("/upload", files={"file": ("a.nii", b"\x07" * size)}).status_code == 400
+        assert api.get("/stats").status_code == 200
+        assert api.post("/upload", files={"file": ("a.txt", b"\x07" * size)}).status_code == 400
+        assert api.post("/jobs/none/cancel").status_code == 404
