@@ -4,7 +4,10 @@ cannot be reached for a while ends neither the worker nor the work.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import FrameType
@@ -74,6 +77,22 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
             if job_id is not None:
                 self.on_purpose(job_id)
             raise
+
+    def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
+        """Kill the work-horse and what it started.
+
+        RQ asks for the process group of number 0 once the work-horse has ended, which is the worker's own: a request to
+        stop that comes a moment late killed the worker.
+        """
+        horse = self.horse_pid
+        if not horse:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            if os.getpgid(horse) == horse:
+                os.killpg(horse, sig)
+            else:  # just forked: still in the worker's group
+                os.kill(horse, sig)
+            log.info("worker %s: killed work-horse %s", self.name, horse)
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
         die_with_parent(self.pid)

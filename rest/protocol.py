@@ -99,7 +99,8 @@ class DeadlineProtocol(H11Protocol):
         self.flow.pause_reading()
         taken = bytes(self.cycle.body)
         self.cycle.body = bytearray()
-        self.cycle.scope["headers"].append(CLOSE)  # whatever the answer will be: uvicorn then closes after it
+        # whatever the answer will be: uvicorn then closes after it
+        self.cycle.scope["headers"] = [*self.cycle.scope["headers"], CLOSE]
         return taken, self.transport.get_extra_info("socket").dup()
 
     def drop(self) -> None:

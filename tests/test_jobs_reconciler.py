@@ -359,3 +359,20 @@ def test_a_job_that_ends_while_the_queue_is_away_is_complete_and_not_run_again(t
         assert inside.attempts(job_id) == 1
         assert inside.client.get("stats:total_processed") == "1"
         assert inside.queue.waiting() == []
+
+
+def test_a_request_to_stop_that_comes_late_does_not_kill_the_worker(valkey: str) -> None:
+    """RQ forgets the number of a work-horse that has ended, and would then kill the group of number 0: its own."""
+    program = (
+        "import os, sys; os.setpgrp()\n"
+        "from jobs.rq_worker import make_worker\n"
+        "nothing = lambda *_: None\n"
+        "worker = make_worker(sys.argv[1], every_few_seconds=nothing, while_idle=nothing, on_purpose=nothing)\n"
+        "assert worker.horse_pid == 0\n"
+        "worker.kill_horse()\n"
+        "print('alive')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, valkey], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "alive"), done.stderr
