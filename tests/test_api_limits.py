@@ -18,6 +18,8 @@ from rest_client import BOUNDARY, END, FORM, exchange, job_folders, own_server, 
 from jobs.storage import Storage
 from jobs.uploads import remove_abandoned
 
+pytestmark = pytest.mark.slow
+
 
 def test_an_announced_size_over_the_limit_is_refused_before_it_is_sent(server: str, api: httpx.Client) -> None:
     head = (

@@ -20,6 +20,8 @@ from jobs import service
 from jobs.backend import backend
 from jobs.model import Status, now
 
+pytestmark = pytest.mark.slow
+
 
 def call(*arguments: str, status: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(

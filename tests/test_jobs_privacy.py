@@ -21,6 +21,8 @@ from jobs.model import Status, now
 from jobs.reconciler import mend
 from jobs.retention import purge_expired
 
+pytestmark = pytest.mark.slow
+
 ADDRESS = "mary.doe@example.org"
 
 

@@ -22,6 +22,8 @@ from jobs.errors import JobNotFound
 from jobs.model import JobRecord, Status, now
 from jobs.retention import Retention, keep_for_research, purge_expired
 
+pytestmark = pytest.mark.slow
+
 
 def set_end(job_id: str, moment: datetime) -> None:
     """When a job's time is over, by its folder."""

@@ -9,6 +9,8 @@ import sys
 import pytest
 from conftest import DATA_DIR, ROOT
 
+pytestmark = pytest.mark.slow
+
 EVERYWHERE = "0.0.0.0"  # noqa: S104 -- a setting, nothing is bound
 PROGRAM = "from jobs.settings import load_settings; print(load_settings().loopback)"
 

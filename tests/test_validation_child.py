@@ -24,6 +24,8 @@ from pipeline.errors import AmbiguousSeries, NoImageSeries, UnreadableImage
 from pipeline.image_io import disk
 from pipeline.options import AnalysisOptions
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = ROOT / "samples" / "sample_knee.nii.gz"
 
 
