@@ -43,8 +43,9 @@ def start_page(title: str) -> None:
     st.html(ASSETS / "style.css")
     st.logo(str(ASSETS / "logo.svg"), size="large")
     if not admitted():
-        ask_for_key()
-        end_page()
+        with narrow():
+            ask_for_key()
+            end_page()
         st.stop()
     with st.sidebar:
         for page in PAGES:
