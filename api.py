@@ -26,7 +26,7 @@ from jobs.schemas import (
 from pipeline.errors import KneeError
 from rest.answers import answer_errors, documented, error_response
 from rest.docs_page import docs_page
-from rest.files import file_response
+from rest.files import file_response, packed_response
 from rest.guard import Guard
 from rest.receive import EarlyRefusal, Intake, open_receiver
 from rest.wire import Wire
@@ -144,6 +144,17 @@ def measurements(job_id: str, request: Request) -> Response:
 def artifact(job_id: str, name: str, request: Request) -> Response:
     """One file of the results tree; Range requests are answered, text and surfaces compressed on the way."""
     return file_response(service.artifact(job_id, name), request.headers)
+
+
+@app.get(
+    "/jobs/{job_id}/view/{name}",
+    response_class=FileResponse,
+    responses=documented(404) | {200: {"content": {"*/*": {}}}},
+    tags=["results"],
+)
+def view(job_id: str, name: str) -> Response:
+    """What the viewers of the pages read; always gzip on the wire."""
+    return packed_response(service.view_file(job_id, name), name)
 
 
 @app.post(

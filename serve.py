@@ -120,14 +120,9 @@ class Supervisor:
         host, port = self._settings.host, self._settings.api_port
         return self._child("api", [sys.executable, "-m", "rest"], lambda: _answers(host, port, "/health"))
 
-    def _pages(self) -> Child | None:
-        if not (PROJECT_ROOT / "app.py").exists():
-            return None
+    def _pages(self) -> Child:
         host, port = self._settings.host, self._settings.app_port
-        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.address", host]
-        command += ["--server.port", str(port), "--server.headless", "true", "--browser.gatherUsageStats", "false"]
-        command += ["--server.maxUploadSize", str(self._settings.max_upload_size_mb)]
-        return self._child("app", command, lambda: _answers(host, port, "/_stcore/health"))
+        return self._child("app", [sys.executable, "web.py"], lambda: _answers(host, port, "/_stcore/health"))
 
 
 def _end(children: list[Child], seconds: float) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from jobs.backend import Backend, backend
 from jobs.errors import JobNotFinished, JobNotFound, ResultNotFound
@@ -16,6 +17,8 @@ from jobs.queue import queue_errors
 from jobs.reconciler import mend
 from jobs.store import Snapshot
 from jobs.view import view
+
+_VIEW_NAME: Final = re.compile(r"[a-z0-9_-]{1,40}\.[a-z0-9]{1,8}")
 
 
 @queue_errors()
@@ -71,6 +74,15 @@ def artifact(job_id: str, name: str) -> Path:
     except (OSError, ValueError):  # a name that no file system takes
         pass
     raise ResultNotFound("There is no such file among the results.", hint="results.json lists what was measured.")
+
+
+def view_file(job_id: str, name: str) -> Path:
+    """What a viewer reads (`scene.bin`), as its gzip on disk. Raises JobNotFound, JobNotFinished, ResultNotFound."""
+    _finished(backend(), job_id)
+    path = backend().storage.workspace(job_id).view_dir / f"{name}.gz"
+    if not _VIEW_NAME.fullmatch(name) or not path.is_file():
+        raise ResultNotFound("There is no such file for the viewers.", hint="Run the analysis again.")
+    return path
 
 
 def measurements(job_id: str) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.control import cancel, delete, retry
 from jobs.health import health, models
-from jobs.reading import archive, artifact, get, measurements, recent, results_folder, stats
+from jobs.reading import archive, artifact, get, measurements, recent, results_folder, stats, view_file
 from jobs.submission import receive_form, submit_form, submit_stream
 from jobs.uploads import FormReceiver
 
@@ -25,4 +25,5 @@ __all__ = [
     "stats",
     "submit_form",
     "submit_stream",
+    "view_file",
 ]

@@ -3,7 +3,8 @@
 input/     what the user gave (deleted by the service when the job ends)
 work/      hand-offs between steps (arrays as .npy beside their geometry as JSON: lossless, NIfTI moves direction
            cosines by 1.4e-8)
-results/   files/ (the tree of the zip), results.zip, manifest.json (last: its presence means complete)
+results/   files/ (the tree of the zip), view/ (what the pages' viewers read, gzip), results.zip, manifest.json (last:
+           its presence means complete)
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Workspace:
         self.work_dir = root / "work"
         self.results_dir = root / "results"
         self.files_dir = self.results_dir / "files"
+        self.view_dir = self.results_dir / "view"
         self.archive_path = self.results_dir / "results.zip"
         self.manifest_path = self.results_dir / "manifest.json"
         self.log_path = root / "log.txt"

@@ -8,13 +8,7 @@ import uvicorn
 
 from jobs.processes import keep_files_private
 from jobs.settings import SettingsError, load_settings
-from rest.protocol import DeadlineProtocol
-
-KEEP_ALIVE_S = 9
-"""Longer than the 5 s for which common clients keep a connection: they should be the ones to let go."""
-
-GRACE_S = 3
-"""How long a stop waits for answers that are under way."""
+from rest.protocol import GRACE_S, KEEP_ALIVE_S, DeadlineProtocol
 
 
 def main() -> int:

@@ -51,6 +51,19 @@ def file_response(path: Path, headers: Headers, media_type: str | None = None, f
     return StreamingResponse(_compressed(path), media_type=plain.media_type, headers=kept)
 
 
+def packed_response(path: Path, name: str) -> Response:
+    """A file that is stored as gzip, sent as it is stored; every browser unpacks it.
+
+    Raises ResultNotFound where the file has just gone.
+    """
+    try:
+        state = path.stat()
+    except OSError:
+        raise ResultNotFound("The results of this job are no longer there.", hint="Upload the scan again.") from None
+    kind = "application/json" if name.endswith(".json") else "application/octet-stream"
+    return FileResponse(path, media_type=kind, stat_result=state, headers={"content-encoding": "gzip"})
+
+
 def _compressed(path: Path) -> Iterator[bytes]:
     """A file as gzip, in pieces."""
     sink = io.BytesIO()

@@ -18,6 +18,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 CLOSE: Final = (b"connection", b"close")
 
+KEEP_ALIVE_S: Final = 9
+"""Longer than the 5 s for which common clients keep a connection: they should be the ones to let go."""
+
+GRACE_S: Final = 3
+"""How long a stop waits for answers that are under way."""
+
 DIRECT: Final = "direct_body"
 """Key of scope["extensions"]: a DirectBody, where the rest of a body can be read from the socket itself."""
 
@@ -83,6 +89,11 @@ class DeadlineProtocol(H11Protocol):
             self._body_since, self._body_bytes = self.loop.time(), 0
             if self.scheme == "http":
                 self.cycle.scope["extensions"] = {DIRECT: DirectBody(self)}  # type: ignore[dict-item] # an extension of ours
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """From here on the WebSocket's own pings watch the connection."""
+        self._timer.cancel()
+        super().handle_websocket_upgrade(event)
 
     def resume_writing(self) -> None:
         """The client has read."""
