@@ -11,24 +11,25 @@ from typing import Any, Final
 
 from fastapi import Body, FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
-from starlette.requests import ClientDisconnect
 
 from jobs import service
-from jobs.form import OptionsForm, UploadForm
+from jobs.form import OptionsForm, UploadForm, parse_values
 from jobs.schemas import (
     HealthResponse,
+    ScanResponse,
     StatsResponse,
     StatusBody,
     UploadResponse,
+    scan_response,
     status_body,
     upload_response,
 )
-from pipeline.errors import KneeError
-from rest.answers import answer_errors, documented, error_response
+from rest.access import admit
+from rest.answers import answer_errors, documented
 from rest.docs_page import docs_page
 from rest.files import file_response, packed_response
 from rest.guard import Guard
-from rest.receive import EarlyRefusal, Intake, open_receiver
+from rest.receive import Intake, upload_form
 from rest.wire import Wire
 
 app = FastAPI(
@@ -41,7 +42,7 @@ app = FastAPI(
 )
 answer_errors(app)
 app.add_middleware(Guard)
-app.add_middleware(Wire, streamed=("/upload",))
+app.add_middleware(Wire, streamed=("/upload", "/scans"))
 intake: Final = Intake()
 
 
@@ -50,52 +51,51 @@ intake: Final = Intake()
     status_code=201,
     response_model=UploadResponse,
     responses=documented(408, 413, 422),
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {
-                "multipart/form-data": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["file"],
-                        "properties": {
-                            "file": {
-                                "type": "string",
-                                "format": "binary",
-                                "description": "Knee MRI: .nii, .nii.gz, .nrrd, .dcm, or a .zip of a DICOM folder.",
-                            },
-                            **UploadForm.model_json_schema()["properties"],
-                        },
-                    }
-                }
-            },
-        }
-    },
+    openapi_extra=upload_form(UploadForm),
     tags=["jobs"],
 )
-async def upload(request: Request) -> Any:
+async def upload(request: Request) -> Response:
     """Upload a scan and start its analysis."""
-    receiver: service.FormReceiver | None = None
-    whole = False
-    try:
-        with intake.place():
-            headers = request.headers
-            receiver = await intake.run(
-                open_receiver, headers.get("content-type", ""), headers.get("content-length", "")
-            )
-            await intake.fill(receiver, request)
-            whole = True
-            answer = upload_response(await intake.run(service.submit_form, receiver))
-            return JSONResponse(answer.model_dump(), 201, {"connection": "close"})
-    except BaseException as error:
-        if receiver is not None:
-            await intake.discard(receiver)
-        if isinstance(error, KneeError) and not whole:
-            answer = error_response(error)
-            return EarlyRefusal(answer.body, answer.status_code, dict(answer.headers))
-        if isinstance(error, ClientDisconnect):
-            return Response(status_code=400)  # nobody reads it
-        raise
+    return await intake.receive(request, lambda receiver: upload_response(service.submit_form(receiver)))
+
+
+@app.post(
+    "/scans",
+    status_code=201,
+    response_model=ScanResponse,
+    responses=documented(408, 413, 422),
+    openapi_extra=upload_form(OptionsForm, "series"),
+    tags=["scans"],
+)
+async def keep_scan(request: Request) -> Response:
+    """Upload a scan and learn what is in it. Nothing is started; it is deleted after an hour."""
+    return await intake.receive(request, lambda receiver: scan_response(service.keep_form(receiver)))
+
+
+@app.get("/scans/{scan_id}", response_model=ScanResponse, responses=documented(404), tags=["scans"])
+def scan(scan_id: str, series: str = "") -> ScanResponse:
+    """What was found in an uploaded scan; `series` chooses one of several."""
+    return scan_response(service.choose_series(scan_id, series) if series else service.pending_scan(scan_id))
+
+
+@app.post(
+    "/scans/{scan_id}/start",
+    status_code=201,
+    response_model=UploadResponse,
+    responses=documented(404, 413, 422),
+    openapi_extra={"requestBody": {"content": {"application/json": {"schema": UploadForm.model_json_schema()}}}},
+    tags=["scans"],
+)
+def start(scan_id: str, values: dict[str, Any] | None = Body(default=None)) -> UploadResponse:  # noqa: B008 -- FastAPI's way
+    """Start the analysis of an uploaded scan, with the options in the body; its id becomes the job's."""
+    return upload_response(service.submit_scan(scan_id, *parse_values(values or {})))
+
+
+@app.delete("/scans/{scan_id}", status_code=204, responses=documented(404), tags=["scans"])
+def discard(scan_id: str) -> Response:
+    """Delete an uploaded scan that was not started."""
+    service.discard_scan(scan_id)
+    return Response(status_code=204)
 
 
 @app.get("/status/{job_id}", response_model=StatusBody, responses=documented(404), tags=["jobs"])
@@ -183,6 +183,12 @@ def delete(job_id: str) -> Response:
     """Stop a job if it runs; delete its files and its record."""
     service.delete(job_id)
     return Response(status_code=204)
+
+
+@app.post("/access", status_code=204, responses=documented(401), tags=["service"])
+def access(request: Request) -> Response:
+    """Exchange an API key for a cookie, for browsers."""
+    return admit(request)
 
 
 @app.get("/stats", response_model=StatsResponse, responses=documented(), tags=["service"])

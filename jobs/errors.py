@@ -13,6 +13,10 @@ class JobNotFound(JobError):
     """No job has this id: it never existed, was deleted, or has expired."""
 
 
+class ScanNotFound(JobError):
+    """No uploaded scan waits under this id: it was started, discarded, or its time was over."""
+
+
 class JobNotFinished(JobError):
     """What was asked for exists only when the job is complete."""
 

@@ -49,7 +49,12 @@ UploadForm: Final[type[BaseModel]] = create_model(
 
 def parse_form(values: dict[str, str]) -> tuple[AnalysisOptions, str | None]:
     """Form values -> options and e-mail address; an empty value counts as absent. Raises InvalidForm."""
-    form = _validate(UploadForm, {name: value.strip() for name, value in values.items() if value.strip()})
+    return parse_values({name: value.strip() for name, value in values.items() if value.strip()})
+
+
+def parse_values(values: dict[str, Any]) -> tuple[AnalysisOptions, str | None]:
+    """The same for values of a JSON body, which have types. Raises InvalidForm."""
+    form = _validate(UploadForm, values)
     email = form.pop("email")
     return AnalysisOptions(**form), email
 

@@ -17,6 +17,7 @@ from jobs.backend import Backend, backend
 from jobs.errors import JobConflict, JobNotFound, QueueUnavailable
 from jobs.model import JobRecord, Status, now, read_time
 from jobs.queue import queue_errors
+from jobs.scans import remove_forgotten
 from jobs.settings import load_settings
 from jobs.storage import Storage
 from jobs.uploads import remove_abandoned
@@ -83,6 +84,7 @@ class Retention:
                 log.info("job %s: expired and deleted", job_id)
             gone += self._by_record(here)
             remove_abandoned(storage)
+            remove_forgotten(storage)
             self._remove_leftovers(storage)
             self._forget(here)
         except (QueueUnavailable, OSError) as error:

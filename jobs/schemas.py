@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from jobs.model import JobView, Status
+from jobs.scans import PendingScan
 
 
 class ErrorBody(BaseModel):
@@ -39,6 +40,39 @@ class UploadResponse(BaseModel):
     queue_position: int
     estimated_wait_seconds: int
     message: str
+
+
+class SeriesChoice(BaseModel):
+    """One of several series in an upload; `series` chooses it."""
+
+    series: str
+    description: str
+    slices: int
+    rows: int
+    columns: int
+    plane: str
+    echoes: int
+
+
+class ScanResponse(BaseModel):
+    """An upload that waits for its user's word. shape and spacing_mm are (z, y, x); while one of several series has to
+    be chosen they are null and `choices` lists them.
+    """
+
+    scan_id: str
+    filename: str
+    size_bytes: int
+    series: str
+    shape: list[int] | None
+    spacing_mm: list[float] | None
+    plane: str
+    sequence: str
+    echoes: int
+    echo_times_ms: list[float]
+    side: str | None
+    t2_unavailable: str
+    warnings: list[str]
+    choices: list[SeriesChoice]
 
 
 class StepState(BaseModel):
@@ -171,3 +205,24 @@ def status_body(job: JobView) -> StatusBody:
                 error_code=job.error_code or "UNKNOWN",
                 hint=job.hint,
             )
+
+
+def scan_response(scan: PendingScan) -> ScanResponse:
+    """An upload that waits, as the wire says it."""
+    facts = scan.facts
+    return ScanResponse(
+        scan_id=scan.id,
+        filename=scan.filename,
+        size_bytes=scan.size_bytes,
+        series=scan.series,
+        shape=list(facts.shape) if facts else None,
+        spacing_mm=list(facts.spacing_mm) if facts else None,
+        plane=facts.plane if facts else "",
+        sequence=facts.sequence if facts else "",
+        echoes=facts.echoes if facts else 0,
+        echo_times_ms=list(facts.echo_times_ms) if facts else [],
+        side=facts.side if facts else None,
+        t2_unavailable=facts.t2_unavailable if facts else "",
+        warnings=list(facts.warnings) if facts else [],
+        choices=[SeriesChoice(**choice) for choice in scan.choices],
+    )

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 from jobs.control import cancel, delete, retry
+from jobs.form_receiver import FormReceiver
 from jobs.health import health, models
 from jobs.reading import archive, artifact, get, measurements, recent, results_folder, stats, view_file
+from jobs.scans import PendingScan, choose_series, discard_scan, keep_form, pending_scan, submit_scan
 from jobs.submission import receive_form, submit_form, submit_stream
-from jobs.uploads import FormReceiver
 
 __all__ = [
     "FormReceiver",
+    "PendingScan",
     "archive",
     "artifact",
     "cancel",
+    "choose_series",
     "delete",
+    "discard_scan",
     "get",
     "health",
+    "keep_form",
     "measurements",
     "models",
+    "pending_scan",
     "receive_form",
     "recent",
     "results_folder",
     "retry",
     "stats",
     "submit_form",
+    "submit_scan",
     "submit_stream",
     "view_file",
 ]

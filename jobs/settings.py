@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import hmac
 import ipaddress
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -15,6 +17,9 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 SHORTEST_KEY: Final = 16
 """Characters; `openssl rand -hex 16` makes 32."""
+
+PASS_COOKIE: Final = "openknee_pass"  # noqa: S105 -- its name
+"""Of a browser that was let in with a key."""
 
 
 class SettingsError(Exception):
@@ -74,6 +79,16 @@ class Settings(BaseSettings):
         """The API keys; empty where none are asked for."""
         text = self.api_keys.get_secret_value() if self.api_keys else ""
         return tuple(key.strip() for key in text.split(",") if key.strip())
+
+    @property
+    def passes(self) -> tuple[str, ...]:
+        """What a browser keeps in the place of each key: made from it, and worth nothing at another server's door."""
+        return tuple(hmac.new(key.encode(), PASS_COOKIE.encode(), hashlib.sha256).hexdigest() for key in self.keys)
+
+    @property
+    def pages_open(self) -> bool:
+        """Whether the pages, and the REST interface beside them, ask for no key."""
+        return self.loopback or not self.keys
 
     @property
     def guessable(self) -> bool:

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
-from jobs.errors import JobNotFound
+from jobs.errors import JobNotFound, ScanNotFound
 from jobs.model import JobRecord
 from jobs.work_lock import WorkLock
 from pipeline.workspace import Workspace, write_json
+
+SCAN_FILE: Final = "scan.json"
+"""In the folder of an upload that waits: what its check found."""
 
 _SAFE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
@@ -34,6 +37,12 @@ class Storage:
         if not _SAFE_ID.fullmatch(job_id):
             raise JobNotFound("There is no such job.", hint="Check the job ID.")
         return self._jobs / job_id
+
+    def scan_folder(self, scan_id: str) -> Path:
+        """Where an upload waits for its user's word, there or not. Raises ScanNotFound for what is no file name."""
+        if not _SAFE_ID.fullmatch(scan_id):
+            raise ScanNotFound("There is no such scan.", hint="Upload it again.")
+        return self.root / "scans" / scan_id
 
     def workspace(self, job_id: str) -> Workspace:
         """The job's folder as the pipeline sees it."""

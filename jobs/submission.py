@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Final
+from pathlib import Path
 
 from jobs.backend import backend
+from jobs.form_receiver import FormReceiver
 from jobs.model import JobRecord, JobView, now
 from jobs.queue import queue_errors
 from jobs.reading import get
-from jobs.uploads import FormReceiver, Upload
+from jobs.uploads import Upload
 from jobs.validation import check_upload
 from pipeline.options import AnalysisOptions
-
-MOST_CHECKS: Final = 2
-"""Each costs a process and up to a gigabyte: the others wait their turn."""
-
-_CHECKS: Final = threading.BoundedSemaphore(MOST_CHECKS)
+from pipeline.types import ScanFacts
 
 
 def submit_stream(
@@ -69,24 +65,35 @@ def new_upload() -> Upload:
 
 
 def _submit(upload: Upload, options: AnalysisOptions, email: str | None) -> JobView:
-    here = backend()
-    with _CHECKS:
-        voxels = check_upload(upload.path, options)
+    facts = check_upload(upload.path, options.series)
+    record = new_record(upload.job_id, upload.filename, upload.final_path, facts, options, email)
+    upload.accept(record)
+    return enqueue(record)
+
+
+def new_record(
+    job_id: str, filename: str, path: Path, facts: ScanFacts, options: AnalysisOptions, email: str | None
+) -> JobRecord:
+    """The record of a job about to be queued; `path` is where its upload will be."""
     created = now()
-    record = JobRecord(
-        id=upload.job_id,
-        input_filename=upload.filename,
-        input_path=str(upload.final_path),
+    return JobRecord(
+        id=job_id,
+        input_filename=filename,
+        input_path=str(path),
         options=options.to_dict(),
         created_at=created,
         retain_for_research=options.retain_results,
         email=email,
-        voxels=voxels,
-        expires_at=created + timedelta(hours=here.settings.results_expiry_hours),
+        voxels=facts.voxels,
+        expires_at=created + timedelta(hours=backend().settings.results_expiry_hours),
     )
-    upload.accept(record)
-    with queue_errors():
-        here.queue.enqueue(record.id, record.to_json(), created.timestamp())
-        if email:
-            here.statistics.record_email(email)
+
+
+@queue_errors()
+def enqueue(record: JobRecord) -> JobView:
+    """Queue a job whose folder is in its place."""
+    here = backend()
+    here.queue.enqueue(record.id, record.to_json(), (record.created_at or now()).timestamp())
+    if record.email:
+        here.statistics.record_email(record.email)
     return get(record.id)

@@ -1,8 +1,8 @@
 """A file on its way in: streamed once to disk under a name that the server makes, refused as early as possible.
 
-It is received in DATA_DIR/incoming/<id>/, locked by the process that receives it, and moves to DATA_DIR/jobs/<id>/ in
-one rename when it has been accepted: what stands under jobs/ is whole. A folder in incoming/ that nobody has locked
-belonged to a process that is gone; `remove_abandoned` deletes it.
+It is received in DATA_DIR/incoming/<id>/, locked by the process that receives it, and moves to DATA_DIR/jobs/<id>/, or
+to DATA_DIR/scans/<id>/ where its user is asked first, in one rename: what stands there is whole. A folder in incoming/
+that nobody has locked belonged to a process that is gone; `remove_abandoned` deletes it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,11 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
-
-from jobs.errors import InvalidForm, InvalidUpload, StorageFull, UploadTooLarge
-from jobs.form import parse_form
+from jobs.errors import InvalidUpload, StorageFull, UploadTooLarge
 from jobs.model import ALLOWED_EXTENSIONS, JobRecord, clean_filename, extension_of
-from jobs.storage import Storage
-from pipeline.options import AnalysisOptions
+from jobs.storage import SCAN_FILE, Storage
 from pipeline.workspace import Workspace, write_json
 
 MEGABYTE: Final = 1024 * 1024
@@ -39,10 +34,6 @@ LOOK_EVERY_BYTES: Final = 64 * MEGABYTE
 
 BEGIN_WRITING_BYTES: Final = 16 * MEGABYTE
 """The disk is told to begin after every piece of this size: at the end there is little left to wait for."""
-
-MOST_PARTS: Final = 40
-MOST_FIELDS: Final = 20
-MOST_FIELD_BYTES: Final = 10_000
 
 ABANDONED_AFTER_S: Final = 60.0
 """A folder this young may be one whose process is about to lock it."""
@@ -138,6 +129,15 @@ class Upload:
             self._workspace.root.rename(target)
         self._unlock()
 
+    def keep(self, document: dict[str, Any]) -> None:
+        """The upload becomes a scan that waits for its user's word, whole in one step. Raises StorageFull."""
+        target = self._storage.scan_folder(self.job_id)
+        with _disk_errors():
+            write_json(self._workspace.root / SCAN_FILE, document)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._workspace.root.rename(target)
+        self._unlock()
+
     def discard(self) -> None:
         """Delete what was written, wherever it is; may be called at any time, more than once."""
         if self._file is not None:
@@ -198,115 +198,9 @@ def _unlocked(folder: Path) -> bool:
     return True
 
 
-class FormReceiver:
-    """A multipart/form-data body, fed in pieces: `file` goes to an Upload, the other fields are kept.
-
-    Values that come before the file are checked before the file is kept, all of them at the end.
-    """
-
-    def __init__(self, content_type: str, upload: Upload) -> None:
-        self.upload = upload
-        self.values: dict[str, str] = {}
-        self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
-        self._headers: dict[bytes, bytes] = {}
-        self._field: str | None = None
-        self._value = bytearray()
-        self._in_file = False
-        self._ended = False
-        self._received = 0
-        self._parts = 0
-        kind, parameters = parse_options_header(content_type)
-        if kind != b"multipart/form-data" or not parameters.get(b"boundary"):
-            raise _missing_file()
-        try:
-            self._parser = MultipartParser(
-                parameters[b"boundary"],
-                {
-                    "on_part_begin": self._part_begin,
-                    "on_header_field": lambda data, start, end: self._header[0].extend(data[start:end]),
-                    "on_header_value": lambda data, start, end: self._header[1].extend(data[start:end]),
-                    "on_header_end": self._header_end,
-                    "on_headers_finished": self._headers_finished,
-                    "on_part_data": self._part_data,
-                    "on_part_end": self._part_end,
-                    "on_end": self._end,
-                },
-            )
-        except FormParserError:
-            raise _broken_form() from None
-
-    def feed(self, data: bytes) -> None:
-        """The next piece of the body. Raises InvalidForm, InvalidUpload, UploadTooLarge, StorageFull."""
-        self._received += len(data)
-        self.upload.check_total(self._received)
-        try:
-            self._parser.write(data)
-        except FormParserError:
-            raise _broken_form() from None
-
-    def finish(self) -> tuple[AnalysisOptions, str | None]:
-        """The body has ended: options and e-mail address. Raises as `feed` does."""
-        if not self._ended:
-            raise _broken_form()
-        form = parse_form(self.values)
-        if not self.upload.opened:
-            raise _missing_file()
-        self.upload.close()
-        return form
-
-    def _part_begin(self) -> None:
-        self._parts += 1
-        if self._parts > MOST_PARTS:
-            raise _broken_form()
-        self._headers, self._field, self._value, self._in_file = {}, None, bytearray(), False
-
-    def _header_end(self) -> None:
-        name, value = self._header
-        self._headers[bytes(name).lower()] = bytes(value)
-        self._header = (bytearray(), bytearray())
-
-    def _headers_finished(self) -> None:
-        _, parameters = parse_options_header(self._headers.get(b"content-disposition"))
-        name = parameters.get(b"name", b"").decode("utf-8", "replace")
-        filename = parameters.get(b"filename")
-        if name == "file" and filename is not None:
-            if self.upload.opened:
-                raise InvalidUpload("The form holds more than one file; expected one.")
-            parse_form(self.values)
-            self.upload.open(filename.decode("utf-8", "replace"))
-            self._in_file = True
-        elif name and filename is None:
-            if len(self.values) >= MOST_FIELDS:
-                raise _broken_form()
-            self._field = name
-
-    def _part_data(self, data: bytes, start: int, end: int) -> None:
-        if self._in_file:
-            self.upload.write(memoryview(data)[start:end])
-        elif self._field is not None:
-            self._value += data[start:end]
-            if len(self._value) > MOST_FIELD_BYTES:
-                raise _broken_form()
-
-    def _part_end(self) -> None:
-        if self._field is not None:
-            self.values[self._field] = self._value.decode("utf-8", "replace")
-
-    def _end(self) -> None:
-        self._ended = True
-
-
 @contextlib.contextmanager
 def _disk_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise StorageFull("The server cannot store this upload.", hint="Try again later.") from error
-
-
-def _broken_form() -> InvalidUpload:
-    return InvalidUpload("The form is invalid or broken off; expected multipart/form-data with one file.")
-
-
-def _missing_file() -> InvalidForm:
-    return InvalidForm([{"type": "missing", "loc": ["body", "file"], "msg": "Field required", "input": None}])

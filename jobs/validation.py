@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,10 +19,15 @@ from jobs.errors import StorageFull
 from jobs.sandbox import Limits
 from jobs.settings import PROJECT_ROOT
 from pipeline.errors import InputError, KneeError, OutOfDisk, UnreadableImage
-from pipeline.options import AnalysisOptions
+from pipeline.types import ScanFacts
 
 WALL_CLOCK_S: Final = 120
 LIMITS: Final = Limits(memory_mb=768, cpu_s=60, file_mb=4096)
+
+MOST_CHECKS: Final = 2
+"""Each costs a process and up to a gigabyte: the others wait their turn."""
+
+_CHECKS: Final = threading.BoundedSemaphore(MOST_CHECKS)
 
 _LONGEST_VERDICT: Final = 256 * 1024
 
@@ -40,19 +46,21 @@ _ENVIRONMENT: Final = {
 log = logging.getLogger(__name__)
 
 
-def check_upload(path: Path, options: AnalysisOptions) -> int:
-    """The voxels of a scan. Raises the InputError that reading it would raise; UnreadableImage where the check dies.
+def check_upload(path: Path, series: str = "") -> ScanFacts:
+    """What the header says of an uploaded scan (of one `series` of it).
 
-    A folder beside the file holds what is unpacked, and is removed. Raises StorageFull where it has no room.
+    Raises the InputError that reading it would raise; UnreadableImage where the check dies. A folder beside the file
+    holds what is unpacked, and is removed. Raises StorageFull where it has no room.
     """
     scratch = Path(tempfile.mkdtemp(prefix="check-", dir=path.parent))
     try:
-        verdict = _ask(path, options.series, scratch)
+        with _CHECKS:
+            verdict = _ask(path, series, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     if not verdict["ok"]:
         raise _error(verdict)
-    return int(verdict["voxels"])
+    return ScanFacts.from_dict(verdict["scan"])
 
 
 def _ask(path: Path, series: str, scratch: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """`python -m jobs.validation_child PARENT SCRATCH FILE SERIES`: what is wrong with a file, as one JSON object.
 
-{"ok": true, "voxels"} or {"ok": false, "code", "message", "hint", "facts"}, in SCRATCH/verdict.json. Little is
-imported: every upload waits for this process to start.
+{"ok": true, "scan": ScanFacts.to_dict()} or {"ok": false, "code", "message", "hint", "facts"}, in
+SCRATCH/verdict.json. Little is imported: every upload waits for this process to start.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def _verdict(path: Path, series: str, scratch_dir: Path) -> dict[str, Any]:
     from pipeline.image_io import check_scan
 
     try:
-        voxels = check_scan(path, series=series, scratch_dir=scratch_dir)
+        facts = check_scan(path, series=series, scratch_dir=scratch_dir)
     except KneeError as error:
         return {"ok": False, "code": error.code, "message": error.message, "hint": error.hint, "facts": error.facts}
     except MemoryError:
         return {"ok": False, "code": "", "message": "The image is too large to be read.", "hint": "", "facts": {}}
-    return {"ok": True, "voxels": voxels}
+    return {"ok": True, "scan": facts.to_dict()}
 
 
 if __name__ == "__main__":

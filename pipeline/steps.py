@@ -25,7 +25,8 @@ from pipeline.regions import split_tibial_cartilage, subregions
 from pipeline.report import collect_host, collect_packages
 from pipeline.segmentation import describe, segment
 from pipeline.surface import bone_surface
-from pipeline.t2 import fit_t2_map, measure_t2, relative_depth, t2_unavailable
+from pipeline.t2.layers import measure_t2, relative_depth
+from pipeline.t2.maps import fit_t2_map, t2_unavailable
 from pipeline.thickness import thickness_maps
 from pipeline.types import AnalysisResult, Provenance, Request, Resources, Scan, Segmentation, StepRecord, StepState
 from pipeline.workspace import Workspace

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -74,6 +75,54 @@ class Scan:
             only: NDArray[np.float32] = self.echoes[0]
             return only
         return np.asarray(np.sqrt(np.mean(np.square(self.echoes), axis=0)), dtype=np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanFacts:
+    """What is known of a scan before it is analysed: the header's word on it, and nothing about the patient.
+
+    shape, spacing_mm  (z, y, x), as stored
+    plane              sagittal, coronal or axial: the anatomical plane nearest to that of the thickest voxel side
+    t2_unavailable     why no T2 can be measured; empty where it can
+    """
+
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    echoes: int
+    echo_times_ms: tuple[float, ...]
+    sequence: Sequence
+    side: Side | None
+    plane: str
+    acquisition: Acquisition
+    t2_unavailable: str
+    warnings: tuple[str, ...]
+
+    @property
+    def voxels(self) -> int:
+        """All echoes."""
+        return self.echoes * self.shape[0] * self.shape[1] * self.shape[2]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ScanFacts:
+        """What `to_dict` gave, also after a way through JSON. Raises KeyError, TypeError, ValueError."""
+        z, y, x = (int(n) for n in data["shape"])
+        dz, dy, dx = (float(s) for s in data["spacing_mm"])
+        return cls(
+            shape=(z, y, x),
+            spacing_mm=(dz, dy, dx),
+            echoes=int(data["echoes"]),
+            echo_times_ms=tuple(float(t) for t in data["echo_times_ms"]),
+            sequence=Sequence(data["sequence"]),
+            side=Side(data["side"]) if data["side"] else None,
+            plane=str(data["plane"]),
+            acquisition=Acquisition(**data["acquisition"]),
+            t2_unavailable=str(data["t2_unavailable"]),
+            warnings=tuple(str(w) for w in data["warnings"]),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -17,6 +17,7 @@ from pipeline.errors import AnalysisError, InputError, KneeError, ModelError, Op
 
 STATUS_OF_ERROR: Final[tuple[tuple[type[KneeError], int], ...]] = (
     (errors.JobNotFound, 404),
+    (errors.ScanNotFound, 404),
     (errors.ResultNotFound, 404),
     (errors.JobNotFinished, 400),
     (errors.JobConflict, 409),

@@ -10,14 +10,18 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from jobs.settings import Settings, load_settings
+from jobs.settings import PASS_COOKIE, Settings, load_settings
 from rest.answers import plain_error
 from rest.receive import EarlyRefusal
 
-OPEN_ROUTES: Final = ("/health", "/docs", "/openapi.json")
+OPEN_ROUTES: Final = ("/health", "/docs", "/openapi.json", "/access")
+BESIDE_PAGES: Final = "/api"
+"""Where the pages' server mounts the interface (web.py)."""
+
 READING: Final = ("GET", "HEAD", "OPTIONS")
 
 
@@ -47,12 +51,20 @@ def _refusal(scope: Scope) -> JSONResponse | None:
         return plain_error(403, "This server answers to 127.0.0.1, localhost and local names alone.", "UNKNOWN_HOST")
     if scope["method"] not in READING and not _same_origin(headers):
         return plain_error(403, "Cross-site request refused.", "CROSS_SITE")
-    if settings.keys and route_path(scope) not in OPEN_ROUTES and not _key_given(headers, settings.keys):
+    if settings.keys and route_path(scope) not in OPEN_ROUTES and not _admitted(scope, headers, settings):
         hint = "Send X-API-Key, or Authorization: Bearer."
         answer = plain_error(401, "A valid API key is needed.", "UNAUTHORIZED", hint)
         answer.headers["www-authenticate"] = "Bearer"
         return answer
     return None
+
+
+def _admitted(scope: Scope, headers: Headers, settings: Settings) -> bool:
+    """Whether a key was sent; or, beside the pages, whether the browser may see those."""
+    if known(given_key(headers), settings.keys):
+        return True
+    beside_pages = str(scope.get("root_path", "")).endswith(BESIDE_PAGES)
+    return beside_pages and (settings.pages_open or known(_pass_of(headers), settings.passes))
 
 
 def route_path(scope: Scope) -> str:
@@ -108,7 +120,16 @@ def _authority(address: str) -> str | None:
     return parts.netloc.lower() if parts.scheme in ("http", "https") and parts.netloc else None
 
 
-def _key_given(headers: Headers, keys: tuple[str, ...]) -> bool:
+def given_key(headers: Headers) -> str:
+    """The key in X-API-Key or Authorization: Bearer; empty where there is none."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    given = headers.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else "")
-    return sum(hmac.compare_digest(given.encode(), key.encode()) for key in keys) > 0  # every key: equal time
+    return headers.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else "")
+
+
+def _pass_of(headers: Headers) -> str:
+    return cookie_parser(headers.get("cookie", "")).get(PASS_COOKIE, "")
+
+
+def known(given: str, accepted: tuple[str, ...]) -> bool:
+    """Whether it is one of them. Every one is compared: equal time."""
+    return sum(hmac.compare_digest(given.encode("utf-8", "replace"), one.encode()) for one in accepted) > 0

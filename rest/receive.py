@@ -12,16 +12,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import anyio
 from anyio import CapacityLimiter, to_thread
+from pydantic import BaseModel
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from jobs import service
 from jobs.errors import ServerBusy, UploadTooSlow
+from pipeline.errors import KneeError
+from rest.answers import error_response
 from rest.protocol import DIRECT
 
 T = TypeVar("T")
@@ -61,6 +64,33 @@ class Intake:
             yield
         finally:
             self._taken -= 1
+
+    async def receive(self, request: Request, finish: Callable[[service.FormReceiver], BaseModel]) -> Response:
+        """Take a form with a file in, and answer 201 with what `finish` makes of it; nothing is left where it fails.
+
+        Raises the KneeErrors of `finish`, and others that come when the whole body has been read.
+        """
+        receiver: service.FormReceiver | None = None
+        whole = False
+        try:
+            with self.place():
+                headers = request.headers
+                receiver = await self.run(
+                    open_receiver, headers.get("content-type", ""), headers.get("content-length", "")
+                )
+                await self.fill(receiver, request)
+                whole = True
+                answer = await self.run(finish, receiver)
+                return JSONResponse(answer.model_dump(), 201, {"connection": "close"})
+        except BaseException as error:
+            if receiver is not None:
+                await self.discard(receiver)
+            if isinstance(error, KneeError) and not whole:
+                early = error_response(error)
+                return EarlyRefusal(early.body, early.status_code, dict(early.headers))
+            if isinstance(error, ClientDisconnect):
+                return Response(status_code=400)  # nobody reads it
+            raise
 
     async def run(self, work: Callable[..., T], *arguments: object) -> T:
         """Call it in a thread of the uploads; what has begun is waited for, whatever happens to the request."""
@@ -130,6 +160,19 @@ class Pace:
             if self._came < SLOWEST_BYTES:
                 raise too_slow()
             self._waited, self._came = 0.0, 0
+
+
+def upload_form(form: type[BaseModel], *names: str) -> dict[str, Any]:
+    """For the OpenAPI document: a multipart body of a file and the form's values (only those named, if any are)."""
+    values = form.model_json_schema()["properties"]
+    file = {
+        "type": "string",
+        "format": "binary",
+        "description": "Knee MRI: .nii, .nii.gz, .nrrd, .dcm, or a .zip of a DICOM folder.",
+    }
+    properties = {"file": file} | {name: value for name, value in values.items() if not names or name in names}
+    schema = {"type": "object", "required": ["file"], "properties": properties}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
 def open_receiver(content_type: str, announced: str) -> service.FormReceiver:

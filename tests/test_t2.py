@@ -14,9 +14,9 @@ from threadpoolctl import threadpool_limits
 from pipeline.anatomy import Structure
 from pipeline.errors import UnsupportedImage
 from pipeline.grid import FloatArray, Grid
-from pipeline.t2 import fit_t2, fit_t2_map, measure_t2, relative_depth, t2_unavailable
-from pipeline.t2.decay import CHUNK, fit_decay
-from pipeline.t2.layers import MIN_R2
+from pipeline.t2.decay import CHUNK, fit_decay, fit_t2
+from pipeline.t2.layers import MIN_R2, measure_t2, relative_depth
+from pipeline.t2.maps import fit_t2_map, t2_unavailable
 from pipeline.t2.qdess import CARTILAGE_DIFFUSION_M2_PER_S, CARTILAGE_T1_MS, GAMMA_RAD_PER_S_G, qdess_t2
 from pipeline.types import Acquisition, Measurement, Scan, Segmentation, Sequence, T2Map
 

@@ -22,7 +22,6 @@ from jobs.errors import StorageFull
 from jobs.sandbox import Limits
 from pipeline.errors import AmbiguousSeries, NoImageSeries, UnreadableImage
 from pipeline.image_io import disk
-from pipeline.options import AnalysisOptions
 
 pytestmark = pytest.mark.slow
 
@@ -109,7 +108,7 @@ def test_a_file_that_hangs_the_check_is_refused_and_nothing_is_left(
     held = os.open(pipe, os.O_RDWR)  # opened for writing too: whoever reads waits
     start = time.monotonic()
     with pytest.raises(UnreadableImage):
-        validation.check_upload(pipe, AnalysisOptions())
+        validation.check_upload(pipe)
     os.close(held)
     assert time.monotonic() - start < 10
     assert list(tmp_path.iterdir()) == [pipe]
@@ -122,8 +121,7 @@ def test_the_check_ends_with_the_server_that_asked(tmp_path: Path) -> None:
     program = f"""
         from pathlib import Path
         from jobs.validation import check_upload
-        from pipeline.options import AnalysisOptions
-        check_upload(Path({str(pipe)!r}), AnalysisOptions())
+        check_upload(Path({str(pipe)!r}))
     """
     server = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], cwd=ROOT)
     wait_until(lambda: psutil.Process(server.pid).children(), what="the check")
@@ -139,7 +137,7 @@ def test_a_check_that_dies_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     path = zip_of(write_dicom(make_phantom(1), tmp_path / "s"), tmp_path / "in" / "a.zip")
     monkeypatch.setattr(validation, "LIMITS", Limits(memory_mb=20, cpu_s=60, file_mb=4096))
     with pytest.raises(UnreadableImage):
-        validation.check_upload(path, AnalysisOptions())
+        validation.check_upload(path)
     assert list((tmp_path / "in").iterdir()) == [path]
 
 
@@ -150,7 +148,7 @@ def test_a_full_disk_is_the_servers_fault_not_the_files(tmp_path: Path, monkeypa
         archive.writestr("scan.nii", np.random.default_rng(1).bytes(3 << 20))
     monkeypatch.setattr(validation, "LIMITS", Limits(memory_mb=768, cpu_s=60, file_mb=1))
     with pytest.raises(StorageFull):
-        validation.check_upload(path, AnalysisOptions())
+        validation.check_upload(path)
     assert list((tmp_path / "in").iterdir()) == [path]
     with pytest.raises(disk.OutOfDisk):
         disk.require_room(tmp_path, 1 << 60)
@@ -164,17 +162,17 @@ def test_the_series_chosen_is_the_one_that_is_checked(tmp_path: Path) -> None:
         for file in (tmp_path / "s").rglob("IM*"):
             archive.write(file, file.relative_to(tmp_path))
     with pytest.raises(AmbiguousSeries, match=r"series 7.*series 9") as caught:
-        validation.check_upload(path, AnalysisOptions())
+        validation.check_upload(path)
     assert [item["series"] for item in caught.value.facts["series"]] == ["7", "9"]
-    validation.check_upload(path, AnalysisOptions(series="9"))
+    validation.check_upload(path, "9")
     with pytest.raises(NoImageSeries, match="no series 8"):
-        validation.check_upload(path, AnalysisOptions(series="8"))
+        validation.check_upload(path, "8")
 
 
 def test_the_sample_passes(tmp_path: Path) -> None:
     path = tmp_path / "upload.nii.gz"
     path.write_bytes(SAMPLE.read_bytes())
-    validation.check_upload(path, AnalysisOptions())
+    validation.check_upload(path)
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import hmac
-import time
-
 import streamlit as st
 
-from jobs.settings import load_settings
+from jobs.settings import PASS_COOKIE, load_settings
+from ui.components import mount
 
-_ADMITTED = "admitted"
-WRONG_KEY_PAUSE_S = 1.0
-"""Guessing is slow: one key a second and session."""
+FORM = """
+<form>
+  <label for="key">API key</label>
+  <div class="row"><input id="key" type="password" autocomplete="current-password" required>
+  <button type="submit">Open</button></div>
+  <p class="note">Whoever runs this server hands them out.</p>
+  <p class="problem" role="alert"></p>
+</form>
+"""
 
 
 def admitted() -> bool:
-    """Whether this browser session may go on: no keys are set, only this machine is served, or a key was given."""
+    """Whether this browser may go on: no keys are asked for, or it was let in with one."""
     settings = load_settings()
-    return settings.loopback or not settings.keys or bool(st.session_state.get(_ADMITTED))
+    return settings.pages_open or st.context.cookies.get(PASS_COOKIE) in settings.passes
 
 
 def ask_for_key() -> None:
-    """A field for the key, in the place of the page, until it is given."""
+    """A field for the key, in the place of the page: the browser sends it, and loads the page again."""
     st.title("This server asks for a key")
-    with st.form("access", border=False):
-        given = st.text_input("API key", type="password", help="Whoever runs this server hands them out.")
-        if not st.form_submit_button("Open", type="primary"):
-            return
-    # every key is compared: equal time
-    if sum(hmac.compare_digest(given.strip().encode(), key.encode()) for key in load_settings().keys):
-        st.session_state[_ADMITTED] = True
-        st.rerun()
-    time.sleep(WRONG_KEY_PAUSE_S)
-    st.error("This is not one of the keys of this server.", icon=":material/key_off:")
+    mount("access", html=FORM)

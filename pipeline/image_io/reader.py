@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
-from math import prod
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +17,7 @@ from pipeline.grid import Grid
 from pipeline.image_io.archive import is_ignored, unpacked
 from pipeline.image_io.formats import Format, detached_header, identify, peek
 from pipeline.image_io.source import Source
-from pipeline.types import Scan
+from pipeline.types import Scan, ScanFacts
 
 _VOLUMES: Final = (Format.NIFTI, Format.NRRD)
 MAX_LABEL: Final = 65_535
@@ -46,11 +45,14 @@ def read_scan(path: Path, *, side: Side | None = None, series: str = "", scratch
     return replace(scan, side=side, warnings=(*scan.warnings, warning))
 
 
-def check_scan(path: Path, *, series: str = "", scratch_dir: Path | None = None) -> int:
-    """Raise what `read_scan` would raise: every byte is looked at, but no image is kept in memory. -> its voxels."""
+def check_scan(path: Path, *, series: str = "", scratch_dir: Path | None = None) -> ScanFacts:
+    """What the header says of a scan.
+
+    Raises what `read_scan` would raise: every byte is looked at, but no image is kept in memory.
+    """
     with _opened(path, scratch_dir, series) as source:
         source.check()
-        return prod(source.shape)
+        return source.facts()
 
 
 def read_label_map(path: Path, *, scratch_dir: Path | None = None) -> tuple[NDArray[np.uint16], Grid]:

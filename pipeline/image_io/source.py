@@ -10,9 +10,10 @@ import numpy as np
 
 from pipeline.anatomy import Side
 from pipeline.grid import Grid
-from pipeline.image_io.geometry import extent_warnings
+from pipeline.image_io.geometry import extent_warnings, slice_plane
 from pipeline.image_io.voxels import Piece, count_bad, judge_bad, replace_bad
-from pipeline.types import Acquisition, Scan, Sequence
+from pipeline.t2.availability import t2_unavailable
+from pipeline.types import Acquisition, Scan, ScanFacts, Sequence
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,6 +49,22 @@ class Source:
             side=self.side,
             acquisition=self.acquisition,
             warnings=(*self.warnings, *replace_bad(echoes), *extent_warnings(self.grid)),
+        )
+
+    def facts(self) -> ScanFacts:
+        """What the header says."""
+        echoes = self.shape[self.echo_axis]
+        return ScanFacts(
+            shape=self.grid.shape,
+            spacing_mm=self.grid.spacing_mm,
+            echoes=echoes,
+            echo_times_ms=self.echo_times_ms,
+            sequence=self.sequence,
+            side=self.side,
+            plane=slice_plane(self.grid),
+            acquisition=self.acquisition,
+            t2_unavailable=t2_unavailable(self.sequence, echoes, self.echo_times_ms, self.acquisition) or "",
+            warnings=(*self.warnings, *extent_warnings(self.grid)),
         )
 
     def check(self) -> None:

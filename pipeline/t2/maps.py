@@ -1,8 +1,6 @@
-"""Which T2 a scan allows, and the map."""
+"""The T2 map of a scan."""
 
 from __future__ import annotations
-
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,51 +8,17 @@ from scipy import ndimage
 
 from pipeline.anatomy import CARTILAGE_OF
 from pipeline.errors import UnsupportedImage
+from pipeline.t2 import availability
 from pipeline.t2.decay import fit_t2
 from pipeline.t2.qdess import qdess_t2
-from pipeline.types import Scan, Segmentation, Sequence, T2Map
-
-_QDESS: Final = (Sequence.QDESS, Sequence.DESS)
+from pipeline.types import Scan, Segmentation, T2Map
 
 
 def t2_unavailable(scan: Scan, *, skip_first_echo: bool = False) -> str | None:
     """Why no T2 can be computed from this scan, or None where it can."""
-    count, times = len(scan.echoes), scan.echo_times_ms
-    used = count - 1 if skip_first_echo and scan.sequence not in _QDESS else count
-    if used < 2:
-        left = " after the first is skipped" if used < count else ""
-        found = ", ".join(f"{time:.4g}" for time in times)
-        return (
-            f"{used} echo{'es' if used == 0 else ''}{left}; T2 needs at least 2 "
-            f"({f'echo times found: {found} ms' if times else 'no echo times in the header'})"
-        )
-    if not times:
-        return f"{count} echoes, but no echo times in the header"
-    if scan.sequence is Sequence.GRADIENT_ECHO:
-        return "gradient echoes decay with T2*; T2 needs spin echoes or qDESS"
-    if scan.sequence is Sequence.SPIN_ECHO:
-        return (
-            f"{count} echoes that are no decay curve (proton density and T2 weighting); T2 needs a multi-echo sequence"
-        )
-    if scan.sequence in _QDESS:
-        return _qdess_unavailable(scan)
-    if len(set(times)) < count:
-        return f"echo times repeat ({', '.join(f'{time:.4g}' for time in times)} ms); T2 needs different ones"
-    return None
-
-
-def _qdess_unavailable(scan: Scan) -> str | None:
-    if len(scan.echoes) != 2:
-        return f"{len(scan.echoes)} echoes; T2 from qDESS needs exactly 2"
-    missing = [
-        name
-        for name, value in (
-            ("repetition time", scan.acquisition.repetition_time_ms),
-            ("flip angle", scan.acquisition.flip_angle_deg),
-        )
-        if not value
-    ]
-    return f"no {' and no '.join(missing)} in the header; T2 from qDESS needs both" if missing else None
+    return availability.t2_unavailable(
+        scan.sequence, len(scan.echoes), scan.echo_times_ms, scan.acquisition, skip_first_echo=skip_first_echo
+    )
 
 
 def fit_t2_map(scan: Scan, segmentation: Segmentation, *, skip_first_echo: bool) -> T2Map:
@@ -67,7 +31,7 @@ def fit_t2_map(scan: Scan, segmentation: Segmentation, *, skip_first_echo: bool)
         raise UnsupportedImage(f"No T2: {reason}.")
     plates = segmentation.mask(*(plate for plates in CARTILAGE_OF.values() for plate in plates))
     mask = ndimage.binary_dilation(plates, np.ones((3, 3, 3), dtype=bool))
-    if scan.sequence in _QDESS:
+    if scan.sequence in availability.QDESS:
         t2, method = _fit_qdess_map(scan, mask)
         r2 = np.full(t2.shape, np.nan, dtype=np.float32)
     else:

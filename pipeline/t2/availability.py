@@ -1,0 +1,56 @@
+"""Whether T2 can be measured, by what the header says. Read before any voxel is, so it imports nothing heavy."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pipeline.types import Acquisition, Sequence
+
+QDESS: Final = (Sequence.QDESS, Sequence.DESS)
+
+
+def t2_unavailable(
+    sequence: Sequence,
+    echoes: int,
+    echo_times_ms: tuple[float, ...],
+    acquisition: Acquisition,
+    *,
+    skip_first_echo: bool = False,
+) -> str | None:
+    """Why no T2 can be computed from such a scan, or None where it can."""
+    times = echo_times_ms
+    used = echoes - 1 if skip_first_echo and sequence not in QDESS else echoes
+    if used < 2:
+        left = " after the first is skipped" if used < echoes else ""
+        found = ", ".join(f"{time:.4g}" for time in times)
+        return (
+            f"{used} echo{'es' if used == 0 else ''}{left}; T2 needs at least 2 "
+            f"({f'echo times found: {found} ms' if times else 'no echo times in the header'})"
+        )
+    if not times:
+        return f"{echoes} echoes, but no echo times in the header"
+    if sequence is Sequence.GRADIENT_ECHO:
+        return "gradient echoes decay with T2*; T2 needs spin echoes or qDESS"
+    if sequence is Sequence.SPIN_ECHO:
+        return (
+            f"{echoes} echoes that are no decay curve (proton density and T2 weighting); T2 needs a multi-echo sequence"
+        )
+    if sequence in QDESS:
+        return _qdess_unavailable(echoes, acquisition)
+    if len(set(times)) < echoes:
+        return f"echo times repeat ({', '.join(f'{time:.4g}' for time in times)} ms); T2 needs different ones"
+    return None
+
+
+def _qdess_unavailable(echoes: int, acquisition: Acquisition) -> str | None:
+    if echoes != 2:
+        return f"{echoes} echoes; T2 from qDESS needs exactly 2"
+    missing = [
+        name
+        for name, value in (
+            ("repetition time", acquisition.repetition_time_ms),
+            ("flip angle", acquisition.flip_angle_deg),
+        )
+        if not value
+    ]
+    return f"no {' and no '.join(missing)} in the header; T2 from qDESS needs both" if missing else None

@@ -1,0 +1,33 @@
+"""A key for a browser: it is sent once, and a cookie that is made from it comes back."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+
+from jobs.settings import PASS_COOKIE, load_settings
+from rest.answers import plain_error
+from rest.guard import given_key, known
+
+WRONG_KEY_PAUSE_S: Final = 1.0
+"""Guessing is slow: a thread of the server waits."""
+
+KEPT_S: Final = 30 * 86_400
+
+
+def admit(request: Request) -> Response:
+    """204 and the cookie for who sends a key of this server; 401 for others."""
+    settings = load_settings()
+    given = given_key(Headers(scope=request.scope))
+    for key, token in zip(settings.keys, settings.passes, strict=True):
+        if known(given, (key,)):
+            answer = Response(status_code=204)
+            secure = request.headers.get("x-forwarded-proto", request.url.scheme) == "https"
+            answer.set_cookie(PASS_COOKIE, token, max_age=KEPT_S, httponly=True, samesite="strict", secure=secure)
+            return answer
+    time.sleep(WRONG_KEY_PAUSE_S)
+    return plain_error(401, "This is not one of the keys of this server.", "UNAUTHORIZED")
