@@ -48,11 +48,14 @@ def _component(name: str, html: str) -> Callable[..., Any]:
 
 
 def _loader(name: str) -> str:
-    """A script that imports the real one, under an address that changes with its content."""
+    """A script that imports the real one, under an address that changes with its content.
+
+    Streamlit runs it from a blob, in which a relative address means nothing.
+    """
     path = ASSETS / "components" / f"{name}.js"
     version = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
     return (
-        f'const part = import("/assets/components/{name}.js?v={version}");\n'
+        f"const part = import(`${{window.location.origin}}/assets/components/{name}.js?v={version}`);\n"
         "export default function (component) {\n"
         "  let gone = false, end = null;\n"
         "  part.then((module) => { if (!gone) end = module.default(component); });\n"

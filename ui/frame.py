@@ -8,6 +8,7 @@ from typing import Final
 
 import streamlit as st
 
+from ui import session
 from ui.access import admitted, ask_for_key
 
 DISCLAIMER: Final = "Research use only. Not for clinical diagnosis."
@@ -60,6 +61,7 @@ def narrow() -> st.delta_generator.DeltaGenerator:
 
 def end_page() -> None:
     """The foot of every page."""
+    session.write_down()
     st.html(f'<p class="ok-quiet ok-foot">{DISCLAIMER}</p>')
 
 

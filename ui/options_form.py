@@ -7,11 +7,38 @@ from typing import Any, Final
 
 import streamlit as st
 
+from jobs import service
+from jobs.settings import Settings
 from pipeline.options import CHOICES, AnalysisOptions
 from ui import wording
+from ui.messages import show_failure
 
 CONSENT: Final = "retain_results"
 MODEL: Final = "segmentation_model"
+SERIES: Final = "series"
+"""Chosen where the upload is looked at, by what was found in it."""
+
+
+def defaults() -> AnalysisOptions:
+    """The options of somebody who chose none: nothing is kept for research without a tick."""
+    return AnalysisOptions(**{CONSENT: False})
+
+
+def draw_form(
+    models: list[dict[str, Any]], scan: service.PendingScan, settings: Settings
+) -> tuple[AnalysisOptions, str | None] | None:
+    """The whole form; -> options and e-mail address once it is sent, None before."""
+    with st.form("analysis", border=False):
+        chosen = draw_options(models)
+        advanced, email = draw_advanced()
+        consent = draw_consent()
+        st.html(f'<p class="ok-quiet">{consent_details(settings.results_expiry_hours)}</p>')
+        if not st.form_submit_button("Start analysis", type="primary", icon=":material/play_arrow:"):
+            return None
+    if reason := unavailable(models, chosen[MODEL]):
+        show_failure(reason, "Choose another model.")
+        return None
+    return AnalysisOptions(**chosen, **advanced, **{SERIES: scan.series, CONSENT: consent}), email
 
 
 def draw_options(models: list[dict[str, Any]]) -> dict[str, Any]:
@@ -26,7 +53,11 @@ def draw_options(models: list[dict[str, Any]]) -> dict[str, Any]:
 def draw_advanced() -> tuple[dict[str, Any], str | None]:
     """The options few need, folded, and the e-mail address."""
     with st.expander("More options"):
-        values = {item.name: _widget(item) for item in fields(AnalysisOptions) if item.metadata["advanced"]}
+        values = {
+            item.name: _widget(item)
+            for item in fields(AnalysisOptions)
+            if item.metadata["advanced"] and item.name != SERIES
+        }
         email = st.text_input(
             "E-mail (optional)",
             placeholder="name@university.edu",
@@ -52,6 +83,14 @@ def consent_details(expiry_hours: float) -> str:
         f"results after {wording.duration(expiry_hours * 3600)}. "
         "With the box ticked, the label map, surfaces and measurements stay on this server under a random name until "
         "its operator deletes them; the images never do."
+    )
+
+
+def upload_details(settings: Settings) -> str:
+    """What an upload may be, and what happens to one that is not started."""
+    return (
+        f"Up to {settings.max_upload_size_mb} MB. Nothing is analysed before you say so; "
+        "an upload that is not started is deleted after an hour."
     )
 
 
