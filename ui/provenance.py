@@ -8,7 +8,9 @@ from typing import Any, Final
 
 import streamlit as st
 
+from jobs.model import JobView
 from ui import wording
+from ui.progress import steps_list
 
 _MODEL_FACTS: Final = (
     "title", "source", "weights_sha256", "checkpoints_sha256", "runtime", "provider",
@@ -17,8 +19,12 @@ _MODEL_FACTS: Final = (
 _TITLES: Final = {"weights_sha256": "Weights SHA-256", "checkpoints_sha256": "Folds SHA-256", "title": "Model"}
 
 
-def show_provenance(provenance: Mapping[str, Any]) -> None:
-    """The record in provenance.json as a list of facts."""
+def show_provenance(provenance: Mapping[str, Any], job: JobView) -> None:
+    """The record in provenance.json as a list of facts, and the steps with their seconds."""
+    st.subheader("Steps")
+    with st.container(key="steps"):
+        st.html(steps_list(job))
+    st.subheader("Record")
     if not provenance:
         st.write("This analysis left no provenance record.")
         return

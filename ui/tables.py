@@ -51,14 +51,16 @@ def headline_thickness(rows: Rows) -> list[tuple[str, float | None]]:
 
 
 def thickness_by_region(rows: Rows) -> pd.DataFrame:
-    """One line a region: name, mean and SD (mm), denuded bone (%); first the whole plate, then its parts."""
+    """One line a region: name, mean and SD (mm), ThCtAB (mm), tAB (mm²), dAB (%); first the whole plate, then its parts."""
     lines = []
     for plate, region in _plates_and_regions():
         line = {
             "Region": region_title(plate, region),
             "Mean": _thickness(rows, plate, region, "mean"),
             "SD": _thickness(rows, plate, region, "std"),
-            "Denuded": _denuded(rows, plate, region),
+            "Over all bone": value_of(rows, "ThCtAB", PRIMARY_METHOD, plate, region, "mean"),
+            "Bone area": _of_unit(rows, "tAB", plate, region, "mm²", "mm2"),
+            "Denuded": _of_unit(rows, "dAB", plate, region, "%"),
         }
         lines.append(line)
     frame = pd.DataFrame(lines)
@@ -111,15 +113,11 @@ def _thickness(rows: Rows, plate: str, region: str, statistic: str) -> float | N
     return value_of(rows, "ThC", PRIMARY_METHOD, plate, region, statistic)
 
 
-def _denuded(rows: Rows, plate: str, region: str) -> float | None:
-    """DAB in percent, under whichever statistic carries it."""
+def _of_unit(rows: Rows, quantity: str, plate: str, region: str, *units: str) -> float | None:
+    """An area under whichever statistic carries it in this unit."""
+    wanted = (quantity, PRIMARY_METHOD, plate, region)
     for row in rows:
-        same = (row["quantity"], row["method"], row["structure"], row["region"]) == (
-            "dAB",
-            PRIMARY_METHOD,
-            plate,
-            region,
-        )
-        if same and row["unit"] == "%" and row["value"] is not None:
+        same = (row["quantity"], row["method"], row["structure"], row["region"]) == wanted
+        if same and row["unit"] in units and row["value"] is not None:
             return float(row["value"])
     return None
