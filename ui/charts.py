@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 import plotly.graph_objects as go
@@ -83,7 +84,7 @@ def distributions(document: Mapping[str, Any], regions: Sequence[str]) -> go.Fig
     """Share of each region's area by thickness; `document` is what pipeline.report.distributions writes."""
     edges = document.get("edges_mm") or []
     figure = go.Figure()
-    middles = [(a + b) / 2 for a, b in zip(edges, edges[1:], strict=False)]
+    middles = [(a + b) / 2 for a, b in pairwise(edges)]
     for key in regions:
         area = document["regions"][key]
         plate, name = key.split("/")

@@ -51,8 +51,8 @@ def _show_confidence(confidence: dict[str, float]) -> None:
                 min_value=0.0,
                 max_value=1.0,
                 format="%.2f",
-                help="Mean of the network's own probability over the structure. It is not calibrated: compare it between "
-                "analyses of one model, do not read it as a chance of being right.",
+                help="Mean of the network's own probability over the structure. It is not calibrated: compare it "
+                "between analyses of one model, do not read it as a chance of being right.",
             )
         },
     )

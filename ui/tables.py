@@ -51,7 +51,7 @@ def headline_thickness(rows: Rows) -> list[tuple[str, float | None]]:
 
 
 def thickness_by_region(rows: Rows) -> pd.DataFrame:
-    """One line a region: name, mean and SD (mm), ThCtAB (mm), tAB (mm²), dAB (%); first the whole plate, then its parts."""
+    """One line a region: name, mean and SD (mm), ThCtAB (mm), tAB (mm²), dAB (%); the whole plate before its parts."""
     lines = []
     for plate, region in _plates_and_regions():
         line = {
