@@ -16,7 +16,7 @@ from ui import tables, wording
 from ui.messages import escape
 from ui.progress import steps_list
 from ui.provenance import show_provenance
-from ui.scene import show_scene
+from ui.viewers.pyvista_view import show_pyvista
 
 _NUMBER = st.column_config.NumberColumn
 
@@ -49,7 +49,7 @@ def show_results(job: JobView) -> None:
     _show_overlay(folder / "qc" / "overlay.png")
     _show_details(job, folder, rows)
     with scene:  # last: the export may take seconds, and all the rest stands by then
-        show_scene(folder / "surfaces", str(document.get("side", "right")), key=f"scene-{job.id}")
+        show_pyvista(folder / "surfaces", str(document.get("side", "right")), key=f"scene-{job.id}")
 
 
 def download(job: JobView) -> None:

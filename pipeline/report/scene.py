@@ -12,8 +12,8 @@ The header: `side`; `axes`, rows left, superior, anterior of the knee as unit ve
 `channels` (name, title, unit, kind, range, colours or categories); `meshes`. Each mesh, with n vertices, m triangles:
 
     positions   3 columns, each 2 planes of n bytes (low bytes, then high bytes): zig-zag of the wrapped 16-bit
-                difference to the vertex before. LPS mm = origin + basis (3 x 3, row by row) * number. A number is at most
-                LARGEST_STEP_MM / 2 = 1.6 µm off along each axis for a mesh of up to 200 mm, which a test asserts.
+                difference to the vertex before. LPS mm = origin + basis (3 x 3, row by row) * number. Along each axis
+                of the grid a point is at most LARGEST_STEP_MM / 2 = 1.6 µm off where the mesh is shorter than 100 mm.
     indices     3 planes of 3 m bytes: (how many vertices were named before) - index. Vertices are numbered in the order
                 in which the triangles name them, so that a new one is 0.
     channels    a scalar: 2 planes of n bytes; value = offset + scale * number, 65535: none. Categories: n bytes.
@@ -85,8 +85,7 @@ class Categories:
 class SceneMesh:
     """One structure. points_mm (n, 3) LPS; faces (m, 3), outward by the right-hand rule.
 
-    bone: key of the bone that it moves with; group: title of the kind, which shares one opacity (0 to 1); shown: from the
-    start
+    bone: key of the bone that it moves with; group: title of the kind, which shares one opacity (0 to 1)
     """
 
     key: str

@@ -1,7 +1,7 @@
 """How a knee is set before the viewer: its own directions, the views, and where the bones are put.
 
-All of it in the knee's axes: x to the patient's left, y superior, z anterior. Seen from the front, x is to the right and
-y up.
+All of it in the knee's axes: x to the patient's left, y superior, z anterior. Seen from the front, x is to the right
+and y up.
 """
 
 from __future__ import annotations
