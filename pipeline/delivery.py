@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import PurePath
 from typing import Final
 
-from pipeline.report import write_archive, write_report
+from pipeline.report import write_archive, write_report, write_view
 from pipeline.types import AnalysisResult
 from pipeline.workspace import Workspace, write_json
 
@@ -35,6 +35,8 @@ def deliver(result: AnalysisResult, workspace: Workspace) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     write_report(result, partial)
+    shutil.rmtree(workspace.view_dir, ignore_errors=True)
+    write_view(result, workspace.view_dir)
     shutil.rmtree(workspace.files_dir, ignore_errors=True)
     partial.rename(workspace.files_dir)
     write_archive(workspace.files_dir, workspace.archive_path, root=ARCHIVE_ROOT)

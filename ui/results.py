@@ -16,10 +16,10 @@ from ui import tables, wording
 from ui.downloads import archive_link, show_downloads
 from ui.measurements import read_json, show_measurements, show_t2
 from ui.messages import escape
-from ui.preview import show_preview
 from ui.provenance import show_provenance
 from ui.quality import show_quality
 from ui.shape import show_shape
+from ui.viewers.pyvista_view import offer_pyvista
 from ui.viewers.scene import show_scene
 from ui.viewers.slices import show_slices
 
@@ -102,7 +102,7 @@ def _show_3d(job: JobView, folder: Path, side: str) -> None:
         st.info("This analysis has no surfaces to show.", icon=":material/view_in_ar:")
         return
     show_scene(f"/api/jobs/{job.id}/view/scene.bin", f"scene-{job.id}", fallback=folder / "qc" / "surfaces.png")
-    show_preview(folder / "surfaces", side, key=f"preview-{job.id}")
+    offer_pyvista(folder / "surfaces", side, key=f"pyvista-{job.id}")
 
 
 def _show_slices(job: JobView) -> None:

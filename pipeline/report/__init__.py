@@ -2,6 +2,7 @@
 
 from pipeline.report.archive import write_archive
 from pipeline.report.provenance import collect_host, collect_packages
+from pipeline.report.view import write_view
 from pipeline.report.write import write_report
 
-__all__ = ["collect_host", "collect_packages", "write_archive", "write_report"]
+__all__ = ["collect_host", "collect_packages", "write_archive", "write_report", "write_view"]

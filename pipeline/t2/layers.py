@@ -58,13 +58,18 @@ def _box(mask: NDArray[np.bool_], margin: list[int]) -> tuple[slice, ...]:
     return tuple(box)
 
 
+def usable_voxels(t2: T2Map) -> NDArray[np.bool_]:
+    """(z, y, x): voxels whose T2 counts: a T2 of cartilage, and a fit that describes the decay."""
+    return np.asarray((t2.t2_ms <= LONGEST_CARTILAGE_MS) & ~(t2.r2 < MIN_R2))
+
+
 def measure_t2(t2: T2Map, subregions: LabelArray, depth: FloatArray) -> tuple[Measurement, ...]:
     """Mean, std and median T2 (ms) of every region and whole plate, with both layers: T2, T2_deep, T2_superficial.
 
     subregions (z, y, x): labels of anatomy.REGIONS; depth: relative_depth's. Left out are voxels without T2, with
     T2 over LONGEST_CARTILAGE_MS, or with R² below MIN_R2 where the method has an R²; n counts those that remain.
     """
-    usable = (t2.t2_ms <= LONGEST_CARTILAGE_MS) & ~(t2.r2 < MIN_R2) & (subregions > 0)
+    usable = usable_voxels(t2) & (subregions > 0)
     values = t2.t2_ms[usable].astype(np.float64)
     label, at = subregions[usable], depth[usable]
     rows: list[Measurement] = []

@@ -1,4 +1,4 @@
-"""The 3D preview, exported by a real process from real surface files."""
+"""The PyVista view, exported by a real process from real surface files."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pipeline.anatomy import BONES, Structure
 from pipeline.report.colours import BONE
 from pipeline.report.meshes import bone_maps, write_surfaces
 from pipeline.types import Surface, ThicknessMap
-from ui import scene_export
-from ui.scene import export_scene
+from ui.viewers import pyvista_export as scene_export
+from ui.viewers.pyvista_view import export_scene
 
 RADIUS_MM = 20.0
 

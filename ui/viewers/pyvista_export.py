@@ -1,6 +1,6 @@
-"""Write surfaces as one self-contained HTML page: `python -m ui.scene_export FOLDER OUT.html [--side left]`.
+"""Write surfaces as one self-contained HTML page: `python -m ui.viewers.pyvista_export FOLDER OUT.html [--side left]`.
 
-Runs as a process of its own (ui/scene.py starts it): VTK's wheel carries no GL and ends the whole process with a
+Runs as a process of its own (pyvista_view.py starts it): VTK's wheel carries no GL and ends the whole process with a
 segmentation fault where the machine has none, which must never be the web server.
 """
 

@@ -1,4 +1,6 @@
-"""The 3D preview: exported by a process of its own, shown in stpyvista's frame. Where that fails, the page says so."""
+"""The second 3D view, for those who work in PyVista: made when asked for, by a process of its own, shown in stpyvista's
+frame. Where that fails, the page says so and goes on.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from pipeline.report.colours import BONE, THICKNESS_RANGE_MM, VIRIDIS, css
 
 EXPORT_TIMEOUT_S: Final = 60.0
 HEIGHT_PX: Final = 560
-ROOT: Final = Path(__file__).resolve().parent.parent
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +34,7 @@ def export_scene(folder: str, side: str) -> Exported:
     """The surfaces in `folder` as HTML. Never raises and never takes longer than EXPORT_TIMEOUT_S."""
     with tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch) / "scene.html"
-        command = [sys.executable, "-m", "ui.scene_export", folder, str(output), "--side", side]
+        command = [sys.executable, "-m", "ui.viewers.pyvista_export", folder, str(output), "--side", side]
         try:
             subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=EXPORT_TIMEOUT_S)
             return Exported(html=output.read_text(encoding="utf-8"))
@@ -45,16 +47,23 @@ def export_scene(folder: str, side: str) -> Exported:
             return Exported(failure=f"the export could not be started ({type(error).__name__})")
 
 
-def show_scene(surfaces: Path, side: str, key: str) -> None:
+@st.fragment
+def offer_pyvista(surfaces: Path, side: str, key: str) -> None:
+    """A switch, and below it the view while the switch is on. A fragment: the switch does not run the page again."""
+    if st.toggle("PyVista view", key=f"{key}-wanted", help="The same bones, drawn by PyVista and stpyvista."):
+        show_pyvista(surfaces, side, key)
+
+
+def show_pyvista(surfaces: Path, side: str, key: str) -> None:
     """Draw the bones with cartilage thickness as colour, its scale below. `surfaces` holds {structure}.vtp files."""
     if not any((surfaces / f"{bone.key}.vtp").exists() for bone in BONES):
         st.info("This analysis has no surfaces to show.", icon=":material/view_in_ar:")
         return
-    with st.spinner("Preparing the 3D view"):
+    with st.spinner("Preparing the PyVista view"):
         scene = export_scene(str(surfaces), side)
     if scene.failure:
         st.warning(
-            f"No 3D view: {scene.failure}. The surfaces are in the download (surfaces/*.vtp, *.ply).",
+            f"No PyVista view: {scene.failure}. The surfaces are in the download (surfaces/*.vtp, *.ply).",
             icon=":material/view_in_ar:",
         )
         return

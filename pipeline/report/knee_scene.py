@@ -1,0 +1,136 @@
+"""The 3D scene of one analysis: bones with thickness, T2 and region at every vertex, and the soft tissue on them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.anatomy import BONE_OF, REGIONS, Structure, Tissue
+from pipeline.grid import FloatArray, Grid
+from pipeline.report.colours import THICKNESS_RANGE_MM, VIRIDIS
+from pipeline.report.meshes import BoneMap, bone_maps
+from pipeline.report.scene import Categories, Scalar, SceneMesh
+from pipeline.surface import SMOOTHING_VARIANCE_MM2, Field, contour, smoothed
+from pipeline.t2.on_surface import t2_on_surface
+from pipeline.types import AnalysisResult, Segmentation
+
+T2_RANGE_MS: Final = (20.0, 70.0)
+"""Cartilage lies between these; fixed, so that two knees can be compared by eye."""
+
+COARSE_MM: Final = 0.75
+"""Soft tissue is drawn from every second voxel where that is still as fine as the Gaussian (0.71 mm): a fourth of the
+triangles, and no visible difference on a translucent surface."""
+
+GROUPS: Final = {Tissue.BONE: "Bones", Tissue.CARTILAGE: "Cartilage", Tissue.MENISCUS: "Menisci"}
+OPACITY: Final = {Tissue.BONE: 1.0, Tissue.CARTILAGE: 0.55, Tissue.MENISCUS: 0.8}
+MENISCI_LIE_ON: Final = Structure.TIBIA
+
+NO_PLATE: Final = "Outside the cartilage"
+
+
+def knee_meshes(result: AnalysisResult) -> tuple[SceneMesh, ...]:
+    """The bones, then what soft tissue was outlined (hidden at first: it covers the colours on the bone)."""
+    bones = [_bone(bone, result) for bone in bone_maps(result.thickness)]
+    soft = (_soft(structure, result.segmentation) for structure in Structure if structure.tissue is not Tissue.BONE)
+    return (*bones, *(mesh for mesh in soft if mesh is not None))
+
+
+def bone_mesh(bone: BoneMap, channels: tuple[Scalar | Categories, ...]) -> SceneMesh:
+    """A bone at full resolution with these channels."""
+    structure = bone.surface.structure
+    return SceneMesh(
+        key=structure.key,
+        title=structure.title,
+        bone=structure.key,
+        group=GROUPS[structure.tissue],
+        colour=structure.colour,
+        points_mm=bone.surface.points_mm,
+        faces=bone.surface.faces,
+        channels=channels,
+    )
+
+
+def region_channel(bone: BoneMap) -> Categories:
+    """The region of each vertex, with the regions of all bones as its key."""
+    return Categories(
+        name="region",
+        title="Regions",
+        labels=bone.region,
+        entries=tuple((region.label, region.title, region.colour) for region in REGIONS),
+        missing_title=NO_PLATE,
+    )
+
+
+def _bone(bone: BoneMap, result: AnalysisResult) -> SceneMesh:
+    channels: list[Scalar | Categories] = [
+        Scalar(
+            name="thickness",
+            title="Thickness",
+            unit="mm",
+            values=bone.thickness_mm,
+            range=THICKNESS_RANGE_MM,
+            colours=VIRIDIS,
+            missing_title=NO_PLATE,
+        )
+    ]
+    if result.t2 is not None:
+        channels.append(
+            Scalar(
+                name="t2",
+                title="T2",
+                unit="ms",
+                values=t2_on_surface(bone.surface, bone.thickness_mm, result.t2, result.subregions),
+                range=T2_RANGE_MS,
+                colours=VIRIDIS,
+                missing_title="No T2",
+                resolution=0.01,
+                decimals=1,
+            )
+        )
+    return bone_mesh(bone, (*channels, region_channel(bone)))
+
+
+def _soft(structure: Structure, segmentation: Segmentation) -> SceneMesh | None:
+    """One plate or meniscus from its labels; None where it is absent or too small for a surface."""
+    found = soft_surface(structure, segmentation)
+    if found is None:
+        return None
+    points, faces = found
+    return SceneMesh(
+        key=structure.key,
+        title=structure.title,
+        bone=BONE_OF.get(structure, MENISCI_LIE_ON).key,
+        group=GROUPS[structure.tissue],
+        colour=structure.colour,
+        points_mm=points,
+        faces=faces,
+        opacity=OPACITY[structure.tissue],
+        shown=False,
+    )
+
+
+def soft_surface(structure: Structure, segmentation: Segmentation) -> tuple[FloatArray, NDArray[np.int64]] | None:
+    """(points (n, 3) LPS mm, faces (m, 3) outward) of a structure, smoothed as the bones are."""
+    box = segmentation.boxes.get(structure)
+    if box is None:
+        return None
+    z, y, x = box
+    grid = segmentation.grid.crop((z.start, y.start, x.start), (z.stop, y.stop, x.stop))
+    fine = smoothed(segmentation.labels[box] == structure, grid, SMOOTHING_VARIANCE_MM2)
+    every = [max(1, int(COARSE_MM / spacing)) for spacing in grid.spacing_mm]
+    values = np.ascontiguousarray(fine.values[:: every[0], :: every[1], :: every[2]])
+    coarse = Grid(
+        shape=(values.shape[0], values.shape[1], values.shape[2]),
+        spacing_mm=tuple(k * s for k, s in zip(every, grid.spacing_mm, strict=True)),  # type: ignore[arg-type]
+        origin_mm=fine.grid.origin_mm,
+        direction=grid.direction,
+    )
+    local, faces = contour(Field(values=values, grid=coarse))
+    if not len(faces):
+        return None
+    points = local @ coarse.direction.T + coarse.origin_mm
+    a, b, c = (points[faces[:, k]] - points[0] for k in range(3))
+    volume = float(np.einsum("ij,ij->", a, np.cross(b, c)))
+    return points, faces if volume > 0 else np.ascontiguousarray(faces[:, ::-1])
