@@ -9,6 +9,7 @@ from pathlib import PurePath
 from typing import Final
 
 from pipeline.report import write_archive, write_report
+from pipeline.report.view import write_view
 from pipeline.types import AnalysisResult
 from pipeline.workspace import Workspace, write_json
 
@@ -37,6 +38,7 @@ def deliver(result: AnalysisResult, workspace: Workspace) -> None:
     write_report(result, partial)
     shutil.rmtree(workspace.files_dir, ignore_errors=True)
     partial.rename(workspace.files_dir)
+    write_view(result, workspace.view_dir)
     write_archive(workspace.files_dir, workspace.archive_path, root=ARCHIVE_ROOT)
     with workspace.archive_path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
