@@ -118,16 +118,13 @@ def _resampled(array: NDArray[Any], source: Grid, target: Grid, *, order: int, o
 
 
 def _plane(grid: Grid, plane: Plane, side: Side) -> dict[str, Any]:
-    """A plane's axes and the letters at the edges of its picture; `step` is the way its slices are leafed through."""
+    """A plane's axes and the letters and words at the edges of its picture."""
     order = axis_order(grid)
     down, right = picture_axes(grid, order, plane)
-    normal = order[plane.normal]
-    forwards = grid.direction[plane.normal, 2 - normal] * plane.order > 0
     edges = {"top": -down.direction, "right": right.direction, "bottom": down.direction, "left": -right.direction}
     return {
         "name": plane.title,
-        "normal": normal,
-        "step": 1 if forwards else -1,
+        "normal": order[plane.normal],
         "down": _axis(down),
         "right": _axis(right),
         "letters": {edge: edge_letters(direction) for edge, direction in edges.items()},
