@@ -128,6 +128,15 @@ def _positions(
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class PictureAxis:
+    """An array axis as rows or columns of a picture: turn is -1 where it is read backwards; direction (3,) LPS."""
+
+    axis: int
+    turn: int
+    direction: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class _View:
     """How a slice is cut out of an array: `cut` selects, then the axes are swapped and turned."""
 
@@ -144,25 +153,34 @@ class _View:
         return (flat.T if self.swap else flat)[:: self.flips[0], :: self.flips[1]]
 
 
+def picture_axes(grid: Grid, order: tuple[int, int, int], plane: Plane) -> tuple[PictureAxis, PictureAxis]:
+    """Which array axes run down and to the right in a plane's picture. `order` is axis_order(grid)."""
+    found = []
+    for signed in (plane.down, plane.right):
+        axis = order[abs(signed) - 1]
+        direction = grid.direction[:, 2 - axis]
+        turn = 1 if direction[abs(signed) - 1] * signed > 0 else -1
+        found.append(PictureAxis(axis=axis, turn=turn, direction=direction * turn))
+    return found[0], found[1]
+
+
 def _view(grid: Grid, order: tuple[int, int, int], plane: Plane, bounds: NDArray[np.int64], index: int) -> _View:
-    axes = {name: order[abs(signed) - 1] for name, signed in (("right", plane.right), ("down", plane.down))}
+    down, right = picture_axes(grid, order, plane)
     cut = [slice(int(low), int(high)) for low, high in bounds]
     normal = order[plane.normal]
     cut[normal] = slice(index, index + 1)
-    flips, directions = [], []
-    for name, signed in (("down", plane.down), ("right", plane.right)):
-        direction = grid.direction[:, 2 - axes[name]]
-        turn = 1 if direction[abs(signed) - 1] * signed > 0 else -1
-        flips.append(turn)
-        directions.append(direction * turn)
-    down, right = directions
     return _View(
         cut=(cut[0], cut[1], cut[2]),
         normal=normal,
-        swap=axes["down"] > axes["right"],
-        flips=(flips[0], flips[1]),
-        spacing_mm=(grid.spacing_mm[axes["down"]], grid.spacing_mm[axes["right"]]),
-        letters=(edge_letters(-down), edge_letters(right), edge_letters(down), edge_letters(-right)),
+        swap=down.axis > right.axis,
+        flips=(down.turn, right.turn),
+        spacing_mm=(grid.spacing_mm[down.axis], grid.spacing_mm[right.axis]),
+        letters=(
+            edge_letters(-down.direction),
+            edge_letters(right.direction),
+            edge_letters(down.direction),
+            edge_letters(-right.direction),
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""What the viewers of the pages read, each as gzip: scene.bin (3D), distributions.json (charts)."""
+"""What the pages' viewers read, each as gzip: scene.bin (3D), slices.json with its volumes, distributions.json (charts)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from pipeline.report.distributions import write_distributions
 from pipeline.report.knee_scene import knee_meshes
 from pipeline.report.scene import write_scene
+from pipeline.report.view_slices import write_slices
 from pipeline.types import AnalysisResult
 
 
@@ -17,3 +18,4 @@ def write_view(result: AnalysisResult, view_dir: Path) -> None:
     meshes = knee_meshes(result)
     if meshes:
         write_scene(view_dir / "scene.bin.gz", meshes, alignment=result.alignment, grid=result.segmentation.grid)
+    write_slices(result, view_dir)

@@ -1,0 +1,38 @@
+"""make bench-pages: the figures of the pages, each measured here and now in a real browser.
+
+python -m bench.pages [PART ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import time
+from typing import Final
+
+PARTS: Final = {
+    "slices": "bench.pages.slices",
+}
+"""Modules, each with `figures(*, short: bool) -> list[Figure]`."""
+
+
+def main() -> int:
+    """Run the chosen parts, all by default; -> 1 where a bar was missed."""
+    parser = argparse.ArgumentParser(prog="python -m bench.pages", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--short", action="store_true", help="fewer repetitions")
+    given = parser.parse_args()
+    missed = False
+    for part in given.parts or PARTS:
+        print(f"\n== {part}", flush=True)
+        start = time.monotonic()
+        for figure in importlib.import_module(PARTS[part]).figures(short=given.short):
+            print(figure.line(), flush=True)
+            missed |= not figure.met
+        print(f"({time.monotonic() - start:.0f} s)", flush=True)
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+"""What the slice viewer reads: scan, labels, sub-regions and T2 on one grid, and how to show them.
+
+Arrays are written as they lie in memory, (z, y, x) in C order, and are never turned: slices.json says for each plane
+which array axis runs down and to the right in the picture, and which way. So a voxel in the browser is the voxel that
+was measured, and an oblique grid is shown in its own planes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.anatomy import CARTILAGE_OF, REGIONS, Side, Structure
+from pipeline.grid import Grid
+from pipeline.report.colours import VIRIDIS, css
+from pipeline.report.slices import PLANES, PictureAxis, Plane, axis_order, edge_letters, picture_axes
+from pipeline.types import AnalysisResult, LabelArray, Scan, T2Map
+from pipeline.workspace import atomic_file
+
+STORED: Final = (0.05, 99.95)
+"""Percentiles that the 8 bits of the scan reach from and to."""
+
+WINDOW: Final = (1.0, 99.6)
+"""Percentiles shown black and white to begin with, as on the contact sheet."""
+
+SAMPLE_STEP: Final = 37
+"""Percentiles are taken from every 37th voxel: 640,000 of a full knee. Prime to the usual sizes of rows."""
+
+T2_STEP_MS: Final = 0.01
+"""Unit of the stored 16 bits; 0 stands for no fit. Reaches to 655 ms, the fits to 500."""
+
+T2_RANGE_MS: Final = (0.0, 80.0)
+"""Fixed, so that two knees can be compared by eye; cartilage lies between about 20 and 60 ms."""
+
+GZIP_LEVEL: Final = 1
+"""Noise packs no better at 9, and takes five times as long."""
+
+
+def write_slices(result: AnalysisResult, view_dir: Path) -> None:
+    """Write scan.bin, labels.bin, subregions.bin, t2.bin (each where there is one) and, last, slices.json, as gzip."""
+    view_dir.mkdir(parents=True, exist_ok=True)
+    grid, labels = result.segmentation.grid, result.segmentation.labels
+    document: dict[str, Any] = {
+        "shape": list(grid.shape),
+        "spacing_mm": list(grid.spacing_mm),
+        "affine": grid.affine.tolist(),  # homogeneous (z, y, x) -> LPS mm
+        "side": result.alignment.side.value,
+        "tilt_deg": round(_tilt_deg(grid), 1),
+        "planes": [_plane(grid, plane, result.alignment.side) for plane in PLANES],
+        "start": _start(labels),
+        "structures": _structures(labels),
+        "regions": _regions(result.subregions),
+        "scan": None,
+        "t2": None,
+    }
+    _write(view_dir / "labels.bin.gz", labels)
+    _write(view_dir / "subregions.bin.gz", result.subregions)
+    if result.scan is not None:
+        codes, document["scan"] = eight_bits(_image_on(grid, result.scan))
+        _write(view_dir / "scan.bin.gz", codes)
+    if result.t2 is not None:
+        _write(view_dir / "t2.bin.gz", _t2_on(grid, result.t2))
+        document["t2"] = {"step_ms": T2_STEP_MS, "range_ms": list(T2_RANGE_MS), "colours": [list(c) for c in VIRIDIS]}
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
+    with atomic_file(view_dir / "slices.json.gz") as stream:
+        stream.write(gzip.compress(text, GZIP_LEVEL, mtime=0))
+
+
+def eight_bits(image: NDArray[np.float32]) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+    """(z, y, x) intensities -> codes 0 to 255, and {offset, step, window}: intensity = offset + step * code.
+
+    One step is about 0.4 % of the range between the outermost percentiles. Noise of knee scans is some times that, so
+    a narrow window shows noise before it shows steps; 16 bits would double what the browser has to fetch.
+    """
+    sample = image.reshape(-1)[::SAMPLE_STEP]
+    low, black, white, high = (float(v) for v in np.percentile(sample, (STORED[0], *WINDOW, STORED[1])))
+    step = (high - low) / 255.0 if high > low else 1.0
+    codes = np.empty(image.shape, dtype=np.uint8)
+    for source, target in zip(image, codes, strict=True):  # slice by slice: no second copy of the scan as float
+        target[:] = np.clip((source - low) * np.float32(1.0 / step) + np.float32(0.5), 0.0, 255.0)
+    return codes, {"offset": low, "step": step, "window": [black, max(white, black + step)]}
+
+
+def _write(path: Path, array: NDArray[Any]) -> None:
+    """The array's bytes, little-endian, C order."""
+    plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    with atomic_file(path) as stream:
+        stream.write(gzip.compress(plain.tobytes(), GZIP_LEVEL, mtime=0))
+
+
+def _image_on(grid: Grid, scan: Scan) -> NDArray[np.float32]:
+    """The scan on the grid of the labels, linear where it has another one (a label map that was drawn elsewhere)."""
+    if scan.grid.matches(grid):
+        return scan.anatomical
+    resampled: NDArray[np.float32] = _resampled(scan.anatomical, scan.grid, grid, order=1, outside=0.0)
+    return resampled
+
+
+def _t2_on(grid: Grid, t2: T2Map) -> NDArray[np.uint16]:
+    """T2 in units of T2_STEP_MS on the grid of the labels; 0 where no fit was made."""
+    values = t2.t2_ms if t2.grid.matches(grid) else _resampled(t2.t2_ms, t2.grid, grid, order=0, outside=np.nan)
+    return np.rint(np.clip(np.nan_to_num(values / np.float32(T2_STEP_MS)), 0, 65535)).astype(np.uint16)
+
+
+def _resampled(array: NDArray[Any], source: Grid, target: Grid, *, order: int, outside: float) -> NDArray[Any]:
+    from scipy import ndimage
+
+    matrix = np.linalg.inv(source.affine) @ target.affine
+    found: NDArray[Any] = ndimage.affine_transform(
+        array, matrix[:3, :3], matrix[:3, 3], output_shape=target.shape, order=order, cval=outside
+    )
+    return found
+
+
+def _plane(grid: Grid, plane: Plane, side: Side) -> dict[str, Any]:
+    """A plane's axes and the letters and words at the edges of its picture."""
+    order = axis_order(grid)
+    down, right = picture_axes(grid, order, plane)
+    edges = {"top": -down.direction, "right": right.direction, "bottom": down.direction, "left": -right.direction}
+    return {
+        "name": plane.title,
+        "normal": order[plane.normal],
+        "down": _axis(down),
+        "right": _axis(right),
+        "letters": {edge: edge_letters(direction) for edge, direction in edges.items()},
+        "words": {
+            edge: "medial" if (direction[0] > 0) == (side is Side.RIGHT) else "lateral"
+            for edge, direction in edges.items()
+            if np.argmax(np.abs(direction)) == 0
+        },
+    }
+
+
+def _axis(axis: PictureAxis) -> dict[str, int]:
+    return {"axis": axis.axis, "turn": axis.turn}
+
+
+def _tilt_deg(grid: Grid) -> float:
+    """The largest angle between an axis of the grid and the axis of the body that it is named after."""
+    order = axis_order(grid)
+    cosines = [abs(grid.direction[lps, 2 - axis]) for lps, axis in enumerate(order)]
+    return float(np.degrees(np.arccos(min(1.0, *cosines))))
+
+
+def _start(labels: LabelArray) -> list[int]:
+    """A voxel (z, y, x) worth opening at: in the middle of the medial tibial cartilage, or of what there is."""
+    plates = [plate for group in CARTILAGE_OF.values() for plate in group]
+    for wanted in ([Structure.MEDIAL_TIBIAL_CARTILAGE], plates, list(Structure)):
+        where = np.argwhere(np.isin(labels, [int(structure) for structure in wanted]))
+        if len(where):
+            nearest = np.argmin(((where - where.mean(axis=0)) ** 2).sum(axis=1))
+            return [int(index) for index in where[nearest]]
+    return [n // 2 for n in labels.shape]
+
+
+def _structures(labels: LabelArray) -> list[dict[str, Any]]:
+    """The structures that are there."""
+    counts = np.bincount(labels.reshape(-1), minlength=max(Structure) + 1)
+    return [
+        {"label": int(s), "key": s.key, "title": s.title, "colour": css(s.colour)} for s in Structure if counts[s] > 0
+    ]
+
+
+def _regions(subregions: LabelArray) -> list[dict[str, Any]]:
+    """The sub-regions that are there."""
+    counts = np.bincount(subregions.reshape(-1), minlength=256)
+    return [
+        {"label": r.label, "key": f"{r.plate}_{r.name}", "title": r.title, "colour": css(r.colour)}
+        for r in REGIONS
+        if counts[r.label] > 0
+    ]

@@ -1,0 +1,73 @@
+// What mouse, fingers and keys do to a plane.
+// Left: cross-hair. Right: window. Middle, or Shift: pan. Wheel: slices; with Ctrl: zoom. Two fingers: zoom and pan.
+
+const WHEEL_PX = 50; // of a smooth wheel that make one slice
+
+export function listen(pane) {
+  const { canvas, viewer } = pane;
+  const down = new Map(); // pointer -> last event
+  let wheel = 0;
+  canvas.addEventListener("pointerdown", (event) => {
+    if (event.button === 1) event.preventDefault();
+    canvas.focus({ preventScroll: true });
+    canvas.setPointerCapture(event.pointerId);
+    down.set(event.pointerId, event);
+    if (down.size === 1 && event.button === 0 && !event.shiftKey) pane.point(event);
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    const last = down.get(event.pointerId);
+    if (!last) return;
+    const [dx, dy] = [event.clientX - last.clientX, event.clientY - last.clientY];
+    const other = [...down].find(([id]) => id !== event.pointerId)?.[1];
+    down.set(event.pointerId, event);
+    if (other) {
+      const span = (from) => Math.hypot(from.clientX - other.clientX, from.clientY - other.clientY);
+      if (span(last) > 0) pane.magnify(span(event) / span(last), pane.pixel(event));
+      pane.pan(dx / 2, dy / 2);
+    } else if (event.buttons & 2) {
+      viewer.dragWindow(dx, dy);
+    } else if (event.buttons & 4 || event.shiftKey) {
+      pane.pan(dx, dy);
+    } else {
+      pane.point(event);
+    }
+  });
+  for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, (event) => down.delete(event.pointerId));
+  canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+  canvas.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    if (event.ctrlKey || event.metaKey) {
+      pane.magnify(Math.exp(-event.deltaY / 300), pane.pixel(event));
+      return;
+    }
+    wheel += event.deltaMode ? Math.sign(event.deltaY) * WHEEL_PX : Math.max(-WHEEL_PX, Math.min(WHEEL_PX, event.deltaY));
+    const steps = Math.trunc(wheel / WHEEL_PX);
+    wheel -= steps * WHEEL_PX;
+    if (steps) viewer.leaf(pane.k, pane.slice, steps);
+  }, { passive: false });
+  canvas.addEventListener("keydown", (event) => onKey(pane, event));
+}
+
+function onKey(pane, event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const { viewer, k, slice } = pane;
+  const steps = event.shiftKey ? 10 : 1;
+  const moves = {
+    ArrowLeft: () => pane.nudge(0, -steps),
+    ArrowRight: () => pane.nudge(0, steps),
+    ArrowUp: () => pane.nudge(-steps, 0),
+    ArrowDown: () => pane.nudge(steps, 0),
+    PageUp: () => viewer.leaf(k, slice, -steps),
+    PageDown: () => viewer.leaf(k, slice, steps),
+    Home: () => viewer.leaf(k, slice, -Infinity),
+    End: () => viewer.leaf(k, slice, Infinity),
+    "+": () => pane.magnify(1.25),
+    "=": () => pane.magnify(1.25),
+    "-": () => pane.magnify(0.8),
+    0: () => { pane.fit(); viewer.refresh(); },
+  };
+  if (!moves[event.key]) return;
+  event.preventDefault();
+  event.stopPropagation(); // Streamlit listens for keys of its own
+  moves[event.key]();
+}

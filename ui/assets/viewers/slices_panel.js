@@ -1,0 +1,214 @@
+// The chrome: frame, planes' headers and sliders, switches, and what lies under the cross-hair.
+
+const ICONS = {
+  minus: "M4 10h12", plus: "M4 10h12M10 4v12", fit: "M4 8V4h4M12 4h4v4M16 12v4h-4M8 16H4v-4",
+  large: "M12 4h4v4M16 4l-5 5M8 16H4v-4M4 16l5-5",
+};
+const HELP = [
+  ["Click, drag", "move the cross-hair"],
+  ["Wheel, Page Up/Down", "next slice"],
+  ["Arrows (Shift: by 10)", "move the cross-hair"],
+  ["Right drag", "brightness and contrast"],
+  ["Shift drag, middle drag", "pan"],
+  ["Ctrl wheel, + and −, pinch", "zoom; 0 fits"],
+];
+
+/** An element: el("button", {type: "button"}, "text", child, ...). */
+function el(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (name in made && name !== "list") made[name] = value;
+    else made.setAttribute(name, value);
+  }
+  made.append(...children.filter((child) => child !== null));
+  return made;
+}
+
+function icon(name, label, onclick) {
+  const button = el("button", { type: "button", title: label, "aria-label": label, className: "icon", onclick });
+  button.innerHTML = `<svg viewBox="0 0 20 20" aria-hidden="true"><path d="${ICONS[name]}"/></svg>`;
+  return button;
+}
+
+export function buildFrame(parent) {
+  const message = el("p", { className: "message", role: "status" });
+  const body = el("div", { className: "body" });
+  const sheet = el("link", { rel: "stylesheet", href: new URL("./slices.css", import.meta.url).href });
+  const root = el("div", { className: "slices" }, message, body);
+  root.hidden = true;
+  sheet.addEventListener("load", () => { root.hidden = false; });
+  parent.append(sheet, root);
+  const remove = root.remove.bind(root);
+  root.remove = () => { sheet.remove(); remove(); };
+  return { root, message, body };
+}
+
+export function buildPanel(viewer) {
+  const { volume, state, frame } = viewer;
+  const planes = volume.planes.map((plane, k) => buildPlane(viewer, plane, k));
+  const chooser = choice("Plane", "chooser", volume.planes.map(({ name }, k) => [k, name]), state.large, enlarge);
+  const readout = buildReadout(viewer);
+  const entries = el("div", { className: "entries" });
+  const scale = buildScale(volume.meta.t2);
+
+  function enlarge(k) {
+    planes.forEach(({ section }, other) => section.classList.toggle("large", other === k));
+    chooser.querySelectorAll("input")[k].checked = true;
+    viewer.change({ large: k });
+  }
+  planes.forEach((plane, k) => plane.enlarge.addEventListener("click", () => enlarge(k)));
+
+  async function overlay(mode) {
+    if (mode !== "structures") await volume.need(mode === "t2" ? "t2" : "subregions");
+    viewer.change({ mode });
+    list();
+  }
+  function list() {
+    const shown = state.mode === "regions" ? volume.meta.regions : volume.meta.structures;
+    entries.replaceChildren(...shown.map((entry) => buildEntry(viewer, entry)));
+    scale.hidden = state.mode !== "t2";
+  }
+  const modes = [["structures", "Structures"], ["regions", "Sub-regions"]];
+  if (volume.meta.t2) modes.push(["t2", "T2"]);
+
+  const panel = el("div", { className: "panel" },
+    readout.list,
+    choice("Overlay", "overlay", modes, state.mode, overlay),
+    scale,
+    entries,
+    range("Fill", { min: 0, max: 100, step: 5, value: state.opacity * 100 }, (value) => viewer.change({ opacity: value / 100 }), (v) => `${v} %`).row,
+    el("div", { className: "checks" },
+      check("Outlines", state.outline, (outline) => viewer.change({ outline })),
+      check("Cross-hair", state.cross, (cross) => viewer.change({ cross }))),
+    volume.scan ? buildWindow(viewer) : null,
+    el("button", { type: "button", className: "save", onclick: () => viewer.save() }, "Save picture"),
+    el("details", {}, el("summary", {}, "Mouse and keys"),
+      el("dl", { className: "help" }, ...HELP.flatMap(([what, does]) => [el("dt", {}, what), el("dd", {}, does)]))));
+
+  frame.body.replaceChildren(chooser, el("div", { className: "planes" }, ...planes.map(({ section }) => section)), panel,
+    el("p", { className: "note" }, note(volume.meta)));
+  enlarge(state.large);
+  list();
+  return { planes, show: (value, mm) => readout.show(value, mm) };
+}
+
+function note(meta) {
+  const parts = ["Radiological convention: the patient's left is on the right of coronal and axial pictures."];
+  if (meta.tilt_deg >= 1) parts.push(`Slices lie in the scan's own planes, up to ${meta.tilt_deg.toFixed(0)}° from the body's.`);
+  if (!meta.scan) parts.unshift("Labels were measured without a scan: there is no image to show under them.");
+  return parts.join(" ");
+}
+
+function buildPlane(viewer, plane, k) {
+  const name = plane.name;
+  const canvas = el("canvas", {
+    tabIndex: 0, role: "application", "aria-roledescription": "picture of a slice",
+    "aria-label": `${name} slice. Arrow keys move the cross-hair, Page Up and Page Down change the slice, plus and minus zoom, 0 fits.`,
+  });
+  const slider = el("input", {
+    type: "range", min: 1, max: plane.n, step: 1, "aria-label": `${name} slice`,
+    oninput: () => viewer.leaf(k, Number(slider.value) - 1, 0),
+  });
+  const count = el("span", { className: "count" });
+  const pane = () => viewer.panes[k];
+  const enlarge = icon("large", `Enlarge the ${name.toLowerCase()} plane`, () => {});
+  enlarge.classList.add("enlarge");
+  const bar = el("div", { className: "bar" }, el("strong", {}, name), count, el("span", { className: "space" }),
+    icon("minus", `Zoom out of the ${name.toLowerCase()} plane`, () => pane().magnify(0.8)),
+    icon("plus", `Zoom into the ${name.toLowerCase()} plane`, () => pane().magnify(1.25)),
+    icon("fit", `Fit the ${name.toLowerCase()} plane`, () => { pane().fit(); viewer.refresh(); }),
+    enlarge);
+  const section = el("section", { className: "plane", "aria-label": `${name} plane` }, bar, el("div", { className: "picture" }, canvas), slider);
+  return { section, canvas, slider, count, enlarge };
+}
+
+function buildReadout({ volume, state }) {
+  const { scan, t2, structures, regions } = volume.meta;
+  const title = (entries, label) => entries.find((entry) => entry.label === label)?.title ?? "none";
+  const lines = ["Structure", "Sub-region", ...(scan ? ["Intensity"] : []), ...(t2 ? ["T2"] : []), "Position", "Voxel"];
+  const cells = Object.fromEntries(lines.map((name) => [name, el("dd", {})]));
+  const list = el("dl", { className: "readout", "aria-label": "Under the cross-hair" }, ...lines.flatMap((name) => [el("dt", {}, name), cells[name]]));
+  const letters = [["L", "R"], ["P", "A"], ["S", "I"]];
+  return {
+    list,
+    show(value, mm) {
+      const texts = {
+        Structure: title(structures, value.label),
+        "Sub-region": title(regions, value.region),
+        Intensity: value.intensity?.toFixed(scan?.step < 0.1 ? 2 : scan?.step < 1 ? 1 : 0),
+        T2: value.t2 === null ? "no fit here" : `${value.t2.toFixed(1)} ms`,
+        Position: `${mm.map((x, k) => `${letters[k][x < 0 ? 1 : 0]} ${Math.abs(x).toFixed(1)}`).join("  ")} mm`,
+        Voxel: [...state.at].reverse().join(", "),
+      };
+      for (const name of lines) if (cells[name].textContent !== texts[name]) cells[name].textContent = texts[name];
+    },
+  };
+}
+
+function buildEntry(viewer, { key, title, colour }) {
+  const { hidden } = viewer.state;
+  const swatch = el("span", { className: "swatch" });
+  swatch.style.background = colour;
+  const row = check(title, !hidden.has(key), (on) => {
+    if (on) hidden.delete(key);
+    else hidden.add(key);
+    viewer.refresh();
+  });
+  row.querySelector("input").after(swatch);
+  return row;
+}
+
+function buildScale(t2) {
+  if (!t2) return el("span", { hidden: true });
+  const [low, high] = t2.range_ms;
+  const bar = el("div", { className: "ramp" });
+  bar.style.background = `linear-gradient(90deg, ${t2.colours.map((c) => `rgb(${c})`).join()})`;
+  const ticks = [0, 0.25, 0.5, 0.75, 1].map((part) => el("span", {}, `${low + part * (high - low)}`));
+  return el("div", { className: "scale" }, bar, el("div", { className: "ticks" }, ...ticks), el("span", { className: "unit" }, "T2 in ms"));
+}
+
+function buildWindow(viewer) {
+  const { scan } = viewer.volume.meta;
+  const [low, high] = [scan.offset, scan.offset + 255 * scan.step];
+  const round = (value) => (scan.step < 0.1 ? value.toFixed(2) : value.toFixed(0));
+  const half = () => (viewer.state.window[1] - viewer.state.window[0]) / 2;
+  const middle = () => (viewer.state.window[1] + viewer.state.window[0]) / 2;
+  const set = (level, width) => viewer.setWindow(level - width / 2, level + width / 2);
+  const width = range("Window", { min: scan.step, max: high - low, step: scan.step, value: 2 * half() }, (value) => set(middle(), value), round);
+  const level = range("Level", { min: low, max: high, step: scan.step, value: middle() }, (value) => set(value, 2 * half()), round);
+  const inner = viewer.setWindow.bind(viewer);
+  viewer.setWindow = (black, white) => { // a drag on the picture moves the sliders too
+    inner(black, white);
+    width.set(2 * half());
+    level.set(middle());
+  };
+  const reset = el("button", { type: "button", className: "link", onclick: () => viewer.setWindow(...scan.window) }, "Reset");
+  const head = el("div", { className: "head" }, el("span", {}, "Brightness and contrast"), reset);
+  return el("div", { className: "window", role: "group", "aria-label": "Brightness and contrast" }, head, width.row, level.row);
+}
+
+function check(title, checked, onchange) {
+  const box = el("input", { type: "checkbox", checked, onchange: () => onchange(box.checked) });
+  return el("label", { className: "check" }, box, el("span", {}, title));
+}
+
+function range(title, attributes, oninput, text) {
+  const shown = el("output", {});
+  const input = el("input", { type: "range", "aria-label": title, ...attributes });
+  const tell = () => {
+    shown.textContent = text(Number(input.value));
+    input.setAttribute("aria-valuetext", shown.textContent);
+  };
+  input.addEventListener("input", () => { oninput(Number(input.value)); tell(); });
+  tell();
+  const set = (value) => { input.value = value; tell(); };
+  return { row: el("label", { className: "range" }, el("span", {}, title), input, shown), set };
+}
+
+function choice(title, className, options, chosen, onchange) {
+  const group = `${className}-${Math.random().toString(36).slice(2)}`;
+  return el("fieldset", { className: `choice ${className}` }, el("legend", {}, title),
+    ...options.map(([value, text]) => el("label", {},
+      el("input", { type: "radio", name: group, checked: value === chosen, onchange: () => onchange(value) }), el("span", {}, text))));
+}

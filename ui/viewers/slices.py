@@ -1,0 +1,32 @@
+"""The slice viewer on a page: scan, labels and T2 in three linked planes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import streamlit as st
+
+HEIGHT_PX: Final = 640
+
+# The page's own module is a blob without an address, so that it has to name the server.
+_MODULE: Final = """
+const code = import(new URL("/assets/viewers/slices.js", window.location.origin).href);
+
+export default function ({ data, parentElement }) {
+  let viewer = null;
+  code.then(({ mount }) => { viewer = mount(parentElement, data); });
+  return () => setTimeout(() => { if (viewer && !viewer.root.isConnected) viewer.end(); }, 0);
+}
+"""
+
+_viewer = st.components.v2.component("open_knee.slices", js=_MODULE)
+
+
+def show_slices(base_url: str, key: str, *, height_px: int = HEIGHT_PX) -> None:
+    """Show the slices of a finished analysis.
+
+    base_url   where its viewer data are served, `/api/jobs/<id>/view`; the browser fetches them once
+    key        unique on the page; with the same key a rerun keeps the viewer as it stands
+    height_px  of the three pictures together, on a wide page
+    """
+    _viewer(key=key, data={"base": base_url, "height": height_px})
