@@ -9,7 +9,7 @@ from typing import Any, Final
 import plotly.graph_objects as go
 
 from pipeline.anatomy import REGION_BY_NAME, REGIONS
-from pipeline.report.colours import THICKNESS_RANGE_MM, VIRIDIS, css
+from pipeline.report.colours import css, thickness_css
 from ui import tables
 
 CONFIG: Final = {"displayModeBar": False, "scrollZoom": False}
@@ -32,20 +32,13 @@ def thickness_bars(rows: tables.Rows) -> go.Figure | None:
     if frame.empty:
         return None
     frame = frame.iloc[::-1]
-    low, high = THICKNESS_RANGE_MM
     figure = go.Figure(
         go.Bar(
             x=frame["Mean"],
             y=frame["Region"],
             orientation="h",
             error_x={"type": "data", "array": frame["SD"].fillna(0.0), "color": GREY, "thickness": 1.4, "width": 3},
-            marker={
-                "color": frame["Mean"],
-                "colorscale": [css(stop) for stop in VIRIDIS],
-                "cmin": low,
-                "cmax": high,
-                "line": {"width": 0},
-            },
+            marker={"color": [thickness_css(mean) for mean in frame["Mean"]], "line": {"width": 0}},
             hovertemplate="%{y}<br>%{x:.2f} mm, SD %{error_x.array:.2f} mm<extra></extra>",
         )
     )

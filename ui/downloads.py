@@ -28,17 +28,11 @@ CONTENTS: Final = {
 }
 """Top of the results tree -> what it is."""
 
-ARROW: Final = (
-    '<svg viewBox="0 0 24 24" width="18" height="18" fill="none" stroke="currentColor" stroke-width="2" '
-    'stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">'
-    '<path d="M12 4v11m0 0l-4.5-4.5M12 15l4.5-4.5M4 20h16"/></svg>'
-)
-
 
 def archive_link(job: JobView) -> str:
     """The zip as a link that looks like the button it is."""
     size = wording.size(job.result_size_bytes)
-    return f'<a class="ok-button" href="/api/download/{quote(job.id)}" download>{ARROW}Download results ({size})</a>'
+    return f'<a class="ok-button" href="/api/download/{quote(job.id)}" download>Download results ({size})</a>'
 
 
 def show_downloads(job: JobView, folder: Path) -> None:

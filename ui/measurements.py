@@ -23,7 +23,7 @@ def show_measurements(job_id: str, rows: tables.Rows) -> None:
     if bars is None:
         st.info("No cartilage was found to measure.", icon=":material/info:")
     else:
-        left, right = st.columns([1.15, 1], gap="large")
+        left, right = st.columns([1, 1.15], gap="medium")
         with left:
             st.subheader("Thickness by region")
             st.plotly_chart(bars, config=charts.CONFIG, key="bars")
@@ -31,7 +31,7 @@ def show_measurements(job_id: str, rows: tables.Rows) -> None:
         with right:
             st.subheader("In numbers")
             _show_region_table(rows)
-        left, right = st.columns([1.15, 1], gap="large")
+        left, right = st.columns([1.15, 1], gap="medium")
         with left:
             _show_distributions(job_id)
         with right:
@@ -49,9 +49,9 @@ def _show_region_table(rows: tables.Rows) -> None:
         height="content",
         alt="Cartilage thickness by region",
         column_config={
-            "Region": st.column_config.TextColumn(width=190),
-            "Mean": _NUMBER("ThC (mm)", format="%.2f", width=80, help=wording.DEFINITIONS["ThC"]),
-            "SD": _NUMBER("SD", format="%.2f", width=52, help="Spread of the thickness over the region, mm."),
+            "Region": st.column_config.TextColumn(width=182),
+            "Mean": _NUMBER("ThC (mm)", format="%.2f", width=76, help=wording.DEFINITIONS["ThC"]),
+            "SD": _NUMBER("SD", format="%.2f", width=48, help="Spread of the thickness over the region, mm."),
             "Over all bone": _NUMBER("ThCtAB (mm)", format="%.2f", width=96, help=wording.DEFINITIONS["ThCtAB"]),
             "Bone area": _NUMBER("tAB (mm²)", format="%.0f", width=84, help=wording.DEFINITIONS["tAB"]),
             "Denuded": _NUMBER("dAB (%)", format="%.1f", width=70, help=wording.DEFINITIONS["dAB"]),

@@ -1,4 +1,4 @@
-"""A page with one viewer on it and nothing else, as the product serves it: Streamlit, /assets, and viewer data below /api.
+"""A page with one viewer on it, as the product serves it: Streamlit, /assets, and viewer data below /api.
 
 python -m bench.pages.viewer_site VIEWER VIEW_DIR PORT
 """

@@ -1,4 +1,4 @@
-"""What the pages' viewers read, each as gzip: scene.bin (3D), slices.json with its volumes, distributions.json (charts)."""
+"""What the pages' viewers read, each as gzip: scene.bin (3D), slices.json and its volumes, distributions.json."""
 
 from __future__ import annotations
 
