@@ -14,9 +14,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from browser import CHROMIUM_ARGS, SAMPLE, Product, opened, require_chromium
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(tempfile.mkdtemp(prefix="knee-test-"))  # short: a unix socket's path holds 104 bytes
@@ -96,6 +101,7 @@ def redis_client(valkey: str):
     for key in client.scan_iter():
         if not key.startswith("rq:worker"):
             client.delete(key)
+    shutil.rmtree(DATA_DIR / "scans", ignore_errors=True)
     shutil.rmtree(DATA_DIR / "jobs", ignore_errors=True)  # a job that the store forgot is queued again from there
     return client
 
@@ -135,6 +141,44 @@ def api(server: str, redis_client) -> Iterator[httpx.Client]:
     """An HTTP client of the REST server, on an empty store."""
     with httpx.Client(base_url=server, timeout=30) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """The whole product: queue, worker, REST and pages on free ports, data in a new folder."""
+    require_chromium()
+    served = Product(tmp_path_factory.mktemp("served"), free_port(), free_port())
+    try:
+        served.start()
+        yield served
+    finally:
+        served.stop()
+
+
+@pytest.fixture(scope="session")
+def sample_job(product: Product) -> str:
+    """A finished analysis of the sample knee."""
+    return product.analyse(SAMPLE)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, without a window."""
+    path = require_chromium()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser, product: Product) -> Iterator[Page]:
+    """A new tab on the home page, of a browser that was never here."""
+    with opened(browser, product) as tab:
+        tab.goto(product.url)
+        yield tab
 
 
 @pytest.fixture

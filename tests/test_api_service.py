@@ -47,6 +47,12 @@ def test_the_openapi_document_names_every_route_and_form_field(api: httpx.Client
         ("/jobs/{job_id}/retry", "post"),
         ("/jobs/{job_id}/measurements", "get"),
         ("/jobs/{job_id}/artifacts/{name}", "get"),
+        ("/jobs/{job_id}/view/{name}", "get"),
+        ("/scans", "post"),
+        ("/scans/{scan_id}", "get"),
+        ("/scans/{scan_id}", "delete"),
+        ("/scans/{scan_id}/start", "post"),
+        ("/access", "post"),
     }
     form = document["paths"]["/upload"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert {"file", "email", "segmentation_model", "cartilage_smoothing", "side"} <= set(form["properties"])

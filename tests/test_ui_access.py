@@ -7,9 +7,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from browser import Product, opened
+from conftest import free_port
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.slow
 
@@ -21,10 +26,6 @@ page = AppTest.from_file("app.py", default_timeout=60)
 page.switch_page(sys.argv[1])
 page.run()
 seen = [[item.value for item in page.title]]
-for key in sys.argv[2:]:
-    page.text_input[0].input(key)
-    page.button[0].click().run()
-    seen.append([item.value for item in page.title])
 print(json.dumps({"titles": seen, "errors": [item.value for item in page.error],
                   "exceptions": [item.message for item in page.exception]}))
 """
@@ -32,11 +33,11 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 -- a setting, nothing is bound
 ASKS = ["This server asks for a key"]
 
 
-def visit(tmp_path: Path, page: str, *keys: str, **environment: str) -> dict[str, Any]:
-    """The titles seen on opening a page, and after each key that is typed."""
+def visit(tmp_path: Path, page: str, **environment: str) -> dict[str, Any]:
+    """The titles seen on opening a page."""
     settings = {"REDIS_URL": "redis://127.0.0.1:1/0", "DATA_DIR": str(tmp_path)} | environment
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, page, *keys],
+        [sys.executable, "-c", SCRIPT, page],
         cwd=ROOT,
         env=os.environ | settings,
         capture_output=True,
@@ -49,12 +50,6 @@ def visit(tmp_path: Path, page: str, *keys: str, **environment: str) -> dict[str
     return seen
 
 
-def test_others_get_in_with_a_key_and_not_without(tmp_path: Path) -> None:
-    keys = {"HOST": EVERYWHERE, "API_KEYS": "the-first-of-two-keys, the-second-of-two-keys"}
-    seen = visit(tmp_path, "pages/methods.py", "a-wrong-key", "the-second-of-two-keys", **keys)
-    assert seen["titles"] == [ASKS, ASKS, ["Methods"]]
-
-
 @pytest.mark.parametrize("page", ["app.py", "pages/jobs.py", "pages/analysis.py"])
 def test_no_page_shows_anything_without_the_key(tmp_path: Path, page: str) -> None:
     assert visit(tmp_path, page, HOST=EVERYWHERE, API_KEYS="the-first-of-two-keys")["titles"] == [ASKS]
@@ -62,3 +57,30 @@ def test_no_page_shows_anything_without_the_key(tmp_path: Path, page: str) -> No
 
 def test_on_ones_own_machine_no_page_asks(tmp_path: Path) -> None:
     assert visit(tmp_path, "pages/methods.py", API_KEYS="the-first-of-two-keys")["titles"] == [["Methods"]]
+
+
+@pytest.mark.browser
+def test_a_browser_gets_in_with_a_key_and_stays_in(browser: Browser, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    keys = {"HOST": EVERYWHERE, "API_KEYS": "the-first-of-two-keys, the-second-of-two-keys"}
+    product = Product(tmp_path, free_port(), free_port(), **keys)
+    product.start()
+    try:
+        with opened(browser, product) as page:
+            page.goto(f"{product.url}/methods")
+            assert page.request.get(f"{product.url}/api/stats").status == 401
+            page.get_by_label("API key").fill("a-wrong-key")
+            page.get_by_role("button", name="Open").click()
+            expect(page.get_by_text("not one of the keys")).to_be_visible()
+            page.get_by_label("API key").fill("the-second-of-two-keys")
+            page.get_by_role("button", name="Open").click()
+            expect(page.get_by_role("heading", name="Methods")).to_be_visible()
+            page.reload()
+            expect(page.get_by_role("heading", name="Methods")).to_be_visible()
+            assert page.request.get(f"{product.url}/api/stats").status == 200
+        with opened(browser, product) as page:
+            page.goto(f"{product.url}/methods")
+            expect(page.get_by_role("heading", name=ASKS[0])).to_be_visible()
+    finally:
+        product.stop()

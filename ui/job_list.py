@@ -109,19 +109,18 @@ def _facts(job: JobView) -> str:
 
 
 def _actions(job: JobView) -> None:
-    name = job.input_filename
     if not job.status.final:
-        if _icon_button("cancel", ":material/close:", f"Cancel {name}", job.id):
+        if _button("Cancel", ":material/close:", job.id):
             _try(service.cancel, job.id)
         return
-    if job.status is Status.ERROR and _icon_button("retry", ":material/replay:", f"Try {name} again", job.id):
+    if job.status is Status.ERROR and _button("Try again", ":material/replay:", job.id):
         _try(service.retry, job.id)
-    if _icon_button("delete", ":material/delete:", f"Delete {name}", job.id):
+    if _button("Delete", ":material/delete:", job.id):
         confirm_delete(job)
 
 
-def _icon_button(kind: str, icon: str, title: str, job_id: str) -> bool:
-    return st.button(f"{icon} :gray[ ]", key=f"{kind}-{job_id}", help=escape(title), type="tertiary")
+def _button(title: str, icon: str, job_id: str) -> bool:
+    return st.button(title, key=f"{title}-{job_id}", icon=icon, type="tertiary")
 
 
 def _try(action: Callable[[str], object], job_id: str) -> None:
