@@ -1,6 +1,7 @@
 """The 3D viewer against stpyvista's public call: the same full-resolution bones, opened in the same browser in turn.
 
-Measured from asking for the page until the bones are seen in a screenshot, with an empty cache each time; bytes as the browser counts them: responses on the wire, and payloads of the websocket.
+Measured from asking for the page until the bones are seen in a screenshot, with an empty cache each time. Bytes as the
+browser counts them: responses on the wire, and payloads of the websocket.
 """
 
 from __future__ import annotations
