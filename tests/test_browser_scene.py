@@ -13,18 +13,18 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from browser import CHROMIUM_ARGS, require_chromium
 from PIL import Image
+from report_phantom import THICKNESS_MM, TOWARDS_JOINT, phantom
 
 from bench.pages.viewer_site import served
 from pipeline.anatomy import Side, Structure
 from pipeline.report import write_view
 from pipeline.report.colours import BONE
 from pipeline.types import AnalysisResult
-from tests.report_phantom import THICKNESS_MM, TOWARDS_JOINT, phantom
-from tests.test_browser_analysis import CHROMIUM_ARGS, require_chromium
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page, Playwright
+    from playwright.sync_api import Browser, Locator, Page
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -47,22 +47,6 @@ TOWARDS_LPS = """root => {
   const [left, superior, anterior] = root.viewer.scene.axes;
   return [0, 1, 2].map((k) => x * left[k] + y * superior[k] + z * anterior[k]);
 }"""
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    require_chromium()
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    chromium = playwright.chromium.launch(executable_path=require_chromium(), args=CHROMIUM_ARGS)
-    yield chromium
-    chromium.close()
 
 
 @pytest.fixture(scope="module")
@@ -316,9 +300,9 @@ def picture_phone(root: Locator) -> np.ndarray:
     return np.asarray(shown).astype(np.int64)
 
 
-def test_without_webgl_the_page_says_so_and_shows_the_still_picture(playwright: Playwright, address: str) -> None:
+def test_without_webgl_the_page_says_so_and_shows_the_still_picture(browser: Browser, address: str) -> None:
     arguments = [argument for argument in CHROMIUM_ARGS if argument not in SOFTWARE_GL]
-    chromium = playwright.chromium.launch(
+    chromium = browser.browser_type.launch(
         executable_path=require_chromium(), args=[*arguments, "--disable-gpu", "--disable-3d-apis"]
     )
     try:
