@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from report_phantom import CENTRES_MM, MIDDLE_MM, RADII_MM, THICKNESS_MM, phantom
+from scene_file import ReadMesh, read_scene
 
 from pipeline.anatomy import BONES, REGIONS, Side, Structure
 from pipeline.report import write_view
@@ -14,8 +16,6 @@ from pipeline.report.knee_scene import knee_meshes, soft_surface
 from pipeline.report.scene import LARGEST_STEP_MM, Scalar, SceneMesh, write_scene
 from pipeline.report.scene_layout import GAP_MM
 from pipeline.types import AnalysisResult, T2Map
-from tests.report_phantom import CENTRES_MM, MIDDLE_MM, RADII_MM, THICKNESS_MM, phantom
-from tests.scene_file import ReadMesh, read_scene
 
 HALF_STEP_MM = LARGEST_STEP_MM / 2
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from report_phantom import rotation
 
 from pipeline.anatomy import Structure
 from pipeline.grid import FloatArray, Grid
 from pipeline.t2.on_surface import t2_on_surface
 from pipeline.types import Surface, T2Map
-from tests.report_phantom import rotation
 
 AXIS = rotation(23.0, (0.4, -1.0, 0.2)) @ np.array([0.0, 0.0, 1.0])
 """Normal of the bone's plane, oblique to the grid."""

@@ -12,6 +12,7 @@ import time
 from typing import Final
 
 PARTS: Final = {
+    "scene": "bench.pages.scene",
     "slices": "bench.pages.slices",
 }
 """Modules, each with `figures(*, short: bool) -> list[Figure]`."""

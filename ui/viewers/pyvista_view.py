@@ -67,7 +67,7 @@ def show_pyvista(surfaces: Path, side: str, key: str) -> None:
             icon=":material/view_in_ar:",
         )
         return
-    with st.container(key="scene"):
+    with st.container(key="pyvista"):
         _mount(scene.html, key)
     _show_scale()
 

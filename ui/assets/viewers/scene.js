@@ -379,7 +379,7 @@ export class Viewer {
     const found = this.meet(0, 0);
     this.#tell(found, this.width / 2, this.height / 2);
     const parts = found ? [...found.lines.map(({ text, number }) => `${text} ${number}`), found.structure, found.region] : [];
-    this.spoken.textContent = parts.filter(Boolean).join(", ");
+    this.spoken.textContent = parts.filter(Boolean).join(", ") || "Nothing in the middle";
   }
 
   // Picture and full screen.

@@ -1,0 +1,168 @@
+"""The 3D viewer against stpyvista's public call: the same full-resolution bones, opened in the same browser in turn.
+
+Measured from asking for the page until the bones are seen in a screenshot, with an empty cache each time. Bytes as the
+browser counts them: responses on the wire, and payloads of the websocket.
+"""
+
+from __future__ import annotations
+
+import io
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image
+
+from bench.pages.viewer_site import served
+from bench.service.figures import Figure
+from pipeline.options import AnalysisOptions
+from pipeline.run import run_analysis
+from pipeline.types import Request, Resources
+from pipeline.workspace import Workspace
+
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
+SAMPLE: Final = ROOT / "samples" / "sample_knee.nii.gz"
+CHROMIUM: Final = "/usr/bin/chromium"
+CHROMIUM_ARGS: Final = (
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+)
+REPEATS: Final = 5
+REPEATS_SHORT: Final = 1
+LIMIT_S: Final = 180.0
+TIME_BAR: Final = 0.5
+BYTES_BAR: Final = 0.6
+HOVER_BAR_MS: Final = 50.0
+HOVERS: Final = 40
+SEEN_SHARE: Final = 0.04
+"""Of the viewer's picture that must be coloured: bones fill several times that, an empty viewer none of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """One page opened once."""
+
+    seconds: float
+    received: int
+
+
+def figures(*, short: bool) -> list[Figure]:
+    """Time and bytes as a share of stpyvista's, and the time to the number under the pointer."""
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+        job = _analysed(Path(scratch))
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_ARGS))
+        ours: list[Opening] = []
+        theirs: list[Opening] = []
+        with (
+            served("scene", job.view_dir, Path(scratch) / "ours.log") as our_page,
+            served("stpyvista", job.files_dir / "surfaces", Path(scratch) / "theirs.log") as their_page,
+        ):
+            # each server imports its libraries at its first page: not part of what is compared
+            _open(browser, our_page, "canvas", count=False)
+            _open(browser, their_page, "#stpyvistaframe", count=False)
+            for _ in range(REPEATS_SHORT if short else REPEATS):
+                theirs.append(_open(browser, their_page, "#stpyvistaframe"))
+                ours.append(_open(browser, our_page, "canvas"))
+            hovers = _hovers(browser, our_page)
+        browser.close()
+    time_ours, time_theirs = (statistics.median(o.seconds for o in kind) for kind in (ours, theirs))
+    bytes_ours, bytes_theirs = (statistics.median(o.received for o in kind) for kind in (ours, theirs))
+    often = statistics.quantiles(hovers, n=20)[-1]
+    return [
+        Figure(
+            bar=f"3D visible after opening, against stpyvista <= {TIME_BAR} x",
+            measured=f"{time_ours / time_theirs:.2f} x ({time_ours:.2f} s against {time_theirs:.2f} s)",
+            met=time_ours <= TIME_BAR * time_theirs,
+        ),
+        Figure(
+            bar=f"bytes to the browser, against stpyvista <= {BYTES_BAR} x",
+            measured=f"{bytes_ours / bytes_theirs:.2f} x ({bytes_ours / 1e6:.1f} against {bytes_theirs / 1e6:.1f} MB)",
+            met=bytes_ours <= BYTES_BAR * bytes_theirs,
+        ),
+        Figure(
+            bar=f"value under the pointer, 95 of 100 times <= {HOVER_BAR_MS:.0f} ms",
+            measured=f"{often:.0f} ms (median {statistics.median(hovers):.0f}, longest {max(hovers):.0f} ms)",
+            met=often <= HOVER_BAR_MS,
+        ),
+    ]
+
+
+def _analysed(folder: Path) -> Workspace:
+    """The sample knee, analysed."""
+    workspace = Workspace(folder / "job")
+    request = Request(input_name=SAMPLE.name, scan=str(SAMPLE))
+    run_analysis(workspace, AnalysisOptions(), Resources(), request, lambda _: None)
+    return workspace
+
+
+@contextmanager
+def _tab(browser: Any) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    try:
+        yield context.new_page()
+    finally:
+        context.close()
+
+
+def _open(browser: Any, address: str, picture: str, *, count: bool = True) -> Opening:
+    """Open a page with an empty cache and wait until its bones are seen."""
+    with _tab(browser) as page:
+        session = page.context.new_cdp_session(page)
+        received: list[int] = []
+        if count:
+            session.send("Network.enable")
+            session.on("Network.loadingFinished", lambda event: received.append(int(event["encodedDataLength"])))
+            session.on("Network.webSocketFrameReceived", lambda event: received.append(_payload(event["response"])))
+        start = time.monotonic()
+        page.goto(address, wait_until="commit")
+        frame = page.locator(picture).first
+        frame.wait_for(timeout=LIMIT_S * 1000)
+        while not _seen(frame.screenshot()):
+            if time.monotonic() - start > LIMIT_S:
+                raise TimeoutError(f"no bones were seen at {picture} after {LIMIT_S:.0f} s")
+        return Opening(seconds=time.monotonic() - start, received=sum(received))
+
+
+def _payload(response: dict[str, Any]) -> int:
+    """Bytes of a websocket frame: binary ones are told in base64."""
+    text = str(response["payloadData"])
+    return len(text) * 3 // 4 if response["opcode"] == 2 else len(text)
+
+
+def _seen(picture: bytes) -> bool:
+    """Whether something coloured stands in the picture."""
+    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(np.int64)
+    saturation = pixels.max(axis=-1) - pixels.min(axis=-1)
+    return bool((saturation > 40).mean() > SEEN_SHARE)
+
+
+def _hovers(browser: Any, address: str) -> list[float]:
+    """Milliseconds from a movement of the pointer to the number beside it, at points all over the picture."""
+    with _tab(browser) as page:
+        page.goto(address)
+        root = page.locator('[data-ok3d][data-state="ready"]')
+        root.wait_for(timeout=LIMIT_S * 1000)
+        page.wait_for_timeout(1500)
+        box = page.locator(".surface").bounding_box()
+        taken = []
+        for k in range(HOVERS):
+            x = box["x"] + box["width"] * (0.3 + 0.4 * ((k * 0.618) % 1.0))
+            y = box["y"] + box["height"] * (0.15 + 0.7 * k / HOVERS)
+            page.mouse.move(x, y)
+            taken.append(float(root.get_attribute("data-hover-ms") or "nan"))
+        return taken
