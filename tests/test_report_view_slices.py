@@ -116,7 +116,7 @@ def test_pictures_do_not_depend_on_how_voxels_are_stored(
     result = phantom()
     turned = stored_otherwise(result, order, flipped)
     data, other = written(result, tmp_path / "one"), written(turned, tmp_path / "two")
-    middle = MIDDLE_MM + [4.0, 0.0, -16.0]
+    middle = MIDDLE_MM + np.array([4.0, 0.0, -16.0])
     here, there = (
         tuple(int(k) for k in np.rint(knee.segmentation.grid.to_index([middle])[0])) for knee in (result, turned)
     )
