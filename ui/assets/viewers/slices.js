@@ -18,6 +18,7 @@ export function mount(parent, { base, height }) {
     mounted.set(parent, viewer);
   }
   viewer.root.style.setProperty("--height", `${height}px`);
+  viewer.dress();
   return viewer;
 }
 
@@ -62,6 +63,7 @@ class Viewer {
 
   #build() {
     this.font = getComputedStyle(this.root).fontFamily;
+    this.dress(); // the style sheet has come by now
     this.#shade();
     if (this.volume.meta.t2) this.t2Table = t2Table(this.volume.meta.t2);
     this.panel = buildPanel(this);
@@ -74,6 +76,12 @@ class Viewer {
   #say(state, text) {
     this.root.dataset.state = state;
     this.frame.message.textContent = text;
+  }
+
+  /** Sliders and boxes that the browser draws follow the page's theme, not the system's. */
+  dress() {
+    const [r, g, b] = getComputedStyle(this.root).color.match(/[\d.]+/g).map(Number);
+    this.root.style.colorScheme = r + g + b > 382 ? "dark" : "light";
   }
 
   // ---- what panes and panel ask for
@@ -160,7 +168,7 @@ function firstState(meta) {
     at: meta.start,
     mode: "structures",
     hidden: new Set(),
-    opacity: meta.scan ? 0.2 : 0.6,
+    fill: meta.scan ? { structures: 0.2, regions: 0.35, t2: 0.85 } : { structures: 0.6, regions: 0.6, t2: 0.85 },
     outline: true,
     cross: true,
     window: meta.scan ? meta.scan.window : [0, 1],

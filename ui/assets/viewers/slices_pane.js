@@ -8,6 +8,7 @@ const CROSS = "#ff7a6b";
 const INK = "#eef3f6";
 const NO_SCAN = "#161d22";
 const GAP_PX = 9; // of the cross-hair, so that it does not hide what it points at
+const LETTER_PX = 26; // at the edges, left to the letters
 const BAR_MM = [1, 2, 5, 10, 20, 50, 100];
 const MOST_ZOOM = 12;
 const PATHS_KEPT = 24;
@@ -15,7 +16,7 @@ const PATHS_KEPT = 24;
 export class Pane {
   constructor(viewer, k, { canvas, slider, count }) {
     Object.assign(this, { viewer, k, canvas, slider, count, plane: viewer.volume.planes[k] });
-    this.pen = canvas.getContext("2d", { alpha: false });
+    this.pen = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
     this.image = this.#sheet();
     this.colours = this.#sheet();
     this.paths = new Map();
@@ -106,9 +107,10 @@ export class Pane {
 
   #overlay(at, place) {
     const { state, volume } = this.viewer;
+    const opacity = state.fill[state.mode];
     if (state.mode === "t2" && volume.t2) {
       this.#paint(this.colours, "t2", volume.t2, this.viewer.t2Table);
-      this.pen.globalAlpha = state.opacity;
+      this.pen.globalAlpha = opacity;
       this.pen.imageSmoothingEnabled = false; // a voxel without a fit must not borrow colour from its neighbour
       this.pen.drawImage(this.colours.canvas, ...place);
       this.pen.globalAlpha = 1;
@@ -122,8 +124,8 @@ export class Pane {
       if (state.hidden.has(entry.key) || !found.has(entry.label)) continue;
       const path = new Path2D();
       path.addPath(found.get(entry.label), matrix);
-      if (state.mode !== "t2" && state.opacity > 0) {
-        this.pen.globalAlpha = state.opacity;
+      if (state.mode !== "t2" && opacity > 0) {
+        this.pen.globalAlpha = opacity;
         this.pen.fillStyle = entry.colour;
         this.pen.fill(path, "evenodd");
         this.pen.globalAlpha = 1;
@@ -141,11 +143,13 @@ export class Pane {
     const x = Math.round(at.x + (column + 0.5) * at.sx) + 0.5;
     const y = Math.round(at.y + (row + 0.5) * at.sy) + 0.5;
     const gap = GAP_PX * this.ratio;
+    const edge = LETTER_PX * this.ratio;
     this.pen.strokeStyle = CROSS;
     this.pen.lineWidth = this.ratio;
     this.pen.globalAlpha = 0.85;
     this.pen.beginPath();
-    for (const [x0, y0, x1, y1] of [[0, y, x - gap, y], [x + gap, y, width, y], [x, 0, x, y - gap], [x, y + gap, x, height]]) {
+    for (const [x0, y0, x1, y1] of [[edge, y, x - gap, y], [x + gap, y, width - edge, y], [x, edge, x, y - gap], [x, y + gap, x, height - edge]]) {
+      if (x1 < x0 || y1 < y0) continue; // too near the edge
       this.pen.moveTo(x0, y0);
       this.pen.lineTo(x1, y1);
     }

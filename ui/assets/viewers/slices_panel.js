@@ -52,6 +52,10 @@ export function buildPanel(viewer) {
   const entries = el("div", { className: "entries" });
   const scale = buildScale(volume.meta.t2);
 
+  const fill = range("Fill", { min: 0, max: 100, step: 5, value: state.fill[state.mode] * 100 }, (value) => {
+    viewer.change({ fill: { ...state.fill, [state.mode]: value / 100 } });
+  }, (value) => `${value} %`);
+
   function enlarge(k) {
     planes.forEach(({ section }, other) => section.classList.toggle("large", other === k));
     chooser.querySelectorAll("input")[k].checked = true;
@@ -62,6 +66,7 @@ export function buildPanel(viewer) {
   async function overlay(mode) {
     if (mode !== "structures") await volume.need(mode === "t2" ? "t2" : "subregions");
     viewer.change({ mode });
+    fill.set(state.fill[mode] * 100);
     list();
   }
   function list() {
@@ -77,7 +82,7 @@ export function buildPanel(viewer) {
     choice("Overlay", "overlay", modes, state.mode, overlay),
     scale,
     entries,
-    range("Fill", { min: 0, max: 100, step: 5, value: state.opacity * 100 }, (value) => viewer.change({ opacity: value / 100 }), (v) => `${v} %`).row,
+    fill.row,
     el("div", { className: "checks" },
       check("Outlines", state.outline, (outline) => viewer.change({ outline })),
       check("Cross-hair", state.cross, (cross) => viewer.change({ cross }))),
@@ -126,7 +131,7 @@ function buildPlane(viewer, plane, k) {
 function buildReadout({ volume, state }) {
   const { scan, t2, structures, regions } = volume.meta;
   const title = (entries, label) => entries.find((entry) => entry.label === label)?.title ?? "none";
-  const lines = ["Structure", "Sub-region", ...(scan ? ["Intensity"] : []), ...(t2 ? ["T2"] : []), "Position", "Voxel"];
+  const lines = ["Structure", "Sub-region", ...(scan ? ["Intensity"] : []), ...(t2 ? ["T2"] : []), "Position (mm)", "Voxel (x, y, z)"];
   const cells = Object.fromEntries(lines.map((name) => [name, el("dd", {})]));
   const list = el("dl", { className: "readout", "aria-label": "Under the cross-hair" }, ...lines.flatMap((name) => [el("dt", {}, name), cells[name]]));
   const letters = [["L", "R"], ["P", "A"], ["S", "I"]];
@@ -138,8 +143,8 @@ function buildReadout({ volume, state }) {
         "Sub-region": title(regions, value.region),
         Intensity: value.intensity?.toFixed(scan?.step < 0.1 ? 2 : scan?.step < 1 ? 1 : 0),
         T2: value.t2 === null ? "no fit here" : `${value.t2.toFixed(1)} ms`,
-        Position: `${mm.map((x, k) => `${letters[k][x < 0 ? 1 : 0]} ${Math.abs(x).toFixed(1)}`).join("  ")} mm`,
-        Voxel: [...state.at].reverse().join(", "),
+        "Position (mm)": mm.map((x, k) => `${letters[k][x < 0 ? 1 : 0]}\u00a0${Math.abs(x).toFixed(1)}`).join("  "),
+        "Voxel (x, y, z)": [...state.at].reverse().join(", "),
       };
       for (const name of lines) if (cells[name].textContent !== texts[name]) cells[name].textContent = texts[name];
     },

@@ -1,4 +1,4 @@
-// Picture export: the planes as they are on the screen, side by side, with a line that says what they are.
+// Picture export: the planes as they are on the screen, the large one on the left, with a line that says what they are.
 
 const GAP = 8;
 const FOOT = 30;
@@ -7,16 +7,22 @@ export function savePicture(viewer) {
   const { panes, volume, state } = viewer;
   const shown = panes.filter((pane) => pane.canvas.offsetParent !== null);
   const ratio = window.devicePixelRatio || 1;
+  const gap = GAP * ratio;
+  const large = panes[state.large].canvas;
+  const small = shown.map(({ canvas }) => canvas).filter((canvas) => canvas !== large);
   const sheet = document.createElement("canvas");
-  sheet.width = shown.reduce((sum, { canvas }) => sum + canvas.width, (shown.length - 1) * GAP * ratio);
-  sheet.height = Math.max(...shown.map(({ canvas }) => canvas.height)) + FOOT * ratio;
+  const column = small.reduce((sum, { height }) => sum + height + gap, -gap);
+  const pictures = Math.max(large.height, column);
+  sheet.width = large.width + (small.length ? gap + Math.max(...small.map(({ width }) => width)) : 0);
+  sheet.height = pictures + FOOT * ratio;
   const pen = sheet.getContext("2d");
   pen.fillStyle = "#000";
   pen.fillRect(0, 0, sheet.width, sheet.height);
-  let x = 0;
-  for (const { canvas } of shown) {
-    pen.drawImage(canvas, x, 0);
-    x += canvas.width + GAP * ratio;
+  pen.drawImage(large, 0, 0);
+  let y = 0;
+  for (const canvas of small) {
+    pen.drawImage(canvas, large.width + gap, y);
+    y += canvas.height + gap;
   }
   pen.font = `${12 * ratio}px ${viewer.font}`;
   pen.fillStyle = "#eef3f6";

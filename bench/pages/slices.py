@@ -1,0 +1,134 @@
+"""The slice viewer: from asking for the page until the pictures stand and answer a key, and what a slice costs.
+
+The sample knee, 160 x 384 x 384, analysed here and now; an empty cache each time. Where the page of the 3D viewer lies
+beside this module, its time is measured in turn with ours.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from bench.pages.chromium import launch
+from bench.pages.viewer_site import ROOT, served
+from bench.service.figures import Figure
+from pipeline.options import AnalysisOptions
+from pipeline.run import run_analysis
+from pipeline.types import Request, Resources
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+SAMPLE: Final = ROOT / "samples" / "sample_knee.nii.gz"
+REPEATS: Final = 5
+REPEATS_SHORT: Final = 1
+LIMIT_MS: Final = 60_000
+USABLE_BAR_S: Final = 2.0
+RATIO_BAR: Final = 2.0
+LEAVES: Final = 30
+
+_READY: Final = '.slices[data-state="ready"]'
+_LEAF_MS: Final = """async (root, times) => {
+  const canvas = root.querySelector("canvas");
+  const taken = [];
+  for (let k = 0; k < times; k += 1) {
+    const start = performance.now();
+    canvas.dispatchEvent(new WheelEvent("wheel", {deltaY: 1, deltaMode: 1, bubbles: true, cancelable: true}));
+    await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+    taken.push(performance.now() - start);
+  }
+  return taken;
+}"""
+"""From a notch of the wheel until the frame with the next slice, and with all cross-hairs, is handed over."""
+
+
+def figures(*, short: bool) -> list[Figure]:
+    """Seconds until usable, as a share of the 3D viewer's, and requests to other hosts."""
+    from playwright.sync_api import sync_playwright
+
+    repeats = REPEATS_SHORT if short else REPEATS
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+        folder = Path(scratch)
+        workspace = Workspace(folder / "job")
+        request = Request(input_name=SAMPLE.name, scan=str(SAMPLE))
+        run_analysis(workspace, AnalysisOptions(), Resources(), request, lambda _: None)
+        browser = launch(playwright)
+        hosts: set[str] = set()
+        with served("slices", workspace.view_dir, folder / "slices.log") as page:
+            _slices(browser, page, hosts)  # the server's first page imports what all share
+            ours = [_slices(browser, page, hosts) for _ in range(repeats)]
+            leaf_ms = _leaf_ms(browser, page)
+            hosts.discard(urlsplit(page).netloc)
+        scene = []
+        if (Path(__file__).parent / "scene_page.py").is_file():
+            with served("scene", workspace.view_dir, folder / "scene.log") as page:
+                _scene(browser, page)
+                scene = [_scene(browser, page) for _ in range(repeats)]
+        browser.close()
+    seconds = statistics.median(ours)
+    found = [
+        Figure(
+            bar=f"slices usable after opening <= {USABLE_BAR_S:.0f} s",
+            measured=f"{seconds:.2f} s ({min(ours):.2f} to {max(ours):.2f}; a slice on: {leaf_ms:.0f} ms)",
+            met=seconds <= USABLE_BAR_S,
+        ),
+        Figure(bar="requests to other hosts: 0", measured=str(len(hosts)), met=not hosts),
+    ]
+    if scene:
+        ratio = seconds / statistics.median(scene)
+        found.append(
+            Figure(
+                bar=f"slices usable, against 3D visible <= {RATIO_BAR:.0f} x",
+                measured=f"{ratio:.2f} x ({seconds:.2f} s against {statistics.median(scene):.2f} s)",
+                met=ratio <= RATIO_BAR,
+            )
+        )
+    return found
+
+
+def _slices(browser: Browser, address: str, hosts: set[str]) -> float:
+    """Seconds from asking for the page until a key has moved the cross-hair."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc) if "//" in request.url[:8] else None)
+    start = time.monotonic()
+    page.goto(address, wait_until="commit")
+    root = page.locator(_READY)
+    root.wait_for(timeout=LIMIT_MS)
+    before = root.get_attribute("data-position")
+    root.locator("canvas").first.press("PageDown")
+    page.wait_for_function(
+        "([root, before]) => root.dataset.position !== before", arg=[root.element_handle(), before], timeout=LIMIT_MS
+    )
+    seconds = time.monotonic() - start
+    context.close()
+    return seconds
+
+
+def _leaf_ms(browser: Browser, address: str) -> float:
+    """Median milliseconds for a slice."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.goto(address)
+    root = page.locator(_READY)
+    root.wait_for(timeout=LIMIT_MS)
+    taken = root.evaluate(_LEAF_MS, LEAVES)
+    context.close()
+    return statistics.median(taken)
+
+
+def _scene(browser: Browser, address: str) -> float:
+    """Seconds from asking for the page until the 3D viewer says that it has drawn."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    start = time.monotonic()
+    page.goto(address, wait_until="commit")
+    page.locator('[data-ok3d][data-state="ready"]').wait_for(timeout=LIMIT_MS)
+    seconds = time.monotonic() - start
+    context.close()
+    return seconds
