@@ -112,7 +112,8 @@ def settle(
     surface = target.surface
     for _ in range(most_iterations):
         moved = apply(matrix, source.points)
-        distance, nearest = target.tree.query(moved)
+        distance, nearest = target.tree.query(moved, distance_upper_bound=cutoff_mm)
+        nearest = np.where(np.isfinite(distance), nearest, 0)  # too far: its weight is 0
         normals = surface.normals[nearest]
         weight = _weights(source.normals, normals, matrix, distance, cutoff_mm)
         if weight.mean() < LEAST_WEIGHT or not SCALES[0] < scale_of(matrix) < SCALES[1]:

@@ -1,0 +1,54 @@
+"""Two analyses' folders in, the folder of a comparison out: comparison.json is written last."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+from pipeline.comparison.compare import Comparison, Report, compare
+from pipeline.comparison.documents import changes_csv, comparison_document
+from pipeline.comparison.knee import METHOD, Knee
+from pipeline.comparison.reproducibility import read_reproducibility
+from pipeline.errors import NotComparable
+from pipeline.report.tables import json_text
+from pipeline.workspace import Workspace, atomic_file
+
+RESULT: Final = "comparison.json"
+TABLE: Final = "changes.csv"
+VIEW: Final = "view"
+
+
+def read_knee(workspace: Workspace) -> Knee:
+    """A finished analysis. Raises NotComparable where it is not whole."""
+    try:
+        provenance = json.loads((workspace.files_dir / "provenance.json").read_text(encoding="utf-8"))
+        model = provenance["model"]
+        return Knee(
+            maps=tuple(item for item in workspace.read_thickness() if item.method == METHOD),
+            alignment=workspace.read_alignment(),
+            measurements=workspace.read_measurements("measurements"),
+            model={key: model.get(key) for key in ("id", "sha256", "weights_sha256") if model.get(key)},
+            options=provenance["options"],
+            spacing_mm=tuple(workspace.read_json("segmentation")["grid"]["spacing_mm"]),
+        )
+    except FileNotFoundError:
+        raise NotComparable(
+            "An analysis is not whole; expected a finished one.", hint="Run it again, then compare."
+        ) from None
+
+
+def compare_folders(first: Path, second: Path, target: Path, report: Report = lambda _, __: None) -> Comparison:
+    """Compare the analyses in two job folders and write the results into `target`. Raises NotComparable."""
+    report(0.0, "Reading both analyses")
+    knees = read_knee(Workspace(first)), read_knee(Workspace(second))
+    comparison = compare(*knees, read_reproducibility(), lambda share, what: report(0.05 + 0.75 * share, what))
+    report(0.85, "Writing the comparison")
+    target.mkdir(parents=True, exist_ok=True)
+    for name, text in (
+        (TABLE, changes_csv(comparison.changes)),
+        (RESULT, json_text(comparison_document(comparison))),
+    ):
+        with atomic_file(target / name) as stream:
+            stream.write(text.encode())
+    return comparison
