@@ -84,6 +84,6 @@ def registration_note(comparison: Comparison) -> str:
     return (
         f"Under the cartilage the bones lie {worst.residual.plate_rms:.2f} mm apart at most (rms, "
         f"{worst.structure.title.lower()}). If they were also shifted along the surface by so much, the mean of a "
-        f"region would change by up to {max(errors):.3f} mm for that reason alone; single points, above all at the edge "
-        "of a plate, can change by much more."
+        f"region would change by up to {max(errors):.3f} mm for that reason alone; single points, above all at the "
+        "edge of a plate, can change by much more."
     )

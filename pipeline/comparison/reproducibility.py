@@ -1,4 +1,4 @@
-"""How much a figure changes when the same knee is scanned again: read from models/reproducibility.json, if it exists."""
+"""How much a figure changes when the same knee is scanned again: models/reproducibility.json, if it exists."""
 
 from __future__ import annotations
 
