@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobs.comparison import comparison, comparison_table, comparison_view
 from jobs.control import cancel, delete, retry
 from jobs.form_receiver import FormReceiver
 from jobs.health import health, models
@@ -16,6 +17,9 @@ __all__ = [
     "artifact",
     "cancel",
     "choose_series",
+    "comparison",
+    "comparison_table",
+    "comparison_view",
     "delete",
     "discard_scan",
     "get",

@@ -25,8 +25,14 @@ Report = Callable[[float, str], None]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Comparison:
-    """second - first. bones: those of both that could be registered; mirrored: the second knee was mirrored first."""
+    """second - first.
 
+    knees     both, as they were given
+    bones     those of both that could be registered, in the order of anatomy.BONES
+    mirrored  the second knee was mirrored first
+    """
+
+    knees: tuple[Knee, Knee]
     bones: tuple[BoneChange, ...]
     changes: tuple[Change, ...]
     mirrored: bool
@@ -71,6 +77,7 @@ def compare(first: Knee, second: Knee, known: Reproducibility, report: Report = 
     ]
     rows = [row for bone in bones for row in matched_changes(bone, known)]
     return Comparison(
+        knees=(first, second),
         bones=tuple(bones),
         changes=(*rows, *own_changes(first.measurements, second.measurements, known)),
         mirrored=mirror,

@@ -7,9 +7,9 @@ import io
 from dataclasses import asdict
 from typing import Any, Final
 
-from pipeline.anatomy import REGIONS
 from pipeline.comparison.changes import Change
 from pipeline.comparison.compare import Comparison
+from pipeline.comparison.knee import Knee
 from pipeline.report.tables import format_value
 
 CSV_COLUMNS: Final = (
@@ -49,6 +49,8 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
     known = comparison.reproducibility
     return {
         "notice": "Research use only. Not for clinical diagnosis.",
+        "a": knee_facts(comparison.knees[0]),
+        "b": knee_facts(comparison.knees[1]),
         "mirrored": comparison.mirrored,
         "warnings": list(comparison.warnings),
         "registration": [
@@ -70,9 +72,13 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
             "knees": known.knees,
             "repeats": known.repeats,
         },
-        "regions": [{"label": r.label, "structure": r.plate, "region": r.name, "title": r.title} for r in REGIONS],
         "changes": [asdict(row) for row in comparison.changes],
     }
+
+
+def knee_facts(knee: Knee) -> dict[str, Any]:
+    """What was compared."""
+    return {"side": knee.side.value, "model": knee.model, "options": knee.options, "spacing_mm": list(knee.spacing_mm)}
 
 
 def registration_note(comparison: Comparison) -> str:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Final
 
 from pipeline.comparison.compare import Comparison, Report, compare
 from pipeline.comparison.documents import changes_csv, comparison_document
 from pipeline.comparison.knee import METHOD, Knee
+from pipeline.comparison.names import RESULT, TABLE
 from pipeline.comparison.reproducibility import read_reproducibility
 from pipeline.errors import NotComparable
 from pipeline.report.tables import json_text
 from pipeline.workspace import Workspace, atomic_file
-
-RESULT: Final = "comparison.json"
-TABLE: Final = "changes.csv"
-VIEW: Final = "view"
 
 
 def read_knee(workspace: Workspace) -> Knee:

@@ -7,9 +7,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-REPRODUCIBILITY_PATH: Final = Path(__file__).parent.parent.parent / "models" / "reproducibility.json"
+from pipeline.comparison.names import REPRODUCIBILITY_PATH
 
 
 @dataclass(frozen=True, kw_only=True)
