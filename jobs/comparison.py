@@ -88,8 +88,8 @@ def comparison_view(first_id: str, second_id: str, name: str) -> Path:
 
 def _folder(first_id: str, second_id: str, report: Report) -> Path:
     here = backend()
-    folder = here.storage.comparison_folder(first_id, second_id)
     inputs = _inputs(here, first_id, second_id)
+    folder = here.storage.comparison_folder(first_id, second_id)
     if _made_from(folder) == inputs:
         return folder
     with _turn(here, report):

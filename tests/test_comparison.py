@@ -47,7 +47,7 @@ def analysed(segmentation: Segmentation) -> Knee:
         measurements=(*rows, *measure_volumes(segmentation, parts)),
         model={"id": "given:canonical"},
         options={},
-        spacing_mm=segmentation.grid.spacing_mm,
+        grid=segmentation.grid,
     )
 
 
@@ -140,7 +140,7 @@ def phantom_knee(phantom: Phantom, off: Rotation) -> Knee:
         measurements=measure_thickness(item),
         model={"id": "given:canonical"},
         options={},
-        spacing_mm=segmentation.grid.spacing_mm,
+        grid=segmentation.grid,
     )
 
 
@@ -213,7 +213,8 @@ def test_a_shift_along_the_bone_changes_a_region_by_no_more_than_the_error_state
 
 def test_different_models_options_and_voxels_are_pointed_out() -> None:
     first, second, _, _ = thickened()
-    other = replace(second, model={"id": "nnunet_fullres"}, options={"cartilage_smoothing": 0.5}, spacing_mm=(1, 1, 1))
+    coarse = replace(second.grid, spacing_mm=(1.0, 1.0, 1.0))
+    other = replace(second, model={"id": "nnunet_fullres"}, options={"cartilage_smoothing": 0.5}, grid=coarse)
     warnings = " ".join(compare(first, other, NOTHING_KNOWN).warnings)
     assert "two different models" in warnings
     assert "cartilage smoothing" in warnings

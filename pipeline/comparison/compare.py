@@ -115,7 +115,7 @@ def _differences(first: Knee, second: Knee) -> list[str]:
     )
     if names:
         found.append(f"The options differ: {', '.join(name.replace('_', ' ') for name in names)}.")
-    sizes = [sorted(knee.spacing_mm) for knee in (first, second)]
+    sizes = [sorted(knee.grid.spacing_mm) for knee in (first, second)]
     if any(abs(a - b) > 0.05 * max(a, b) for a, b in zip(*sizes, strict=True)):
         one, two = (" x ".join(f"{value:.2f}" for value in size) for size in sizes)
         found.append(f"The voxels differ in size ({one} mm, {two} mm).")

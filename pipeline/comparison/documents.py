@@ -78,7 +78,12 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
 
 def knee_facts(knee: Knee) -> dict[str, Any]:
     """What was compared."""
-    return {"side": knee.side.value, "model": knee.model, "options": knee.options, "spacing_mm": list(knee.spacing_mm)}
+    return {
+        "side": knee.side.value,
+        "model": knee.model,
+        "options": knee.options,
+        "spacing_mm": list(knee.grid.spacing_mm),
+    }
 
 
 def registration_note(comparison: Comparison) -> str:

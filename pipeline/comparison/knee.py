@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from pipeline.anatomy import Side
-from pipeline.grid import FloatArray
+from pipeline.grid import FloatArray, Grid
 from pipeline.types import Alignment, Measurement, Surface, ThicknessMap
 
 METHOD: Final = "union"
@@ -24,7 +24,7 @@ class Knee:
 
     maps        one a bone, estimator METHOD, LPS mm
     model       id and weights' digest of what made the outlines; options: those of the analysis
-    spacing_mm  voxel size (z, y, x)
+    grid        of the label map; a mirrored knee keeps it
     """
 
     maps: tuple[ThicknessMap, ...]
@@ -32,7 +32,7 @@ class Knee:
     measurements: tuple[Measurement, ...]
     model: dict[str, Any]
     options: dict[str, Any]
-    spacing_mm: tuple[float, float, float]
+    grid: Grid
 
     @property
     def side(self) -> Side:
