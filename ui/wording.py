@@ -61,6 +61,12 @@ def moment(value: datetime | str | None) -> datetime | None:
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
+def date(value: datetime | str | None) -> str:
+    """`24 Nov 2026, 17:03 UTC`; empty where it is not known."""
+    then = moment(value)
+    return "" if then is None else f"{then.astimezone(UTC):%-d %b %Y, %H:%M} UTC"
+
+
 def age(value: datetime | str | None, now: datetime) -> str:
     """`just now`, `5 min ago`, `3 h ago`, `2 days ago`."""
     then = moment(value)
