@@ -45,8 +45,8 @@ def show_history(stats: dict[str, Any], activity: dict[str, Any]) -> None:
     """Totals, analyses a day, and times by model and step; each chart with its table."""
     show_statistics(stats)
     st.html(
-        f'<p class="ok-quiet">{stats["unique_users"]:,} different e-mail addresses were given. This server has been up '
-        f"for {wording.duration(stats['uptime_hours'] * 3600)}.</p>"
+        f'<p class="ok-quiet">Users who left an e-mail address: {stats["unique_users"]:,}. Server up for '
+        f"{wording.duration(stats['uptime_hours'] * 3600)}.</p>"
     )
     if not any(day["jobs"] for day in activity["days"]) and not activity["models"]:
         st.info("Nothing was analysed here in the last 30 days.", icon=":material/bar_chart:")

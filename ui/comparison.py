@@ -13,7 +13,6 @@ from jobs.model import JobView
 from ui import tables, wording
 from ui.change_charts import change_bars
 from ui.charts import CONFIG
-from ui.downloads import ARROW
 from ui.messages import escape
 from ui.viewers.scene import show_scene
 
@@ -41,7 +40,7 @@ def show_comparison(first_id: str, second_id: str) -> None:
     )
     _show_regions(document["changes"], word)
     _show_worth(document)
-    st.html(f'<a class="ok-button" href="{address}/changes.csv" download>{ARROW}Download as CSV</a>')
+    st.html(f'<a class="ok-button" href="{address}/changes.csv" download>Download as CSV</a>')
 
 
 def _made(first_id: str, second_id: str) -> dict[str, Any]:
@@ -56,7 +55,7 @@ def _show_analysis(title: str, job: JobView, facts: dict[str, Any]) -> None:
     lines = {
         "Scanned knee": facts["side"].capitalize(),
         "Analysed": wording.date(job.completed_at),
-        "Outlines": facts["model"].get("id", "not known"),
+        "Outlines": _outlines(facts["model"].get("id", "not known")),
         "Voxels": " × ".join(f"{value:.2f}" for value in facts["spacing_mm"]) + " mm",
     }
     terms = "".join(f"<dt>{name}</dt><dd>{html_escape(str(value))}</dd>" for name, value in lines.items())
@@ -65,6 +64,10 @@ def _show_analysis(title: str, job: JobView, facts: dict[str, Any]) -> None:
         f'<p class="ok-quiet">{title}</p><p class="ok-name"><a href="{link}" target="_self">'
         f'{html_escape(job.input_filename)}</a></p><dl class="ok-facts">{terms}</dl>'
     )
+
+
+def _outlines(model_id: str) -> str:
+    return "Label map given by the user" if model_id.startswith("given:") else model_id
 
 
 def _show_warnings(warnings: list[str]) -> None:
@@ -87,15 +90,15 @@ def _show_regions(rows: tables.Rows, word: str) -> None:
         st.plotly_chart(figure, config=CONFIG, key=f"bars-{quantity}")
     _caption(_explained(quantity, known=bool(frame["SDC"].notna().any())))
     digits = "%.2f" if unit == "mm" else "%.1f"
-    matched = quantity == "ThC_matched"
+    matched, known = quantity == "ThC_matched", bool(frame["SDC"].notna().any())
     columns = {
         "Region": st.column_config.TextColumn(width=190),
         "First": _NUMBER(f"First ({unit})", format=digits, width=90),
         "Second": _NUMBER(f"Second ({unit})", format=digits, width=98),
         "Change": _NUMBER(f"{word} ({unit})", format=digits, width=118),
         "Percent": _NUMBER("In %", format="%.1f", width=64),
-        "SDC": _NUMBER("Smallest detectable", format="%.2f", width=142),
-        "Verdict": st.column_config.TextColumn(f"The {word.lower()} is", width=210),
+        "SDC": _NUMBER("Smallest detectable", format="%.2f", width=142) if known else None,
+        "Verdict": st.column_config.TextColumn(f"The {word.lower()} is", width=210) if known else None,
         "Registration": _NUMBER("Registration ±", format="%.3f", width=112) if matched else None,
         "Compared": _NUMBER("Compared (%)", format="%.0f", width=108) if matched else None,
     }
@@ -135,9 +138,7 @@ def _show_worth(document: dict[str, Any]) -> None:
             "Mean": _NUMBER("Mean (mm)", format="%.2f", help="Mean distance between the two bones' surfaces."),
             "95 %": _NUMBER("95 % (mm)", format="%.2f", help="95 % of the surface lies closer than this."),
             "Under cartilage": _NUMBER("Under cartilage, rms (mm)", format="%.2f"),
-            "Shared": _NUMBER(
-                "Shared (%)", format="%.0f", help="Of the bone near the joint."
-            ),
+            "Shared": _NUMBER("Shared (%)", format="%.0f", help="Of the bone near the joint."),
         },
     )
 

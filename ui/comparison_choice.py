@@ -33,6 +33,14 @@ def finished() -> dict[str, JobView]:
     return found
 
 
+def known(job_id: str) -> JobView | None:
+    """A job by its id; None for an id that is empty or names none."""
+    try:
+        return service.get(job_id) if job_id else None
+    except JobNotFound:
+        return None
+
+
 def label(job_id: str, jobs: dict[str, JobView]) -> str:
     """`knee.nii.gz · 24 Nov 2026, 17:03`; the id where the analysis is not on this browser's list."""
     job = jobs.get(job_id)
@@ -41,7 +49,7 @@ def label(job_id: str, jobs: dict[str, JobView]) -> str:
 
 def choose(first: str, second: str) -> None:
     """Two fields and two buttons; what they say goes into the page's address."""
-    jobs = finished()
+    jobs = finished() | {job_id: job for job_id in (first, second) if (job := known(job_id)) is not None}
     ids = list(dict.fromkeys([*jobs, *(job_id for job_id in (first, second) if job_id)]))
     if not jobs and not (first and second):
         st.info(

@@ -45,11 +45,13 @@ def step_seconds(seconds: float | None) -> str:
 
 
 def size(count: int | None) -> str:
-    """Bytes as kB or MB (powers of ten, as file managers show them)."""
+    """Bytes as kB, MB or GB (powers of ten, as file managers show them)."""
     if count is None:
         return ""
     if count < 1_000_000:
         return f"{max(1, round(count / 1000))} kB"
+    if count >= 10_000_000_000:
+        return f"{count / 1e9:.0f} GB"
     return f"{count / 1e6:.1f} MB" if count < 1e8 else f"{count / 1e6:.0f} MB"
 
 

@@ -30,7 +30,7 @@ def _mesh(bone: BoneChange) -> SceneMesh:
     )
     difference = Scalar(
         name="change",
-        title="Change (second - first)",
+        title="Change",
         unit="mm",
         values=bone.change_mm,
         range=CHANGE_RANGE_MM,
@@ -38,8 +38,8 @@ def _mesh(bone: BoneChange) -> SceneMesh:
         missing_title=NOT_COMPARED,
     )
     both = (
-        _thickness("first", "Thickness, first", item.thickness_mm, NO_PLATE),
-        _thickness("second", "Thickness, second", bone.second_mm, NOT_COMPARED),
+        _thickness("first", "First", item.thickness_mm, NO_PLATE),
+        _thickness("second", "Second", bone.second_mm, NOT_COMPARED),
     )
     return bone_mesh(plain, (difference, *both, region_channel(plain)))
 
