@@ -15,6 +15,7 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from jobs import service
 from jobs.form import OptionsForm, UploadForm, parse_values
 from jobs.schemas import (
+    ComparisonBody,
     HealthResponse,
     ScanResponse,
     StatsResponse,
@@ -183,6 +184,37 @@ def delete(job_id: str) -> Response:
     """Stop a job if it runs; delete its files and its record."""
     service.delete(job_id)
     return Response(status_code=204)
+
+
+@app.get(
+    "/compare/{first_id}/{second_id}", response_model=ComparisonBody, responses=documented(404), tags=["comparisons"]
+)
+def comparison(first_id: str, second_id: str) -> dict[str, Any]:
+    """What differs from one complete analysis to another; takes some seconds when it is asked for the first time."""
+    return service.comparison(first_id, second_id)
+
+
+@app.get(
+    "/compare/{first_id}/{second_id}/changes.csv",
+    response_class=FileResponse,
+    responses=documented(404, 416)
+    | {200: {"content": {"text/csv": {}}}, 206: {"content": {"text/csv": {}}, "description": "The ranges asked for."}},
+    tags=["comparisons"],
+)
+def changes(first_id: str, second_id: str, request: Request) -> Response:
+    """The comparison as a tidy table."""
+    return file_response(service.comparison_table(first_id, second_id), request.headers, "text/csv", "changes.csv")
+
+
+@app.get(
+    "/compare/{first_id}/{second_id}/view/{name}",
+    response_class=FileResponse,
+    responses=documented(404) | {200: {"content": {"*/*": {}}}},
+    tags=["comparisons"],
+)
+def comparison_view(first_id: str, second_id: str, name: str) -> Response:
+    """What the viewer of the pages reads (scene.bin); always gzip on the wire."""
+    return packed_response(service.comparison_view(first_id, second_id, name), name)
 
 
 @app.post("/access", status_code=204, responses=documented(401), tags=["service"])

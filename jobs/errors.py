@@ -58,7 +58,11 @@ class AttemptSuperseded(JobError):
 
 
 class ServerBusy(JobError):
-    """As many uploads are under way as this server takes at once."""
+    """As many uploads, or comparisons, are under way as this server takes at once."""
+
+
+class ComparisonFailed(JobError):
+    """The process that compares two jobs ended without an answer."""
 
 
 class UploadTooSlow(JobError):

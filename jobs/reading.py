@@ -47,20 +47,20 @@ def recent(limit: int = 50) -> list[JobView]:
 def results_folder(job_id: str) -> Path:
     """The unpacked tree of the results zip. Raises JobNotFound, JobNotFinished, ResultNotFound."""
     here = backend()
-    _finished(here, job_id)
+    finished(here, job_id)
     folder = here.storage.workspace(job_id).files_dir
     if not folder.is_dir():
-        raise _gone()
+        raise results_gone()
     return folder
 
 
 def archive(job_id: str) -> tuple[Path, str]:
     """The results zip, and the name to download it under. Raises JobNotFound, JobNotFinished, ResultNotFound."""
     here = backend()
-    record = _finished(here, job_id)
+    record = finished(here, job_id)
     path = Path(record.result_path or "")
     if not record.result_path or not here.storage.holds(path):
-        raise _gone()
+        raise results_gone()
     return path, record.archive_name
 
 
@@ -78,7 +78,7 @@ def artifact(job_id: str, name: str) -> Path:
 
 def view_file(job_id: str, name: str) -> Path:
     """What a viewer reads (`scene.bin`), as its gzip on disk. Raises JobNotFound, JobNotFinished, ResultNotFound."""
-    _finished(backend(), job_id)
+    finished(backend(), job_id)
     path = backend().storage.workspace(job_id).view_dir / f"{name}.gz"
     if not _VIEW_NAME.fullmatch(name) or not path.is_file():
         raise ResultNotFound("There is no such file for the viewers.", hint="Run the analysis again.")
@@ -90,11 +90,11 @@ def measurements(job_id: str) -> list[dict[str, Any]]:
 
     Raises JobNotFound, JobNotFinished, ResultNotFound.
     """
-    _finished(backend(), job_id)
+    finished(backend(), job_id)
     try:
         rows = backend().storage.workspace(job_id).read_measurements("measurements")
     except FileNotFoundError:
-        raise _gone() from None
+        raise results_gone() from None
     return [asdict(row) | {"value": row.value if math.isfinite(row.value) else None} for row in rows]
 
 
@@ -115,7 +115,8 @@ def _snapshot(here: Backend, job_id: str) -> Snapshot:
     return snapshot
 
 
-def _finished(here: Backend, job_id: str) -> JobRecord:
+def finished(here: Backend, job_id: str) -> JobRecord:
+    """The record of a complete job. Raises JobNotFound, JobNotFinished."""
     here.storage.folder(job_id)
     with queue_errors():
         record = here.store.load(job_id)
@@ -131,5 +132,6 @@ def not_found() -> JobNotFound:
     return JobNotFound("Job not found.", hint="Check the job ID; jobs are deleted when they expire.")
 
 
-def _gone() -> ResultNotFound:
+def results_gone() -> ResultNotFound:
+    """The error for a complete job whose files are not there."""
     return ResultNotFound("The results of this job are no longer there.", hint="Upload the scan again.")

@@ -108,10 +108,11 @@ class Retention:
         return gone
 
     def _remove_leftovers(self, storage: Storage) -> None:
-        """Folders of jobs without job.json, and copies for research that were cut short, when they are old."""
+        """Folders of jobs without job.json, and copies and comparisons that were cut short, when they are old."""
         oldest = time.time() - LEFTOVER_S
         bare = [storage.folder(job_id) for job_id in storage.job_ids() if job_id not in self._ends]
-        for path in (*bare, *(storage.root / "research").glob(".*.part")):
+        cut_short = (*(storage.root / "research").glob(".*.part"), *storage.comparisons.glob(".*.part"))
+        for path in (*bare, *cut_short):
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime < oldest and not (path / "job.json").exists():
                     shutil.rmtree(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -153,6 +153,73 @@ class HealthResponse(BaseModel):
     disk_free_bytes: int
     weights: dict[str, bool]
     problems: list[str]
+
+
+class ComparedAnalysis(BaseModel):
+    """One of the two analyses of a comparison; spacing_mm: of its voxels (z, y, x)."""
+
+    job_id: str
+    side: Literal["left", "right"]
+    model: dict[str, Any]
+    options: dict[str, Any]
+    spacing_mm: list[float]
+
+
+class BoneFit(BaseModel):
+    """How b's bone lies on a's: matrix, LPS mm of b -> a (a mirror image where the sides differ); distances between the
+    surfaces, plate_rms_mm under the cartilage alone; overlap_percent of the bone's area.
+    """
+
+    structure: str
+    matrix: list[list[float]]
+    mean_mm: float
+    rms_mm: float
+    p95_mm: float
+    plate_rms_mm: float
+    overlap_percent: float
+
+
+class SmallestChange(BaseModel):
+    """Where the smallest detectable changes come from."""
+
+    known: bool
+    method: str
+    knees: int
+    repeats: int
+
+
+class ChangeRow(BaseModel):
+    """One figure of both analyses: change = b - a, in `unit`; null: not known. sdc: smallest detectable change;
+    registration_error: what a shift along the bone would change at most; compared_percent: of the region's area.
+    """
+
+    quantity: str
+    structure: str
+    region: str
+    a: float | None
+    b: float | None
+    change: float | None
+    change_percent: float | None
+    sdc: float | None
+    verdict: Literal["within measurement error", "larger than measurement error", "not known"]
+    registration_rms_mm: float | None
+    unit: str
+    registration_error: float | None
+    compared_percent: float | None
+
+
+class ComparisonBody(BaseModel):
+    """What differs from analysis a to analysis b."""
+
+    notice: str
+    a: ComparedAnalysis
+    b: ComparedAnalysis
+    mirrored: bool
+    warnings: list[str]
+    registration: list[BoneFit]
+    registration_note: str
+    sdc: SmallestChange
+    changes: list[ChangeRow]
 
 
 def upload_response(job: JobView) -> UploadResponse:

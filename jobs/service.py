@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from jobs.activity import activity
+from jobs.comparison import comparison, comparison_table, comparison_view
 from jobs.control import cancel, delete, retry
 from jobs.form_receiver import FormReceiver
 from jobs.health import health, models
@@ -12,10 +14,14 @@ from jobs.submission import receive_form, submit_form, submit_stream
 __all__ = [
     "FormReceiver",
     "PendingScan",
+    "activity",
     "archive",
     "artifact",
     "cancel",
     "choose_series",
+    "comparison",
+    "comparison_table",
+    "comparison_view",
     "delete",
     "discard_scan",
     "get",

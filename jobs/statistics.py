@@ -9,6 +9,8 @@ import os
 import secrets
 import statistics
 import time
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +19,10 @@ from jobs.model import JobRecord, now
 
 if TYPE_CHECKING:
     from redis import Redis
+
+BY_DAY: Final = "stats:processed:"
+RUNS: Final = "stats:runs:"
+"""Beginnings of keys: of a day's count, and of a model's last runs."""
 
 KEPT_TIMES: Final = 20
 KEPT_RUNS: Final = 50
@@ -54,9 +60,9 @@ class Statistics:
         if seconds is None:
             return False
         run = {"voxels": record.voxels, "seconds": step_seconds(record)}
-        keys = ["stats:counted", "stats:total_processed", f"stats:processed:{now():%Y-%m-%d}", "processing_times"]
+        keys = ["stats:counted", "stats:total_processed", f"{BY_DAY}{now():%Y-%m-%d}", "processing_times"]
         counted = self._count(
-            keys=[*keys, _runs_of(record)],
+            keys=[*keys, f"{RUNS}{_model_of(record)}"],
             args=[
                 time.time(),
                 f"{record.id}:{record.attempt}",
@@ -72,8 +78,17 @@ class Statistics:
 
     def history(self, record: JobRecord) -> list[Run]:
         """The last analyses with the model that a job uses, newest first."""
-        texts: Any = self._client.lrange(_runs_of(record), 0, KEPT_RUNS - 1)
+        return self.runs(_model_of(record))
+
+    def runs(self, model_id: str) -> list[Run]:
+        """The last analyses with a model, newest first."""
+        texts: Any = self._client.lrange(f"{RUNS}{model_id}", 0, KEPT_RUNS - 1)
         return [run for run in map(_run, texts) if run is not None]
+
+    def by_day(self, days: Sequence[date]) -> list[int]:
+        """How many jobs were completed on each of these days (UTC)."""
+        texts: Any = self._client.mget([f"{BY_DAY}{day:%Y-%m-%d}" for day in days]) if days else []
+        return [int(_number(text) or 0) for text in texts]
 
     def record_email(self, email: str) -> None:
         """Count an address without keeping it: one HMAC each, keyed with a secret of this data directory."""
@@ -106,7 +121,7 @@ class Statistics:
     def summary(self, jobs_in_queue: int) -> dict[str, Any]:
         """The body of GET /stats."""
         total: Any = self._client.get("stats:total_processed")
-        today: Any = self._client.get(f"stats:processed:{now():%Y-%m-%d}")
+        today: Any = self._client.get(f"{BY_DAY}{now():%Y-%m-%d}")
         users: Any = self._client.scard("stats:unique_emails")
         return {
             "total_jobs_processed": int(_number(total) or 0),
@@ -128,8 +143,8 @@ def step_seconds(record: JobRecord) -> dict[str, float]:
     return found
 
 
-def _runs_of(record: JobRecord) -> str:
-    return f"stats:runs:{record.options.get('segmentation_model', 'unknown')}"
+def _model_of(record: JobRecord) -> str:
+    return str(record.options.get("segmentation_model", "unknown"))
 
 
 def _run(text: str) -> Run | None:

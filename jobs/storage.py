@@ -31,6 +31,7 @@ class Storage:
         self.root = data_dir
         self._jobs = data_dir / "jobs"
         self._deleted = data_dir / "deleted"
+        self.comparisons = data_dir / "comparisons"
 
     def folder(self, job_id: str) -> Path:
         """Where a job's files are, whether they exist or not. Raises JobNotFound for an id that is no file name."""
@@ -43,6 +44,10 @@ class Storage:
         if not _SAFE_ID.fullmatch(scan_id):
             raise ScanNotFound("There is no such scan.", hint="Upload it again.")
         return self.root / "scans" / scan_id
+
+    def comparison_folder(self, first_id: str, second_id: str) -> Path:
+        """Where the comparison of two jobs is kept, there or not. Raises JobNotFound for an id that is no file name."""
+        return self.comparisons / f"{self.folder(first_id).name}_{self.folder(second_id).name}"
 
     def workspace(self, job_id: str) -> Workspace:
         """The job's folder as the pipeline sees it."""
@@ -113,7 +118,14 @@ class Storage:
         self._deleted.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             self.folder(job_id).rename(self._deleted / f"{job_id}.{uuid4().hex}")
+        self.remove_comparisons(job_id)
         self.finish_removals()
+
+    def remove_comparisons(self, job_id: str) -> None:
+        """Delete every comparison that a job takes part in."""
+        for path in self.comparisons.glob("[!.]*"):
+            if path.name.startswith(f"{job_id}_") or path.name.endswith(f"_{job_id}"):
+                shutil.rmtree(path, ignore_errors=True)
 
     def finish_removals(self) -> None:
         """Delete what is out of the way; also what a process that was killed has left there."""

@@ -59,6 +59,10 @@ class EmptyImage(InputError):
     """Every voxel has the same value: there is nothing to segment."""
 
 
+class NotComparable(InputError):
+    """Two analyses that cannot be laid on each other: no bone in common, or bones of two persons."""
+
+
 class OptionsError(KneeError):
     """An option has a value outside its bounds."""
 

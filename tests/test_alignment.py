@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from bench.phantoms import ellipsoid
-from pipeline.alignment import align_knee, evenly
+from pipeline.alignment import align_knee
 from pipeline.anatomy import Side, Structure
 from pipeline.errors import ImplausibleAnatomy
+from pipeline.registration import evenly
 from pipeline.surface import bone_surface
 from tests.knees import mirrored, reference_knee, turned_knee
 

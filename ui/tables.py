@@ -90,6 +90,38 @@ def accuracy(figures: Mapping[str, Mapping[str, float | None]]) -> pd.DataFrame:
     return frame.rename(columns={key: ACCURACY_TITLES.get(key, wording.name(key)) for key in frame.columns})
 
 
+COMPARED: Final = {
+    "ThC_matched": "Same points",
+    "ThC": "ThC",
+    "ThCtAB": "ThCtAB",
+    "tAB": "Bone area",
+    "dAB": "Denuded",
+    "volume": "Volume",
+}
+"""Quantities of a comparison, and what their tables are called."""
+
+
+def changes(rows: Rows, quantity: str) -> pd.DataFrame:
+    """One line a region of a comparison's rows of one quantity; first the whole plate, then its parts."""
+    found = {(row["structure"], row["region"]): row for row in rows if row["quantity"] == quantity}
+    lines = [
+        {
+            "Region": region_title(plate, region),
+            "First": row["a"],
+            "Second": row["b"],
+            "Change": row["change"],
+            "Percent": row["change_percent"],
+            "SDC": row["sdc"],
+            "Verdict": row["verdict"].capitalize(),
+            "Registration": row["registration_error"],
+            "Compared": row["compared_percent"],
+        }
+        for plate, region in _plates_and_regions()
+        if (row := found.get((plate, region))) is not None and (row["a"] is not None or row["b"] is not None)
+    ]
+    return pd.DataFrame(lines)
+
+
 def tidy(rows: Rows) -> pd.DataFrame:
     """All rows with the columns of results.csv."""
     return pd.DataFrame([dict(row) for row in rows], columns=list(TIDY_COLUMNS))

@@ -45,11 +45,13 @@ def step_seconds(seconds: float | None) -> str:
 
 
 def size(count: int | None) -> str:
-    """Bytes as kB or MB (powers of ten, as file managers show them)."""
+    """Bytes as kB, MB or GB (powers of ten, as file managers show them)."""
     if count is None:
         return ""
     if count < 1_000_000:
         return f"{max(1, round(count / 1000))} kB"
+    if count >= 10_000_000_000:
+        return f"{count / 1e9:.0f} GB"
     return f"{count / 1e6:.1f} MB" if count < 1e8 else f"{count / 1e6:.0f} MB"
 
 
@@ -59,6 +61,12 @@ def moment(value: datetime | str | None) -> datetime | None:
         return None
     parsed = datetime.fromisoformat(value) if isinstance(value, str) else value
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def date(value: datetime | str | None) -> str:
+    """`24 Nov 2026, 17:03 UTC`; empty where it is not known."""
+    then = moment(value)
+    return "" if then is None else f"{then.astimezone(UTC):%-d %b %Y, %H:%M} UTC"
 
 
 def age(value: datetime | str | None, now: datetime) -> str:

@@ -29,6 +29,23 @@ VIRIDIS: Final = (
 )
 """Ten equidistant stops of viridis (van der Walt and Smith, CC0): even in lightness, safe for colour-blind readers."""
 
+CHANGE_RANGE_MM: Final = (-1.0, 1.0)
+"""Of differences between two analyses; fixed, as above."""
+
+DIVERGING: Final = (
+    (158, 57, 20),
+    (185, 103, 71),
+    (208, 148, 124),
+    (227, 193, 179),
+    (240, 240, 238),
+    (192, 198, 216),
+    (144, 158, 194),
+    (93, 120, 172),
+    (24, 84, 150),
+)
+"""Rust for loss, blue for gain, light grey for none: nine stops, equidistant on straight lines through CIELAB, so that
+both arms are as dark at the same distance; the two hues stay apart for colour-blind readers."""
+
 BONE: Final = TISSUE_COLOURS[Tissue.BONE]
 
 

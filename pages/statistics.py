@@ -1,0 +1,23 @@
+"""What this server has done, and how it is."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from jobs import service
+from pipeline.errors import KneeError
+from ui.activity import show_history, show_now
+from ui.frame import end_page, narrow, start_page
+from ui.messages import show_unreachable
+
+start_page("Statistics")
+with narrow():
+    st.title("Statistics")
+    st.subheader("Right now")
+    show_now()
+    st.subheader("So far")
+    try:
+        show_history(service.stats(), service.activity())
+    except KneeError as error:
+        show_unreachable(error)
+    end_page()

@@ -1,0 +1,200 @@
+"""What differs between two knees: per vertex, per region, and against the error of the measurement.
+
+ThC_matched is the mean thickness over the points of bone that carry a plate in both knees, denuded bone as 0: the
+same points in both. ThC, ThCtAB, tAB, dAB and volume are each knee's own, over its own regions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.anatomy import ALL, PLATES, REGIONS, Structure
+from pipeline.comparison.bones import Residual
+from pipeline.comparison.knee import METHOD
+from pipeline.comparison.reproducibility import Reproducibility
+from pipeline.grid import FloatArray
+from pipeline.types import Measurement, ThicknessMap
+
+MATCHED: Final = "ThC_matched"
+
+OWN: Final = (
+    ("ThC", METHOD, "mean"),
+    ("ThCtAB", METHOD, "mean"),
+    ("tAB", METHOD, "total"),
+    ("dAB", METHOD, "share"),
+    ("volume", "voxel_count", "total"),
+)
+"""Quantity, method and statistic of each knee's own rows that are compared."""
+
+THICKNESSES: Final = ("ThC", "ThCtAB", MATCHED)
+"""The smallest detectable change was measured on ThC; it is used for all three."""
+
+LEAST_COMPARED: Final = 0.5
+"""With less of its area compared a region's mean says nothing about the region."""
+
+WITHIN: Final = "within measurement error"
+LARGER: Final = "larger than measurement error"
+UNKNOWN: Final = "not known"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BoneChange:
+    """One bone of the first knee and, at its n vertices, the thickness of both.
+
+    second_mm (n,): the second knee's thickness, NaN where the point has no counterpart inside a plate
+    matrix (4, 4): second knee's LPS mm -> first's; holds the mirror image where the sides differ
+    """
+
+    first: ThicknessMap
+    second_mm: FloatArray
+    matrix: FloatArray
+    residual: Residual
+
+    @property
+    def structure(self) -> Structure:
+        return self.first.surface.structure
+
+    @property
+    def change_mm(self) -> FloatArray:
+        """(n,) second - first; NaN where they cannot be compared."""
+        return self.second_mm - self.first.thickness_mm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One row: a of the first knee, b of the second, their difference, and what it is worth.
+
+    change_percent      of a; None for shares, and where a is 0
+    sdc                 smallest detectable change, in `unit`; None: not known
+    registration_rms_mm how well the bones fit under the plate; None: the row needs no registration
+    registration_error  what a shift along the bone of that size would change at most, in `unit`
+    compared_percent    share of the region's area that has a counterpart
+    """
+
+    quantity: str
+    structure: str
+    region: str
+    a: float | None
+    b: float | None
+    change: float | None
+    change_percent: float | None
+    sdc: float | None
+    verdict: str
+    registration_rms_mm: float | None
+    unit: str
+    registration_error: float | None = None
+    compared_percent: float | None = None
+
+
+def matched_changes(bone: BoneChange, known: Reproducibility) -> tuple[Change, ...]:
+    """ThC_matched of every region of a plate, then of the whole plate."""
+    plate = PLATES[bone.structure]
+    parts = [r for r in REGIONS if r.plate == plate and r.name != ALL]
+    inside = bone.first.region > 0
+    rows = [_matched(bone, plate, part.name, bone.first.region == part.label, known) for part in parts]
+    return (*rows, _matched(bone, plate, ALL, inside, known))
+
+
+def _matched(bone: BoneChange, plate: str, region: str, here: NDArray[np.bool_], known: Reproducibility) -> Change:
+    areas = bone.first.surface.vertex_areas_mm2
+    both = here & np.isfinite(bone.change_mm)
+    a = b = error = None
+    share = areas[both].sum() / max(areas[here].sum(), 1e-12)
+    if share >= LEAST_COMPARED:
+        a = float(np.average(bone.first.thickness_mm[both], weights=areas[both]))
+        b = float(np.average(bone.second_mm[both], weights=areas[both]))
+        error = bone.residual.plate_rms * float(np.linalg.norm(_mean_gradient(bone.first, both)))
+    return _change(
+        (MATCHED, plate, region, "mm"),
+        (a, b),
+        known,
+        registration_rms_mm=bone.residual.plate_rms,
+        registration_error=error,
+        compared_percent=100.0 * float(share) if here.any() else None,
+    )
+
+
+def _mean_gradient(item: ThicknessMap, rows: NDArray[np.bool_]) -> FloatArray:
+    """(3,) mean over the triangles within `rows` of the thickness' gradient along the surface, mm a mm.
+
+    On a triangle with corners p0, p1, p2 and unit normal n it is n x (t0 (p2 - p1) + t1 (p0 - p2) + t2 (p1 - p0)) / 2A.
+    A shift d of the whole plate changes the region's mean thickness by its product with d.
+    """
+    faces = item.surface.faces[rows[item.surface.faces].all(axis=1)]
+    if not len(faces):
+        return np.zeros(3)
+    p = item.surface.points_mm[faces]
+    t = item.thickness_mm[faces]
+    normal = np.cross(p[:, 1] - p[:, 0], p[:, 2] - p[:, 0])  # 2A long
+    opposite = np.stack([p[:, 2] - p[:, 1], p[:, 0] - p[:, 2], p[:, 1] - p[:, 0]], axis=1)
+    double = np.linalg.norm(normal, axis=1)
+    unit = normal / np.maximum(double, 1e-12)[:, None]
+    # each triangle's gradient times twice its area
+    weighted = np.cross(unit, np.einsum("ij,ijk->ik", t, opposite))
+    mean: FloatArray = weighted.sum(axis=0) / max(float(double.sum()), 1e-12)
+    return mean
+
+
+def own_changes(
+    first: Iterable[Measurement], second: Iterable[Measurement], known: Reproducibility
+) -> tuple[Change, ...]:
+    """Each knee's own figures, in the order of the first knee's table."""
+    there = {_key(row): row for row in second}
+    rows = []
+    for row in first:
+        other = there.get(_key(row))
+        if (row.quantity, row.method, row.statistic) in OWN and other is not None:
+            names = (row.quantity, row.structure, row.region, row.unit)
+            rows.append(_change(names, (_finite(row.value), _finite(other.value)), known))
+    return tuple(rows)
+
+
+def _key(row: Measurement) -> tuple[str, ...]:
+    return row.quantity, row.method, row.structure, row.region, row.statistic
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _change(
+    names: tuple[str, str, str, str],
+    values: tuple[float | None, float | None],
+    known: Reproducibility,
+    *,
+    registration_rms_mm: float | None = None,
+    registration_error: float | None = None,
+    compared_percent: float | None = None,
+) -> Change:
+    quantity, structure, region, unit = names
+    a, b = values
+    change = None if a is None or b is None else b - a
+    sdc = known.sdc_mm(structure, region) if quantity in THICKNESSES else None
+    return Change(
+        quantity=quantity,
+        structure=structure,
+        region=region,
+        a=a,
+        b=b,
+        change=change,
+        change_percent=None if change is None or not a or unit == "%" else 100.0 * change / a,
+        sdc=sdc,
+        verdict=_verdict(change, sdc, registration_error),
+        registration_rms_mm=registration_rms_mm,
+        unit=unit,
+        registration_error=registration_error,
+        compared_percent=compared_percent,
+    )
+
+
+def _verdict(change: float | None, sdc: float | None, registration_error: float | None) -> str:
+    """Against the smallest detectable change and the registration's error, which add as independent errors do."""
+    if change is None or sdc is None:
+        return UNKNOWN
+    return LARGER if abs(change) > math.hypot(sdc, registration_error or 0.0) else WITHIN

@@ -1,0 +1,122 @@
+"""Two knees, bone by bone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.anatomy import BONES, Structure
+from pipeline.comparison.bones import moved, register_bone
+from pipeline.comparison.carry import carry_thickness
+from pipeline.comparison.changes import BoneChange, Change, matched_changes, own_changes
+from pipeline.comparison.knee import MIRROR, Knee
+from pipeline.comparison.reproducibility import Reproducibility
+from pipeline.errors import NotComparable
+from pipeline.types import ThicknessMap
+
+POOR_FIT_MM = 0.8
+"""A registration whose surfaces lie further apart (rms) is pointed out; see bones.IMPLAUSIBLE_MM for figures."""
+
+Report = Callable[[float, str], None]
+"""How far it is, 0 to 1, and what is being done."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Comparison:
+    """second - first.
+
+    knees     both, as they were given
+    bones     those of both that could be registered, in the order of anatomy.BONES
+    mirrored  the second knee was mirrored first
+    """
+
+    knees: tuple[Knee, Knee]
+    bones: tuple[BoneChange, ...]
+    changes: tuple[Change, ...]
+    mirrored: bool
+    reproducibility: Reproducibility
+    warnings: tuple[str, ...]
+
+
+def compare(first: Knee, second: Knee, known: Reproducibility, report: Report = lambda _, __: None) -> Comparison:
+    """Lay the second knee on the first and tell what differs.
+
+    Raises NotComparable where no bone of the one comes to lie on the same bone of the other.
+    """
+    mirror = first.side is not second.side
+    here, there = first, second.mirrored() if mirror else second
+    warnings = list(_differences(first, second))
+    if mirror:
+        warnings.append(f"The second knee ({second.side}) was mirrored to lie on the first ({first.side}).")
+    bones: list[BoneChange] = []
+    reasons: list[str] = []
+    for index, structure in enumerate(BONES):
+        report(index / len(BONES), f"Laying {structure.title.lower()} on {structure.title.lower()}")
+        pair = _of(here, structure), _of(there, structure)
+        if pair[0] is None or pair[1] is None:
+            if pair != (None, None):
+                reasons.append(f"{structure.title}: outlined in one of the two analyses only.")
+            continue
+        try:
+            bones.append(_bone_change(pair[0], pair[1], (here, there), mirror=mirror))
+        except NotComparable as error:
+            reasons.append(error.message)
+    if not bones:
+        raise NotComparable(
+            " ".join(reasons) or "The two analyses have no bone in common.",
+            hint="Compare two analyses of the same person's knees.",
+        )
+    warnings += reasons
+    warnings += [
+        f"{bone.structure.title}: the bones lie {bone.residual.rms:.2f} mm apart (expected less than {POOR_FIT_MM}). "
+        "Are these scans of the same person?"
+        for bone in bones
+        if bone.residual.rms > POOR_FIT_MM
+    ]
+    rows = [row for bone in bones for row in matched_changes(bone, known)]
+    return Comparison(
+        knees=(first, second),
+        bones=tuple(bones),
+        changes=(*rows, *own_changes(first.measurements, second.measurements, known)),
+        mirrored=mirror,
+        reproducibility=known,
+        warnings=tuple(warnings),
+    )
+
+
+def _of(knee: Knee, structure: Structure) -> ThicknessMap | None:
+    return next((item for item in knee.maps if item.surface.structure is structure), None)
+
+
+def _bone_change(first: ThicknessMap, second: ThicknessMap, knees: tuple[Knee, Knee], *, mirror: bool) -> BoneChange:
+    matrix, residual = register_bone(first, second, (knees[0].alignment, knees[1].alignment))
+    plate = np.isfinite(first.thickness_mm) & (first.region > 0)
+    thickness = np.full(len(plate), np.nan)
+    surface = first.surface
+    thickness[plate] = carry_thickness(surface.points_mm[plate], surface.normals[plate], moved(second, matrix))
+    return BoneChange(first=first, second_mm=thickness, matrix=matrix @ MIRROR if mirror else matrix, residual=residual)
+
+
+def _differences(first: Knee, second: Knee) -> list[str]:
+    """What was not the same about the two analyses, in words."""
+    found = []
+    if first.model != second.model:
+        found.append(
+            "The outlines were made by two different models "
+            f"({first.model.get('id', 'unknown')}, {second.model.get('id', 'unknown')}): "
+            "a difference may be theirs."
+        )
+    names = sorted(
+        name
+        for name in {*first.options, *second.options} - {"segmentation_model", "side", "series", "retain_results"}
+        if first.options.get(name) != second.options.get(name)
+    )
+    if names:
+        found.append(f"The options differ: {', '.join(name.replace('_', ' ') for name in names)}.")
+    sizes = [sorted(knee.grid.spacing_mm) for knee in (first, second)]
+    if any(abs(a - b) > 0.05 * max(a, b) for a, b in zip(*sizes, strict=True)):
+        one, two = (" x ".join(f"{value:.2f}" for value in size) for size in sizes)
+        found.append(f"The voxels differ in size ({one} mm, {two} mm).")
+    return found

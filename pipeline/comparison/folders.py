@@ -1,0 +1,53 @@
+"""Two analyses' folders in, the folder of a comparison out: comparison.json is written last."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pipeline.comparison.compare import Comparison, Report, compare
+from pipeline.comparison.documents import changes_csv, comparison_document
+from pipeline.comparison.knee import METHOD, Knee
+from pipeline.comparison.names import RESULT, SCENE, TABLE, VIEW
+from pipeline.comparison.reproducibility import read_reproducibility
+from pipeline.comparison.scene import write_comparison_scene
+from pipeline.errors import NotComparable
+from pipeline.grid import Grid
+from pipeline.report.tables import json_text
+from pipeline.workspace import Workspace, atomic_file
+
+
+def read_knee(workspace: Workspace) -> Knee:
+    """A finished analysis. Raises NotComparable where it is not whole."""
+    try:
+        provenance = json.loads((workspace.files_dir / "provenance.json").read_text(encoding="utf-8"))
+        model = provenance["model"]
+        return Knee(
+            maps=tuple(item for item in workspace.read_thickness() if item.method == METHOD),
+            alignment=workspace.read_alignment(),
+            measurements=workspace.read_measurements("measurements"),
+            model={key: model.get(key) for key in ("id", "sha256", "weights_sha256") if model.get(key)},
+            options=provenance["options"],
+            grid=Grid.from_dict(workspace.read_json("segmentation")["grid"]),
+        )
+    except FileNotFoundError:
+        raise NotComparable(
+            "An analysis is not whole; expected a finished one.", hint="Run it again, then compare."
+        ) from None
+
+
+def compare_folders(first: Path, second: Path, target: Path, report: Report = lambda _, __: None) -> Comparison:
+    """Compare the analyses in two job folders and write the results into `target`. Raises NotComparable."""
+    report(0.0, "Reading both analyses")
+    knees = read_knee(Workspace(first)), read_knee(Workspace(second))
+    comparison = compare(*knees, read_reproducibility(), lambda share, what: report(0.05 + 0.65 * share, what))
+    report(0.75, "Writing the comparison")
+    target.mkdir(parents=True, exist_ok=True)
+    write_comparison_scene(target / VIEW / SCENE, comparison, knees[0].grid)
+    for name, text in (
+        (TABLE, changes_csv(comparison.changes)),
+        (RESULT, json_text(comparison_document(comparison))),
+    ):
+        with atomic_file(target / name) as stream:
+            stream.write(text.encode())
+    return comparison

@@ -1,0 +1,55 @@
+"""What a comparison reads of one analysis, and its mirror image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+
+from pipeline.anatomy import Side
+from pipeline.grid import FloatArray, Grid
+from pipeline.types import Alignment, Measurement, Surface, ThicknessMap
+
+METHOD: Final = "union"
+"""The thickness estimator that is compared: the other one loses thin cartilage."""
+
+MIRROR: Final[FloatArray] = np.diag([-1.0, 1.0, 1.0, 1.0])
+"""(4, 4) left and right of LPS swapped."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Knee:
+    """One finished analysis.
+
+    maps        one a bone, estimator METHOD, LPS mm
+    model       id and weights' digest of what made the outlines; options: those of the analysis
+    grid        of the label map; a mirrored knee keeps it
+    """
+
+    maps: tuple[ThicknessMap, ...]
+    alignment: Alignment
+    measurements: tuple[Measurement, ...]
+    model: dict[str, Any]
+    options: dict[str, Any]
+    grid: Grid
+
+    @property
+    def side(self) -> Side:
+        return self.alignment.side
+
+    def mirrored(self) -> Knee:
+        """The same knee as if it were of the other side: surfaces and alignment; the numbers stay."""
+        alignment = replace(self.alignment, matrix=self.alignment.matrix @ MIRROR, side=self.side.other)
+        maps = tuple(replace(item, surface=_mirrored(item.surface)) for item in self.maps)
+        return replace(self, maps=maps, alignment=alignment)
+
+
+def _mirrored(surface: Surface) -> Surface:
+    flip = np.array([-1.0, 1.0, 1.0])
+    return replace(
+        surface,
+        points_mm=surface.points_mm * flip,
+        normals=surface.normals * flip,
+        faces=np.ascontiguousarray(surface.faces[:, ::-1]),
+    )
