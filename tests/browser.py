@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,22 +18,14 @@ from urllib.request import urlopen
 import httpx
 import pytest
 
+from bench.pages.chromium import ARGS, chromium_path
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "samples" / "sample_knee.nii.gz"
-CHROMIUM_ARGS = [
-    "--no-sandbox",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-]
+CHROMIUM_ARGS = list(ARGS)
 START_LIMIT_S = 180.0
 ANALYSIS_LIMIT_MS = 420_000.0
 """A shared machine with two cores may take some times the 45 s of a free one."""
@@ -42,7 +33,7 @@ ANALYSIS_LIMIT_MS = 420_000.0
 
 def require_chromium() -> str:
     """Path of the browser; without one: skip at home, fail in CI."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    path = chromium_path()
     if path is None:
         reason = "no Chromium found; get one with: apt-get install chromium"
         if os.environ.get("CI") == "true":

@@ -13,12 +13,11 @@ import pytest
 from conftest import DATA_DIR, free_port, running, wait_until
 from finished_jobs import finished_job
 from rest_client import answers
-from test_browser_analysis import CHROMIUM_ARGS, require_chromium
 
 from jobs.backend import backend
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -28,7 +27,6 @@ WAIT_MS = 90_000.0
 @pytest.fixture
 def address(valkey: str, redis_client: Any) -> Iterator[str]:
     """Where the pages are, with REST and scripts below them."""
-    require_chromium()
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with running([sys.executable, "web.py"], DATA_DIR / "web.log", APP_PORT=str(port)):
@@ -37,17 +35,13 @@ def address(valkey: str, redis_client: Any) -> Iterator[str]:
 
 
 @pytest.fixture
-def page(address: str) -> Iterator[Page]:
+def page(browser: Browser, address: str) -> Iterator[Page]:
     """A page of a browser that may ask this server alone."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=require_chromium(), args=CHROMIUM_ARGS)
-        page = chromium.new_page(viewport={"width": 1280, "height": 1000})
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
-        yield page
-        chromium.close()
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    yield page
+    page.close()
     assert not [url for url in asked if not url.startswith((address, "data:", "blob:"))]
 
 

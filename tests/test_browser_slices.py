@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,7 +15,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.pages.chromium import chromium_path, launch
 from bench.pages.viewer_site import served
 from pipeline.anatomy import TISSUE_COLOURS, Structure, Tissue
 from pipeline.report.view_slices import write_slices
@@ -39,21 +37,6 @@ def knee() -> AnalysisResult:
     places = np.arange(labels.size).reshape(labels.shape) % 70 + 10
     t2 = np.where(labels >= Structure.FEMORAL_CARTILAGE, places, np.nan).astype(np.float32)
     return replace(plain, t2=T2Map(t2_ms=t2, r2=t2 * 0 + 1, method="multi_echo", grid=plain.segmentation.grid))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if chromium_path() is None:
-        reason = "no Chromium found; get one with: apt-get install chromium"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = launch(playwright)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
+from bench.pages.chromium import launch
 from bench.pages.viewer_site import served
 from bench.service.figures import Figure
 from pipeline.options import AnalysisOptions
@@ -28,18 +29,6 @@ from pipeline.workspace import Workspace
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 SAMPLE: Final = ROOT / "samples" / "sample_knee.nii.gz"
-CHROMIUM: Final = "/usr/bin/chromium"
-CHROMIUM_ARGS: Final = (
-    "--no-sandbox",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-)
 REPEATS: Final = 5
 REPEATS_SHORT: Final = 1
 LIMIT_S: Final = 180.0
@@ -65,7 +54,7 @@ def figures(*, short: bool) -> list[Figure]:
 
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
         job = _analysed(Path(scratch))
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_ARGS))
+        browser = launch(playwright)
         ours: list[Opening] = []
         theirs: list[Opening] = []
         with (

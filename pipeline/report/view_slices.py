@@ -20,7 +20,6 @@ from pipeline.grid import Grid
 from pipeline.report.colours import VIRIDIS, css
 from pipeline.report.slices import PLANES, PictureAxis, Plane, axis_order, edge_letters, picture_axes
 from pipeline.types import AnalysisResult, LabelArray, Scan, T2Map
-from pipeline.workspace import atomic_file
 
 STORED: Final = (0.05, 99.95)
 """Percentiles that the 8 bits of the scan reach from and to."""
@@ -67,8 +66,7 @@ def write_slices(result: AnalysisResult, view_dir: Path) -> None:
         _write(view_dir / "t2.bin.gz", _t2_on(grid, result.t2))
         document["t2"] = {"step_ms": T2_STEP_MS, "range_ms": list(T2_RANGE_MS), "colours": [list(c) for c in VIRIDIS]}
     text = json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
-    with atomic_file(view_dir / "slices.json.gz") as stream:
-        stream.write(gzip.compress(text, GZIP_LEVEL, mtime=0))
+    (view_dir / "slices.json.gz").write_bytes(gzip.compress(text, GZIP_LEVEL, mtime=0))
 
 
 def eight_bits(image: NDArray[np.float32]) -> tuple[NDArray[np.uint8], dict[str, Any]]:
@@ -89,8 +87,7 @@ def eight_bits(image: NDArray[np.float32]) -> tuple[NDArray[np.uint8], dict[str,
 def _write(path: Path, array: NDArray[Any]) -> None:
     """The array's bytes, little-endian, C order."""
     plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-    with atomic_file(path) as stream:
-        stream.write(gzip.compress(plain.tobytes(), GZIP_LEVEL, mtime=0))
+    path.write_bytes(gzip.compress(plain.tobytes(), GZIP_LEVEL, mtime=0))
 
 
 def _image_on(grid: Grid, scan: Scan) -> NDArray[np.float32]:
