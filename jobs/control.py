@@ -71,6 +71,13 @@ def retry(job_id: str, options: dict[str, Any] | None = None) -> JobView:
     return get(job_id)
 
 
+def can_retry(job_id: str) -> bool:
+    """Whether the scan of a job is still there: an upload goes when its job ends, what was read of it stays longer."""
+    here = backend()
+    record = here.storage.read_record(job_id)
+    return here.storage.workspace(job_id).has("scan") or (record is not None and Path(record.input_path).is_file())
+
+
 @queue_errors()
 def delete(job_id: str) -> None:
     """Stop a job if it runs; remove its files and its record. Raises JobNotFound."""

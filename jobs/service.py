@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.activity import activity
 from jobs.comparison import comparison, comparison_table, comparison_view
-from jobs.control import cancel, delete, retry
+from jobs.control import can_retry, cancel, delete, retry
 from jobs.form_receiver import FormReceiver
 from jobs.health import health, models
 from jobs.reading import archive, artifact, get, measurements, recent, results_folder, stats, view_file
@@ -17,6 +17,7 @@ __all__ = [
     "activity",
     "archive",
     "artifact",
+    "can_retry",
     "cancel",
     "choose_series",
     "comparison",

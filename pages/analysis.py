@@ -24,8 +24,11 @@ def show_failed(job: JobView) -> None:
     if any(step["state"] != "waiting" for step in job.steps):
         with st.expander("How far it came"):
             st.html(steps_list(job))
+    again = service.can_retry(job.id)
+    if not again:
+        st.html('<p class="ok-quiet">Its scan is no longer on this server: to try again, upload it once more.</p>')
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Try again", type="primary", icon=":material/replay:"):
+        if again and st.button("Try again", type="primary", icon=":material/replay:"):
             try:
                 service.retry(job.id)
                 st.rerun()
@@ -38,8 +41,8 @@ def show_failed(job: JobView) -> None:
 def show_job(job: JobView) -> None:
     """The job in the picture of its state."""
     st.title(escape(job.input_filename))
+    session.remember(job.id)
     if not job.status.final:
-        session.remember(job.id)
         follow(job.id)
     elif job.status is Status.COMPLETE:
         show_results(job)

@@ -165,8 +165,9 @@ def sample_job(product: Product) -> str:
 def browser() -> Iterator[Browser]:
     """Chromium, without a window."""
     path = require_chromium()
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=30_000)  # two shared cores
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGS)
         yield chromium

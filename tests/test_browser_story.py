@@ -81,7 +81,7 @@ def test_from_a_fresh_start_to_a_comparison(browser: Browser, tmp_path: Path) ->
             expect(card).to_contain_text("160 × 384 × 384")
             expect(card).to_contain_text("0.7 × 0.365 × 0.365 mm")
             expect(card).to_contain_text("T2 cannot")
-            expect(page.get_by_label("Keep a copy of my results for research")).not_to_be_checked()
+            expect(page.get_by_role("checkbox", name="Keep a copy of my results")).not_to_be_checked()
             address = start(page)
             expect(page.get_by_role("heading", name="sample_knee.nii.gz")).to_be_visible()
             expect(page.get_by_role("progressbar")).to_be_visible()
@@ -193,6 +193,7 @@ def cancel_and_retry(page: Page, product: Product) -> str:
     page.goto(product.url)
     page.get_by_role("button", name="Try the sample knee").click()
     page.wait_for_url(JOB)
+    expect(page.locator(".ok-steps li.running", has_text="Outline")).to_be_visible(timeout=ANALYSIS_LIMIT_MS)
     page.get_by_role("button", name="Cancel analysis").click()
     expect(page.get_by_text("This analysis was cancelled.")).to_be_visible()
     page.get_by_role("button", name="Try again").click()
@@ -244,7 +245,8 @@ def test_an_image_that_holds_nothing_ends_in_a_clear_message(page: Page) -> None
     message = page.get_by_role("alert").first.inner_text()
     assert "expected" in message
     assert "/" not in message.replace("and/or", "")
-    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    expect(page.get_by_text("to try again, upload it once more")).to_be_visible()
+    expect(page.get_by_role("button", name="Try again")).to_have_count(0)
 
 
 def test_a_file_that_is_no_scan_is_refused_where_it_was_dropped(page: Page) -> None:

@@ -113,7 +113,7 @@ def _actions(job: JobView) -> None:
         if _button("Cancel", ":material/close:", job.id):
             _try(service.cancel, job.id)
         return
-    if job.status is Status.ERROR and _button("Try again", ":material/replay:", job.id):
+    if job.status is Status.ERROR and service.can_retry(job.id) and _button("Try again", ":material/replay:", job.id):
         _try(service.retry, job.id)
     if _button("Delete", ":material/delete:", job.id):
         confirm_delete(job)
