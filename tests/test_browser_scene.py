@@ -115,7 +115,8 @@ def changed(before: np.ndarray, after: np.ndarray) -> float:
 
 
 def settled(page: Page) -> None:
-    page.wait_for_timeout(500)
+    """Long enough for the picture that stays."""
+    page.wait_for_timeout(900)
 
 
 def point_at(page: Page, root: Locator, key: str, choose: Callable[[np.ndarray], int]) -> None:
@@ -183,7 +184,7 @@ def test_reruns_and_polling_never_load_the_scene_again(page: Page, address: str)
 
 def test_nothing_is_drawn_while_nothing_changes(page: Page, address: str) -> None:
     root = opened(page, address)
-    page.wait_for_timeout(800)
+    page.wait_for_timeout(1500)
     frames = root.get_attribute("data-frames")
     page.wait_for_timeout(1500)
     assert root.get_attribute("data-frames") == frames

@@ -48,6 +48,14 @@ class Opening:
     received: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Hover:
+    """One movement of the pointer: until the number stood beside it, and the viewer's own part of that."""
+
+    seen_ms: float
+    work_ms: float
+
+
 def figures(*, short: bool) -> list[Figure]:
     """Time and bytes as a share of stpyvista's, and the time to the number under the pointer."""
     from playwright.sync_api import sync_playwright
@@ -71,7 +79,8 @@ def figures(*, short: bool) -> list[Figure]:
         browser.close()
     time_ours, time_theirs = (statistics.median(o.seconds for o in kind) for kind in (ours, theirs))
     bytes_ours, bytes_theirs = (statistics.median(o.received for o in kind) for kind in (ours, theirs))
-    often = statistics.quantiles(hovers, n=20)[-1]
+    often = statistics.quantiles([hover.seen_ms for hover in hovers], n=20)[-1]
+    own = max(hover.work_ms for hover in hovers)
     return [
         Figure(
             bar=f"3D visible after opening, against stpyvista <= {TIME_BAR} x",
@@ -85,7 +94,7 @@ def figures(*, short: bool) -> list[Figure]:
         ),
         Figure(
             bar=f"value under the pointer, 95 of 100 times <= {HOVER_BAR_MS:.0f} ms",
-            measured=f"{often:.0f} ms (median {statistics.median(hovers):.0f}, longest {max(hovers):.0f} ms)",
+            measured=f"{often:.0f} ms (of it the viewer's own work at most {own:.0f} ms, the rest the browser's queue)",
             met=often <= HOVER_BAR_MS,
         ),
     ]
@@ -140,8 +149,8 @@ def _seen(picture: bytes) -> bool:
     return bool((saturation > 40).mean() > SEEN_SHARE)
 
 
-def _hovers(browser: Any, address: str) -> list[float]:
-    """Milliseconds from a movement of the pointer to the number beside it, at points all over the picture."""
+def _hovers(browser: Any, address: str) -> list[Hover]:
+    """The pointer moved to points all over the picture."""
     with _tab(browser) as page:
         page.goto(address)
         root = page.locator('[data-ok3d][data-state="ready"]')
@@ -153,5 +162,6 @@ def _hovers(browser: Any, address: str) -> list[float]:
             x = box["x"] + box["width"] * (0.3 + 0.4 * ((k * 0.618) % 1.0))
             y = box["y"] + box["height"] * (0.15 + 0.7 * k / HOVERS)
             page.mouse.move(x, y)
-            taken.append(float(root.get_attribute("data-hover-ms") or "nan"))
+            seen, work = (float(root.get_attribute(f"data-hover-{name}ms") or "nan") for name in ("", "work-"))
+            taken.append(Hover(seen_ms=seen, work_ms=work))
         return taken

@@ -1,7 +1,8 @@
 // The 3D viewer: surfaces of a knee with a number at each vertex. Python's side is ui/viewers/scene.py.
 //
 // The root tells how it stands: data-state (loading, ready, failed), data-loads, data-ready-ms, data-frames, data-view,
-// data-layout; and after the pointer has moved data-hover-ms, data-hover-structure, data-hover-region, data-hover-value.
+// data-layout; and after the pointer has moved data-hover-ms (from the event on), data-hover-work-ms (of it our own work),
+// data-hover-structure, data-hover-region, data-hover-value.
 import { Camera, steer } from "./scene/camera.js";
 import { Compass } from "./scene/compass.js";
 import { decodeScene } from "./scene/data.js";
@@ -78,8 +79,7 @@ export class Viewer {
       this.compass.turn(this.camera.basis());
       root.dataset.frames = this.stage.frames;
     };
-    this.stage.draw();
-    this.stage.finish();
+    this.stage.open();
     requestAnimationFrame(() => {
       root.dataset.readyMs = Math.round(performance.now() - this.started);
       root.dataset.state = "ready";
@@ -344,12 +344,14 @@ export class Viewer {
 
   #hover(event) {
     if (this.steering.held || this.root.dataset.state !== "ready") return;
+    const begun = performance.now();
     const box = this.surface.getBoundingClientRect();
     const [x, y] = [event.clientX - box.left, event.clientY - box.top];
     const found = this.meet((2 * x) / box.width - 1, 1 - (2 * y) / box.height);
     this.#tell(found, x, y);
     Object.assign(this.root.dataset, {
       hoverMs: Math.max(0, performance.now() - event.timeStamp).toFixed(1),
+      hoverWorkMs: (performance.now() - begun).toFixed(1),
       hoverStructure: found?.structure ?? "",
       hoverRegion: found?.region ?? "",
       hoverValue: found?.value ?? "",
@@ -385,9 +387,7 @@ export class Viewer {
   // Picture and full screen.
 
   async save() {
-    this.stage.sharp = true;
-    this.stage.resize(this.width, this.height);
-    this.stage.draw();
+    this.stage.drawSharp(this.width, this.height);
     const style = getComputedStyle(this.root);
     const blob = await picture(this.canvas, {
       scale: this.scale,

@@ -19,6 +19,7 @@ import { paint } from "./colours.js";
 
 const MOST_PIXELS = 2; // per CSS pixel: more is not seen and costs its square
 const SLOW_FRAME_MS = 90;
+const REST_MS = 220;
 const LAMPS = [
   // from where (right, up, towards the viewer), how strong: a key above on the left, a fill, a rim behind
   [[-0.55, 0.75, 0.9], 2.05, 0xfffbf5],
@@ -26,10 +27,26 @@ const LAMPS = [
   [[0.2, 0.7, -1.0], 0.7, 0xffffff],
 ];
 
+/** Whether the processor draws, not a graphics card: multisampling then takes 300 of a frame's 390 ms. */
+function drawnBySoftware() {
+  const gl = document.createElement("canvas").getContext("webgl2");
+  if (!gl) return false; // three.js says what is missing
+  const names = gl.getExtension("WEBGL_debug_renderer_info");
+  const name = String(gl.getParameter(names ? names.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+  gl.getExtension("WEBGL_lose_context")?.loseContext();
+  return /swiftshader|llvmpipe|softpipe|software|basic render/i.test(name);
+}
+
 export class Stage {
   /** Raises where the browser gives no WebGL. */
   constructor(canvas, meshes, camera) {
-    this.renderer = new WebGLRenderer({ canvas, antialias: true, alpha: true, powerPreference: "high-performance" });
+    this.software = drawnBySoftware();
+    this.renderer = new WebGLRenderer({
+      canvas,
+      antialias: !this.software,
+      alpha: true,
+      powerPreference: "high-performance",
+    });
     this.renderer.setClearColor(new Color(0x000000), 0);
     this.camera = camera;
     this.world = new Scene();
@@ -43,7 +60,8 @@ export class Stage {
     this.world.add(this.lamps);
     this.parts = new Map(meshes.map((mesh, k) => [mesh.key, this.#part(mesh, k)]));
     this.pending = 0;
-    this.sharp = true;
+    this.sharp = !this.software;
+    this.resting = false;
     this.frames = 0;
   }
 
@@ -133,10 +151,13 @@ export class Stage {
   }
 
   #ratio() {
-    return this.sharp ? Math.min(MOST_PIXELS, globalThis.devicePixelRatio || 1) : 0.5;
+    const full = Math.min(MOST_PIXELS, globalThis.devicePixelRatio || 1);
+    // without multisampling edges are smoothed by drawing the picture that stays twice as fine
+    if (this.software) return this.sharp ? MOST_PIXELS : 1;
+    return this.sharp ? full : full / 2;
   }
 
-  /** Draw at the next chance; `whileMoving` may be drawn coarser where the machine is slow, and is then drawn again. */
+  /** Draw at the next chance; where the machine is slow coarser at first, and again when the picture rests. */
   invalidate(whileMoving = false) {
     this.moving = whileMoving;
     if (this.pending) return;
@@ -149,10 +170,34 @@ export class Stage {
   }
 
   #settle(waited) {
+    const slow = this.software || (this.moving && (waited > SLOW_FRAME_MS || !this.sharp));
+    this.#setSharp(this.resting || !slow);
+    this.resting = false;
+    this.#restLater();
+  }
+
+  #restLater() {
     clearTimeout(this.refine);
-    if (!this.moving) return this.#setSharp(true);
-    if (waited > SLOW_FRAME_MS) this.#setSharp(false);
-    if (!this.sharp) this.refine = setTimeout(() => this.invalidate(false), 220);
+    if (this.sharp) return;
+    this.refine = setTimeout(() => {
+      this.resting = true;
+      this.invalidate(false);
+    }, REST_MS);
+  }
+
+  /** The first picture, at once. */
+  open() {
+    this.draw();
+    this.finish();
+    this.#restLater();
+  }
+
+  /** The picture as fine as it gets, for an export. */
+  drawSharp(width, height) {
+    clearTimeout(this.refine);
+    this.sharp = true;
+    this.resize(width, height);
+    this.draw();
   }
 
   #setSharp(sharp) {
