@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from pipeline.anatomy import ALL, BONES, PLATES, REGIONS, Side, Structure
@@ -203,4 +205,31 @@ def phantom() -> AnalysisResult:
             host={"cpu_count": 2, "python": "3.11.9"},
             seconds={"segment": 12.25},
         ),
+    )
+
+
+def stored_otherwise(result: AnalysisResult, order: tuple[int, int, int], flipped: tuple[int, ...]) -> AnalysisResult:
+    """The same knee with its array axes permuted and some of them read backwards."""
+    grid = result.segmentation.grid
+
+    def turned(array: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(np.flip(array.transpose(order), flipped))
+
+    steps = grid.affine[:3, :3][:, list(order)]
+    origin = grid.origin_mm.copy()
+    for axis in flipped:
+        origin += steps[:, axis] * (grid.shape[order[axis]] - 1)
+        steps[:, axis] *= -1
+    spacing = tuple(grid.spacing_mm[axis] for axis in order)
+    there = Grid(
+        shape=tuple(grid.shape[axis] for axis in order),
+        spacing_mm=spacing,
+        origin_mm=origin,
+        direction=(steps / np.array(spacing))[:, ::-1],
+    )
+    return replace(
+        result,
+        scan=Scan(echoes=turned(result.scan.echoes[0])[None], grid=there),
+        segmentation=replace(result.segmentation, labels=turned(result.segmentation.labels), grid=there),
+        subregions=turned(result.subregions),
     )

@@ -17,9 +17,10 @@ from PIL import Image
 
 from bench.pages.viewer_site import served
 from pipeline.anatomy import TISSUE_COLOURS, Structure, Tissue
+from pipeline.report.slices import axis_order
 from pipeline.report.view_slices import write_slices
 from pipeline.types import AnalysisResult, T2Map
-from tests.report_phantom import phantom
+from tests.report_phantom import phantom, stored_otherwise
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -31,8 +32,8 @@ READY = '.slices[data-state="ready"]'
 
 
 def knee() -> AnalysisResult:
-    """The phantom with a T2 of its own in every voxel of cartilage."""
-    plain = phantom()
+    """The phantom, stored along other axes and backwards, with a T2 of its own in every voxel of cartilage."""
+    plain = stored_otherwise(phantom(), (2, 0, 1), (0, 1))
     labels = plain.segmentation.labels
     places = np.arange(labels.size).reshape(labels.shape) % 70 + 10
     t2 = np.where(labels >= Structure.FEMORAL_CARTILAGE, places, np.nan).astype(np.float32)
@@ -130,9 +131,33 @@ def test_what_is_told_under_the_cross_hair_is_what_the_arrays_hold(page: Page) -
     assert len(found) >= 3, "the places that were clicked lie in several structures"
 
 
+def test_what_is_drawn_at_a_place_is_what_lies_there(page: Page) -> None:
+    """Filled and without lines, a picture's colour says which tissue the arrays hold there."""
+    labels = knee().segmentation.labels
+    for name in ("Cross-hair", "Outlines"):
+        page.get_by_label(name, exact=True).uncheck()
+    page.get_by_role("slider", name="Fill").fill("100")
+    seen: dict[Tissue | None, int] = {}
+    for plane in PLANES:
+        for across, down in [(x, y) for x in (0.42, 0.5, 0.58) for y in (0.3, 0.5, 0.55, 0.7)]:
+            label = int(labels[click(page, plane, across, down)])
+            picture = pixels(page, plane)
+            row, column = int(down * picture.shape[0]), int(across * picture.shape[1])
+            around = picture[row - 2 : row + 3, column - 2 : column + 3]
+            tissue = Structure(label).tissue if label else None
+            seen[tissue] = seen.get(tissue, 0) + 1
+            if tissue is None:
+                assert (np.ptp(around, axis=-1) < 15).any(), (plane, across, down)
+            else:
+                assert near(around, TISSUE_COLOURS[tissue]) > 0, (plane, across, down, label)
+    assert seen[Tissue.BONE] > 3
+    assert seen[None] > 3
+    assert seen[Tissue.CARTILAGE] > 0
+
+
 def test_directions_on_the_screen_are_those_of_the_body(page: Page) -> None:
     """Anterior is on the left of a sagittal picture, the patient's left on the right of the others."""
-    grid = phantom().segmentation.grid
+    grid = knee().segmentation.grid
     for plane, across, down in (("Sagittal", 1, -2), ("Coronal", 0, -2), ("Axial", 0, 1)):
         for axis, places in ((across, [(0.4, 0.5), (0.6, 0.5)]), (down, [(0.5, 0.3), (0.5, 0.7)])):
             first, second = (grid.to_mm([click(page, plane, *place)])[0] for place in places)
@@ -151,17 +176,20 @@ def test_moving_in_one_plane_moves_the_others(page: Page) -> None:
     coronal = pixels(page, "Coronal")
     canvas(page, "Sagittal").press("PageDown")
     after = position(root)
-    assert after == (before[0] + 1, before[1], before[2])  # slices of the phantom's first axis are sagittal
+    sagittal, _, axial = axis_order(knee().segmentation.grid)
+    assert [after[axis] - before[axis] for axis in range(3)] == [int(axis == sagittal) for axis in range(3)]
     assert counts["Coronal"].inner_text() == texts["Coronal"]
     assert (pixels(page, "Coronal") != coronal).any(), "its cross-hair stands elsewhere"
     click(page, "Sagittal", 0.35, 0.4)
     assert counts["Coronal"].inner_text() != texts["Coronal"]
     assert counts["Axial"].inner_text() != texts["Axial"]
     page.get_by_role("slider", name="Axial slice").fill("30")
-    assert position(root)[1] == 29
+    assert position(root)[axial] == 29
     canvas(page, "Axial").hover()
     page.mouse.wheel(0, 100)
-    page.wait_for_function("root => root.dataset.position.split(',')[1] !== '29'", arg=root.element_handle())
+    page.wait_for_function(
+        "([root, axis]) => root.dataset.position.split(',')[axis] === '30'", arg=[root.element_handle(), axial]
+    )
 
 
 def test_a_structure_that_is_switched_off_leaves_no_colour(page: Page) -> None:

@@ -16,7 +16,7 @@ from pipeline.grid import Grid
 from pipeline.report.view import write_view
 from pipeline.report.view_slices import T2_STEP_MS, eight_bits, write_slices
 from pipeline.types import AnalysisResult, Scan, T2Map
-from tests.report_phantom import MIDDLE_MM, phantom
+from tests.report_phantom import MIDDLE_MM, phantom, stored_otherwise
 
 
 def read(folder: Path, name: str, dtype: str = "u1") -> np.ndarray:
@@ -30,33 +30,6 @@ def document(folder: Path) -> dict[str, Any]:
 def written(result: AnalysisResult, folder: Path) -> dict[str, Any]:
     write_slices(result, folder)
     return document(folder)
-
-
-def stored_otherwise(result: AnalysisResult, order: tuple[int, int, int], flipped: tuple[int, ...]) -> AnalysisResult:
-    """The same knee with its array axes permuted and some of them read backwards."""
-    grid = result.segmentation.grid
-
-    def turned(array: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(np.flip(array.transpose(order), flipped))
-
-    steps = grid.affine[:3, :3][:, list(order)]
-    origin = grid.origin_mm.copy()
-    for axis in flipped:
-        origin += steps[:, axis] * (grid.shape[order[axis]] - 1)
-        steps[:, axis] *= -1
-    spacing = tuple(grid.spacing_mm[axis] for axis in order)
-    there = Grid(
-        shape=tuple(grid.shape[axis] for axis in order),
-        spacing_mm=spacing,
-        origin_mm=origin,
-        direction=(steps / np.array(spacing))[:, ::-1],
-    )
-    return replace(
-        result,
-        scan=Scan(echoes=turned(result.scan.echoes[0])[None], grid=there),
-        segmentation=replace(result.segmentation, labels=turned(result.segmentation.labels), grid=there),
-        subregions=turned(result.subregions),
-    )
 
 
 def picture(data: dict[str, Any], array: np.ndarray, name: str, at: tuple[int, ...]) -> np.ndarray:

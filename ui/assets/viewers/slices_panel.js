@@ -131,9 +131,12 @@ function buildPlane(viewer, plane, k) {
 function buildReadout({ volume, state }) {
   const { scan, t2, structures, regions } = volume.meta;
   const title = (entries, label) => entries.find((entry) => entry.label === label)?.title ?? "none";
-  const lines = ["Structure", "Sub-region", ...(scan ? ["Intensity"] : []), ...(t2 ? ["T2"] : []), "Position (mm)", "Voxel (x, y, z)"];
+  const lines = ["Structure", "Sub-region", ...(scan ? ["Intensity"] : []), ...(t2 ? ["T2"] : []), "Position", "Voxel"];
   const cells = Object.fromEntries(lines.map((name) => [name, el("dd", {})]));
   const list = el("dl", { className: "readout", "aria-label": "Under the cross-hair" }, ...lines.flatMap((name) => [el("dt", {}, name), cells[name]]));
+  cells["Sub-region"].className = "long";
+  cells.Position.title = "Millimetres to the patient's left or right, to the back or front, up or down";
+  cells.Voxel.title = "x, y, z, counted from 0";
   const letters = [["L", "R"], ["P", "A"], ["S", "I"]];
   return {
     list,
@@ -143,8 +146,8 @@ function buildReadout({ volume, state }) {
         "Sub-region": title(regions, value.region),
         Intensity: value.intensity?.toFixed(scan?.step < 0.1 ? 2 : scan?.step < 1 ? 1 : 0),
         T2: value.t2 === null ? "no fit here" : `${value.t2.toFixed(1)} ms`,
-        "Position (mm)": mm.map((x, k) => `${letters[k][x < 0 ? 1 : 0]}\u00a0${Math.abs(x).toFixed(1)}`).join("  "),
-        "Voxel (x, y, z)": [...state.at].reverse().join(", "),
+        Position: mm.map((x, k) => `${letters[k][x < 0 ? 1 : 0]}\u00a0${Math.abs(x).toFixed(1)}`).join(" ") + " mm",
+        Voxel: [...state.at].reverse().join(", "),
       };
       for (const name of lines) if (cells[name].textContent !== texts[name]) cells[name].textContent = texts[name];
     },
