@@ -61,9 +61,15 @@ def test_an_analysis_without_a_queue_waits_for_it(tmp_path: Path) -> None:
     assert "queue does not answer" in seen["warnings"][0]
 
 
-@pytest.mark.parametrize("page", ["pages/jobs.py", "pages/methods.py"])
+@pytest.mark.parametrize("page", ["pages/jobs.py", "pages/methods.py", "pages/compare.py"])
 def test_the_other_pages_need_no_queue(tmp_path: Path, page: str) -> None:
     seen = run_page(tmp_path, page)
     assert seen["exceptions"] == []
     assert len(seen["titles"]) == 1
     assert seen["warnings"] == [] or page == "pages/methods.py"
+
+
+def test_statistics_without_a_queue_say_so(tmp_path: Path) -> None:
+    seen = run_page(tmp_path, "pages/statistics.py")
+    assert seen["exceptions"] == []
+    assert "queue does not answer" in seen["warnings"][0]

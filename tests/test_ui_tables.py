@@ -82,3 +82,45 @@ def test_figures_nobody_measured_leave_no_empty_column_in_the_accuracy_table() -
     frame = tables.accuracy({"femoral_cartilage": {"dice": 0.8, "dice_worst": None}, "femur": {"dice": 0.97}})
     assert list(frame.columns) == ["Structure", "Dice"]
     assert list(frame["Structure"]) == ["Femoral cartilage", "Femur"]
+
+
+def changed(region: str, change: float | None, sdc: float | None) -> dict[str, Any]:
+    return {
+        "quantity": "ThC_matched",
+        "structure": "femoral_cartilage",
+        "region": region,
+        "a": 2.0,
+        "b": None if change is None else 2.0 + change,
+        "change": change,
+        "change_percent": None if change is None else 50 * change,
+        "sdc": sdc,
+        "verdict": "not known",
+        "registration_error": 0.01,
+        "compared_percent": 95.0,
+    }
+
+
+CHANGES = [
+    changed("anterior", -0.3, 0.1),
+    changed("medial_posterior", None, None),
+    changed("all", 0.2, None),
+]
+
+
+def test_changes_come_with_the_whole_plate_first_and_only_of_one_quantity() -> None:
+    frame = tables.changes([*CHANGES, changed("all", 9.0, None) | {"quantity": "ThC"}], "ThC_matched")
+    assert list(frame["Region"]) == ["Femur, whole plate", "Femur, anterior", "Femur, medial posterior"]
+    assert list(frame["Change"][:2]) == [0.2, -0.3]
+    assert tables.changes(CHANGES, "volume").empty
+
+
+def test_the_chart_of_changes_has_a_band_where_the_smallest_detectable_change_is_known() -> None:
+    from ui.change_charts import GAIN, LOSS, change_bars
+
+    figure = change_bars(tables.changes(CHANGES, "ThC_matched"), "mm", "Change")
+    assert figure is not None
+    band, bars = figure.data
+    assert (list(band.y), list(band.x), list(band.base)) == (["Femur, anterior"], [0.2], [-0.1])
+    assert (list(bars.y), list(bars.marker.color)) == (["Femur, anterior", "Femur, whole plate"], [LOSS, GAIN])
+    assert list(figure.layout.yaxis.categoryarray) == list(bars.y)
+    assert change_bars(tables.changes(CHANGES[1:2], "ThC_matched"), "mm", "Change") is None

@@ -67,5 +67,6 @@ def change_bars(frame: pd.DataFrame, unit: str, title: str) -> go.Figure | None:
     figure.update_xaxes(
         title=f"{title}, {unit}", range=[-reach, reach], fixedrange=True, zeroline=True, zerolinecolor=GREY
     )
-    figure.update_yaxes(fixedrange=True, automargin=True)
+    # the band's regions come first, and there may be fewer of them
+    figure.update_yaxes(fixedrange=True, automargin=True, categoryorder="array", categoryarray=list(frame["Region"]))
     return figure

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape as html_escape
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import streamlit as st
@@ -17,7 +17,10 @@ from ui.messages import escape
 from ui.viewers.scene import show_scene
 
 _NUMBER = st.column_config.NumberColumn
-UNITS = {"ThC_matched": "mm", "ThC": "mm", "ThCtAB": "mm", "tAB": "mm²", "dAB": "%", "volume": "mm³"}
+SDC: Final = "Smallest detectable change: what repeated scans of an unchanged knee differ by at most, 19 times of 20."
+FIT: Final = "What the mean would change if the bones were shifted along their surface by as much as they lie apart."
+AREA: Final = "Share of the region's area that carries cartilage in both knees."
+UNITS: Final = {"ThC_matched": "mm", "ThC": "mm", "ThCtAB": "mm", "tAB": "mm²", "dAB": "%", "volume": "mm³"}
 
 
 def show_comparison(first_id: str, second_id: str) -> None:
@@ -92,15 +95,15 @@ def _show_regions(rows: tables.Rows, word: str) -> None:
     digits = "%.2f" if unit == "mm" else "%.1f"
     matched, known = quantity == "ThC_matched", bool(frame["SDC"].notna().any())
     columns = {
-        "Region": st.column_config.TextColumn(width=190),
-        "First": _NUMBER(f"First ({unit})", format=digits, width=90),
-        "Second": _NUMBER(f"Second ({unit})", format=digits, width=98),
-        "Change": _NUMBER(f"{word} ({unit})", format=digits, width=118),
-        "Percent": _NUMBER("In %", format="%.1f", width=64),
-        "SDC": _NUMBER("Smallest detectable", format="%.2f", width=142) if known else None,
-        "Verdict": st.column_config.TextColumn(f"The {word.lower()} is", width=210) if known else None,
-        "Registration": _NUMBER("Registration ±", format="%.3f", width=112) if matched else None,
-        "Compared": _NUMBER("Compared (%)", format="%.0f", width=108) if matched else None,
+        "Region": st.column_config.TextColumn(width=176),
+        "First": _NUMBER(f"First ({unit})", format=digits, width=80),
+        "Second": _NUMBER(f"Second ({unit})", format=digits, width=94),
+        "Change": _NUMBER(f"{word} ({unit})", format=digits, width=110),
+        "Percent": _NUMBER("In %", format="%.1f", width=58),
+        "SDC": _NUMBER("SDC (mm)", format="%.2f", width=80, help=SDC) if known else None,
+        "Verdict": st.column_config.TextColumn(f"The {word.lower()} is", width=190) if known else None,
+        "Registration": _NUMBER("Fit ± (mm)", format="%.3f", width=84, help=FIT) if matched else None,
+        "Compared": _NUMBER("Area (%)", format="%.0f", width=72, help=AREA) if matched else None,
     }
     st.dataframe(frame, hide_index=True, height="content", alt=f"{word} by region", column_config=columns)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import streamlit as st
 
 from jobs import service
@@ -10,7 +12,7 @@ from jobs.model import JobView, Status
 from ui import session, wording
 from ui.frame import HOME
 
-MOST: int = 30
+MOST: Final = 30
 """Analyses of this browser that are offered, the newest first."""
 
 
