@@ -57,6 +57,9 @@ bench: $(READY) ## measure what README's table says
 bench-service: $(READY) ## measure what the service promises: kills, floods, lies
 	@$(BIN)/python -m bench.service $(BENCH)
 
+bench-pages: $(READY) ## measure what the pages promise, in a real browser
+	@$(BIN)/python -m bench.pages $(BENCH)
+
 # The peer's package lives in an environment of its own: it needs older versions than ours.
 bench-peer: $(READY) ## compare with the nearest peer, in .venv-peer
 	@test -n "$(PEER_LABELS)" || { echo 'Name a label map in pymskt numbering: make bench-peer PEER_LABELS=FILE' >&2; exit 1; }

@@ -14,6 +14,7 @@ from typing import Final
 PARTS: Final = {
     "scene": "bench.pages.scene",
     "slices": "bench.pages.slices",
+    "upload": "bench.pages.upload",
 }
 """Modules, each with `figures(*, short: bool) -> list[Figure]`."""
 

@@ -51,13 +51,13 @@ def figures(*, short: bool) -> list[Figure]:
         with site() as here:
             here.start_queue()
             server = psutil.Process(here.start_api().pid)
-            scan = _scan(folder / "scan.zip", size)
+            scan = padded_scan(folder / "scan.zip", size)
             return [*_upload_figures(here, server, scan), *_refusal_figures(here, server)]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _scan(path: Path, size: int) -> Path:
+def padded_scan(path: Path, size: int) -> Path:
     """An archive that holds the sample knee and, up to the size, a stored file of random bytes beside it: accepted, and
     checked at little cost.
     """

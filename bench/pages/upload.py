@@ -1,0 +1,100 @@
+"""A large file through the page: what it costs the server that shows the pages, in memory and in time."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+import httpx
+import psutil
+
+from bench.pages.chromium import launch
+from bench.service.figures import Figure
+from bench.service.site import Site, free_port, site, wait_for
+from bench.service.uploads import MEGABYTE, padded_scan
+
+MEMORY_BAR_MB: Final = 64
+LIMIT_MS: Final = 300_000.0
+SAMPLE_S: Final = 0.02
+
+
+class Peak:
+    """The highest memory (RSS) of a process during a block, sampled."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self._process = process
+        self._over = threading.Event()
+        self.bytes = 0
+
+    def __enter__(self) -> Peak:
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(SAMPLE_S):
+            self.bytes = max(self.bytes, self._process.memory_info().rss)
+
+
+def figures(*, short: bool) -> list[Figure]:
+    """Of a file of 600 MB, or of 60 MB in the short form."""
+    from playwright.sync_api import sync_playwright
+
+    folder = Path(tempfile.mkdtemp(prefix="knee-page-upload-"))
+    try:
+        with site() as here, sync_playwright() as playwright:
+            here.start_queue()
+            port = free_port()
+            server = psutil.Process(_start_pages(here, port))
+            scan = padded_scan(folder / "knee.zip", (60 if short else 600) * MEGABYTE - 4096)
+            page = launch(playwright).new_page()
+            page.set_default_timeout(LIMIT_MS)
+            page.goto(f"http://127.0.0.1:{port}")
+            page.get_by_role("button", name="Choose files").wait_for()
+            page.wait_for_timeout(1500)
+            resting = server.memory_info().rss
+            shown: set[str] = set()
+            with Peak(server) as peak:
+                begun = time.monotonic()
+                page.locator("input[data-part=files]").set_input_files(str(scan))
+                detail = page.locator("[data-part=detail]")
+                while not page.get_by_text("can be measured").is_visible():
+                    shown |= set(detail.all_inner_texts())  # none once the scan has arrived
+                    if time.monotonic() - begun > LIMIT_MS / 1000:
+                        raise TimeoutError("the scan did not arrive")
+                seconds = time.monotonic() - begun
+        grown = (peak.bytes - resting) / MEGABYTE
+        size = scan.stat().st_size / MEGABYTE
+        steps = sum(" of " in text for text in shown)
+        return [
+            Figure(
+                bar=f"{size:.0f} MB through the page: memory of its server + <= {MEMORY_BAR_MB} MB",
+                measured=f"+ {grown:.1f} MB (RSS, sampled; at rest {resting / MEGABYTE:.0f} MB), found good after "
+                f"{seconds:.1f} s",
+                met=grown <= MEMORY_BAR_MB,
+            ),
+            Figure(bar="progress is seen on the way", measured=f"{steps} different readings", met=steps >= 2),
+        ]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start_pages(here: Site, port: int) -> int:
+    process = here.start("web.py", log="web", APP_PORT=str(port))
+
+    def answers() -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).status_code == 200
+        return False
+
+    wait_for(answers, 60, "the pages")
+    return process.pid
