@@ -13,7 +13,7 @@ PEER_VENV := .venv-peer
 PEER_LABELS ?= $(wildcard ../shared/data/right-knee-label.nrrd)
 BENCH ?=
 
-.PHONY: help setup run test test-fast check format bench bench-service bench-peer sample clean
+.PHONY: help setup run test test-fast check format bench bench-service bench-peer screenshots sample clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -64,6 +64,9 @@ bench-pages: $(READY) ## measure what the pages promise, in a real browser
 bench-peer: $(READY) ## compare with the nearest peer, in .venv-peer
 	@test -n "$(PEER_LABELS)" || { echo 'Name a label map in pymskt numbering: make bench-peer PEER_LABELS=FILE' >&2; exit 1; }
 	@$(BIN)/python -m bench.peer --environment $(PEER_VENV) --labels $(PEER_LABELS)
+
+screenshots: $(READY) ## a picture of every page in every state, into build/screenshots (needs Chromium)
+	@$(BIN)/python -m bench.pages.screenshots $(BENCH)
 
 sample: $(READY) ## make the sample knee again
 	@$(BIN)/python -m training.sample

@@ -1,0 +1,63 @@
+"""Pictures of a whole page: light and dark, wide and narrow, as long as the page is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
+WIDTHS: Final = (1440, 390)
+HEIGHTS: Final = {1440: 900, 390: 844}
+LONGEST_PX: Final = 6000
+SETTLE_MS: Final = 700
+"""Charts and tables draw themselves again after a change of width or colours."""
+
+_CONTENT_PX: Final = """() => {
+  const main = document.querySelector("[data-testid=stMain]");
+  return main ? main.scrollHeight : document.documentElement.scrollHeight;
+}"""
+
+
+class Camera:
+    """Writes FOLDER/NAME-SCHEME-WIDTH.png; only names that `wanted` matches."""
+
+    def __init__(self, folder: Path, wanted: str = "") -> None:
+        self._folder = folder
+        self._wanted = re.compile(wanted)
+        self.taken: list[Path] = []
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def wants(self, name: str) -> bool:
+        """Whether anybody asked for this picture."""
+        return self._wanted.search(name) is not None
+
+    def take(self, page: Page, name: str, *, whole: bool = True) -> None:
+        """All four pictures of what the page shows. `whole`: as long as it is; else one screen (dialogs)."""
+        if not self.wants(name):
+            return
+        for scheme, width in combinations():
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": HEIGHTS[width]})
+            page.wait_for_timeout(SETTLE_MS)
+            if whole:
+                length = min(LONGEST_PX, max(HEIGHTS[width], int(page.evaluate(_CONTENT_PX))))
+                page.set_viewport_size({"width": width, "height": length})
+                page.wait_for_timeout(SETTLE_MS)
+            path = self._folder / f"{name}-{scheme}-{width}.png"
+            page.screenshot(path=path, animations="disabled")
+            self.taken.append(path)
+        page.set_viewport_size({"width": WIDTHS[0], "height": HEIGHTS[WIDTHS[0]]})
+        page.emulate_media(color_scheme=SCHEMES[0])
+        print(f"  {name}", flush=True)
+
+
+def combinations() -> Iterator[tuple[Literal["light", "dark"], int]]:
+    """Scheme and width of each picture of a state."""
+    for scheme in SCHEMES:
+        for width in WIDTHS:
+            yield scheme, width

@@ -1,0 +1,41 @@
+"""axe-core in a page: what it finds, as lines that a failed test can show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+SCRIPT = Path(__file__).parent / "vendor" / "axe-core-4.14.1.min.js"
+BAD = ("serious", "critical")
+
+STREAMLITS_OWN: dict[str, dict[str, str]] = {}
+"""Rule -> selector of Streamlit's own element -> why it cannot be mended from here."""
+
+_RUN = """async (own) => {
+  const answer = await axe.run(document, { resultTypes: ["violations"] });
+  const last = (target) => [target.at(-1)].flat().at(-1);
+  const deep = (target) => target.flat().reduce((root, step) => {
+    const found = (root.shadowRoot ?? root).querySelector(step);
+    return found ?? root;
+  }, document);
+  return answer.violations.flatMap(({ id, impact, help, nodes }) => nodes
+    .filter(({ target }) => !(own[id] ?? []).some((selector) => deep(target).closest?.(selector)))
+    .map(({ target, failureSummary, html }) => ({ id, impact, help, target: target.flat().join(" "),
+      html: html.slice(0, 160), why: failureSummary.split("\\n").slice(1).join(" ").trim() })));
+}"""
+
+
+def findings(page: Page) -> list[str]:
+    """Serious and critical findings of the page as it stands, one line each."""
+    if not page.evaluate("typeof axe === 'object'"):
+        page.evaluate(SCRIPT.read_text(encoding="utf-8"))
+    own = {rule: list(places) for rule, places in STREAMLITS_OWN.items()}
+    found: list[dict[str, Any]] = page.evaluate(_RUN, own)
+    return [
+        f"{item['impact']} {item['id']}: {item['target']}: {item['html']} ({item['why']})"
+        for item in found
+        if item["impact"] in BAD
+    ]
