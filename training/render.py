@@ -43,9 +43,19 @@ QUIET = Scanner(psf_voxels=(0.0, 0.0, 0.0), bias=0.0, noise=0.0)
 """A scanner that adds nothing: for tests of what comes after it."""
 
 
-def render_dess(labels: LabelArray, grid: Grid, seed: int, *, scanner: Scanner | None = None) -> NDArray[np.float32]:
-    """(z, y, x): a water-excited DESS scan, echoes added, of canonical labels (z, y, x) on any grid."""
-    echoes = _render(labels, grid, seed, dess_model(), scanner or Scanner(), {})
+def render_dess(
+    labels: LabelArray,
+    grid: Grid,
+    seed: int,
+    *,
+    scanner: Scanner | None = None,
+    model: SignalModel | None = None,
+) -> NDArray[np.float32]:
+    """(z, y, x): a water-excited DESS scan, echoes added, of canonical labels (z, y, x) on any grid.
+
+    model: a signal model of one echo, where the protocol is not dess_model's default.
+    """
+    echoes = _render(labels, grid, seed, model or dess_model(), scanner or Scanner(), {})
     return np.asarray(echoes[0])
 
 
