@@ -51,17 +51,17 @@ def compare(found: Segmentation, truth: Segmentation) -> dict[str, Agreement]:
 def agreement(ours: Mask, true: Mask, spacing_mm: tuple[float, float, float]) -> Agreement:
     """Of two masks (z, y, x) on one grid; distances are infinite where ours is empty."""
     both, ours_count, true_count = (int(np.count_nonzero(m)) for m in (ours & true, ours, true))
-    distances = surface_distances(ours, true, spacing_mm) if ours_count else np.array([np.inf])
+    distances = surface_distances(ours, true, spacing_mm) if ours_count else None
     return Agreement(
         dice=2.0 * both / (ours_count + true_count),
-        mean_surface_distance_mm=float(distances.mean()),
-        hausdorff95_mm=float(np.quantile(distances, 0.95)),
+        mean_surface_distance_mm=np.inf if distances is None else float(distances.mean()),
+        hausdorff95_mm=np.inf if distances is None else float(np.quantile(distances, 0.95)),
         volume_bias_percent=100.0 * (ours_count / true_count - 1.0),
     )
 
 
 def surface_distances(a: Mask, b: Mask, spacing_mm: tuple[float, float, float]) -> NDArray[np.float64]:
-    """Distances (mm) from every boundary voxel of each mask to the other's boundary; the edge of the image is no boundary."""
+    """Distances (mm) of the boundary voxels of each mask to the other's boundary; the image's edge is no boundary."""
     box = ndimage.find_objects((a | b).view(np.uint8))[0]
     box = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in box)
     a, b = a[box], b[box]

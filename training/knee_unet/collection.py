@@ -8,11 +8,13 @@ from pathlib import Path
 
 from training.knee_unet.specimen import Specimen, make_specimen, read_expert_map, read_specimen, write_specimen
 
-WHERE = """Expert label maps of Osteoarthritis Initiative knees (3D DESS, 160 x 384 x 384):
-  - 507 knees, Zuse Institute Berlin: https://pubdata.zib.de (OAI-ZIB), on request
-  - OAI-ZIB-CM, corrected, tibial cartilage apart: https://huggingface.co/datasets/YongchengYAO/OAIZIB-CM
-  - with bone lesions, as used for the weights here (Woo et al., arXiv:2211.16696): see the paper's data statement
-Name the folder: make train MAPS=FOLDER (FOLDER/train and FOLDER/validation, files KNEE_VISIT.nii.gz)."""
+WHERE = """Expert label maps of knees of the Osteoarthritis Initiative (3D DESS, 160 x 384 x 384 voxels) can be had from
+  - the Zuse Institute Berlin: OAI-ZIB, https://pubdata.zib.de, on request (Ambellan et al., Med. Image Anal. 52, 2019)
+  - the authors of arXiv:2211.16696 (Woo et al.), whose maps the built-in weights were trained from
+The scans themselves are not needed. Name the folder: make train MAPS=FOLDER, with FOLDER/train and FOLDER/validation,
+or all maps in FOLDER; files KNEE_VISIT.nii.gz in the numbering `oai`."""
+SAMPLE = Path("samples/sample_knee_labels.nii.gz")
+"""What there is without such a folder; canonical numbering."""
 SUFFIXES = (".nii.gz", ".nii", ".nrrd")
 
 

@@ -21,13 +21,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from training.knee_unet.collection import WHERE, Collection, split_maps
+from training.knee_unet.collection import SAMPLE, WHERE, Collection, split_maps
 from training.knee_unet.export import read_parameters
 from training.knee_unet.network import KneeUNet, load_parameters, soft_loss
 from training.knee_unet.patches import Patch, make_patch
 from training.knee_unet.specimen import CLASS_COUNT
 
-SAMPLE = Path("samples/sample_knee_labels.nii.gz")
 SHAPES = ((96, 96, 96), (112, 128, 128))
 LARGE = 0.15
 """Share of the larger patches: the product looks through windows of 128."""
