@@ -41,7 +41,9 @@ def test_the_stored_weights_answer_as_the_network_they_are_read_into() -> None:
 def test_export_and_reading_back_change_no_probability_by_more_than_float16_does(tmp_path: Path) -> None:
     torch.manual_seed(3)
     network = KneeUNet()
-    torch.nn.init.normal_(network.refine[2].weight, std=0.05)
+    with torch.no_grad():  # as after some steps: the exporter keeps one copy of parameters that are equal
+        for parameter in network.parameters():
+            parameter += 0.02 * torch.randn_like(parameter)
     write_weights(network, tmp_path / "weights.onnx")
     assert (tmp_path / "weights.onnx").stat().st_size < 9e6
     again = KneeUNet()
