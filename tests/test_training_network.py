@@ -43,7 +43,7 @@ def test_export_and_reading_back_change_no_probability_by_more_than_float16_does
     network = KneeUNet()
     with torch.no_grad():  # as after some steps: the exporter keeps one copy of parameters that are equal
         for parameter in network.parameters():
-            parameter += 0.02 * torch.randn_like(parameter)
+            parameter.add_(0.02 * torch.randn_like(parameter))
     write_weights(network, tmp_path / "weights.onnx")
     assert (tmp_path / "weights.onnx").stat().st_size < 9e6
     again = KneeUNet()
