@@ -9,11 +9,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEER_VENV := .venv-peer
+TRAIN_VENV := .venv-train
 # A label map in pymskt's numbering, as its own tests have.
 PEER_LABELS ?= $(wildcard ../shared/data/right-knee-label.nrrd)
 BENCH ?=
+# Expert label maps: FOLDER/train and FOLDER/validation, or all in FOLDER. TRAIN, EVALUATE, REPEAT: further options.
+MAPS ?=
+MINUTES ?= 5
+TRAIN ?=
+EVALUATE ?=
+REPEAT ?=
 
-.PHONY: help setup run test test-fast check format bench bench-service bench-peer screenshots sample clean
+.PHONY: help setup run test test-fast check format bench bench-service bench-pages bench-peer screenshots sample train evaluate reproducibility clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -71,6 +78,24 @@ screenshots: $(READY) ## a picture of every page in every state, into build/scre
 sample: $(READY) ## make the sample knee again
 	@$(BIN)/python -m training.sample
 
+# torch is needed for training only, so it has an environment of its own. On Linux PyPI's wheel carries CUDA (3 GB);
+# without: make train PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
+$(TRAIN_VENV)/.ready: requirements-train.txt requirements.lock
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; none was found." >&2; exit 1; }
+	@test -x $(TRAIN_VENV)/bin/python || { echo "Making $(TRAIN_VENV) ..."; $(PYTHON) -m venv $(TRAIN_VENV); }
+	@$(TRAIN_VENV)/bin/python -m pip install --disable-pip-version-check --quiet -r requirements-train.txt -c requirements.lock
+	@touch $@
+
+train: $(TRAIN_VENV)/.ready ## train the network, in .venv-train: make train MAPS=FOLDER MINUTES=60
+	@$(TRAIN_VENV)/bin/python -m training.knee_unet.train $(MAPS) --minutes $(MINUTES) $(TRAIN)
+
+evaluate: $(READY) ## measure the network on held-out maps, figures into its card: make evaluate MAPS=FOLDER
+	@test -n "$(MAPS)" || { echo 'Name a folder of held-out label maps: make evaluate MAPS=FOLDER' >&2; exit 1; }
+	@$(BIN)/python -m training.knee_unet.evaluate $(MAPS) --card $(EVALUATE)
+
+reproducibility: $(READY) ## how much thickness differs when the same knee is scanned again, in simulation
+	@$(BIN)/python -m training.knee_unet.reproducibility $(MAPS) $(REPEAT)
+
 clean: ## remove environments and caches; data/ stays
-	@rm -rf $(VENV) $(PEER_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf $(VENV) $(PEER_VENV) $(TRAIN_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +78,13 @@ class Lattice:
         white = rng.standard_normal(self.shape, dtype=np.float32)
         smooth = ndimage.gaussian_filter(white, [0.5 * cell_mm / c for c in self.cell_mm], mode="wrap")
         return np.asarray(smooth / smooth.std(), np.float32)
+
+
+class Painter(Protocol):
+    """What soft tissues are painted onto: an image in the making, or a map of tissues."""
+
+    def cover(self, box: Box, weight: Field, kind: Kind, *, texture: float = 0.0) -> None:
+        """Paint a tissue over what is there: weight (0 to 1) on a part of the grid."""
 
 
 @dataclass(kw_only=True, eq=False)

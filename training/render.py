@@ -43,9 +43,21 @@ QUIET = Scanner(psf_voxels=(0.0, 0.0, 0.0), bias=0.0, noise=0.0)
 """A scanner that adds nothing: for tests of what comes after it."""
 
 
-def render_dess(labels: LabelArray, grid: Grid, seed: int, *, scanner: Scanner | None = None) -> NDArray[np.float32]:
-    """(z, y, x): a water-excited DESS scan, echoes added, of canonical labels (z, y, x) on any grid."""
-    echoes = _render(labels, grid, seed, dess_model(), scanner or Scanner(), {})
+def render_dess(
+    labels: LabelArray,
+    grid: Grid,
+    seed: int,
+    *,
+    scanner: Scanner | None = None,
+    model: SignalModel | None = None,
+    receiver: np.random.Generator | None = None,
+) -> NDArray[np.float32]:
+    """(z, y, x): a water-excited DESS scan, echoes added, of canonical labels (z, y, x) on any grid.
+
+    model: a signal model of one echo, where the protocol is not dess_model's default; receiver: what noise and receive
+    field come from, where they are to differ while the seed, and with it the person, stays.
+    """
+    echoes = _render(labels, grid, seed, model or dess_model(), scanner or Scanner(), {}, receiver)
     return np.asarray(echoes[0])
 
 
@@ -75,11 +87,12 @@ def _render(
     model: SignalModel,
     scanner: Scanner,
     t2_ms: Mapping[Structure, float],
+    receiver: np.random.Generator | None = None,
 ) -> NDArray[np.float32]:
     """(e, z, y, x). Each stage has a random stream of its own: a change in one leaves the others as they were."""
     if labels.shape != grid.shape:
         raise ValueError(f"labels are {labels.shape}; expected the grid's {grid.shape}")
-    soft, bone, texture, receiver = np.random.default_rng(seed).spawn(4)
+    soft, bone, texture, own_receiver = np.random.default_rng(seed).spawn(4)
     echo_count = len(model(TISSUES[Kind.FLUID], np.array([50.0])))
     canvas = Canvas(
         echoes=np.zeros((echo_count, *labels.shape), np.float32),
@@ -92,7 +105,7 @@ def _render(
     paint_labels(canvas, labels, grid, bone)
     echoes = canvas.echoes
     echoes *= np.float32(SIGNAL_SCALE)
-    return _acquire(echoes, grid, scanner, receiver)
+    return _acquire(echoes, grid, scanner, receiver or own_receiver)
 
 
 def _grain(grid: Grid, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from scipy import ndimage
 from pipeline.anatomy import Structure, Tissue
 from pipeline.grid import Grid
 from pipeline.types import LabelArray
-from training.canvas import RAMP_MM, Canvas, Lattice, steps
+from training.canvas import RAMP_MM, Lattice, Painter, steps
 from training.limb import (
     COLLATERALS,
     CRUCIATES,
@@ -24,7 +24,7 @@ from training.limb import (
 from training.signal import Kind
 
 
-def paint_soft_tissues(canvas: Canvas, labels: LabelArray, grid: Grid, rng: np.random.Generator) -> None:
+def paint_soft_tissues(canvas: Painter, labels: LabelArray, grid: Grid, rng: np.random.Generator) -> None:
     """Skin, fat, muscles, vessels, tendons, ligaments, synovium, fluid, menisci: all but what the labels hold."""
     lattice = Lattice(grid)
     frame = limb_frame(labels, grid)

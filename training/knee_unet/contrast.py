@@ -1,0 +1,122 @@
+"""The tissues' signals in one imagined scan: a protocol drawn at random, tissues that vary from person to person.
+
+Water-excited DESS from its signal equation, spin echo with and without fat suppression (proton density to T2), and, so
+that the network leans on shape, random contrasts that belong to no sequence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from training.knee_unet.specimen import BONE_CLASSES, CARTILAGE_CLASSES, CLASS_COUNT, KINDS
+from training.limb import Field
+from training.signal import TISSUES, Kind, Properties, SignalModel, dess_model, spin_echo_model
+
+FAMILIES: Final = {"dess": 0.5, "fat_suppressed": 0.15, "fat_bright": 0.2, "random": 0.15}
+"""How often each family of contrasts is drawn."""
+DESS_RANGES: Final = {
+    "repetition_ms": (14.5, 18.5),
+    "echo_ms": (4.2, 5.4),
+    "flip_deg": (20.0, 30.0),
+    "fat_left": (0.0, 0.14),
+}
+"""Exact ranges of training; evaluation lies outside (training/knee_unet/evaluate.py)."""
+ECHO_MS: Final = {"fat_suppressed": (10.0, 75.0), "fat_bright": (8.0, 85.0)}
+REPETITION_MS: Final = (1200.0, 4500.0)
+FAT_SUPPRESSED_LEFT: Final = (0.02, 0.3)
+DENSITY_JITTER: Final = 0.15
+TIME_JITTER: Final = 0.18
+"""SD of the logarithm of proton density and of T1 and T2, tissue by tissue."""
+CARTILAGE_SHADE: Final = 0.05
+MARROW_SHADE: Final = 0.06
+"""SD of what tells one plate, or one bone, from another."""
+CLUSTERS: Final = 6
+"""Further grey values for backgrounds that are no anatomy."""
+LEVEL_COUNT: Final = len(KINDS) + CLUSTERS + CLASS_COUNT - 1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Contrast:
+    """Grey value of every tissue, cartilage about 1.
+
+    levels (LEVEL_COUNT,): of KINDS, then of the clusters, then of the classes 1, 2, ... of the network
+    """
+
+    family: str
+    levels: Field
+
+    def of(self, kind: Kind) -> float:
+        """Grey value of a kind of tissue."""
+        return float(self.levels[KINDS.index(kind)])
+
+
+def cluster_place(cluster: int) -> int:
+    """Where a cluster's grey value stands in the levels."""
+    return len(KINDS) + cluster
+
+
+def class_place(first: int = 1) -> int:
+    """Where the grey value of a class stands in the levels."""
+    return len(KINDS) + CLUSTERS + first - 1
+
+
+def draw_contrast(rng: np.random.Generator, family: str | None = None) -> Contrast:
+    """A contrast of the family named, or of one drawn by FAMILIES."""
+    if family is None:
+        family = str(rng.choice(list(FAMILIES), p=list(FAMILIES.values())))
+    kinds = _random_kinds(rng) if family == "random" else _physical_kinds(rng, family)
+    levels = np.empty(LEVEL_COUNT, np.float32)
+    levels[: len(KINDS)] = kinds
+    levels[len(KINDS) : class_place()] = rng.uniform(0.02, 1.8, CLUSTERS)
+    for classes, kind, shade in (
+        (CARTILAGE_CLASSES, Kind.CARTILAGE, CARTILAGE_SHADE),
+        (BONE_CLASSES, Kind.MARROW, MARROW_SHADE),
+    ):
+        for k in classes:
+            levels[class_place(k)] = kinds[KINDS.index(kind)] * (1.0 + shade * rng.standard_normal())
+    return Contrast(family=family, levels=levels)
+
+
+def _physical_kinds(rng: np.random.Generator, family: str) -> Field:
+    model, fat_left = _protocol(rng, family)
+    signals = [_signal(_jittered(TISSUES[kind], rng), model, fat_left) for kind in KINDS]
+    kinds = np.array(signals, np.float32) / max(signals[KINDS.index(Kind.CARTILAGE)], 1e-4)
+    # flow, synovitis and haemorrhage have no place in a table of tissues
+    for kind in (Kind.VESSEL, Kind.FLUID, Kind.SYNOVIUM):
+        kinds[KINDS.index(kind)] *= np.exp(0.25 * rng.standard_normal())
+    return np.clip(kinds, 0.0, 6.0)
+
+
+def _protocol(rng: np.random.Generator, family: str) -> tuple[SignalModel, float]:
+    """A signal model, and the part of the fat's signal that is left before it."""
+    if family == "dess":
+        return dess_model(**{name: float(rng.uniform(*bounds)) for name, bounds in DESS_RANGES.items()}), 1.0
+    echo = float(rng.uniform(*ECHO_MS[family]))
+    model = spin_echo_model((echo,), repetition_ms=float(rng.uniform(*REPETITION_MS)))
+    return model, float(rng.uniform(*FAT_SUPPRESSED_LEFT)) if family == "fat_suppressed" else 1.0
+
+
+def _jittered(tissue: Properties, rng: np.random.Generator) -> Properties:
+    density, t1, t2 = np.exp(np.array([DENSITY_JITTER, TIME_JITTER, TIME_JITTER]) * rng.standard_normal(3))
+    fat = float(np.clip(tissue.fat * (1.0 + 0.06 * rng.standard_normal()), 0.0, 0.98))
+    return replace(tissue, density=tissue.density * density, t1_ms=tissue.t1_ms * t1, t2_ms=tissue.t2_ms * t2, fat=fat)
+
+
+def _signal(tissue: Properties, model: SignalModel, fat_left: float) -> float:
+    seen = replace(tissue, density=tissue.density * (1.0 - tissue.fat * (1.0 - fat_left)))
+    return float(model(seen, np.array([seen.t2_ms]))[0, 0])
+
+
+def _random_kinds(rng: np.random.Generator) -> Field:
+    """Grey values that only keep bone and cartilage apart."""
+    kinds = rng.uniform(0.0, 1.0, len(KINDS)).astype(np.float32)
+    cartilage, marrow = rng.uniform(0.1, 1.0), rng.uniform(0.0, 1.0)
+    while abs(marrow - cartilage) < 0.12:
+        marrow = rng.uniform(0.0, 1.0)
+    kinds[KINDS.index(Kind.CARTILAGE)], kinds[KINDS.index(Kind.MARROW)] = cartilage, marrow
+    kinds[KINDS.index(Kind.CORTEX)] = rng.uniform(0.0, 0.4)
+    kinds[KINDS.index(Kind.AIR)] = rng.uniform(0.0, 0.1)
+    return kinds

@@ -1,0 +1,197 @@
+"""make evaluate: measure the built-in network on imagined scans of held-out knees, and write the figures into its card.
+
+    python -m training.knee_unet.evaluate MAPS [--weights FILE] [--card] [--knees N]
+
+MAPS/validation, or MAPS itself, holds expert label maps that training has not seen. Every map is rendered as DESS with
+parameters outside training's ranges (scans.UNSEEN, in turn), segmented, cleaned and measured by the product itself.
+Needs no torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from pipeline.anatomy import PLATES
+from pipeline.segmentation import unet
+from pipeline.segmentation.catalogue import ModelCard, card
+from pipeline.segmentation.runtime import sha256_of
+from pipeline.types import Resources, Scan, Segmentation
+from training.knee_unet.agreement import Agreement, compare, region_means
+from training.knee_unet.collection import maps_in
+from training.knee_unet.scans import UNSEEN, dess_scan, thick_scan
+from training.knee_unet.specimen import read_expert_map
+
+CARD: Final = Path("models/knee_unet/card.json")
+SEED: Final = 70_000
+Segmenter = Callable[[Scan], Segmentation]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knee:
+    """What was found in one imagined scan. ThC means by region, the expert's and ours, mm."""
+
+    name: str
+    protocol: str
+    parts: dict[str, Agreement]
+    true_mm: dict[str, float]
+    found_mm: dict[str, float]
+
+
+def segmenter(model: ModelCard) -> Segmenter:
+    """The product's own segmentation with the weights that a card names."""
+    return lambda scan: unet.segment(model, scan, Resources(), lambda _: None)
+
+
+def with_weights(model: ModelCard, weights: Path | None) -> ModelCard:
+    """The same card with other weights."""
+    return model if weights is None else replace(model, weights=weights, sha256=sha256_of(weights))
+
+
+def examine(path: Path, number: int, numbering: str, segment: Segmenter) -> Knee:
+    """Render, segment and compare one map."""
+    truth = read_expert_map(path, numbering)
+    protocol = UNSEEN[number % len(UNSEEN)]
+    found = segment(dess_scan(truth, protocol, SEED + number))
+    return Knee(
+        name=path.name.split(".")[0],
+        protocol=protocol.name,
+        parts=compare(found, truth),
+        true_mm=region_means(truth),
+        found_mm=region_means(found),
+    )
+
+
+def examine_thick(path: Path, number: int, numbering: str, segment: Segmenter) -> dict[str, float]:
+    """Dice by part of a scan with bright fat and slices of about 4 mm."""
+    scan, truth = thick_scan(read_expert_map(path, numbering), SEED + 500 + number)
+    return {name: found.dice for name, found in compare(segment(scan), truth).items()}
+
+
+def structures_of(knees: list[Knee]) -> dict[str, dict[str, float | None]]:
+    """The card's figures: means over the knees, and the worst Dice."""
+    result = {}
+    for name in knees[0].parts:
+        rows = [knee.parts[name] for knee in knees if name in knee.parts]
+        dice = np.array([row.dice for row in rows])
+        bias = float(np.mean([row.volume_bias_percent for row in rows]))
+        result[name] = {
+            "dice": round(float(dice.mean()), 3),
+            "dice_sd": round(float(dice.std(ddof=1)), 3) if len(rows) > 1 else None,
+            "dice_worst": round(float(dice.min()), 3),
+            "mean_surface_distance_mm": round(float(np.mean([row.mean_surface_distance_mm for row in rows])), 2),
+            "hausdorff95_mm": round(float(np.mean([row.hausdorff95_mm for row in rows])), 1),
+            "volume_bias_percent": round(bias, 1) if name in PLATES.values() else None,
+        }
+    return result
+
+
+def thickness_of(knees: list[Knee]) -> dict[str, dict[str, float]]:
+    """Mean ThC of each region against the expert's map: bias and RMSE over the knees, mm."""
+    result = {}
+    for region in knees[0].true_mm:
+        pairs = [(k.found_mm.get(region, np.nan), k.true_mm.get(region, np.nan)) for k in knees]
+        errors = np.array([found - true for found, true in pairs])
+        errors = errors[np.isfinite(errors)]
+        if len(errors):
+            result[region] = {
+                "bias_mm": round(float(errors.mean()), 3),
+                "rmse_mm": round(float(np.sqrt((errors**2).mean())), 3),
+                "knees": len(errors),
+            }
+    return result
+
+
+def measured_on(knees: list[Knee]) -> str:
+    """For the card, in words a user understands."""
+    return (
+        f"{len(knees)} held-out expert maps ({len({k.name.split('_')[0] for k in knees})} knees), synthetic DESS "
+        "images with parameters outside those of training, full resolution, post-processed; the soft tissues are drawn "
+        "by the same code as in training: optimistic, and not accuracy on real scans"
+    )
+
+
+def caution_of(knees: list[Knee]) -> str:
+    """For the card: how far cartilage volume is off."""
+    plates = [name for name in knees[0].parts if name in PLATES.values()]
+    biases = {name: [k.parts[name].volume_bias_percent for k in knees if name in k.parts] for name in plates}
+    means = ", ".join(f"{np.mean(values):+.0f} % ({name.replace('_cartilage', '')})" for name, values in biases.items())
+    worst = max(abs(value) for values in biases.values() for value in values)
+    return (
+        f"Synthetic validation only; cartilage volume {means} against the experts' maps, "
+        f"and up to {worst:.0f} % off in single knees."
+    )
+
+
+def write_card(path: Path, knees: list[Knee], thick: dict[str, dict[str, float]], digest: str) -> None:
+    """Put the figures into the card. Raises ValueError where its digest is not that of the weights measured."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if content["sha256"] != digest:
+        raise ValueError(f"{path} names weights {content['sha256'][:12]}; measured were {digest[:12]}")
+    content["caution"] = caution_of(knees)
+    content["accuracy"] = {
+        "made_by": "make evaluate",
+        "measured_on": measured_on(knees),
+        "structures": structures_of(knees),
+        "thickness": thickness_of(knees),
+        "thick_slices": {"measured_on": "spin echo, bright fat, 4.2 mm slices, same knees: Dice", "knees": thick},
+    }
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def show(knees: list[Knee]) -> None:
+    """A table for the terminal."""
+    print(f"{'':22}{'Dice':>7}{'SD':>7}{'worst':>7}{'MSD mm':>8}{'HD95 mm':>9}{'volume %':>10}")
+    for name, row in structures_of(knees).items():
+        cells = [row[key] for key in row]
+        print(
+            f"{name:22}"
+            + "".join(f"{'-' if c is None else c:>{w}}" for c, w in zip(cells, (7, 7, 7, 8, 9, 10), strict=True))
+        )
+    print(f"\n{'ThC against the expert':44}{'bias mm':>9}{'RMSE mm':>9}")
+    for region, figures in thickness_of(knees).items():
+        print(f"{region:44}{figures['bias_mm']:>9}{figures['rmse_mm']:>9}")
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("maps", type=Path, help="folder of held-out label maps, or one with validation/")
+    parser.add_argument("--numbering", default="oai")
+    parser.add_argument("--weights", type=Path, help="measure these instead of the built-in ones")
+    parser.add_argument("--model", default="nnunet_fullres", help="nnunet_fullres or nnunet_cascade")
+    parser.add_argument("--knees", type=int, help="at most this many maps")
+    parser.add_argument("--thick", type=int, default=3, help="maps that are also tried with thick slices")
+    parser.add_argument("--card", action="store_true", help="write the figures into models/knee_unet/card.json")
+    parser.add_argument("--json", type=Path, help="write every knee's figures there")
+    given = parser.parse_args()
+    folder = given.maps / "validation"
+    paths = maps_in(folder if folder.is_dir() else given.maps)[: given.knees]
+    model = with_weights(card(given.model), given.weights)
+    segment = segmenter(model)
+    knees = []
+    for number, path in enumerate(paths):
+        knees.append(examine(path, number, given.numbering, segment))
+        dice = ", ".join(f"{name} {row.dice:.3f}" for name, row in knees[-1].parts.items())
+        print(f"{knees[-1].name} ({knees[-1].protocol}): {dice}", flush=True)
+    show(knees)
+    thick = {}
+    for number, path in enumerate(paths[: given.thick]):
+        thick[path.name.split(".")[0]] = {
+            name: round(dice, 3) for name, dice in examine_thick(path, number, given.numbering, segment).items()
+        }
+    print("\n4.2 mm slices, bright fat, Dice:", *(f"{name}: {dice}" for name, dice in thick.items()), sep="\n")
+    if given.json:
+        given.json.write_text(json.dumps([asdict(knee) for knee in knees], indent=1) + "\n", encoding="utf-8")
+    if given.card:
+        write_card(CARD, knees, thick, model.sha256)
+
+
+if __name__ == "__main__":
+    main()

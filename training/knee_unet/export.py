@@ -1,0 +1,94 @@
+"""From a training run to stored weights, and back. Needs torch and onnx (requirements-train.txt).
+
+    python -m training.knee_unet.export data/training/best.pt models/knee_unet/weights.onnx
+
+writes the average of the parameters as ONNX in compact form (training/compact_weights.py), checks that the file answers
+as the network does, and writes its digest into card.json beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+
+from training.compact_weights import compact
+from training.knee_unet.network import KneeUNet
+
+OPSET: Final = 17
+SIDE: Final = 64
+LARGEST_DIFFERENCE: Final = 0.02
+"""Of a probability, between the network and its stored form (float16 weights) on noise."""
+
+
+def read_parameters(path: Path) -> dict[str, torch.Tensor]:
+    """Parameters by name from stored weights; those kept as float16 carry `_h` behind their name."""
+    import onnx
+    from onnx import numpy_helper
+
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
+    wanted = KneeUNet().state_dict()
+    found = {name: stored.get(name, stored.get(f"{name}_h")) for name in wanted}
+    return {name: torch.from_numpy(values.astype(np.float32)) for name, values in found.items() if values is not None}
+
+
+def write_weights(network: KneeUNet, path: Path) -> str:
+    """Store the network; returns the file's SHA-256. Raises ValueError where the file answers otherwise than it."""
+    import onnx
+    import onnxruntime
+
+    network.eval()
+    noise = torch.randn(1, 1, SIDE, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    whole = path.with_suffix(".float32.onnx")
+    torch.onnx.export(
+        network,
+        (noise,),
+        str(whole),
+        input_names=["x"],
+        output_names=["y"],
+        opset_version=OPSET,
+        dynamic_axes={name: {2: "d", 3: "h", 4: "w"} for name in ("x", "y")},
+        dynamo=False,
+    )
+    model = onnx.load(whole)
+    whole.unlink()
+    compact(model)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    answer = torch.softmax(torch.from_numpy(session.run(None, {"x": noise.numpy()})[0]), 1)
+    with torch.no_grad():
+        difference = float((answer - torch.softmax(network(noise), 1)).abs().max())
+    if difference > LARGEST_DIFFERENCE:
+        raise ValueError(
+            f"stored weights answer {difference:.3f} apart from the network; expected {LARGEST_DIFFERENCE}"
+        )
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {difference:.4f} apart at most, sha256 {digest}")
+    return digest
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="best.pt or state.pt of a training run")
+    parser.add_argument("weights", type=Path)
+    given = parser.parse_args()
+    network = KneeUNet()
+    network.load_state_dict(torch.load(given.run, weights_only=True)["average"])
+    digest = write_weights(network, given.weights)
+    card = given.weights.with_name("card.json")
+    if card.is_file():
+        content = json.loads(card.read_text(encoding="utf-8"))
+        content["sha256"] = digest
+        card.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        print(f"{card}: digest written; its figures are still those of the former weights: make evaluate MAPS=FOLDER")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""The network: a U-Net at half resolution between a strided stem and a transposed head, then a light look at full
+resolution. Needs torch.
+
+All 3 x 3 x 3 convolutions of many channels work at 1.4 mm, where a knee fits into 128^3 voxels of 0.7 mm on a laptop.
+The head brings seven logits back to 0.7 mm; `refine` corrects them with the image itself, which the stem has blurred.
+Parameter names are those of the stored weights (models/knee_unet/weights.onnx).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from training.knee_unet.specimen import CLASS_COUNT
+
+CHANNELS = (32, 64, 128, 160)
+REFINE_CHANNELS = 16
+AUXILIARY_FACTOR = 4
+"""The second output in training has a voxel for 4 x 4 x 4 of the first one's."""
+
+
+class Block(nn.Sequential):
+    """Convolution, instance normalisation, leaky rectifier."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> None:
+        super().__init__(
+            nn.Conv3d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False),
+            nn.InstanceNorm3d(outputs, affine=True, eps=1e-5),
+            nn.LeakyReLU(0.01),
+        )
+
+
+class KneeUNet(nn.Module):
+    """(n, 1, d, h, w) standardised image, sides multiples of 16 -> (n, classes, d, h, w) logits.
+
+    In training it answers (logits, auxiliary logits at a quarter of the resolution).
+    """
+
+    def __init__(self, channels: tuple[int, ...] = CHANNELS) -> None:
+        super().__init__()
+        steps = range(len(channels) - 1)
+        self.stem = Block(1, channels[0], 5, 2)
+        self.enc = nn.ModuleList(
+            [nn.Sequential(Block(channels[0], channels[0]))]
+            + [
+                nn.Sequential(Block(channels[k], channels[k + 1], 3, 2), Block(channels[k + 1], channels[k + 1]))
+                for k in steps
+            ]
+        )
+        self.up = nn.ModuleList([nn.Conv3d(channels[k + 1], channels[k], 1, bias=False) for k in steps])
+        self.dec = nn.ModuleList(
+            [nn.Sequential(Block(2 * channels[k], channels[k]), Block(channels[k], channels[k])) for k in steps]
+        )
+        self.head = nn.ConvTranspose3d(channels[0], CLASS_COUNT, 2, stride=2)
+        self.aux = nn.ModuleList([nn.Conv3d(channels[1], CLASS_COUNT, 1)])
+        self.refine = nn.Sequential(
+            nn.Conv3d(1 + CLASS_COUNT, REFINE_CHANNELS, 3, padding=1),
+            nn.LeakyReLU(0.01),
+            nn.Conv3d(REFINE_CHANNELS, CLASS_COUNT, 3, padding=1),
+        )
+        nn.init.zeros_(self.refine[2].weight)  # starts as if it were not there
+        nn.init.zeros_(self.refine[2].bias)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        """See the class."""
+        x = self.stem(image)
+        skipped = []
+        for stage in self.enc:
+            x = stage(x)
+            skipped.append(x)
+        auxiliary = x
+        for k in reversed(range(len(self.dec))):
+            wide = functional.interpolate(self.up[k](x), scale_factor=2.0, mode="nearest")
+            x = self.dec[k](torch.cat([wide, skipped[k]], 1))
+            if k == 1:
+                auxiliary = x
+        logits = self.head(x)
+        logits = logits + self.refine(torch.cat([image.to(logits.dtype), torch.softmax(logits, 1)], 1))
+        return (logits, self.aux[0](auxiliary)) if self.training else logits
+
+
+def load_parameters(network: KneeUNet, parameters: dict[str, torch.Tensor]) -> None:
+    """Fill a network. `refine` and `aux` may be missing: older weights had no refinement, stored ones have no aux.
+
+    Raises ValueError where anything else is missing or unknown.
+    """
+    missing, unknown = network.load_state_dict(parameters, strict=False)
+    wrong = [name for name in missing if not name.startswith(("refine.", "aux."))] + list(unknown)
+    if wrong:
+        raise ValueError(f"these weights do not fit the network: {', '.join(wrong[:5])}")
+
+
+def soft_loss(outputs: tuple[torch.Tensor, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy and 0.4 x Dice in its squared form, which is 0 at a perfect answer to soft targets too.
+
+    targets (n, classes, d, h, w). Dice is averaged over the classes that are present: absent ones held the patella at
+    0 for half an hour. The auxiliary output counts 0.3.
+    """
+    total = torch.zeros((), device=targets.device)
+    for logits, weight, factor in zip(outputs, (1.0, 0.3), (1, AUXILIARY_FACTOR), strict=True):
+        wanted = functional.avg_pool3d(targets, factor) if factor > 1 else targets
+        log_shares = functional.log_softmax(logits.float(), 1)
+        shares = log_shares.exp()
+        entropy = -(wanted * log_shares).sum(1).mean()
+        over = (0, 2, 3, 4)
+        overlap = 2.0 * (shares * wanted).sum(over) + 1.0
+        dice = overlap / ((shares * shares).sum(over) + (wanted * wanted).sum(over) + 1.0)
+        present = (wanted.sum(over) > 8).float()
+        present[0] = 0.0
+        total = total + weight * (entropy + 0.4 * ((1.0 - dice) * present).sum() / present.sum().clamp(min=1.0))
+    return total / 1.3

@@ -1,0 +1,135 @@
+"""From tissues to grey values: what one imagined scan would show in a patch, before the scanner spoils it.
+
+Ranges are chosen, not measured: wider than scans are, so that the network does not lean on what varies between them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.types import LabelArray
+from training.knee_unet.contrast import CLUSTERS, LEVEL_COUNT, Contrast, class_place, cluster_place
+from training.knee_unet.fields import Shape, smooth_noise, soft_step
+from training.knee_unet.specimen import BONE_CLASSES, CARTILAGE_CLASSES, KINDS
+from training.limb import Field
+from training.signal import Kind
+
+ONLY_CLUSTERS: Final = 0.3
+SOME_CLUSTERS: Final = 0.25
+"""How often the soft tissues give way to random ones, altogether or in part."""
+RIM_RAMP_MM: Final = 0.15
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class View:
+    """What a patch shows, voxel by voxel (a, b, c).
+
+    samples      four arrays of classes, one a sub-voxel position
+    tissues      index into KINDS where no class is
+    bone_mm      signed distance to the nearest bone, negative inside; cartilage_mm: distance to the nearest cartilage
+    """
+
+    samples: tuple[LabelArray, ...]
+    tissues: LabelArray
+    bone_mm: Field
+    cartilage_mm: Field
+
+    @property
+    def shape(self) -> Shape:
+        """Of the patch."""
+        a, b, c = self.tissues.shape
+        return a, b, c
+
+    def share(self, classes: tuple[int, ...]) -> Field:
+        """(a, b, c): the part of each voxel that belongs to some classes."""
+        table = np.zeros(256, np.float32)
+        table[list(classes)] = 1.0 / len(self.samples)
+        return np.asarray(sum(table[sample] for sample in self.samples))
+
+
+def paint(view: View, contrast: Contrast, rng: np.random.Generator) -> Field:
+    """Grey values (a, b, c): partial volumes of the four samples, then texture, layers, lesions, cortical rim."""
+    coarse = smooth_noise(rng, view.shape, rng.uniform(10, 25))
+    fine = smooth_noise(rng, view.shape, rng.uniform(4, 8))
+    places = _soft_tissues(view, rng, coarse, fine)
+    image = np.zeros(view.shape, np.float32)
+    for sample in view.samples:
+        image += contrast.levels[np.where(sample > 0, sample + np.uint8(class_place() - 1), places)]
+    image /= np.float32(len(view.samples))
+    cartilage, bone = view.share(CARTILAGE_CLASSES), view.share(BONE_CLASSES)
+    _texture(image, places, cartilage, bone, rng)
+    if rng.random() < 0.7:  # layers: T2, and with it the signal, rises from the bone to the surface
+        depth = np.maximum(view.bone_mm, 0.0) / np.float32(rng.uniform(0.5, 1.3))
+        image *= 1.0 - cartilage * np.float32(rng.uniform(-0.1, 0.35)) * np.exp(-depth)
+    _marrow(image, view, bone, contrast, rng)
+    if rng.random() < 0.92:
+        _rim(image, view, cartilage, contrast, rng)
+    return image
+
+
+def _soft_tissues(view: View, rng: np.random.Generator, coarse: Field, fine: Field) -> NDArray[np.uint8]:
+    """(a, b, c) places in the levels: the drawn tissues, with the joint's changed from scan to scan."""
+    places = view.tissues.copy()
+    near = view.cartilage_mm + 0.5 * fine
+    shifted = np.roll(coarse, (7, 11, 5), (0, 1, 2))
+
+    def put(where: NDArray[np.bool_], kind: Kind) -> None:
+        places[where] = KINDS.index(kind)
+
+    menisci = places == KINDS.index(Kind.MENISCUS)
+    if rng.random() < 0.2:
+        put(menisci, Kind.SYNOVIUM if rng.random() < 0.5 else Kind.FLUID)
+    if rng.random() < 0.5:  # effusion, thick or thin, here and there
+        put(~menisci & (near < rng.uniform(0.4, 4.0)) & (shifted > rng.uniform(-0.5, 1.2)), Kind.FLUID)
+    if rng.random() < 0.3:
+        put(~menisci & (view.cartilage_mm < rng.uniform(0.5, 1.1)), Kind.FLUID)
+    if rng.random() < 0.35:  # ligament, tendon or meniscus that lies on the cartilage
+        put((view.cartilage_mm < rng.uniform(0.5, 2.5)) & (coarse > rng.uniform(-0.3, 0.9)), Kind.TENDON)
+    style = rng.random()
+    if style < ONLY_CLUSTERS + SOME_CLUSTERS:
+        count = int(rng.integers(2, CLUSTERS + 1))
+        fields = [smooth_noise(rng, view.shape, rng.uniform(8, 30)) for _ in range(count)]
+        clusters = np.argmax(fields, axis=0).astype(np.uint8) + np.uint8(cluster_place(0))
+        air = places == KINDS.index(Kind.AIR)
+        replaced = ~air if style < ONLY_CLUSTERS else ~air & (coarse > 0.3)
+        places[replaced] = clusters[replaced]
+    return places
+
+
+def _texture(image: Field, places: NDArray[np.uint8], cartilage: Field, bone: Field, rng: np.random.Generator) -> None:
+    """Grain, each tissue its own."""
+    amplitudes = rng.uniform(0.0, 0.16, LEVEL_COUNT).astype(np.float32)
+    grain = 0.7 * smooth_noise(rng, image.shape, rng.uniform(1.2, 3)) + 0.6 * smooth_noise(
+        rng, image.shape, rng.uniform(4, 9)
+    )
+    strength = amplitudes[places] * (1.0 - cartilage - bone)
+    strength += np.float32(rng.uniform(0.02, 0.14)) * cartilage + np.float32(rng.uniform(0.03, 0.2)) * bone
+    image *= 1.0 + strength * grain
+
+
+def _marrow(image: Field, view: View, bone: Field, contrast: Contrast, rng: np.random.Generator) -> None:
+    """Lesions with the signal of fluid or muscle, and marrow that changes towards the joint."""
+    if rng.random() < 0.45:
+        target = contrast.of(Kind.FLUID if rng.random() < 0.5 else Kind.MUSCLE)
+        patches = smooth_noise(rng, view.shape, rng.uniform(10, 25))
+        weight = bone * soft_step(patches - np.float32(rng.uniform(0.8, 1.8)), 0.25) * np.float32(rng.uniform(0.2, 0.9))
+        image += weight * (np.float32(target) - image)
+    if rng.random() < 0.4:
+        depth = np.maximum(-view.bone_mm, 0.0) / np.float32(rng.uniform(3, 12))
+        image *= 1.0 + bone * np.float32(rng.uniform(-0.4, 0.4)) * np.exp(-depth)
+
+
+def _rim(image: Field, view: View, cartilage: Field, contrast: Contrast, rng: np.random.Generator) -> None:
+    """The dark line of subchondral bone: of varying width, a little inside or outside of the expert's edge."""
+    bumps = np.clip(smooth_noise(rng, view.shape, rng.uniform(10, 25)), -1.2, 1.2)
+    width = np.float32(rng.uniform(0.25, 1.1)) * (1.0 + 0.5 * bumps)
+    if rng.random() < 0.5:  # thicker where no cartilage lies on it
+        width *= 1.0 + soft_step(view.cartilage_mm - np.float32(4.0), 1.0)
+    centre = np.float32(rng.uniform(-0.5, 0.25))
+    weight = soft_step(0.5 * width - np.abs(view.bone_mm - centre), RIM_RAMP_MM) * np.float32(rng.uniform(0.6, 1.0))
+    weight *= 1.0 - 0.5 * cartilage
+    image += weight * (np.float32(contrast.of(Kind.CORTEX)) - image)

@@ -1,0 +1,89 @@
+"""The same knee scanned again: laid down anew within some millimetres and degrees, new noise, new receive field."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+
+from pipeline.grid import Grid
+from pipeline.types import Scan, Segmentation, Sequence
+from training.joint import with_whole_shafts
+from training.render import render_dess
+
+SHIFT_MM: Final = 5.0
+TURN_DEG: Final = 5.0
+EDGE_VOXELS: Final = 0.5
+"""SD of the smoothing of a label before it is interpolated."""
+MARGIN: Final = 3
+
+
+def scan_again(knee: Segmentation, person: int, visit: int) -> Scan:
+    """A DESS scan of the Osteoarthritis Initiative's protocol; `person` fixes the soft tissues, `visit` the rest."""
+    place, receiver = np.random.default_rng((person, visit)).spawn(2)
+    laid = laid_down(knee, moved_grid(knee.grid, place))
+    image = render_dess(laid.labels, laid.grid, person, receiver=receiver)
+    return Scan(echoes=image[None], grid=laid.grid, sequence=Sequence.DESS)
+
+
+def moved_grid(grid: Grid, rng: np.random.Generator) -> Grid:
+    """The grid turned about its middle by up to TURN_DEG about any axis, and shifted by up to SHIFT_MM."""
+    turn = Rotation.from_rotvec(_in_ball(rng) * TURN_DEG, degrees=True).as_matrix()
+    middle = grid.to_mm([0.5 * (np.array(grid.shape) - 1)])[0]
+    origin = turn @ (grid.origin_mm - middle) + middle + _in_ball(rng) * SHIFT_MM
+    return Grid(shape=grid.shape, spacing_mm=grid.spacing_mm, origin_mm=origin, direction=turn @ grid.direction)
+
+
+def laid_down(knee: Segmentation, grid: Grid) -> Segmentation:
+    """The knee's labels on another grid: of the smoothed structures, interpolated linearly, the strongest.
+
+    What lies at the edge of the old field of view goes on beyond it.
+    """
+    to_old = np.linalg.inv(knee.grid.affine) @ grid.affine
+    to_new = np.linalg.inv(to_old)
+    best, rest = np.zeros(grid.shape, np.float32), np.ones(grid.shape, np.float32)
+    labels = np.zeros(grid.shape, np.uint8)
+    for structure, box in knee.boxes.items():
+        wide = [
+            slice(max(0, s.start - MARGIN), min(n, s.stop + MARGIN)) for s, n in zip(box, knee.grid.shape, strict=True)
+        ]
+        mask = (knee.labels[tuple(wide)] == structure).astype(np.float32)
+        share = ndimage.gaussian_filter(mask, EDGE_VOXELS, mode="nearest", truncate=3.0)
+        target = _target_box(wide, to_new, knee.grid.shape, grid.shape)
+        start = np.array([s.start for s in target], np.float64)
+        offset = to_old[:3, :3] @ start + to_old[:3, 3] - np.array([s.start for s in wide])
+        shape = tuple(s.stop - s.start for s in target)
+        value = ndimage.affine_transform(share, to_old[:3, :3], offset, shape, order=1, mode="nearest")
+        stronger = value > best[target]
+        labels[target][stronger] = structure
+        np.maximum(best[target], value, out=best[target])
+        rest[target] -= value
+    labels[rest > best] = 0
+    return Segmentation(labels=with_whole_shafts(labels, grid), grid=grid, model_id=knee.model_id)
+
+
+def _target_box(
+    wide: list[slice], to_new: NDArray[np.float64], old: tuple[int, ...], new: tuple[int, ...]
+) -> tuple[slice, slice, slice]:
+    """The part of the new grid that a box of the old one can reach; to the edge where the box lies at an edge."""
+    far = 40
+    ends = [
+        (s.start - (far if s.start == 0 else 0), s.stop + (far if s.stop == n else 0))
+        for s, n in zip(wide, old, strict=True)
+    ]
+    corners = np.array(np.meshgrid(*ends, indexing="ij")).reshape(3, -1)
+    there = to_new[:3, :3] @ corners + to_new[:3, 3:4]
+    low, high = np.floor(there.min(1)).astype(int), np.ceil(there.max(1)).astype(int)
+    a, b, c = (
+        slice(int(np.clip(lo, 0, n - 1)), int(np.clip(hi, 1, n))) for lo, hi, n in zip(low, high, new, strict=True)
+    )
+    return a, b, c
+
+
+def _in_ball(rng: np.random.Generator) -> NDArray[np.float64]:
+    """(3,) evenly distributed in the unit ball."""
+    direction = rng.standard_normal(3)
+    return np.asarray(direction / np.linalg.norm(direction) * rng.random() ** (1 / 3))

@@ -1,0 +1,73 @@
+"""Imagined scans of whole knees for measuring the network: as training/render.py draws them, outside training's ranges.
+
+Renderer and training share the drawn soft tissues (training/soft_tissues.py): figures from here are optimistic, and no
+accuracy on real scans.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from pipeline.types import Scan, Segmentation, Sequence
+from training.render import Scanner, render_dess, render_multi_echo, thick_slices
+from training.signal import dess_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """A DESS protocol and the scanner it runs on. Times in ms, angle in degrees."""
+
+    name: str
+    repetition_ms: float
+    echo_ms: float
+    flip_deg: float
+    fat_left: float
+    scanner: Scanner
+
+
+UNSEEN: Final = (
+    Protocol(
+        name="short",
+        repetition_ms=13.0,
+        echo_ms=3.8,
+        flip_deg=17.0,
+        fat_left=0.18,
+        scanner=Scanner(psf_voxels=(0.5, 0.7, 0.7), bias=0.2, noise=5.0),
+    ),
+    Protocol(
+        name="long",
+        repetition_ms=21.0,
+        echo_ms=6.0,
+        flip_deg=35.0,
+        fat_left=0.18,
+        scanner=Scanner(psf_voxels=(0.3, 0.4, 0.4), bias=0.25, noise=6.0),
+    ),
+)
+"""Every parameter lies outside contrast.DESS_RANGES; a test holds that."""
+THICK_ECHO_MS: Final = 30.0
+THICK_FACTOR: Final = 6
+"""Slices of 0.7 mm that make one of 4.2 mm."""
+
+
+def dess_scan(knee: Segmentation, protocol: Protocol, seed: int) -> Scan:
+    """A DESS scan of a knee on its own grid."""
+    model = dess_model(
+        repetition_ms=protocol.repetition_ms,
+        echo_ms=protocol.echo_ms,
+        flip_deg=protocol.flip_deg,
+        fat_left=protocol.fat_left,
+    )
+    image = render_dess(knee.labels, knee.grid, seed, scanner=protocol.scanner, model=model)
+    return Scan(echoes=image[None], grid=knee.grid, sequence=Sequence.DESS)
+
+
+def thick_scan(knee: Segmentation, seed: int) -> tuple[Scan, Segmentation]:
+    """A spin-echo scan with bright fat and slices THICK_FACTOR times as thick, and the labels in their middle."""
+    echoes = render_multi_echo(knee.labels, knee.grid, (THICK_ECHO_MS,), {}, seed)
+    image, grid = thick_slices(echoes, knee.grid, THICK_FACTOR)
+    middle = knee.labels[THICK_FACTOR // 2 :: THICK_FACTOR][: grid.shape[0]]
+    truth = replace(knee, labels=np.ascontiguousarray(middle), grid=grid)
+    return Scan(echoes=np.ascontiguousarray(image, np.float32), grid=grid, sequence=Sequence.SPIN_ECHO), truth

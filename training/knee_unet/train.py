@@ -1,0 +1,232 @@
+"""make train: train the network on patches with synthetic contrast. Needs torch (requirements-train.txt).
+
+    python -m training.knee_unet.train [MAPS] [--minutes 5] [--start WEIGHTS.onnx]
+
+Everything lies in the output folder: specimens, state.pt (to go on from, after a kill too), best.pt (by the probes),
+log.jsonl. The same call goes on where it was. Without a folder of maps the sample knee alone is learned: it shows that
+training runs, and gives no useful network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from training.knee_unet.collection import SAMPLE, WHERE, Collection, split_maps
+from training.knee_unet.export import read_parameters
+from training.knee_unet.network import KneeUNet, load_parameters, soft_loss
+from training.knee_unet.patches import Patch, make_patch
+from training.knee_unet.specimen import CLASS_COUNT
+
+SHAPES = ((96, 96, 96), (112, 128, 128))
+LARGE = 0.15
+"""Share of the larger patches: the product looks through windows of 128."""
+WARM_UP = 40
+FINAL_RATE = 0.02
+CLIP_NORM = 5.0
+LONGEST_MEMORY = 0.995
+"""Of the average of the parameters over the steps."""
+FIRST_MAPS = 4
+STEPS_A_MAP = 10
+"""The first steps draw from few maps, so that training does not wait until all are prepared."""
+PROBES = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a run is asked to do. minutes: of training, over all interruptions; pause: wait while this file exists."""
+
+    output: Path
+    minutes: float
+    rate: float
+    seed: int
+    checkpoint_minutes: float
+    pause: Path | None
+
+
+class Run:
+    """One training run: network, its average over the steps, optimiser, and where it is."""
+
+    def __init__(self, plan: Plan, collection: Collection, probes: list[Patch]) -> None:
+        self.plan, self.collection, self.probes = plan, collection, probes
+        torch.manual_seed(plan.seed)
+        self.network, self.average = KneeUNet(), KneeUNet()
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=plan.rate, weight_decay=1e-4, betas=(0.9, 0.98)
+        )
+        self.step, self.seconds, self.best = 0, 0.0, -1.0
+        self.reduced = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # else bfloat16 is emulated, and slow
+
+    def start(self, weights: Path | None) -> None:
+        """From state.pt where there is one; else from stored weights, or from nothing."""
+        state = self.plan.output / "state.pt"
+        if state.is_file():
+            kept = torch.load(state, weights_only=True)
+            self.network.load_state_dict(kept["network"])
+            self.average.load_state_dict(kept["average"])
+            self.optimiser.load_state_dict(kept["optimiser"])
+            self.step, self.seconds, self.best = kept["step"], kept["seconds"], kept["best"]
+            print(f"going on from step {self.step}, {self.seconds / 60:.1f} minutes", flush=True)
+            return
+        if weights is not None:
+            load_parameters(self.network, read_parameters(weights))
+        self.average.load_state_dict(self.network.state_dict())
+        self.note(loss=None)
+
+    def to_the_end(self, draw: Callable[[np.random.Generator, int], Patch]) -> None:
+        """Train until the plan's minutes are over; a checkpoint every checkpoint_minutes and at the end."""
+        self.network.train()
+        losses: list[float] = []
+        first, saved = self.step, time.monotonic()
+        while self.seconds < 60 * self.plan.minutes:
+            while self.plan.pause is not None and self.plan.pause.exists():
+                time.sleep(2.0)
+            begun = time.monotonic()
+            losses.append(
+                self._learn(draw(np.random.default_rng((self.plan.seed, self.step)), self.step), self.step - first)
+            )
+            self.seconds += time.monotonic() - begun
+            if time.monotonic() - saved > 60 * self.plan.checkpoint_minutes:
+                self.note(loss=float(np.mean(losses)))
+                losses, saved = [], time.monotonic()
+        self.note(loss=float(np.mean(losses)) if losses else None)
+
+    def _learn(self, patch: Patch, since_start: int) -> float:
+        share = min(1.0, self.seconds / (60 * self.plan.minutes))
+        rate = self.plan.rate * (FINAL_RATE + (1.0 - FINAL_RATE) * 0.5 * (1.0 + math.cos(math.pi * share)))
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate * min(1.0, (since_start + 1) / WARM_UP)
+        image, targets = torch.from_numpy(patch.image)[None, None], torch.from_numpy(patch.targets)[None]
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.reduced):
+            outputs = self.network(image)
+        loss = soft_loss(outputs, targets)
+        self.optimiser.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP_NORM)
+        if torch.isfinite(norm):
+            self.optimiser.step()
+        self.step += 1
+        memory = min(LONGEST_MEMORY, (1.0 + self.step) / (10.0 + self.step))
+        with torch.no_grad():
+            for kept, new in zip(self.average.parameters(), self.network.parameters(), strict=True):
+                kept.mul_(memory).add_(new, alpha=1.0 - memory)
+        return float(loss.detach())
+
+    def note(self, loss: float | None) -> None:
+        """Measure the probes, keep the state and the best, add a line to the log."""
+        dice = probe_dice(self.average, self.probes)
+        score = float(np.nanmean(dice))
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "best": max(self.best, score),
+        }
+        _save(state, self.plan.output / "state.pt")
+        if score > self.best:
+            self.best = score
+            _save({"average": self.average.state_dict(), "step": self.step}, self.plan.output / "best.pt")
+        line: dict[str, Any] = {
+            "step": self.step,
+            "minutes": round(self.seconds / 60, 2),
+            "loss": loss and round(loss, 4),
+        }
+        line |= {"probe_dice": [None if math.isnan(d) else round(float(d), 4) for d in dice], "mean": round(score, 4)}
+        with (self.plan.output / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(line) + "\n")
+        print(json.dumps(line), flush=True)
+
+
+def _save(content: dict[str, Any], path: Path) -> None:
+    """Whole or not at all: a kill while writing leaves the former file."""
+    partial = path.with_suffix(".part")
+    torch.save(content, partial)
+    partial.replace(path)
+
+
+@torch.no_grad()
+def probe_dice(network: KneeUNet, probes: list[Patch]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """(classes - 1,): Dice of the most probable class against the largest share of the targets, over all probes."""
+    network.eval()
+    hits, sizes = np.zeros(CLASS_COUNT), np.zeros(CLASS_COUNT)
+    for probe in probes:
+        answer = network(torch.from_numpy(probe.image)[None, None])[0].argmax(0).numpy()
+        truth = probe.targets.argmax(0)
+        hits += np.bincount(truth[truth == answer], minlength=CLASS_COUNT)
+        sizes += np.bincount(truth.ravel(), minlength=CLASS_COUNT) + np.bincount(answer.ravel(), minlength=CLASS_COUNT)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(2.0 * hits[1:] / sizes[1:])
+
+
+def draw_patch(collection: Collection, rng: np.random.Generator, step: int) -> Patch:
+    """A patch of one of the maps; of the first few only, at the beginning."""
+    count = min(len(collection.maps), FIRST_MAPS + step // STEPS_A_MAP)
+    specimen = collection.specimen(collection.maps[int(rng.integers(count))])
+    return make_patch(specimen, rng, SHAPES[int(rng.random() < LARGE)])
+
+
+def make_probes(collection: Collection, count: int = PROBES) -> list[Patch]:
+    """DESS patches that are the same in every run, from evenly spread maps."""
+    chosen = [collection.maps[(k * len(collection.maps)) // count] for k in range(count)]
+    return [
+        make_patch(collection.specimen(path), np.random.default_rng((10**6, k)), family="dess")
+        for k, path in enumerate(chosen)
+    ]
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("maps", type=Path, nargs="?", help="folder of label maps, or one with train/ and validation/")
+    parser.add_argument("--numbering", default=None, help="of the maps (default: oai; the sample's is canonical)")
+    parser.add_argument("--output", type=Path, default=Path("data/training"))
+    parser.add_argument("--minutes", type=float, default=5.0, help="of training in all")
+    parser.add_argument("--start", type=Path, help="stored weights (.onnx) to go on from; default: from nothing")
+    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate; 6e-4 to go on from weights")
+    parser.add_argument("--checkpoint-minutes", type=float, default=1.0)
+    parser.add_argument("--threads", type=int, help="default: every core")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pause", type=Path, help="wait while this file exists")
+    given = parser.parse_args()
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    numbering = given.numbering or ("oai" if given.maps else "canonical")
+    if given.maps is None:
+        print(f"{WHERE}\n\nNo folder was named: learning the sample knee alone, to show that it runs.\n", flush=True)
+    training, held = split_maps(given.maps) if given.maps else ([SAMPLE], [])
+    given.output.mkdir(parents=True, exist_ok=True)
+    cache = given.output / "specimens"
+    collection = Collection(maps=_shuffled(training, given.seed), numbering=numbering, cache=cache)
+    of = Collection(maps=held, numbering=numbering, cache=cache) if held else collection
+    print(f"{len(training)} maps to learn from, {len(held)} held out for the probes", flush=True)
+    plan = Plan(
+        output=given.output,
+        minutes=given.minutes,
+        rate=given.rate,
+        seed=given.seed,
+        checkpoint_minutes=given.checkpoint_minutes,
+        pause=given.pause,
+    )
+    run = Run(plan, collection, make_probes(of))
+    run.start(given.start)
+    run.to_the_end(lambda rng, step: draw_patch(collection, rng, step))
+
+
+def _shuffled(maps: list[Path], seed: int) -> list[Path]:
+    order = np.random.default_rng(seed).permutation(len(maps))
+    return [maps[k] for k in order]
+
+
+if __name__ == "__main__":
+    main()
