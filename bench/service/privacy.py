@@ -61,6 +61,7 @@ def figures(*, short: bool) -> list[Figure]:
         once = httpx.Limits(max_keepalive_connections=0)
         with httpx.Client(base_url=here.url, timeout=120, limits=once) as client:
             jobs = _run(_Sender(client, seen), Inside(here), _knee(small=short))
+            _look_at_waiting_scans(here, client, seen)
             _look_at_answers(client, seen, jobs)
         _look_at_redis(here, seen)
         _look_at_files(here, seen, jobs)
@@ -160,6 +161,25 @@ def _refuse(sender: _Sender, image: SimpleITK.Image) -> None:
         )
         sender.seen.look(f"refusal of {kind}", answer.content)
         sender.seen.expect(f"{kind} was not refused: {answer.status_code}", answer.status_code == 400)
+
+
+def _look_at_waiting_scans(here: Site, client: httpx.Client, seen: Seen) -> None:
+    """Uploads that are described before they are started: the answers, and what is noted beside them."""
+    image = _block(900)
+    slices = planted.dicom_slices(image)
+    for content, extension in (
+        (planted.dicom_zip(slices), ".zip"),
+        (planted.dicom_zip(slices, planted.dicom_slices(image, series=6)), ".zip"),
+        (planted.nifti(image), ".nii.gz"),
+    ):
+        answer = client.post("/scans", files={"file": (f"{planted.FILE_NAME}{extension}", content)})
+        seen.look("answer to a scan that waits", answer.content, NAME_ALLOWED)
+        seen.expect(f"a scan waits: {answer.status_code}", answer.status_code == 201)
+        scan_id = str(answer.json().get("scan_id", ""))
+        noted = here.folder / "scans" / scan_id / "scan.json"
+        seen.look("note on a scan that waits", noted.read_bytes(), NAME_ALLOWED)
+        seen.expect("the note holds the upload's name", planted.FILE_NAME.encode() in noted.read_bytes())
+        seen.expect("it is discarded", client.delete(f"/scans/{scan_id}").status_code == 204)
 
 
 def _look_at_answers(client: httpx.Client, seen: Seen, jobs: dict[str, str]) -> None:
