@@ -53,6 +53,9 @@ def test_the_openapi_document_names_every_route_and_form_field(api: httpx.Client
         ("/scans/{scan_id}", "delete"),
         ("/scans/{scan_id}/start", "post"),
         ("/access", "post"),
+        ("/compare/{first_id}/{second_id}", "get"),
+        ("/compare/{first_id}/{second_id}/changes.csv", "get"),
+        ("/compare/{first_id}/{second_id}/view/{name}", "get"),
     }
     form = document["paths"]["/upload"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert {"file", "email", "segmentation_model", "cartilage_smoothing", "side"} <= set(form["properties"])

@@ -96,6 +96,7 @@ export default function (component) {
       input.value = "";
     };
   }
+  const early = ["files", "folder"].map(part).find((input) => input.files.length);
   part("cancel").onclick = () => request?.abort();
   part("again").onclick = () => again?.();
 
@@ -120,6 +121,7 @@ export default function (component) {
     }
   };
   show("idle");
+  early?.onchange(); // chosen before this script had come
 }
 
 // Every file below a dropped entry. A reader gives at most 100 entries at a time.
