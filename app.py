@@ -5,12 +5,12 @@ from __future__ import annotations
 import streamlit as st
 
 from jobs import service
-from jobs.errors import ScanNotFound
+from jobs.errors import QueueUnavailable, ScanNotFound
 from jobs.settings import load_settings
 from pipeline.errors import KneeError
 from ui import options_form
 from ui.frame import end_page, start_page
-from ui.messages import show_error, show_unreachable
+from ui.messages import await_queue, show_error, show_unreachable
 from ui.preflight import show_preflight
 from ui.statistics import show_statistics
 from ui.submission import start_sample, start_scan
@@ -60,9 +60,10 @@ with form:
     except KneeError as error:
         show_unreachable(error)
     try:
-        show_statistics(service.stats())
-    except KneeError as error:
-        show_unreachable(error)
+        with st.container(key="foot"):
+            show_statistics(service.stats())
+    except QueueUnavailable:
+        await_queue()
 with outcome:
     show_outcome()
 end_page()

@@ -10,8 +10,8 @@ from jobs.model import CANCELLED, JobView, Status
 from pipeline.errors import KneeError
 from ui import session
 from ui.frame import HOME, end_page, start_page
-from ui.messages import ask_for_address, escape, show_error, show_failure, show_unreachable
-from ui.progress import await_queue, follow, steps_list
+from ui.messages import ask_for_address, await_queue, escape, show_error, show_failure, show_unreachable
+from ui.progress import follow, steps_list
 from ui.results import show_results
 
 
@@ -60,7 +60,7 @@ try:
         ask_for_address()
 except QueueUnavailable:
     st.title("Analysis")
-    await_queue(job_id)
+    await_queue()
 except KneeError as error:
     show_unreachable(error)
 end_page()

@@ -9,7 +9,7 @@ from pipeline.errors import KneeError
 from ui.comparison import show_comparison
 from ui.comparison_choice import choose
 from ui.frame import end_page, start_page
-from ui.messages import show_error, show_unreachable
+from ui.messages import await_queue, show_error
 
 start_page("Compare")
 st.title("Compare two analyses")
@@ -20,8 +20,8 @@ try:
         st.info("Choose two different analyses.", icon=":material/info:")
     elif first and second:
         show_comparison(first, second)
-except QueueUnavailable as error:
-    show_unreachable(error)
+except QueueUnavailable:
+    await_queue()
 except KneeError as error:
     show_error(error)
 end_page()

@@ -37,7 +37,7 @@ def step_times(models: list[dict[str, Any]]) -> go.Figure:
         seconds = [next((step["seconds"] for step in model["steps"] if step["name"] == name), 0.0) for model in models]
         figure.add_bar(
             x=seconds,
-            y=[model["id"] for model in models],
+            y=[model["title"].replace(" (built in)", "") for model in models],
             orientation="h",
             name=wording.name(name),
             marker={"color": COLOURS[place % len(COLOURS)], "line": {"width": 0}},
@@ -45,18 +45,18 @@ def step_times(models: list[dict[str, Any]]) -> go.Figure:
         )
     figure.update_layout(barmode="stack", legend={"traceorder": "normal"})
     figure.update_xaxes(title="Seconds")
-    return _laid_out(figure, height=150 + 56 * len(models), legend=True)
+    return _laid_out(figure, height=170 + 56 * len(models), legend=True)
 
 
 def _laid_out(figure: go.Figure, *, height: int, legend: bool = False) -> go.Figure:
     figure.update_layout(
         height=height,
-        margin={"l": 4, "r": 12, "t": 6, "b": 40},
+        margin={"l": 4, "r": 12, "t": 58 if legend else 6, "b": 40},
         showlegend=legend,
         bargap=0.25,
         legend_orientation="h",
-        legend_y=-0.35,
-        legend_yanchor="top",
+        legend_y=1.0,
+        legend_yanchor="bottom",
         legend_x=0,
         dragmode=False,
     )

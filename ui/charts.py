@@ -18,6 +18,9 @@ MEDIAL: Final = "#c2410c"
 LATERAL: Final = "#0e7490"
 """Told apart by colour-blind readers too, and on white and on dark."""
 
+MARGIN_MM: Final = 0.5
+"""Empty axis beyond the thickest point."""
+
 SIDES: Final = (
     ("Tibia", "tibial_cartilage", "medial", "lateral"),
     ("Femur, weight-bearing", "femoral_cartilage", "medial_weight_bearing", "lateral_weight_bearing"),
@@ -77,11 +80,13 @@ def distributions(document: Mapping[str, Any], regions: Sequence[str]) -> go.Fig
     """Share of each region's area by thickness; `document` is what pipeline.report.distributions writes."""
     edges = document.get("edges_mm") or []
     figure = go.Figure()
+    thickest = 0.0
     middles = [(a + b) / 2 for a, b in pairwise(edges)]
     for key in regions:
         area = document["regions"][key]
         plate, name = key.split("/")
         total = sum(area) or 1.0
+        thickest = max(thickest, *(edge for edge, value in zip(edges[1:], area, strict=True) if value > 0), 0.0)
         figure.add_scatter(
             x=middles,
             y=[100 * value / total for value in area],
@@ -93,7 +98,8 @@ def distributions(document: Mapping[str, Any], regions: Sequence[str]) -> go.Fig
     if not figure.data:
         return None
     figure.update_yaxes(title="Share of area, %", rangemode="tozero")
-    return _laid_out(figure, height=340, x_title="Thickness, mm", x_range=[0, edges[-1]], legend=True)
+    end = min(edges[-1], thickest + MARGIN_MM)
+    return _laid_out(figure, height=340, x_title="Thickness, mm", x_range=[0, end], legend=True)
 
 
 def region_keys(document: Mapping[str, Any]) -> list[str]:

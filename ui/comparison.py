@@ -70,7 +70,9 @@ def _show_analysis(title: str, job: JobView, facts: dict[str, Any]) -> None:
 
 
 def _outlines(model_id: str) -> str:
-    return "Label map given by the user" if model_id.startswith("given:") else model_id
+    if model_id.startswith("given:"):
+        return "Label map given by the user"
+    return next((str(card["title"]) for card in service.models() if card["id"] == model_id), model_id)
 
 
 def _show_warnings(warnings: list[str]) -> None:

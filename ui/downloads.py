@@ -17,7 +17,7 @@ CONTENTS: Final = {
     "results.csv": "Every measurement, one row each",
     "results.json": "The same with warnings, flags, steps and options",
     "report.html": "One self-contained page to keep or print",
-    "provenance.json": "Input and weights digests, options, versions, seconds a step",
+    "provenance.json": "How it was made: input, model, options, versions, time",
     "README.txt": "What each file is, and the coordinate system",
     "segmentation": "Label maps and their colour tables",
     "surfaces": "Bone surfaces with thickness and region at each point",

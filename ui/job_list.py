@@ -82,7 +82,13 @@ def _draw(jobs: list[JobView]) -> None:
 
 
 def _draw_line(job: JobView) -> None:
-    with st.container(border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+    with st.container(
+        border=True,
+        horizontal=True,
+        vertical_alignment="center",
+        horizontal_alignment="distribute",
+        key=f"line-{job.id}",
+    ):
         with st.container(width="content", gap=None):
             st.html(f'<p class="ok-name">{html_escape(job.input_filename)}</p><p class="ok-quiet">{_facts(job)}</p>')
         with st.container(horizontal=True, width="content", vertical_alignment="center", gap="small"):
@@ -102,7 +108,7 @@ def _facts(job: JobView) -> str:
     elif job.status is Status.PROCESSING and job.estimated_remaining_seconds:
         facts.append(f"about {wording.duration(job.estimated_remaining_seconds)} left")
     elif job.status is Status.ERROR and job.error_code != CANCELLED:
-        facts.append(job.error_message.split(". ")[0])
+        facts.append(job.error_message.split(". ")[0].rstrip("."))
     if left := wording.time_left(job.expires_at, now):
         facts.append(f"deleted {left}")
     return " · ".join(html_escape(fact) for fact in facts if fact)

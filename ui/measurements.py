@@ -23,7 +23,7 @@ def show_measurements(job_id: str, rows: tables.Rows) -> None:
     if bars is None:
         st.info("No cartilage was found to measure.", icon=":material/info:")
     else:
-        left, right = st.columns([1, 1.15], gap="medium")
+        left, right = st.columns([1, 1.35], gap="small")
         with left:
             st.subheader("Thickness by region")
             st.plotly_chart(bars, config=charts.CONFIG, key="bars")
@@ -49,12 +49,12 @@ def _show_region_table(rows: tables.Rows) -> None:
         height="content",
         alt="Cartilage thickness by region",
         column_config={
-            "Region": st.column_config.TextColumn(width=182),
-            "Mean": _NUMBER("ThC (mm)", format="%.2f", width=76, help=wording.DEFINITIONS["ThC"]),
-            "SD": _NUMBER("SD", format="%.2f", width=48, help="Spread of the thickness over the region, mm."),
-            "Over all bone": _NUMBER("ThCtAB (mm)", format="%.2f", width=96, help=wording.DEFINITIONS["ThCtAB"]),
-            "Bone area": _NUMBER("tAB (mm²)", format="%.0f", width=84, help=wording.DEFINITIONS["tAB"]),
-            "Denuded": _NUMBER("dAB (%)", format="%.1f", width=70, help=wording.DEFINITIONS["dAB"]),
+            "Region": st.column_config.TextColumn(width=188),
+            "Mean": _NUMBER("ThC (mm)", format="%.2f", width=74, help=wording.DEFINITIONS["ThC"]),
+            "SD": _NUMBER("SD", format="%.2f", width=46, help="Spread of the thickness over the region, mm."),
+            "Over all bone": _NUMBER("ThCtAB (mm)", format="%.2f", width=94, help=wording.DEFINITIONS["ThCtAB"]),
+            "Bone area": _NUMBER("tAB (mm²)", format="%.0f", width=78, help=wording.DEFINITIONS["tAB"]),
+            "Denuded": _NUMBER("dAB (%)", format="%.1f", width=64, help=wording.DEFINITIONS["dAB"]),
         },
     )
     _caption('Weighted by area, estimator "union": from the bone surface to the outer cartilage surface.')
@@ -108,17 +108,25 @@ def _show_rows(rows: tables.Rows) -> None:
     kinds = sorted(frame["quantity"].unique())
     with st.container(horizontal=True, vertical_alignment="bottom"):
         quantities = st.multiselect("Quantity", kinds, placeholder="All", width=260)
-        places = st.multiselect("Structure", sorted(frame["structure"].unique()), placeholder="All", width=260)
+        places = st.multiselect(
+            "Structure", sorted(frame["structure"].unique()), placeholder="All", width=260, format_func=wording.name
+        )
         methods = st.multiselect("Method", sorted(frame["method"].unique()), placeholder="All", width=220)
     for column, chosen in (("quantity", quantities), ("structure", places), ("method", methods)):
         if chosen:
             frame = frame[frame[column].isin(chosen)]
     st.dataframe(
-        frame,
+        tables.readable(frame),
         hide_index=True,
         height=min(420, 40 + 35 * max(1, len(frame))),
         alt="All measurements",
-        column_config={"value": _NUMBER(format="%.4g"), "n": _NUMBER(format="%d", help="Surface points or voxels.")},
+        column_config={
+            "Structure": st.column_config.TextColumn(width=170),
+            "Region": st.column_config.TextColumn(width=170),
+            "Value": _NUMBER(format="%.4g", width=90),
+            "Unit": st.column_config.TextColumn(width=60),
+            "n": _NUMBER(format="%d", width=80, help="Surface points or voxels."),
+        },
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import streamlit as st
 
+from jobs import service
 from jobs.errors import JobNotFound, QueueUnavailable
 from pipeline.errors import KneeError
 from ui.frame import HOME, open_analysis
 
+AWAY_POLL_S: Final = 5.0
 ADDRESS_LABEL: Final = "Address or job ID of an analysis"
 
 
 def escape(text: str) -> str:
     """Text of a file name or message, safe inside Markdown: nothing in it is formatting."""
     return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|<>~$:" else c for c in text)
+
+
+def listed(notes: Sequence[str]) -> str:
+    """Notes as Markdown: a sentence where there is one, a list where there are more."""
+    return escape(notes[0]) if len(notes) == 1 else "\n".join(f"- {escape(note)}" for note in notes)
 
 
 def show_error(error: KneeError) -> None:
@@ -47,6 +55,18 @@ def show_unreachable(error: KneeError) -> None:
     )
     ask_for_address()
     st.page_link(HOME.path, label="Start a new analysis", icon=HOME.icon)
+
+
+@st.fragment(run_every=AWAY_POLL_S)
+def await_queue() -> None:
+    """Say that the queue is away, ask again every few seconds, and run the page when it answers."""
+    try:
+        service.stats()
+    except QueueUnavailable as error:
+        show_unreachable(error)
+        st.html('<p class="ok-quiet">This page tries again by itself.</p>')
+        return
+    st.rerun()
 
 
 def ask_for_address() -> None:

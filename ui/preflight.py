@@ -12,7 +12,7 @@ from pipeline.errors import KneeError
 from pipeline.quality import COARSE_MM
 from pipeline.types import ScanFacts, Sequence
 from ui import wording
-from ui.messages import escape, show_error
+from ui.messages import listed, show_error
 
 SEQUENCES: Final = {
     Sequence.DESS: "DESS",
@@ -78,7 +78,7 @@ def _show_outlook(facts: ScanFacts) -> None:
     missing = f" T2 cannot: {facts.t2_unavailable}." if facts.t2_unavailable else ""
     st.html(f'<p class="ok-outlook"><strong>{can} can be measured.</strong>{html_escape(missing)}</p>')
     if notes := problems(facts):
-        st.warning("\n".join(f"- {escape(note)}" for note in notes), icon=":material/flag:")
+        st.warning(listed(notes), icon=":material/flag:")
 
 
 def _choose(scan: service.PendingScan) -> service.PendingScan | None:
@@ -103,5 +103,5 @@ def _choose(scan: service.PendingScan) -> service.PendingScan | None:
 
 def _describe(item: dict[str, Any]) -> str:
     echoes = f", {item['echoes']} echoes" if item["echoes"] > 1 else ""
-    size = f"{item['slices']} × {item['rows']} × {item['columns']}"
+    size = f"{item['slices']} slices of {item['rows']} × {item['columns']}"
     return f"Series {item['series']}: {size}, {item['plane']}{echoes}"

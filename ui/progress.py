@@ -8,14 +8,13 @@ from typing import Final
 import streamlit as st
 
 from jobs import service
-from jobs.errors import JobConflict, JobNotFound, QueueUnavailable
+from jobs.errors import JobConflict, JobNotFound
 from jobs.model import JobView, Status
 from pipeline.errors import KneeError
 from ui import wording
 from ui.messages import show_error, show_unreachable
 
 POLL_S: Final = 1.0
-AWAY_POLL_S: Final = 5.0
 
 
 @st.fragment(run_every=POLL_S)
@@ -31,20 +30,6 @@ def follow(job_id: str) -> None:
     if job.status.final:
         st.rerun()
     _draw(job)
-
-
-@st.fragment(run_every=AWAY_POLL_S)
-def await_queue(job_id: str) -> None:
-    """Say that the queue is away, ask again every few seconds, and run the page when it answers."""
-    try:
-        service.get(job_id)
-    except QueueUnavailable as error:
-        show_unreachable(error)
-        st.html('<p class="ok-quiet">This page tries again by itself.</p>')
-        return
-    except KneeError:
-        pass  # the page shows it
-    st.rerun()
 
 
 def steps_list(job: JobView) -> str:

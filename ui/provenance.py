@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from html import escape
 from typing import Any, Final
 
 import streamlit as st
 
 from jobs.model import JobView
+from pipeline.options import AnalysisOptions
 from ui import wording
 from ui.progress import steps_list
 
@@ -32,7 +34,7 @@ def show_provenance(provenance: Mapping[str, Any], job: JobView) -> None:
     facts = {_TITLES.get(key, wording.name(key)): model[key] for key in _MODEL_FACTS if model.get(key)}
     facts["Input SHA-256"] = provenance.get("input_sha256")
     facts |= {
-        "Options": _pairs(provenance.get("options")),
+        "Options": _options(provenance.get("options")),
         "Versions": _pairs(provenance.get("packages")),
         "Machine": _pairs(provenance.get("host")),
     }
@@ -45,11 +47,19 @@ def facts_list(facts: Mapping[str, Any]) -> str:
     return f'<dl class="ok-facts">{lines}</dl>'
 
 
+def _options(values: Mapping[str, Any] | None) -> str:
+    """Options under the titles of the form; one that holds nothing is left out."""
+    titles = {item.name: str(item.metadata["title"]) for item in fields(AnalysisOptions)}
+    return "; ".join(f"{titles.get(key, key)}: {_text(value)}" for key, value in (values or {}).items() if value != "")
+
+
 def _text(value: Any) -> str:
     if isinstance(value, Mapping):
         return _pairs(value)
     if isinstance(value, (list, tuple)):
         return ", ".join(_text(item).replace("_", " ") for item in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from jobs.model import JobView
+from pipeline.anatomy import Structure
 from ui import wording
 from ui.messages import escape
 
@@ -39,7 +41,8 @@ def _show_confidence(confidence: dict[str, float]) -> None:
     if not confidence:
         return
     st.subheader("How sure the network was")
-    frame = pd.DataFrame({"Structure": [wording.name(key) for key in confidence], "Mean": list(confidence.values())})
+    titles = [_title(key, confidence) for key in confidence]
+    frame = pd.DataFrame({"Structure": titles, "Mean": list(confidence.values())})
     st.dataframe(
         frame,
         hide_index=True,
@@ -56,6 +59,12 @@ def _show_confidence(confidence: dict[str, float]) -> None:
             )
         },
     )
+
+
+def _title(key: str, confidence: Mapping[str, float]) -> str:
+    """A network that outlines the tibial cartilage as one names it by its first half; the sides are parted later."""
+    one = key == Structure.MEDIAL_TIBIAL_CARTILAGE.key and Structure.LATERAL_TIBIAL_CARTILAGE.key not in confidence
+    return "Tibial cartilage" if one else wording.name(key)
 
 
 def _show_skipped(job: JobView) -> None:

@@ -15,7 +15,7 @@ from jobs.model import JobView
 from ui import tables, wording
 from ui.downloads import archive_link, show_downloads
 from ui.measurements import read_json, show_measurements, show_t2
-from ui.messages import escape
+from ui.messages import listed
 from ui.provenance import show_provenance
 from ui.quality import show_quality
 from ui.shape import show_shape
@@ -85,8 +85,7 @@ def _show_warnings(job: JobView, document: dict[str, Any]) -> None:
     if not notes:
         return
     title = "One point to look at" if len(notes) == 1 else f"{len(notes)} points to look at"
-    lines = "\n".join(f"- {escape(note)}" for note in notes)
-    st.warning(f"**{title}**\n\n{lines}", icon=":material/flag:")
+    st.warning(f"**{title}**\n\n{listed(notes)}", icon=":material/flag:")
 
 
 def _show_model(model: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ def show_statistics(stats: dict[str, Any]) -> None:
     figures = (
         ("Analyses so far", f"{stats['total_jobs_processed']:,}"),
         ("Today", f"{stats['total_jobs_today']:,}"),
-        ("Average time", average if stats["total_jobs_processed"] else "none yet"),
+        ("Average time", average if stats["total_jobs_processed"] else "–"),
         ("In the queue", f"{stats['jobs_in_queue']:,}"),
     )
     with st.container(horizontal=True, key="statistics"):

@@ -127,6 +127,16 @@ def tidy(rows: Rows) -> pd.DataFrame:
     return pd.DataFrame([dict(row) for row in rows], columns=list(TIDY_COLUMNS))
 
 
+def readable(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same rows as people read them: names instead of keys, mm² instead of mm2."""
+    shown = frame.assign(
+        structure=frame["structure"].map(wording.name),
+        region=frame["region"].map(wording.name),
+        unit=frame["unit"].replace({"mm2": "mm²", "mm3": "mm³"}),
+    )
+    return shown.rename(columns={name: wording.name(name) for name in TIDY_COLUMNS if name != "n"})
+
+
 def region_title(plate: str, region: str) -> str:
     """`Femur, medial posterior`; the plate's bone alone stands for the whole plate."""
     bone = next(structure.title for structure, name in PLATES.items() if name == plate)

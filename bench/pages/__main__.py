@@ -12,6 +12,7 @@ import time
 from typing import Final
 
 PARTS: Final = {
+    "idle": "bench.pages.idle",
     "scene": "bench.pages.scene",
     "slices": "bench.pages.slices",
     "upload": "bench.pages.upload",

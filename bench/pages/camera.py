@@ -45,15 +45,25 @@ class Camera:
             page.set_viewport_size({"width": width, "height": HEIGHTS[width]})
             page.wait_for_timeout(SETTLE_MS)
             if whole:
-                length = min(LONGEST_PX, max(HEIGHTS[width], int(page.evaluate(_CONTENT_PX))))
-                page.set_viewport_size({"width": width, "height": length})
-                page.wait_for_timeout(SETTLE_MS)
+                _make_room(page, width)
             path = self._folder / f"{name}-{scheme}-{width}.png"
             page.screenshot(path=path, animations="disabled")
             self.taken.append(path)
         page.set_viewport_size({"width": WIDTHS[0], "height": HEIGHTS[WIDTHS[0]]})
         page.emulate_media(color_scheme=SCHEMES[0])
         print(f"  {name}", flush=True)
+
+
+def _make_room(page: Page, width: int) -> None:
+    """A window as high as the page; looked at again, since what is drawn for the new height may be longer."""
+    length = HEIGHTS[width]
+    for _ in range(3):
+        needed = min(LONGEST_PX, int(page.evaluate(_CONTENT_PX)))
+        if needed <= length:
+            break
+        length = needed
+        page.set_viewport_size({"width": width, "height": length})
+        page.wait_for_timeout(SETTLE_MS)
 
 
 def combinations() -> Iterator[tuple[Literal["light", "dark"], int]]:

@@ -22,6 +22,9 @@ from pipeline.anatomy import Structure
 
 LABELS: Final = ROOT / "samples" / "sample_knee_labels.nii.gz"
 ECHO_TIMES_MS: Final = (10.0, 25.0, 40.0, 55.0)
+LEFT_MM: Final = 1.2
+"""Cartilage that stays in the worn compartment."""
+
 FEMORAL, MEDIAL_TIBIAL, LATERAL_TIBIAL = (
     int(Structure.FEMORAL_CARTILAGE),
     int(Structure.MEDIAL_TIBIAL_CARTILAGE),
@@ -73,10 +76,9 @@ def _save(voxels: NDArray[np.generic], affine: NDArray[np.float64], path: Path) 
 
 
 def _worn(voxels: NDArray[np.generic]) -> NDArray[np.generic]:
-    """The medial compartment with two voxels (0.7 mm in the plane) less cartilage at the joint: they look like what
-    lies beside them.
-    """
-    labels = np.asanyarray(nib.load(LABELS).dataobj)
+    """The medial compartment worn down to 1.2 mm: what is gone looks like what lies beside the cartilage."""
+    image = nib.load(LABELS)
+    labels = np.asanyarray(image.dataobj)
     plates = np.isin(labels, (FEMORAL, MEDIAL_TIBIAL, LATERAL_TIBIAL))
     slice_of = np.arange(labels.shape[2])
     medial, lateral = (
@@ -85,8 +87,10 @@ def _worn(voxels: NDArray[np.generic]) -> NDArray[np.generic]:
     inside = np.abs(slice_of - medial) < np.abs(slice_of - lateral)
     bones = np.isin(labels, (int(Structure.FEMUR), int(Structure.TIBIA)))
     beside = ~plates & ~bones
-    depth, nearest = ndimage.distance_transform_edt(~beside, return_indices=True, sampling=(1.0, 1.0, 2.0))
-    lost = plates & (depth <= 2.0) & inside
+    spacing = np.linalg.norm(image.affine[:3, :3], axis=0)
+    height = ndimage.distance_transform_edt(~bones, sampling=spacing)
+    nearest = ndimage.distance_transform_edt(~beside, sampling=spacing, return_distances=False, return_indices=True)
+    lost = plates & (height > LEFT_MM) & inside
     changed = voxels.copy()
     changed[lost] = voxels[tuple(axis[lost] for axis in nearest)]
     return changed

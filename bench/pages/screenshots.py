@@ -125,6 +125,7 @@ class Album:
     def drop(self, path: Path) -> None:
         """A file for the empty home page."""
         self.open()
+        self.page.locator(".upload[data-state=idle]").wait_for()
         self.page.locator("input[data-part=files]").set_input_files(str(path))
 
     def submit(self, name: str, path: Path) -> str:

@@ -166,7 +166,7 @@ CATALOGUE: Final = (
         family=Family.UNET_TWICE,
         title="Knee U-Net, two passes (built in)",
         description=(
-            "The same network as nnunet_fullres, run twice: the first pass finds the knee; the second looks only "
+            "The network of the one pass, run twice: the first pass finds the knee; the second looks only "
             "there, with windows that overlap by half, as stored and mirrored from side to side, probabilities "
             "averaged. Outside that box the first pass stands."
         ),

@@ -1,0 +1,176 @@
+"""What an open page costs while nobody touches it: bytes to and from the browser, processor time on both sides.
+
+The analysis page has followed its job to the end before it is measured: a poll that goes on would be seen.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import psutil
+
+from bench.pages.chromium import launch
+from bench.pages.product import PageSite, page_site
+from bench.service.figures import Figure
+from bench.service.site import SAMPLE
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+LONG_S: Final = 60.0
+SHORT_S: Final = 15.0
+REST_S: Final = 5.0
+"""A page that has just been opened may still be drawing."""
+
+MOST_BYTES_S: Final = 1024.0
+MOST_CPU: Final = 0.02
+"""Of one core."""
+
+
+@dataclass
+class Traffic:
+    """What went over the wire since `clear`: bytes of answers and of frames, number of frames and requests."""
+
+    received: int = 0
+    sent: int = 0
+    frames: int = 0
+    requests: int = 0
+    session: Any = field(default=None, repr=False)
+
+    def watch(self, page: Page) -> None:
+        """Listen to everything that this page sends and gets."""
+        self.session = page.context.new_cdp_session(page)
+        self.session.on("Network.dataReceived", self._data)
+        self.session.on("Network.requestWillBeSent", self._request)
+        self.session.on("Network.webSocketFrameReceived", lambda event: self._frame(event, sent=False))
+        self.session.on("Network.webSocketFrameSent", lambda event: self._frame(event, sent=True))
+        self.session.send("Network.enable")
+
+    def clear(self) -> None:
+        """Count from here."""
+        self.received = self.sent = self.frames = self.requests = 0
+
+    def _data(self, event: dict[str, Any]) -> None:
+        self.received += int(event["encodedDataLength"])
+
+    def _request(self, event: dict[str, Any]) -> None:
+        self.requests += 1
+        self.sent += len(event["request"]["url"]) + sum(map(len, event["request"]["headers"]))
+
+    def _frame(self, event: dict[str, Any], *, sent: bool) -> None:
+        self.frames += 1
+        size = len(event["response"]["payloadData"])
+        if sent:
+            self.sent += size
+        else:
+            self.received += size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Idle:
+    """bytes_s to and from the browser; server, page: share of a core; frames of the websocket in all."""
+
+    bytes_s: float
+    server: float
+    page: float
+    frames: int
+    seconds: float
+
+
+def measure(page: Page, browser: Browser, traffic: Traffic, server_pid: int, seconds: float) -> Idle:
+    """Leave the page alone for so long."""
+    page.wait_for_timeout(REST_S * 1000)
+    server = psutil.Process(server_pid)
+    traffic.clear()
+    before, begun = (_busy(server), _browser_busy(browser)), time.monotonic()
+    page.wait_for_timeout(seconds * 1000)
+    after, spent = (_busy(server), _browser_busy(browser)), time.monotonic() - begun
+    return Idle(
+        bytes_s=(traffic.received + traffic.sent) / spent,
+        server=(after[0] - before[0]) / spent,
+        page=(after[1] - before[1]) / spent,
+        frames=traffic.frames,
+        seconds=spent,
+    )
+
+
+def _busy(process: psutil.Process) -> float:
+    """Seconds of processor time of a process so far."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _browser_busy(browser: Browser) -> float:
+    """The same of what draws the page: renderers, and the GPU process, which is software here."""
+    session = browser.new_browser_cdp_session()
+    processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
+    session.detach()
+    return sum(float(item["cpuTime"]) for item in processes if item["type"] in ("renderer", "GPU"))
+
+
+def follow_to_the_end(page: Page, site: PageSite, traffic: Traffic) -> None:
+    """Open a job that is on its way and stay until its results are there; its page polls meanwhile."""
+    job_id = site.submit(SAMPLE)
+    traffic.watch(page)
+    page.goto(f"{site.pages_url}/analysis?job={job_id}")
+    page.get_by_role("progressbar").wait_for()
+    page.get_by_role("tab", name="3D").wait_for(timeout=600_000)
+    page.locator("[data-ok3d][data-state=ready]").wait_for(timeout=120_000)
+
+
+def figures(*, short: bool) -> list[Figure]:
+    """60 seconds a page; `short`: 15."""
+    from playwright.sync_api import sync_playwright
+
+    seconds = SHORT_S if short else LONG_S
+    found: list[Figure] = []
+    with page_site() as site, sync_playwright() as playwright:
+        browser = launch(playwright)
+        site.start_queue()
+        server = site.start_pages()
+        site.start_worker()
+        page = browser.new_page()
+        traffic = Traffic()
+        follow_to_the_end(page, site, traffic)
+        polled = traffic.frames
+        done = measure(page, browser, traffic, server.pid, seconds)
+        page.close()
+        page = browser.new_page()
+        at_home = Traffic()
+        at_home.watch(page)
+        page.goto(site.pages_url)
+        page.get_by_role("button", name="Choose files").wait_for()
+        home = measure(page, browser, at_home, server.pid, seconds)
+        browser.close()
+    found.append(
+        Figure(
+            bar="polling stops when an analysis has ended: 0 websocket frames afterwards",
+            measured=f"{polled} frames while it ran, {done.frames} in {done.seconds:.0f} s afterwards",
+            met=done.frames == 0 < polled,
+        )
+    )
+    for name, idle in (("finished analysis", done), ("home page", home)):
+        found += _bars(name, idle)
+    return found
+
+
+def _bars(name: str, idle: Idle) -> list[Figure]:
+    return [
+        Figure(
+            bar=f"open {name}, idle: 1 KB/s",
+            measured=f"{idle.bytes_s:.0f} B/s over {idle.seconds:.0f} s",
+            met=idle.bytes_s <= MOST_BYTES_S,
+        ),
+        Figure(
+            bar=f"open {name}, idle: 2 % of a core, server",
+            measured=f"{100 * idle.server:.2f} %",
+            met=idle.server <= MOST_CPU,
+        ),
+        Figure(
+            bar=f"open {name}, idle: 2 % of a core, browser (renderer and GPU process)",
+            measured=f"{100 * idle.page:.2f} %",
+            met=idle.page <= MOST_CPU,
+        ),
+    ]
