@@ -46,7 +46,7 @@ def test_a_card_says_what_a_user_must_know(entry) -> None:
 def test_the_card_of_the_cascade_says_that_it_is_the_same_network_twice() -> None:
     fullres, cascade = card("nnunet_fullres"), card("nnunet_cascade")
     assert cascade.sha256 == fullres.sha256
-    assert "same network" in cascade.description
+    assert "network of the one pass" in cascade.description
     assert "twice" in cascade.description
     assert "mirrored" in cascade.description
 
