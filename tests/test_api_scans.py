@@ -9,11 +9,14 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import pytest
 from conftest import DATA_DIR
 from image_io_writers import make_phantom, write_dicom, zip_of
 
 from jobs.scans import KEPT_S, remove_forgotten
 from jobs.storage import Storage
+
+pytestmark = pytest.mark.slow
 
 
 def keep(api: httpx.Client, content: bytes, name: str = "knee.nii.gz") -> httpx.Response:

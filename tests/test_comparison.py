@@ -30,6 +30,8 @@ from pipeline.surface import bone_surface
 from pipeline.thickness import thickness_maps
 from pipeline.types import Alignment, Segmentation
 
+pytestmark = pytest.mark.slow
+
 NOTHING_KNOWN = Reproducibility()
 AXES_MM = (26.0, 19.0, 15.0)
 
