@@ -12,11 +12,11 @@ from typing import get_args
 import pytest
 
 from pipeline.anatomy import Numbering, Structure
+from pipeline.digest import sha256_of
 from pipeline.errors import ModelError, OptionsError
 from pipeline.options import AnalysisOptions, ModelChoice
 from pipeline.segmentation.catalogue import CATALOGUE, availability, available, card
 from pipeline.segmentation.installed import card_in_use
-from pipeline.segmentation.runtime import sha256_of
 from pipeline.types import Resources
 
 ROOT = Path(__file__).resolve().parents[1]

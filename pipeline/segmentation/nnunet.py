@@ -19,12 +19,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.digest import sha256_of
 from pipeline.errors import ModelError, OutOfMemory, WeightsCorrupt, WeightsMissing
 from pipeline.segmentation.catalogue import NNUNET_HINT, ModelCard, checkpoints
 from pipeline.segmentation.installed import installed_card, read_json
 from pipeline.segmentation.orientation import nearest_order
 from pipeline.segmentation.postprocess import clean
-from pipeline.segmentation.runtime import sha256_of, thread_count
+from pipeline.segmentation.runtime import thread_count
 from pipeline.types import Resources, Scan, Segmentation
 
 PREVIOUS_STAGE: Final = "previous_stage"

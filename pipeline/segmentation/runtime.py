@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from pipeline.digest import sha256_of
 from pipeline.errors import ModelError, OutOfMemory, WeightsCorrupt, WeightsMissing
 from pipeline.segmentation.sampling import FloatVolume
 from pipeline.types import Resources
@@ -65,15 +65,6 @@ def softmax(logits: FloatVolume) -> FloatVolume:
     np.exp(logits, out=logits)
     logits /= logits.sum(axis=0)
     return logits
-
-
-def sha256_of(path: Path) -> str:
-    """Digest of a file, read piece by piece."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def thread_count(resources: Resources) -> int:

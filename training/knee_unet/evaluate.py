@@ -19,9 +19,9 @@ from typing import Any, Final
 import numpy as np
 
 from pipeline.anatomy import PLATES
+from pipeline.digest import sha256_of
 from pipeline.segmentation import unet
 from pipeline.segmentation.catalogue import ModelCard, card
-from pipeline.segmentation.runtime import sha256_of
 from pipeline.types import Resources, Scan, Segmentation
 from training.knee_unet.agreement import Agreement, compare, region_means
 from training.knee_unet.collection import maps_in

@@ -1,0 +1,39 @@
+"""Digests of files, and the lists of them that stand beside weights."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Final
+
+SUMS_NAME: Final = "SHA256SUMS"
+"""In a folder of weights: what `sha256sum` prints for its files. Who has it need not trust a download twice."""
+
+
+def sha256_of(path: Path) -> str:
+    """Digest of a file, read piece by piece."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def expected_digests(folder: Path) -> dict[str, str]:
+    """Path inside the folder -> digest, as SHA256SUMS there states them; empty where there is no such file.
+
+    Raises ValueError where a line is not `<64 hex digits>  <path inside the folder>`.
+    """
+    listing = folder / SUMS_NAME
+    if not listing.is_file():
+        return {}
+    found: dict[str, str] = {}
+    for line in listing.read_text(encoding="utf-8").splitlines():
+        if not line.strip():
+            continue
+        match = re.fullmatch(r"([0-9a-fA-F]{64}) [ *](.+)", line.rstrip())
+        if match is None:
+            raise ValueError(f"a line of {SUMS_NAME} is not a SHA-256 and a path")
+        found[match[2].removeprefix("./")] = match[1].lower()
+    return found

@@ -1,0 +1,135 @@
+"""Which shape models are installed: the folders of MODELS_DIR/nsm. Reads their small files; weights only in `load`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.digest import expected_digests, sha256_of
+from pipeline.errors import KneeError, ModelError, WeightsCorrupt
+from pipeline.options import NsmType
+from pipeline.shape.score import BScoreModel, find_score, read_score
+from pipeline.shape.settings import NetworkSettings, read_settings
+from pipeline.types import Resources
+
+FOLDER: Final = "nsm"
+"""Inside MODELS_DIR."""
+
+CONFIG_NAMES: Final = ("model_config.json", "model_params_config.json")
+"""What the published folders call the same file."""
+
+KINDS: Final = {1: "bone_only", 2: "bone_and_cart"}
+"""Surfaces that a model answers -> which value of nsm_type asks for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstalledShape:
+    """One folder. problem: why it cannot be used ("" where it can); the other fields are then what could be found."""
+
+    name: str
+    folder: Path
+    settings: NetworkSettings | None
+    checkpoint: Path | None
+    score: BScoreModel | None
+    problem: str = ""
+
+    @property
+    def kind(self) -> str:
+        """`bone_only`, `bone_and_cart`, or "" where model_config.json could not be read."""
+        return KINDS[self.settings.objects] if self.settings else ""
+
+    @property
+    def sha256(self) -> str:
+        return sha256_of(self.checkpoint) if self.checkpoint else ""
+
+
+def installed_shapes(resources: Resources) -> tuple[InstalledShape, ...]:
+    """Every folder of MODELS_DIR/nsm, by name; those that cannot be used say why."""
+    if resources.models_dir is None or not (resources.models_dir / FOLDER).is_dir():
+        return ()
+    folders = sorted(path for path in (resources.models_dir / FOLDER).iterdir() if path.is_dir())
+    return tuple(_look_at(folder) for folder in folders if not folder.name.startswith("."))
+
+
+def chosen_shapes(kind: NsmType, resources: Resources) -> tuple[InstalledShape, ...]:
+    """What nsm_type asks for and is usable: of each kind the first by name; empty where there is none."""
+    wanted = ("bone_and_cart", "bone_only") if kind == "both" else (kind,)
+    usable = [model for model in installed_shapes(resources) if not model.problem]
+    found = (next((model for model in usable if model.kind == name), None) for name in wanted)
+    return tuple(model for model in found if model is not None)
+
+
+def why_none(kind: NsmType, resources: Resources) -> str:
+    """The reason why `chosen_shapes` is empty."""
+    models = installed_shapes(resources)
+    if not models:
+        return "no shape model installed"
+    if broken := [f"{model.name}: {model.problem}" for model in models if model.problem]:
+        return f"no shape model can be used. {' '.join(broken)}"
+    return f"no shape model of type {kind} installed; found {', '.join(f'{m.name} ({m.kind})' for m in models)}"
+
+
+def require_genuine(model: InstalledShape) -> None:
+    """Raises WeightsCorrupt where SHA256SUMS beside the weights states another digest than they have."""
+    if model.checkpoint is None:
+        return
+    try:
+        expected = expected_digests(model.folder).get(model.checkpoint.relative_to(model.folder).as_posix())
+    except (OSError, ValueError) as error:
+        raise WeightsCorrupt(f"Shape model {model.name}: SHA256SUMS cannot be read: {error}.") from error
+    if expected is not None and (found := model.sha256) != expected:
+        raise WeightsCorrupt(
+            f"The weights of shape model {model.name} have SHA-256 {found[:12]}…; SHA256SUMS expects {expected[:12]}….",
+            hint="Fetch them again.",
+        )
+
+
+def load(model: InstalledShape) -> Any:
+    """The network with its weights, a `decoder.ShapeDecoder`. Raises ModelError, WeightsMissing or WeightsCorrupt."""
+    from pipeline.shape.checkpoint import read_weights
+    from pipeline.shape.decoder import ShapeDecoder
+
+    if model.problem or model.settings is None or model.checkpoint is None:
+        raise ModelError(f"Shape model {model.name}: {model.problem}")
+    require_genuine(model)
+    try:
+        return ShapeDecoder(model.settings, read_weights(model.checkpoint))
+    except KeyError as error:
+        raise WeightsCorrupt(
+            f"Shape model {model.name}: {model.checkpoint.name} holds no tensor {error}; model_config.json asks for it."
+        ) from error
+    except ValueError as error:
+        raise WeightsCorrupt(f"Shape model {model.name}: {error}.", hint="Do both files belong together?") from error
+
+
+def _look_at(folder: Path) -> InstalledShape:
+    settings, checkpoint, score = None, None, None
+    try:
+        settings = read_settings(_config(folder))
+        checkpoint = _checkpoint(folder)
+        if path := find_score(folder):
+            score = read_score(path, settings.latent_size)
+        problem = ""
+    except KneeError as error:
+        problem = error.message
+    return InstalledShape(
+        name=folder.name, folder=folder, settings=settings, checkpoint=checkpoint, score=score, problem=problem
+    )
+
+
+def _config(folder: Path) -> Path:
+    for name in CONFIG_NAMES:
+        if (folder / name).is_file():
+            return folder / name
+    raise ModelError(f"There is no {CONFIG_NAMES[0]} in the folder.")
+
+
+def _checkpoint(folder: Path) -> Path:
+    """The only .pth in the folder or in model/, or of several that are numbered (epochs) the last."""
+    found = sorted((*folder.glob("*.pth"), *folder.glob("model/*.pth")))
+    if not found:
+        raise ModelError("There is no .pth checkpoint in the folder, nor in its subfolder model.")
+    if len(found) > 1 and not all(path.stem.isdigit() for path in found):
+        raise ModelError(f"There are {len(found)} .pth files in the folder; expected one.")
+    return max(found, key=lambda path: int(path.stem) if path.stem.isdigit() else 0)
