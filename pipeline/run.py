@@ -89,6 +89,8 @@ class _Run:
 
     def _run(self, index: int, step: Step) -> StepRecord:
         record = self.records[index]
+        for product in step.produces:  # of an earlier run with other options: no later step may take it for today's
+            self.context.workspace.discard(product)
         if reason := step.applies(self.context):
             return replace(record, state=StepState.SKIPPED, reason=reason)
         self.records[index] = replace(record, state=StepState.RUNNING)

@@ -15,7 +15,6 @@ from typing import Any, Final
 from pipeline.alignment import align_knee
 from pipeline.anatomy import BONES, NUMBERINGS, Structure
 from pipeline.delivery import deliver
-from pipeline.errors import WeightsMissing
 from pipeline.image_io import read_label_map, read_scan, require_content
 from pipeline.labels import canonical_labels
 from pipeline.measure import measure_thickness, measure_volumes
@@ -24,6 +23,8 @@ from pipeline.quality import quality_flags
 from pipeline.regions import split_tibial_cartilage, subregions
 from pipeline.report import collect_host, collect_packages
 from pipeline.segmentation import describe, segment
+from pipeline.shape.fit import FAR_MM, fit_shape
+from pipeline.shape.installed import chosen_shapes, why_none
 from pipeline.surface import bone_surface
 from pipeline.t2.layers import measure_t2, relative_depth
 from pipeline.t2.maps import fit_t2_map, t2_unavailable
@@ -69,7 +70,21 @@ class Context:
         """What the scan's header made us assume, and each optional step that failed."""
         scan = self.workspace.read_json("scan")["warnings"] if self.workspace.has("scan") else ()
         failed = (f"{s.title}: {s.reason}" for s in self.steps if s.state is StepState.FAILED)
-        return (*scan, *failed)
+        return (*scan, *failed, *self._shape_warnings())
+
+    def _shape_warnings(self) -> tuple[str, ...]:
+        """A kind of shape model that was asked for is not installed; a reconstruction is too far off for a score."""
+        fits = self.workspace.read_json("shape") if self.workspace.has("shape") else ()
+        wanted = ("bone_and_cart", "bone_only") if fits and self.options.nsm_type == "both" else ()
+        missing = [kind for kind in wanted if kind not in {fit["kind"] for fit in fits}]
+        far = [fit for fit in fits if fit["assd_mm"][0] >= FAR_MM]
+        return (
+            *(f"No shape model of type {kind} is installed; both types were asked for." for kind in missing),
+            *(
+                f"The shape that {f['model']} makes of the femur is {f['assd_mm'][0]:.1f} mm off: no score."
+                for f in far
+            ),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,13 +176,35 @@ def _no_t2(context: Context) -> str | None:
 
 
 def _shape(context: Context) -> None:
-    raise WeightsMissing(
-        f"Shape model {context.options.nsm_type}: no weights installed; expected one in MODELS_DIR/nsm."
+    segmentation, alignment = context.segmentation(), context.workspace.read_alignment()
+    femur = next(s for s in context.workspace.read_surfaces() if s.structure is Structure.FEMUR)
+    cartilage = None
+    if Structure.FEMORAL_CARTILAGE in segmentation.boxes:
+        cartilage = bone_surface(segmentation, Structure.FEMORAL_CARTILAGE)
+    models = chosen_shapes(context.options.nsm_type, context.resources)
+    fits = (
+        fit_shape(model, femur, cartilage, alignment, _part(context.report, index, len(models)))
+        for index, model in enumerate(models)
     )
+    context.workspace.write_shapes(tuple(fits))
+
+
+def _part(report: Report, index: int, count: int) -> Report:
+    """Progress of one of several alike as progress of the step."""
+    return lambda done: report((index + done) / count)
 
 
 def _no_shape(context: Context) -> str | None:
-    return "no shape model installed" if context.options.perform_nsm else "not asked for"
+    if not context.options.perform_nsm:
+        return "not asked for"
+    kind = context.options.nsm_type
+    return None if chosen_shapes(kind, context.resources) else why_none(kind, context.resources)
+
+
+def _shape_identity(context: Context) -> object:
+    if not context.options.perform_nsm:
+        return None
+    return [(model.name, model.sha256) for model in chosen_shapes(context.options.nsm_type, context.resources)]
 
 
 def _measure(context: Context) -> None:
@@ -199,7 +236,7 @@ def _report(context: Context) -> None:
         alignment=workspace.read_alignment(),
         thickness=workspace.read_thickness(),
         t2=workspace.read_t2() if workspace.has("t2") else None,
-        shape=None,
+        shapes=workspace.read_shapes() if workspace.has("shape") else (),
         measurements=workspace.read_measurements("measurements"),
         flags=workspace.read_flags(),
         warnings=context.warnings(),
@@ -284,9 +321,10 @@ STEPS: Final = (
         name="shape",
         title="Fit the shape model",
         run=_shape,
-        needs=("segmentation", "surfaces"),
+        needs=("segmentation", "alignment", "surfaces"),
         produces=("shape",),
         uses=("perform_nsm", "nsm_type"),
+        identity=_shape_identity,
         required=False,
         applies=_no_shape,
         share=1,
@@ -312,7 +350,7 @@ STEPS: Final = (
         name="report",
         title="Write report and results",
         run=_report,
-        needs=("scan", "segmentation", "thickness", "t2", "measurements", "quality"),
+        needs=("scan", "segmentation", "thickness", "t2", "shape", "measurements", "quality"),
         produces=("report",),
         identity=_report_identity,
         share=15,

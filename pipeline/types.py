@@ -237,12 +237,34 @@ class T2Map:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ShapeFit:
-    """A knee in the coordinates of a shape model: latent (d,), its reconstruction, and how far that is off."""
+    """A knee in the coordinates of a shape model.
 
+    model, kind      name of the model's folder; `bone_only` or `bone_and_cart`
+    sha256           digest of its weights
+    latent           (d,)
+    icp_transform    (4, 4) homogeneous LPS mm -> the model's mean shape, similarity; a left knee's mirrors as well
+    center, scale    (3,) and one number: (icp_transform x - center) / scale are the model's own coordinates
+    reconstructions  the shape that the latent vector stands for, in LPS mm: bone, then cartilage where the model has it
+    assd_mm          of each of them, the mean distance to the patient's surface and back, averaged
+    bscore           None where no B-score is installed beside the model, or the reconstruction is far off
+    """
+
+    model: str
+    kind: str
+    sha256: str
     latent: FloatArray
-    reconstruction: Surface
-    rms_mm: float
-    score: float | None
+    icp_transform: FloatArray
+    center: FloatArray
+    scale: float
+    reconstructions: tuple[Surface, ...]
+    assd_mm: tuple[float, ...]
+    bscore: float | None
+
+    def __post_init__(self) -> None:
+        if self.icp_transform.shape != (4, 4) or self.center.shape != (3,) or self.latent.ndim != 1:
+            raise ValueError("icp_transform must be (4, 4), center (3,), latent (d,)")
+        if len(self.reconstructions) != len(self.assd_mm):
+            raise ValueError("one assd_mm a reconstruction")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -365,7 +387,7 @@ class AnalysisResult:
     alignment: Alignment
     thickness: tuple[ThicknessMap, ...]
     t2: T2Map | None
-    shape: ShapeFit | None
+    shapes: tuple[ShapeFit, ...]
     measurements: tuple[Measurement, ...]
     flags: tuple[QualityFlag, ...]
     warnings: tuple[str, ...]

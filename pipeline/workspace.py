@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +31,13 @@ from pipeline.types import (
     Scan,
     Segmentation,
     Sequence,
+    ShapeFit,
     Surface,
     T2Map,
     ThicknessMap,
 )
+
+_SURFACE_ARRAYS: Final = ("points_mm", "faces", "normals", "vertex_areas_mm2")
 
 
 class Workspace:
@@ -144,7 +147,7 @@ class Workspace:
         arrays = {
             f"{surface.structure.key}_{name}": getattr(surface, name)
             for surface in surfaces
-            for name in ("points_mm", "faces", "normals", "vertex_areas_mm2")
+            for name in _SURFACE_ARRAYS
         }
         self._write("surfaces", [surface.structure.key for surface in surfaces], **arrays)
 
@@ -193,6 +196,41 @@ class Workspace:
             r2=self._array("t2", "r2"),
             method=meta["method"],
             grid=Grid.from_dict(meta["grid"]),
+        )
+
+    def write_shapes(self, shapes: tuple[ShapeFit, ...]) -> None:
+        """What each shape model made of the knee; an empty tuple where none applied."""
+        arrays: dict[str, NDArray[Any]] = {}
+        meta = []
+        for index, shape in enumerate(shapes):
+            arrays |= {f"{index}_{name}": getattr(shape, name) for name in ("latent", "icp_transform", "center")}
+            for number, surface in enumerate(shape.reconstructions):
+                arrays |= {f"{index}_{number}_{name}": getattr(surface, name) for name in _SURFACE_ARRAYS}
+            plain = {name: getattr(shape, name) for name in ("model", "kind", "sha256", "scale", "assd_mm", "bscore")}
+            meta.append(plain | {"structures": [surface.structure.key for surface in shape.reconstructions]})
+        self._write("shape", meta, **arrays)
+
+    def read_shapes(self) -> tuple[ShapeFit, ...]:
+        return tuple(
+            ShapeFit(
+                model=meta["model"],
+                kind=meta["kind"],
+                sha256=meta["sha256"],
+                latent=self._array("shape", f"{index}_latent"),
+                icp_transform=self._array("shape", f"{index}_icp_transform"),
+                center=self._array("shape", f"{index}_center"),
+                scale=meta["scale"],
+                bscore=meta["bscore"],
+                assd_mm=tuple(meta["assd_mm"]),
+                reconstructions=tuple(
+                    Surface(
+                        **{name: self._array("shape", f"{index}_{number}_{name}") for name in _SURFACE_ARRAYS},
+                        structure=Structure[key.upper()],
+                    )
+                    for number, key in enumerate(meta["structures"])
+                ),
+            )
+            for index, meta in enumerate(self.read_json("shape"))
         )
 
     def write_measurements(self, product: str, rows: tuple[Measurement, ...]) -> None:

@@ -178,7 +178,7 @@ def phantom() -> AnalysisResult:
         alignment=Alignment(matrix=frame, side=Side.RIGHT, residual_mm=0.8, residual_other_mm=1.9),
         thickness=maps,
         t2=None,
-        shape=None,
+        shapes=(),
         measurements=measurements(maps),
         flags=(
             QualityFlag(

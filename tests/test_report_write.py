@@ -86,11 +86,25 @@ def test_t2_and_shape_add_their_folders(tmp_path: Path) -> None:
     full = replace(
         result,
         t2=T2Map(t2_ms=values, r2=values / 50, method="multi_echo", grid=grid),
-        shape=ShapeFit(latent=np.array([0.5, -1.25]), reconstruction=reconstruction, rms_mm=0.4, score=None),
+        shapes=(
+            ShapeFit(
+                model="femurs",
+                kind="bone_only",
+                sha256="0" * 64,
+                latent=np.array([0.5, -1.25]),
+                icp_transform=np.eye(4),
+                center=np.zeros(3),
+                scale=50.0,
+                reconstructions=(reconstruction,),
+                assd_mm=(0.4,),
+                bscore=None,
+            ),
+        ),
     )
     write_report(full, tmp_path)
     extra = {"t2/t2map.nii.gz", "t2/r2map.nii.gz", "t2/results.csv"}
-    extra |= {"shape/shape.json", "shape/reconstruction.vtp", "shape/reconstruction.ply"}
+    prefix = f"shape/NSM_bone_only_recon_{reconstruction.structure.key}"
+    extra |= {"shape/NSM_bone_only_recon_params.json", f"{prefix}.vtp", f"{prefix}.ply"}
     assert names(tmp_path) == ALWAYS | extra
     lines = (tmp_path / "t2" / "results.csv").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 3

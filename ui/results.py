@@ -18,7 +18,7 @@ from ui.measurements import read_json, show_measurements, show_t2
 from ui.messages import listed
 from ui.provenance import show_provenance
 from ui.quality import show_quality
-from ui.shape import show_shape
+from ui.shape import show_shapes
 from ui.viewers.pyvista_view import offer_pyvista
 from ui.viewers.scene import show_scene
 from ui.viewers.slices import show_slices
@@ -54,7 +54,8 @@ def show_results(job: JobView) -> None:
             show_t2(rows)
     if "Shape" in tabs:
         with tabs["Shape"]:
-            show_shape(read_json(folder / SHAPE_FOLDER / "shape.json"))
+            records = sorted((folder / SHAPE_FOLDER).glob("*_params.json"), reverse=True)
+            show_shapes([read_json(path) for path in records])
     with tabs["Provenance"]:
         show_provenance(provenance, job)
     with tabs["Download"]:

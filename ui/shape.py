@@ -1,22 +1,41 @@
-"""The shape fit of an analysis, where a shape model ran."""
+"""The shape fits of an analysis, where shape models are installed."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 import streamlit as st
 
 from ui.provenance import facts_list
 
+KINDS: Final = {"bone_and_cart": "Bone and cartilage", "bone_only": "Bone alone"}
 
-def show_shape(shape: dict[str, Any]) -> None:
-    """`shape` is shape/shape.json: latent vector, fit error, and a score where a model for it is installed."""
-    if not shape:
+NOTE: Final = (
+    "The knee as the shape model sees it: one number a component of the latent vector. B-scores from this fit have not "
+    "been compared with those of the model's own software, which searches for the vector in another way."
+)
+
+
+def show_shapes(shapes: list[dict[str, Any]]) -> None:
+    """Each is one *_params.json of the folder shape/: latent vector, fit errors, B-score where one is installed."""
+    if not any(shapes):
         st.info("The shape fit left no record.", icon=":material/info:")
         return
-    facts = {"Fit error (mm)": shape.get("rms_mm"), "Score": shape.get("score"), "Size": len(shape.get("latent", []))}
-    st.html(facts_list(facts))
-    latent = pd.DataFrame({"Component": range(1, len(shape.get("latent", [])) + 1), "Value": shape.get("latent", [])})
-    st.bar_chart(latent, x="Component", y="Value", height=220)
-    st.html('<p class="ok-quiet">The knee as the shape model sees it: one number a component of the latent vector.</p>')
+    for shape in filter(None, shapes):
+        st.subheader(KINDS.get(str(shape.get("kind")), "Shape"))
+        facts = {
+            "Model": shape.get("model"),
+            "B-score": _number(shape.get("Bscore")),
+            "Bone, mean distance (mm)": _number(shape.get("assd_bone_mm")),
+            "Cartilage, mean distance (mm)": _number(shape.get("assd_cartilage_mm")),
+        }
+        st.html(facts_list({name: value for name, value in facts.items() if value is not None}))
+        numbers = shape.get("latent", [])
+        latent = pd.DataFrame({"Component": range(1, len(numbers) + 1), "Value": numbers})
+        st.bar_chart(latent, x="Component", y="Value", height=220)
+    st.html(f'<p class="ok-quiet">{NOTE}</p>')
+
+
+def _number(value: float | None) -> str | None:
+    return None if value is None else f"{value:.2f}"

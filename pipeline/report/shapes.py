@@ -1,0 +1,54 @@
+"""The folder `shape/`: what each shape model made of the knee."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from pipeline.report.meshes import BoneMap, write_ply, write_vtp
+from pipeline.report.tables import json_text
+from pipeline.types import ShapeFit, Surface
+
+PREFIXES: Final = {"bone_and_cart": "NSM_recon", "bone_only": "NSM_bone_only_recon"}
+"""File names by kind of model: those that scripts for the peer's results look for, with the same keys inside."""
+
+ASSD_KEYS: Final = ("assd_bone_mm", "assd_cartilage_mm")
+
+
+def write_shapes(shapes: tuple[ShapeFit, ...], folder: Path) -> None:
+    """A parameter file for each model, and the shapes that it reconstructs as VTP and PLY."""
+    folder.mkdir(exist_ok=True)
+    for shape in shapes:
+        prefix = PREFIXES[shape.kind]
+        (folder / f"{prefix}_params.json").write_text(json_text(parameters(shape)), encoding="utf-8")
+        for surface in shape.reconstructions:
+            bare = _bare(surface)
+            write_vtp(folder / f"{prefix}_{surface.structure.key}.vtp", bare)
+            write_ply(folder / f"{prefix}_{surface.structure.key}.ply", bare)
+
+
+def parameters(shape: ShapeFit) -> dict[str, Any]:
+    """The peer's keys, then ours. (icp_transform x - center) / scale carries LPS mm into the model's coordinates."""
+    found: dict[str, Any] = {
+        "latent": shape.latent.tolist(),
+        "icp_transform": shape.icp_transform.tolist(),
+        "center": shape.center.tolist(),
+        "scale": shape.scale,
+        **dict(zip(ASSD_KEYS, shape.assd_mm, strict=False)),
+    }
+    if shape.bscore is not None:
+        found["Bscore"] = shape.bscore
+    return found | {"model": shape.model, "kind": shape.kind, "weights_sha256": shape.sha256}
+
+
+def _bare(surface: Surface) -> BoneMap:
+    """A surface without thickness."""
+    n = len(surface.points_mm)
+    return BoneMap(
+        surface=surface,
+        thickness_mm=np.full(n, np.nan),
+        two_crossing_mm=np.full(n, np.nan),
+        region=np.zeros(n, dtype=np.uint8),
+    )
