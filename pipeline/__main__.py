@@ -1,4 +1,4 @@
-"""Command line: python -m pipeline INPUT OUTPUT_DIR, or python -m pipeline --labels FILE OUTPUT_DIR."""
+"""Command line: python -m pipeline INPUT OUTPUT_DIR, or --labels FILE OUTPUT_DIR; python -m pipeline models."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pipeline.errors import InputError, KneeError, OptionsError
 from pipeline.options import CHOICES, AnalysisOptions
 from pipeline.run import RunSummary, run_analysis
 from pipeline.types import Progress, Request, Resources
+from pipeline.weights import command
 from pipeline.workspace import Workspace
 
 RESUME_FOLDER = ".analysis"
@@ -29,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m pipeline",
         description="Cartilage thickness, surfaces and T2 of one knee MRI. "
         "Research use only. Not for clinical diagnosis.",
+        epilog="python -m pipeline models: which weights are here, and how to get more (models --help).",
     )
     parser.add_argument(
         "paths",
@@ -44,6 +46,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--numbering", choices=sorted(NUMBERINGS), default="canonical", help="numbering of --labels")
     parser.add_argument("--cartilage-smoothing", type=float, default=options.cartilage_smoothing, metavar="MM2")
     parser.add_argument("--skip-first-echo", action="store_true", help="leave the first echo out of the T2 fit")
+    parser.add_argument("--no-nsm", action="store_true", help="leave the shape model out")
+    parser.add_argument("--nsm-type", choices=CHOICES["nsm_type"], default=options.nsm_type)
     parser.add_argument("--models-dir", type=Path, help="folder with extra model weights")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--json", action="store_true", help="print the results as JSON instead of a table")
@@ -52,8 +56,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0: results are in OUTPUT_DIR; 1: the analysis failed (message on stderr); 2: wrong call."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == [command.NAME]:
+        return _models(words[1:])
     parser = build_parser()
-    given = parser.parse_args(arguments)
+    given = parser.parse_args(words)
     expected = (1, 2) if given.labels else (2,)
     if len(given.paths) not in expected:
         parser.error("expected INPUT OUTPUT_DIR (or --labels FILE OUTPUT_DIR)")
@@ -69,6 +76,16 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _models(arguments: list[str]) -> int:
+    try:
+        status, text = command.run(arguments)
+    except KneeError as error:
+        print(f"{error.code}: {error}", file=sys.stderr)
+        return 2 if isinstance(error, OptionsError) else 1
+    print(text)
+    return status
+
+
 def _analyse(given: argparse.Namespace) -> RunSummary:
     output = Path(given.paths[-1]).resolve()
     scan = Path(given.paths[0]).resolve() if len(given.paths) == 2 else None
@@ -79,6 +96,8 @@ def _analyse(given: argparse.Namespace) -> RunSummary:
         segmentation_model=given.model,
         side=given.side,
         series=given.series,
+        perform_nsm=not given.no_nsm,
+        nsm_type=given.nsm_type,
         cartilage_smoothing=given.cartilage_smoothing,
         skip_first_echo=given.skip_first_echo,
     )
