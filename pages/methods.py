@@ -10,10 +10,12 @@ import streamlit as st
 from jobs import service
 from pipeline.anatomy import REGIONS
 from pipeline.report.colours import css
+from pipeline.types import Sequence
 from ui import tables, wording
 from ui.frame import end_page, narrow, start_page
 from ui.messages import escape
-from ui.provenance import facts_list
+from ui.preflight import SEQUENCES
+from ui.provenance import TITLES, facts_list
 
 STEPS = """
 1. **Outlines.** A network outlines three bones, their cartilage and, where it was trained for them, the menisci.
@@ -43,7 +45,8 @@ def show_card(card: dict[str, Any]) -> None:
         if card.get("caution"):
             st.warning(escape(card["caution"]), icon=":material/flag:")
         missing = {} if card["available"] else {"Missing": card.get("reason")}
-        st.html(facts_list(missing | {wording.name(key): card.get(key) for key in FACTS}))
+        named = card | {"sequences": [SEQUENCES[Sequence(name)] for name in card.get("sequences", ())]}
+        st.html(facts_list(missing | {TITLES.get(key, wording.name(key)): named.get(key) for key in FACTS}))
         if card.get("accuracy"):
             with st.expander("Measured accuracy"):
                 st.dataframe(tables.accuracy(card["accuracy"]), hide_index=True)

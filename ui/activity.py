@@ -12,7 +12,7 @@ from ui import wording
 from ui.activity_charts import jobs_a_day, step_times
 from ui.charts import CONFIG
 from ui.components import mount
-from ui.messages import escape, show_unreachable
+from ui.messages import listed, show_unreachable
 from ui.statistics import show_statistics
 
 EVERY_MS: Final = 10_000
@@ -35,8 +35,7 @@ def show_now() -> None:
         st.metric("Workers", f"{workers:,}" if workers else "none", border=True, help="Heard of within 15 s.")
         st.metric("Free disk", wording.size(health["disk_free_bytes"]), border=True)
     if health["problems"]:
-        lines = "\n".join(f"- {escape(text)}" for text in health["problems"])
-        st.warning(f"**This needs its operator**\n\n{lines}", icon=":material/build:")
+        st.warning(f"**This needs its operator**\n\n{listed(health['problems'])}", icon=":material/build:")
     else:
         st.success("Queue, worker, disk and models are well.", icon=":material/check:")
 

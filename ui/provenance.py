@@ -18,7 +18,7 @@ _MODEL_FACTS: Final = (
     "title", "source", "weights_sha256", "checkpoints_sha256", "runtime", "provider",
     "training_data", "measured_on", "caution", "licence", "citation",
 )  # fmt: skip
-_TITLES: Final = {"weights_sha256": "Weights SHA-256", "checkpoints_sha256": "Folds SHA-256", "title": "Model"}
+TITLES: Final = {"weights_sha256": "Weights SHA-256", "checkpoints_sha256": "Folds SHA-256", "title": "Model"}
 
 
 def show_provenance(provenance: Mapping[str, Any], job: JobView) -> None:
@@ -31,7 +31,7 @@ def show_provenance(provenance: Mapping[str, Any], job: JobView) -> None:
         st.write("This analysis left no provenance record.")
         return
     model = provenance.get("model") or {}
-    facts = {_TITLES.get(key, wording.name(key)): model[key] for key in _MODEL_FACTS if model.get(key)}
+    facts = {TITLES.get(key, wording.name(key)): model[key] for key in _MODEL_FACTS if model.get(key)}
     facts["Input SHA-256"] = provenance.get("input_sha256")
     facts |= {
         "Options": _options(provenance.get("options")),
