@@ -123,7 +123,7 @@ class Run:
 
     def note(self, loss: float | None) -> None:
         """Measure the probes, keep the state and the best, add a line to the log."""
-        dice = probe_dice(self.average, self.probes)
+        dice, entropy = examine(self.average, self.probes)
         score = float(np.nanmean(dice))
         state = {
             "network": self.network.state_dict(),
@@ -141,6 +141,7 @@ class Run:
             "step": self.step,
             "minutes": round(self.seconds / 60, 2),
             "loss": loss and round(loss, 4),
+            "probe_loss": round(entropy, 4),
         }
         line |= {"probe_dice": [None if math.isnan(d) else round(float(d), 4) for d in dice], "mean": round(score, 4)}
         with (self.plan.output / "log.jsonl").open("a", encoding="utf-8") as log:
@@ -156,17 +157,18 @@ def _save(content: dict[str, Any], path: Path) -> None:
 
 
 @torch.no_grad()
-def probe_dice(network: KneeUNet, probes: list[Patch]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """(classes - 1,): Dice of the most probable class against the largest share of the targets, over all probes."""
+def examine(network: KneeUNet, probes: list[Patch]) -> tuple[np.ndarray[Any, np.dtype[np.float64]], float]:
+    """Dice (classes - 1,) of the most probable class against the targets' largest share, and the mean cross-entropy."""
     network.eval()
-    hits, sizes = np.zeros(CLASS_COUNT), np.zeros(CLASS_COUNT)
+    hits, sizes, entropy = np.zeros(CLASS_COUNT), np.zeros(CLASS_COUNT), 0.0
     for probe in probes:
-        answer = network(torch.from_numpy(probe.image)[None, None])[0].argmax(0).numpy()
-        truth = probe.targets.argmax(0)
+        log_shares = torch.log_softmax(network(torch.from_numpy(probe.image)[None, None])[0], 0)
+        entropy -= float((torch.from_numpy(probe.targets) * log_shares).sum(0).mean()) / len(probes)
+        answer, truth = log_shares.argmax(0).numpy(), probe.targets.argmax(0)
         hits += np.bincount(truth[truth == answer], minlength=CLASS_COUNT)
         sizes += np.bincount(truth.ravel(), minlength=CLASS_COUNT) + np.bincount(answer.ravel(), minlength=CLASS_COUNT)
     with np.errstate(invalid="ignore"):
-        return np.asarray(2.0 * hits[1:] / sizes[1:])
+        return np.asarray(2.0 * hits[1:] / sizes[1:]), entropy
 
 
 def draw_patch(collection: Collection, rng: np.random.Generator, step: int) -> Patch:
@@ -176,7 +178,7 @@ def draw_patch(collection: Collection, rng: np.random.Generator, step: int) -> P
     return make_patch(specimen, rng, SHAPES[int(rng.random() < LARGE)])
 
 
-def make_probes(collection: Collection, count: int = PROBES) -> list[Patch]:
+def make_probes(collection: Collection, count: int) -> list[Patch]:
     """DESS patches that are the same in every run, from evenly spread maps."""
     chosen = [collection.maps[(k * len(collection.maps)) // count] for k in range(count)]
     return [
@@ -197,6 +199,7 @@ def main() -> None:
     parser.add_argument("--checkpoint-minutes", type=float, default=1.0)
     parser.add_argument("--threads", type=int, help="default: every core")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--probes", type=int, default=PROBES, help="patches that are measured at every checkpoint")
     parser.add_argument("--pause", type=Path, help="wait while this file exists")
     given = parser.parse_args()
     if given.threads:
@@ -218,7 +221,7 @@ def main() -> None:
         checkpoint_minutes=given.checkpoint_minutes,
         pause=given.pause,
     )
-    run = Run(plan, collection, make_probes(of))
+    run = Run(plan, collection, make_probes(of, given.probes))
     run.start(given.start)
     run.to_the_end(lambda rng, step: draw_patch(collection, rng, step))
 
