@@ -15,6 +15,7 @@ from ui import wording
 from ui.messages import show_error, show_unreachable
 
 POLL_S: Final = 1.0
+NOBODY: Final = ":material/hourglass_disabled:"
 
 
 @st.fragment(run_every=POLL_S)
@@ -49,7 +50,10 @@ def steps_list(job: JobView) -> str:
 
 def _draw(job: JobView) -> None:
     if job.status is Status.QUEUED:
-        st.progress(0, text=_queue_text(job))
+        awaited = service.health()["worker"] != "available"
+        st.progress(0, text=_queue_text(job, awaited=awaited))
+        if awaited:
+            st.warning("No worker is running on this server just now. Its operator can start one.", icon=NOBODY)
         st.html(
             '<p class="ok-quiet">The analysis starts by itself. You may close this page; '
             "its address brings you back.</p>"
@@ -64,7 +68,10 @@ def _draw(job: JobView) -> None:
         _cancel(job.id)
 
 
-def _queue_text(job: JobView) -> str:
+def _queue_text(job: JobView, *, awaited: bool) -> str:
+    """Place and time; no time while there is no worker (`awaited`), since nobody knows it."""
+    if awaited:
+        return f"Number {max(1, job.queue_position)} in the queue. Starts when a worker is there."
     if job.queue_position <= 1:
         return "Next in the queue."
     wait = wording.duration(job.estimated_wait_seconds)
