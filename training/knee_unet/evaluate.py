@@ -132,7 +132,7 @@ def caution_of(knees: list[Knee]) -> str:
 
 
 def write_card(path: Path, knees: list[Knee], thick: dict[str, dict[str, float]], digest: str) -> None:
-    """Put the figures into the card. Raises ValueError where its digest is not that of the weights measured."""
+    """Put the figures into the card, no knee by its name. Raises ValueError where its digest is not that of the weights measured."""
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if content["sha256"] != digest:
         raise ValueError(f"{path} names weights {content['sha256'][:12]}; measured were {digest[:12]}")
@@ -142,7 +142,10 @@ def write_card(path: Path, knees: list[Knee], thick: dict[str, dict[str, float]]
         "measured_on": measured_on(knees),
         "structures": structures_of(knees),
         "thickness": thickness_of(knees),
-        "thick_slices": {"measured_on": "spin echo, bright fat, 4.2 mm slices, same knees: Dice", "knees": thick},
+        "thick_slices": {
+            "measured_on": "spin echo, bright fat, 4.2 mm slices, same knees: Dice",
+            "knees": list(thick.values()),
+        },
     }
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
