@@ -132,7 +132,10 @@ def caution_of(knees: list[Knee]) -> str:
 
 
 def write_card(path: Path, knees: list[Knee], thick: dict[str, dict[str, float]], digest: str) -> None:
-    """Put the figures into the card, no knee by its name. Raises ValueError where its digest is not that of the weights measured."""
+    """Put the figures into the card, no knee by its name.
+
+    Raises ValueError where the card's digest is not that of the weights measured.
+    """
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if content["sha256"] != digest:
         raise ValueError(f"{path} names weights {content['sha256'][:12]}; measured were {digest[:12]}")
