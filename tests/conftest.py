@@ -101,7 +101,8 @@ def redis_client(valkey: str):
     for key in client.scan_iter():
         if not key.startswith("rq:worker"):
             client.delete(key)
-    shutil.rmtree(DATA_DIR / "scans", ignore_errors=True)
+    for folder in ("scans", "comparisons"):
+        shutil.rmtree(DATA_DIR / folder, ignore_errors=True)
     shutil.rmtree(DATA_DIR / "jobs", ignore_errors=True)  # a job that the store forgot is queued again from there
     return client
 
