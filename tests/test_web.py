@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from starlette.testclient import TestClient
 
 from rest.assets import Assets
 
@@ -17,12 +17,7 @@ VERSIONED = next((ASSETS / "vendor").glob("three-*.js")).relative_to(ASSETS).as_
 
 
 def ask(path: str, **headers: str) -> httpx.Response:
-    async def answer() -> httpx.Response:
-        transport = httpx.ASGITransport(app=Starlette(routes=[Mount("/", Assets(ASSETS))]))
-        async with httpx.AsyncClient(transport=transport, base_url="http://assets") as client:
-            return await client.get(f"/{path}", headers=headers)
-
-    return asyncio.run(answer())
+    return TestClient(Starlette(routes=[Mount("/", Assets(ASSETS))])).get(f"/{path}", headers=headers)
 
 
 def test_scripts_of_a_version_are_kept_and_ours_are_asked_for_again() -> None:
