@@ -10,6 +10,8 @@ import SimpleITK as sitk
 from tests.knees import turned_knee
 from tests.test_run import write_nrrd
 
+pytestmark = pytest.mark.slow
+
 
 def call(*arguments, **more):
     command = [sys.executable, "-m", "pipeline", *map(str, arguments)]

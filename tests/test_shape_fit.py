@@ -17,6 +17,8 @@ from pipeline.surface import LEVEL, Field, iso_surface
 from pipeline.types import Alignment, Resources
 from tests.shape_model import ellipsoid_distance, install, shape
 
+pytestmark = pytest.mark.slow
+
 UNIT_MM = 55.0
 SCORE = {"bscore_vector": [2.0, 0.0], "mean_healthy": 0.5, "std_healthy": 0.25}
 SPACING_MM = 1.0

@@ -17,6 +17,8 @@ from tests.knees import turned_knee
 from tests.shape_model import install
 from tests.test_run import write_nrrd
 
+pytestmark = pytest.mark.slow
+
 SCORE = {"bscore_vector": [1.0, 0.0], "mean_healthy": 0.0, "std_healthy": 1.0}
 PEER_KEYS = {"latent", "icp_transform", "center", "scale", "assd_bone_mm"}
 

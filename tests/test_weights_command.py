@@ -11,6 +11,8 @@ import pytest
 
 from tests.shape_model import install
 
+pytestmark = pytest.mark.slow
+
 REVISION = "a1" * 20
 FILES = {"femurs/model_config.json": b'{"latent_size": 2}', "femurs/model.pth": b"weights " * 40_000}
 PLACES = {"femurs/model_config.json": "model_config.json", "femurs/model.pth": "model/7.pth"}

@@ -95,7 +95,7 @@ def figures(*, short: bool) -> list[Figure]:
         ),
         Figure(
             bar=f"value under the pointer <= {HOVER_BAR_MS:.0f} ms (median of {len(hovers)} movements)",
-            measured=f"{usual:.0f} ms, 95 of 100 within {often:.0f} ms; the viewer's own work at most {own:.0f} ms, the "
+            measured=f"{usual:.0f} ms, 95 of 100 within {often:.0f} ms; own work at most {own:.0f} ms, the "
             "rest waits for the next frame, which software GL draws in about 90 ms",
             met=usual <= HOVER_BAR_MS,
         ),
