@@ -15,7 +15,7 @@ from training.knee_unet.specimen import BONE_CLASSES, CARTILAGE_CLASSES, CLASS_C
 from training.limb import Field
 from training.signal import TISSUES, Kind, Properties, SignalModel, dess_model, spin_echo_model
 
-FAMILIES: Final = {"dess": 0.5, "fat_suppressed": 0.15, "fat_bright": 0.2, "random": 0.15}
+FAMILIES: Final = {"dess": 0.6, "fat_suppressed": 0.12, "fat_bright": 0.16, "random": 0.12}
 """How often each family of contrasts is drawn."""
 DESS_RANGES: Final = {
     "repetition_ms": (14.5, 18.5),

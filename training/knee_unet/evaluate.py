@@ -28,7 +28,6 @@ from training.knee_unet.collection import maps_in
 from training.knee_unet.scans import UNSEEN, dess_scan, thick_scan
 from training.knee_unet.specimen import read_expert_map
 
-CARD: Final = Path("models/knee_unet/card.json")
 SEED: Final = 70_000
 Segmenter = Callable[[Scan], Segmentation]
 
@@ -176,7 +175,7 @@ def main() -> None:
     parser.add_argument("--model", default="nnunet_fullres", help="nnunet_fullres or nnunet_cascade")
     parser.add_argument("--knees", type=int, help="at most this many maps")
     parser.add_argument("--thick", type=int, default=3, help="maps that are also tried with thick slices")
-    parser.add_argument("--card", action="store_true", help="write the figures into models/knee_unet/card.json")
+    parser.add_argument("--card", action="store_true", help="write the figures into the model's card.json")
     parser.add_argument("--json", type=Path, help="write every knee's figures there")
     given = parser.parse_args()
     folder = given.maps / "validation"
@@ -198,7 +197,7 @@ def main() -> None:
     if given.json:
         given.json.write_text(json.dumps([asdict(knee) for knee in knees], indent=1) + "\n", encoding="utf-8")
     if given.card:
-        write_card(CARD, knees, thick, model.sha256)
+        write_card(card(given.model).weights.with_name("card.json"), knees, thick, model.sha256)
 
 
 if __name__ == "__main__":
