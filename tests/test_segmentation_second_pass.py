@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.segmentation.frame import Frame, whole
-from pipeline.segmentation.second_pass import joint_box, look_again, recorded
+from pipeline.segmentation.second_pass import blended, joint_box, look_again, recorded
 
 SHAPE = (60, 50, 70)
 SPACING = (0.7, 0.4, 0.35)
@@ -97,6 +97,18 @@ def test_far_from_cartilage_the_first_pass_stands_and_the_network_is_not_asked()
     assert min(asked) >= 0.05
     assert labels[11, 15, 17] == 0
     assert np.array_equal(labels[40:], before[40:])
+
+
+def test_at_the_seam_one_pass_passes_into_the_other() -> None:
+    said = np.full((2, 4, 3, 5), 0.4, np.float32)
+    answer = np.zeros((3, 4, 3, 5), np.float32)
+    answer[1] = 1.0
+    ramps = [np.array([0.0, 0.5, 1.0, 1.0], np.float32), np.ones(3, np.float32), np.ones(5, np.float32)]
+    ((_, mixed),) = blended(iter([(0, answer)]), said, ramps)
+    assert np.allclose(mixed.sum(0), 1.0)
+    assert np.allclose(mixed[:, 0, 0, 0], (0.2, 0.4, 0.4)), "the first pass at the end of the box"
+    assert np.allclose(mixed[:, 1, 0, 0], (0.1, 0.7, 0.2))
+    assert np.allclose(mixed[:, 2, 0, 0], (0.0, 1.0, 0.0)), "the second one inside it"
 
 
 def test_without_cartilage_nothing_changes() -> None:

@@ -22,8 +22,8 @@ OVERLAP: Final = 0.25
 """Least share of a window that its neighbour sees too."""
 STRAY_SHARE: Final = 0.005
 """Share of the cartilage voxels at either end of an axis that may be strays of the first pass."""
-JOINT_MARGIN_MM: Final = 4.0
-"""How far beyond the first pass's cartilage the second pass answers."""
+JOINT_MARGIN_MM: Final = 6.0
+"""How far beyond the first pass's cartilage the second pass answers, less and less over this length."""
 CONTEXT_MM: Final = 6.0
 """How far beyond that it sees."""
 STEPS: Final = 255
@@ -68,6 +68,19 @@ def where_cartilage_may_be(predict: Predict, cartilage: tuple[int, ...]) -> Pred
     return answer
 
 
+def blended(slabs: Slabs, said: FloatVolume, ramps: list[FloatVolume]) -> Iterator[tuple[int, FloatVolume]]:
+    """The same slabs, towards what the first pass said (classes - 1, d, h, w) where the product of the ramps is low."""
+    first, second, third = ramps
+    for start, slab in slabs:
+        rows = slice(start, start + slab.shape[1])
+        weight = first[rows, None, None] * (second[:, None] * third[None, :])
+        rest = (1.0 - weight) * said[:, rows]
+        mixed = slab * weight
+        mixed[1:] += rest
+        mixed[0] += 1.0 - weight - rest.sum(axis=0)
+        yield start, mixed
+
+
 def look_again(
     network: Predict,
     image: FloatVolume,
@@ -107,7 +120,24 @@ def look_again(
         on_share(done / total)
 
     slabs = averaged(volume, axes, len(volume), where_cartilage_may_be(network, cartilage), on_window)
+    slabs = blended(slabs, volume[1:], [_ramp(fine, answered, axis) for axis in range(3)])
     write_labels(slabs, fine.isotropic, fine.of_scan(answered), labels[answered], certainty[answered])
+
+
+def _ramp(fine: Frame, answered: Box, axis: int) -> FloatVolume:
+    """(n,) along an axis of the fine grid: 0 at the ends of the box, 1 from JOINT_MARGIN_MM inside it.
+
+    No ramp at an end that is the scan's own.
+    """
+    side, count = answered[axis], fine.shape[axis]
+    mm = (np.arange(fine.isotropic[axis]) + 0.5) * fine.resolution_mm
+    low, high = ((edge - fine.box[axis].start) * fine.spacing_mm[axis] for edge in (side.start, side.stop))
+    ramp = np.ones(len(mm), dtype=np.float32)
+    if side.start > 0:
+        ramp = np.minimum(ramp, (mm - low) / JOINT_MARGIN_MM)
+    if side.stop < count:
+        ramp = np.minimum(ramp, (high - mm) / JOINT_MARGIN_MM)
+    return np.maximum(ramp, 0.0).astype(np.float32)
 
 
 def _interpolated(said: NDArray[np.uint8], first: FloatVolume, second: FloatVolume, third: FloatVolume) -> FloatVolume:

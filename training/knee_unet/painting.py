@@ -69,8 +69,8 @@ def paint(view: View, contrast: Contrast, rng: np.random.Generator) -> Field:
     cartilage, bone = view.share(CARTILAGE_CLASSES), view.share(BONE_CLASSES)
     _texture(image, view, places, cartilage, bone, rng)
     if rng.random() < 0.7:  # layers: T2, and with it the signal, rises from the bone to the surface
-        depth = np.maximum(view.bone_mm, 0.0) / np.float32(rng.uniform(0.5, 1.3))
-        image *= 1.0 - cartilage * np.float32(rng.uniform(-0.1, 0.35)) * np.exp(-depth)
+        depth = np.maximum(view.bone_mm, 0.0) / np.float32(rng.uniform(0.5, 1.7))
+        image *= 1.0 - cartilage * np.float32(rng.uniform(-0.1, 0.4)) * np.exp(-depth)
     _marrow(image, view, bone, contrast, rng)
     if rng.random() < 0.92:
         _rim(image, view, contrast, bone, rng)
