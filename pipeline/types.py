@@ -362,11 +362,12 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """How the numbers came about."""
+    """How the numbers came about. model: what made the segmentation; shape_models: id, kind, weights_sha256 of each."""
 
     input_sha256: str
     options: dict[str, Any]
     model: dict[str, Any]
+    shape_models: tuple[dict[str, str], ...]
     packages: dict[str, str]
     host: dict[str, Any]
     seconds: dict[str, float]

@@ -16,7 +16,11 @@ from scipy.optimize import minimize
 
 from pipeline.errors import FitDiverged
 from pipeline.grid import FloatArray
-from pipeline.registration import chosen_rows
+from pipeline.registration import chosen_rows, scale_of
+from pipeline.shape.built_in import fit as built_in_fit
+from pipeline.shape.built_in import reconstruction as built_in_reconstruction
+from pipeline.shape.built_in.decoder import PLACE_MM, FieldDecoder
+from pipeline.shape.built_in.model import BuiltInShape, load_built_in
 from pipeline.shape.decoder import ShapeDecoder
 from pipeline.shape.installed import InstalledShape, load
 from pipeline.shape.placement import Placement, below_cut, place
@@ -47,34 +51,26 @@ femurs came as close to other ones, to 0.02 mm, by vectors that were 1 to 2 % lo
 
 
 def fit_shape(
-    model: InstalledShape,
+    model: InstalledShape | BuiltInShape,
     bone: Surface,
     cartilage: Surface | None,
     alignment: Alignment,
     on_progress: Callable[[float], None] = lambda _: None,
 ) -> ShapeFit:
-    """One installed model on one femur (LPS mm); `cartilage` for models of bone and cartilage.
+    """One shape model on one femur (LPS mm); `cartilage` for models of bone and cartilage.
 
     Raises FitDiverged where no plausible shape is found, ModelError, WeightsMissing or WeightsCorrupt.
     """
-    decoder: ShapeDecoder = load(model)
-    targets: tuple[Surface, ...] = (bone,) if cartilage is None else (bone, cartilage)
-    if len(targets) < decoder.settings.objects:
+    if model.kind == "bone_and_cart" and cartilage is None:
         raise FitDiverged(f"Shape model {model.name} needs femoral cartilage; none was found.")
-    targets = targets[: decoder.settings.objects]
-    kept = (below_cut(bone, alignment), *(np.ones(len(item.points_mm), dtype=bool) for item in targets[1:]))
-    mean = surfaces_of(decoder, np.zeros(decoder.settings.latent_size), 1.0, halvings=1)[0]
-    parts = [(s.points_mm[keep], s.vertex_areas_mm2[keep]) for s, keep in zip(targets, kept, strict=True)]
-    counted = tuple(parts if decoder.settings.scale_jointly else parts[:1])
-    placement = place(parts[0][0], mean, alignment, counted)
-    on_progress(0.1)
-    latent = fit_latent(decoder, placement, targets, kept, lambda done: on_progress(0.1 + 0.75 * done))
-    made = tuple(_in_patient(item, placement) for item in surfaces_of(decoder, latent, placement.unit_mm))
-    whole = (below_cut(made[0], alignment), *(np.ones(len(item.points_mm), dtype=bool) for item in made[1:]))
-    distances = tuple(
-        (_mean_distance(a, b, keep) + _mean_distance(b, a, other)) / 2
-        for a, b, keep, other in zip(targets, made, kept, whole, strict=True)
-    )
+    targets = (bone,) if cartilage is None or model.kind == "bone_only" else (bone, cartilage)
+    if isinstance(model, BuiltInShape):
+        latent, placement, made = fit_built_in(load_built_in(model), targets, alignment, on_progress)
+    else:
+        latent, placement, made = _fit_installed(model, targets, alignment, on_progress)
+    on_progress(0.9)
+    distances = distances_apart(targets, made, alignment)
+    score = None if isinstance(model, BuiltInShape) else model.score
     on_progress(1.0)
     return ShapeFit(
         model=model.name,
@@ -86,8 +82,55 @@ def fit_shape(
         scale=placement.scale,
         reconstructions=made,
         assd_mm=distances,
-        bscore=model.score.score(latent) if model.score is not None and distances[0] < FAR_MM else None,
+        bscore=score.score(latent) if score is not None and distances[0] < FAR_MM else None,
     )
+
+
+Fitted = tuple[FloatArray, Placement, tuple[Surface, ...]]
+"""Latent vector, where the femur lies in the model's coordinates, reconstructed surfaces in LPS mm."""
+
+
+def _fit_installed(
+    model: InstalledShape, targets: tuple[Surface, ...], alignment: Alignment, on_progress: Callable[[float], None]
+) -> Fitted:
+    decoder: ShapeDecoder = load(model)
+    kept = _below(targets, alignment)
+    mean = surfaces_of(decoder, np.zeros(decoder.settings.latent_size), 1.0, halvings=1)[0]
+    parts = [(s.points_mm[keep], s.vertex_areas_mm2[keep]) for s, keep in zip(targets, kept, strict=True)]
+    counted = tuple(parts if decoder.settings.scale_jointly else parts[:1])
+    placement = place(parts[0][0], mean, alignment, counted)
+    on_progress(0.1)
+    latent = fit_latent(decoder, placement, targets, kept, lambda done: on_progress(0.1 + 0.75 * done))
+    made = surfaces_of(decoder, latent, placement.unit_mm)
+    return latent, placement, tuple(_in_patient(item, placement) for item in made)
+
+
+def fit_built_in(
+    decoder: FieldDecoder,
+    targets: tuple[Surface, ...],
+    alignment: Alignment,
+    on_progress: Callable[[float], None] = lambda _: None,
+) -> Fitted:
+    """The built-in kind of model on a femur and, where it is among the targets, its cartilage (LPS mm)."""
+    cartilage = targets[1] if len(targets) > 1 else None
+    points = built_in_fit.targets_of(targets[0], below_cut(targets[0], alignment), cartilage)
+    matrix, latent = built_in_fit.fit(decoder, points, alignment.matrix, lambda done: on_progress(0.6 * done))
+    placement = Placement(matrix=matrix, center=np.zeros(3), scale=PLACE_MM)
+    made = built_in_reconstruction.surfaces_of(decoder, latent, 1 / scale_of(matrix), cartilage=cartilage is not None)
+    return latent, placement, tuple(_in_patient(item, placement) for item in made)
+
+
+def distances_apart(targets: tuple[Surface, ...], made: tuple[Surface, ...], alignment: Alignment) -> tuple[float, ...]:
+    """Of each surface the mean distance in mm to its reconstruction and back, averaged; bone below the cut."""
+    return tuple(
+        (_mean_distance(a, b, keep) + _mean_distance(b, a, other)) / 2
+        for a, b, keep, other in zip(targets, made, _below(targets, alignment), _below(made, alignment), strict=True)
+    )
+
+
+def _below(surfaces: tuple[Surface, ...], alignment: Alignment) -> tuple[NDArray[np.bool_], ...]:
+    """Which vertices count: of the bone those below the cut, of cartilage all."""
+    return (below_cut(surfaces[0], alignment), *(np.ones(len(item.points_mm), dtype=bool) for item in surfaces[1:]))
 
 
 def fit_latent(
