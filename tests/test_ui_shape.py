@@ -25,6 +25,7 @@ def test_each_fit_is_shown_with_its_errors_and_a_score_only_where_there_is_one()
     assert "<dd>0.39</dd>" in blocks[0]
     assert "B-score</dt>" not in blocks[1]
     assert "have not been compared" in blocks[2]
+    assert "have not been compared" not in shown([bone]).get("html")[1].proto.body
 
 
 def test_a_record_that_is_not_there_is_told():

@@ -1,4 +1,4 @@
-"""The shape fits of an analysis, where shape models are installed."""
+"""The shape fits of an analysis."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ from ui.provenance import facts_list
 KINDS: Final = {"bone_and_cart": "Bone and cartilage", "bone_only": "Bone alone"}
 
 NOTE: Final = (
-    "The knee as the shape model sees it: one number a component of the latent vector. B-scores from this fit have not "
-    "been compared with those of the model's own software, which searches for the vector in another way."
+    "The femur as the shape model sees it: one number a component of the latent vector. The numbers belong to the "
+    "model that made them, and mean nothing beside those of another one."
+)
+SCORE_NOTE: Final = (
+    "B-scores from this fit have not been compared with those of the model's own software, which searches for the "
+    "vector in another way."
 )
 
 
@@ -34,7 +38,8 @@ def show_shapes(shapes: list[dict[str, Any]]) -> None:
         numbers = shape.get("latent", [])
         latent = pd.DataFrame({"Component": range(1, len(numbers) + 1), "Value": numbers})
         st.bar_chart(latent, x="Component", y="Value", height=220)
-    st.html(f'<p class="ok-quiet">{NOTE}</p>')
+    scored = any("Bscore" in shape for shape in shapes)
+    st.html(f'<p class="ok-quiet">{NOTE}{" " + SCORE_NOTE if scored else ""}</p>')
 
 
 def _number(value: float | None) -> str | None:

@@ -1,7 +1,7 @@
 """Put a trained shape model into models/femur_shape, with the figures of its card.
 
-python -m training.shape_model.export FOLDER --held-out FOLDER [FOLDER ...]: the first is the training of what is
-shipped; the others hold held_out.json of training.shape_model.evaluate, together ten knees. Text of the card stays.
+python -m training.shape_model.export FOLDER: an output of training, with left_out.json and validation.json, which
+training.shape_model.evaluate wrote, and change.json of training.shape_model.change_score. Text of the card stays.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pipeline.shape.built_in.model import CARD, FOLDER
 from pipeline.shape.built_in.weights_file import read_decoder
 from training.shape_model.evaluate import by_knee
 
+MEASURED: Final = ("left_out.json", "validation.json")
 STRUCTURES: Final = {"femur": "bone_mm", "femoral_cartilage": "cartilage_mm"}
 
 
@@ -43,7 +44,6 @@ def accuracy(rows: list[dict[str, object]]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("trained", type=Path)
-    parser.add_argument("--held-out", type=Path, nargs="+", required=True)
     given = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / CARD
@@ -51,11 +51,12 @@ def main() -> None:
     weights = FOLDER / card["weights"]
     if weights.resolve() != (given.trained / "decoder.npz").resolve():
         shutil.copyfile(given.trained / "decoder.npz", weights)
-    rows = [row for folder in given.held_out for row in json.loads((folder / "held_out.json").read_text("utf-8"))]
+    rows = [row for name in MEASURED for row in json.loads((given.trained / name).read_text("utf-8"))]
     changed = {
         "sha256": sha256_of(weights),
         "latent_size": read_decoder(weights).latent_size,
         "accuracy": accuracy(rows),
+        "change": json.loads((given.trained / "change.json").read_text("utf-8")),
     }
     path.write_text(json.dumps(card | changed, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
