@@ -83,7 +83,8 @@ def test_a_knee_counts_once_however_often_it_was_seen():
 @pytest.mark.slow
 def test_training_goes_on_where_it_was_and_its_numpy_decoder_gives_the_same_distances(femora, tmp_path):
     torch = pytest.importorskip("torch")
-    from training.shape_model.train import Run, load_prepared, prepared, save_prepared, stocked
+    from training.shape_model.prepare import load_prepared, prepared, save_prepared, stocked
+    from training.shape_model.train import Run
 
     torch.set_num_threads(1)
     measured, outlines = prepared(tuple(femora))

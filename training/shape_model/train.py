@@ -8,8 +8,8 @@ femora and on imagined ones. Goes on where it was when it is started again. --wi
 from __future__ import annotations
 
 import argparse
+import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,20 +17,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.grid import FloatArray
-from pipeline.shape.built_in.decoder import FieldDecoder
-from pipeline.shape.built_in.fit import POSE_STEPS, PULL, fit, targets_of
-from pipeline.shape.built_in.lattice import Lattice
+from pipeline.shape.built_in.fit import PULL
 from pipeline.shape.built_in.weights_file import write_decoder
-from pipeline.shape.placement import below_cut
-from training.shape_model.collection import Femur, load_femora
+from training.shape_model.collection import load_femora
 from training.shape_model.network import Network
-from training.shape_model.samples import Outline, Samples, imagined, outline_of, samples_of
-from training.shape_model.subspace import COARSE_MM, HIGH, LOW, Fields, Start, linear_start, mean_bone, measured_fields
+from training.shape_model.prepare import (
+    IMAGINED,
+    Stock,
+    linear_decoder,
+    load_prepared,
+    prepared,
+    save_prepared,
+    stocked,
+)
+from training.shape_model.subspace import Start, linear_start
 
 LATENT: Final = 64
-IMAGINED: Final = 6
-"""Of each femur."""
 
 POINTS: Final = 3000
 """In a step, of one femur."""
@@ -43,72 +45,6 @@ PLATE_MM: Final = 2.0
 
 ROUND_MM: Final = 0.2
 
-LATTICES: Final = ("fine", "coarse")
-PARTS: Final = ("low", "cell_mm", "counts")
-SAMPLE_ARRAYS: Final = ("points", "outward", "bone", "cartilage")
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Stock:
-    """What training draws from: samples of femora and imagined ones, and their first codes (n, d)."""
-
-    samples: list[Samples]
-    codes: FloatArray
-
-
-def laid_on_mean(femora: tuple[Femur, ...], decoder: FieldDecoder | None) -> list[Outline]:
-    """Femora in the model's frame: as they are aligned, or laid on a mean."""
-    matrices = [femur.alignment.matrix for femur in femora]
-    if decoder is not None:
-        matrices = [
-            fit(
-                decoder,
-                targets_of(femur.bone, below_cut(femur.bone, femur.alignment), None),
-                matrix,
-                most_steps=POSE_STEPS,
-            )[0]
-            for femur, matrix in zip(femora, matrices, strict=True)
-        ]
-    return [outline_of(femur, matrix) for femur, matrix in zip(femora, matrices, strict=True)]
-
-
-def linear_decoder(start: Start) -> FieldDecoder:
-    """The linear start without a network."""
-    return Network(start).decoder()
-
-
-def prepared(femora: tuple[Femur, ...]) -> tuple[Fields, list[Outline]]:
-    """Femora as they lie on their mean, and their fields there."""
-    outlines = laid_on_mean(femora, None)
-    outlines = laid_on_mean(femora, linear_decoder(mean_bone(outlines)))
-    measured = measured_fields(outlines)
-    return measured, outlines
-
-
-def stocked(start: Start, outlines: list[Outline]) -> Stock:
-    """Samples of every femur and of IMAGINED more of each, and the codes that the linear start gives them."""
-    rng = np.random.default_rng(1)
-    lattice = Lattice.over(LOW, HIGH, COARSE_MM)
-    samples = []
-    for outline in outlines:
-        own = samples_of(outline, rng)
-        samples += [own, *(imagined(own, lattice, rng) for _ in range(IMAGINED))]
-    decoder = linear_decoder(start)
-    return Stock(samples=samples, codes=np.stack([first_code(decoder, one, rng) for one in samples]))
-
-
-def first_code(decoder: FieldDecoder, samples: Samples, rng: np.random.Generator) -> FloatArray:
-    """(d,): ridge regression of distance and thickness on the modes."""
-    chosen = rng.permutation(len(samples.points))[: 2 * POINTS]
-    bone, plate = samples.bone[chosen].astype(np.float64), samples.cartilage[chosen]
-    sampling = decoder.sampling(samples.points[chosen].astype(np.float64))
-    near, outer = np.abs(bone) < NEAR_MM, (np.abs(plate) < 0.5) & (bone > 0.7)
-    rows = np.concatenate([(sampling.modes @ decoder.modes[0])[near], (sampling.modes @ decoder.modes[1])[outer]])
-    wanted = np.concatenate([(bone - sampling.mean[:, 0])[near], (bone - plate - sampling.mean[:, 1])[outer]])
-    rows = rows.astype(np.float64)
-    found: FloatArray = np.linalg.solve(rows.T @ rows + 5.0 * np.eye(rows.shape[1]), rows.T @ wanted)
-    return found
-
 
 def loss_of(found: Tensor, bone: Tensor, cartilage: Tensor) -> Tensor:
     """Mean distance error, quadratic below ROUND_MM; far from a surface only that it is far."""
@@ -116,34 +52,6 @@ def loss_of(found: Tensor, bone: Tensor, cartilage: Tensor) -> Tensor:
     off_plate = (found[:, 1].clamp(-PLATE_MM, PLATE_MM) - cartilage.clamp(-PLATE_MM, PLATE_MM)).abs()
     both = torch.cat([off_bone, off_plate])
     return torch.where(both < ROUND_MM, both**2 / (2 * ROUND_MM), both - ROUND_MM / 2).mean()
-
-
-def save_prepared(start: Start, stock: Stock, path: Path) -> None:
-    """The linear start and the samples, so that a restart need not make them again."""
-    arrays = {f"{name}_{part}": getattr(getattr(start, name), part) for name in LATTICES for part in PARTS}
-    arrays |= {name: getattr(start, name) for name in ("mean", "rows", "modes")}
-    arrays |= {f"sample_{name}": np.stack([getattr(one, name) for one in stock.samples]) for name in SAMPLE_ARRAYS}
-    unfinished = path.with_suffix(".part.npz")
-    np.savez(unfinished, codes=stock.codes, **arrays)
-    unfinished.replace(path)
-
-
-def load_prepared(path: Path) -> tuple[Start, Stock]:
-    """What `save_prepared` wrote."""
-    with np.load(path) as file:
-        stored = {name: file[name] for name in file.files}
-    fine, coarse = (
-        Lattice(
-            low=stored[f"{name}_low"],
-            cell_mm=float(stored[f"{name}_cell_mm"]),
-            counts=tuple(int(n) for n in stored[f"{name}_counts"]),  # type: ignore[arg-type]
-        )
-        for name in LATTICES
-    )
-    start = Start(fine=fine, mean=stored["mean"], coarse=coarse, rows=stored["rows"], modes=stored["modes"])
-    columns = [stored[f"sample_{name}"] for name in SAMPLE_ARRAYS]
-    samples = [Samples(**dict(zip(SAMPLE_ARRAYS, arrays, strict=True))) for arrays in zip(*columns, strict=True)]
-    return start, Stock(samples=samples, codes=stored["codes"])
 
 
 class Run:
@@ -167,7 +75,7 @@ class Run:
 
     def step(self, stock: Stock, done: float) -> float:
         """One femur; `done` is the share of the time that is over. Returns the loss in mm."""
-        rate = min(1.0, done / WARM_SHARE + 0.05) * 0.5 * (1 + np.cos(np.pi * min(done, 1.0)))
+        rate = min(1.0, done / WARM_SHARE + 0.05) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
         for optimiser in self.optimisers:
             optimiser.zero_grad()
             for group in optimiser.param_groups:

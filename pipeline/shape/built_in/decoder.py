@@ -30,6 +30,9 @@ PLACE_MM: Final = 50.0
 WAVES: Final = (1.0, 2.0, 4.0)
 """Half waves of the place within PLACE_MM that the network is given."""
 
+NEAR_MM: Final = (-2.5, 6.5)
+"""On a grid the network is asked between these first guesses of the distance alone: both surfaces lie there."""
+
 POINTS_AT_ONCE: Final = 1 << 15
 
 
@@ -118,7 +121,7 @@ class FieldDecoder:
             fields[..., number] += self.fine.on_axes(np.ascontiguousarray(self.mean[:, number]), axes)
         flat = fields.reshape(-1, self.features)
         result = flat[:, :2].copy()
-        near = np.flatnonzero(np.abs(flat[:, 0]) < REACH_MM)
+        near = np.flatnonzero((flat[:, 0] > NEAR_MM[0]) & (flat[:, 0] < NEAR_MM[1]))
         x, y, z = np.unravel_index(near, fields.shape[:3])
         for start in range(0, len(near), POINTS_AT_ONCE):
             part = slice(start, start + POINTS_AT_ONCE)
