@@ -108,7 +108,7 @@ evaluate-shape: $(READY) ## measure it on knees that it has not seen, beside a P
 	@$(BIN)/python -m training.shape_model.collection $(MAPS)/validation $(SHAPE)/validation
 	@$(BIN)/python -m training.shape_model.evaluate $(SHAPE)/train --model $(SHAPE) --knees $(WITHOUT) --output $(SHAPE)/left_out.json
 	@$(BIN)/python -m training.shape_model.evaluate $(SHAPE)/validation --model $(SHAPE) --output $(SHAPE)/validation.json
-	@$(BIN)/python -m training.shape_model.change_score $(SHAPE)/train $(SHAPE)/validation --model $(SHAPE)
+	@$(BIN)/python -m training.shape_model.change_score $(SHAPE)/train --others $(SHAPE)/validation --model $(SHAPE)
 	@$(BIN)/python -m training.shape_model.export $(SHAPE)
 
 reproducibility: $(READY) ## how much thickness differs when the same knee is scanned again, in simulation

@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 from pipeline.shape.built_in.lattice import Lattice
 from tests.ball_shape import PLATE_MM, RADIUS_MM, ball
 from tests.ball_shape import fields as true_fields
-from training.shape_model.change_score import ordered
+from training.shape_model.change_score import left_out_changes, measured
 from training.shape_model.collection import Femur, load_femora, save_femur
 from training.shape_model.evaluate import by_knee
 from training.shape_model.samples import imagined, outline_of, samples_of
@@ -70,9 +70,22 @@ def test_an_imagined_femur_is_moved_and_its_cartilage_still_lies_on_the_bone(fem
 def test_visits_that_all_change_alike_are_ordered_and_those_without_a_common_change_are_not():
     rng = np.random.default_rng(0)
     noise = rng.standard_normal((20, 8))
-    assert sum(ordered(noise + 2.0 * np.eye(8)[0])) >= 18
-    alternating = np.where(np.arange(20)[:, None] % 2, noise, -noise)
-    assert 4 <= sum(ordered(alternating)) <= 16
+    assert (left_out_changes(noise + 2.0 * np.eye(8)[0]) > 0).sum() >= 18
+    assert 4 <= (left_out_changes(noise) > 0).sum() <= 16
+
+
+def test_a_change_is_one_where_it_is_the_mean_change_and_knees_beside_are_ordered_by_the_same_direction():
+    rng = np.random.default_rng(0)
+    change = np.array([3.0, -1.0, 0.0, 0.0])
+    first = rng.standard_normal((12, 4))
+    pairs = {str(k): (one, one + change + 0.1 * rng.standard_normal(4)) for k, one in enumerate(first)}
+    others = {"forward": (first[0], first[0] + change), "back": (first[0], first[0] - change)}
+    found = measured(pairs, others)
+    assert (found["pairs"], found["ordered"], found["not_ordered"]) == (14, 13, ["back"])
+    assert found["changes"]["forward"] == pytest.approx(1.0, abs=0.05)
+    assert first @ found["vector"] - found["first_visits"] == pytest.approx(
+        (first - first.mean(0)) @ found["vector"], abs=1e-3
+    )
 
 
 def test_a_knee_counts_once_however_often_it_was_seen():
