@@ -22,7 +22,8 @@ SCORE_NOTE: Final = (
 CHANGE_NOTE: Final = (
     "The change score says how far this femur lies along the direction in which the training knees changed between two "
     "visits: 0 as they were at first, 1 as after their mean change in 3 to 8 years. Experimental: knees differ among "
-    "each other as well, so only the difference between two visits of one knee means anything."
+    "each other as well, so only the difference between two visits of one knee means anything; and whether it is "
+    "disease, age or how later scans were outlined, the training knees cannot tell."
 )
 
 

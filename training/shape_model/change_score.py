@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.stats import binomtest, spearmanr
 
 from pipeline.grid import FloatArray
 from pipeline.shape.built_in.decoder import FieldDecoder
@@ -56,6 +56,17 @@ def pairs_of(folder: Path, decoder: FieldDecoder) -> Pairs:
     return {knee: (latents[0], latents[-1]) for knee, latents in visits.items() if len(latents) > 1}
 
 
+def growth_with_time(changes: dict[str, float], folders: tuple[Path, ...]) -> dict[str, float]:
+    """Spearman's rank correlation of a knee's change with the months between its visits, which are in file names."""
+    visits: dict[str, list[int]] = {}
+    for path in (path for folder in folders for path in folder.glob("*_*m.npz")):
+        knee, visit = path.stem.split("_")
+        visits.setdefault(knee, []).append(int(visit.removesuffix("m")))
+    months = [max(visits[knee]) - min(visits[knee]) for knee in changes]
+    found = spearmanr(months, list(changes.values()))
+    return {"rank_correlation_with_months": round(float(found.statistic), 2), "its_p": float(f"{found.pvalue:.2g}")}
+
+
 def measured(pairs: Pairs, others: Pairs) -> dict[str, Any]:
     """The direction with its scale, and how often it orders knees that it does not come from."""
     differences = np.array([last - first for first, last in pairs.values()])
@@ -85,6 +96,7 @@ def main() -> None:
     given = parser.parse_args()
     decoder = read_decoder(given.model / "decoder.npz")
     found = measured(pairs_of(given.femora, decoder), pairs_of(given.others, decoder))
+    found |= growth_with_time(found["changes"], (given.femora, given.others))
     print(json.dumps({name: value for name, value in found.items() if name != "vector"}))
     (given.model / "change.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
 

@@ -1,7 +1,8 @@
 """Change score (experimental): how far a femur lies along the direction in which knees changed between two visits.
 
 0 is the mean first visit of the training knees, 1 the mean change after it (3 to 8 years). Knees differ among each
-other as well, so only the difference between two visits of one knee means anything. No B-score.
+other as well, so only the difference between two visits of one knee means anything. Whether it is disease, age, or how
+the later maps were drawn, the training knees cannot tell. No B-score.
 """
 
 from __future__ import annotations
