@@ -49,7 +49,7 @@ MOST_LATENT: Final = 5.0
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Targets:
-    """Points of the patient in LPS mm: on the bone, with the distance of each to cartilage (inf: not known), and on
+    """Points of the patient in LPS mm: on the bone, with the distance of each to cartilage (0: not asked for), and on
     the cartilage's surface.
     """
 
@@ -81,6 +81,8 @@ def fit(
 
     `most_steps` at POSE_STEPS: the pose alone, on the mean knee. Raises FitDiverged where a value is not finite.
     """
+    if not all(np.isfinite(part).all() for part in (targets.bone, targets.cartilage, start)):
+        raise FitDiverged("The surfaces for the shape model hold a place that is not finite; expected mm.")
     matrix, latent = start.copy(), np.zeros(decoder.latent_size)
     for number in range(most_steps):
         slopes = _Slopes(decoder, targets, matrix, latent)
