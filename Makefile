@@ -20,7 +20,7 @@ TRAIN ?=
 EVALUATE ?=
 REPEAT ?=
 
-.PHONY: help setup run test test-fast check format bench bench-service bench-pages bench-peer screenshots sample train evaluate reproducibility clean
+.PHONY: help setup run test test-fast check format bench bench-service bench-pages bench-peer screenshots sample train evaluate shape-model evaluate-shape reproducibility clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -92,6 +92,24 @@ train: $(TRAIN_VENV)/.ready ## train the network, in .venv-train: make train MAP
 evaluate: $(READY) ## measure the network on held-out maps, figures into its card: make evaluate MAPS=FOLDER
 	@test -n "$(MAPS)" || { echo 'Name a folder of held-out label maps: make evaluate MAPS=FOLDER' >&2; exit 1; }
 	@$(BIN)/python -m training.knee_unet.evaluate $(MAPS) --card $(EVALUATE)
+
+# Knees of MAPS/train that the shape model does not see and is measured on, beside those of MAPS/validation.
+WITHOUT ?= 9302260 9331053 9332151
+SHAPE := data/shape_model
+
+shape-model: $(TRAIN_VENV)/.ready ## train the shape model, in .venv-train: make shape-model MAPS=FOLDER MINUTES=15
+	@test -n "$(MAPS)" || { echo 'Name a folder of label maps: make shape-model MAPS=FOLDER' >&2; exit 1; }
+	@$(TRAIN_VENV)/bin/python -m training.shape_model.collection $(MAPS)/train $(SHAPE)/train
+	@$(TRAIN_VENV)/bin/python -m training.shape_model.train $(SHAPE)/train --output $(SHAPE) --minutes $(MINUTES) --without $(WITHOUT)
+
+evaluate-shape: $(READY) ## measure it on knees that it has not seen, beside a PCA; into its card: make evaluate-shape MAPS=FOLDER
+	@test -n "$(MAPS)" || { echo 'Name a folder of label maps: make evaluate-shape MAPS=FOLDER' >&2; exit 1; }
+	@$(BIN)/python -m training.shape_model.collection $(MAPS)/train $(SHAPE)/train
+	@$(BIN)/python -m training.shape_model.collection $(MAPS)/validation $(SHAPE)/validation
+	@$(BIN)/python -m training.shape_model.evaluate $(SHAPE)/train --model $(SHAPE) --knees $(WITHOUT) --output $(SHAPE)/left_out.json
+	@$(BIN)/python -m training.shape_model.evaluate $(SHAPE)/validation --model $(SHAPE) --output $(SHAPE)/validation.json
+	@$(BIN)/python -m training.shape_model.change_score $(SHAPE)/train --others $(SHAPE)/validation --model $(SHAPE)
+	@$(BIN)/python -m training.shape_model.export $(SHAPE)
 
 reproducibility: $(READY) ## how much thickness differs when the same knee is scanned again, in simulation
 	@$(BIN)/python -m training.knee_unet.reproducibility $(MAPS) $(REPEAT)

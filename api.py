@@ -244,8 +244,8 @@ def health(response: Response) -> dict[str, Any]:
 
 @app.get("/models", responses=documented(), tags=["service"])
 def models() -> list[dict[str, Any]]:
-    """The segmentation models: what each outlines, how accurate it was measured to be, whether it is installed."""
-    return service.models()
+    """The segmentation models, then the shape models: what each is for, its measured accuracy, whether it is there."""
+    return service.models() + service.shape_models()
 
 
 @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)

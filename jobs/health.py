@@ -17,6 +17,8 @@ from jobs.settings import load_settings
 from jobs.storage import Storage
 from jobs.uploads import RESERVE_BYTES
 from pipeline.segmentation.catalogue import CATALOGUE, availability
+from pipeline.shape.built_in.model import built_in_shapes
+from pipeline.shape.installed import installed_shapes
 from pipeline.types import Resources
 
 
@@ -30,6 +32,21 @@ def models() -> list[dict[str, Any]]:
         if state.available and state.source == "built-in" and not _intact(entry.weights, entry.sha256):
             state = replace(state, available=False, reason="weights file is damaged")
         cards.append(entry.to_dict() | {"available": state.available, "source": state.source, "reason": state.reason})
+    return cards
+
+
+def shape_models() -> list[dict[str, Any]]:
+    """The built-in shape model, then the lab's own ones; the keys of `models` as far as they are known."""
+    built_in = built_in_shapes()[0]
+    problem = built_in.problem
+    if not problem and not _intact(built_in.weights, str(built_in.card["sha256"])):
+        problem = "weights file is damaged"
+    cards = [built_in.to_dict() | {"available": not problem, "source": "built-in", "reason": problem}]
+    empty = dict.fromkeys(cards[0], "") | {"family": "shape", "sequences": [], "structures": [], "accuracy": {}}
+    for model in installed_shapes(Resources(models_dir=load_settings().models_dir)):
+        facts = {"id": f"nsm/{model.name}", "title": f"Shape model {model.name}"}
+        state = {"available": not model.problem, "source": "installed", "reason": model.problem}
+        cards.append(empty | facts | state)
     return cards
 
 

@@ -6,7 +6,7 @@ from jobs.activity import activity
 from jobs.comparison import comparison, comparison_table, comparison_view
 from jobs.control import can_retry, cancel, delete, retry
 from jobs.form_receiver import FormReceiver
-from jobs.health import health, models
+from jobs.health import health, models, shape_models
 from jobs.reading import archive, artifact, get, measurements, recent, results_folder, stats, view_file
 from jobs.scans import PendingScan, choose_series, discard_scan, keep_form, pending_scan, submit_scan
 from jobs.submission import receive_form, submit_form, submit_stream
@@ -35,6 +35,7 @@ __all__ = [
     "recent",
     "results_folder",
     "retry",
+    "shape_models",
     "stats",
     "submit_form",
     "submit_scan",

@@ -64,6 +64,6 @@ with narrow():
     )
     st.html(f'<div class="ok-keys">{swatches}</div>')
     st.subheader("Models")
-    for model in service.models():
+    for model in service.models() + service.shape_models():
         show_card(model)
     end_page()

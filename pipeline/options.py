@@ -32,7 +32,7 @@ class AnalysisOptions:
     side: SideChoice = _option(
         "auto", "Side", "Left or right knee; auto takes it from the header, else from the anatomy."
     )
-    perform_nsm: bool = _option(True, "Shape model", "Fit a statistical shape model where one is installed.")
+    perform_nsm: bool = _option(True, "Shape model", "Fit a statistical shape model of the femur.")
     nsm_type: NsmType = _option(
         "bone_and_cart", "Shape model type", "Fit bone with cartilage, bone alone, or both.", advanced=True
     )

@@ -24,7 +24,7 @@ from pipeline.regions import split_tibial_cartilage, subregions
 from pipeline.report import collect_host, collect_packages
 from pipeline.segmentation import describe, segment
 from pipeline.shape.fit import FAR_MM, fit_shape
-from pipeline.shape.installed import chosen_shapes, why_none
+from pipeline.shape.installed import chosen_shapes, unused_shapes, why_none
 from pipeline.surface import bone_surface
 from pipeline.t2.layers import measure_t2, relative_depth
 from pipeline.t2.maps import fit_t2_map, t2_unavailable
@@ -72,14 +72,18 @@ class Context:
         failed = (f"{s.title}: {s.reason}" for s in self.steps if s.state is StepState.FAILED)
         return (*scan, *failed, *self._shape_warnings())
 
-    def _shape_warnings(self) -> tuple[str, ...]:
-        """A kind of shape model that was asked for is not installed; a reconstruction is too far off for a score."""
+    def shape_models(self) -> tuple[dict[str, str], ...]:
+        """Name, kind and weights digest of every shape model that was fitted."""
         fits = self.workspace.read_json("shape") if self.workspace.has("shape") else ()
-        wanted = ("bone_and_cart", "bone_only") if fits and self.options.nsm_type == "both" else ()
-        missing = [kind for kind in wanted if kind not in {fit["kind"] for fit in fits}]
+        return tuple({"id": fit["model"], "kind": fit["kind"], "weights_sha256": fit["sha256"]} for fit in fits)
+
+    def _shape_warnings(self) -> tuple[str, ...]:
+        """A shape model that is installed cannot be used; a reconstruction is too far off."""
+        fits = self.workspace.read_json("shape") if self.workspace.has("shape") else ()
+        unused = unused_shapes(self.options.nsm_type, self.resources) if fits else ()
         far = [fit for fit in fits if fit["assd_mm"][0] >= FAR_MM]
         return (
-            *(f"No shape model of type {kind} is installed; both types were asked for." for kind in missing),
+            *unused,
             *(
                 f"The shape that {f['model']} makes of the femur is {f['assd_mm'][0]:.1f} mm off: no score."
                 for f in far
@@ -245,6 +249,7 @@ def _report(context: Context) -> None:
             input_sha256=context.input_sha256,
             options=context.options.to_dict(),
             model=context.model,
+            shape_models=context.shape_models(),
             packages=collect_packages(),
             host=collect_host(),
             seconds={s.name: round(s.seconds, 3) for s in context.steps if s.seconds is not None},

@@ -247,6 +247,7 @@ class ShapeFit:
     reconstructions  the shape that the latent vector stands for, in LPS mm: bone, then cartilage where the model has it
     assd_mm          of each of them, the mean distance to the patient's surface and back, averaged
     bscore           None where no B-score is installed beside the model, or the reconstruction is far off
+    change_score     experimental, of the built-in model of bone and cartilage alone; None where the shape is far off
     """
 
     model: str
@@ -259,6 +260,7 @@ class ShapeFit:
     reconstructions: tuple[Surface, ...]
     assd_mm: tuple[float, ...]
     bscore: float | None
+    change_score: float | None = None
 
     def __post_init__(self) -> None:
         if self.icp_transform.shape != (4, 4) or self.center.shape != (3,) or self.latent.ndim != 1:
@@ -362,11 +364,12 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """How the numbers came about."""
+    """How the numbers came about. model: what made the segmentation; shape_models: id, kind, weights_sha256 of each."""
 
     input_sha256: str
     options: dict[str, Any]
     model: dict[str, Any]
+    shape_models: tuple[dict[str, str], ...]
     packages: dict[str, str]
     host: dict[str, Any]
     seconds: dict[str, float]

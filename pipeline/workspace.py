@@ -38,6 +38,7 @@ from pipeline.types import (
 )
 
 _SURFACE_ARRAYS: Final = ("points_mm", "faces", "normals", "vertex_areas_mm2")
+_SHAPE_VALUES: Final = ("model", "kind", "sha256", "scale", "assd_mm", "bscore", "change_score")
 
 
 class Workspace:
@@ -206,7 +207,7 @@ class Workspace:
             arrays |= {f"{index}_{name}": getattr(shape, name) for name in ("latent", "icp_transform", "center")}
             for number, surface in enumerate(shape.reconstructions):
                 arrays |= {f"{index}_{number}_{name}": getattr(surface, name) for name in _SURFACE_ARRAYS}
-            plain = {name: getattr(shape, name) for name in ("model", "kind", "sha256", "scale", "assd_mm", "bscore")}
+            plain = {name: getattr(shape, name) for name in _SHAPE_VALUES}
             meta.append(plain | {"structures": [surface.structure.key for surface in shape.reconstructions]})
         self._write("shape", meta, **arrays)
 
@@ -221,6 +222,7 @@ class Workspace:
                 center=self._array("shape", f"{index}_center"),
                 scale=meta["scale"],
                 bscore=meta["bscore"],
+                change_score=meta["change_score"],
                 assd_mm=tuple(meta["assd_mm"]),
                 reconstructions=tuple(
                     Surface(

@@ -201,6 +201,7 @@ def phantom() -> AnalysisResult:
                 "accuracy": {"femur": {"dice": 0.961, "dice_sd": None}, "tibia": {"dice": 0.957, "dice_sd": None}},
                 "weights_sha256": "ab" * 32,
             },
+            shape_models=(),
             packages={"numpy": "2.3.0"},
             host={"cpu_count": 2, "python": "3.11.9"},
             seconds={"segment": 12.25},

@@ -27,7 +27,8 @@ def test_health_names_what_is_there(api: httpx.Client) -> None:
 
 def test_models_are_described_by_their_cards(api: httpx.Client) -> None:
     models = api.get("/models").json()
-    assert [model["id"] for model in models] == ["nnunet_fullres", "nnunet_cascade"]
+    assert [model["id"] for model in models] == ["nnunet_fullres", "nnunet_cascade", "nsm/femur_shape"]
+    assert models[-1]["available"]
     for model in models:
         assert {"title", "available", "structures", "sequences", "licence", "citation", "weights_sha256"} <= set(model)
 

@@ -102,6 +102,9 @@ def test_t2_and_shape_add_their_folders(tmp_path: Path) -> None:
         ),
     )
     write_report(full, tmp_path)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Shape model of the femur" in page
+    assert "bone alone</th><td>0.40</td>" in page
     extra = {"t2/t2map.nii.gz", "t2/r2map.nii.gz", "t2/results.csv"}
     prefix = f"shape/NSM_bone_only_recon_{reconstruction.structure.key}"
     extra |= {"shape/NSM_bone_only_recon_params.json", f"{prefix}.vtp", f"{prefix}.ply"}

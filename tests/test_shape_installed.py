@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.digest import sha256_of
 from pipeline.errors import WeightsCorrupt
-from pipeline.shape.installed import chosen_shapes, installed_shapes, load, why_none
+from pipeline.shape.built_in.model import BuiltInShape
+from pipeline.shape.installed import chosen_shapes, installed_shapes, load, unused_shapes, why_none
 from pipeline.types import Resources
 from tests.shape_model import install, write_checkpoint
 
@@ -27,7 +28,7 @@ def only(resources):
 
 def test_without_a_folder_nothing_is_installed(resources):
     assert installed_shapes(resources) == installed_shapes(Resources()) == ()
-    assert why_none("bone_only", resources) == "no shape model installed"
+    assert unused_shapes("both", resources) == ()
 
 
 def test_the_published_layout_is_understood(resources, tmp_path):
@@ -54,12 +55,9 @@ def test_of_each_kind_the_first_by_name_is_chosen(resources, tmp_path):
     assert [model.name for model in chosen_shapes("bone_and_cart", resources)] == ["b"]
 
 
-def test_a_kind_that_is_not_installed_is_named(resources, tmp_path):
+def test_a_kind_that_is_not_installed_is_the_built_in_one(resources, tmp_path):
     install(tmp_path / "nsm" / "femurs", only_bone=True)
-    assert chosen_shapes("bone_and_cart", resources) == ()
-    assert why_none("bone_and_cart", resources) == (
-        "no shape model of type bone_and_cart installed; found femurs (bone_only)"
-    )
+    assert [type(model) for model in chosen_shapes("bone_and_cart", resources)] == [BuiltInShape]
 
 
 BREAKAGES = {
@@ -83,7 +81,8 @@ def test_a_folder_that_cannot_be_used_says_why_and_is_not_chosen(resources, tmp_
     breakage, said = BREAKAGES[name]
     breakage(install(tmp_path / "nsm" / "femurs"))
     assert said in only(resources).problem
-    assert chosen_shapes("bone_and_cart", resources) == ()
+    assert [type(model) for model in chosen_shapes("bone_and_cart", resources)] == [BuiltInShape]
+    assert said in unused_shapes("bone_and_cart", resources)[0]
     assert said in why_none("bone_and_cart", resources)
 
 

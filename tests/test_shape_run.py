@@ -1,7 +1,7 @@
-"""The shape step inside a whole analysis: it runs where a model is installed, and says why where it cannot.
+"""The shape step inside a whole analysis: a lab's own model of a kind, else the built-in one.
 
-The model knows ellipsoids, and the phantom is a knee: the fit is poor, which is to be told, and what is tested here is
-what becomes of it.
+The lab's model knows ellipsoids, and the phantom is a knee: the fit is poor, which is to be told, and what is tested
+here is what becomes of it.
 """
 
 import json
@@ -58,17 +58,38 @@ def test_an_installed_model_leaves_its_record_with_the_peer_s_keys(finished):
     assert {path.name for path in folder.iterdir()} == {
         "NSM_recon_params.json",
         *(f"NSM_recon_{part}.{form}" for part in ("femur", "femoral_cartilage") for form in ("vtp", "ply")),
+        "NSM_bone_only_recon_params.json",
+        *(f"NSM_bone_only_recon_femur.{form}" for form in ("vtp", "ply")),
     }
 
 
 @pytest.mark.slow
-def test_what_is_missing_or_poor_is_a_warning_and_a_poor_fit_gets_no_score(finished):
+def test_a_kind_that_is_not_installed_is_fitted_with_the_built_in_model(finished):
+    workspace, _ = finished
+    record = json.loads((workspace.files_dir / "shape" / "NSM_bone_only_recon_params.json").read_text())
+    assert set(record) >= PEER_KEYS
+    assert (record["model"], len(record["latent"])) == ("femur_shape", 64)
+    assert record["assd_bone_mm"] < 0.45
+
+
+@pytest.mark.slow
+def test_provenance_names_every_shape_model_with_its_digest(finished):
+    workspace, _ = finished
+    models = json.loads((workspace.files_dir / "provenance.json").read_text())["shape_models"]
+    assert [(model["id"], model["kind"]) for model in models] == [
+        ("ellipsoids", "bone_and_cart"),
+        ("femur_shape", "bone_only"),
+    ]
+    assert all(len(model["weights_sha256"]) == 64 for model in models)
+
+
+@pytest.mark.slow
+def test_a_poor_fit_is_a_warning_and_gets_no_score(finished):
     workspace, summary = finished
     record = json.loads((workspace.files_dir / "shape" / "NSM_recon_params.json").read_text())
     assert record["assd_bone_mm"] > 2
     assert "Bscore" not in record
     assert any("mm off: no score" in warning for warning in summary.warnings)
-    assert "No shape model of type bone_only is installed; both types were asked for." in summary.warnings
 
 
 @pytest.mark.slow
@@ -82,9 +103,7 @@ def test_the_same_work_is_taken_up_again_and_other_weights_are_not(finished, mod
     (other / "nsm" / "ellipsoids").rename(other / "nsm" / "renamed")
     run(workspace, other, nsm_type="both")
     assert json.loads((workspace.files_dir / "shape" / "NSM_recon_params.json").read_text())["model"] == "renamed"
-    without = run(workspace, other, nsm_type="bone_only")
-    reason = "no shape model of type bone_only installed; found renamed (bone_and_cart)"
-    assert state(without) == (StepState.SKIPPED, reason)
+    assert state(run(workspace, other, perform_nsm=False)) == (StepState.SKIPPED, "not asked for")
     assert not (workspace.files_dir / "shape").exists()
 
 

@@ -84,6 +84,8 @@ def test_the_list_checks_what_is_here_and_names_what_is_missing(tmp_path):
     entries = {entry["id"]: entry for entry in json.loads(done.stdout)}
     assert entries["nnunet_fullres"]["state"] == "ready"
     assert entries["nnunet_fullres"]["files"][0]["checked_against"] == "card.json"
+    assert entries["nsm/femur_shape"]["state"] == "ready"
+    assert entries["nsm/femur_shape"]["files"][0]["checked_against"] == "card.json"
     assert entries["nsm/ellipsoids"]["state"] == "ready"
     assert entries["nsm/ellipsoids"]["files"][0]["checked_against"] == ""
     assert entries["nsm/647_nsm_femur_v0.0.1"]["state"] == "missing"

@@ -39,6 +39,7 @@ def show_provenance(provenance: Mapping[str, Any], job: JobView) -> None:
     facts = {TITLES.get(key, wording.name(key)): model[key] for key in _MODEL_FACTS if model.get(key)}
     facts["Input SHA-256"] = provenance.get("input_sha256")
     facts |= {
+        "Shape models": "; ".join(_pairs(shape) for shape in provenance.get("shape_models") or ()),
         "Options": _options(provenance.get("options")),
         "Versions": _pairs(provenance.get("packages")),
         "Machine": _pairs(provenance.get("host")),

@@ -1,4 +1,4 @@
-"""The shape fits of an analysis, where shape models are installed."""
+"""The shape fits of an analysis."""
 
 from __future__ import annotations
 
@@ -12,8 +12,18 @@ from ui.provenance import facts_list
 KINDS: Final = {"bone_and_cart": "Bone and cartilage", "bone_only": "Bone alone"}
 
 NOTE: Final = (
-    "The knee as the shape model sees it: one number a component of the latent vector. B-scores from this fit have not "
-    "been compared with those of the model's own software, which searches for the vector in another way."
+    "The femur as the shape model sees it: one number a component of the latent vector. The numbers belong to the "
+    "model that made them, and mean nothing beside those of another one."
+)
+SCORE_NOTE: Final = (
+    "B-scores from this fit have not been compared with those of the model's own software, which searches for the "
+    "vector in another way."
+)
+CHANGE_NOTE: Final = (
+    "The change score says how far this femur lies along the direction in which the training knees changed between two "
+    "visits: 0 as they were at first, 1 as after their mean change in 3 to 8 years. Experimental: knees differ among "
+    "each other as well, so only the difference between two visits of one knee means anything; and whether it is "
+    "disease, age or how later scans were outlined, the training knees cannot tell."
 )
 
 
@@ -27,6 +37,7 @@ def show_shapes(shapes: list[dict[str, Any]]) -> None:
         facts = {
             "Model": shape.get("model"),
             "B-score": _number(shape.get("Bscore")),
+            "Change score (experimental)": _number(shape.get("change_score_experimental")),
             "Bone, mean distance (mm)": _number(shape.get("assd_bone_mm")),
             "Cartilage, mean distance (mm)": _number(shape.get("assd_cartilage_mm")),
         }
@@ -34,7 +45,10 @@ def show_shapes(shapes: list[dict[str, Any]]) -> None:
         numbers = shape.get("latent", [])
         latent = pd.DataFrame({"Component": range(1, len(numbers) + 1), "Value": numbers})
         st.bar_chart(latent, x="Component", y="Value", height=220)
-    st.html(f'<p class="ok-quiet">{NOTE}</p>')
+    scored = any("Bscore" in shape for shape in shapes)
+    changed = any("change_score_experimental" in shape for shape in shapes)
+    notes = (NOTE, SCORE_NOTE if scored else "", CHANGE_NOTE if changed else "")
+    st.html(f'<p class="ok-quiet">{" ".join(filter(None, notes))}</p>')
 
 
 def _number(value: float | None) -> str | None:

@@ -29,7 +29,7 @@ ANALYSIS_MS: Final = 600_000
 SLOW_BYTES_S: Final = 400_000
 """Upload speed at which there is time to look."""
 
-TABS: Final = ("3D", "Slices", "Measurements", "Quality", "Provenance", "Download")
+TABS: Final = ("3D", "Slices", "Measurements", "Quality", "Shape", "Provenance", "Download")
 
 
 class Album:

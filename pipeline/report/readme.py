@@ -15,7 +15,7 @@ FILES: Final = (
     ("report.html", "everything on one page; opens in any browser, needs no network"),
     ("results.csv", f"every measurement, one a line: {', '.join(CSV_COLUMNS)}"),
     ("results.json", "the same at full precision, with warnings, quality flags, steps, side and options"),
-    ("provenance.json", "input digest, options, model and weights digest, package versions, seconds a step"),
+    ("provenance.json", "input digest, options, models and weights digests, package versions, seconds a step"),
     ("segmentation/labels.nii.gz", "label map, NIfTI"),
     ("segmentation/labels.nrrd", "the same label map with its geometry at full precision, NRRD"),
     ("segmentation/subregions.nii.gz", "cartilage only, each voxel with the number of its region"),

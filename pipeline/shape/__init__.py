@@ -1,5 +1,5 @@
-"""Neural shape models that a lab has installed: what a knee looks like in their coordinates, and its B-score.
+"""Neural shape models of the femur: what a knee looks like in their coordinates.
 
-A shape model is a folder MODELS_DIR/nsm/<name>/ in the format of the NSM library (models/README.md). Importing this
-loads nothing; `installed` reads the small JSON files, `fit_shapes` the weights.
+The built-in one is in `built_in/`. A lab's own is a folder MODELS_DIR/nsm/<name>/ in the format of the NSM library
+(models/README.md), with its B-score. Importing this loads nothing; weights are read when a femur is fitted.
 """

@@ -1,4 +1,6 @@
-"""Which shape models are installed: the folders of MODELS_DIR/nsm. Reads their small files; weights only in `load`."""
+"""Which shape models there are: the folders of MODELS_DIR/nsm, then the built-in one. Reads their small files; weights
+only in `load`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from typing import Any, Final
 from pipeline.digest import expected_digests, sha256_of
 from pipeline.errors import KneeError, ModelError, WeightsCorrupt
 from pipeline.options import NsmType
+from pipeline.shape.built_in.model import BuiltInShape, built_in_shapes
 from pipeline.shape.score import BScoreModel, find_score, read_score
 from pipeline.shape.settings import NetworkSettings, read_settings
 from pipeline.types import Resources
@@ -52,22 +55,26 @@ def installed_shapes(resources: Resources) -> tuple[InstalledShape, ...]:
     return tuple(_look_at(folder) for folder in folders if not folder.name.startswith("."))
 
 
-def chosen_shapes(kind: NsmType, resources: Resources) -> tuple[InstalledShape, ...]:
-    """What nsm_type asks for and is usable: of each kind the first by name; empty where there is none."""
+def chosen_shapes(kind: NsmType, resources: Resources) -> tuple[InstalledShape | BuiltInShape, ...]:
+    """What nsm_type asks for and is usable: of each kind the first installed one by name, else the built-in one."""
     wanted = ("bone_and_cart", "bone_only") if kind == "both" else (kind,)
-    usable = [model for model in installed_shapes(resources) if not model.problem]
+    models: tuple[InstalledShape | BuiltInShape, ...] = (*installed_shapes(resources), *built_in_shapes())
+    usable = [model for model in models if not model.problem]
     found = (next((model for model in usable if model.kind == name), None) for name in wanted)
     return tuple(model for model in found if model is not None)
 
 
+def unused_shapes(kind: NsmType, resources: Resources) -> tuple[str, ...]:
+    """Of the installed models that nsm_type asks for, or whose kind is not known: why some cannot be used."""
+    wanted = ("", "bone_and_cart", "bone_only") if kind == "both" else ("", kind)
+    models = (model for model in installed_shapes(resources) if model.problem and model.kind in wanted)
+    return tuple(f"Shape model {model.name} cannot be used: {model.problem}" for model in models)
+
+
 def why_none(kind: NsmType, resources: Resources) -> str:
     """The reason why `chosen_shapes` is empty."""
-    models = installed_shapes(resources)
-    if not models:
-        return "no shape model installed"
-    if broken := [f"{model.name}: {model.problem}" for model in models if model.problem]:
-        return f"no shape model can be used. {' '.join(broken)}"
-    return f"no shape model of type {kind} installed; found {', '.join(f'{m.name} ({m.kind})' for m in models)}"
+    problems = [model.problem for model in built_in_shapes() if model.problem][:1]
+    return " ".join(("no shape model can be used.", *problems, *unused_shapes(kind, resources)))
 
 
 def require_genuine(model: InstalledShape) -> None:

@@ -11,6 +11,7 @@ from pipeline.digest import SUMS_NAME, expected_digests, sha256_of
 from pipeline.errors import KneeError
 from pipeline.segmentation.catalogue import CATALOGUE, ModelCard, availability, checkpoints, installed_folder
 from pipeline.segmentation.installed import installed_card
+from pipeline.shape.built_in.model import CARD, BuiltInShape, built_in_shapes
 from pipeline.shape.installed import FOLDER, InstalledShape, installed_shapes
 from pipeline.types import Resources
 from pipeline.weights.sources import Source, read_sources
@@ -58,6 +59,7 @@ def take_inventory(resources: Resources) -> tuple[Entry, ...]:
         folder = installed_folder(card.id, resources)
         if folder is not None:
             entries.append(_nnunet(card, folder, resources))
+    entries.append(_built_in_shape(built_in_shapes()[0]))
     shapes = installed_shapes(resources)
     entries += [_shape(model) for model in shapes]
     here = {f"{FOLDER}/{model.name}" for model in shapes} | {
@@ -92,6 +94,21 @@ def _nnunet(card: ModelCard, folder: Path, resources: Resources) -> Entry:
     if reason or wrong:
         state, detail = State.BROKEN, wrong or reason
     return Entry(id=card.id, title=title, origin="installed", state=state, detail=detail, files=files)
+
+
+def _built_in_shape(model: BuiltInShape) -> Entry:
+    problem, found = model.problem, model.sha256
+    files = (FileRecord(name=model.weights.name, sha256=found, checked_against=CARD),) if found else ()
+    if not problem and found != model.card["sha256"]:
+        problem = f"{model.weights.name} has another SHA-256 than {CARD} names ({model.card['sha256'][:12]}…)."
+    return Entry(
+        id=f"{FOLDER}/{model.name}",
+        title=str(model.card.get("title", "Shape model of the femur")),
+        origin="built-in",
+        state=State.BROKEN if problem else State.READY,
+        detail=problem or str(model.card.get("description", "")),
+        files=files,
+    )
 
 
 def _shape(model: InstalledShape) -> Entry:
