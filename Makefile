@@ -94,7 +94,7 @@ evaluate: $(READY) ## measure the network on held-out maps, figures into its car
 	@$(BIN)/python -m training.knee_unet.evaluate $(MAPS) --card $(EVALUATE)
 
 # Knees of MAPS/train that the shape model does not see and is measured on, beside those of MAPS/validation.
-WITHOUT ?= 9302260 9331053 9332151
+WITHOUT ?= $(shell ls $(MAPS)/train 2>/dev/null | sed 's/_.*//' | sort -u | tail -n 3)
 SHAPE := data/shape_model
 
 shape-model: $(TRAIN_VENV)/.ready ## train the shape model, in .venv-train: make shape-model MAPS=FOLDER MINUTES=15
@@ -108,7 +108,6 @@ evaluate-shape: $(READY) ## measure it on knees that it has not seen, beside a P
 	@$(BIN)/python -m training.shape_model.collection $(MAPS)/validation $(SHAPE)/validation
 	@$(BIN)/python -m training.shape_model.evaluate $(SHAPE)/train --model $(SHAPE) --knees $(WITHOUT) --output $(SHAPE)/left_out.json
 	@$(BIN)/python -m training.shape_model.evaluate $(SHAPE)/validation --model $(SHAPE) --output $(SHAPE)/validation.json
-	@$(BIN)/python -m training.shape_model.change_score $(SHAPE)/train --others $(SHAPE)/validation --model $(SHAPE)
 	@$(BIN)/python -m training.shape_model.export $(SHAPE)
 
 reproducibility: $(READY) ## how much thickness differs when the same knee is scanned again, in simulation

@@ -247,7 +247,6 @@ class ShapeFit:
     reconstructions  the shape that the latent vector stands for, in LPS mm: bone, then cartilage where the model has it
     assd_mm          of each of them, the mean distance to the patient's surface and back, averaged
     bscore           None where no B-score is installed beside the model, or the reconstruction is far off
-    change_score     experimental, of the built-in model of bone and cartilage alone; None where the shape is far off
     """
 
     model: str
@@ -260,7 +259,6 @@ class ShapeFit:
     reconstructions: tuple[Surface, ...]
     assd_mm: tuple[float, ...]
     bscore: float | None
-    change_score: float | None = None
 
     def __post_init__(self) -> None:
         if self.icp_transform.shape != (4, 4) or self.center.shape != (3,) or self.latent.ndim != 1:

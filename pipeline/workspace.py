@@ -38,7 +38,7 @@ from pipeline.types import (
 )
 
 _SURFACE_ARRAYS: Final = ("points_mm", "faces", "normals", "vertex_areas_mm2")
-_SHAPE_VALUES: Final = ("model", "kind", "sha256", "scale", "assd_mm", "bscore", "change_score")
+_SHAPE_VALUES: Final = ("model", "kind", "sha256", "scale", "assd_mm", "bscore")
 
 
 class Workspace:
@@ -222,7 +222,6 @@ class Workspace:
                 center=self._array("shape", f"{index}_center"),
                 scale=meta["scale"],
                 bscore=meta["bscore"],
-                change_score=meta["change_score"],
                 assd_mm=tuple(meta["assd_mm"]),
                 reconstructions=tuple(
                     Surface(

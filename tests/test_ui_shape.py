@@ -25,16 +25,7 @@ def test_each_fit_is_shown_with_its_errors_and_a_score_only_where_there_is_one()
     assert "<dd>0.39</dd>" in blocks[0]
     assert "B-score</dt>" not in blocks[1]
     assert "have not been compared" in blocks[2]
-    assert "Change score" not in blocks[0]
     assert "have not been compared" not in shown([bone]).get("html")[1].proto.body
-
-
-def test_a_change_score_is_called_experimental_and_never_a_b_score():
-    shape = {"model": "femur_shape", "kind": "bone_and_cart", "latent": [0.5], "change_score_experimental": 0.4}
-    blocks = [item.proto.body for item in shown([shape]).get("html")]
-    assert "<dt>Change score (experimental)</dt><dd>0.40</dd>" in blocks[0]
-    assert "only the difference between two visits" in blocks[1]
-    assert "B-score" not in "".join(blocks)
 
 
 def test_a_record_that_is_not_there_is_told():

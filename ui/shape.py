@@ -19,12 +19,6 @@ SCORE_NOTE: Final = (
     "B-scores from this fit have not been compared with those of the model's own software, which searches for the "
     "vector in another way."
 )
-CHANGE_NOTE: Final = (
-    "The change score says how far this femur lies along the direction in which the training knees changed between two "
-    "visits: 0 as they were at first, 1 as after their mean change in 3 to 8 years. Experimental: knees differ among "
-    "each other as well, so only the difference between two visits of one knee means anything; and whether it is "
-    "disease, age or how later scans were outlined, the training knees cannot tell."
-)
 
 
 def show_shapes(shapes: list[dict[str, Any]]) -> None:
@@ -37,7 +31,6 @@ def show_shapes(shapes: list[dict[str, Any]]) -> None:
         facts = {
             "Model": shape.get("model"),
             "B-score": _number(shape.get("Bscore")),
-            "Change score (experimental)": _number(shape.get("change_score_experimental")),
             "Bone, mean distance (mm)": _number(shape.get("assd_bone_mm")),
             "Cartilage, mean distance (mm)": _number(shape.get("assd_cartilage_mm")),
         }
@@ -46,9 +39,7 @@ def show_shapes(shapes: list[dict[str, Any]]) -> None:
         latent = pd.DataFrame({"Component": range(1, len(numbers) + 1), "Value": numbers})
         st.bar_chart(latent, x="Component", y="Value", height=220)
     scored = any("Bscore" in shape for shape in shapes)
-    changed = any("change_score_experimental" in shape for shape in shapes)
-    notes = (NOTE, SCORE_NOTE if scored else "", CHANGE_NOTE if changed else "")
-    st.html(f'<p class="ok-quiet">{" ".join(filter(None, notes))}</p>')
+    st.html(f'<p class="ok-quiet">{NOTE} {SCORE_NOTE if scored else ""}</p>')
 
 
 def _number(value: float | None) -> str | None:

@@ -40,8 +40,6 @@ def parameters(shape: ShapeFit) -> dict[str, Any]:
     }
     if shape.bscore is not None:
         found["Bscore"] = shape.bscore
-    if shape.change_score is not None:
-        found["change_score_experimental"] = shape.change_score
     return found | {"model": shape.model, "kind": shape.kind, "weights_sha256": shape.sha256}
 
 

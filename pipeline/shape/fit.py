@@ -13,7 +13,6 @@ from pipeline.grid import FloatArray
 from pipeline.registration import scale_of
 from pipeline.shape.built_in import fit as built_in_fit
 from pipeline.shape.built_in import reconstruction as built_in_reconstruction
-from pipeline.shape.built_in.change import change_score
 from pipeline.shape.built_in.decoder import PLACE_MM, FieldDecoder
 from pipeline.shape.built_in.model import BuiltInShape, load_built_in
 from pipeline.shape.decoder import ShapeDecoder
@@ -50,8 +49,7 @@ def fit_shape(
         latent, placement, made = _fit_installed(model, targets, alignment, on_progress)
     on_progress(0.9)
     distances = distances_apart(targets, made, alignment)
-    near = distances[0] < FAR_MM
-    built_in, score = (model, None) if isinstance(model, BuiltInShape) else (None, model.score)
+    score = None if isinstance(model, BuiltInShape) else model.score
     on_progress(1.0)
     return ShapeFit(
         model=model.name,
@@ -63,8 +61,7 @@ def fit_shape(
         scale=placement.scale,
         reconstructions=made,
         assd_mm=distances,
-        bscore=score.score(latent) if score is not None and near else None,
-        change_score=change_score(built_in, latent) if built_in is not None and near else None,
+        bscore=score.score(latent) if score is not None and distances[0] < FAR_MM else None,
     )
 
 

@@ -1,7 +1,7 @@
 """Put a trained shape model into models/femur_shape, with the figures of its card.
 
 python -m training.shape_model.export FOLDER: an output of training, with left_out.json and validation.json, which
-training.shape_model.evaluate wrote, and change.json of training.shape_model.change_score. Text of the card stays.
+training.shape_model.evaluate wrote. Text of the card stays; no knee is named in it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def accuracy(rows: list[dict[str, object]]) -> dict[str, Any]:
         "worst_mm": {structure: max(float(str(row[name])) for row in rows) for structure, name in STRUCTURES.items()},
         "bone_only_mm": round(by_knee(rows, "bone_only_mm"), 3),
         "pca_mm": {structure: round(by_knee(rows, f"pca_{name}"), 3) for structure, name in STRUCTURES.items()},
-        "maps": rows,
+        "maps": [{name: value for name, value in row.items() if name != "map"} for row in rows],
     }
 
 
@@ -56,7 +56,6 @@ def main() -> None:
         "sha256": sha256_of(weights),
         "latent_size": read_decoder(weights).latent_size,
         "accuracy": accuracy(rows),
-        "change": json.loads((given.trained / "change.json").read_text("utf-8")),
     }
     path.write_text(json.dumps(card | changed, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
