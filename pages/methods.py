@@ -11,11 +11,12 @@ from jobs import service
 from pipeline.anatomy import REGIONS
 from pipeline.report.colours import css
 from pipeline.types import Sequence
-from ui import tables, wording
+from ui import model_limits, tables, wording
 from ui.frame import end_page, narrow, start_page
 from ui.messages import escape
 from ui.preflight import SEQUENCES
 from ui.provenance import TITLES, facts_list
+from ui.repeatability import show_repeatability
 
 STEPS = """
 1. **Outlines.** A network outlines three bones, their cartilage and, where it was trained for them, the menisci.
@@ -29,7 +30,17 @@ STEPS = """
 """
 
 
-FACTS = ("sequences", "structures", "training_data", "measured_on", "licence", "citation", "weights_sha256", "source")
+FACTS = (
+    "sequences",
+    "structures",
+    "scope",
+    "training_data",
+    "measured_on",
+    "licence",
+    "citation",
+    "weights_sha256",
+    "source",
+)
 
 
 def show_card(card: dict[str, Any]) -> None:
@@ -50,6 +61,19 @@ def show_card(card: dict[str, Any]) -> None:
         if card.get("accuracy"):
             with st.expander("Measured accuracy"):
                 st.dataframe(tables.accuracy(card["accuracy"]), hide_index=True)
+                show_limits(card)
+
+
+def show_limits(card: dict[str, Any]) -> None:
+    """When to distrust the answer."""
+    slices = model_limits.slices_table(card)
+    if not slices.empty:
+        st.markdown("**Thick slices**")
+        st.dataframe(slices, hide_index=True)
+        st.caption(escape(model_limits.slices_words(card)))
+    if words := model_limits.confidence_words(card):
+        st.markdown("**Confidence flag**")
+        st.caption(escape(words))
 
 
 start_page("Methods")
@@ -63,7 +87,10 @@ with narrow():
         f'<span><i style="background:{css(region.colour)}"></i>{html_escape(region.title)}</span>' for region in REGIONS
     )
     st.html(f'<div class="ok-keys">{swatches}</div>')
+    models = service.models()
+    st.subheader("Repeatability")
+    show_repeatability(models)
     st.subheader("Models")
-    for model in service.models():
+    for model in models:
         show_card(model)
     end_page()

@@ -16,11 +16,12 @@ from pipeline.anatomy import Structure, Tissue
 from pipeline.errors import OutOfMemory, WeightsCorrupt
 from pipeline.grid import FloatArray
 from pipeline.segmentation.catalogue import Family, ModelCard
+from pipeline.segmentation.confidence import mean_probability, surface_entropy
 from pipeline.segmentation.orientation import nearest_order
 from pipeline.segmentation.postprocess import clean
 from pipeline.segmentation.runtime import Network, load_network
 from pipeline.segmentation.sampling import FloatVolume, positions, to_isotropic
-from pipeline.segmentation.upsampling import CERTAIN, write_labels
+from pipeline.segmentation.upsampling import write_labels
 from pipeline.segmentation.windows import Predict, averaged, plan, window_count
 from pipeline.types import LabelArray, Resources, Scan, Segmentation
 
@@ -156,16 +157,14 @@ def _segment(card: ModelCard, network: Network, scan: Scan, on_progress: Callabl
         look(second, answered, DENSE_OVERLAP, lambda s: on_progress(FIRST_PASS_SHARE + (1 - FIRST_PASS_SHARE) * s))
     else:
         look(network, frame.whole, OVERLAP, on_progress)
+    structures = {label: _structure(card, label) for label in card.native_labels}
     return Segmentation(
         labels=np.ascontiguousarray(order.from_network(_canonical(card, labels))),
         grid=scan.grid,
         model_id=card.id,
         compartments_apart=card.native_to_canonical.compartments_apart,
-        confidence={
-            _structure(card, k): float(certainty[labels == k].mean() / CERTAIN)
-            for k in card.native_labels
-            if (labels == k).any()
-        },
+        confidence=mean_probability(labels, certainty, structures),
+        surface_entropy_bits=surface_entropy(labels, certainty, structures),
     )
 
 

@@ -64,10 +64,10 @@ def dess_scan(knee: Segmentation, protocol: Protocol, seed: int) -> Scan:
     return Scan(echoes=image[None], grid=knee.grid, sequence=Sequence.DESS)
 
 
-def thick_scan(knee: Segmentation, seed: int) -> tuple[Scan, Segmentation]:
-    """A spin-echo scan with bright fat and slices THICK_FACTOR times as thick, and the labels in their middle."""
+def thick_scan(knee: Segmentation, seed: int, *, factor: int = THICK_FACTOR) -> tuple[Scan, Segmentation]:
+    """A spin-echo scan with bright fat and slices `factor` times as thick, and the labels in their middle."""
     echoes = render_multi_echo(knee.labels, knee.grid, (THICK_ECHO_MS,), {}, seed)
-    image, grid = thick_slices(echoes, knee.grid, THICK_FACTOR)
-    middle = knee.labels[THICK_FACTOR // 2 :: THICK_FACTOR][: grid.shape[0]]
+    image, grid = thick_slices(echoes, knee.grid, factor)
+    middle = knee.labels[factor // 2 :: factor][: grid.shape[0]]
     truth = replace(knee, labels=np.ascontiguousarray(middle), grid=grid)
     return Scan(echoes=np.ascontiguousarray(image, np.float32), grid=grid, sequence=Sequence.SPIN_ECHO), truth

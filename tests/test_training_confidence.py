@@ -1,0 +1,120 @@
+"""Choosing the confidence flag, and up to which slices cartilage is usable, from figures whose answer is known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from knees import turned_knee
+
+from pipeline.segmentation.catalogue import BUILT_IN_WEIGHTS, card
+from pipeline.segmentation.limits import confidence_flag_of
+from pipeline.types import Segmentation
+from training.knee_unet import confidence
+from training.knee_unet.confidence import CONDITIONS, MOST_OTHERS, Rated, plate_dice, rate_all, rule, write_rule
+from training.knee_unet.scans import thick_scan
+from training.knee_unet.thick import ThickKnee, thick_figures, usable_slice_mm
+
+
+def scans(dice: list[float], probability: list[float | None]) -> list[Rated]:
+    return [
+        Rated(name=str(k), condition="short", dice={"femur": d}, probability=p, entropy_bits=None)
+        for k, (d, p) in enumerate(zip(dice, probability, strict=True))
+    ]
+
+
+def test_where_confidence_follows_dice_the_worst_tenth_is_flagged_and_nothing_else() -> None:
+    dice = list(np.linspace(0.6, 0.9, 40))
+    found = rule(scans(dice, dice))
+    assert (found.worst_caught, found.others_flagged, found.scans) == (1.0, 0.0, 40)
+    assert dice[3] < found.threshold < dice[4]
+
+
+def test_a_worst_scan_that_the_network_is_sure_of_is_missed_rather_than_all_flagged() -> None:
+    dice = list(np.linspace(0.6, 0.9, 40))
+    probability = [*dice[:3], 0.95, *dice[4:]]
+    found = rule(scans(dice, probability))
+    assert found.worst_caught == 0.75
+    assert found.others_flagged <= MOST_OTHERS
+
+
+def test_a_scan_without_cartilage_cannot_be_caught_by_its_confidence() -> None:
+    dice = [0.0, *np.linspace(0.6, 0.9, 19)]
+    assert rule(scans(dice, [None, *dice[1:]])).worst_caught == 0.5
+    with pytest.raises(ValueError, match="no cartilage"):
+        rule(scans(dice[:5], [None] * 5))
+
+
+def test_a_run_that_was_interrupted_goes_on_with_the_same_weights_only(tmp_path: Path, monkeypatch) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def rate(path: Path, number: int, condition: str, numbering: str, segment: object) -> Rated:
+        asked.append((path.name, condition))
+        return Rated(
+            name=path.name.split(".")[0], condition=condition, dice={"femur": 0.8}, probability=0.7, entropy_bits=0.9
+        )
+
+    monkeypatch.setattr(confidence, "rate", rate)
+    record, maps = tmp_path / "record.json", [tmp_path / "7_00m.nii.gz", tmp_path / "8_00m.nii.gz"]
+    first = rate_all(maps[:1], "oai", lambda _: None, "digest", record)
+    assert len(asked) == len(CONDITIONS)
+    assert rate_all(maps, "oai", lambda _: None, "digest", record)[: len(first)] == first
+    assert len(asked) == 2 * len(CONDITIONS)
+    rate_all(maps, "oai", lambda _: None, "other", record)
+    assert len(asked) == 4 * len(CONDITIONS)
+
+
+def test_the_rule_goes_into_the_card_of_its_weights_beside_that_of_the_other_model(tmp_path: Path) -> None:
+    path, digest = tmp_path / "card.json", card("nnunet_fullres").sha256
+    path.write_text((BUILT_IN_WEIGHTS / "knee_unet" / "card.json").read_text())
+    found = rule(scans([0.5, 0.8, 0.9], [0.5, 0.8, 0.9]))
+    with pytest.raises(ValueError, match="measured were"):
+        write_rule(path, "nnunet_cascade", "0" * 64, found)
+    write_rule(path, "nnunet_cascade", digest, found)
+    content = json.loads(path.read_text())
+    assert confidence_flag_of(content, "nnunet_cascade") == found
+    assert confidence_flag_of(content, "nnunet_fullres") == card("nnunet_fullres").confidence_flag
+
+
+def test_dice_of_plates_leaves_out_what_the_expert_has_not() -> None:
+    knee = turned_knee()
+    none = Segmentation(labels=np.zeros_like(knee.labels), grid=knee.grid, model_id="none")
+    assert plate_dice(knee, knee) == {"femur": 1.0, "tibia": 1.0, "patella": 1.0}
+    assert plate_dice(none, knee) == {"femur": 0.0, "tibia": 0.0, "patella": 0.0}
+    assert plate_dice(knee, none) == {}
+
+
+def thick(slice_mm: float, dice: float, error_mm: float) -> ThickKnee:
+    return ThickKnee(
+        slice_mm=slice_mm,
+        dice={"femur": 0.95, "femoral_cartilage": dice},
+        error_mm={"femoral_cartilage/all": error_mm, "femoral_cartilage/anterior": np.nan},
+    )
+
+
+def test_thick_slices_are_usable_up_to_the_first_that_fail() -> None:
+    found = thick_figures([thick(2.8, 0.75, 0.2), thick(1.4, 0.8, 0.1), thick(1.4, 0.7, -0.1), thick(4.2, 0.65, 0.2)])
+    assert [row["slice_mm"] for row in found["rows"]] == [1.4, 2.8, 4.2]
+    assert found["rows"][0] == {
+        "slice_mm": 1.4,
+        "knees": 2,
+        "bone_dice": 0.95,
+        "cartilage_dice": 0.75,
+        "thickness_rmse_mm": 0.1,
+    }
+    assert found["usable_slice_mm"] == 2.8
+
+
+def test_a_thickness_error_that_is_too_large_makes_them_unusable_whatever_the_overlap() -> None:
+    assert thick_figures([thick(1.4, 0.9, 0.4), thick(2.8, 0.9, 0.1)])["usable_slice_mm"] == 0.0
+    assert usable_slice_mm([]) == 0.0
+
+
+def test_slices_of_any_thickness_keep_the_truth_on_their_own_grid() -> None:
+    knee = turned_knee()
+    scan, truth = thick_scan(knee, 3, factor=2)
+    assert scan.grid == truth.grid
+    assert scan.grid.spacing_mm[0] == pytest.approx(2 * knee.grid.spacing_mm[0])
+    assert scan.grid.shape[0] == knee.grid.shape[0] // 2
