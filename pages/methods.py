@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from html import escape as html_escape
-from typing import Any
 
 import streamlit as st
 
 from jobs import service
 from pipeline.anatomy import REGIONS
 from pipeline.report.colours import css
-from pipeline.types import Sequence
-from ui import model_limits, tables, wording
+from ui import wording
 from ui.frame import end_page, narrow, start_page
-from ui.messages import escape
-from ui.preflight import SEQUENCES
-from ui.provenance import TITLES, facts_list
+from ui.model_card import show_card
+from ui.provenance import facts_list
 from ui.repeatability import show_repeatability
 
 STEPS = """
@@ -28,53 +25,6 @@ STEPS = """
    medial and lateral.
 6. **T2.** Where the scan has several echoes: a mono-exponential fit a voxel, summarised by region and layer.
 """
-
-
-FACTS = (
-    "sequences",
-    "structures",
-    "scope",
-    "training_data",
-    "measured_on",
-    "licence",
-    "citation",
-    "weights_sha256",
-    "source",
-)
-
-
-def show_card(card: dict[str, Any]) -> None:
-    """One model: whether it can run, and what its card says."""
-    with st.container(border=True):
-        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-            st.markdown(f"#### {escape(card['title'])}")
-            if card["available"]:
-                st.badge("Ready", color="green", icon=":material/check:")
-            else:
-                st.badge("No weights installed", color="gray", icon=":material/block:")
-        st.write(escape(card.get("description", "")))
-        if card.get("caution"):
-            st.warning(escape(card["caution"]), icon=":material/flag:")
-        missing = {} if card["available"] else {"Missing": card.get("reason")}
-        named = card | {"sequences": [SEQUENCES[Sequence(name)] for name in card.get("sequences", ())]}
-        st.html(facts_list(missing | {TITLES.get(key, wording.name(key)): named.get(key) for key in FACTS}))
-        if card.get("accuracy"):
-            with st.expander("Measured accuracy"):
-                st.dataframe(tables.accuracy(card["accuracy"]), hide_index=True)
-                show_limits(card)
-
-
-def show_limits(card: dict[str, Any]) -> None:
-    """When to distrust the answer."""
-    slices = model_limits.slices_table(card)
-    if not slices.empty:
-        st.markdown("**Thick slices**")
-        st.dataframe(slices, hide_index=True)
-        st.caption(escape(model_limits.slices_words(card)))
-    if words := model_limits.confidence_words(card):
-        st.markdown("**Confidence flag**")
-        st.caption(escape(words))
-
 
 start_page("Methods")
 with narrow():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,6 @@ from knees import turned_knee
 from pipeline.segmentation.catalogue import BUILT_IN_WEIGHTS, card
 from pipeline.segmentation.limits import confidence_flag_of
 from pipeline.types import Segmentation
-from training.knee_unet import confidence
 from training.knee_unet.confidence import CONDITIONS, MOST_OTHERS, Rated, plate_dice, rate_all, rule, write_rule
 from training.knee_unet.scans import thick_scan
 from training.knee_unet.thick import ThickKnee, thick_figures, usable_slice_mm
@@ -47,22 +47,19 @@ def test_a_scan_without_cartilage_cannot_be_caught_by_its_confidence() -> None:
         rule(scans(dice[:5], [None] * 5))
 
 
-def test_a_run_that_was_interrupted_goes_on_with_the_same_weights_only(tmp_path: Path, monkeypatch) -> None:
+def test_a_run_that_was_interrupted_goes_on_with_the_same_weights_only(tmp_path: Path) -> None:
     asked: list[tuple[str, str]] = []
 
-    def rate(path: Path, number: int, condition: str, numbering: str, segment: object) -> Rated:
+    def rate(path: Path, number: int, condition: str) -> Rated:
         asked.append((path.name, condition))
-        return Rated(
-            name=path.name.split(".")[0], condition=condition, dice={"femur": 0.8}, probability=0.7, entropy_bits=0.9
-        )
+        return replace(scans([0.8], [0.7])[0], name=path.name.split(".")[0], condition=condition)
 
-    monkeypatch.setattr(confidence, "rate", rate)
     record, maps = tmp_path / "record.json", [tmp_path / "7_00m.nii.gz", tmp_path / "8_00m.nii.gz"]
-    first = rate_all(maps[:1], "oai", lambda _: None, "digest", record)
+    first = rate_all(maps[:1], rate, "digest", record)
     assert len(asked) == len(CONDITIONS)
-    assert rate_all(maps, "oai", lambda _: None, "digest", record)[: len(first)] == first
+    assert rate_all(maps, rate, "digest", record)[: len(first)] == first
     assert len(asked) == 2 * len(CONDITIONS)
-    rate_all(maps, "oai", lambda _: None, "other", record)
+    rate_all(maps, rate, "other", record)
     assert len(asked) == 4 * len(CONDITIONS)
 
 
