@@ -259,7 +259,7 @@ def _report(context: Context) -> None:
 
 
 def _model_identity(context: Context) -> object:
-    return {key: context.model.get(key) for key in ("id", "source", "sha256", "weights_sha256")}
+    return {key: context.model.get(key) for key in ("id", "source", "sha256", "weights_sha256", "first_pass_sha256")}
 
 
 def _limits_identity(context: Context) -> object:

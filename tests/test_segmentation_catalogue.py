@@ -45,12 +45,20 @@ def test_a_card_says_what_a_user_must_know(entry) -> None:
     assert "Tibial cartilage is one label" in entry.scope
 
 
-def test_the_card_of_the_cascade_says_that_it_is_the_same_network_twice() -> None:
+def test_the_cascade_refines_what_the_one_pass_says() -> None:
     fullres, cascade = card("nnunet_fullres"), card("nnunet_cascade")
-    assert cascade.sha256 == fullres.sha256
-    assert "network of the one pass" in cascade.description
-    assert "twice" in cascade.description
-    assert "mirrored" in cascade.description
+    assert cascade.first is fullres
+    assert cascade.native_labels == fullres.native_labels, "the second pass is guided label by label"
+    assert cascade.resolution_mm < fullres.resolution_mm
+    assert (fullres.inputs, cascade.inputs) == (1, 7)
+    assert cascade.to_dict()["first_pass_sha256"] == fullres.sha256
+
+
+def test_the_cascade_cannot_run_without_the_weights_of_its_first_pass(tmp_path: Path) -> None:
+    cascade = card("nnunet_cascade")
+    alone = replace(cascade, first=replace(cascade.first, weights=tmp_path / "gone.onnx"))
+    assert availability(cascade, Resources()).available
+    assert not availability(alone, Resources()).available
 
 
 def test_a_card_for_json_holds_no_path() -> None:

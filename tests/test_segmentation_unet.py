@@ -16,7 +16,7 @@ from pipeline.anatomy import Structure
 from pipeline.errors import OptionsError, WeightsCorrupt, WeightsMissing
 from pipeline.segmentation import describe, segment, unet
 from pipeline.segmentation.catalogue import card
-from pipeline.segmentation.unet import joint_box, mirrored, standardise
+from pipeline.segmentation.sampling import standardise
 from pipeline.types import Resources, Scan, Segmentation
 
 ONE_CORE = Resources(threads=1)
@@ -119,25 +119,6 @@ def test_brightness_and_scale_of_the_image_do_not_matter() -> None:
     assert np.allclose(standardise(volume * 700), first, atol=1e-3)
 
 
-def test_averaging_with_the_mirror_image_makes_the_answer_symmetric() -> None:
-    ramp = np.broadcast_to(np.arange(4, dtype=np.float32), (3, 3, 4))
-
-    def lopsided(window: np.ndarray) -> np.ndarray:
-        return np.stack([window + ramp])
-
-    both = mirrored(lopsided, "ASR")(np.zeros((3, 3, 4), np.float32))
-    assert np.allclose(both, 1.5)
-
-
-def test_the_joint_is_where_most_cartilage_lies() -> None:
-    labels = np.zeros((60, 60, 60), np.uint8)
-    labels[20:40, 15:45, 10:50] = 2
-    labels[0, 0, 0] = labels[59, 59, 59] = 2
-    labels[50:, 50:, 50:-1] = 1
-    assert joint_box(labels, (2, 4)) == (slice(20, 40), slice(15, 45), slice(10, 50))
-    assert joint_box(labels, (4,)) is None
-
-
 def test_provenance_names_what_ran() -> None:
     told = describe("nnunet_fullres", ONE_CORE)
     assert told["weights_sha256"] == card("nnunet_fullres").sha256
@@ -188,7 +169,7 @@ pages = int(open("/proc/self/statm").read().split()[0])
 limit = pages * resource.getpagesize() + 200 * 2**20
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 try:
-    network(np.zeros((256, 256, 256), np.float32))
+    network(np.zeros((1, 256, 256, 256), np.float32))
 except OutOfMemory as error:
     print("OutOfMemory")
 """

@@ -63,16 +63,14 @@ def test_a_run_that_was_interrupted_goes_on_with_the_same_weights_only(tmp_path:
     assert len(asked) == 4 * len(CONDITIONS)
 
 
-def test_the_rule_goes_into_the_card_of_its_weights_beside_that_of_the_other_model(tmp_path: Path) -> None:
-    path, digest = tmp_path / "card.json", card("nnunet_fullres").sha256
+def test_the_rule_goes_into_the_card_of_its_weights_only(tmp_path: Path) -> None:
+    path, model = tmp_path / "card.json", card("nnunet_fullres")
     path.write_text((BUILT_IN_WEIGHTS / "knee_unet" / "card.json").read_text())
     found = rule(scans([0.5, 0.8, 0.9], [0.5, 0.8, 0.9]))
     with pytest.raises(ValueError, match="measured were"):
-        write_rule(path, "nnunet_cascade", "0" * 64, found)
-    write_rule(path, "nnunet_cascade", digest, found)
-    content = json.loads(path.read_text())
-    assert confidence_flag_of(content, "nnunet_cascade") == found
-    assert confidence_flag_of(content, "nnunet_fullres") == card("nnunet_fullres").confidence_flag
+        write_rule(path, replace(model, sha256="0" * 64), found)
+    write_rule(path, model, found)
+    assert confidence_flag_of(json.loads(path.read_text()), "") == found
 
 
 def test_dice_of_plates_leaves_out_what_the_expert_has_not() -> None:

@@ -13,16 +13,20 @@ from pipeline.grid import Grid
 from pipeline.segmentation.catalogue import card
 from tests.knees import reference_knee, turned_knee
 from training.knee_unet.contrast import DESS_RANGES, FAMILIES, class_place, draw_contrast
-from training.knee_unet.patches import SUB_VOXEL, draw_matrix, lookup, make_patch, soft_targets
+from training.knee_unet.painting import View, paint
+from training.knee_unet.patches import SUB_VOXEL, draw_matrix, make_patch, soft_targets
 from training.knee_unet.scans import UNSEEN
 from training.knee_unet.specimen import (
     AXES,
+    BONE_CLASSES,
     CLASS_COUNT,
     CLASS_OF,
+    FINE_MM,
     KINDS,
     RESOLUTION_MM,
     Specimen,
     in_network_axes,
+    lookup,
     make_specimen,
     read_specimen,
     write_specimen,
@@ -88,6 +92,50 @@ def test_the_same_state_gives_the_same_patch_and_targets_sum_to_one(family: str)
     assert np.isfinite(one.image).all()
     assert np.allclose(one.targets.sum(0), 1.0)
     assert set(np.unique(one.targets)) <= {0.0, 0.25, 0.5, 0.75, 1.0}
+
+
+def test_a_guided_patch_holds_the_image_and_what_a_first_pass_might_say_near_the_truth() -> None:
+    agreements, silent = [], 0
+    for seed in range(12):
+        patch = make_patch(specimen(), np.random.default_rng(seed), SMALL, "dess", voxel_mm=FINE_MM, guided=True)
+        assert patch.image.shape == (CLASS_COUNT, *SMALL)
+        said, truth = patch.image[1:], patch.targets[1:]
+        assert 0 <= said.min() <= said.max() <= 1 + 1e-5
+        bone = [k - 1 for k in BONE_CLASSES]
+        if truth[bone].sum() > 2000:
+            silent += not said.any()
+            if said.any():
+                found, true = said[bone].sum(0) > 0.5, truth[bone].sum(0) > 0.5
+                agreements.append(2 * (found & true).sum() / (found.sum() + true.sum()))
+    assert silent < 4
+    assert np.mean(agreements) > 0.85
+    assert min(agreements) < 0.99, "the truth itself would teach the second pass to repeat it"
+
+
+def test_the_dark_plate_of_cortical_bone_lies_inside_the_bone() -> None:
+    side, voxel_mm = 40, 0.45
+    depth = np.broadcast_to((np.arange(side, dtype=np.float32) - 19.5)[:, None, None] * voxel_mm, (side,) * 3).copy()
+    classes = np.where(depth < 0, 1, 0).astype(np.uint8)
+    view = View(
+        samples=(classes,) * 4,
+        tissues=np.full((side,) * 3, KINDS.index(Kind.MUSCLE), np.uint8),
+        bone_mm=depth,
+        cartilage_mm=np.full((side,) * 3, 12.0, np.float32),
+        voxel_mm=voxel_mm,
+    )
+    inside, outside = [], []
+    for seed in range(40):
+        image = paint(view, draw_contrast(np.random.default_rng(seed), "dess"), np.random.default_rng(seed))
+        profile = np.median(image, axis=(1, 2))
+        inside.append(profile[19] / profile[:8].mean())
+        outside.append(profile[21] / profile[32:].mean())
+    assert np.median(inside) < 0.5, "the last layer of bone is dark"
+    assert np.median(outside) > 0.9, "the layer 0.7 mm outside is not"
+
+
+def test_in_dess_fluid_is_brighter_than_cartilage() -> None:
+    rng = np.random.default_rng(4)
+    assert min(draw_contrast(rng, "dess").of(Kind.FLUID) for _ in range(300)) >= 1.3
 
 
 def test_another_state_gives_another_patch() -> None:

@@ -70,6 +70,7 @@ CARD_KEYS: Final = (
     "licence",
     "citation",
     "weights_sha256",
+    "first_pass_sha256",
 )
 """What the page says of a model, as far as its card has it (a label map measured alone has no card)."""
 

@@ -43,7 +43,6 @@ def describe(model_id: str, resources: Resources) -> dict[str, Any]:
         from pipeline.segmentation import nnunet
 
         return nnunet.describe(folder, model_id, resources)
-    from pipeline.segmentation import runtime
+    from pipeline.segmentation import runtime, unet
 
-    network = runtime.load_network(entry.weights, entry.sha256, resources)
-    return entry.to_dict() | {"source": "built-in"} | runtime.facts(network)
+    return entry.to_dict() | {"source": "built-in"} | runtime.facts(unet.load(entry, resources))

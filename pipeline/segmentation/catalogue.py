@@ -53,6 +53,7 @@ class ModelCard:
     native_to_canonical  what each of them means here
     weights, sha256      file and the digest that it must have ("" where the operator brought the file)
     axes, resolution_mm, window_voxels: how the network wants its image (orientation.py); unused by nnU-Net v2
+    first                the model whose answer this one refines, where there are two passes
     scope                what it outlines, what not and why, in words
     accuracy             structure, as the measurement names it -> figures; `measured_on` says on what
     thick_slices, confidence_flag: when to distrust an answer (limits.py); None where nobody measured
@@ -81,12 +82,18 @@ class ModelCard:
     axes: str = "RAS"
     resolution_mm: float = 0.7
     window_voxels: int = 128
+    first: ModelCard | None = None
 
     def __post_init__(self) -> None:
         omitted = sorted(set(self.native_labels) - set(self.native_to_canonical.to_canonical))
         if omitted:
             names = ", ".join(f"{label} ({self.native_labels[label]})" for label in omitted)
             raise ModelError(f"Model {self.id}: labels {names} have no canonical structure; expected one for each.")
+
+    @property
+    def inputs(self) -> int:
+        """Channels of the network: the image and, in a second pass, what the first one says of each label."""
+        return 1 if self.first is None else 1 + len(self.native_labels)
 
     @property
     def structures(self) -> tuple[Structure, ...]:
@@ -115,6 +122,7 @@ class ModelCard:
             "thick_slices": asdict(self.thick_slices) if self.thick_slices else None,
             "confidence_flag": asdict(self.confidence_flag) if self.confidence_flag else None,
             "weights_sha256": self.sha256,
+            "first_pass_sha256": self.first.sha256 if self.first else "",
         }
 
 
@@ -127,7 +135,9 @@ class Availability:
     reason: str = ""
 
 
-def read_card(folder: Path, *, id: str, family: Family, title: str, description: str) -> ModelCard:
+def read_card(
+    folder: Path, *, id: str, family: Family, title: str, description: str, first: ModelCard | None = None
+) -> ModelCard:
     """The card of built-in weights, from `card.json` beside them.
 
     Raises ModelError where the card is missing or incomplete.
@@ -152,10 +162,11 @@ def read_card(folder: Path, *, id: str, family: Family, title: str, description:
             measured_on=data["accuracy"]["measured_on"],
             accuracy=MappingProxyType({k: Accuracy(**v) for k, v in data["accuracy"]["structures"].items()}),
             thick_slices=thick_slices_of(data),
-            confidence_flag=confidence_flag_of(data, id),
+            confidence_flag=confidence_flag_of(data, first.sha256 if first else ""),
             axes=data["axes"],
             resolution_mm=float(data["resolution_mm"]),
             window_voxels=int(data["window_voxels"]),
+            first=first,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
@@ -164,24 +175,25 @@ def read_card(folder: Path, *, id: str, family: Family, title: str, description:
         ) from error
 
 
+_ONE_PASS: Final = read_card(
+    BUILT_IN_WEIGHTS / "knee_unet",
+    id="nnunet_fullres",
+    family=Family.UNET,
+    title="Knee U-Net, one pass (built in)",
+    description="A compact 3D U-Net of this project looks once over the whole scan in overlapping windows.",
+)
 CATALOGUE: Final = (
+    _ONE_PASS,
     read_card(
-        BUILT_IN_WEIGHTS / "knee_unet",
-        id="nnunet_fullres",
-        family=Family.UNET,
-        title="Knee U-Net, one pass (built in)",
-        description="A compact 3D U-Net of this project looks once over the whole scan in overlapping windows.",
-    ),
-    read_card(
-        BUILT_IN_WEIGHTS / "knee_unet",
+        BUILT_IN_WEIGHTS / "knee_unet_joint",
         id="nnunet_cascade",
         family=Family.UNET_TWICE,
         title="Knee U-Net, two passes (built in)",
         description=(
-            "The network of the one pass, run twice: the first pass finds the knee; the second looks only "
-            "there, with windows that overlap by half, as stored and mirrored from side to side, probabilities "
-            "averaged. Outside that box the first pass stands."
+            "The one pass finds the knee at 0.7 mm. A second network, guided by what the first one said, looks at the "
+            "joint again on voxels of 0.45 mm. Further than 6 mm from the cartilage's box the first pass stands."
         ),
+        first=_ONE_PASS,
     ),
 )
 """Default first. The ids equal options.ModelChoice."""
@@ -215,7 +227,7 @@ def availability(entry: ModelCard, resources: Resources) -> Availability:
     """Whether the model's weights and runtime are there. Loads neither; the digest is checked when they are used."""
     folder = installed_folder(entry.id, resources)
     if folder is None:
-        present = entry.weights.is_file()
+        present = all(model.weights.is_file() for model in (entry, entry.first) if model)
         return Availability(available=present, source="built-in", reason="" if present else "weights file is missing")
     reason = ""
     if not (folder / "dataset.json").is_file():

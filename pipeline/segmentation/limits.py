@@ -49,15 +49,15 @@ class ThickSlices:
         return min(self.rows, key=lambda row: abs(row.slice_mm - slice_mm), default=None)
 
 
-def confidence_flag_of(card: Mapping[str, Any], model_id: str) -> ConfidenceFlag | None:
-    """From a card's JSON; None where none was measured for this model with these weights.
+def confidence_flag_of(card: Mapping[str, Any], first_pass_sha256: str) -> ConfidenceFlag | None:
+    """From a card's JSON; None where none was measured with these weights (first_pass_sha256: "" for one pass).
 
     Raises KeyError, TypeError where the entry is incomplete.
     """
-    rule = card.get("confidence_flag", {}).get("models", {}).get(model_id)
-    if rule is None or rule["weights_sha256"] != card["sha256"]:
+    found = card.get("confidence_flag")
+    if found is None or (found["weights_sha256"], found["first_pass_sha256"]) != (card["sha256"], first_pass_sha256):
         return None
-    return ConfidenceFlag(**{key: value for key, value in rule.items() if key != "weights_sha256"})
+    return ConfidenceFlag(**found["rule"])
 
 
 def thick_slices_of(card: Mapping[str, Any]) -> ThickSlices | None:

@@ -22,15 +22,16 @@ CPU: Final = "CPUExecutionProvider"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Network:
-    """A loaded network. provider: what runs it; threads: on the processor."""
+    """A loaded network. provider: what runs it; threads: on the processor; inputs: channels that it wants."""
 
     session: Any
     provider: str
     threads: int
+    inputs: int
     classes: int
 
     def __call__(self, window: FloatVolume) -> FloatVolume:
-        """(d, h, w) float32 -> class probabilities (c, d, h, w).
+        """(inputs, d, h, w) float32 -> class probabilities (classes, d, h, w).
 
         Raises OutOfMemory where the runtime cannot get what a window needs, ModelError for any other fault of it.
         """
@@ -38,14 +39,14 @@ class Network:
 
         name = self.session.get_inputs()[0].name
         try:
-            logits: FloatVolume = self.session.run(None, {name: window[None, None]})[0][0]
+            logits: FloatVolume = self.session.run(None, {name: window[None]})[0][0]
         except (MemoryError, faults.RuntimeException, faults.Fail) as error:
             # input type and rank were checked when the network was loaded: what is left for a kernel to fail on is
             # memory, which onnxruntime reports as one of these (seen with a limited address space)
             raise _out_of_memory(window) from error
         except _faults() as error:
             raise ModelError(f"The network failed: {type(error).__name__}.") from error
-        if logits.shape != (self.classes, *window.shape):
+        if logits.shape != (self.classes, *window.shape[1:]):
             # seen: OpenVINO's provider, short of memory, answers with an empty array and raises nothing
             raise _out_of_memory(window)
         return softmax(logits)
@@ -53,7 +54,7 @@ class Network:
 
 def _out_of_memory(window: FloatVolume) -> OutOfMemory:
     return OutOfMemory(
-        f"The network ran out of memory in a window of {' x '.join(map(str, window.shape))} voxels; "
+        f"The network ran out of memory in a window of {' x '.join(map(str, window.shape[1:]))} voxels; "
         "expected 2 GB to be free.",
         hint="Run fewer analyses at once, or set DEVICE=cpu where the graphics card is full.",
     )
@@ -75,8 +76,8 @@ def thread_count(resources: Resources) -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def load_network(path: Path, sha256: str, resources: Resources) -> Network:
-    """Check the weights against their digest and load them.
+def load_network(path: Path, sha256: str, resources: Resources, inputs: int = 1) -> Network:
+    """Check the weights against their digest and load them; inputs: channels that the network must take.
 
     Raises WeightsMissing, WeightsCorrupt, OutOfMemory; ModelError where the device asked for is not there.
     """
@@ -107,7 +108,8 @@ def load_network(path: Path, sha256: str, resources: Resources) -> Network:
             f"DEVICE is cuda, but the network would run on {provider}.",
             hint="Install onnxruntime-gpu in the place of onnxruntime, with its CUDA libraries, or set DEVICE=cpu.",
         )
-    return Network(session=session, provider=provider, threads=threads, classes=_check_signature(session, path))
+    classes = _check_signature(session, path, inputs)
+    return Network(session=session, provider=provider, threads=threads, inputs=inputs, classes=classes)
 
 
 def _faults() -> tuple[type[Exception], ...]:
@@ -134,14 +136,15 @@ def _providers(resources: Resources, threads: int) -> list[Any]:
     return [*chosen, CPU]
 
 
-def _check_signature(session: Any, path: Path) -> int:
+def _check_signature(session: Any, path: Path, inputs: int) -> int:
     """Number of classes. Raises WeightsCorrupt where input and output are not what models/README.md says."""
     given, answer = session.get_inputs(), session.get_outputs()
-    if len(given) != 1 or len(answer) != 1 or len(given[0].shape) != 5 or given[0].type != "tensor(float)":
-        raise WeightsCorrupt(f"The network in {path.name} does not take one float image (1, 1, d, h, w).")
+    fits = len(given) == len(answer) == 1 and len(given[0].shape) == 5 and given[0].type == "tensor(float)"
+    if not fits or (isinstance(given[0].shape[1], int) and given[0].shape[1] != inputs):
+        raise WeightsCorrupt(f"The network in {path.name} does not take one float image (1, {inputs}, d, h, w).")
     classes = answer[0].shape[1]
     if not isinstance(classes, int):  # a dynamic axis: ask
-        probe = session.run(None, {given[0].name: np.zeros((1, 1, 32, 32, 32), dtype=np.float32)})
+        probe = session.run(None, {given[0].name: np.zeros((1, inputs, 32, 32, 32), dtype=np.float32)})
         classes = probe[0].shape[1]
     return int(classes)
 

@@ -1,4 +1,4 @@
-"""Separable linear resampling between a scan's grid and a network's isotropic grid.
+"""Separable linear resampling between a scan's grid and a network's isotropic grid, and the scale of intensities.
 
 Both grids share the lower edge of the field of view (not the centre of the first voxel) along every axis.
 """
@@ -18,6 +18,11 @@ LOW_PASS_FROM: Final = 1.2
 """Ratio of spacings from which the image is smoothed before it is sampled."""
 LOW_PASS_SD: Final = 0.35
 """Standard deviation of that smoothing, in voxels of the coarser grid."""
+QUANTILES: Final = (0.001, 0.999)
+"""Intensities are clipped to these before they are standardised, the upper one times HEADROOM; as in training."""
+HEADROOM: Final = 1.2
+QUANTILE_STRIDE: Final = 7
+"""Every 7th voxel tells the quantiles."""
 MIN_VOXELS: Final = 16
 """Fewest voxels along an axis of the isotropic grid: the network halves it four times."""
 
@@ -88,3 +93,12 @@ def to_isotropic(image: FloatVolume, spacing_mm: tuple[float, float, float], res
     for index, plane in enumerate(contiguous):
         planes[index] = second @ (plane @ third.T)
     return (first @ planes.reshape(shape[0], -1)).reshape(target)
+
+
+def standardise(volume: FloatVolume) -> FloatVolume:
+    """Clip to the quantiles, subtract the mean, divide by the standard deviation."""
+    low, high = np.quantile(volume.reshape(-1)[::QUANTILE_STRIDE], QUANTILES)
+    clipped: FloatVolume = np.clip(volume, low, max(high, high * HEADROOM), dtype=np.float32)
+    clipped -= np.float32(clipped.mean(dtype=np.float64))
+    clipped /= np.float32(clipped.std(dtype=np.float64) + 1e-6)
+    return clipped

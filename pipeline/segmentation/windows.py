@@ -8,12 +8,11 @@ from itertools import product
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.segmentation.sampling import FloatVolume
 
 Predict = Callable[[FloatVolume], FloatVolume]
-"""A window (d, h, w) -> class probabilities (c, d, h, w)."""
+"""A window (channels, d, h, w) -> class probabilities (classes, d, h, w)."""
 
 MULTIPLE: Final = 16
 """A window's sides are multiples of this: the network halves them four times."""
@@ -72,16 +71,17 @@ def averaged(
 ) -> Iterator[tuple[int, FloatVolume]]:
     """Ask the network in every window and yield (first row, probabilities (c, rows, h, w)) from row 0 to the last.
 
-    Only as many rows as a window is long are held at a time. A volume shorter than a window is padded with its minimum.
+    volume (channels, d, h, w). Only as many rows as a window is long are held at a time. A volume shorter than a window
+    is padded, each channel with its minimum.
     """
     first, second, third = axes
-    shape = volume.shape
+    shape = volume.shape[1:]
     padded = _pad(volume, (first.size, second.size, third.size))
-    held = np.zeros((classes, first.size, *padded.shape[1:]), dtype=np.float32)
+    held = np.zeros((classes, first.size, *padded.shape[2:]), dtype=np.float32)
     for k, start in enumerate(first.starts):
         for (i, row), (j, column) in product(enumerate(second.starts), enumerate(third.starts)):
             window = (slice(row, row + second.size), slice(column, column + third.size))
-            answer = predict(np.ascontiguousarray(padded[(slice(start, start + first.size), *window)]))
+            answer = predict(np.ascontiguousarray(padded[(slice(None), slice(start, start + first.size), *window)]))
             answer *= _outer(first.weights[k], second.weights[i], third.weights[j])
             held[(slice(None), slice(None), *window)] += answer
             on_window()
@@ -98,8 +98,7 @@ def _outer(a: FloatVolume, b: FloatVolume, c: FloatVolume) -> FloatVolume:
 
 
 def _pad(volume: FloatVolume, least: tuple[int, int, int]) -> FloatVolume:
-    missing = [(0, max(0, size - n)) for n, size in zip(volume.shape, least, strict=True)]
+    missing = [(0, max(0, size - n)) for n, size in zip(volume.shape[1:], least, strict=True)]
     if not any(after for _, after in missing):
         return volume
-    padded: NDArray[np.float32] = np.pad(volume, missing, constant_values=volume.min())
-    return padded
+    return np.stack([np.pad(channel, missing, constant_values=channel.min()) for channel in volume])

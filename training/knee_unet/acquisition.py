@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from pipeline.segmentation.sampling import linear_matrix, positions
 from training.knee_unet.fields import along, blurred, smooth_noise
 from training.limb import Field
 
+PSF_MM: Final = (0.14, 0.45)
+"""SD of the point spread along each axis."""
+NOISE: Final = (0.005, 0.06)
+"""SD in each receiver channel at COARSE_MM, the brightest tissue 1; voxels of another size have more or less."""
+COARSE_MM: Final = 0.7
+THIN_SLICES_MM: Final = (0.55, 0.9)
+"""Of a 3D scan, side to side; told apart only where voxels are smaller."""
 
-def acquire(image: Field, rng: np.random.Generator, resolution_mm: float) -> Field:
+
+def acquire(image: Field, rng: np.random.Generator, voxel_mm: float) -> Field:
     """The patch as a network gets it: degraded, then standardised, with a gain and an offset of its own."""
     for axis in range(3):
-        image = blurred(image, axis, rng.uniform(0.2, 0.65))
+        image = blurred(image, axis, rng.uniform(*PSF_MM) / voxel_mm)
     if rng.random() < 0.45:
-        image = _thick_slices(image, rng, resolution_mm)
-    image = image * np.exp(smooth_noise(rng, image.shape, rng.uniform(40, 90)) * np.float32(rng.uniform(0.0, 0.3)))
+        axis = 0 if rng.random() < 0.7 else int(rng.integers(1, 3))
+        thickness = rng.uniform(1.0, 4.2) if axis == 0 else rng.uniform(0.8, 2.0)
+        image = _as_slices(image, rng, axis, thickness / voxel_mm)
+    elif voxel_mm < THIN_SLICES_MM[0]:
+        image = _as_slices(image, rng, 0, rng.uniform(*THIN_SLICES_MM) / voxel_mm)
+    field = smooth_noise(rng, image.shape, rng.uniform(28, 63) / voxel_mm)
+    image = image * np.exp(field * np.float32(rng.uniform(0.0, 0.3)))
     bright = float(np.quantile(image.reshape(-1)[::37], 0.99)) + 1e-6
-    image = _rician(image / np.float32(bright), rng, rng.uniform(0.005, 0.06))
-    if rng.random() < 0.2:
-        image = blurred(image, int(rng.integers(3)), rng.uniform(0.3, 0.7))
+    image = _rician(image / np.float32(bright), rng, rng.uniform(*NOISE) * (COARSE_MM / voxel_mm) ** 1.5)
+    if rng.random() < (0.2 if voxel_mm >= COARSE_MM else 0.6):  # interpolated, as by the scanner or for the network
+        for axis in range(3) if voxel_mm < COARSE_MM else (int(rng.integers(3)),):
+            image = blurred(image, axis, rng.uniform(0.3, 0.7))
     image = np.clip(image, 0.0, 2.5) ** np.float32(np.exp(rng.uniform(-0.35, 0.35)))
     if rng.random() < 0.02:
         image = image.max() - image
@@ -27,12 +43,10 @@ def acquire(image: Field, rng: np.random.Generator, resolution_mm: float) -> Fie
     return np.asarray(image * np.float32(rng.uniform(0.7, 1.4)) + np.float32(rng.uniform(-0.4, 0.4)), np.float32)
 
 
-def _thick_slices(image: Field, rng: np.random.Generator, resolution_mm: float) -> Field:
-    """Fewer, thicker slices along an axis, most often the sagittal one, and back again as the product does it."""
-    axis = 0 if rng.random() < 0.7 else int(rng.integers(1, 3))
-    thickness = rng.uniform(1.0, 4.2) if axis == 0 else rng.uniform(0.8, 2.0)
+def _as_slices(image: Field, rng: np.random.Generator, axis: int, thickness: float) -> Field:
+    """Slices of so many voxels along an axis, and back again as the product does it."""
     count = image.shape[axis]
-    slices = max(4, round(count * resolution_mm / thickness))
+    slices = max(4, round(count / thickness))
     step = count / slices
     thick = along(blurred(image, axis, 0.3 * step), axis, linear_matrix(positions(slices, step, 1.0), count))
     thick = _rician(thick, rng, rng.uniform(0.0, 0.04) * float(np.abs(thick).mean()))

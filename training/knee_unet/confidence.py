@@ -160,7 +160,8 @@ def choose(paths: list[Path], numbering: str, segment: Segmenter, model: ModelCa
     def rate_one(path: Path, number: int, condition: str) -> Rated:
         return rate(path, number, condition, numbering, segment)
 
-    found = rule(rate_all(paths, rate_one, model.sha256, RECORD / f"{model.id}.json"))
+    digest = model.sha256 + (model.first.sha256 if model.first else "")
+    found = rule(rate_all(paths, rate_one, digest, RECORD / f"{model.id}.json"))
     print(
         f"\nmean cartilage probability below {found.threshold}: flags {found.worst_caught:.0%} of the worst tenth of "
         f"{found.scans} scans and {found.others_flagged:.0%} of the others"
@@ -168,21 +169,22 @@ def choose(paths: list[Path], numbering: str, segment: Segmenter, model: ModelCa
     return found
 
 
-def write_rule(path: Path, model_id: str, digest: str, found: ConfidenceFlag) -> None:
-    """Put the rule of one model into the card; the other model's stays.
+def write_rule(path: Path, model: ModelCard, found: ConfidenceFlag) -> None:
+    """Put the rule into the model's card.
 
     Raises ValueError where the card's digest is not that of the weights measured.
     """
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if content["sha256"] != digest:
-        raise ValueError(f"{path} names weights {content['sha256'][:12]}; measured were {digest[:12]}")
-    models = content.get("confidence_flag", {}).get("models", {})
+    if content["sha256"] != model.sha256:
+        raise ValueError(f"{path} names weights {content['sha256'][:12]}; measured were {model.sha256[:12]}")
     content["confidence_flag"] = {
         "made_by": "make evaluate EVALUATE=--confidence",
         "chosen_on": (
-            f"synthetic scans of held-out maps, each in {len(CONDITIONS)} conditions ({', '.join(CONDITIONS)}); "
+            f"synthetic scans of held-out maps, each in {len(CONDITIONS)} conditions ({'; '.join(CONDITIONS)}); "
             "the shares are of the same scans: on others it will do worse"
         ),
-        "models": models | {model_id: asdict(found) | {"weights_sha256": digest}},
+        "weights_sha256": model.sha256,
+        "first_pass_sha256": model.first.sha256 if model.first else "",
+        "rule": asdict(found),
     }
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -15,7 +15,7 @@ from training.knee_unet.specimen import BONE_CLASSES, CARTILAGE_CLASSES, CLASS_C
 from training.limb import Field
 from training.signal import TISSUES, Kind, Properties, SignalModel, dess_model, spin_echo_model
 
-FAMILIES: Final = {"dess": 0.5, "fat_suppressed": 0.15, "fat_bright": 0.2, "random": 0.15}
+FAMILIES: Final = {"dess": 0.6, "fat_suppressed": 0.12, "fat_bright": 0.16, "random": 0.12}
 """How often each family of contrasts is drawn."""
 DESS_RANGES: Final = {
     "repetition_ms": (14.5, 18.5),
@@ -24,6 +24,8 @@ DESS_RANGES: Final = {
     "fat_left": (0.0, 0.14),
 }
 """Exact ranges of training; evaluation lies outside (training/knee_unet/evaluate.py)."""
+DESS_FLUID: Final = (1.3, 1.8)
+"""Least brightness of fluid, cartilage 1."""
 ECHO_MS: Final = {"fat_suppressed": (10.0, 75.0), "fat_bright": (8.0, 85.0)}
 REPETITION_MS: Final = (1200.0, 4500.0)
 FAT_SUPPRESSED_LEFT: Final = (0.02, 0.3)
@@ -87,6 +89,8 @@ def _physical_kinds(rng: np.random.Generator, family: str) -> Field:
     # flow, synovitis and haemorrhage have no place in a table of tissues
     for kind in (Kind.VESSEL, Kind.FLUID, Kind.SYNOVIUM):
         kinds[KINDS.index(kind)] *= np.exp(0.25 * rng.standard_normal())
+    if family == "dess":  # where the fluid's long T2 tells it from any cartilage
+        kinds[KINDS.index(Kind.FLUID)] = max(kinds[KINDS.index(Kind.FLUID)], rng.uniform(*DESS_FLUID))
     return np.clip(kinds, 0.0, 6.0)
 
 

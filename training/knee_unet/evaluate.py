@@ -31,7 +31,6 @@ from training.knee_unet.scans import UNSEEN, dess_scan
 from training.knee_unet.specimen import read_expert_map
 from training.knee_unet.thick import FACTORS, ThickKnee, examine_thick, thick_figures
 
-CARD: Final = Path("models/knee_unet/card.json")
 SEED: Final = 70_000
 Segmenter = Callable[[Scan], Segmentation]
 
@@ -179,17 +178,18 @@ def main() -> None:
     parser.add_argument("--knees", type=int, help="at most this many maps")
     parser.add_argument("--thick", type=int, default=3, help="maps that are also tried with thick slices")
     parser.add_argument("--confidence", action="store_true", help="choose the confidence flag instead (confidence.py)")
-    parser.add_argument("--card", action="store_true", help="write the figures into models/knee_unet/card.json")
+    parser.add_argument("--card", action="store_true", help="write the figures into the model's card.json")
     parser.add_argument("--json", type=Path, help="write every knee's figures there")
     given = parser.parse_args()
     folder = given.maps / "validation"
     paths = maps_in(folder if folder.is_dir() else given.maps)[: given.knees]
     model = with_weights(card(given.model), given.weights)
     segment = segmenter(model)
+    path_of_card = card(given.model).weights.with_name("card.json")
     if given.confidence:
         found = confidence.choose(paths, given.numbering, segment, model)
         if given.card:
-            confidence.write_rule(CARD, model.id, model.sha256, found)
+            confidence.write_rule(path_of_card, model, found)
         return
     knees = []
     for number, path in enumerate(paths):
@@ -206,7 +206,7 @@ def main() -> None:
     if given.json:
         given.json.write_text(json.dumps([asdict(knee) for knee in knees], indent=1) + "\n", encoding="utf-8")
     if given.card:
-        write_card(CARD, knees, thick, model.sha256)
+        write_card(path_of_card, knees, thick, model.sha256)
 
 
 if __name__ == "__main__":

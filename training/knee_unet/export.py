@@ -43,7 +43,8 @@ def write_weights(network: KneeUNet, path: Path) -> str:
     import onnxruntime
 
     network.eval()
-    noise = torch.randn(1, 1, SIDE, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    inputs = network.stem[0].in_channels
+    noise = torch.randn(1, inputs, SIDE, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
     whole = path.with_suffix(".float32.onnx")
     torch.onnx.export(
         network,
@@ -79,8 +80,9 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="best.pt or state.pt of a training run")
     parser.add_argument("weights", type=Path)
     given = parser.parse_args()
-    network = KneeUNet()
-    network.load_state_dict(torch.load(given.run, weights_only=True)["average"])
+    average = torch.load(given.run, weights_only=True)["average"]
+    network = KneeUNet(average["stem.0.weight"].shape[1])
+    network.load_state_dict(average)
     digest = write_weights(network, given.weights)
     card = given.weights.with_name("card.json")
     if card.is_file():

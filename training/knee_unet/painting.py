@@ -31,18 +31,24 @@ class View:
     samples      four arrays of classes, one a sub-voxel position
     tissues      index into KINDS where no class is
     bone_mm      signed distance to the nearest bone, negative inside; cartilage_mm: distance to the nearest cartilage
+    voxel_mm     side of a voxel
     """
 
     samples: tuple[LabelArray, ...]
     tissues: LabelArray
     bone_mm: Field
     cartilage_mm: Field
+    voxel_mm: float
 
     @property
     def shape(self) -> Shape:
         """Of the patch."""
         a, b, c = self.tissues.shape
         return a, b, c
+
+    def noise(self, rng: np.random.Generator, least_mm: float, most_mm: float) -> Field:
+        """Smooth noise in the patch, its cells somewhere between two sizes."""
+        return smooth_noise(rng, self.shape, rng.uniform(least_mm, most_mm) / self.voxel_mm)
 
     def share(self, classes: tuple[int, ...]) -> Field:
         """(a, b, c): the part of each voxel that belongs to some classes."""
@@ -53,21 +59,21 @@ class View:
 
 def paint(view: View, contrast: Contrast, rng: np.random.Generator) -> Field:
     """Grey values (a, b, c): partial volumes of the four samples, then texture, layers, lesions, cortical rim."""
-    coarse = smooth_noise(rng, view.shape, rng.uniform(10, 25))
-    fine = smooth_noise(rng, view.shape, rng.uniform(4, 8))
+    coarse = view.noise(rng, 7, 17.5)
+    fine = view.noise(rng, 2.8, 5.6)
     places = _soft_tissues(view, rng, coarse, fine)
     image = np.zeros(view.shape, np.float32)
     for sample in view.samples:
         image += contrast.levels[np.where(sample > 0, sample + np.uint8(class_place() - 1), places)]
     image /= np.float32(len(view.samples))
     cartilage, bone = view.share(CARTILAGE_CLASSES), view.share(BONE_CLASSES)
-    _texture(image, places, cartilage, bone, rng)
+    _texture(image, view, places, cartilage, bone, rng)
     if rng.random() < 0.7:  # layers: T2, and with it the signal, rises from the bone to the surface
-        depth = np.maximum(view.bone_mm, 0.0) / np.float32(rng.uniform(0.5, 1.3))
-        image *= 1.0 - cartilage * np.float32(rng.uniform(-0.1, 0.35)) * np.exp(-depth)
+        depth = np.maximum(view.bone_mm, 0.0) / np.float32(rng.uniform(0.5, 1.7))
+        image *= 1.0 - cartilage * np.float32(rng.uniform(-0.1, 0.4)) * np.exp(-depth)
     _marrow(image, view, bone, contrast, rng)
     if rng.random() < 0.92:
-        _rim(image, view, cartilage, contrast, rng)
+        _rim(image, view, contrast, bone, rng)
     return image
 
 
@@ -92,7 +98,7 @@ def _soft_tissues(view: View, rng: np.random.Generator, coarse: Field, fine: Fie
     style = rng.random()
     if style < ONLY_CLUSTERS + SOME_CLUSTERS:
         count = int(rng.integers(2, CLUSTERS + 1))
-        fields = [smooth_noise(rng, view.shape, rng.uniform(8, 30)) for _ in range(count)]
+        fields = [view.noise(rng, 5.6, 21) for _ in range(count)]
         clusters = np.argmax(fields, axis=0).astype(np.uint8) + np.uint8(cluster_place(0))
         air = places == KINDS.index(Kind.AIR)
         replaced = ~air if style < ONLY_CLUSTERS else ~air & (coarse > 0.3)
@@ -100,12 +106,17 @@ def _soft_tissues(view: View, rng: np.random.Generator, coarse: Field, fine: Fie
     return places
 
 
-def _texture(image: Field, places: NDArray[np.uint8], cartilage: Field, bone: Field, rng: np.random.Generator) -> None:
+def _texture(
+    image: Field,
+    view: View,
+    places: NDArray[np.uint8],
+    cartilage: Field,
+    bone: Field,
+    rng: np.random.Generator,
+) -> None:
     """Grain, each tissue its own."""
     amplitudes = rng.uniform(0.0, 0.16, LEVEL_COUNT).astype(np.float32)
-    grain = 0.7 * smooth_noise(rng, image.shape, rng.uniform(1.2, 3)) + 0.6 * smooth_noise(
-        rng, image.shape, rng.uniform(4, 9)
-    )
+    grain = 0.7 * view.noise(rng, 0.84, 2.1) + 0.6 * view.noise(rng, 2.8, 6.3)
     strength = amplitudes[places] * (1.0 - cartilage - bone)
     strength += np.float32(rng.uniform(0.02, 0.14)) * cartilage + np.float32(rng.uniform(0.03, 0.2)) * bone
     image *= 1.0 + strength * grain
@@ -115,7 +126,7 @@ def _marrow(image: Field, view: View, bone: Field, contrast: Contrast, rng: np.r
     """Lesions with the signal of fluid or muscle, and marrow that changes towards the joint."""
     if rng.random() < 0.45:
         target = contrast.of(Kind.FLUID if rng.random() < 0.5 else Kind.MUSCLE)
-        patches = smooth_noise(rng, view.shape, rng.uniform(10, 25))
+        patches = view.noise(rng, 7, 17.5)
         weight = bone * soft_step(patches - np.float32(rng.uniform(0.8, 1.8)), 0.25) * np.float32(rng.uniform(0.2, 0.9))
         image += weight * (np.float32(target) - image)
     if rng.random() < 0.4:
@@ -123,13 +134,18 @@ def _marrow(image: Field, view: View, bone: Field, contrast: Contrast, rng: np.r
         image *= 1.0 + bone * np.float32(rng.uniform(-0.4, 0.4)) * np.exp(-depth)
 
 
-def _rim(image: Field, view: View, cartilage: Field, contrast: Contrast, rng: np.random.Generator) -> None:
-    """The dark line of subchondral bone: of varying width, a little inside or outside of the expert's edge."""
-    bumps = np.clip(smooth_noise(rng, view.shape, rng.uniform(10, 25)), -1.2, 1.2)
-    width = np.float32(rng.uniform(0.25, 1.1)) * (1.0 + 0.5 * bumps)
+def _rim(image: Field, view: View, contrast: Contrast, bone: Field, rng: np.random.Generator) -> None:
+    """The dark plate of cortical bone: it belongs to the bone, and ends at the expert's edge or a trace outside.
+
+    A plate that lay anywhere about the edge taught the network to guess: bones came out 0.3 mm too small.
+    """
+    bumps = np.clip(view.noise(rng, 7, 17.5), -1.2, 1.2)
+    width = np.float32(rng.uniform(0.25, 1.2)) * (1.0 + 0.5 * bumps)
     if rng.random() < 0.5:  # thicker where no cartilage lies on it
         width *= 1.0 + soft_step(view.cartilage_mm - np.float32(4.0), 1.0)
-    centre = np.float32(rng.uniform(-0.5, 0.25))
-    weight = soft_step(0.5 * width - np.abs(view.bone_mm - centre), RIM_RAMP_MM) * np.float32(rng.uniform(0.6, 1.0))
-    weight *= 1.0 - 0.5 * cartilage
+    weight = bone * soft_step(view.bone_mm + width, RIM_RAMP_MM)
+    beyond = rng.uniform(-0.3, 0.25)
+    if beyond > 0:  # chemical shift
+        weight += (1.0 - bone) * soft_step(np.float32(beyond) - view.bone_mm, RIM_RAMP_MM)
+    weight *= np.float32(rng.uniform(0.6, 1.0))
     image += weight * (np.float32(contrast.of(Kind.CORTEX)) - image)

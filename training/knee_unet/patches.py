@@ -17,8 +17,16 @@ from pipeline.grid import FloatArray
 from training.knee_unet.acquisition import acquire
 from training.knee_unet.contrast import draw_contrast
 from training.knee_unet.fields import Shape, smooth_noise
+from training.knee_unet.guidance import imagined_first_pass
 from training.knee_unet.painting import View, paint
-from training.knee_unet.specimen import CARTILAGE_CLASSES, CLASS_COUNT, DISTANCE_STEP_MM, RESOLUTION_MM, Specimen
+from training.knee_unet.specimen import (
+    CARTILAGE_CLASSES,
+    CLASS_COUNT,
+    DISTANCE_STEP_MM,
+    RESOLUTION_MM,
+    Specimen,
+    lookup,
+)
 from training.limb import Field
 
 SUB_VOXEL: Final = 0.25 * np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
@@ -36,7 +44,11 @@ STRIDE_MM: Final = 2.8
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Patch:
-    """image (a, b, c) float32, standardised; targets (classes, a, b, c) float32, summing to 1 over the classes."""
+    """What the network gets and what it shall say.
+
+    image    (channels, a, b, c) float32: the standardised image, then the first pass's probabilities where it is guided
+    targets  (classes, a, b, c) float32, summing to 1 over the classes
+    """
 
     image: Field
     targets: Field
@@ -44,13 +56,22 @@ class Patch:
 
 
 def make_patch(
-    specimen: Specimen, rng: np.random.Generator, shape: Shape = (96, 96, 96), family: str | None = None
+    specimen: Specimen,
+    rng: np.random.Generator,
+    shape: Shape = (96, 96, 96),
+    family: str | None = None,
+    *,
+    voxel_mm: float = RESOLUTION_MM,
+    guided: bool = False,
 ) -> Patch:
-    """A patch at RESOLUTION_MM in a random pose, contrast and acquisition; the same generator state, the same patch."""
+    """A patch in a random pose, contrast and acquisition; the same generator state, the same patch.
+
+    guided: for the second pass, with what a first pass might have answered (training/knee_unet/guidance.py).
+    """
     matrix = draw_matrix(rng)
-    places = _places(rng, matrix, draw_centre(specimen, rng, shape), shape)
+    places = _places(rng, matrix, draw_centre(specimen, rng, shape, voxel_mm), shape, voxel_mm)
     samples = tuple(
-        lookup(specimen.classes, specimen.spacing_mm, places, matrix @ offset * RESOLUTION_MM) for offset in SUB_VOXEL
+        lookup(specimen.classes, specimen.spacing_mm, places, matrix @ offset * voxel_mm) for offset in SUB_VOXEL
     )
     spacing = (RESOLUTION_MM,) * 3
     index = [place * np.float32(1.0 / RESOLUTION_MM) - np.float32(0.5) for place in places]
@@ -60,13 +81,17 @@ def make_patch(
         tissues=lookup(specimen.tissues, spacing, places),
         bone_mm=depth * np.float32(DISTANCE_STEP_MM),
         cartilage_mm=lookup(specimen.cartilage_mm, spacing, places).astype(np.float32) * np.float32(DISTANCE_STEP_MM),
+        voxel_mm=voxel_mm,
     )
     contrast = draw_contrast(rng, family)
     image = paint(view, contrast, rng)
     seen = _inside(places, specimen.extent_mm)
     if rng.random() < 0.5:
         image *= seen
-    return Patch(image=acquire(image, rng, RESOLUTION_MM), targets=soft_targets(samples, seen), family=contrast.family)
+    channels = [acquire(image, rng, voxel_mm)[None]]
+    if guided:
+        channels.append(imagined_first_pass(specimen, places, voxel_mm, rng))
+    return Patch(image=np.concatenate(channels), targets=soft_targets(samples, seen), family=contrast.family)
 
 
 def soft_targets(samples: tuple[NDArray[np.uint8], ...], seen: NDArray[np.bool_]) -> Field:
@@ -100,10 +125,10 @@ def draw_matrix(rng: np.random.Generator) -> FloatArray:
     return np.asarray(matrix)
 
 
-def draw_centre(specimen: Specimen, rng: np.random.Generator, shape: Shape) -> FloatArray:
+def draw_centre(specimen: Specimen, rng: np.random.Generator, shape: Shape, voxel_mm: float) -> FloatArray:
     """(3,) mm in the specimen: near cartilage (each plate as often as the others), near the knee, or anywhere."""
     landmarks = _landmarks(specimen)
-    half = 0.5 * np.array(shape) * RESOLUTION_MM
+    half = 0.5 * np.array(shape) * voxel_mm
     chance = rng.random()
     if chance < ON_CARTILAGE + ON_KNEE and landmarks:
         wanted = [k for k in CARTILAGE_CLASSES if k in landmarks] if chance < ON_CARTILAGE else []
@@ -116,19 +141,6 @@ def draw_centre(specimen: Specimen, rng: np.random.Generator, shape: Shape) -> F
         middle = 0.5 * specimen.extent_mm
         centre = np.clip(centre, np.minimum(half - 8.0, middle), np.maximum(specimen.extent_mm - half + 8.0, middle))
     return np.asarray(centre)
-
-
-def lookup(
-    volume: NDArray[np.uint8], spacing_mm: tuple[float, ...], places: list[Field], shift_mm: FloatArray | None = None
-) -> NDArray[np.uint8]:
-    """The nearest voxel at places (three arrays of mm from the lower edges); beyond the edges the last one."""
-    flat = None
-    for axis, (place, spacing, n) in enumerate(zip(places, spacing_mm, volume.shape, strict=True)):
-        shift = 0.0 if shift_mm is None else float(shift_mm[axis])
-        index = (place * np.float32(1.0 / spacing) + np.float32(shift / spacing)).astype(np.int32)
-        np.clip(index, 0, n - 1, out=index)
-        flat = index if flat is None else flat * np.int32(n) + index
-    return np.asarray(volume.reshape(-1)[flat])
 
 
 def _landmarks(specimen: Specimen) -> dict[int, FloatArray]:
@@ -144,14 +156,16 @@ def _landmarks(specimen: Specimen) -> dict[int, FloatArray]:
     return known
 
 
-def _places(rng: np.random.Generator, matrix: FloatArray, centre: FloatArray, shape: Shape) -> list[Field]:
+def _places(
+    rng: np.random.Generator, matrix: FloatArray, centre: FloatArray, shape: Shape, voxel_mm: float
+) -> list[Field]:
     """Three arrays (a, b, c) of mm in the specimen, bent by two elastic fields nine times in ten."""
-    axes = np.ix_(*(((np.arange(n) - 0.5 * (n - 1)) * RESOLUTION_MM).astype(np.float32) for n in shape))
+    axes = np.ix_(*(((np.arange(n) - 0.5 * (n - 1)) * voxel_mm).astype(np.float32) for n in shape))
     m = matrix.astype(np.float32)
     places = [m[i, 0] * axes[0] + m[i, 1] * axes[1] + m[i, 2] * axes[2] + np.float32(centre[i]) for i in range(3)]
     if rng.random() < 0.9:
-        for cells, strength in (((28, 50), rng.uniform(0.0, 2.5)), ((12, 20), rng.uniform(0.0, 0.7))):
-            cell = rng.uniform(*cells)
+        for cells, strength in (((20, 35), rng.uniform(0.0, 2.5)), ((8.4, 14), rng.uniform(0.0, 0.7))):
+            cell = rng.uniform(*cells) / voxel_mm
             places = [place + np.float32(strength) * smooth_noise(rng, shape, cell) for place in places]
     return places
 

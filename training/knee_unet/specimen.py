@@ -6,6 +6,8 @@ network thick; everything else lies at the network's resolution over the same fi
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,7 +18,7 @@ from scipy import ndimage
 
 from pipeline.alignment import align_knee
 from pipeline.anatomy import NUMBERINGS, Structure, Tissue
-from pipeline.grid import Grid
+from pipeline.grid import FloatArray, Grid
 from pipeline.image_io import read_label_map
 from pipeline.labels import canonical_labels
 from pipeline.regions import split_tibial_cartilage
@@ -33,6 +35,8 @@ from training.soft_tissues import paint_soft_tissues
 AXES: Final = "RAS"
 """The network's array axes; equals `axes` of its card."""
 RESOLUTION_MM: Final = 0.7
+FINE_MM: Final = 0.45
+"""Voxels of the second pass."""
 KINDS: Final = tuple(Kind)
 """A tissue map holds places in this tuple."""
 DISTANCE_STEP_MM: Final = 0.1
@@ -152,13 +156,21 @@ def in_network_axes(labels: LabelArray, grid: Grid) -> tuple[LabelArray, Grid]:
 
 
 def write_specimen(specimen: Specimen, folder: Path) -> None:
-    """A folder of plain arrays, so that patches read only what they show (memory map). Complete when it exists."""
-    partial = folder.with_name(f"{folder.name}.part")
+    """A folder of plain arrays, so that patches read only what they show (memory map). Complete when it exists.
+
+    Another run that prepares the same map at the same time does no harm: the first one's folder stays.
+    """
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     partial.mkdir(parents=True, exist_ok=True)
     for field in ("classes", "tissues", "bone_mm", "cartilage_mm"):
         np.save(partial / f"{field}.npy", getattr(specimen, field), allow_pickle=False)
     np.save(partial / "spacing_mm.npy", np.array(specimen.spacing_mm), allow_pickle=False)
-    partial.rename(folder)
+    try:
+        partial.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+        shutil.rmtree(partial)
 
 
 def read_specimen(folder: Path) -> Specimen:
@@ -169,6 +181,19 @@ def read_specimen(folder: Path) -> Specimen:
     }
     a, b, c = (float(s) for s in np.load(folder / "spacing_mm.npy", allow_pickle=False))
     return Specimen(name=folder.name, spacing_mm=(a, b, c), **arrays)
+
+
+def lookup(
+    volume: NDArray[np.uint8], spacing_mm: tuple[float, ...], places: list[Field], shift_mm: FloatArray | None = None
+) -> NDArray[np.uint8]:
+    """The nearest voxel at places (three arrays of mm from the lower edges); beyond the edges the last one."""
+    flat = None
+    for axis, (place, spacing, n) in enumerate(zip(places, spacing_mm, volume.shape, strict=True)):
+        shift = 0.0 if shift_mm is None else float(shift_mm[axis])
+        index = (place * np.float32(1.0 / spacing) + np.float32(shift / spacing)).astype(np.int32)
+        np.clip(index, 0, n - 1, out=index)
+        flat = index if flat is None else flat * np.int32(n) + index
+    return np.asarray(volume.reshape(-1)[flat])
 
 
 def _distance(mask: NDArray[np.bool_]) -> Field:

@@ -25,7 +25,7 @@ from training.knee_unet.collection import SAMPLE, WHERE, Collection, split_maps
 from training.knee_unet.export import read_parameters
 from training.knee_unet.network import KneeUNet, load_parameters, soft_loss
 from training.knee_unet.patches import Patch, make_patch
-from training.knee_unet.specimen import CLASS_COUNT
+from training.knee_unet.specimen import CLASS_COUNT, FINE_MM
 
 SHAPES = ((96, 96, 96), (112, 128, 128))
 LARGE = 0.15
@@ -43,7 +43,10 @@ PROBES = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a run is asked to do. minutes: of training, over all interruptions; pause: wait while this file exists."""
+    """What a run is asked to do. minutes: of training, over all interruptions; pause: wait while this file exists.
+
+    second: the network of the second pass, on finer voxels and guided by a first pass
+    """
 
     output: Path
     minutes: float
@@ -51,6 +54,7 @@ class Plan:
     seed: int
     checkpoint_minutes: float
     pause: Path | None
+    second: bool
 
 
 class Run:
@@ -59,7 +63,8 @@ class Run:
     def __init__(self, plan: Plan, collection: Collection, probes: list[Patch]) -> None:
         self.plan, self.collection, self.probes = plan, collection, probes
         torch.manual_seed(plan.seed)
-        self.network, self.average = KneeUNet(), KneeUNet()
+        inputs = CLASS_COUNT if plan.second else 1
+        self.network, self.average = KneeUNet(inputs), KneeUNet(inputs)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=plan.rate, weight_decay=1e-4, betas=(0.9, 0.98)
         )
@@ -105,7 +110,7 @@ class Run:
         rate = self.plan.rate * (FINAL_RATE + (1.0 - FINAL_RATE) * 0.5 * (1.0 + math.cos(math.pi * share)))
         for group in self.optimiser.param_groups:
             group["lr"] = rate * min(1.0, (since_start + 1) / WARM_UP)
-        image, targets = torch.from_numpy(patch.image)[None, None], torch.from_numpy(patch.targets)[None]
+        image, targets = torch.from_numpy(patch.image)[None], torch.from_numpy(patch.targets)[None]
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.reduced):
             outputs = self.network(image)
         loss = soft_loss(outputs, targets)
@@ -162,7 +167,7 @@ def examine(network: KneeUNet, probes: list[Patch]) -> tuple[np.ndarray[Any, np.
     network.eval()
     hits, sizes, entropy = np.zeros(CLASS_COUNT), np.zeros(CLASS_COUNT), 0.0
     for probe in probes:
-        log_shares = torch.log_softmax(network(torch.from_numpy(probe.image)[None, None])[0], 0)
+        log_shares = torch.log_softmax(network(torch.from_numpy(probe.image)[None])[0], 0)
         entropy -= float((torch.from_numpy(probe.targets) * log_shares).sum(0).mean()) / len(probes)
         answer, truth = log_shares.argmax(0).numpy(), probe.targets.argmax(0)
         hits += np.bincount(truth[truth == answer], minlength=CLASS_COUNT)
@@ -171,18 +176,23 @@ def examine(network: KneeUNet, probes: list[Patch]) -> tuple[np.ndarray[Any, np.
         return np.asarray(2.0 * hits[1:] / sizes[1:]), entropy
 
 
-def draw_patch(collection: Collection, rng: np.random.Generator, step: int) -> Patch:
+def patch_options(second: bool) -> dict[str, Any]:
+    """What make_patch is told for either network."""
+    return {"voxel_mm": FINE_MM, "guided": True} if second else {}
+
+
+def draw_patch(collection: Collection, rng: np.random.Generator, step: int, second: bool) -> Patch:
     """A patch of one of the maps; of the first few only, at the beginning."""
     count = min(len(collection.maps), FIRST_MAPS + step // STEPS_A_MAP)
     specimen = collection.specimen(collection.maps[int(rng.integers(count))])
-    return make_patch(specimen, rng, SHAPES[int(rng.random() < LARGE)])
+    return make_patch(specimen, rng, SHAPES[int(rng.random() < LARGE)], **patch_options(second))
 
 
-def make_probes(collection: Collection, count: int) -> list[Patch]:
+def make_probes(collection: Collection, count: int, second: bool) -> list[Patch]:
     """DESS patches that are the same in every run, from evenly spread maps."""
     chosen = [collection.maps[(k * len(collection.maps)) // count] for k in range(count)]
     return [
-        make_patch(collection.specimen(path), np.random.default_rng((10**6, k)), family="dess")
+        make_patch(collection.specimen(path), np.random.default_rng((10**6, k)), family="dess", **patch_options(second))
         for k, path in enumerate(chosen)
     ]
 
@@ -195,6 +205,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("data/training"))
     parser.add_argument("--minutes", type=float, default=5.0, help="of training in all")
     parser.add_argument("--start", type=Path, help="stored weights (.onnx) to go on from; default: from nothing")
+    parser.add_argument("--second", action="store_true", help="the network of the second pass (nnunet_cascade)")
+    parser.add_argument("--specimens", type=Path, help="keep prepared maps there (default: in the output folder)")
     parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate; 6e-4 to go on from weights")
     parser.add_argument("--checkpoint-minutes", type=float, default=1.0)
     parser.add_argument("--threads", type=int, help="default: every core")
@@ -209,7 +221,7 @@ def main() -> None:
         print(f"{WHERE}\n\nNo folder was named: learning the sample knee alone, to show that it runs.\n", flush=True)
     training, held = split_maps(given.maps) if given.maps else ([SAMPLE], [])
     given.output.mkdir(parents=True, exist_ok=True)
-    cache = given.output / "specimens"
+    cache = given.specimens or given.output / "specimens"
     collection = Collection(maps=_shuffled(training, given.seed), numbering=numbering, cache=cache)
     of = Collection(maps=held, numbering=numbering, cache=cache) if held else collection
     print(f"{len(training)} maps to learn from, {len(held)} held out for the probes", flush=True)
@@ -220,10 +232,11 @@ def main() -> None:
         seed=given.seed,
         checkpoint_minutes=given.checkpoint_minutes,
         pause=given.pause,
+        second=given.second,
     )
-    run = Run(plan, collection, make_probes(of, given.probes))
+    run = Run(plan, collection, make_probes(of, given.probes, given.second))
     run.start(given.start)
-    run.to_the_end(lambda rng, step: draw_patch(collection, rng, step))
+    run.to_the_end(lambda rng, step: draw_patch(collection, rng, step, given.second))
 
 
 def _shuffled(maps: list[Path], seed: int) -> list[Path]:
