@@ -57,7 +57,7 @@ def _show_confidence(segmentation: Mapping[str, Any]) -> None:
                 "Entropy at surface (bits)",
                 format="%.2f",
                 help="Mean entropy within a voxel of the structure's surface: 0 where the network is sure, 1 where it "
-                "tosses a coin.",
+                "tosses a coin. Two classes meet there, so values near 1 are usual.",
             ),
         },
     )

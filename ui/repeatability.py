@@ -12,8 +12,8 @@ from ui.messages import escape
 
 LEAD = """
 How much mean thickness (ThC) differs when the same knee is scanned again and nothing has changed. **CV** is the
-standard deviation over the repeats as a share of the mean. The **smallest detectable change** is 1.96 · √2 standard
-deviations: of two scans of an unchanged knee, 95 in 100 differ by less. *Compare* calls a change larger than
+standard deviation over the repeats as a share of the mean. The **smallest detectable change** (SDC) is 1.96 · √2
+standard deviations: of two scans of an unchanged knee, 95 in 100 differ by less. *Compare* calls a change larger than
 measurement error only beyond it.
 """
 NOT_MEASURED = "Not measured for the models installed here."
@@ -34,9 +34,9 @@ def show_repeatability(models: Sequence[Mapping[str, Any]]) -> None:
             height="content",
             alt="Repeatability of mean thickness by region",
             column_config={
-                "Mean": st.column_config.NumberColumn("Mean ThC (mm)", format="%.2f"),
                 "CV": st.column_config.NumberColumn("CV (%)", format="%.2f"),
-                "SDC": st.column_config.NumberColumn("Smallest detectable change (mm)", format="%.3f"),
+                "SDC": st.column_config.NumberColumn("SDC (mm)", format="%.3f", help="Smallest detectable change"),
+                "Mean": st.column_config.NumberColumn("Mean (mm)", format="%.2f"),
             },
         )
         st.caption(f"{escape(model['title'])}. {escape(known['method'])}")

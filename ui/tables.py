@@ -110,9 +110,9 @@ def repeatability(regions: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
     lines = [
         {
             "Region": region_title(plate, region),
-            "Mean": row.get("mean_mm"),
             "CV": row.get("cv_percent"),
             "SDC": row.get("sdc_mm"),
+            "Mean": row.get("mean_mm"),
         }
         for plate, region in _plates_and_regions()
         if (row := regions.get(f"{plate}/{region}")) is not None
