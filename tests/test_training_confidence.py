@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from knees import turned_knee
 
+from pipeline.anatomy import Structure
+from pipeline.grid import Grid
 from pipeline.segmentation.catalogue import BUILT_IN_WEIGHTS, card
 from pipeline.segmentation.limits import confidence_flag_of
 from pipeline.types import Segmentation
@@ -107,9 +109,25 @@ def test_a_thickness_error_that_is_too_large_makes_them_unusable_whatever_the_ov
     assert usable_slice_mm([]) == 0.0
 
 
-def test_slices_of_any_thickness_keep_the_truth_on_their_own_grid() -> None:
+def test_thick_slices_are_stacked_along_the_longest_voxel_side_wherever_it_is_stored() -> None:
     knee = turned_knee()
-    scan, truth = thick_scan(knee, 3, factor=2)
-    assert scan.grid == truth.grid
-    assert scan.grid.spacing_mm[0] == pytest.approx(2 * knee.grid.spacing_mm[0])
-    assert scan.grid.shape[0] == knee.grid.shape[0] // 2
+    length = max(knee.grid.spacing_mm)
+    stored = stored_otherwise(knee, (1, 2, 0))
+    for one in (knee, stored):
+        scan, truth = thick_scan(one, 3, factor=2)
+        assert scan.grid == truth.grid
+        assert scan.grid.spacing_mm[0] == pytest.approx(2 * length)
+        femur = [s.grid.to_mm(np.argwhere(s.labels == Structure.FEMUR)).mean(axis=0) for s in (truth, knee)]
+        assert np.linalg.norm(femur[0] - femur[1]) < length
+
+
+def stored_otherwise(knee: Segmentation, order: tuple[int, int, int]) -> Segmentation:
+    """The same knee with its array's axes in another order."""
+    grid = knee.grid
+    stored = Grid(
+        shape=knee.labels.transpose(order).shape,
+        spacing_mm=tuple(grid.spacing_mm[axis] for axis in order),
+        origin_mm=grid.origin_mm,
+        direction=grid.direction[:, ::-1][:, order][:, ::-1],
+    )
+    return replace(knee, labels=np.ascontiguousarray(knee.labels.transpose(order)), grid=stored)
