@@ -89,13 +89,16 @@ def test_the_cropped_slab_by_slab_answer_is_the_whole_interpolation(cuts: list[i
     assert np.array_equal(labels[decided], direct.argmax(axis=0)[decided])
 
 
-def test_a_foreground_that_no_coarse_target_sees_leaves_background() -> None:
-    probability = np.zeros((2, 8, 16, 16), np.float32)
-    probability[0], probability[:, 4, 9, 9] = 1, (0.2, 0.8)
-    where = tuple(np.array([1.0, 4.0, 7.0]) for _ in range(3))
-    labels, certainty = np.full((3, 3, 3), 9, np.uint8), np.full((3, 3, 3), 9, np.uint8)
-    write_labels(_slabs(probability, []), (8, 16, 16), where, labels, certainty)
+def test_what_only_lies_where_no_target_looks_is_background_everywhere() -> None:
+    """A part of a volume is written (the second pass's box); all that is found lies beyond it."""
+    probability = np.zeros((2, 12, 12, 12), np.float32)
+    probability[0] = 1.0
+    probability[:, :, :3] = [[[[0.0]]], [[[1.0]]]]
+    where = tuple(np.arange(6.0, 10.0) for _ in range(3))
+    labels, certainty = np.full((4, 4, 4), 7, np.uint8), np.full((4, 4, 4), 7, np.uint8)
+    write_labels(_slabs(probability, []), (12, 12, 12), where, labels, certainty)
     assert not labels.any()
+    assert not certainty.any()
 
 
 def test_probabilities_brought_up_beat_labels_brought_up() -> None:

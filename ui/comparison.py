@@ -94,7 +94,10 @@ def _show_regions(rows: tables.Rows, word: str) -> None:
     if (figure := change_bars(frame, unit, word)) is not None:
         st.plotly_chart(figure, config=CONFIG, key=f"bars-{quantity}")
     _caption(_explained(quantity, known=bool(frame["SDC"].notna().any())))
-    digits = "%.2f" if unit == "mm" else "%.1f"
+    decimals = 2 if unit == "mm" else 1
+    digits = f"%.{decimals}f"
+    for column, places in (("Change", decimals), ("Percent", 1)):  # a change that rounds to nothing has no sign
+        frame[column] = frame[column].astype(float).round(places) + 0.0
     matched, known = quantity == "ThC_matched", bool(frame["SDC"].notna().any())
     columns = {
         "Region": st.column_config.TextColumn(width=176),

@@ -75,8 +75,8 @@ def _decide(
         return
     targets_h, points_h = _span(second, foreground.any(axis=1))
     targets_w, points_w = _span(third, foreground.any(axis=0))
-    if targets_h.start == targets_h.stop or targets_w.start == targets_w.stop:
-        return  # coarse targets may all lie beside a foreground of one or two points
+    if points_h.start == points_h.stop or points_w.start == points_w.stop:
+        return  # only points that no target sees are anything but background
     left, right = second[targets_h, points_h], third[targets_w, points_w].T
     cropped = probability[:, :, points_h, points_w]
     best = left @ cropped[0] @ right

@@ -10,7 +10,7 @@ from pipeline.segmentation.sampling import linear_matrix, positions
 from training.knee_unet.fields import along, blurred, smooth_noise
 from training.limb import Field
 
-PSF_MM: Final = (0.14, 0.45)
+PSF_MM: Final = (0.14, 0.6)
 """SD of the point spread along each axis."""
 NOISE: Final = (0.005, 0.06)
 """SD in each receiver channel at COARSE_MM, the brightest tissue 1; voxels of another size have more or less."""

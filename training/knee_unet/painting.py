@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from pipeline.types import LabelArray
 from training.knee_unet.contrast import CLUSTERS, LEVEL_COUNT, Contrast, class_place, cluster_place
@@ -18,9 +19,12 @@ from training.knee_unet.specimen import BONE_CLASSES, CARTILAGE_CLASSES, KINDS
 from training.limb import Field
 from training.signal import Kind
 
-ONLY_CLUSTERS: Final = 0.3
+ONLY_CLUSTERS: Final = {"dess": 0.12}
 SOME_CLUSTERS: Final = 0.25
-"""How often the soft tissues give way to random ones, altogether or in part."""
+"""How often the soft tissues give way to random ones, altogether (0.3 where no other figure stands) or in part."""
+FILM: Final = 0.6
+FILM_MM: Final = (0.05, 0.6)
+"""How often, and how thick, fluid lies all over the cartilage: thinner than a voxel, and yet it moves the edge seen."""
 RIM_RAMP_MM: Final = 0.15
 
 
@@ -61,12 +65,14 @@ def paint(view: View, contrast: Contrast, rng: np.random.Generator) -> Field:
     """Grey values (a, b, c): partial volumes of the four samples, then texture, layers, lesions, cortical rim."""
     coarse = view.noise(rng, 7, 17.5)
     fine = view.noise(rng, 2.8, 5.6)
-    places = _soft_tissues(view, rng, coarse, fine)
+    places = _soft_tissues(view, rng, coarse, fine, ONLY_CLUSTERS.get(contrast.family, 0.3))
     image = np.zeros(view.shape, np.float32)
     for sample in view.samples:
         image += contrast.levels[np.where(sample > 0, sample + np.uint8(class_place() - 1), places)]
     image /= np.float32(len(view.samples))
     cartilage, bone = view.share(CARTILAGE_CLASSES), view.share(BONE_CLASSES)
+    if rng.random() < FILM:
+        _film(image, view, contrast, cartilage, bone, rng)
     _texture(image, view, places, cartilage, bone, rng)
     if rng.random() < 0.7:  # layers: T2, and with it the signal, rises from the bone to the surface
         depth = np.maximum(view.bone_mm, 0.0) / np.float32(rng.uniform(0.5, 1.7))
@@ -77,7 +83,9 @@ def paint(view: View, contrast: Contrast, rng: np.random.Generator) -> Field:
     return image
 
 
-def _soft_tissues(view: View, rng: np.random.Generator, coarse: Field, fine: Field) -> NDArray[np.uint8]:
+def _soft_tissues(
+    view: View, rng: np.random.Generator, coarse: Field, fine: Field, clusters_alone: float
+) -> NDArray[np.uint8]:
     """(a, b, c) places in the levels: the drawn tissues, with the joint's changed from scan to scan."""
     places = view.tissues.copy()
     near = view.cartilage_mm + 0.5 * fine
@@ -96,14 +104,24 @@ def _soft_tissues(view: View, rng: np.random.Generator, coarse: Field, fine: Fie
     if rng.random() < 0.35:  # ligament, tendon or meniscus that lies on the cartilage
         put((view.cartilage_mm < rng.uniform(0.5, 2.5)) & (coarse > rng.uniform(-0.3, 0.9)), Kind.TENDON)
     style = rng.random()
-    if style < ONLY_CLUSTERS + SOME_CLUSTERS:
+    if style < clusters_alone + SOME_CLUSTERS:
         count = int(rng.integers(2, CLUSTERS + 1))
         fields = [view.noise(rng, 5.6, 21) for _ in range(count)]
         clusters = np.argmax(fields, axis=0).astype(np.uint8) + np.uint8(cluster_place(0))
         air = places == KINDS.index(Kind.AIR)
-        replaced = ~air if style < ONLY_CLUSTERS else ~air & (coarse > 0.3)
+        replaced = ~air if style < clusters_alone else ~air & (coarse > 0.3)
         places[replaced] = clusters[replaced]
     return places
+
+
+def _film(
+    image: Field, view: View, contrast: Contrast, cartilage: Field, bone: Field, rng: np.random.Generator
+) -> None:
+    """Synovial fluid on the surface of the cartilage, as far as nothing else of the knee lies there."""
+    beyond = np.maximum(ndimage.distance_transform_edt(cartilage < 0.5) - 1.0, 0.0).astype(np.float32)
+    thickness = np.float32(rng.uniform(*FILM_MM) / view.voxel_mm) * (1.0 + 0.7 * view.noise(rng, 4.0, 10.0))
+    share = np.clip(thickness - beyond, 0.0, 1.0) * (1.0 - cartilage - bone)
+    image += share * (np.float32(contrast.of(Kind.FLUID)) - image)
 
 
 def _texture(
