@@ -33,7 +33,9 @@ def models() -> list[dict[str, Any]]:
     known = read_reproducibility()
     for entry in CATALOGUE:
         state = availability(entry, resources)
-        if state.available and state.source == "built-in" and not _intact(entry.weights, entry.sha256):
+        passes = [model for model in (entry, entry.first) if model]
+        intact = all(_intact(model.weights, model.sha256) for model in passes)
+        if state.available and state.source == "built-in" and not intact:
             state = replace(state, available=False, reason="weights file is damaged")
         measured = state.source == "built-in" and known.model == entry.id and bool(known.regions)
         cards.append(
