@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEER_VENV := .venv-peer
 TRAIN_VENV := .venv-train
+NNUNET_VENV := .venv-nnunet
 # A label map in pymskt's numbering, as its own tests have.
 PEER_LABELS ?= $(wildcard ../shared/data/right-knee-label.nrrd)
 BENCH ?=
@@ -19,8 +20,9 @@ MINUTES ?= 5
 TRAIN ?=
 EVALUATE ?=
 REPEAT ?=
+SCAN ?=
 
-.PHONY: help setup run test test-fast check format bench bench-service bench-pages bench-peer screenshots sample train evaluate shape-model evaluate-shape reproducibility clean
+.PHONY: help setup run test test-fast check format bench bench-service bench-pages bench-peer bench-nnunet screenshots sample train evaluate shape-model evaluate-shape reproducibility real-scan clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -72,6 +74,11 @@ bench-peer: $(READY) ## compare with the nearest peer, in .venv-peer
 	@test -n "$(PEER_LABELS)" || { echo 'Name a label map in pymskt numbering: make bench-peer PEER_LABELS=FILE' >&2; exit 1; }
 	@$(BIN)/python -m bench.peer --environment $(PEER_VENV) --labels $(PEER_LABELS)
 
+# nnU-Net and torch live in an environment of their own, as in training.
+bench-nnunet: $(READY) ## compare with nnU-Net's own predictor, in .venv-nnunet: make bench-nnunet MAPS=HELD_OUT_MAP
+	@test -n "$(MAPS)" || { echo 'Name an expert label map of a held-out knee: make bench-nnunet MAPS=FILE' >&2; exit 1; }
+	@$(BIN)/python -m bench.nnunet --environment $(NNUNET_VENV) --map $(MAPS)
+
 screenshots: $(READY) ## a picture of every page in every state, into build/screenshots (needs Chromium)
 	@$(BIN)/python -m bench.pages.screenshots $(BENCH)
 
@@ -89,6 +96,7 @@ $(TRAIN_VENV)/.ready: requirements-train.txt requirements.lock
 train: $(TRAIN_VENV)/.ready ## train the network, in .venv-train: make train MAPS=FOLDER MINUTES=60
 	@$(TRAIN_VENV)/bin/python -m training.knee_unet.train $(MAPS) --minutes $(MINUTES) $(TRAIN)
 
+# EVALUATE=--confidence chooses the confidence flag instead; EVALUATE="--confidence --model nnunet_cascade" that of two passes.
 evaluate: $(READY) ## measure the network on held-out maps, figures into its card: make evaluate MAPS=FOLDER
 	@test -n "$(MAPS)" || { echo 'Name a folder of held-out label maps: make evaluate MAPS=FOLDER' >&2; exit 1; }
 	@$(BIN)/python -m training.knee_unet.evaluate $(MAPS) --card $(EVALUATE)
@@ -113,6 +121,10 @@ evaluate-shape: $(READY) ## measure it on knees that it has not seen, beside a P
 reproducibility: $(READY) ## how much thickness differs when the same knee is scanned again, in simulation
 	@$(BIN)/python -m training.knee_unet.reproducibility $(MAPS) $(REPEAT)
 
+real-scan: $(READY) ## a model's outlines on every slice of a real scan, as a picture beside its card: make real-scan SCAN=FILE
+	@test -n "$(SCAN)" || { echo 'Name a scan: make real-scan SCAN=FILE' >&2; exit 1; }
+	@$(BIN)/python -m training.knee_unet.real_scan $(SCAN) $(EVALUATE)
+
 clean: ## remove environments and caches; data/ stays
-	@rm -rf $(VENV) $(PEER_VENV) $(TRAIN_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf $(VENV) $(PEER_VENV) $(TRAIN_VENV) $(NNUNET_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import hashlib
 import importlib.metadata
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from jobs.queue import queue_errors
 from jobs.settings import load_settings
 from jobs.storage import Storage
 from jobs.uploads import RESERVE_BYTES
+from pipeline.comparison.reproducibility import read_reproducibility
 from pipeline.segmentation.catalogue import CATALOGUE, availability
 from pipeline.shape.built_in.model import built_in_shapes
 from pipeline.shape.installed import installed_shapes
@@ -23,15 +24,27 @@ from pipeline.types import Resources
 
 
 def models() -> list[dict[str, Any]]:
-    """The model cards, default first: ModelCard.to_dict() and available, source (built-in, installed), reason."""
+    """The model cards, default first: ModelCard.to_dict() and what holds here.
+
+    available, reason; source (built-in, installed); repeatability: comparison.Reproducibility, None where it was not
+    measured with this model
+    """
     settings = load_settings()
     resources = Resources(models_dir=settings.models_dir, device=settings.device)
     cards = []
+    known = read_reproducibility()
     for entry in CATALOGUE:
         state = availability(entry, resources)
-        if state.available and state.source == "built-in" and not _intact(entry.weights, entry.sha256):
+        passes = [model for model in (entry, entry.first) if model]
+        intact = all(_intact(model.weights, model.sha256) for model in passes)
+        if state.available and state.source == "built-in" and not intact:
             state = replace(state, available=False, reason="weights file is damaged")
-        cards.append(entry.to_dict() | {"available": state.available, "source": state.source, "reason": state.reason})
+        measured = state.source == "built-in" and known.model == entry.id and bool(known.regions)
+        cards.append(
+            entry.to_dict()
+            | {"available": state.available, "source": state.source, "reason": state.reason}
+            | {"repeatability": asdict(known) if measured else None}
+        )
     return cards
 
 

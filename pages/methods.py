@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from html import escape as html_escape
-from typing import Any
 
 import streamlit as st
 
 from jobs import service
 from pipeline.anatomy import REGIONS
 from pipeline.report.colours import css
-from pipeline.types import Sequence
-from ui import tables, wording
+from ui import wording
 from ui.frame import end_page, narrow, start_page
-from ui.messages import escape
-from ui.preflight import SEQUENCES
-from ui.provenance import TITLES, facts_list
+from ui.model_card import show_card
+from ui.provenance import facts_list
+from ui.repeatability import show_repeatability
 
 STEPS = """
 1. **Outlines.** A network outlines three bones, their cartilage and, where it was trained for them, the menisci.
@@ -28,30 +26,6 @@ STEPS = """
 6. **T2.** Where the scan has several echoes: a mono-exponential fit a voxel, summarised by region and layer.
 """
 
-
-FACTS = ("sequences", "structures", "training_data", "measured_on", "licence", "citation", "weights_sha256", "source")
-
-
-def show_card(card: dict[str, Any]) -> None:
-    """One model: whether it can run, and what its card says."""
-    with st.container(border=True):
-        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-            st.markdown(f"#### {escape(card['title'])}")
-            if card["available"]:
-                st.badge("Ready", color="green", icon=":material/check:")
-            else:
-                st.badge("No weights installed", color="gray", icon=":material/block:")
-        st.write(escape(card.get("description", "")))
-        if card.get("caution"):
-            st.warning(escape(card["caution"]), icon=":material/flag:")
-        missing = {} if card["available"] else {"Missing": card.get("reason")}
-        named = card | {"sequences": [SEQUENCES[Sequence(name)] for name in card.get("sequences", ())]}
-        st.html(facts_list(missing | {TITLES.get(key, wording.name(key)): named.get(key) for key in FACTS}))
-        if card.get("accuracy"):
-            with st.expander("Measured accuracy"):
-                st.dataframe(tables.accuracy(card["accuracy"]), hide_index=True)
-
-
 start_page("Methods")
 with narrow():
     st.title("Methods")
@@ -63,7 +37,10 @@ with narrow():
         f'<span><i style="background:{css(region.colour)}"></i>{html_escape(region.title)}</span>' for region in REGIONS
     )
     st.html(f'<div class="ok-keys">{swatches}</div>')
+    models = service.models()
+    st.subheader("Repeatability")
+    show_repeatability(models)
     st.subheader("Models")
-    for model in service.models() + service.shape_models():
+    for model in models + service.shape_models():
         show_card(model)
     end_page()

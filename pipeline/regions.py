@@ -6,6 +6,7 @@ in millimetres on points, so that they hold on any grid.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -142,13 +143,7 @@ def split_tibial_cartilage(segmentation: Segmentation, alignment: Alignment) -> 
 
 
 def _with_labels(segmentation: Segmentation, labels: LabelArray) -> Segmentation:
-    return Segmentation(
-        labels=labels,
-        grid=segmentation.grid,
-        model_id=segmentation.model_id,
-        compartments_apart=True,
-        confidence=segmentation.confidence,
-    )
+    return replace(segmentation, labels=labels, compartments_apart=True)
 
 
 def subregions(segmentation: Segmentation, alignment: Alignment) -> LabelArray:

@@ -18,11 +18,13 @@ from pipeline.delivery import deliver
 from pipeline.image_io import read_label_map, read_scan, require_content
 from pipeline.labels import canonical_labels
 from pipeline.measure import measure_thickness, measure_volumes
+from pipeline.model_flags import model_flags
 from pipeline.options import AnalysisOptions
 from pipeline.quality import quality_flags
 from pipeline.regions import split_tibial_cartilage, subregions
 from pipeline.report import collect_host, collect_packages
 from pipeline.segmentation import describe, segment
+from pipeline.segmentation.catalogue import card
 from pipeline.shape.fit import FAR_MM, fit_shape
 from pipeline.shape.installed import chosen_shapes, unused_shapes, why_none
 from pipeline.surface import bone_surface
@@ -221,12 +223,15 @@ def _measure(context: Context) -> None:
 
 def _quality(context: Context) -> None:
     stated = context.workspace.read_json("scan")["side"] if context.workspace.has("scan") else None
+    segmentation = context.segmentation()
     flags = quality_flags(
-        context.segmentation(),
+        segmentation,
         context.workspace.read_alignment(),
         context.workspace.read_measurements("measurements"),
         stated_side=stated or context.options.chosen_side,
     )
+    if context.model.get("source") == "built-in":  # of other networks nothing was measured here
+        flags += model_flags(segmentation, card(segmentation.model_id))
     context.workspace.write_flags(flags)
 
 
@@ -260,6 +265,10 @@ def _report(context: Context) -> None:
 
 def _model_identity(context: Context) -> object:
     return {key: context.model.get(key) for key in ("id", "source", "sha256", "weights_sha256", "first_pass_sha256")}
+
+
+def _limits_identity(context: Context) -> object:
+    return {key: context.model.get(key) for key in ("source", "confidence_flag", "thick_slices")}
 
 
 def _report_identity(context: Context) -> object:
@@ -349,6 +358,7 @@ STEPS: Final = (
         needs=("scan", "segmentation", "alignment", "measurements"),
         produces=("quality",),
         uses=("side",),
+        identity=_limits_identity,
         share=1,
     ),
     Step(

@@ -130,7 +130,9 @@ class Segmentation:
     """Canonical labels (anatomy.Structure) on a grid.
 
     compartments_apart is False while medial and lateral tibial cartilage still share MEDIAL_TIBIAL_CARTILAGE.
-    confidence: structure -> mean foreground probability (uncalibrated), where the model gives one.
+    confidence            structure -> mean foreground probability, 0 to 1, where the model gives one
+    surface_entropy_bits  structure -> mean entropy within a voxel of its surface, 0 to 1 bit, likewise
+    Both are the model's own word before post-processing, uncalibrated (segmentation/confidence.py).
     """
 
     labels: LabelArray
@@ -138,6 +140,7 @@ class Segmentation:
     model_id: str
     compartments_apart: bool = True
     confidence: dict[Structure, float] = field(default_factory=dict)
+    surface_entropy_bits: dict[Structure, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.labels.shape != self.grid.shape or self.labels.dtype != np.uint8:

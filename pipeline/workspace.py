@@ -123,6 +123,7 @@ class Workspace:
             "model_id": segmentation.model_id,
             "compartments_apart": segmentation.compartments_apart,
             "confidence": {structure.key: value for structure, value in segmentation.confidence.items()},
+            "surface_entropy_bits": {s.key: value for s, value in segmentation.surface_entropy_bits.items()},
         }
         self._write(product, meta, labels=segmentation.labels)
 
@@ -134,6 +135,7 @@ class Workspace:
             model_id=meta["model_id"],
             compartments_apart=meta["compartments_apart"],
             confidence={Structure[key.upper()]: value for key, value in meta["confidence"].items()},
+            surface_entropy_bits={Structure[k.upper()]: v for k, v in meta.get("surface_entropy_bits", {}).items()},
         )
 
     def write_alignment(self, alignment: Alignment) -> None:

@@ -173,7 +173,13 @@ def phantom() -> AnalysisResult:
     return AnalysisResult(
         input_name=f"{FOLDER}/Doe Jane 1961.nii.gz",
         scan=Scan(echoes=(brightness[labels] + noise)[None] * 800, grid=grid, sequence=Sequence.DESS),
-        segmentation=Segmentation(labels=labels, grid=grid, model_id="nnunet_fullres"),
+        segmentation=Segmentation(
+            labels=labels,
+            grid=grid,
+            model_id="nnunet_fullres",
+            confidence={Structure.FEMUR: 0.97, Structure.MEDIAL_TIBIAL_CARTILAGE: 0.81},
+            surface_entropy_bits={Structure.FEMUR: 0.64},
+        ),
         subregions=np.where(labels == 4, 12, np.where(labels > 4, labels, 0)).astype(np.uint8),
         alignment=Alignment(matrix=frame, side=Side.RIGHT, residual_mm=0.8, residual_other_mm=1.9),
         thickness=maps,

@@ -31,6 +31,11 @@ def test_models_are_described_by_their_cards(api: httpx.Client) -> None:
     assert models[-1]["available"]
     for model in models:
         assert {"title", "available", "structures", "sequences", "licence", "citation", "weights_sha256"} <= set(model)
+        assert {"scope", "accuracy", "thick_slices", "confidence_flag", "repeatability"} <= set(model)
+    repeatability = models[0]["repeatability"]
+    assert repeatability["model"] == "nnunet_fullres"
+    assert repeatability["regions"]["femoral_cartilage/all"]["sdc_mm"] > 0
+    assert models[1]["repeatability"] is None, "measured with one pass alone"
 
 
 def test_the_openapi_document_names_every_route_and_form_field(api: httpx.Client) -> None:

@@ -40,8 +40,8 @@ def test_weights_that_are_damaged_or_gone_are_not_offered(
     redis_client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = tmp_path / "weights.onnx"
-    cards = tuple(replace(entry, weights=weights) for entry in CATALOGUE)
-    monkeypatch.setattr(health, "CATALOGUE", cards)
+    one_pass = replace(CATALOGUE[0], weights=weights)
+    monkeypatch.setattr(health, "CATALOGUE", (one_pass, replace(CATALOGUE[1], first=one_pass)))
     whole = CATALOGUE[0].weights.read_bytes()
     for content, offered in ((whole, True), (whole[:-1] + b"?", False), (b"", False), (whole, True)):
         weights.write_bytes(content)

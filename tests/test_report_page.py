@@ -94,6 +94,12 @@ def test_every_measurement_is_on_the_page(page: Reader) -> None:
     assert "Skipped: 1 echo; T2 needs at least 2" in text
 
 
+def test_confidence_is_on_the_page_as_what_it_is(source: str) -> None:
+    table = source.split("How sure the network was (uncalibrated)")[1].split("</table>", maxsplit=1)[0]
+    assert "<th>Femur</th><td>0.97</td><td>0.64</td>" in table
+    assert "<th>Tibial cartilage</th><td>0.81</td><td>–</td>" in table
+
+
 def test_light_dark_and_print_are_provided_for(source: str) -> None:
     assert "prefers-color-scheme: dark" in source
     assert "@media print" in source

@@ -60,6 +60,8 @@ def test_results_json_carries_what_qualifies_the_numbers() -> None:
     assert document["flags"][0]["code"] == "CUT_BY_FIELD_OF_VIEW"
     assert document["warnings"] == ["Shape model was skipped: <no shape model> installed."]
     assert document["options"]["cartilage_smoothing"] == 0.3125
+    assert document["segmentation"]["confidence"] == {"femur": 0.97, "medial_tibial_cartilage": 0.81}
+    assert document["segmentation"]["surface_entropy_bits"] == {"femur": 0.64}
     assert [step["state"] for step in document["steps"]] == ["done", "skipped"]
 
 

@@ -41,6 +41,8 @@ def test_a_card_says_what_a_user_must_know(entry) -> None:
     assert "held-out" in entry.measured_on
     assert 0.5 < entry.accuracy["femoral_cartilage"].dice < 1
     assert set(Structure) - set(entry.structures) == {Structure.MEDIAL_MENISCUS, Structure.LATERAL_MENISCUS}
+    assert "Menisci are not segmented" in entry.scope
+    assert "Tibial cartilage is one label" in entry.scope
 
 
 def test_the_cascade_refines_what_the_one_pass_says() -> None:

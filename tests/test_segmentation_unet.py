@@ -55,6 +55,8 @@ def test_both_bones_of_a_phantom_are_found_with_their_cartilage(phantom, segment
 def test_confidence_is_a_probability_and_high_in_clear_bone(segmented) -> None:
     assert all(1 / 7 <= value <= 1 for value in segmented.confidence.values())
     assert segmented.confidence[Structure.FEMUR] > 0.9
+    assert set(segmented.surface_entropy_bits) == set(segmented.confidence)
+    assert all(0 < value <= 1 for value in segmented.surface_entropy_bits.values())
 
 
 @pytest.mark.parametrize(("order", "flips"), [((2, 1, 0), (0, 2)), ((1, 2, 0), (1,))])
@@ -71,6 +73,7 @@ def test_the_same_scan_twice_gives_the_same_bits(phantom, segmented) -> None:
     again = segment(phantom[0], "nnunet_fullres", ONE_CORE, _quiet)
     assert np.array_equal(again.labels, segmented.labels)
     assert again.confidence == segmented.confidence
+    assert again.surface_entropy_bits == segmented.surface_entropy_bits
 
 
 @pytest.mark.slow

@@ -76,8 +76,8 @@ def test_figures_go_into_the_card_of_the_weights_that_were_measured_only(tmp_pat
     path = tmp_path / "card.json"
     path.write_text((BUILT_IN_WEIGHTS / "knee_unet" / "card.json").read_text())
     with pytest.raises(ValueError, match="measured were"):
-        write_card(path, knees(), {}, "0" * 64)
-    write_card(path, knees(), {}, card("nnunet_fullres").sha256)
+        write_card(path, knees(), [], "0" * 64)
+    write_card(path, knees(), [], card("nnunet_fullres").sha256)
     content = json.loads(path.read_text())
     assert content["accuracy"]["structures"]["femur"]["dice"] == 0.975
     assert content["accuracy"]["thickness"]["femoral_cartilage/anterior"]["knees"] == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ui import tables
+from ui import model_limits, tables
 
 
 def row(
@@ -124,3 +124,35 @@ def test_the_chart_of_changes_has_a_band_where_the_smallest_detectable_change_is
     assert (list(bars.y), list(bars.marker.color)) == (["Femur, anterior", "Femur, whole plate"], [LOSS, GAIN])
     assert list(figure.layout.yaxis.categoryarray) == list(bars.y)
     assert change_bars(tables.changes(CHANGES[1:2], "ThC_matched"), "mm", "Change") is None
+
+
+def test_confidence_has_a_line_a_structure_and_no_column_that_nobody_filled() -> None:
+    probability = {"femur": 0.97, "medial_tibial_cartilage": 0.8}
+    frame = tables.confidence(probability, {"femur": 0.6})
+    assert list(frame["Structure"]) == ["Femur", "Tibial cartilage"]
+    assert list(frame["Probability"]) == [0.97, 0.8]
+    assert frame["Entropy"][0] == 0.6
+    assert list(tables.confidence(probability, {}).columns) == ["Structure", "Probability"]
+    assert tables.confidence({}, {}).empty
+
+
+def test_repeatability_has_a_line_a_measured_region_the_whole_plate_first() -> None:
+    row = {"cv_percent": 1.2, "sdc_mm": 0.05, "mean_mm": 2.0}
+    frame = tables.repeatability({"femoral_cartilage/anterior": row, "femoral_cartilage/all": row | {"sdc_mm": 0.03}})
+    assert list(frame["Region"]) == ["Femur, whole plate", "Femur, anterior"]
+    assert list(frame["SDC"]) == [0.03, 0.05]
+
+
+def test_a_card_says_when_to_distrust_its_answers_and_nothing_where_nobody_measured() -> None:
+    row = {"slice_mm": 4.2, "knees": 3, "bone_dice": 0.95, "cartilage_dice": 0.6, "thickness_rmse_mm": 0.5}
+    thick = {"measured_on": "phantoms", "rows": [row], "usable_slice_mm": 2.8}
+    rule = {"threshold": 0.75, "worst_caught": 0.8, "others_flagged": 0.1, "scans": 45}
+    known = {"thick_slices": thick, "confidence_flag": rule}
+    assert "up to 2.8 mm" in model_limits.slices_words(known)
+    assert "none of the thick slices" in model_limits.slices_words({"thick_slices": thick | {"usable_slice_mm": 0.0}})
+    assert list(model_limits.slices_table(known)["Dice, cartilage"]) == [0.6]
+    assert "80 %" in model_limits.confidence_words(known)
+    assert "uncalibrated" in model_limits.confidence_words(known)
+    unknown = {"thick_slices": None, "confidence_flag": None}
+    assert model_limits.slices_table(unknown).empty
+    assert model_limits.slices_words(unknown) == model_limits.confidence_words(unknown) == ""

@@ -15,7 +15,7 @@ from ui import wording
 from ui.progress import steps_list
 
 _MODEL_FACTS: Final = (
-    "title", "source", "weights_sha256", "first_pass_sha256", "checkpoints_sha256", "runtime", "provider",
+    "title", "source", "weights_sha256", "first_pass_sha256", "checkpoints_sha256", "runtime", "provider", "scope",
     "training_data", "measured_on", "caution", "licence", "citation",
 )  # fmt: skip
 TITLES: Final = {
@@ -23,6 +23,7 @@ TITLES: Final = {
     "first_pass_sha256": "First pass SHA-256",
     "checkpoints_sha256": "Folds SHA-256",
     "title": "Model",
+    "scope": "What it outlines",
 }
 
 

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from jobs.model import JobView
-from pipeline.anatomy import Structure
-from ui import wording
+from ui import tables, wording
 from ui.messages import escape
 
 
@@ -32,39 +30,41 @@ def show_quality(job: JobView, document: dict[str, Any], folder: Path) -> None:
         st.image(str(overlay), width="stretch", alt="Slices of the scan with the outlines of bones and cartilage")
     left, right = st.columns(2, gap="large")
     with left:
-        _show_confidence((document.get("segmentation") or {}).get("confidence") or {})
+        _show_confidence(document.get("segmentation") or {})
     with right:
         _show_skipped(job)
 
 
-def _show_confidence(confidence: dict[str, float]) -> None:
-    if not confidence:
+def _show_confidence(segmentation: Mapping[str, Any]) -> None:
+    frame = tables.confidence(segmentation.get("confidence") or {}, segmentation.get("surface_entropy_bits") or {})
+    if frame.empty:
         return
     st.subheader("How sure the network was")
-    titles = [_title(key, confidence) for key in confidence]
-    frame = pd.DataFrame({"Structure": titles, "Mean": list(confidence.values())})
     st.dataframe(
         frame,
         hide_index=True,
         height="content",
-        alt="Mean foreground probability of each structure",
+        alt="Mean foreground probability and surface entropy of each structure",
         column_config={
-            "Mean": st.column_config.ProgressColumn(
+            "Probability": st.column_config.ProgressColumn(
                 "Mean probability",
                 min_value=0.0,
                 max_value=1.0,
                 format="%.2f",
-                help="Mean of the network's own probability over the structure. It is not calibrated: compare it "
-                "between analyses of one model, do not read it as a chance of being right.",
-            )
+                help="Mean of the network's own probability over the structure.",
+            ),
+            "Entropy": st.column_config.NumberColumn(
+                "Entropy at surface (bits)",
+                format="%.2f",
+                help="Mean entropy within a voxel of the structure's surface: 0 where the network is sure, 1 where it "
+                "tosses a coin. Two classes meet there, so values near 1 are usual.",
+            ),
         },
     )
-
-
-def _title(key: str, confidence: Mapping[str, float]) -> str:
-    """A network that outlines the tibial cartilage as one names it by its first half; the sides are parted later."""
-    one = key == Structure.MEDIAL_TIBIAL_CARTILAGE.key and Structure.LATERAL_TIBIAL_CARTILAGE.key not in confidence
-    return "Tibial cartilage" if one else wording.name(key)
+    st.caption(
+        "The network's own word, uncalibrated: compare it between analyses of one model and similar scans; it is not a "
+        "chance of being right."
+    )
 
 
 def _show_skipped(job: JobView) -> None:

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import pandas as pd
 
-from pipeline.anatomy import ALL, FEMORAL_PLATE, PATELLAR_PLATE, PLATES, REGIONS, TIBIAL_PLATE
+from pipeline.anatomy import ALL, FEMORAL_PLATE, PATELLAR_PLATE, PLATES, REGIONS, TIBIAL_PLATE, Structure
+from pipeline.segmentation.confidence import title_of
 from ui import wording
 
 Rows = Sequence[Mapping[str, Any]]
@@ -88,6 +89,35 @@ def accuracy(figures: Mapping[str, Mapping[str, float | None]]) -> pd.DataFrame:
     frame = pd.DataFrame([{"Structure": wording.name(name), **values} for name, values in figures.items()])
     frame = frame.dropna(axis="columns", how="all")
     return frame.rename(columns={key: ACCURACY_TITLES.get(key, wording.name(key)) for key in frame.columns})
+
+
+def confidence(probability: Mapping[str, float], entropy_bits: Mapping[str, float]) -> pd.DataFrame:
+    """One line a structure: what results.json says of the network's own confidence (older results hold no entropy)."""
+    known = {key: Structure[key.upper()] for key in probability}
+    lines = [
+        {
+            "Structure": title_of(structure, known.values()),
+            "Probability": probability[key],
+            "Entropy": entropy_bits.get(key),
+        }
+        for key, structure in known.items()
+    ]
+    return pd.DataFrame(lines).dropna(axis="columns", how="all")
+
+
+def repeatability(regions: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+    """One line a region of models/reproducibility.json, the whole plate before its parts."""
+    lines = [
+        {
+            "Region": region_title(plate, region),
+            "CV": row.get("cv_percent"),
+            "SDC": row.get("sdc_mm"),
+            "Mean": row.get("mean_mm"),
+        }
+        for plate, region in _plates_and_regions()
+        if (row := regions.get(f"{plate}/{region}")) is not None
+    ]
+    return pd.DataFrame(lines)
 
 
 COMPARED: Final = {

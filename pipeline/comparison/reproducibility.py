@@ -14,9 +14,14 @@ from pipeline.comparison.names import REPRODUCIBILITY_PATH
 
 @dataclass(frozen=True, kw_only=True)
 class Reproducibility:
-    """regions: `structure/region` -> cv_percent, sdc_mm (of ThC); empty where nothing was measured."""
+    """How it was measured, with which model and weights, and what was found.
+
+    regions: `structure/region` -> cv_percent, sdc_mm, mean_mm (of mean ThC); empty where nothing was measured
+    """
 
     method: str = ""
+    model: str = ""
+    weights_sha256: str = ""
     knees: int = 0
     repeats: int = 0
     regions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -35,6 +40,8 @@ def read_reproducibility(path: Path = REPRODUCIBILITY_PATH) -> Reproducibility:
         return Reproducibility()
     return Reproducibility(
         method=str(data.get("method", "")),
+        model=str(data.get("model", "")),
+        weights_sha256=str(data.get("weights_sha256", "")),
         knees=int(data.get("knees", 0)),
         repeats=int(data.get("repeats", 0)),
         regions=dict(data.get("regions", {})),

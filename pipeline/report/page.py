@@ -25,7 +25,7 @@ from pipeline.report.charts import (
 )
 from pipeline.report.colours import BONE, css
 from pipeline.report.meshes import BoneMap
-from pipeline.report.page_tables import Lookup, number, other_tables, plate_tables, region_row, words
+from pipeline.report.page_tables import Lookup, confidence_rows, number, other_tables, plate_tables, region_row, words
 from pipeline.types import AnalysisResult, Scan, Sequence
 
 TEMPLATE: Final = "report.html.jinja"
@@ -63,6 +63,7 @@ SEQUENCE_TITLES: Final = {
 CARD_KEYS: Final = (
     "title",
     "description",
+    "scope",
     "training_data",
     "measured_on",
     "caution",
@@ -171,6 +172,7 @@ def write_page(result: AnalysisResult, bones: Ordered[BoneMap], files_dir: Path)
     page = environment.get_template(TEMPLATE).render(
         result=result,
         grid=result.segmentation.grid,
+        confidence=confidence_rows(result.segmentation),
         found=[s.title for s in Structure if (result.segmentation.labels == s).any()],
         headlines=[(title, region_row(lookup, plate, region)) for title, plate, region in HEADLINES],
         tables=plate_tables(lookup),

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from pipeline.anatomy import ALL, FEMORAL_PLATE, PATELLAR_PLATE, PLATES, REGION_BY_NAME, TIBIAL_PLATE
 from pipeline.report.colours import css
-from pipeline.types import Measurement
+from pipeline.segmentation.confidence import title_of
+from pipeline.types import Measurement, Segmentation
 
 REGION_ORDER: Final = (
     (
@@ -124,3 +125,12 @@ def _pivot(title: str, unit: str, group: Sequence[Measurement]) -> PivotTable:
         found = [cell.n for cell in cells if cell is not None]
         rows.append((name, tuple(math.nan if cell is None else cell.value for cell in cells), max(found)))
     return PivotTable(title=title, unit=unit, statistics=statistics, rows=tuple(rows))
+
+
+def confidence_rows(segmentation: Segmentation) -> list[tuple[str, float, float | None]]:
+    """Title, mean probability and surface entropy (bits) of every structure of which the model says so."""
+    known = segmentation.confidence
+    return [
+        (title_of(structure, known), value, segmentation.surface_entropy_bits.get(structure))
+        for structure, value in known.items()
+    ]

@@ -92,6 +92,7 @@ def results_document(result: AnalysisResult) -> dict[str, Any]:
         "segmentation": {
             "grid": segmentation.grid.to_dict(),
             "confidence": {structure.key: value for structure, value in segmentation.confidence.items()},
+            "surface_entropy_bits": {s.key: value for s, value in segmentation.surface_entropy_bits.items()},
         },
         "alignment": {
             "matrix": result.alignment.matrix.tolist(),

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from pipeline.anatomy import NUMBERINGS, Numbering, Structure
 from pipeline.errors import ModelError, OptionsError
+from pipeline.segmentation.limits import ConfidenceFlag, ThickSlices, confidence_flag_of, thick_slices_of
 from pipeline.types import Resources, Sequence
 
 BUILT_IN_WEIGHTS: Final = Path(__file__).resolve().parents[2] / "models"
@@ -53,7 +54,9 @@ class ModelCard:
     weights, sha256      file and the digest that it must have ("" where the operator brought the file)
     axes, resolution_mm, window_voxels: how the network wants its image (orientation.py); unused by nnU-Net v2
     first                the model whose answer this one refines, where there are two passes
+    scope                what it outlines, what not and why, in words
     accuracy             structure, as the measurement names it -> figures; `measured_on` says on what
+    thick_slices, confidence_flag: when to distrust an answer (limits.py); None where nobody measured
 
     Raises ModelError where the remap omits a native label: a structure must never vanish silently.
     """
@@ -69,10 +72,13 @@ class ModelCard:
     sequences: tuple[Sequence, ...] = ()
     licence: str = ""
     citation: str = ""
+    scope: str = ""
     training_data: str = ""
     caution: str = ""
     measured_on: str = ""
     accuracy: Mapping[str, Accuracy] = field(default_factory=dict)
+    thick_slices: ThickSlices | None = None
+    confidence_flag: ConfidenceFlag | None = None
     axes: str = "RAS"
     resolution_mm: float = 0.7
     window_voxels: int = 128
@@ -108,10 +114,13 @@ class ModelCard:
             "structures": [structure.key for structure in self.structures],
             "licence": self.licence,
             "citation": self.citation,
+            "scope": self.scope,
             "training_data": self.training_data,
             "caution": self.caution,
             "measured_on": self.measured_on,
             "accuracy": {name: asdict(figures) for name, figures in self.accuracy.items()},
+            "thick_slices": asdict(self.thick_slices) if self.thick_slices else None,
+            "confidence_flag": asdict(self.confidence_flag) if self.confidence_flag else None,
             "weights_sha256": self.sha256,
             "first_pass_sha256": self.first.sha256 if self.first else "",
         }
@@ -147,10 +156,13 @@ def read_card(
             sequences=tuple(Sequence(name) for name in data["sequences"]),
             licence=data["licence"],
             citation=data["citation"],
+            scope=data["scope"],
             training_data=data["training_data"],
             caution=data["caution"],
             measured_on=data["accuracy"]["measured_on"],
             accuracy=MappingProxyType({k: Accuracy(**v) for k, v in data["accuracy"]["structures"].items()}),
+            thick_slices=thick_slices_of(data),
+            confidence_flag=confidence_flag_of(data, first.sha256 if first else ""),
             axes=data["axes"],
             resolution_mm=float(data["resolution_mm"]),
             window_voxels=int(data["window_voxels"]),

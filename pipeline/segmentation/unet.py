@@ -14,13 +14,14 @@ import numpy as np
 from pipeline.anatomy import Structure, Tissue
 from pipeline.errors import OutOfMemory, WeightsCorrupt
 from pipeline.segmentation.catalogue import ModelCard
+from pipeline.segmentation.confidence import mean_probability, surface_entropy
 from pipeline.segmentation.frame import Frame, whole
 from pipeline.segmentation.orientation import nearest_order
 from pipeline.segmentation.postprocess import clean
 from pipeline.segmentation.runtime import Network, load_network
 from pipeline.segmentation.sampling import standardise, to_isotropic
 from pipeline.segmentation.second_pass import look_again, recorded
-from pipeline.segmentation.upsampling import CERTAIN, write_labels
+from pipeline.segmentation.upsampling import write_labels
 from pipeline.segmentation.windows import averaged, plan, window_count
 from pipeline.types import LabelArray, Resources, Scan, Segmentation
 
@@ -91,16 +92,14 @@ def _segment(card: ModelCard, scan: Scan, resources: Resources, on_progress: Cal
             on_share=lambda s: on_progress(share + (1.0 - share) * s),
         )
         on_progress(1.0)
+    structures = {label: _structure(card, label) for label in card.native_labels}
     return Segmentation(
         labels=np.ascontiguousarray(order.from_network(_canonical(card, labels))),
         grid=scan.grid,
         model_id=card.id,
         compartments_apart=card.native_to_canonical.compartments_apart,
-        confidence={
-            _structure(card, k): float(certainty[labels == k].mean() / CERTAIN)
-            for k in card.native_labels
-            if (labels == k).any()
-        },
+        confidence=mean_probability(labels, certainty, structures),
+        surface_entropy_bits=surface_entropy(labels, certainty, structures),
     )
 
 

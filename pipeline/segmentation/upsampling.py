@@ -37,7 +37,8 @@ def write_labels(
     counts     rows, columns, layers of the probabilities' grid
     where      for each axis the targets' positions in that grid's index; beyond its ends the last value holds
     labels     (len(where[0]), len(where[1]), len(where[2])), overwritten: the class
-    certainty  the same shape, overwritten: its probability, 0 to CERTAIN; 0 for background
+    certainty  the same shape, overwritten: its probability, 1 to CERTAIN; 0 where it was not computed, far from all
+               but background
     """
     labels[...] = 0
     certainty[...] = 0
@@ -64,7 +65,7 @@ def write_labels(
 def _decide(
     probability: FloatVolume, second: FloatVolume, third: FloatVolume, labels: LabelArray, certainty: LabelArray
 ) -> None:
-    """Upsample (c, m, h, w) along its last two axes and write class and certainty where anything but background wins.
+    """Upsample (c, m, h, w) along its last two axes and write class and certainty around what is not background.
 
     A target lies between grid points; where background wins at all of them it wins in between, so only the box of the
     other points (and their neighbours) is computed: exact, and a third of the work in a knee.
@@ -87,7 +88,7 @@ def _decide(
         chosen[value > best] = k
         np.maximum(best, value, out=best)
     labels[:, targets_h, targets_w] = chosen
-    certainty[:, targets_h, targets_w] = np.where(chosen > 0, np.rint(best * CERTAIN), 0).astype(np.uint8)
+    certainty[:, targets_h, targets_w] = np.rint(best * CERTAIN).astype(np.uint8)
 
 
 def _span(matrix: FloatVolume, foreground: NDArray[np.bool_]) -> tuple[slice, slice]:

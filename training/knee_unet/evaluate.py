@@ -1,6 +1,7 @@
 """make evaluate: measure the built-in network on imagined scans of held-out knees, and write the figures into its card.
 
     python -m training.knee_unet.evaluate MAPS [--weights FILE] [--card] [--knees N]
+    python -m training.knee_unet.evaluate MAPS --confidence [--model nnunet_cascade] [--card]
 
 MAPS/validation, or MAPS itself, holds expert label maps that training has not seen. Every map is rendered as DESS with
 parameters outside training's ranges (scans.UNSEEN, in turn), segmented, cleaned and measured by the product itself.
@@ -23,10 +24,12 @@ from pipeline.digest import sha256_of
 from pipeline.segmentation import unet
 from pipeline.segmentation.catalogue import ModelCard, card
 from pipeline.types import Resources, Scan, Segmentation
+from training.knee_unet import confidence
 from training.knee_unet.agreement import Agreement, compare, region_means
 from training.knee_unet.collection import maps_in
-from training.knee_unet.scans import UNSEEN, dess_scan, thick_scan
+from training.knee_unet.scans import UNSEEN, dess_scan
 from training.knee_unet.specimen import read_expert_map
+from training.knee_unet.thick import FACTORS, ThickKnee, examine_thick, thick_figures
 
 SEED: Final = 70_000
 Segmenter = Callable[[Scan], Segmentation]
@@ -65,12 +68,6 @@ def examine(path: Path, number: int, numbering: str, segment: Segmenter) -> Knee
         true_mm=region_means(truth),
         found_mm=region_means(found),
     )
-
-
-def examine_thick(path: Path, number: int, numbering: str, segment: Segmenter) -> dict[str, float]:
-    """Dice by part of a scan with bright fat and slices of about 4 mm."""
-    scan, truth = thick_scan(read_expert_map(path, numbering), SEED + 500 + number)
-    return {name: found.dice for name, found in compare(segment(scan), truth).items()}
 
 
 def structures_of(knees: list[Knee]) -> dict[str, dict[str, float | None]]:
@@ -130,7 +127,7 @@ def caution_of(knees: list[Knee]) -> str:
     )
 
 
-def write_card(path: Path, knees: list[Knee], thick: dict[str, dict[str, float]], digest: str) -> None:
+def write_card(path: Path, knees: list[Knee], thick: list[ThickKnee], digest: str) -> None:
     """Put the figures into the card, no knee by its name.
 
     Raises ValueError where the card's digest is not that of the weights measured.
@@ -144,10 +141,7 @@ def write_card(path: Path, knees: list[Knee], thick: dict[str, dict[str, float]]
         "measured_on": measured_on(knees),
         "structures": structures_of(knees),
         "thickness": thickness_of(knees),
-        "thick_slices": {
-            "measured_on": "spin echo, bright fat, 4.2 mm slices, same knees: Dice",
-            "knees": list(thick.values()),
-        },
+        "thick_slices": thick_figures(thick) if thick else None,
     }
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -166,6 +160,14 @@ def show(knees: list[Knee]) -> None:
         print(f"{region:44}{figures['bias_mm']:>9}{figures['rmse_mm']:>9}")
 
 
+def show_thick(knees: list[ThickKnee]) -> None:
+    """The same for thick slices."""
+    if knees:
+        figures = thick_figures(knees)
+        print("\nSlices, bright fat", *figures["rows"], sep="\n")
+        print(f"cartilage usable up to {figures['usable_slice_mm']} mm")
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -175,6 +177,7 @@ def main() -> None:
     parser.add_argument("--model", default="nnunet_fullres", help="nnunet_fullres or nnunet_cascade")
     parser.add_argument("--knees", type=int, help="at most this many maps")
     parser.add_argument("--thick", type=int, default=3, help="maps that are also tried with thick slices")
+    parser.add_argument("--confidence", action="store_true", help="choose the confidence flag instead (confidence.py)")
     parser.add_argument("--card", action="store_true", help="write the figures into the model's card.json")
     parser.add_argument("--json", type=Path, help="write every knee's figures there")
     given = parser.parse_args()
@@ -182,22 +185,28 @@ def main() -> None:
     paths = maps_in(folder if folder.is_dir() else given.maps)[: given.knees]
     model = with_weights(card(given.model), given.weights)
     segment = segmenter(model)
+    path_of_card = card(given.model).weights.with_name("card.json")
+    if given.confidence:
+        found = confidence.choose(paths, given.numbering, segment, model)
+        if given.card:
+            confidence.write_rule(path_of_card, model, found)
+        return
     knees = []
     for number, path in enumerate(paths):
         knees.append(examine(path, number, given.numbering, segment))
         dice = ", ".join(f"{name} {row.dice:.3f}" for name, row in knees[-1].parts.items())
         print(f"{knees[-1].name} ({knees[-1].protocol}): {dice}", flush=True)
     show(knees)
-    thick = {}
-    for number, path in enumerate(paths[: given.thick]):
-        thick[path.name.split(".")[0]] = {
-            name: round(dice, 3) for name, dice in examine_thick(path, number, given.numbering, segment).items()
-        }
-    print("\n4.2 mm slices, bright fat, Dice:", *(f"{name}: {dice}" for name, dice in thick.items()), sep="\n")
+    thick = [
+        examine_thick(path, number, given.numbering, segment, factor)
+        for number, path in enumerate(paths[: given.thick])
+        for factor in FACTORS
+    ]
+    show_thick(thick)
     if given.json:
         given.json.write_text(json.dumps([asdict(knee) for knee in knees], indent=1) + "\n", encoding="utf-8")
     if given.card:
-        write_card(card(given.model).weights.with_name("card.json"), knees, thick, model.sha256)
+        write_card(path_of_card, knees, thick, model.sha256)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from pipeline.grid import Grid
 from pipeline.types import Scan, Segmentation, Sequence
 from training.render import Scanner, render_dess, render_multi_echo, thick_slices
 from training.signal import dess_model
@@ -64,10 +65,29 @@ def dess_scan(knee: Segmentation, protocol: Protocol, seed: int) -> Scan:
     return Scan(echoes=image[None], grid=knee.grid, sequence=Sequence.DESS)
 
 
-def thick_scan(knee: Segmentation, seed: int) -> tuple[Scan, Segmentation]:
-    """A spin-echo scan with bright fat and slices THICK_FACTOR times as thick, and the labels in their middle."""
+def thick_scan(knee: Segmentation, seed: int, *, factor: int = THICK_FACTOR) -> tuple[Scan, Segmentation]:
+    """A spin-echo scan with bright fat and slices `factor` times as thick, and the labels in their middle.
+
+    Slices are stacked along the map's longest voxel side, wherever it is stored; the scan has them first.
+    """
+    knee = slices_first(knee)
     echoes = render_multi_echo(knee.labels, knee.grid, (THICK_ECHO_MS,), {}, seed)
-    image, grid = thick_slices(echoes, knee.grid, THICK_FACTOR)
-    middle = knee.labels[THICK_FACTOR // 2 :: THICK_FACTOR][: grid.shape[0]]
+    image, grid = thick_slices(echoes, knee.grid, factor)
+    middle = knee.labels[factor // 2 :: factor][: grid.shape[0]]
     truth = replace(knee, labels=np.ascontiguousarray(middle), grid=grid)
     return Scan(echoes=np.ascontiguousarray(image, np.float32), grid=grid, sequence=Sequence.SPIN_ECHO), truth
+
+
+def slices_first(knee: Segmentation) -> Segmentation:
+    """The same knee stored with its longest voxel side along the first axis, as thick_slices expects it."""
+    slices = int(np.argmax(knee.grid.spacing_mm))
+    first, second, third = order = (slices, *(axis for axis in range(3) if axis != slices))
+    grid = knee.grid
+    columns = grid.direction[:, ::-1][:, order]  # of the array's axes
+    stored = Grid(
+        shape=(grid.shape[first], grid.shape[second], grid.shape[third]),
+        spacing_mm=(grid.spacing_mm[first], grid.spacing_mm[second], grid.spacing_mm[third]),
+        origin_mm=grid.origin_mm,
+        direction=columns[:, ::-1],
+    )
+    return replace(knee, labels=np.ascontiguousarray(knee.labels.transpose(order)), grid=stored)

@@ -1,0 +1,64 @@
+"""Reasons to look twice that come from what was measured of the model: its confidence, and the slices it was given."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pipeline.segmentation.catalogue import ModelCard
+from pipeline.segmentation.confidence import cartilage_mean
+from pipeline.segmentation.limits import SliceFigures
+from pipeline.types import QualityFlag, Segmentation
+
+ROUNDING_MM: Final = 0.01
+"""Spacings come as float32."""
+
+
+def model_flags(segmentation: Segmentation, model: ModelCard) -> tuple[QualityFlag, ...]:
+    """`model` is the card of the built-in network that answered."""
+    return (*_cartilage_not_usable(segmentation, model), *_low_confidence(segmentation, model))
+
+
+def _low_confidence(segmentation: Segmentation, model: ModelCard) -> list[QualityFlag]:
+    rule, found = model.confidence_flag, cartilage_mean(segmentation.confidence)
+    if rule is None or found is None or found >= rule.threshold:
+        return []
+    return [
+        QualityFlag(
+            code="LOW_CONFIDENCE",
+            message=f"The network was unsure of the cartilage: its mean probability there is {found:.3f}, "
+            f"uncalibrated; expected {rule.threshold:.3f} or more. Of {rule.scans} imagined scans this flags "
+            f"{100 * rule.worst_caught:.0f} % of the tenth with the worst outlines, and "
+            f"{100 * rule.others_flagged:.0f} % of the others. Look at the outlines.",
+        )
+    ]
+
+
+def _cartilage_not_usable(segmentation: Segmentation, model: ModelCard) -> list[QualityFlag]:
+    thick, coarsest = model.thick_slices, max(segmentation.grid.spacing_mm)
+    if (
+        thick is None
+        or coarsest <= thick.usable_slice_mm + ROUNDING_MM
+        or coarsest < _thinnest(thick.rows) - ROUNDING_MM
+    ):
+        return []
+    near = thick.at(coarsest)
+    if near is None:
+        return []
+    limit = (
+        f"up to {thick.usable_slice_mm:.2g} mm"
+        if thick.usable_slice_mm
+        else "with none of the thick slices that were tried"
+    )
+    return [
+        QualityFlag(
+            code="CARTILAGE_NOT_USABLE",
+            message=f"Slices are {coarsest:.2g} mm thick; this network's cartilage is usable {limit}. On imagined "
+            f"scans with slices of {near.slice_mm:.2g} mm its overlap with the experts' cartilage was "
+            f"{near.cartilage_dice:.2f} (Dice; bones {near.bone_dice:.2f}), and regional thickness was off by "
+            f"{near.thickness_rmse_mm:.2f} mm (RMSE). Do not use thickness, area or volume of cartilage.",
+        )
+    ]
+
+
+def _thinnest(rows: tuple[SliceFigures, ...]) -> float:
+    return min((row.slice_mm for row in rows), default=0.0)

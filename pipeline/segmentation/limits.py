@@ -1,0 +1,72 @@
+"""From where on a model's answer is worth a second look, or its cartilage none: measured, as its card says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfidenceFlag:
+    """A scan is flagged whose mean cartilage probability (uncalibrated) lies below `threshold`.
+
+    worst_caught    share of the worst tenth of the scans, by mean cartilage Dice, that this flags
+    others_flagged  share of all other scans that it flags too
+    scans           on how many imagined scans it was chosen; the two shares are of the same scans
+    """
+
+    threshold: float
+    worst_caught: float
+    others_flagged: float
+    scans: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SliceFigures:
+    """What became of imagined scans with slices of `slice_mm`.
+
+    Mean Dice of bones and cartilage, 0 to 1; RMSE of the regions' mean thickness against the expert map, mm.
+    """
+
+    slice_mm: float
+    knees: int
+    bone_dice: float
+    cartilage_dice: float
+    thickness_rmse_mm: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThickSlices:
+    """How thick slices may be. usable_slice_mm: the thickest tried up to which cartilage is usable; 0: none was."""
+
+    measured_on: str
+    rows: tuple[SliceFigures, ...]
+    usable_slice_mm: float
+
+    def at(self, slice_mm: float) -> SliceFigures | None:
+        """The figures of the slices tried that are next to these in thickness; None where none were."""
+        return min(self.rows, key=lambda row: abs(row.slice_mm - slice_mm), default=None)
+
+
+def confidence_flag_of(card: Mapping[str, Any], first_pass_sha256: str) -> ConfidenceFlag | None:
+    """From a card's JSON; None where none was measured with these weights (first_pass_sha256: "" for one pass).
+
+    Raises KeyError, TypeError where the entry is incomplete.
+    """
+    found = card.get("confidence_flag")
+    if found is None or (found["weights_sha256"], found["first_pass_sha256"]) != (card["sha256"], first_pass_sha256):
+        return None
+    return ConfidenceFlag(**found["rule"])
+
+
+def thick_slices_of(card: Mapping[str, Any]) -> ThickSlices | None:
+    """From a card's JSON; None where it has no such figures. Raises KeyError, TypeError where they are incomplete."""
+    found = card["accuracy"].get("thick_slices")
+    if found is None:
+        return None
+    return ThickSlices(
+        measured_on=found["measured_on"],
+        rows=tuple(SliceFigures(**row) for row in found["rows"]),
+        usable_slice_mm=float(found["usable_slice_mm"]),
+    )

@@ -1,0 +1,34 @@
+"""The comparison with nnU-Net's predictor calls a bar missed only where it is."""
+
+from __future__ import annotations
+
+from bench.nnunet import DEFAULTS, OURS, missed_bars, side_axis
+from pipeline.segmentation.catalogue import card
+
+
+def costs(ours: float, theirs: float) -> dict[str, dict[str, float]]:
+    return {OURS: {"wall_s": ours / 2, "cpu_s": ours}, DEFAULTS: {"wall_s": theirs / 2, "cpu_s": theirs}}
+
+
+def dice(ours: float, theirs: float) -> dict[str, dict[str, float]]:
+    return {OURS: {"femur": ours}, DEFAULTS: {"femur": theirs}}
+
+
+def test_a_quarter_of_the_time_and_dice_within_the_bar_pass() -> None:
+    assert missed_bars(costs(25, 100), dice(0.900, 0.904)) == []
+
+
+def test_a_better_answer_than_theirs_is_no_missed_bar() -> None:
+    assert missed_bars(costs(10, 100), dice(0.95, 0.90)) == []
+
+
+def test_more_time_or_a_worse_answer_is_named_with_both_numbers() -> None:
+    slow, worse = missed_bars(costs(30, 100), dice(0.89, 0.90))
+    assert "0.300" in slow
+    assert "0.25" in slow
+    assert "femur: Dice 0.8900, nnU-Net 0.9000" in worse
+
+
+def test_the_axis_that_is_mirrored_runs_from_side_to_side() -> None:
+    entry = card("nnunet_fullres")
+    assert entry.axes[side_axis(entry)] in "LR"

@@ -1,0 +1,94 @@
+"""Flags that come from what was measured of the model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.anatomy import Structure
+from pipeline.grid import Grid
+from pipeline.model_flags import model_flags
+from pipeline.segmentation.catalogue import ModelCard, card
+from pipeline.segmentation.limits import (
+    ConfidenceFlag,
+    SliceFigures,
+    ThickSlices,
+    confidence_flag_of,
+    thick_slices_of,
+)
+from pipeline.types import Segmentation
+
+RULE = ConfidenceFlag(threshold=0.75, worst_caught=0.8, others_flagged=0.1, scans=40)
+
+
+def figures(slice_mm: float, dice: float) -> SliceFigures:
+    return SliceFigures(slice_mm=slice_mm, knees=3, bone_dice=0.95, cartilage_dice=dice, thickness_rmse_mm=0.4)
+
+
+THICK = ThickSlices(
+    measured_on="phantoms", rows=(figures(1.4, 0.8), figures(2.8, 0.74), figures(4.2, 0.61)), usable_slice_mm=2.8
+)
+
+
+def model(thick: ThickSlices | None = None, rule: ConfidenceFlag | None = None) -> ModelCard:
+    return replace(card("nnunet_fullres"), thick_slices=thick, confidence_flag=rule)
+
+
+def knee(slice_mm: float = 0.7, **confidence: float) -> Segmentation:
+    grid = Grid(shape=(4, 4, 4), spacing_mm=(slice_mm, 0.4, 0.4), origin_mm=np.zeros(3), direction=np.eye(3))
+    named = {Structure[key.upper()]: value for key, value in confidence.items()}
+    return Segmentation(labels=np.zeros((4, 4, 4), np.uint8), grid=grid, model_id="nnunet_fullres", confidence=named)
+
+
+def codes(segmentation: Segmentation, entry: ModelCard) -> list[str]:
+    return [flag.code for flag in model_flags(segmentation, entry)]
+
+
+def test_cartilage_below_the_threshold_is_flagged_with_what_the_flag_is_worth() -> None:
+    unsure = knee(femur=0.99, femoral_cartilage=0.74, patellar_cartilage=0.70)
+    (flag,) = model_flags(unsure, model(rule=RULE))
+    assert flag.code == "LOW_CONFIDENCE"
+    for said in ("0.720", "0.750", "uncalibrated", "80 %", "10 %", "40 imagined scans"):
+        assert said in flag.message
+
+
+def test_cartilage_at_the_threshold_is_not_flagged_however_unsure_a_bone_is() -> None:
+    assert codes(knee(femur=0.3, femoral_cartilage=0.75), model(rule=RULE)) == []
+
+
+def test_without_a_measured_rule_or_without_cartilage_nothing_is_said_of_confidence() -> None:
+    assert codes(knee(femoral_cartilage=0.1), model()) == []
+    assert codes(knee(femur=0.1), model(rule=RULE)) == []
+
+
+@pytest.mark.parametrize(("slice_mm", "expected"), [(0.7, 0), (1.4, 0), (2.8, 0), (3.0, 1), (6.0, 1)])
+def test_slices_beyond_what_was_found_usable_are_flagged(slice_mm: float, expected: int) -> None:
+    assert codes(knee(slice_mm), model(thick=THICK)) == ["CARTILAGE_NOT_USABLE"] * expected
+
+
+def test_the_flag_of_thick_slices_says_what_was_measured_at_the_nearest_thickness() -> None:
+    (flag,) = model_flags(knee(4.0), model(thick=THICK))
+    for said in ("4 mm", "up to 2.8 mm", "4.2 mm", "0.61", "bones 0.95", "0.40 mm"):
+        assert said in flag.message
+
+
+def test_where_no_thick_slices_were_usable_full_resolution_is_still_not_flagged() -> None:
+    none = replace(THICK, usable_slice_mm=0.0)
+    assert codes(knee(0.7), model(thick=none)) == []
+    (flag,) = model_flags(knee(1.4), model(thick=none))
+    assert "none of the thick slices" in flag.message
+
+
+def test_a_threshold_of_other_weights_does_not_count() -> None:
+    rule = {"threshold": 0.7, "worst_caught": 1.0, "others_flagged": 0.2, "scans": 45}
+    entry = {"weights_sha256": "a", "first_pass_sha256": "", "rule": rule}
+    assert confidence_flag_of({"sha256": "a", "confidence_flag": entry}, "") == ConfidenceFlag(**rule)
+    assert confidence_flag_of({"sha256": "b", "confidence_flag": entry}, "") is None
+    assert confidence_flag_of({"sha256": "a", "confidence_flag": entry}, "of a first pass") is None
+    assert confidence_flag_of({"sha256": "a"}, "") is None
+
+
+def test_a_card_without_figures_for_thick_slices_has_none() -> None:
+    assert thick_slices_of({"accuracy": {}}) is None

@@ -1,0 +1,190 @@
+"""make evaluate EVALUATE=--confidence: from which confidence on a scan is worth a second look.
+
+Every held-out map is rendered in the CONDITIONS, segmented by the product, and ranked by mean cartilage Dice. The rule
+that goes into the card flags the worst tenth of these scans, or the share of it that can be had without flagging more
+than MOST_OTHERS of the rest: a flag that is always up says nothing. Both shares are written beside it. Chosen and
+measured on the same scans, and on imagined ones: it will do worse on others.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from pipeline.anatomy import CARTILAGE_OF
+from pipeline.segmentation.catalogue import ModelCard
+from pipeline.segmentation.confidence import cartilage_mean
+from pipeline.segmentation.limits import ConfidenceFlag
+from pipeline.types import Scan, Segmentation
+from training.knee_unet.scans import UNSEEN, Protocol, dess_scan, thick_scan
+from training.knee_unet.specimen import read_expert_map
+
+SEED: Final = 90_000
+WORST_SHARE: Final = 0.1
+MOST_OTHERS: Final = 0.25
+"""Largest share of the scans that are not among the worst that may be flagged with them."""
+DECIMALS: Final = 3
+RECORD: Final = Path("build/confidence")
+"""Scans that were rated already, a file a model."""
+Segmenter = Callable[[Scan], Segmentation]
+Imagined = Callable[[Segmentation, int], tuple[Scan, Segmentation]]
+"""Expert map and seed -> a scan of it, and the map on the scan's grid."""
+
+
+def _dess(protocol: Protocol) -> Imagined:
+    return lambda knee, seed: (dess_scan(knee, protocol, seed), knee)
+
+
+_SHORT, _LONG = UNSEEN
+CONDITIONS: Final[dict[str, Imagined]] = {
+    "short": _dess(_SHORT),
+    "long": _dess(_LONG),
+    "noisy": _dess(replace(_LONG, scanner=replace(_LONG.scanner, noise=3 * _LONG.scanner.noise))),
+    "uneven field": _dess(replace(_SHORT, scanner=replace(_SHORT.scanner, bias=3 * _SHORT.scanner.bias))),
+    "bright fat, 1.4 mm slices": lambda knee, seed: thick_scan(knee, seed, factor=2),
+}
+"""Slices beyond quality.COARSE_MM have a flag of their own and stay out: all of them would be among the worst."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rated:
+    """One scan: Dice of each plate (0 where it was not found), mean probability and surface entropy of its cartilage.
+
+    Both are None where no cartilage was found.
+    """
+
+    name: str
+    condition: str
+    dice: dict[str, float]
+    probability: float | None
+    entropy_bits: float | None
+
+    @property
+    def mean_dice(self) -> float:
+        """Over the plates."""
+        return float(np.mean(list(self.dice.values())))
+
+
+def plate_dice(found: Segmentation, truth: Segmentation) -> dict[str, float]:
+    """Dice of the cartilage on each bone, where the truth has any."""
+    result = {}
+    for bone, plates in CARTILAGE_OF.items():
+        ours, true = found.mask(*plates), truth.mask(*plates)
+        if true.any():
+            both, either = np.count_nonzero(ours & true), np.count_nonzero(ours) + np.count_nonzero(true)
+            result[bone.key] = 2.0 * both / either
+    return result
+
+
+def rate(path: Path, number: int, condition: str, numbering: str, segment: Segmenter) -> Rated:
+    """Render, segment and rate one map in one condition."""
+    seed = SEED + 1000 * list(CONDITIONS).index(condition) + number
+    scan, truth = CONDITIONS[condition](read_expert_map(path, numbering), seed)
+    found = segment(scan)
+    return Rated(
+        name=path.name.split(".")[0],
+        condition=condition,
+        dice=plate_dice(found, truth),
+        probability=cartilage_mean(found.confidence),
+        entropy_bits=cartilage_mean(found.surface_entropy_bits),
+    )
+
+
+def rate_all(paths: list[Path], rate_one: Callable[[Path, int, str], Rated], digest: str, record: Path) -> list[Rated]:
+    """Every map in every condition. `record` keeps them as they come: a run that was interrupted goes on.
+
+    It counts only for the same weights.
+    """
+    done = read_record(record, digest)
+    rated = []
+    for number, path in enumerate(paths):
+        for condition in CONDITIONS:
+            key = path.name.split(".")[0], condition
+            rated.append(one := done.get(key) or rate_one(path, number, condition))
+            print(f"{one.name} {condition:26} Dice {one.mean_dice:.3f}  probability {one.probability}", flush=True)
+            write_record(record, digest, rated)
+    return rated
+
+
+def read_record(path: Path, digest: str) -> dict[tuple[str, str], Rated]:
+    """(map, condition) -> what a former run found with these weights; empty where there was none."""
+    if not path.is_file():
+        return {}
+    content = json.loads(path.read_text(encoding="utf-8"))
+    rated = [Rated(**row) for row in content["scans"]] if content["weights_sha256"] == digest else []
+    return {(one.name, one.condition): one for one in rated}
+
+
+def write_record(path: Path, digest: str, rated: list[Rated]) -> None:
+    """See `read_record`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {"weights_sha256": digest, "scans": [asdict(one) for one in rated]}
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def rule(rated: list[Rated]) -> ConfidenceFlag:
+    """The threshold that flags the whole worst tenth, or as much of it as flags at most MOST_OTHERS of the other scans.
+
+    Raises ValueError where cartilage was found in none of the scans.
+    """
+    ordered = sorted(rated, key=lambda one: one.mean_dice)
+    count = math.ceil(WORST_SHARE * len(ordered))
+    worst, others = (
+        np.array([np.nan if one.probability is None else one.probability for one in part])
+        for part in (ordered[:count], ordered[count:])
+    )
+    unit = 10.0**DECIMALS
+    thresholds = sorted({(math.floor(p * unit) + 1) / unit for p in worst if np.isfinite(p)})
+    if not thresholds:
+        raise ValueError("no cartilage was found in any of the worst scans; expected a probability")
+    costs = [float(np.mean(others < t)) if len(others) else 0.0 for t in thresholds]
+    bearable = [t for t, cost in zip(thresholds, costs, strict=True) if cost <= MOST_OTHERS] or thresholds[:1]
+    threshold = bearable[-1]
+    return ConfidenceFlag(
+        threshold=threshold,
+        worst_caught=round(float(np.mean(worst < threshold)), 2),
+        others_flagged=round(float(np.mean(others < threshold)), 2) if len(others) else 0.0,
+        scans=len(ordered),
+    )
+
+
+def choose(paths: list[Path], numbering: str, segment: Segmenter, model: ModelCard) -> ConfidenceFlag:
+    """Rate the maps in every condition, choose the rule, and tell what it is worth."""
+
+    def rate_one(path: Path, number: int, condition: str) -> Rated:
+        return rate(path, number, condition, numbering, segment)
+
+    digest = model.sha256 + (model.first.sha256 if model.first else "")
+    found = rule(rate_all(paths, rate_one, digest, RECORD / f"{model.id}.json"))
+    print(
+        f"\nmean cartilage probability below {found.threshold}: flags {found.worst_caught:.0%} of the worst tenth of "
+        f"{found.scans} scans and {found.others_flagged:.0%} of the others"
+    )
+    return found
+
+
+def write_rule(path: Path, model: ModelCard, found: ConfidenceFlag) -> None:
+    """Put the rule into the model's card.
+
+    Raises ValueError where the card's digest is not that of the weights measured.
+    """
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if content["sha256"] != model.sha256:
+        raise ValueError(f"{path} names weights {content['sha256'][:12]}; measured were {model.sha256[:12]}")
+    content["confidence_flag"] = {
+        "made_by": "make evaluate EVALUATE=--confidence",
+        "chosen_on": (
+            f"synthetic scans of held-out maps, each in {len(CONDITIONS)} conditions ({'; '.join(CONDITIONS)}); "
+            "the shares are of the same scans: on others it will do worse"
+        ),
+        "weights_sha256": model.sha256,
+        "first_pass_sha256": model.first.sha256 if model.first else "",
+        "rule": asdict(found),
+    }
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

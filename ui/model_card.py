@@ -1,0 +1,58 @@
+"""One segmentation model: whether it can run here, what its card says, and when to distrust it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import streamlit as st
+
+from pipeline.types import Sequence
+from ui import model_limits, tables, wording
+from ui.messages import escape
+from ui.preflight import SEQUENCES
+from ui.provenance import TITLES, facts_list
+
+FACTS: Final = (
+    "sequences",
+    "structures",
+    "scope",
+    "training_data",
+    "measured_on",
+    "licence",
+    "citation",
+    "weights_sha256",
+    "source",
+)
+
+
+def show_card(card: dict[str, Any]) -> None:
+    """One model: whether it can run, and what its card says."""
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.markdown(f"#### {escape(card['title'])}")
+            if card["available"]:
+                st.badge("Ready", color="green", icon=":material/check:")
+            else:
+                st.badge("No weights installed", color="gray", icon=":material/block:")
+        st.write(escape(card.get("description", "")))
+        if card.get("caution"):
+            st.warning(escape(card["caution"]), icon=":material/flag:")
+        missing = {} if card["available"] else {"Missing": card.get("reason")}
+        named = card | {"sequences": [SEQUENCES[Sequence(name)] for name in card.get("sequences", ())]}
+        st.html(facts_list(missing | {TITLES.get(key, wording.name(key)): named.get(key) for key in FACTS}))
+        if card.get("accuracy"):
+            with st.expander("Measured accuracy"):
+                st.dataframe(tables.accuracy(card["accuracy"]), hide_index=True)
+                _show_limits(card)
+
+
+def _show_limits(card: dict[str, Any]) -> None:
+    """When to distrust the answer."""
+    slices = model_limits.slices_table(card)
+    if not slices.empty:
+        st.markdown("**Thick slices**")
+        st.dataframe(slices, hide_index=True)
+        st.caption(escape(model_limits.slices_words(card)))
+    if words := model_limits.confidence_words(card):
+        st.markdown("**Confidence flag**")
+        st.caption(escape(words))

@@ -1,0 +1,45 @@
+"""A model card's word on when to distrust its answers, in sentences. Knows no Streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+THICK_TITLES = {
+    "slice_mm": "Slices (mm)",
+    "bone_dice": "Dice, bones",
+    "cartilage_dice": "Dice, cartilage",
+    "thickness_rmse_mm": "ThC RMSE (mm)",
+    "knees": "Knees",
+}
+
+
+def slices_table(card: Mapping[str, Any]) -> pd.DataFrame:
+    """What became of thick slices: one line a slice thickness; empty where nobody measured."""
+    rows = (card.get("thick_slices") or {}).get("rows", ())
+    return pd.DataFrame([{title: row[key] for key, title in THICK_TITLES.items()} for row in rows])
+
+
+def slices_words(card: Mapping[str, Any]) -> str:
+    """Up to where cartilage is usable; empty where nobody measured."""
+    thick = card.get("thick_slices")
+    if not thick:
+        return ""
+    limit = float(thick["usable_slice_mm"])
+    usable = f"with slices of up to {limit:.2g} mm" if limit else "with none of the thick slices that were tried"
+    return f"Cartilage is usable {usable}; beyond, results carry a flag. Measured on {thick['measured_on']}."
+
+
+def confidence_words(card: Mapping[str, Any]) -> str:
+    """What the confidence flag is worth; empty where there is none."""
+    rule = card.get("confidence_flag")
+    if not rule:
+        return ""
+    return (
+        f"Results are flagged where the mean cartilage probability (uncalibrated) is below {rule['threshold']:.3f}. Of "
+        f"{rule['scans']} imagined scans this flagged {100 * rule['worst_caught']:.0f} % of the tenth with the worst "
+        f"cartilage outlines and {100 * rule['others_flagged']:.0f} % of the others; the threshold was chosen on the "
+        "same scans, so expect less on others."
+    )

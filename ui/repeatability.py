@@ -1,0 +1,44 @@
+"""How much thickness differs when the same knee is scanned again: the figures that Compare uses, by region."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from ui import tables
+from ui.messages import escape
+
+LEAD = """
+How much mean thickness (ThC) differs when the same knee is scanned again and nothing has changed. **CV** is the
+standard deviation over the repeats as a share of the mean. The **smallest detectable change** (SDC) is 1.96 · √2
+standard deviations: of two scans of an unchanged knee, 95 in 100 differ by less. *Compare* calls a change larger than
+measurement error only beyond it.
+"""
+NOT_MEASURED = "Not measured for the models installed here."
+OLDER = "Measured with earlier weights than those that run now: expect the figures to have moved."
+
+
+def show_repeatability(models: Sequence[Mapping[str, Any]]) -> None:
+    """`models` as service.models() gives them."""
+    st.markdown(LEAD)
+    measured = [model for model in models if model.get("repeatability")]
+    if not measured:
+        st.write(NOT_MEASURED)
+    for model in measured:
+        known = model["repeatability"]
+        st.dataframe(
+            tables.repeatability(known["regions"]),
+            hide_index=True,
+            height="content",
+            alt="Repeatability of mean thickness by region",
+            column_config={
+                "CV": st.column_config.NumberColumn("CV (%)", format="%.2f"),
+                "SDC": st.column_config.NumberColumn("SDC (mm)", format="%.3f", help="Smallest detectable change"),
+                "Mean": st.column_config.NumberColumn("Mean (mm)", format="%.2f"),
+            },
+        )
+        st.caption(f"{escape(model['title'])}. {escape(known['method'])}")
+        if known["weights_sha256"] != model["weights_sha256"]:
+            st.caption(OLDER)
