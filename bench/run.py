@@ -70,10 +70,10 @@ def whole() -> None:
 
 
 def label_maps(folder: Path) -> None:
-    """Every expert map of a folder through --labels, with its cost and side."""
+    """Every expert map of a folder through --labels, with its cost and side; the shape model has a figure of its own."""
     for path in sorted(folder.glob("*.nii.gz")):
         with tempfile.TemporaryDirectory() as out:
-            wall, cpu, peak = _timed(["--labels", str(path), "--numbering", "oai", out])
+            wall, cpu, peak = _timed(["--labels", str(path), "--numbering", "oai", "--no-nsm", out])
             side = json.loads((Path(out) / "results.json").read_text())["side"]
             with (Path(out) / "results.csv").open(newline="") as stream:
                 means = {

@@ -7,6 +7,7 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
+from ui.charts import LATERAL
 from ui.provenance import facts_list
 
 KINDS: Final = {"bone_and_cart": "Bone and cartilage", "bone_only": "Bone alone"}
@@ -37,7 +38,7 @@ def show_shapes(shapes: list[dict[str, Any]]) -> None:
         st.html(facts_list({name: value for name, value in facts.items() if value is not None}))
         numbers = shape.get("latent", [])
         latent = pd.DataFrame({"Component": range(1, len(numbers) + 1), "Value": numbers})
-        st.bar_chart(latent, x="Component", y="Value", height=220)
+        st.bar_chart(latent, x="Component", y="Value", height=220, color=LATERAL)
     scored = any("Bscore" in shape for shape in shapes)
     st.html(f'<p class="ok-quiet">{NOTE} {SCORE_NOTE if scored else ""}</p>')
 
