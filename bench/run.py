@@ -70,7 +70,7 @@ def whole() -> None:
 
 
 def label_maps(folder: Path) -> None:
-    """Every expert map of a folder through --labels, with its cost and side; the shape model has a figure of its own."""
+    """Every expert map of a folder through --labels, its cost and side; the shape model is measured apart."""
     for path in sorted(folder.glob("*.nii.gz")):
         with tempfile.TemporaryDirectory() as out:
             wall, cpu, peak = _timed(["--labels", str(path), "--numbering", "oai", "--no-nsm", out])
