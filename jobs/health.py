@@ -48,6 +48,11 @@ def models() -> list[dict[str, Any]]:
     return cards
 
 
+def model_picture(model_id: str) -> Path | None:
+    """A built-in model's outlines on every slice of a real scan; None for others and where there is none."""
+    return next((entry.picture for entry in CATALOGUE if entry.id == model_id), None)
+
+
 def shape_models() -> list[dict[str, Any]]:
     """The built-in shape model, then the lab's own ones; the keys of `models` as far as they are known."""
     built_in = built_in_shapes()[0]

@@ -6,7 +6,7 @@ from jobs.activity import activity
 from jobs.comparison import comparison, comparison_table, comparison_view
 from jobs.control import can_retry, cancel, delete, retry
 from jobs.form_receiver import FormReceiver
-from jobs.health import health, models, shape_models
+from jobs.health import health, model_picture, models, shape_models
 from jobs.reading import archive, artifact, get, measurements, recent, results_folder, stats, view_file
 from jobs.scans import PendingScan, choose_series, discard_scan, keep_form, pending_scan, submit_scan
 from jobs.submission import receive_form, submit_form, submit_stream
@@ -29,6 +29,7 @@ __all__ = [
     "health",
     "keep_form",
     "measurements",
+    "model_picture",
     "models",
     "pending_scan",
     "receive_form",

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import streamlit as st
 
+from jobs import service
 from pipeline.types import Sequence
 from ui import model_limits, tables, wording
 from ui.messages import escape
@@ -44,6 +45,11 @@ def show_card(card: dict[str, Any]) -> None:
             with st.expander("Measured accuracy"):
                 st.dataframe(tables.accuracy(card["accuracy"]), hide_index=True)
                 _show_limits(card)
+        picture = service.model_picture(card["id"]) if card["source"] == "built-in" else None
+        if picture is not None:
+            with st.expander("On a real scan"):
+                st.write(escape(card["real_scan"]))
+                st.image(picture.read_bytes(), caption="Bones and cartilage as outlined, slice by slice.")
 
 
 def _show_limits(card: dict[str, Any]) -> None:

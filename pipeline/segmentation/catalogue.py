@@ -55,6 +55,7 @@ class ModelCard:
     axes, resolution_mm, window_voxels: how the network wants its image (orientation.py); unused by nnU-Net v2
     first                the model whose answer this one refines, where there are two passes
     scope                what it outlines, what not and why, in words
+    real_scan            what was seen on a real scan, slice by slice, in words; "" where nobody looked
     accuracy             structure, as the measurement names it -> figures; `measured_on` says on what
     thick_slices, confidence_flag: when to distrust an answer (limits.py); None where nobody measured
 
@@ -73,6 +74,7 @@ class ModelCard:
     licence: str = ""
     citation: str = ""
     scope: str = ""
+    real_scan: str = ""
     training_data: str = ""
     caution: str = ""
     measured_on: str = ""
@@ -96,6 +98,12 @@ class ModelCard:
         return 1 if self.first is None else 1 + len(self.native_labels)
 
     @property
+    def picture(self) -> Path | None:
+        """Its outlines on every slice of a real scan (make real-scan); None where there is none."""
+        path = self.weights.with_name("real_scan.png")
+        return path if path.is_file() else None
+
+    @property
     def structures(self) -> tuple[Structure, ...]:
         """What a finished analysis holds; tibial cartilage that comes as one label is split there by anatomy."""
         found = {self.native_to_canonical.to_canonical[label] for label in self.native_labels} - {None}
@@ -115,6 +123,7 @@ class ModelCard:
             "licence": self.licence,
             "citation": self.citation,
             "scope": self.scope,
+            "real_scan": self.real_scan,
             "training_data": self.training_data,
             "caution": self.caution,
             "measured_on": self.measured_on,
@@ -157,6 +166,7 @@ def read_card(
             licence=data["licence"],
             citation=data["citation"],
             scope=data["scope"],
+            real_scan=data.get("real_scan", ""),
             training_data=data["training_data"],
             caution=data["caution"],
             measured_on=data["accuracy"]["measured_on"],
