@@ -54,6 +54,21 @@ def test_export_and_reading_back_change_no_probability_by_more_than_float16_does
     assert difference.abs().max() < 0.02
 
 
+def test_the_second_pass_begins_by_answering_as_the_first_whatever_guides_it(tmp_path: Path) -> None:
+    first, second = KneeUNet(), KneeUNet(7)
+    load_parameters(first, read_parameters(WEIGHTS))
+    load_parameters(second, read_parameters(WEIGHTS))
+    image = torch.randn(1, 1, 32, 32, 32, generator=torch.Generator().manual_seed(2))
+    guided = torch.cat([image, torch.rand(1, 6, 32, 32, 32)], 1)
+    with torch.no_grad():
+        assert torch.allclose(first.eval()(image), second.eval()(guided), atol=1e-4)
+    write_weights(second, tmp_path / "weights.onnx")
+    again = KneeUNet(7)
+    load_parameters(again, read_parameters(tmp_path / "weights.onnx"))
+    with torch.no_grad():
+        assert (again.eval()(guided).softmax(1) - second(guided).softmax(1)).abs().max() < 0.02
+
+
 def test_weights_of_another_network_are_refused() -> None:
     with pytest.raises(ValueError, match="do not fit"):
         load_parameters(KneeUNet(), {"stem.0.weight": torch.zeros(32, 1, 5, 5, 5), "other": torch.zeros(1)})
