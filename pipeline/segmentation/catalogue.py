@@ -201,7 +201,9 @@ CATALOGUE: Final = (
         title="Knee U-Net, two passes (built in)",
         description=(
             "The one pass finds the knee at 0.7 mm. A second network, guided by what the first one said, looks at the "
-            "joint again on voxels of 0.45 mm. Further than 6 mm from the cartilage's box the first pass stands."
+            "joint again on voxels of 0.45 mm. Further than 6 mm from the cartilage's box the first pass stands. On "
+            "held-out imagined scans its outlines are a little closer to the experts' than those of "
+            "one pass; mean thickness is not."
         ),
         first=_ONE_PASS,
     ),
