@@ -75,7 +75,7 @@ def test_an_empty_image_is_accepted_and_ends_with_a_clear_error(
     assert str(DATA_DIR) not in after.error_message
     assert after.steps[0]["state"] == "failed"
     folder = DATA_DIR / "jobs" / job.id
-    assert not (folder / "input").exists(), "the upload goes when the job ends"
+    wait_until(lambda: not (folder / "input").exists(), what="the upload to go: it does so when the job has ended")
     assert "EMPTY_IMAGE" in (folder / "log.txt").read_text()
     assert json.loads((folder / "job.json").read_text())["status"] == "error"
     assert "someone@example.com" not in redis_client.hget("jobs", job.id)

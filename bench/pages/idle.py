@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LONG_S: Final = 60.0
 SHORT_S: Final = 15.0
-REST_S: Final = 5.0
+REST_S: Final = 20.0
 """A page that has just been opened may still be drawing."""
 
 MOST_BYTES_S: Final = 1024.0
