@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 LONG_S: Final = 60.0
-SHORT_S: Final = 15.0
+SHORT_S: Final = 35.0
 REST_S: Final = 20.0
 """A page that has just been opened may still be drawing."""
 
@@ -121,7 +121,7 @@ def follow_to_the_end(page: Page, site: PageSite, traffic: Traffic) -> None:
 
 
 def figures(*, short: bool) -> list[Figure]:
-    """60 seconds a page; `short`: 15."""
+    """60 seconds a page; `short`: 35."""
     from playwright.sync_api import sync_playwright
 
     seconds = SHORT_S if short else LONG_S
