@@ -1,6 +1,6 @@
 """What a first pass might have answered, for training the second: the truth, displaced, blurred, with holes.
 
-Imagined, not computed: it costs a hundredth, and the second pass does not have to be trained again when the first
+Imagined, not computed: it is cheaper, and the second pass does not have to be trained again when the first
 improves. Displaced by more than a first pass errs, so that the image decides where an edge is.
 """
 

@@ -155,7 +155,7 @@ def _marrow(image: Field, view: View, bone: Field, contrast: Contrast, rng: np.r
 def _rim(image: Field, view: View, contrast: Contrast, bone: Field, rng: np.random.Generator) -> None:
     """The dark plate of cortical bone: it belongs to the bone, and ends at the expert's edge or a trace outside.
 
-    A plate that lay anywhere about the edge taught the network to guess: bones came out 0.3 mm too small.
+    A plate that lay anywhere about the edge taught the network to guess: bones came out too small.
     """
     bumps = np.clip(view.noise(rng, 7, 17.5), -1.2, 1.2)
     width = np.float32(rng.uniform(0.25, 1.2)) * (1.0 + 0.5 * bumps)
