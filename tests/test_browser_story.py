@@ -155,6 +155,7 @@ def read_the_table(page: Page, figures: list[str]) -> None:
     table = page.get_by_test_id("stDataFrame").first
     table.scroll_into_view_if_needed()
     expect(table.locator("td", has_text="Femur, medial weight bearing")).to_be_attached(timeout=30_000)
+    expect(table.locator("td").nth(1)).to_have_text(re.compile(r"^\d"), timeout=30_000)  # columns come one by one
     title, mean, *_ = table.locator("td").all_text_contents()
     assert title == "Femur, whole plate"
     assert float(mean) == pytest.approx(float(figures[0].split()[0]), abs=0.006)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 import torch  # noqa: E402  after the skip
 
-from training.knee_unet.export import read_parameters, write_weights  # noqa: E402
+from training.knee_unet.export import mean_parameters, read_parameters, write_weights  # noqa: E402
 from training.knee_unet.network import KneeUNet, load_parameters, soft_loss  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,6 +72,16 @@ def test_the_second_pass_begins_by_answering_as_the_first_whatever_guides_it(tmp
 def test_weights_of_another_network_are_refused() -> None:
     with pytest.raises(ValueError, match="do not fit"):
         load_parameters(KneeUNet(), {"stem.0.weight": torch.zeros(32, 1, 5, 5, 5), "other": torch.zeros(1)})
+
+
+def test_runs_of_one_network_become_their_mean_and_of_two_networks_are_refused(tmp_path: Path) -> None:
+    for name, inputs, level in (("a", 1, 1.0), ("b", 1, 4.0), ("other", 7, 1.0)):
+        average = {key: torch.full_like(values, level) for key, values in KneeUNet(inputs).state_dict().items()}
+        torch.save({"average": average}, tmp_path / f"{name}.pt")
+    mean = mean_parameters([tmp_path / "a.pt", tmp_path / "b.pt"])
+    assert all(bool((values == 2.5).all()) for values in mean.values())
+    with pytest.raises(ValueError, match="different networks"):
+        mean_parameters([tmp_path / "a.pt", tmp_path / "other.pt"])
 
 
 def test_the_loss_is_least_where_the_answer_equals_soft_targets() -> None:

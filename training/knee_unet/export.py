@@ -1,9 +1,11 @@
 """From a training run to stored weights, and back. Needs torch and onnx (requirements-train.txt).
 
     python -m training.knee_unet.export data/training/best.pt models/knee_unet/weights.onnx
+    python -m training.knee_unet.export data/one/state.pt data/other/state.pt models/knee_unet/weights.onnx
 
 writes the average of the parameters as ONNX in compact form (training/compact_weights.py), checks that the file answers
-as the network does, and writes its digest into card.json beside it.
+as the network does, and writes its digest into card.json beside it. Runs that parted from one state (a core each, a seed
+each) become one network: the mean of their parameters (M. Wortsman et al., Model soups, Proc. ICML 162, 2022).
 """
 
 from __future__ import annotations
@@ -35,6 +37,15 @@ def read_parameters(path: Path) -> dict[str, torch.Tensor]:
     wanted = KneeUNet().state_dict()
     found = {name: stored.get(name, stored.get(f"{name}_h")) for name in wanted}
     return {name: torch.from_numpy(values.astype(np.float32)) for name, values in found.items() if values is not None}
+
+
+def mean_parameters(runs: list[Path]) -> dict[str, torch.Tensor]:
+    """The averages that some runs kept, averaged in turn. Raises ValueError where the runs are of different networks."""
+    kept: list[dict[str, torch.Tensor]] = [torch.load(run, weights_only=True)["average"] for run in runs]
+    shapes = [{name: tuple(values.shape) for name, values in average.items()} for average in kept]
+    if any(shape != shapes[0] for shape in shapes):
+        raise ValueError("these runs trained different networks; expected one network and several runs of it")
+    return {name: torch.stack([average[name] for average in kept]).mean(0) for name in kept[0]}
 
 
 def write_weights(network: KneeUNet, path: Path) -> str:
@@ -77,10 +88,10 @@ def write_weights(network: KneeUNet, path: Path) -> str:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="best.pt or state.pt of a training run")
+    parser.add_argument("runs", type=Path, nargs="+", help="best.pt or state.pt of a training run, or of several")
     parser.add_argument("weights", type=Path)
     given = parser.parse_args()
-    average = torch.load(given.run, weights_only=True)["average"]
+    average = mean_parameters(given.runs)
     network = KneeUNet(average["stem.0.weight"].shape[1])
     network.load_state_dict(average)
     digest = write_weights(network, given.weights)
