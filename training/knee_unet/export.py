@@ -4,7 +4,7 @@
     python -m training.knee_unet.export data/one/state.pt data/other/state.pt models/knee_unet/weights.onnx
 
 writes the average of the parameters as ONNX in compact form (training/compact_weights.py), checks that the file answers
-as the network does, and writes its digest into card.json beside it. Runs that parted from one state (a core each, a seed
+as the network does, and writes its digest into card.json beside it. Runs that parted from one state (a core and a seed
 each) become one network: the mean of their parameters (M. Wortsman et al., Model soups, Proc. ICML 162, 2022).
 """
 
@@ -40,7 +40,10 @@ def read_parameters(path: Path) -> dict[str, torch.Tensor]:
 
 
 def mean_parameters(runs: list[Path]) -> dict[str, torch.Tensor]:
-    """The averages that some runs kept, averaged in turn. Raises ValueError where the runs are of different networks."""
+    """The averages that some runs kept, averaged in turn.
+
+    Raises ValueError where the runs are of different networks.
+    """
     kept: list[dict[str, torch.Tensor]] = [torch.load(run, weights_only=True)["average"] for run in runs]
     shapes = [{name: tuple(values.shape) for name, values in average.items()} for average in kept]
     if any(shape != shapes[0] for shape in shapes):
