@@ -18,13 +18,14 @@ from jobs.storage import Storage
 from jobs.uploads import RESERVE_BYTES
 from pipeline.comparison.reproducibility import read_reproducibility
 from pipeline.segmentation.catalogue import CATALOGUE, availability
+from pipeline.segmentation.installed import described
 from pipeline.shape.built_in.model import built_in_shapes
 from pipeline.shape.installed import installed_shapes
 from pipeline.types import Resources
 
 
 def models() -> list[dict[str, Any]]:
-    """The model cards, default first: ModelCard.to_dict() and what holds here.
+    """The cards of what runs under each model's id, default first: ModelCard.to_dict() and what holds here.
 
     available, reason; source (built-in, installed); repeatability: comparison.Reproducibility, None where it was not
     measured with this model
@@ -39,9 +40,12 @@ def models() -> list[dict[str, Any]]:
         intact = all(_intact(model.weights, model.sha256) for model in passes)
         if state.available and state.source == "built-in" and not intact:
             state = replace(state, available=False, reason="weights file is damaged")
+        shown, problem = described(entry, resources)
+        if problem:
+            state = replace(state, available=False, reason=problem)
         measured = state.source == "built-in" and known.model == entry.id and bool(known.regions)
         cards.append(
-            entry.to_dict()
+            shown.to_dict()
             | {"available": state.available, "source": state.source, "reason": state.reason}
             | {"repeatability": asdict(known) if measured else None}
         )

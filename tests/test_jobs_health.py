@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from conftest import wait_until
 
 from jobs import health, service
+from jobs.settings import load_settings
 from pipeline.segmentation.catalogue import CATALOGUE
 
 
@@ -51,6 +53,29 @@ def test_weights_that_are_damaged_or_gone_are_not_offered(
     state = service.health()
     assert (state["status"], set(state["weights"].values())) == ("degraded", {False})
     assert "No segmentation model is installed." in state["problems"]
+
+
+def test_figures_of_the_built_in_model_are_not_told_of_one_that_a_lab_installed(
+    redis_client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings().model_copy(update={"models_dir": tmp_path})
+    monkeypatch.setattr(health, "load_settings", lambda: settings)
+    folder = tmp_path / "nnunet_fullres"
+    folder.mkdir()
+    folder.joinpath("plans.json").write_text('{"dataset_name": "Dataset007_OurKnees"}')
+    dataset = {"labels": {"background": 0, "femur": 1, "medial meniscus": 2}, "channel_names": {"0": "DESS"}}
+    folder.joinpath("dataset.json").write_text(json.dumps(dataset))
+    installed, built_in = service.models()
+    assert "Dataset007_OurKnees" in installed["title"]
+    assert installed["structures"] == ["femur", "medial_meniscus"]
+    assert (installed["source"], installed["accuracy"], installed["repeatability"]) == ("installed", {}, None)
+    assert (built_in["source"], bool(built_in["accuracy"])) == ("built-in", True)
+    folder.joinpath("dataset.json").write_text(
+        '{"labels": {"femur": 1, "left ear": 2}, "channel_names": {"0": "DESS"}}'
+    )
+    unread = service.models()[0]
+    assert (unread["available"], unread["accuracy"], unread["structures"]) == (False, {}, [])
+    assert "left ear" in unread["reason"]
 
 
 @pytest.mark.slow

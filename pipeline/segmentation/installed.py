@@ -137,3 +137,24 @@ def card_in_use(model_id: str, resources: Resources) -> ModelCard:
     """The card of what runs under this id: the lab's own model where there is one, else the built-in one."""
     folder = installed_folder(model_id, resources)
     return card(model_id) if folder is None else installed_card(folder, model_id)
+
+
+def described(entry: ModelCard, resources: Resources) -> tuple[ModelCard, str]:
+    """The card to show under a catalogue entry's id, and why what is installed there cannot be read ("" if it can)."""
+    folder = installed_folder(entry.id, resources)
+    if folder is None:
+        return entry, ""
+    try:
+        return installed_card(folder, entry.id), ""
+    except ModelError as error:
+        unread = ModelCard(
+            id=entry.id,
+            title="A model that was installed here and cannot be read",
+            family=Family.NNUNET_V2,
+            description="Until its files are mended or taken away, nothing runs under this name.",
+            native_labels={},
+            native_to_canonical=entry.native_to_canonical,
+            weights=folder,
+            sha256="",
+        )
+        return unread, str(error)
