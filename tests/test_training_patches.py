@@ -14,7 +14,7 @@ from pipeline.segmentation.catalogue import card
 from tests.knees import reference_knee, turned_knee
 from training.knee_unet.contrast import DESS_RANGES, FAMILIES, class_place, draw_contrast
 from training.knee_unet.painting import View, paint
-from training.knee_unet.patches import SUB_VOXEL, draw_matrix, make_patch, soft_targets, worn
+from training.knee_unet.patches import SUB_VOXEL, draw_matrix, make_patch, soft_targets
 from training.knee_unet.scans import UNSEEN
 from training.knee_unet.specimen import (
     AXES,
@@ -81,18 +81,6 @@ def test_a_specimen_that_was_not_finished_does_not_count(tmp_path) -> None:
     (tmp_path / "turned.part").mkdir()  # a kill while writing
     write_specimen(specimen(), tmp_path / "turned")
     assert read_specimen(tmp_path / "turned").name == "turned"
-
-
-def test_worn_cartilage_is_thinner_ends_on_the_bone_and_leaves_bones_as_they_are() -> None:
-    height = np.broadcast_to((np.arange(48, dtype=np.float32) - 19.5) * 0.45, SMALL)  # above a flat bone
-    plate = np.where(height < 0, 1, np.where(height < 2.5, 2, 0)).astype(np.uint8)
-    for seed in range(5):
-        (sample,) = worn((plate,), height, 0.45, np.random.default_rng(seed))
-        assert np.array_equal(sample == 1, plate == 1)
-        thickness = (sample == 2).sum(-1)
-        assert thickness.mean() < (plate == 2).sum(-1).mean()
-        filled = np.arange(48) < 20 + thickness[..., None]  # no gap between cartilage and bone
-        assert np.array_equal(sample == 2, filled & (height > 0))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

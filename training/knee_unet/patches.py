@@ -40,10 +40,6 @@ ON_CARTILAGE: Final = 0.8
 ON_KNEE: Final = 0.12
 """How often a patch is centred near a cartilage voxel, or near any voxel of a class; else anywhere."""
 STRIDE_MM: Final = 2.8
-THINNED: Final = 0.35
-"""How often cartilage is worn: the experts' knees have little of it that is thinner than two voxels."""
-WORN_TO_MM: Final = (0.3, 2.2)
-"""Height above the bone, in the mean of a patch, over which nothing is left of worn cartilage."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,13 +76,10 @@ def make_patch(
     spacing = (RESOLUTION_MM,) * 3
     index = [place * np.float32(1.0 / RESOLUTION_MM) - np.float32(0.5) for place in places]
     depth = ndimage.map_coordinates(specimen.bone_mm, index, np.float32, order=1, mode="nearest")
-    bone_mm = depth * np.float32(DISTANCE_STEP_MM)
-    if rng.random() < THINNED:
-        samples = worn(samples, bone_mm, voxel_mm, rng)
     view = View(
         samples=samples,
         tissues=lookup(specimen.tissues, spacing, places),
-        bone_mm=bone_mm,
+        bone_mm=depth * np.float32(DISTANCE_STEP_MM),
         cartilage_mm=lookup(specimen.cartilage_mm, spacing, places).astype(np.float32) * np.float32(DISTANCE_STEP_MM),
         voxel_mm=voxel_mm,
     )
@@ -111,15 +104,6 @@ def soft_targets(samples: tuple[NDArray[np.uint8], ...], seen: NDArray[np.bool_]
         targets[k] = count * seen * np.float32(1.0 / len(samples))
     targets[0] = 1.0 - targets[1:].sum(0)
     return targets
-
-
-def worn(
-    samples: tuple[NDArray[np.uint8], ...], bone_mm: Field, voxel_mm: float, rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], ...]:
-    """The samples without cartilage above a height over the bone that changes over about a centimetre."""
-    field = smooth_noise(rng, bone_mm.shape, rng.uniform(6.0, 14.0) / voxel_mm)
-    gone = bone_mm > np.float32(rng.uniform(*WORN_TO_MM)) * np.exp(np.float32(0.5) * field)
-    return tuple(np.where(gone & np.isin(sample, CARTILAGE_CLASSES), np.uint8(0), sample) for sample in samples)
 
 
 def draw_matrix(rng: np.random.Generator) -> FloatArray:
