@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import redis
 from rq import Queue, Worker
+from rq.exceptions import StopRequested
 from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
@@ -39,12 +40,28 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
     every_few_seconds: Callable[[], object]
     while_idle: Callable[[], object]
     on_purpose: Callable[[str], object]
+    _at_chores = False
 
     def run_maintenance_tasks(self) -> None:
         """Without RQ's own cleaning: its lock lives 899 s, a kill orphans it, and it gives up jobs after a minute."""
-        self.every_few_seconds()
-        self.while_idle()
+        self._at_chores = True
+        try:
+            self.every_few_seconds()
+            self.while_idle()
+        finally:
+            self._at_chores = False
+        if self._stop_requested:
+            raise StopRequested
         self.last_cleaned_at = datetime.now(UTC)
+
+    def _shutdown(self) -> None:
+        """Stop now, or when the chore at hand is done.
+
+        RQ raises wherever the signal finds it: a chore that must not raise would catch that, and the worker stay.
+        """
+        self._stop_requested = True
+        if not self._at_chores:
+            super()._shutdown()
 
     def heartbeat(self, *given: Any, **named: Any) -> None:
         try:

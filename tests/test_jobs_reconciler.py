@@ -376,3 +376,31 @@ def test_a_request_to_stop_that_comes_late_does_not_kill_the_worker(valkey: str)
         [sys.executable, "-c", program, valkey], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
     )
     assert (done.returncode, done.stdout.strip()) == (0, "alive"), done.stderr
+
+
+def test_a_request_to_stop_during_a_chore_is_heeded_when_the_chore_is_done(valkey: str) -> None:
+    """A chore must not raise, so it catches what RQ raises at the signal: the worker would never stop."""
+    program = (
+        "import sys, time\n"
+        "from jobs.rq_worker import make_worker\n"
+        "def chore():\n"
+        "    try:\n"
+        "        print('at it', flush=True)\n"
+        "        time.sleep(1)\n"
+        "        print('done', flush=True)\n"
+        "    except Exception:\n"
+        "        print('cut short', flush=True)\n"
+        "nothing = lambda *_: None\n"
+        "worker = make_worker(sys.argv[1], every_few_seconds=chore, while_idle=nothing, on_purpose=nothing)\n"
+        "worker.work(logging_level='ERROR')\n"
+    )
+    command = [sys.executable, "-c", program, valkey]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "at it\n"
+        worker.terminate()
+        try:
+            said, _ = worker.communicate(timeout=10)
+        finally:
+            worker.kill()
+    assert (worker.returncode, said) == (0, "done\n")
