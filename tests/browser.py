@@ -116,6 +116,7 @@ def opened(browser: Browser, product: Product, *, width: int = 1440, scheme: str
     context = browser.new_context(
         viewport={"width": width, "height": 900},
         color_scheme=scheme,
+        reduced_motion="reduce",  # whatever moves is drawn by the processor here, which has an analysis to do
         accept_downloads=True,  # type: ignore[arg-type] # a literal
     )
     tab = context.new_page()

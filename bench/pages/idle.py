@@ -5,8 +5,10 @@ The analysis page has followed its job to the end before it is measured: a poll 
 
 from __future__ import annotations
 
+import tempfile
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
@@ -14,6 +16,7 @@ import psutil
 from bench.pages.chromium import launch
 from bench.pages.product import PageSite, page_site
 from bench.service.figures import Figure
+from bench.service.inside import small_knee
 from bench.service.site import SAMPLE
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 LONG_S: Final = 60.0
 SHORT_S: Final = 35.0
 REST_S: Final = 20.0
+SHORT_REST_S: Final = 10.0
 """A page that has just been opened may still be drawing."""
 
 MOST_BYTES_S: Final = 1024.0
@@ -79,9 +83,9 @@ class Idle:
     seconds: float
 
 
-def measure(page: Page, browser: Browser, traffic: Traffic, server_pid: int, seconds: float) -> Idle:
-    """Leave the page alone for so long."""
-    page.wait_for_timeout(REST_S * 1000)
+def measure(page: Page, browser: Browser, traffic: Traffic, server_pid: int, seconds: float, rest: float) -> Idle:
+    """Leave the page alone, until it rests and then for so long."""
+    page.wait_for_timeout(rest * 1000)
     server = psutil.Process(server_pid)
     traffic.clear()
     before, begun = (_busy(server), _browser_busy(browser)), time.monotonic()
@@ -110,39 +114,42 @@ def _browser_busy(browser: Browser) -> float:
     return sum(float(item["cpuTime"]) for item in processes if item["type"] in ("renderer", "GPU"))
 
 
-def follow_to_the_end(page: Page, site: PageSite, traffic: Traffic) -> None:
-    """Open a job that is on its way and stay until its results are there; its page polls meanwhile."""
-    job_id = site.submit(SAMPLE)
+def follow_to_the_end(page: Page, site: PageSite, traffic: Traffic, *, short: bool) -> None:
+    """Open a job that waits for a worker and stay until its results are there; its page polls meanwhile."""
+    with tempfile.TemporaryDirectory() as folder:
+        scan = Path(folder) / "knee.nii.gz"
+        scan.write_bytes(small_knee() if short else SAMPLE.read_bytes())
+        job_id = site.submit(scan)
     traffic.watch(page)
     page.goto(f"{site.pages_url}/analysis?job={job_id}")
     page.get_by_role("progressbar").wait_for()
+    site.start_worker()
     page.get_by_role("tab", name="3D").wait_for(timeout=600_000)
     page.locator("[data-ok3d][data-state=ready]").wait_for(timeout=120_000)
 
 
 def figures(*, short: bool) -> list[Figure]:
-    """60 seconds a page; `short`: 35."""
+    """60 seconds a page; `short`: 35, and a coarse knee."""
     from playwright.sync_api import sync_playwright
 
-    seconds = SHORT_S if short else LONG_S
+    seconds, rest = (SHORT_S, SHORT_REST_S) if short else (LONG_S, REST_S)
     found: list[Figure] = []
     with page_site() as site, sync_playwright() as playwright:
         browser = launch(playwright)
         site.start_queue()
         server = site.start_pages()
-        site.start_worker()
         page = browser.new_page()
         traffic = Traffic()
-        follow_to_the_end(page, site, traffic)
+        follow_to_the_end(page, site, traffic, short=short)
         polled = traffic.frames
-        done = measure(page, browser, traffic, server.pid, seconds)
+        done = measure(page, browser, traffic, server.pid, seconds, rest)
         page.close()
         page = browser.new_page()
         at_home = Traffic()
         at_home.watch(page)
         page.goto(site.pages_url)
         page.get_by_role("button", name="Choose files").wait_for()
-        home = measure(page, browser, at_home, server.pid, seconds)
+        home = measure(page, browser, at_home, server.pid, seconds, rest)
         browser.close()
     found.append(
         Figure(
