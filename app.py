@@ -9,6 +9,7 @@ from jobs.errors import QueueUnavailable, ScanNotFound
 from jobs.settings import load_settings
 from pipeline.errors import KneeError
 from ui import options_form
+from ui.ahead import read_ahead
 from ui.frame import end_page, start_page
 from ui.messages import await_queue, show_error, show_unreachable
 from ui.preflight import show_preflight
@@ -67,3 +68,4 @@ with form:
 with outcome:
     show_outcome()
 end_page()
+read_ahead()

@@ -80,8 +80,10 @@ def _queue_text(job: JobView, *, awaited: bool) -> str:
 
 def _running_text(job: JobView) -> str:
     parts = [f"{job.progress_percent} %"]
-    if job.step_name:
+    if job.step_name and job.total_steps:
         parts.append(f"step {job.current_step} of {job.total_steps}: {job.step_name}")
+    elif job.step_name:  # the worker has it, and has not said yet what it will do
+        parts.append(job.step_name)
     if job.estimated_remaining_seconds:
         parts.append(f"about {wording.duration(job.estimated_remaining_seconds)} left")
     elif job.elapsed_seconds:
