@@ -96,6 +96,7 @@ $(TRAIN_VENV)/.ready: requirements-train.txt requirements.lock
 train: $(TRAIN_VENV)/.ready ## train the network, in .venv-train: make train MAPS=FOLDER MINUTES=60
 	@$(TRAIN_VENV)/bin/python -m training.knee_unet.train $(MAPS) --minutes $(MINUTES) $(TRAIN)
 
+# EVALUATE=--painted measures on training's own pictures of the held-out knees (painted_scan.py).
 # EVALUATE=--confidence chooses the confidence flag instead; EVALUATE="--confidence --model nnunet_cascade" that of two passes.
 evaluate: $(READY) ## measure the network on held-out maps, figures into its card: make evaluate MAPS=FOLDER
 	@test -n "$(MAPS)" || { echo 'Name a folder of held-out label maps: make evaluate MAPS=FOLDER' >&2; exit 1; }

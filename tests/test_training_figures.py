@@ -13,7 +13,7 @@ from pipeline.segmentation.catalogue import BUILT_IN_WEIGHTS, Accuracy, card
 from tests.knees import turned_knee
 from training.knee_unet.agreement import agreement, compare, parts
 from training.knee_unet.collection import knee_of, split_maps
-from training.knee_unet.evaluate import Knee, caution_of, structures_of, thickness_of, write_card
+from training.knee_unet.evaluate import Knee, caution_of, structures_of, thickness_of, write_card, write_painted
 from training.knee_unet.reproducibility import one_visit_each, summarise
 from training.knee_unet.rescan import SHIFT_MM, TURN_DEG, laid_down, moved_grid
 
@@ -81,6 +81,22 @@ def test_figures_go_into_the_card_of_the_weights_that_were_measured_only(tmp_pat
     content = json.loads(path.read_text())
     assert content["accuracy"]["structures"]["femur"]["dice"] == 0.975
     assert content["accuracy"]["thickness"]["femoral_cartilage/anterior"]["knees"] == 2
+
+
+def test_figures_by_trainings_own_painter_stand_beside_the_others_and_go_with_their_weights(tmp_path: Path) -> None:
+    path, digest = tmp_path / "card.json", card("nnunet_fullres").sha256
+    path.write_text((BUILT_IN_WEIGHTS / "knee_unet" / "card.json").read_text())
+    with pytest.raises(ValueError, match="measured were"):
+        write_painted(path, knees(), "0" * 64)
+    write_painted(path, knees()[1:], digest)
+    write_card(path, knees(), [], digest)
+    accuracy = json.loads(path.read_text())["accuracy"]
+    assert accuracy["structures"]["femur"]["dice"] == 0.975
+    assert accuracy["painted"]["structures"]["femur"]["dice"] == 1.0
+    other = json.loads(path.read_text()) | {"sha256": "1" * 64}
+    path.write_text(json.dumps(other))
+    write_card(path, knees(), [], "1" * 64)
+    assert "painted" not in json.loads(path.read_text())["accuracy"]
 
 
 def test_a_validation_knee_is_learned_from_in_no_visit(tmp_path: Path) -> None:

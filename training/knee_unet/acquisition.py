@@ -32,7 +32,7 @@ def acquire(image: Field, rng: np.random.Generator, voxel_mm: float) -> Field:
     field = smooth_noise(rng, image.shape, rng.uniform(28, 63) / voxel_mm)
     image = image * np.exp(field * np.float32(rng.uniform(0.0, 0.3)))
     bright = float(np.quantile(image.reshape(-1)[::37], 0.99)) + 1e-6
-    image = _rician(image / np.float32(bright), rng, rng.uniform(*NOISE) * (COARSE_MM / voxel_mm) ** 1.5)
+    image = rician(image / np.float32(bright), rng, rng.uniform(*NOISE) * (COARSE_MM / voxel_mm) ** 1.5)
     if rng.random() < (0.2 if voxel_mm >= COARSE_MM else 0.6):  # interpolated, as by the scanner or for the network
         for axis in range(3) if voxel_mm < COARSE_MM else (int(rng.integers(3)),):
             image = blurred(image, axis, rng.uniform(0.3, 0.7))
@@ -49,11 +49,11 @@ def _as_slices(image: Field, rng: np.random.Generator, axis: int, thickness: flo
     slices = max(4, round(count / thickness))
     step = count / slices
     thick = along(blurred(image, axis, 0.3 * step), axis, linear_matrix(positions(slices, step, 1.0), count))
-    thick = _rician(thick, rng, rng.uniform(0.0, 0.04) * float(np.abs(thick).mean()))
+    thick = rician(thick, rng, rng.uniform(0.0, 0.04) * float(np.abs(thick).mean()))
     return along(thick, axis, linear_matrix(positions(count, 1.0, step), slices))
 
 
-def _rician(image: Field, rng: np.random.Generator, sd: float) -> Field:
+def rician(image: Field, rng: np.random.Generator, sd: float) -> Field:
     """Magnitude of a signal with noise in both channels."""
     real = image + np.float32(sd) * rng.standard_normal(image.shape, dtype=np.float32)
     return np.hypot(real, np.float32(sd) * rng.standard_normal(image.shape, dtype=np.float32))

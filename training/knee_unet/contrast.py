@@ -65,11 +65,11 @@ def class_place(first: int = 1) -> int:
     return len(KINDS) + CLUSTERS + first - 1
 
 
-def draw_contrast(rng: np.random.Generator, family: str | None = None) -> Contrast:
-    """A contrast of the family named, or of one drawn by FAMILIES."""
+def draw_contrast(rng: np.random.Generator, family: str | None = None, *, model: SignalModel | None = None) -> Contrast:
+    """A contrast of the family named, or of one drawn by FAMILIES; model: of that protocol, else of a drawn one."""
     if family is None:
         family = str(rng.choice(list(FAMILIES), p=list(FAMILIES.values())))
-    kinds = _random_kinds(rng) if family == "random" else _physical_kinds(rng, family)
+    kinds = _random_kinds(rng) if family == "random" else _physical_kinds(rng, family, model)
     levels = np.empty(LEVEL_COUNT, np.float32)
     levels[: len(KINDS)] = kinds
     levels[len(KINDS) : class_place()] = rng.uniform(0.02, 1.8, CLUSTERS)
@@ -82,8 +82,8 @@ def draw_contrast(rng: np.random.Generator, family: str | None = None) -> Contra
     return Contrast(family=family, levels=levels)
 
 
-def _physical_kinds(rng: np.random.Generator, family: str) -> Field:
-    model, fat_left = _protocol(rng, family)
+def _physical_kinds(rng: np.random.Generator, family: str, named: SignalModel | None) -> Field:
+    model, fat_left = _protocol(rng, family) if named is None else (named, 1.0)
     signals = [_signal(_jittered(TISSUES[kind], rng), model, fat_left) for kind in KINDS]
     kinds = np.array(signals, np.float32) / max(signals[KINDS.index(Kind.CARTILAGE)], 1e-4)
     # flow, synovitis and haemorrhage have no place in a table of tissues

@@ -1,11 +1,13 @@
 """make evaluate: measure the built-in network on imagined scans of held-out knees, and write the figures into its card.
 
     python -m training.knee_unet.evaluate MAPS [--weights FILE] [--card] [--knees N]
+    python -m training.knee_unet.evaluate MAPS --painted [--model nnunet_cascade] [--card]
     python -m training.knee_unet.evaluate MAPS --confidence [--model nnunet_cascade] [--card]
 
 MAPS/validation, or MAPS itself, holds expert label maps that training has not seen. Every map is rendered as DESS with
 parameters outside training's ranges (scans.UNSEEN, in turn), segmented, cleaned and measured by the product itself.
-Needs no torch.
+Needs no torch. By a second renderer, which draws bones and cartilage otherwise than training does; --painted: by
+training's own painter, which tells what the network cannot do from what it does not know.
 """
 
 from __future__ import annotations
@@ -27,12 +29,19 @@ from pipeline.types import Resources, Scan, Segmentation
 from training.knee_unet import confidence
 from training.knee_unet.agreement import Agreement, compare, region_means
 from training.knee_unet.collection import maps_in
-from training.knee_unet.scans import UNSEEN, dess_scan
+from training.knee_unet.painted_scan import painted_scan
+from training.knee_unet.scans import UNSEEN, Protocol, dess_scan
 from training.knee_unet.specimen import read_expert_map
 from training.knee_unet.thick import FACTORS, ThickKnee, examine_thick, thick_figures
 
 SEED: Final = 70_000
 Segmenter = Callable[[Scan], Segmentation]
+Draw = Callable[[Segmentation, Protocol, int], tuple[Scan, Segmentation]]
+"""(knee, protocol, seed) -> a scan and the labels on its grid."""
+PAINTED_ON: Final = (
+    "the same maps and protocols, drawn by the painter that training learns from: tells the limit of the network "
+    "apart from the distance between two renderers; not accuracy on real scans"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +65,16 @@ def with_weights(model: ModelCard, weights: Path | None) -> ModelCard:
     return model if weights is None else replace(model, weights=weights, sha256=sha256_of(weights))
 
 
-def examine(path: Path, number: int, numbering: str, segment: Segmenter) -> Knee:
-    """Render, segment and compare one map."""
-    truth = read_expert_map(path, numbering)
+def rendered(knee: Segmentation, protocol: Protocol, seed: int) -> tuple[Scan, Segmentation]:
+    """By the second renderer, on the map's own grid."""
+    return dess_scan(knee, protocol, seed), knee
+
+
+def examine(path: Path, number: int, numbering: str, segment: Segmenter, draw: Draw = rendered) -> Knee:
+    """Draw, segment and compare one map."""
     protocol = UNSEEN[number % len(UNSEEN)]
-    found = segment(dess_scan(truth, protocol, SEED + number))
+    scan, truth = draw(read_expert_map(path, numbering), protocol, SEED + number)
+    found = segment(scan)
     return Knee(
         name=path.name.split(".")[0],
         protocol=protocol.name,
@@ -132,10 +146,9 @@ def write_card(path: Path, knees: list[Knee], thick: list[ThickKnee], digest: st
 
     Raises ValueError where the card's digest is not that of the weights measured.
     """
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if content["sha256"] != digest:
-        raise ValueError(f"{path} names weights {content['sha256'][:12]}; measured were {digest[:12]}")
+    content = _card_of(path, digest)
     content["caution"] = caution_of(knees)
+    painted = content["accuracy"].get("painted")
     content["accuracy"] = {
         "made_by": "make evaluate",
         "measured_on": measured_on(knees),
@@ -143,6 +156,31 @@ def write_card(path: Path, knees: list[Knee], thick: list[ThickKnee], digest: st
         "thickness": thickness_of(knees),
         "thick_slices": thick_figures(thick) if thick else None,
     }
+    if painted and painted["sha256"] == digest:
+        content["accuracy"]["painted"] = painted
+    _write(path, content)
+
+
+def write_painted(path: Path, knees: list[Knee], digest: str) -> None:
+    """Put the figures by training's own painter beside the others. Raises as write_card does."""
+    content = _card_of(path, digest)
+    content["accuracy"]["painted"] = {
+        "measured_on": PAINTED_ON,
+        "sha256": digest,
+        "structures": structures_of(knees),
+        "thickness": thickness_of(knees),
+    }
+    _write(path, content)
+
+
+def _card_of(path: Path, digest: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if content["sha256"] != digest:
+        raise ValueError(f"{path} names weights {content['sha256'][:12]}; measured were {digest[:12]}")
+    return content
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -178,6 +216,7 @@ def main() -> None:
     parser.add_argument("--knees", type=int, help="at most this many maps")
     parser.add_argument("--thick", type=int, default=3, help="maps that are also tried with thick slices")
     parser.add_argument("--confidence", action="store_true", help="choose the confidence flag instead (confidence.py)")
+    parser.add_argument("--painted", action="store_true", help="draw with training's own painter (painted_scan.py)")
     parser.add_argument("--card", action="store_true", help="write the figures into the model's card.json")
     parser.add_argument("--json", type=Path, help="write every knee's figures there")
     given = parser.parse_args()
@@ -193,19 +232,21 @@ def main() -> None:
         return
     knees = []
     for number, path in enumerate(paths):
-        knees.append(examine(path, number, given.numbering, segment))
+        knees.append(examine(path, number, given.numbering, segment, painted_scan if given.painted else rendered))
         dice = ", ".join(f"{name} {row.dice:.3f}" for name, row in knees[-1].parts.items())
         print(f"{knees[-1].name} ({knees[-1].protocol}): {dice}", flush=True)
     show(knees)
     thick = [
         examine_thick(path, number, given.numbering, segment, factor)
-        for number, path in enumerate(paths[: given.thick])
+        for number, path in enumerate(paths[: 0 if given.painted else given.thick])
         for factor in FACTORS
     ]
     show_thick(thick)
     if given.json:
         given.json.write_text(json.dumps([asdict(knee) for knee in knees], indent=1) + "\n", encoding="utf-8")
-    if given.card:
+    if given.card and given.painted:
+        write_painted(path_of_card, knees, model.sha256)
+    elif given.card:
         write_card(path_of_card, knees, thick, model.sha256)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.grid import Grid
 from pipeline.types import Scan, Segmentation, Sequence
 from training.render import Scanner, render_dess, render_multi_echo, thick_slices
-from training.signal import dess_model
+from training.signal import SignalModel, dess_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,15 @@ class Protocol:
     flip_deg: float
     fat_left: float
     scanner: Scanner
+
+    def signal_model(self) -> SignalModel:
+        """Of one echo, the two of DESS added."""
+        return dess_model(
+            repetition_ms=self.repetition_ms,
+            echo_ms=self.echo_ms,
+            flip_deg=self.flip_deg,
+            fat_left=self.fat_left,
+        )
 
 
 UNSEEN: Final = (
@@ -55,13 +64,7 @@ THICK_FACTOR: Final = 6
 
 def dess_scan(knee: Segmentation, protocol: Protocol, seed: int) -> Scan:
     """A DESS scan of a knee on its own grid."""
-    model = dess_model(
-        repetition_ms=protocol.repetition_ms,
-        echo_ms=protocol.echo_ms,
-        flip_deg=protocol.flip_deg,
-        fat_left=protocol.fat_left,
-    )
-    image = render_dess(knee.labels, knee.grid, seed, scanner=protocol.scanner, model=model)
+    image = render_dess(knee.labels, knee.grid, seed, scanner=protocol.scanner, model=protocol.signal_model())
     return Scan(echoes=image[None], grid=knee.grid, sequence=Sequence.DESS)
 
 
