@@ -16,6 +16,8 @@ def imported(page: Path) -> list[str]:
     return sorted({node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module})
 
 
+# In a process of its own, since this one has imported nearly everything. It prints which of the slow modules came in
+# with the pages, after reading ahead was done; any name there is time a user would wait at a white page.
 def test_pages_opened_later_find_every_slow_module_read_ahead() -> None:
     program = f"""
 import sys, threading

@@ -23,6 +23,8 @@ from training.signal import TISSUES, Kind, SignalModel, dess_model, qdess_model,
 from training.soft_tissues import paint_soft_tissues
 
 SIGNAL_SCALE = 1000.0
+BIAS_MM = 80.0
+"""The receive field is smooth over about this length."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +32,7 @@ class Scanner:
     """What the acquisition does to the picture.
 
     psf_voxels  SD of the point spread along (z, y, x), in voxels
-    bias        SD of the logarithm of the receive field, smooth over about 80 mm
+    bias        SD of the logarithm of the receive field, smooth over about BIAS_MM
     noise       SD of the noise in each of the two receiver channels, in units of the signal
     """
 
@@ -126,7 +128,7 @@ def _acquire(
     """Receive field, point spread and Rician noise (the magnitude of a complex signal with noise in both parts)."""
     if scanner.bias > 0:
         lattice = Lattice(grid)
-        field = lattice.noise(rng, 80.0)
+        field = lattice.noise(rng, BIAS_MM)
         echoes *= lattice.to_grid(np.exp(np.float32(scanner.bias) * field), _whole(grid))
     for echo in echoes:
         if max(scanner.psf_voxels) > 0:

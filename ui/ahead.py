@@ -5,20 +5,19 @@ Without it, the first look at an analysis shows a white page for as long as the 
 
 from __future__ import annotations
 
-import threading
+from functools import cache
 from importlib import import_module
+from threading import Thread
 from typing import Final
 
 LATER: Final = "ui.results"
 """Brings all that is slow: charts, tables, the report."""
-_begun = threading.Event()
 
 
+@cache
 def read_ahead() -> None:
     """Import LATER in a thread of its own; only the first call in a process does anything.
 
     A page that needs it meanwhile waits for that one import, as it would have without.
     """
-    if not _begun.is_set():
-        _begun.set()
-        threading.Thread(target=import_module, args=(LATER,), name="read-ahead", daemon=True).start()
+    Thread(target=import_module, args=(LATER,), name="read-ahead", daemon=True).start()

@@ -59,7 +59,7 @@ def _draw(job: JobView) -> None:
             "its address brings you back.</p>"
         )
     else:
-        st.progress(min(100, job.progress_percent) / 100, text=_running_text(job))
+        st.progress(min(100, job.progress_percent) / 100, text=running_text(job))
         if job.steps:
             with st.container(border=True):
                 st.html(steps_list(job))
@@ -78,7 +78,8 @@ def _queue_text(job: JobView, *, awaited: bool) -> str:
     return f"Number {job.queue_position} in the queue. Starts in about {wait}."
 
 
-def _running_text(job: JobView) -> str:
+def running_text(job: JobView) -> str:
+    """How far a running job is, in one line."""
     parts = [f"{job.progress_percent} %"]
     if job.step_name and job.total_steps:
         parts.append(f"step {job.current_step} of {job.total_steps}: {job.step_name}")

@@ -66,7 +66,7 @@ def class_place(first: int = 1) -> int:
 
 
 def draw_contrast(rng: np.random.Generator, family: str | None = None, *, model: SignalModel | None = None) -> Contrast:
-    """A contrast of the family named, or of one drawn by FAMILIES; model: of that protocol, else of a drawn one."""
+    """A contrast of the family named, or of one drawn by FAMILIES; model: the protocol, where it is not to be drawn."""
     if family is None:
         family = str(rng.choice(list(FAMILIES), p=list(FAMILIES.values())))
     kinds = _random_kinds(rng) if family == "random" else _physical_kinds(rng, family, model)

@@ -5,9 +5,9 @@
     python -m training.knee_unet.evaluate MAPS --confidence [--model nnunet_cascade] [--card]
 
 MAPS/validation, or MAPS itself, holds expert label maps that training has not seen. Every map is rendered as DESS with
-parameters outside training's ranges (scans.UNSEEN, in turn), segmented, cleaned and measured by the product itself.
-Needs no torch. By a second renderer, which draws bones and cartilage otherwise than training does; --painted: by
-training's own painter, which tells what the network cannot do from what it does not know.
+parameters outside training's ranges (scans.UNSEEN, in turn) by a second renderer, which draws bones and cartilage
+otherwise than training does; with --painted by training's own painter, to tell how much of an error is the other
+hand's. Segmented, cleaned and measured is by the product itself. Needs no torch.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ Segmenter = Callable[[Scan], Segmentation]
 Draw = Callable[[Segmentation, Protocol, int], tuple[Scan, Segmentation]]
 """(knee, protocol, seed) -> a scan and the labels on its grid."""
 PAINTED_ON: Final = (
-    "the same maps and protocols, drawn by the painter that training learns from: tells the limit of the network "
-    "apart from the distance between two renderers; not accuracy on real scans"
+    "the same maps and protocols, drawn by the painter that training learns from: tells how much of an error is the "
+    "second renderer's; not accuracy on real scans"
 )
 
 
@@ -215,8 +215,9 @@ def main() -> None:
     parser.add_argument("--model", default="nnunet_fullres", help="nnunet_fullres or nnunet_cascade")
     parser.add_argument("--knees", type=int, help="at most this many maps")
     parser.add_argument("--thick", type=int, default=3, help="maps that are also tried with thick slices")
-    parser.add_argument("--confidence", action="store_true", help="choose the confidence flag instead (confidence.py)")
-    parser.add_argument("--painted", action="store_true", help="draw with training's own painter (painted_scan.py)")
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument("--confidence", action="store_true", help="choose the confidence flag instead (confidence.py)")
+    other.add_argument("--painted", action="store_true", help="draw with training's own painter; no thick slices")
     parser.add_argument("--card", action="store_true", help="write the figures into the model's card.json")
     parser.add_argument("--json", type=Path, help="write every knee's figures there")
     given = parser.parse_args()

@@ -1,12 +1,11 @@
 """Imagined DESS scans of whole knees as training's own painter draws them, with protocols outside training's ranges.
 
-The first of two ways to measure the network: what it has learnt to read, in knees and protocols it has not seen. The
-other (training/knee_unet/scans.py) is drawn by a second renderer, and says how much it leans on its own painter's hand.
+The second of two ways to measure the network, with the knee and the protocol new to it and the hand that draws not. In
+the first (training/knee_unet/scans.py) that is new as well. It is not easier in every respect: the painter also draws
+what training is to be robust against, such as soft tissues that belong to no knee.
 """
 
 from __future__ import annotations
-
-from typing import Final
 
 import numpy as np
 
@@ -17,22 +16,12 @@ from training.knee_unet.acquisition import rician
 from training.knee_unet.contrast import draw_contrast
 from training.knee_unet.fields import along, blurred, smooth_noise
 from training.knee_unet.painting import View, paint
-from training.knee_unet.patches import SUB_VOXEL
+from training.knee_unet.patches import view_at
 from training.knee_unet.scans import Protocol
-from training.knee_unet.specimen import (
-    DISTANCE_STEP_MM,
-    RESOLUTION_MM,
-    Specimen,
-    in_network_axes,
-    lookup,
-    make_specimen,
-)
+from training.knee_unet.specimen import RESOLUTION_MM, Specimen, in_network_axes, make_specimen
 from training.limb import Field
-from training.render import SIGNAL_SCALE
+from training.render import BIAS_MM, SIGNAL_SCALE
 from training.signal import TISSUES, Kind
-
-BIAS_MM: Final = 80.0
-"""The receive field is smooth over about this length, as in training/render.py."""
 
 
 def painted_scan(knee: Segmentation, protocol: Protocol, seed: int) -> tuple[Scan, Segmentation]:
@@ -57,18 +46,14 @@ def whole_view(specimen: Specimen) -> View:
     depth = specimen.bone_mm.astype(np.float32)
     for axis, n in enumerate(sides):
         depth = along(depth, axis, linear_matrix(positions(n, voxel_mm, RESOLUTION_MM), depth.shape[axis]))
-    coarse = (RESOLUTION_MM,) * 3
-    return View(
-        samples=tuple(lookup(specimen.classes, specimen.spacing_mm, places, voxel_mm * at) for at in SUB_VOXEL),
-        tissues=lookup(specimen.tissues, coarse, places),
-        bone_mm=depth * np.float32(DISTANCE_STEP_MM),
-        cartilage_mm=lookup(specimen.cartilage_mm, coarse, places).astype(np.float32) * np.float32(DISTANCE_STEP_MM),
-        voxel_mm=voxel_mm,
-    )
+    return view_at(specimen, places, depth, np.eye(3), voxel_mm)
 
 
 def _acquired(image: Field, grid: Grid, protocol: Protocol, noise: float, rng: np.random.Generator) -> Field:
-    """Point spread, voxels of the map (partial volume along its slices), receive field, noise."""
+    """Point spread, voxels of the map (partial volume along its slices), receive field, noise.
+
+    The protocol's point spread is taken along the network's axes, its first along the slices.
+    """
     voxel_mm = min(grid.spacing_mm)
     for axis, (n, side) in enumerate(zip(grid.shape, grid.spacing_mm, strict=True)):
         width = protocol.scanner.psf_voxels[axis] * side / voxel_mm

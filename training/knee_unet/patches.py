@@ -70,19 +70,9 @@ def make_patch(
     """
     matrix = draw_matrix(rng)
     places = _places(rng, matrix, draw_centre(specimen, rng, shape, voxel_mm), shape, voxel_mm)
-    samples = tuple(
-        lookup(specimen.classes, specimen.spacing_mm, places, matrix @ offset * voxel_mm) for offset in SUB_VOXEL
-    )
-    spacing = (RESOLUTION_MM,) * 3
     index = [place * np.float32(1.0 / RESOLUTION_MM) - np.float32(0.5) for place in places]
     depth = ndimage.map_coordinates(specimen.bone_mm, index, np.float32, order=1, mode="nearest")
-    view = View(
-        samples=samples,
-        tissues=lookup(specimen.tissues, spacing, places),
-        bone_mm=depth * np.float32(DISTANCE_STEP_MM),
-        cartilage_mm=lookup(specimen.cartilage_mm, spacing, places).astype(np.float32) * np.float32(DISTANCE_STEP_MM),
-        voxel_mm=voxel_mm,
-    )
+    view = view_at(specimen, places, depth, matrix, voxel_mm)
     contrast = draw_contrast(rng, family)
     image = paint(view, contrast, rng)
     seen = _inside(places, specimen.extent_mm)
@@ -91,7 +81,25 @@ def make_patch(
     channels = [acquire(image, rng, voxel_mm)[None]]
     if guided:
         channels.append(imagined_first_pass(specimen, places, voxel_mm, rng))
-    return Patch(image=np.concatenate(channels), targets=soft_targets(samples, seen), family=contrast.family)
+    return Patch(image=np.concatenate(channels), targets=soft_targets(view.samples, seen), family=contrast.family)
+
+
+def view_at(specimen: Specimen, places: list[Field], depth: Field, matrix: FloatArray, voxel_mm: float) -> View:
+    """What a specimen shows at places (three arrays of mm that make up (a, b, c)).
+
+    depth   (a, b, c): the specimen's bone_mm there, in DISTANCE_STEP_MM
+    matrix  one mm in the view -> mm in the specimen, for the sub-voxel positions
+    """
+    spacing = (RESOLUTION_MM,) * 3
+    return View(
+        samples=tuple(
+            lookup(specimen.classes, specimen.spacing_mm, places, matrix @ offset * voxel_mm) for offset in SUB_VOXEL
+        ),
+        tissues=lookup(specimen.tissues, spacing, places),
+        bone_mm=depth * np.float32(DISTANCE_STEP_MM),
+        cartilage_mm=lookup(specimen.cartilage_mm, spacing, places).astype(np.float32) * np.float32(DISTANCE_STEP_MM),
+        voxel_mm=voxel_mm,
+    )
 
 
 def soft_targets(samples: tuple[NDArray[np.uint8], ...], seen: NDArray[np.bool_]) -> Field:
