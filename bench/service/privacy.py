@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import tempfile
 from dataclasses import dataclass, field
@@ -217,12 +218,15 @@ def _look_at_files(here: Site, seen: Seen, jobs: dict[str, str]) -> None:
     address = planted.EMAIL.encode()
 
     def forgotten() -> bool:
-        return not any(address in path.read_bytes() for path in log.rglob("*.aof"))
+        with contextlib.suppress(FileNotFoundError):  # written anew just now
+            return not any(address in path.read_bytes() for path in log.rglob("*.aof"))
+        return False
 
     try:
         wait_for(forgotten, FORGOTTEN_AFTER_S, "a queue's log without addresses")
     except TimeoutError:
         seen.hits.append(f"the queue's log holds an address {FORGOTTEN_AFTER_S:.0f} s after its job has ended")
+    here.stop()  # the queue may be writing its log anew: files come and go while it runs
     names, told = set(), 0
     for path in sorted(here.folder.rglob("*")):
         name = path.relative_to(here.folder).as_posix()

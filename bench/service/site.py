@@ -106,8 +106,8 @@ class Site:
         )
         return answer.returncode
 
-    def close(self) -> None:
-        """Stop what still runs, remove the folder."""
+    def stop(self) -> None:
+        """Stop what still runs: after this nothing in the folder changes any more."""
         for process in reversed(self._processes):
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
@@ -119,6 +119,10 @@ class Site:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+    def close(self) -> None:
+        """Stop what still runs, remove the folder."""
+        self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
