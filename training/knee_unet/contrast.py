@@ -86,8 +86,8 @@ def _physical_kinds(rng: np.random.Generator, family: str, named: SignalModel | 
     model, fat_left = _protocol(rng, family) if named is None else (named, 1.0)
     signals = [_signal(_jittered(TISSUES[kind], rng), model, fat_left) for kind in KINDS]
     kinds = np.array(signals, np.float32) / max(signals[KINDS.index(Kind.CARTILAGE)], 1e-4)
-    # flow, synovitis and haemorrhage have no place in a table of tissues
-    for kind in (Kind.VESSEL, Kind.FLUID, Kind.SYNOVIUM):
+    # flow, synovitis, haemorrhage, red and yellow marrow have no place in a table of tissues
+    for kind in (Kind.VESSEL, Kind.FLUID, Kind.SYNOVIUM, Kind.MARROW):
         kinds[KINDS.index(kind)] *= np.exp(0.25 * rng.standard_normal())
     if family == "dess":  # where the fluid's long T2 tells it from any cartilage
         kinds[KINDS.index(Kind.FLUID)] = max(kinds[KINDS.index(Kind.FLUID)], rng.uniform(*DESS_FLUID))

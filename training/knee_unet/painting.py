@@ -74,9 +74,9 @@ def paint(view: View, contrast: Contrast, rng: np.random.Generator) -> Field:
     if rng.random() < FILM:
         _film(image, view, contrast, cartilage, bone, rng)
     _texture(image, view, places, cartilage, bone, rng)
-    if rng.random() < 0.7:  # layers: T2, and with it the signal, rises from the bone to the surface
-        depth = np.maximum(view.bone_mm, 0.0) / np.float32(rng.uniform(0.5, 1.7))
-        image *= 1.0 - cartilage * np.float32(rng.uniform(-0.1, 0.4)) * np.exp(-depth)
+    if rng.random() < 0.95:  # layers: T2, and with it the signal, rises from the bone to the surface
+        depth = np.maximum(view.bone_mm, 0.0) / np.float32(rng.uniform(0.5, 1.9))
+        image *= 1.0 - cartilage * np.float32(rng.uniform(0.0, 0.6)) * np.exp(-depth)
     _marrow(image, view, bone, contrast, rng)
     if rng.random() < 0.92:
         _rim(image, view, contrast, bone, rng)
@@ -158,11 +158,11 @@ def _rim(image: Field, view: View, contrast: Contrast, bone: Field, rng: np.rand
     A plate that lay anywhere about the edge taught the network to guess: bones came out too small.
     """
     bumps = np.clip(view.noise(rng, 7, 17.5), -1.2, 1.2)
-    width = np.float32(rng.uniform(0.25, 1.2)) * (1.0 + 0.5 * bumps)
+    width = np.float32(rng.uniform(0.2, 0.8)) * (1.0 + 0.5 * bumps)
     if rng.random() < 0.5:  # thicker where no cartilage lies on it
         width *= 1.0 + soft_step(view.cartilage_mm - np.float32(4.0), 1.0)
     weight = bone * soft_step(view.bone_mm + width, RIM_RAMP_MM)
-    beyond = rng.uniform(-0.3, 0.25)
+    beyond = rng.uniform(-0.3, 0.12)
     if beyond > 0:  # chemical shift
         weight += (1.0 - bone) * soft_step(np.float32(beyond) - view.bone_mm, RIM_RAMP_MM)
     weight *= np.float32(rng.uniform(0.6, 1.0))

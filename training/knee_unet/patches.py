@@ -69,13 +69,13 @@ def make_patch(
     guided: for the second pass, with what a first pass might have answered (training/knee_unet/guidance.py).
     """
     matrix = draw_matrix(rng)
-    places = _places(rng, matrix, draw_centre(specimen, rng, shape, voxel_mm), shape, voxel_mm)
+    places = bent_places(rng, matrix, draw_centre(specimen, rng, shape, voxel_mm), shape, voxel_mm)
     index = [place * np.float32(1.0 / RESOLUTION_MM) - np.float32(0.5) for place in places]
     depth = ndimage.map_coordinates(specimen.bone_mm, index, np.float32, order=1, mode="nearest")
     view = view_at(specimen, places, depth, matrix, voxel_mm)
     contrast = draw_contrast(rng, family)
     image = paint(view, contrast, rng)
-    seen = _inside(places, specimen.extent_mm)
+    seen = inside(places, specimen.extent_mm)
     if rng.random() < 0.5:
         image *= seen
     channels = [acquire(image, rng, voxel_mm)[None]]
@@ -164,7 +164,7 @@ def _landmarks(specimen: Specimen) -> dict[int, FloatArray]:
     return known
 
 
-def _places(
+def bent_places(
     rng: np.random.Generator, matrix: FloatArray, centre: FloatArray, shape: Shape, voxel_mm: float
 ) -> list[Field]:
     """Three arrays (a, b, c) of mm in the specimen, bent by two elastic fields nine times in ten."""
@@ -178,6 +178,6 @@ def _places(
     return places
 
 
-def _inside(places: list[Field], extent_mm: FloatArray) -> NDArray[np.bool_]:
+def inside(places: list[Field], extent_mm: FloatArray) -> NDArray[np.bool_]:
     a, b, c = ((place >= 0) & (place < extent) for place, extent in zip(places, extent_mm, strict=True))
     return np.asarray(a & b & c)

@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.special import ndtri
 
 from pipeline.alignment import align_knee
 from pipeline.anatomy import NUMBERINGS, Structure, Tissue
@@ -23,11 +24,12 @@ from pipeline.image_io import read_label_map
 from pipeline.labels import canonical_labels
 from pipeline.regions import split_tibial_cartilage
 from pipeline.segmentation.orientation import nearest_order
-from pipeline.segmentation.sampling import isotropic_shape, positions
+from pipeline.segmentation.sampling import isotropic_shape, linear_matrix, positions
 from pipeline.surface import bone_surface
 from pipeline.types import LabelArray, Segmentation
 from training.canvas import Box
 from training.joint import with_whole_shafts
+from training.knee_unet.fields import along
 from training.limb import Field
 from training.signal import Kind
 from training.soft_tissues import paint_soft_tissues
@@ -42,6 +44,8 @@ KINDS: Final = tuple(Kind)
 DISTANCE_STEP_MM: Final = 0.1
 FAR_MM: Final = 12.0
 """Distances are cut here."""
+SHARP_MM: Final = 0.8
+"""SD of the smoothing from which distances near a bone's surface are read."""
 _NUMBERING: Final = NUMBERINGS["oai"]
 
 
@@ -128,6 +132,7 @@ def make_specimen(knee: Segmentation, name: str, seed: int) -> Specimen:
     classes = CLASS_OF[small]
     bone = np.isin(classes, BONE_CLASSES)
     depth = _distance(~bone) - _distance(bone)
+    _sharpen(depth, np.isin(CLASS_OF[labels], BONE_CLASSES), grid.spacing_mm)
     return Specimen(
         name=name,
         spacing_mm=grid.spacing_mm,
@@ -136,6 +141,18 @@ def make_specimen(knee: Segmentation, name: str, seed: int) -> Specimen:
         bone_mm=np.rint(depth / DISTANCE_STEP_MM).astype(np.int8),
         cartilage_mm=np.rint(_distance(~np.isin(classes, CARTILAGE_CLASSES)) / DISTANCE_STEP_MM).astype(np.uint8),
     )
+
+
+def _sharpen(depth: Field, bone: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> None:
+    """Near the surface, in place: distances as the map's own voxels tell them, without the coarse grid's staircase.
+
+    A label smoothed by a Gaussian of SD s is Phi(-d / s) at distance d from a plane.
+    """
+    share = ndimage.gaussian_filter(bone.astype(np.float32), [SHARP_MM / mm for mm in spacing_mm], truncate=3.0)
+    for axis, (n, mm) in enumerate(zip(depth.shape, spacing_mm, strict=True)):
+        share = along(share, axis, linear_matrix(positions(n, RESOLUTION_MM, mm), share.shape[axis]))
+    near = np.abs(depth) < SHARP_MM
+    depth[near] = -SHARP_MM * ndtri(np.clip(share[near], 0.02, 0.98))
 
 
 def in_network_axes(labels: LabelArray, grid: Grid) -> tuple[LabelArray, Grid]:
