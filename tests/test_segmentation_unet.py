@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,12 @@ import pytest
 from segmentation_phantom import stored_otherwise, two_bones
 
 from pipeline.anatomy import Structure
+from pipeline.digest import sha256_of
 from pipeline.errors import OptionsError, WeightsCorrupt, WeightsMissing
 from pipeline.segmentation import describe, segment, unet
-from pipeline.segmentation.catalogue import card
+from pipeline.segmentation.boundaries.network import ANSWERS, ProfileNetwork, write_network
+from pipeline.segmentation.boundaries.profiles import DEPTHS_MM, FEATURES
+from pipeline.segmentation.catalogue import ModelCard, card
 from pipeline.segmentation.sampling import standardise
 from pipeline.types import Resources, Scan, Segmentation
 
@@ -74,6 +78,42 @@ def test_the_same_scan_twice_gives_the_same_bits(phantom, segmented) -> None:
     assert np.array_equal(again.labels, segmented.labels)
     assert again.confidence == segmented.confidence
     assert again.surface_entropy_bits == segmented.surface_entropy_bits
+
+
+def with_edges(folder: Path) -> ModelCard:
+    """The one pass with a network for edges that believes what it is told."""
+    sizes = (FEATURES, 4, ANSWERS * len(DEPTHS_MM))
+    layers = tuple((np.zeros(pair, np.float32), np.zeros(pair[1], np.float32)) for pair in pairwise(sizes))
+    believes = ProfileNetwork(centre=np.zeros(FEATURES, np.float32), scale=np.ones(FEATURES, np.float32), layers=layers)
+    write_network(believes, folder / "edges.npz")
+    digest = sha256_of(folder / "edges.npz")
+    return replace(card("nnunet_fullres"), boundaries=folder / "edges.npz", boundaries_sha256=digest)
+
+
+def test_edges_that_are_put_where_the_first_answer_has_them_change_little(phantom, segmented, tmp_path) -> None:
+    told: list[float] = []
+    found = unet.segment(with_edges(tmp_path), phantom[0], ONE_CORE, told.append)
+    for structure in (Structure.FEMUR, Structure.TIBIA):
+        assert _dice(found.mask(structure), segmented.mask(structure)) > 0.97
+    changed = found.labels != segmented.labels
+    assert changed.any()
+    assert changed.mean() < 0.01
+    assert found.confidence == segmented.confidence
+    assert told[-1] == 1
+
+
+def test_edges_do_not_depend_on_how_a_scan_is_stored(phantom, tmp_path) -> None:
+    model = with_edges(tmp_path)
+    scan = stored_otherwise(phantom[0], (1, 2, 0), (1,))
+    found = unet.segment(model, phantom[0], ONE_CORE, _quiet)
+    assert np.array_equal(
+        unet.segment(model, scan, ONE_CORE, _quiet).labels, np.flip(found.labels.transpose((1, 2, 0)), (1,))
+    )
+
+
+def test_another_network_for_edges_than_the_card_names_is_refused(phantom, tmp_path) -> None:
+    with pytest.raises(WeightsCorrupt):
+        unet.segment(replace(with_edges(tmp_path), boundaries_sha256="0" * 64), phantom[0], ONE_CORE, _quiet)
 
 
 @pytest.mark.slow
@@ -161,7 +201,9 @@ def test_too_little_memory_is_named_as_such() -> None:
 import resource, numpy as np
 from pipeline.errors import OutOfMemory
 from pipeline.segmentation import runtime
-from pipeline.segmentation.catalogue import card
+from pipeline.segmentation.boundaries.network import ANSWERS, ProfileNetwork, write_network
+from pipeline.segmentation.boundaries.profiles import DEPTHS_MM, FEATURES
+from pipeline.segmentation.catalogue import ModelCard, card
 from pipeline.types import Resources
 entry = card("nnunet_fullres")
 network = runtime.load_network(entry.weights, entry.sha256, Resources(threads=1))

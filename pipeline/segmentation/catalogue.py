@@ -54,6 +54,7 @@ class ModelCard:
     weights, sha256      file and the digest that it must have ("" where the operator brought the file)
     axes, resolution_mm, window_voxels: how the network wants its image (orientation.py); unused by nnU-Net v2
     first                the model whose answer this one refines, where there are two passes
+    boundaries, boundaries_sha256: the network that puts the edges (boundaries/), where the model has one
     scope                what it outlines, what not and why, in words
     real_scan            what was seen on a real scan, slice by slice, in words; "" where nobody looked
     accuracy             structure, as the measurement names it -> figures; `measured_on` says on what
@@ -85,6 +86,8 @@ class ModelCard:
     resolution_mm: float = 0.7
     window_voxels: int = 128
     first: ModelCard | None = None
+    boundaries: Path | None = None
+    boundaries_sha256: str = ""
 
     def __post_init__(self) -> None:
         omitted = sorted(set(self.native_labels) - set(self.native_to_canonical.to_canonical))
@@ -132,6 +135,7 @@ class ModelCard:
             "confidence_flag": asdict(self.confidence_flag) if self.confidence_flag else None,
             "weights_sha256": self.sha256,
             "first_pass_sha256": self.first.sha256 if self.first else "",
+            "boundaries_sha256": self.boundaries_sha256,
         }
 
 
@@ -177,6 +181,8 @@ def read_card(
             resolution_mm=float(data["resolution_mm"]),
             window_voxels=int(data["window_voxels"]),
             first=first,
+            boundaries=folder / data["boundaries"]["weights"] if "boundaries" in data else None,
+            boundaries_sha256=data["boundaries"]["sha256"] if "boundaries" in data else "",
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
@@ -239,7 +245,10 @@ def availability(entry: ModelCard, resources: Resources) -> Availability:
     """Whether the model's weights and runtime are there. Loads neither; the digest is checked when they are used."""
     folder = installed_folder(entry.id, resources)
     if folder is None:
-        present = all(model.weights.is_file() for model in (entry, entry.first) if model)
+        files = [model.weights for model in (entry, entry.first) if model] + (
+            [entry.boundaries] if entry.boundaries else []
+        )
+        present = all(file.is_file() for file in files)
         return Availability(available=present, source="built-in", reason="" if present else "weights file is missing")
     reason = ""
     if not (folder / "dataset.json").is_file():

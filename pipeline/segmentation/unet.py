@@ -1,18 +1,22 @@
 """The built-in family: a compact U-Net at one isotropic resolution, in overlapping windows; the cascade has two.
 
+Where the card names a network for edges, bone and cartilage end where that one reads it from the image (boundaries/).
+
 Windows, not one full pass: the network normalises by what it sees, and whole knees made one in three much worse.
 Memory grows with the slice, not with the length of the field of view.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
 
-from pipeline.anatomy import Structure, Tissue
+from pipeline.anatomy import BONE_OF, Structure, Tissue
 from pipeline.errors import OutOfMemory, WeightsCorrupt
+from pipeline.segmentation.boundaries.network import read_network
+from pipeline.segmentation.boundaries.sharpen import sharpen
 from pipeline.segmentation.catalogue import ModelCard
 from pipeline.segmentation.confidence import mean_probability, surface_entropy
 from pipeline.segmentation.frame import Frame, whole
@@ -74,11 +78,12 @@ def _segment(card: ModelCard, scan: Scan, resources: Resources, on_progress: Cal
         on_progress(share * done / total)
 
     slabs = averaged(volume, axes, network.classes, network, on_window)
-    if card.first is None:
-        write_labels(slabs, frame.isotropic, frame.of_scan(frame.box), labels, certainty)
-    else:
-        kept = np.empty((network.classes - 1, *frame.isotropic), dtype=np.uint8)
-        write_labels(recorded(slabs, kept), frame.isotropic, frame.of_scan(frame.box), labels, certainty)
+    again = card.first is not None or card.boundaries is not None
+    kept = np.empty((network.classes - 1 if again else 0, *frame.isotropic), dtype=np.uint8)
+    if again:
+        slabs = recorded(slabs, kept)
+    write_labels(slabs, frame.isotropic, frame.of_scan(frame.box), labels, certainty)
+    if card.first is not None:
         look_again(
             load(card, resources),
             image,
@@ -93,13 +98,17 @@ def _segment(card: ModelCard, scan: Scan, resources: Resources, on_progress: Cal
         )
         on_progress(1.0)
     structures = {label: _structure(card, label) for label in card.native_labels}
+    confidence = mean_probability(labels, certainty, structures)
+    entropy = surface_entropy(labels, certainty, structures)
+    if card.boundaries is not None:
+        sharpen(read_network(card.boundaries, card.boundaries_sha256), image, frame, kept, _pairs(structures), labels)
     return Segmentation(
         labels=np.ascontiguousarray(order.from_network(_canonical(card, labels))),
         grid=scan.grid,
         model_id=card.id,
         compartments_apart=card.native_to_canonical.compartments_apart,
-        confidence=mean_probability(labels, certainty, structures),
-        surface_entropy_bits=surface_entropy(labels, certainty, structures),
+        confidence=confidence,
+        surface_entropy_bits=entropy,
     )
 
 
@@ -108,6 +117,13 @@ def _structure(card: ModelCard, native: int) -> Structure:
     if structure is None:
         raise WeightsCorrupt(f"Label {native} ({card.native_labels[native]}) of {card.id} stands for no structure.")
     return structure
+
+
+def _pairs(structures: Mapping[int, Structure]) -> list[tuple[int, int]]:
+    """(bone, cartilage) labels, in the order of the bones'."""
+    label_of = {structure: label for label, structure in structures.items()}
+    pairs = ((label_of.get(bone), label_of.get(cartilage)) for cartilage, bone in BONE_OF.items())
+    return sorted((bone, cartilage) for bone, cartilage in pairs if bone is not None and cartilage is not None)
 
 
 def _canonical(card: ModelCard, labels: LabelArray) -> LabelArray:

@@ -1,0 +1,115 @@
+"""The network that reads profiles, a few matrices in numpy alone: where along a ray bone and cartilage lie."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from pipeline.digest import sha256_of
+from pipeline.errors import WeightsCorrupt
+from pipeline.segmentation.boundaries.profiles import DEPTHS_MM, FEATURES, STEP_MM
+from pipeline.segmentation.sampling import FloatVolume
+
+PRIOR: Final = 0.05
+"""Added to the first answer's probabilities before their logarithm: how little it is believed where it is sure."""
+ANSWERS: Final = 3
+"""Bone, cartilage, anything else."""
+AT_ONCE: Final = 8192
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ProfileNetwork:
+    """centre, scale (f,): of the features; layers: (matrix (in, out), bias (out,)), inner ones added to their input."""
+
+    centre: FloatVolume
+    scale: FloatVolume
+    layers: tuple[tuple[FloatVolume, FloatVolume], ...]
+
+    def __call__(self, features: FloatVolume) -> FloatVolume:
+        """(n, f) -> probabilities (n, ANSWERS, len(DEPTHS_MM))."""
+        parts = [self._answer(features[start : start + AT_ONCE]) for start in range(0, len(features), AT_ONCE)]
+        return np.concatenate(parts)
+
+    def _answer(self, features: FloatVolume) -> FloatVolume:
+        x = (features - self.centre) / self.scale
+        (first, bias), *inner, (last, last_bias) = self.layers
+        x = np.maximum(x @ first + bias, 0)
+        for matrix, offset in inner:
+            x = x + np.maximum(x @ matrix + offset, 0)
+        logits = (x @ last + last_bias).reshape(-1, ANSWERS, len(DEPTHS_MM)) + prior(features)
+        logits -= logits.max(axis=1, keepdims=True)
+        weights = np.exp(logits)
+        return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def prior(features: FloatVolume) -> FloatVolume:
+    """(n, ANSWERS, len(DEPTHS_MM)): the logarithm of the first answer, which the features hold."""
+    count = len(DEPTHS_MM)
+    bone, cartilage = features[:, count : 2 * count], features[:, 2 * count : 3 * count]
+    rest = np.clip(1.0 - bone - cartilage, 0.0, 1.0)
+    return np.asarray(np.log(np.stack([bone, cartilage, rest], axis=1) + np.float32(PRIOR)))
+
+
+def edges_mm(probability: FloatVolume) -> tuple[FloatVolume, FloatVolume]:
+    """(n,) depths at which the bone ends and at which the cartilage ends; the same where there is none.
+
+    Expected lengths, not the most probable edges: means over a region are right where single rays are in doubt.
+    """
+    bone, cartilage, _ = np.moveaxis(probability, 1, 0)
+    inner = DEPTHS_MM[0] + STEP_MM * (bone.sum(axis=1) - 0.5)
+    return inner, inner + STEP_MM * cartilage.sum(axis=1)
+
+
+def write_network(network: ProfileNetwork, path: Path) -> None:
+    """Arrays alone, no pickles; the file is replaced whole."""
+    arrays = {"centre": network.centre, "scale": network.scale}
+    for number, (matrix, bias) in enumerate(network.layers):
+        arrays |= {f"layer{number}_matrix": matrix.astype(np.float16), f"layer{number}_bias": bias}
+    unfinished = path.with_suffix(".part.npz")
+    np.savez_compressed(unfinished, allow_pickle=False, **arrays)
+    unfinished.replace(path)
+
+
+def read_network(path: Path, sha256: str) -> ProfileNetwork:
+    """Raises WeightsCorrupt where the file is not the one named, damaged, or its parts do not belong together."""
+    try:
+        if sha256_of(path) != sha256:
+            raise _unreadable(path)
+        with np.load(path, allow_pickle=False) as stored:
+            count = sum(name.endswith("_matrix") for name in stored.files)
+            layers = [
+                (stored[f"layer{k}_matrix"].astype(np.float32), stored[f"layer{k}_bias"].astype(np.float32))
+                for k in range(count)
+            ]
+            centre, scale = stored["centre"].astype(np.float32), stored["scale"].astype(np.float32)
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise _unreadable(path) from error
+    network = ProfileNetwork(centre=centre, scale=scale, layers=tuple(layers))
+    if not _fits(network):
+        raise _unreadable(path)
+    return network
+
+
+def _fits(network: ProfileNetwork) -> bool:
+    """Whether its parts belong together."""
+    sizes = [len(network.centre), *(matrix.shape[-1] for matrix, _ in network.layers)]
+    return (
+        len(network.layers) > 1
+        and sizes[0] == FEATURES
+        and network.scale.shape == network.centre.shape
+        and sizes[-1] == ANSWERS * len(DEPTHS_MM)
+        and all(matrix.shape == pair for (matrix, _), pair in zip(network.layers, pairwise(sizes), strict=True))
+        and all(bias.shape == matrix.shape[1:] for matrix, bias in network.layers)
+    )
+
+
+def _unreadable(path: Path) -> WeightsCorrupt:
+    return WeightsCorrupt(
+        f"The network for edges ({path.name}) cannot be read; expected the file that came with this version.",
+        hint="Install the product again, or restore the file.",
+    )

@@ -1,0 +1,123 @@
+"""What a ray sees: grey values and the first answer along it, beside it, and in the whole scan.
+
+Grey values are told in units of the scan's own contrast, marrow 0 and cartilage 1 as the first answer finds them
+nearby: what an edge looks like depends on that more than on anything else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from pipeline.segmentation.boundaries.rays import STEPS, Rays
+from pipeline.segmentation.sampling import FloatVolume
+
+STEP_MM: Final = 0.25
+DEPTHS_MM: Final = np.arange(-3.0, 6.0, STEP_MM, dtype=np.float32)
+"""Places along a ray, from the marrow to beyond the thickest cartilage."""
+CLOSE_RAYS: Final = 7
+NEAR_RAYS: Final = 25
+REGION_RAYS: Final = 64
+"""A ray and its nearest neighbours: about 1, 2 and 3 mm around it."""
+MARROW_MM: Final = -1.0
+"""Marrow is looked for from this depth inwards: the cortex lies above."""
+LEAST_CONTRAST: Final = 0.3
+"""Between marrow and cartilage, in SD of all grey values along the rays: less is not divided by."""
+LIMITS: Final = (-3.0, 4.0)
+SURFACES: Final = 3
+"""Femur, tibia, patella, in the order of their classes."""
+FEATURES: Final = 15 * len(DEPTHS_MM) + 5 + SURFACES
+"""Numbers that the network gets of a ray."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Profiles:
+    """All (n, len(DEPTHS_MM)): grey values, and the first answer's probabilities of the ray's own bone and cartilage
+    and of all other bones and cartilages.
+    """
+
+    grey: FloatVolume
+    bone: FloatVolume
+    cartilage: FloatVolume
+    other_bone: FloatVolume
+    other_cartilage: FloatVolume
+
+
+def read(
+    image: FloatVolume,
+    spacing_mm: tuple[float, float, float],
+    kept: NDArray[np.uint8],
+    resolution_mm: float,
+    rays: Rays,
+    pairs: list[tuple[int, int]],
+) -> Profiles:
+    """Sample the scan (a, b, c) and the first answer (classes - 1, ...) along the rays, between voxels linearly.
+
+    pairs: (bone, cartilage) classes of all surfaces
+    """
+    places = rays.at(DEPTHS_MM)
+    own = {k: sampled(kept[k - 1], places, (resolution_mm,) * 3) / np.float32(STEPS) for pair in pairs for k in pair}
+    others = [pair for pair in pairs if pair[0] != rays.bone]
+    return Profiles(
+        grey=sampled(image, places, spacing_mm),
+        bone=own[rays.bone],
+        cartilage=own[rays.cartilage],
+        other_bone=sum((own[bone] for bone, _ in others), np.zeros_like(own[rays.bone])),
+        other_cartilage=sum((own[cartilage] for _, cartilage in others), np.zeros_like(own[rays.bone])),
+    )
+
+
+def features(profiles: Profiles, rays: Rays, blur_mm: FloatVolume, surface: int) -> FloatVolume:
+    """(n, FEATURES): what the network gets of every ray. surface: 0 to SURFACES - 1; blur_mm: by blur_along."""
+    bone, cartilage = profiles.bone, profiles.cartilage
+    near = cKDTree(rays.starts_mm).query(rays.starts_mm, min(REGION_RAYS, len(rays)))[1]
+    grey = (profiles.grey - profiles.grey.mean()) / np.float32(profiles.grey.std() + 1e-6)
+    deep = bone * (DEPTHS_MM < MARROW_MM)
+    rest = np.clip(1.0 - bone - cartilage - profiles.other_bone - profiles.other_cartilage, 0.0, 1.0)
+    marrow, plate, beyond = (_level(grey, weight, near) for weight in (deep, cartilage, rest))
+    contrast = plate - marrow
+    contrast = np.where(contrast < 0, -1.0, 1.0) * np.maximum(np.abs(contrast), LEAST_CONTRAST)
+    relative = np.clip((grey - marrow[:, None]) / contrast[:, None], *LIMITS)
+    seen = np.concatenate([relative, bone, cartilage], axis=1)
+    covered = cartilage.max(axis=1) > 0.5
+    typical = seen[covered].mean(axis=0) if covered.any() else seen.mean(axis=0)
+    which = np.zeros((len(rays), SURFACES), np.float32)
+    which[:, surface] = 1.0
+    return np.concatenate(
+        [
+            seen,
+            profiles.other_bone,
+            profiles.other_cartilage,
+            np.clip(grey, *LIMITS),
+            seen[near[:, 1:CLOSE_RAYS]].mean(axis=1),
+            seen[near[:, :NEAR_RAYS]].mean(axis=1),
+            np.broadcast_to(typical, seen.shape),
+            np.stack([marrow, plate, beyond, contrast, blur_mm], axis=1),
+            which,
+        ],
+        axis=1,
+        dtype=np.float32,
+    )
+
+
+def blur_along(rays: Rays, spacing_mm: tuple[float, float, float]) -> FloatVolume:
+    """(n,) mm: the side of a voxel as a ray crosses it."""
+    return np.asarray(np.abs(rays.normals) @ np.array(spacing_mm, np.float32))
+
+
+def _level(grey: FloatVolume, weight: FloatVolume, near: NDArray[np.intp]) -> FloatVolume:
+    """(n,): the mean grey value around every ray, weighed; where little weighs, that of the whole surface."""
+    total, mass = (grey * weight).sum(axis=1), weight.sum(axis=1)
+    whole = total.sum() / max(float(mass.sum()), 1e-6)
+    return np.asarray((total[near].mean(axis=1) + 0.1 * whole) / (mass[near].mean(axis=1) + 0.1), np.float32)
+
+
+def sampled(volume: NDArray[np.generic], places_mm: FloatVolume, spacing_mm: tuple[float, float, float]) -> FloatVolume:
+    """Linear between voxels; beyond the ends the last value holds."""
+    index = np.moveaxis(places_mm / np.array(spacing_mm, np.float32) - np.float32(0.5), -1, 0)
+    return np.asarray(ndimage.map_coordinates(volume, index, np.float32, order=1, mode="nearest", prefilter=False))

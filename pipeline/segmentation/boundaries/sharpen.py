@@ -1,0 +1,38 @@
+"""The edges of a first answer, put where the image has them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.segmentation.boundaries.network import ProfileNetwork, edges_mm
+from pipeline.segmentation.boundaries.profiles import blur_along, features, read
+from pipeline.segmentation.boundaries.rays import cast
+from pipeline.segmentation.boundaries.relabel import relabel
+from pipeline.segmentation.frame import Frame
+from pipeline.segmentation.sampling import FloatVolume
+from pipeline.types import LabelArray
+
+
+def sharpen(
+    network: ProfileNetwork,
+    image: FloatVolume,
+    frame: Frame,
+    kept: NDArray[np.uint8],
+    pairs: list[tuple[int, int]],
+    labels: LabelArray,
+) -> None:
+    """Overwrite labels (the scan's voxels in the network's axes) around every surface that has cartilage.
+
+    image  (a, b, c) of the scan, in the network's axes; frame, kept: the first answer (second_pass.recorded)
+    pairs  (bone, cartilage) classes, in the order in which the network learned them
+    """
+    answers = []
+    for number, (bone, cartilage) in enumerate(pairs):
+        rays = cast(kept, frame.resolution_mm, bone, cartilage)
+        if rays is None:
+            continue
+        profiles = read(image, frame.spacing_mm, kept, frame.resolution_mm, rays, pairs)
+        seen = features(profiles, rays, blur_along(rays, frame.spacing_mm), number)
+        answers.append((rays, *edges_mm(network(seen))))
+    relabel(labels, frame, answers)

@@ -1,0 +1,256 @@
+"""Edges along rays: rays start on the bone and point out of it, see the scan where they are, and put edges between
+voxels of the scan.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from pipeline.digest import sha256_of
+from pipeline.errors import WeightsCorrupt
+from pipeline.segmentation.boundaries.network import (
+    ANSWERS,
+    ProfileNetwork,
+    edges_mm,
+    prior,
+    read_network,
+    write_network,
+)
+from pipeline.segmentation.boundaries.profiles import DEPTHS_MM, FEATURES, blur_along, features, read
+from pipeline.segmentation.boundaries.rays import Rays, cast
+from pipeline.segmentation.boundaries.relabel import relabel
+from pipeline.segmentation.frame import Frame, whole
+
+BONE, CARTILAGE, OTHER_BONE, OTHER_CARTILAGE = 1, 2, 3, 4
+PAIRS = [(BONE, CARTILAGE), (OTHER_BONE, OTHER_CARTILAGE)]
+SHAPE, SPACING = (50, 96, 100), (0.7, 0.37, 0.35)
+COARSE_MM = 0.7
+CENTRE = np.array([17.5, 17.9, 17.2])
+RADIUS, SHELL = 9.0, 2.2
+
+
+def frame_of_scan() -> Frame:
+    return Frame(shape=SHAPE, spacing_mm=SPACING, box=whole(SHAPE), resolution_mm=COARSE_MM)
+
+
+def radius_mm(shape, spacing) -> np.ndarray:
+    axes = np.ix_(*((np.arange(n) + 0.5) * s - c for n, s, c in zip(shape, spacing, CENTRE, strict=True)))
+    return np.sqrt(sum(axis**2 for axis in axes))
+
+
+def shell(shape, spacing, bone_mm: float = RADIUS, thick_mm: float = SHELL) -> np.ndarray:
+    """A ball of bone all covered with cartilage, as labels."""
+    r = radius_mm(shape, spacing)
+    return np.where(r < bone_mm, BONE, np.where(r < bone_mm + thick_mm, CARTILAGE, 0)).astype(np.uint8)
+
+
+def answered(bone_mm: float = RADIUS, thick_mm: float = SHELL) -> np.ndarray:
+    """(4, ...) what a first pass keeps: probabilities that fall over a voxel."""
+    r = radius_mm(frame_of_scan().isotropic, (COARSE_MM,) * 3)
+    inner, outer = (np.clip(0.5 - (r - edge) / COARSE_MM, 0, 1) for edge in (bone_mm, bone_mm + thick_mm))
+    kept = np.zeros((4, *r.shape), np.uint8)
+    kept[BONE - 1] = np.rint(255 * inner)
+    kept[CARTILAGE - 1] = np.rint(255 * (outer - inner))
+    return kept
+
+
+def rays_of(kept: np.ndarray) -> Rays:
+    rays = cast(kept, COARSE_MM, BONE, CARTILAGE)
+    assert rays is not None
+    return rays
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    return float(2 * (a & b).sum() / (a.sum() + b.sum()))
+
+
+def test_rays_start_on_the_bone_and_point_straight_out_of_it() -> None:
+    rays = rays_of(answered())
+    out = rays.starts_mm - CENTRE
+    assert np.linalg.norm(out, axis=1) == pytest.approx(RADIUS, abs=0.3)
+    assert np.einsum("ni,ni->n", out / np.linalg.norm(out, axis=1, keepdims=True), rays.normals).min() > 0.99
+    assert len(rays) > 0.5 * 4 * np.pi * RADIUS**2 / COARSE_MM**2
+    assert rays.at(DEPTHS_MM).shape == (len(rays), len(DEPTHS_MM), 3)
+
+
+def test_no_rays_where_there_is_no_bone_or_no_cartilage() -> None:
+    kept = answered()
+    assert cast(kept, COARSE_MM, OTHER_BONE, OTHER_CARTILAGE) is None
+    kept[CARTILAGE - 1] = 0
+    assert cast(kept, COARSE_MM, BONE, CARTILAGE) is None
+
+
+def test_rays_keep_to_the_largest_piece_and_to_what_lies_near_cartilage() -> None:
+    kept = answered()
+    kept[BONE - 1, :4, :4, :4] = 255
+    upper = np.arange(kept.shape[1]) * COARSE_MM > CENTRE[0]
+    kept[CARTILAGE - 1, ~upper] = 0
+    rays = rays_of(kept)
+    assert rays.starts_mm[:, 0].min() > CENTRE[0] - 5.0
+    assert np.linalg.norm(rays.starts_mm - CENTRE, axis=1) == pytest.approx(RADIUS, abs=0.3)
+
+
+def test_no_rays_from_where_the_field_of_view_cuts_the_bone() -> None:
+    cut = answered()[:, 25:]
+    rays = rays_of(np.ascontiguousarray(cut))
+    assert rays.starts_mm[:, 0].min() > 0.5 * COARSE_MM
+    assert np.abs(rays.normals[:, 0]).min() < 0.5  # the others are there
+
+
+def test_a_profile_is_what_lies_at_its_depths_in_the_scan_and_in_the_first_answer() -> None:
+    kept = answered()
+    rays = rays_of(kept)
+    image = radius_mm(SHAPE, SPACING).astype(np.float32)
+    found = read(image, SPACING, kept, COARSE_MM, rays, PAIRS)
+    at = np.linalg.norm(rays.at(DEPTHS_MM) - CENTRE, axis=2)
+    assert np.abs(found.grey - at).max() < 0.06
+    assert (found.bone[at < RADIUS - 1] > 0.99).all()
+    assert (found.cartilage[(at > RADIUS + 0.9) & (at < RADIUS + SHELL - 0.9)] > 0.95).all()
+    assert not found.other_bone.any()
+    assert not found.other_cartilage.any()
+
+
+def test_what_the_network_gets_does_not_depend_on_the_scans_gain_and_offset() -> None:
+    kept = answered()
+    rays = rays_of(kept)
+    image = shell(SHAPE, SPACING).astype(np.float32)
+    image += 0.1 * np.random.default_rng(0).standard_normal(SHAPE, dtype=np.float32)
+    blur = blur_along(rays, SPACING)
+    one, other = (
+        features(read(scan, SPACING, kept, COARSE_MM, rays, PAIRS), rays, blur, 0) for scan in (image, 37 * image + 500)
+    )
+    assert np.abs(one - other).max() < 2e-3
+    assert blur.min() >= 0.35
+    assert blur.max() <= np.linalg.norm(SPACING) + 1e-6
+
+
+def test_grey_values_are_told_with_marrow_0_and_cartilage_1() -> None:
+    kept = answered()
+    rays = rays_of(kept)
+    image = shell(SHAPE, SPACING).astype(np.float32)
+    relative = features(read(image, SPACING, kept, COARSE_MM, rays, PAIRS), rays, blur_along(rays, SPACING), 0)
+    relative = relative[:, : len(DEPTHS_MM)]
+    inside = relative[:, DEPTHS_MM < -1.5].mean()
+    middle = relative[:, np.abs(DEPTHS_MM - SHELL / 2) < 0.3].mean()
+    assert inside == pytest.approx(0.0, abs=0.05)
+    assert 1.0 < middle < 1.4  # the mean over a thin plate holds its blurred edges
+
+
+@pytest.mark.parametrize("spacing", [SPACING, (0.35, 0.37, 0.7)])
+def test_edges_along_rays_become_labels_though_the_first_answer_was_off(spacing) -> None:
+    shape = tuple(round(35.0 / s) for s in spacing)
+    frame = Frame(shape=shape, spacing_mm=spacing, box=whole(shape), resolution_mm=COARSE_MM)
+    kept = answered(bone_mm=RADIUS + 0.6, thick_mm=1.0)
+    rays = rays_of(kept)
+    start = np.linalg.norm(rays.starts_mm - CENTRE, axis=1)
+    labels, truth = shell(shape, spacing, RADIUS + 0.6, 1.0), shell(shape, spacing)
+    first = dice(labels == CARTILAGE, truth == CARTILAGE)
+    relabel(labels, frame, [(rays, RADIUS - start, RADIUS + SHELL - start)])
+    assert first < 0.65
+    assert dice(labels == CARTILAGE, truth == CARTILAGE) > 0.97
+    assert dice(labels == BONE, truth == BONE) > 0.99
+
+
+def test_labels_beyond_the_rays_stay_as_they_were() -> None:
+    kept = answered()
+    upper = np.arange(kept.shape[1]) * COARSE_MM > CENTRE[0]
+    kept[CARTILAGE - 1, ~upper] = 0
+    rays = rays_of(kept)
+    labels = shell(SHAPE, SPACING)
+    labels[2:5, 2:5, 2:5] = OTHER_BONE
+    before = labels.copy()
+    start = np.linalg.norm(rays.starts_mm - CENTRE, axis=1)
+    relabel(labels, frame_of_scan(), [(rays, RADIUS + 0.7 - start, RADIUS + 0.7 - start)])
+    lower = np.arange(SHAPE[0]) * SPACING[0] < CENTRE[0] - 7.0
+    assert np.array_equal(labels[lower], before[lower])
+    assert (labels == OTHER_BONE).sum() == 27
+    far = np.arange(SHAPE[0]) * SPACING[0] > CENTRE[0] + 1.5
+    assert not (labels[far] == CARTILAGE).any()
+
+
+def test_a_voxel_that_two_surfaces_claim_goes_to_the_one_it_lies_deeper_in() -> None:
+    """Two flat plates 4 mm apart, each said to be 3 mm thick: they meet in the middle."""
+    shape, spacing = (30, 40, 40), (0.7, 0.5, 0.5)
+    frame = Frame(shape=shape, spacing_mm=spacing, box=whole(shape), resolution_mm=COARSE_MM)
+    across = np.stack(np.meshgrid(np.arange(1, 19, 0.7), np.arange(1, 19, 0.7)), axis=-1).reshape(-1, 2)
+    answers = []
+    for bone, cartilage, height, way in ((BONE, CARTILAGE, 8.0, 1.0), (OTHER_BONE, OTHER_CARTILAGE, 12.0, -1.0)):
+        starts = np.column_stack([np.full(len(across), height), across]).astype(np.float32)
+        normals = np.tile(np.array([way, 0, 0], np.float32), (len(across), 1))
+        rays = Rays(bone=bone, cartilage=cartilage, starts_mm=starts, normals=normals)
+        answers.append((rays, np.zeros(len(across), np.float32), np.full(len(across), 3.0, np.float32)))
+    labels = np.zeros(shape, np.uint8)
+    relabel(labels, frame, answers)
+    column = labels[:, 20, 20]
+    heights = (np.arange(shape[0]) + 0.5) * spacing[0]
+    assert (column[(heights > 8.1) & (heights < 9.9)] == CARTILAGE).all()
+    assert (column[(heights > 10.1) & (heights < 11.9)] == OTHER_CARTILAGE).all()
+
+
+def test_expected_lengths_put_the_edges_where_a_clear_answer_has_them() -> None:
+    inner, outer = np.array([-0.6, 0.0, 1.2]), np.array([1.5, 0.0, 3.9])
+    below = [np.clip(0.5 - (DEPTHS_MM - edge[:, None]) / 0.25, 0, 1) for edge in (inner, outer)]
+    answer = np.stack([below[0], below[1] - below[0], 1 - below[1]], axis=1)
+    found = edges_mm(answer)
+    assert np.allclose(found, [inner, outer], atol=0.01)
+
+
+def network(seed: int = 0, *, silent: bool = False) -> ProfileNetwork:
+    rng = np.random.default_rng(seed)
+    sizes = [FEATURES, 12, 12, ANSWERS * len(DEPTHS_MM)]
+    layers = [
+        ((0.3 * rng.standard_normal(pair)).astype(np.float32), rng.standard_normal(pair[1]).astype(np.float32))
+        for pair in pairwise(sizes)
+    ]
+    if silent:
+        layers[-1] = tuple(np.zeros_like(part) for part in layers[-1])
+    return ProfileNetwork(
+        centre=np.zeros(sizes[0], np.float32), scale=np.ones(sizes[0], np.float32), layers=tuple(layers)
+    )
+
+
+def some_features(count: int = 50) -> np.ndarray:
+    values = np.random.default_rng(5).random((count, FEATURES), dtype=np.float32)
+    values[:, len(DEPTHS_MM) : 3 * len(DEPTHS_MM)] *= 0.5
+    return values
+
+
+def test_a_network_that_adds_nothing_repeats_the_first_answer() -> None:
+    given = some_features()
+    expected = np.exp(prior(given))
+    assert np.allclose(network(silent=True)(given), expected / expected.sum(axis=1, keepdims=True), atol=1e-6)
+
+
+def test_a_network_reads_back_as_it_was_written_and_nothing_else_is_taken_for_it(tmp_path) -> None:
+    path = tmp_path / "boundaries.npz"
+    write_network(network(), path)
+    digest = sha256_of(path)
+    assert np.allclose(read_network(path, digest)(some_features()), network()(some_features()), atol=2e-3)
+    assert not list(tmp_path.glob("*.part*"))
+    with pytest.raises(WeightsCorrupt):
+        read_network(path, "0" * 64)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(WeightsCorrupt):
+        read_network(path, sha256_of(path))
+    with pytest.raises(WeightsCorrupt):
+        read_network(tmp_path / "none.npz", digest)
+
+
+def test_a_network_whose_parts_do_not_fit_is_refused(tmp_path) -> None:
+    path = tmp_path / "boundaries.npz"
+    whole_one = network()
+    for layers in (whole_one.layers[1:], whole_one.layers[:-1], whole_one.layers[:1] + whole_one.layers[2:] * 2):
+        write_network(ProfileNetwork(centre=whole_one.centre, scale=whole_one.scale, layers=layers), path)
+        with pytest.raises(WeightsCorrupt):
+            read_network(path, sha256_of(path))
+
+
+def test_fewer_neighbours_than_usual_are_enough() -> None:
+    kept = answered()
+    rays = rays_of(kept)
+    few = Rays(bone=BONE, cartilage=CARTILAGE, starts_mm=rays.starts_mm[:60], normals=rays.normals[:60])
+    found = read(shell(SHAPE, SPACING).astype(np.float32), SPACING, kept, COARSE_MM, few, PAIRS)
+    assert np.isfinite(features(found, few, blur_along(few, SPACING), 2)).all()

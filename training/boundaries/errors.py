@@ -1,0 +1,50 @@
+"""How far the edges that are read along rays lie from those of the expert's map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.segmentation.boundaries.network import ProfileNetwork, edges_mm, prior
+from training.boundaries.examples import Examples, shares_of
+
+LEAST_COVERED: Final = 3
+"""Depths at which cartilage must lie for a ray to be counted: three quarters of a millimetre."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgeErrors:
+    """Mean error (bias) and mean absolute error of the depth at which bone and cartilage end, mm; over so many rays."""
+
+    inner_bias_mm: float
+    inner_mm: float
+    outer_bias_mm: float
+    outer_mm: float
+    rays: int
+
+
+def edge_errors(probability: NDArray[np.float32], truth: NDArray[np.float32]) -> EdgeErrors:
+    """Of rays that cross cartilage in truth; both (n, ANSWERS, depths)."""
+    covered = (truth[:, 1] > 0.5).sum(axis=1) >= LEAST_COVERED
+    (inner, outer), (true_inner, true_outer) = edges_mm(probability[covered]), edges_mm(truth[covered])
+    return EdgeErrors(
+        inner_bias_mm=float((inner - true_inner).mean()),
+        inner_mm=float(np.abs(inner - true_inner).mean()),
+        outer_bias_mm=float((outer - true_outer).mean()),
+        outer_mm=float(np.abs(outer - true_outer).mean()),
+        rays=int(covered.sum()),
+    )
+
+
+def first_errors(examples: Examples) -> EdgeErrors:
+    """Of the first answer alone."""
+    answer = np.exp(prior(examples.features.astype(np.float32)))
+    return edge_errors(answer / answer.sum(axis=1, keepdims=True), shares_of(examples.truth))
+
+
+def errors(network: ProfileNetwork, examples: Examples) -> EdgeErrors:
+    """Of the network's."""
+    return edge_errors(network(examples.features.astype(np.float32)), shares_of(examples.truth))

@@ -1,0 +1,126 @@
+"""Examples to learn from: profiles of an imagined joint, and what lies along each ray in truth.
+
+One file an imagined joint, a few hundred thousand numbers in half precision; features are made when they are read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.anatomy import BONE_OF
+from pipeline.segmentation.boundaries import profiles
+from pipeline.segmentation.boundaries.profiles import DEPTHS_MM, Profiles
+from pipeline.segmentation.boundaries.rays import Rays, cast
+from pipeline.segmentation.catalogue import ModelCard
+from pipeline.segmentation.runtime import Network
+from training.boundaries.imagine import VOXEL_MM, ImaginedJoint, first_answer
+from training.knee_unet.specimen import CLASS_OF
+from training.limb import Field
+
+SHARE: Final = {"dess": 0.5}
+OTHER_SHARE: Final = 0.25
+"""The part of an imagined joint's rays that is learned from, by its family of contrasts."""
+HELD_EVERY: Final = 10
+"""One imagined joint of so many is kept apart."""
+
+
+def surfaces() -> list[tuple[int, int]]:
+    """(bone, cartilage) classes of the network, in the order of the bones."""
+    return sorted({(int(CLASS_OF[bone]), int(CLASS_OF[cartilage])) for cartilage, bone in BONE_OF.items()})
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Surface:
+    """One surface: features (n, f), and the share of bone, own cartilage and rest along each ray (n, 3, depths)."""
+
+    features: Field
+    truth: Field
+    family: str
+
+
+def collect(joint: ImaginedJoint, network: Network, card: ModelCard, path: Path) -> list[int]:
+    """Write the profiles of a joint; -> rays of each surface."""
+    spacing = (VOXEL_MM,) * 3
+    kept, frame = first_answer(network, card, joint.image)
+    pairs = surfaces()
+    arrays: dict[str, np.ndarray] = {}
+    counts = []
+    for number, (bone, cartilage) in enumerate(pairs):
+        rays = cast(kept, frame.resolution_mm, bone, cartilage)
+        counts.append(0 if rays is None else len(rays))
+        if rays is None:
+            continue
+        found = profiles.read(joint.image, spacing, kept, frame.resolution_mm, rays, pairs)
+        for part in fields(found):
+            arrays[f"{part.name}{number}"] = getattr(found, part.name).astype(np.float16)
+        places = rays.at(DEPTHS_MM)
+        shares = [profiles.sampled(joint.targets[k], places, spacing) for k in (bone, cartilage)]
+        arrays[f"truth{number}"] = np.rint(255 * np.clip(np.stack(shares, axis=1), 0, 1)).astype(np.uint8)
+        arrays[f"starts{number}"] = rays.starts_mm
+        arrays[f"normals{number}"] = rays.normals
+    unfinished = path.with_suffix(".part.npz")
+    np.savez(unfinished, allow_pickle=False, family=np.array(joint.family), **arrays)
+    unfinished.replace(path)
+    return counts
+
+
+def read_surfaces(path: Path) -> list[Surface]:
+    """The surfaces of one imagined joint."""
+    result = []
+    with np.load(path, allow_pickle=False) as stored:
+        family = str(stored["family"])
+        for number, (bone, cartilage) in enumerate(surfaces()):
+            if f"truth{number}" not in stored.files:
+                continue
+            rays = Rays(
+                bone=bone,
+                cartilage=cartilage,
+                starts_mm=stored[f"starts{number}"],
+                normals=stored[f"normals{number}"],
+            )
+            seen = Profiles(
+                **{part.name: stored[f"{part.name}{number}"].astype(np.float32) for part in fields(Profiles)}
+            )
+            shares = stored[f"truth{number}"].astype(np.float32) / np.float32(255)
+            rest = np.clip(1.0 - shares.sum(axis=1, keepdims=True), 0.0, 1.0)
+            truth = np.concatenate([shares, rest], axis=1)
+            truth /= truth.sum(axis=1, keepdims=True)
+            blur = profiles.blur_along(rays, (VOXEL_MM,) * 3)
+            result.append(Surface(features=profiles.features(seen, rays, blur, number), truth=truth, family=family))
+    return result
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Examples:
+    """features (n, f) float16; truth (n, ANSWERS, depths) uint8, in 255 steps."""
+
+    features: NDArray[np.float16]
+    truth: NDArray[np.uint8]
+
+
+def load(paths: list[Path], rng: np.random.Generator) -> Examples:
+    """Some of the rays of some imagined joints."""
+    features, truth = [], []
+    for path in paths:
+        for surface in read_surfaces(path):
+            count = max(1, round(SHARE.get(surface.family, OTHER_SHARE) * len(surface.features)))
+            chosen = rng.permutation(len(surface.features))[:count]
+            features.append(surface.features[chosen].astype(np.float16))
+            truth.append(np.rint(255 * surface.truth[chosen]).astype(np.uint8))
+    return Examples(features=np.concatenate(features), truth=np.concatenate(truth))
+
+
+def held(path: Path) -> bool:
+    """Whether an imagined joint is kept apart."""
+    return int(path.stem.split("_")[1]) % HELD_EVERY == HELD_EVERY - 1
+
+
+def shares_of(truth: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(n, ANSWERS, depths) in 255 steps -> parts that sum to 1."""
+    shares = truth.astype(np.float32)
+    return np.asarray(shares / np.maximum(shares.sum(axis=1, keepdims=True), 1.0))

@@ -1,0 +1,82 @@
+"""Fit the network to examples: cross-entropy of what lies at every depth of every ray."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from pipeline.segmentation.boundaries.network import ANSWERS, ProfileNetwork, prior
+from pipeline.segmentation.boundaries.profiles import DEPTHS_MM
+from training.boundaries.examples import Examples, shares_of
+
+WIDTH: Final = 160
+HIDDEN: Final = 2
+DROP_FEATURES: Final = 0.1
+DROP: Final = 0.2
+RATE: Final = 2e-3
+DECAY: Final = 1e-2
+BATCH: Final = 1024
+LEAST_SCALE: Final = 0.05
+
+
+class Perceptron(nn.Module):
+    """As pipeline.segmentation.boundaries.network.ProfileNetwork computes it, with dropout while it learns."""
+
+    def __init__(self, centre: NDArray[np.float32], scale: NDArray[np.float32]) -> None:
+        super().__init__()
+        last = nn.Linear(WIDTH, ANSWERS * len(DEPTHS_MM))
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        inner = (nn.Linear(WIDTH, WIDTH) for _ in range(HIDDEN))
+        self.layers = nn.ModuleList([nn.Linear(len(centre), WIDTH), *inner, last])
+        self.drop_features, self.drop = nn.Dropout(DROP_FEATURES), nn.Dropout(DROP)
+        self.register_buffer("centre", torch.from_numpy(centre))
+        self.register_buffer("scale", torch.from_numpy(scale))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """(n, f) -> (n, ANSWERS, depths): what is added to the logarithm of the first answer."""
+        first, *inner, last = self.layers
+        x = self.drop(torch.relu(first(self.drop_features((features - self.centre) / self.scale))))
+        for layer in inner:
+            x = self.drop(x + torch.relu(layer(x)))
+        return last(x).reshape(-1, ANSWERS, len(DEPTHS_MM))
+
+    def exported(self) -> ProfileNetwork:
+        """For the product."""
+        return ProfileNetwork(
+            centre=self.centre.numpy().copy(),
+            scale=self.scale.numpy().copy(),
+            layers=tuple(
+                (layer.weight.detach().numpy().T.copy(), layer.bias.detach().numpy().copy()) for layer in self.layers
+            ),
+        )
+
+
+def fit(examples: Examples, minutes: float, seed: int, on_step: Callable[[int, float], None]) -> ProfileNetwork:
+    """Learn for so many minutes, the rate falling along a cosine; on_step is told the step and its loss."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    some = examples.features[rng.permutation(len(examples.features))[:50_000]].astype(np.float32)
+    model = Perceptron(some.mean(axis=0), some.std(axis=0) + np.float32(LEAST_SCALE))
+    optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY)
+    start, step = time.monotonic(), 0
+    while (done := (time.monotonic() - start) / (60.0 * minutes)) < 1.0:
+        for group in optimiser.param_groups:
+            group["lr"] = RATE * max(0.01, 0.5 * (1.0 + np.cos(np.pi * done)))
+        chosen = rng.integers(len(examples.features), size=BATCH)
+        features = examples.features[chosen].astype(np.float32)
+        truth = torch.from_numpy(shares_of(examples.truth[chosen]))
+        logits = model(torch.from_numpy(features)) + torch.from_numpy(prior(features))
+        loss = -(truth * torch.log_softmax(logits, 1)).sum(1).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        step += 1
+        on_step(step, float(loss.detach()))
+    return model.exported()

@@ -1,0 +1,80 @@
+"""Imagined scans of a whole joint, painted as for the networks on voxels, and what those answer to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from pipeline.segmentation.catalogue import ModelCard
+from pipeline.segmentation.frame import Frame, whole
+from pipeline.segmentation.runtime import Network
+from pipeline.segmentation.sampling import standardise, to_isotropic
+from pipeline.segmentation.second_pass import recorded
+from pipeline.segmentation.unet import OVERLAP
+from pipeline.segmentation.windows import averaged, plan
+from training.knee_unet.acquisition import acquire
+from training.knee_unet.contrast import draw_contrast
+from training.knee_unet.fields import Shape
+from training.knee_unet.painting import paint
+from training.knee_unet.patches import bent_places, draw_matrix, inside, soft_targets, view_at
+from training.knee_unet.specimen import CARTILAGE_CLASSES, RESOLUTION_MM, Specimen
+from training.limb import Field
+
+VOXEL_MM: Final = 0.45
+JOINT: Final[Shape] = (184, 160, 184)
+"""Voxels: 83 x 72 x 83 mm, the joint with what lies around it."""
+OFF_CENTRE_MM: Final = 6.0
+MORE_DESS: Final = 0.45
+"""How often the contrast is water-excited DESS whatever contrast.FAMILIES would draw."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImaginedJoint:
+    """image (a, b, c) on isotropic voxels of VOXEL_MM; targets (classes, a, b, c): the part that each class fills."""
+
+    image: Field
+    targets: Field
+    family: str
+
+
+def imagine(specimen: Specimen, rng: np.random.Generator, shape: Shape = JOINT) -> ImaginedJoint:
+    """A joint in a random pose, contrast and acquisition; the same generator state, the same joint."""
+    matrix = draw_matrix(rng)
+    places = bent_places(rng, matrix, _centre(specimen, rng), shape, VOXEL_MM)
+    index = [place * np.float32(1.0 / RESOLUTION_MM) - np.float32(0.5) for place in places]
+    depth = ndimage.map_coordinates(specimen.bone_mm, index, np.float32, order=1, mode="nearest")
+    view = view_at(specimen, places, depth, matrix, VOXEL_MM)
+    contrast = draw_contrast(rng, "dess" if rng.random() < MORE_DESS else None)
+    image = paint(view, contrast, rng)
+    seen = inside(places, specimen.extent_mm)
+    if rng.random() < 0.5:
+        image *= seen
+    return ImaginedJoint(
+        image=acquire(image, rng, VOXEL_MM), targets=soft_targets(view.samples, seen), family=contrast.family
+    )
+
+
+def first_answer(network: Network, card: ModelCard, image: Field) -> tuple[NDArray[np.uint8], Frame]:
+    """(classes - 1, a, b, c) probabilities as the product keeps them, and their grid."""
+    spacing = (VOXEL_MM,) * 3
+    shape = image.shape[0], image.shape[1], image.shape[2]
+    frame = Frame(shape=shape, spacing_mm=spacing, box=whole(shape), resolution_mm=card.resolution_mm)
+    volume = standardise(to_isotropic(image, spacing, card.resolution_mm))[None]
+    slabs = averaged(volume, plan(frame.isotropic, card.window_voxels, OVERLAP), network.classes, network, lambda: None)
+    kept = np.empty((network.classes - 1, *frame.isotropic), dtype=np.uint8)
+    for _ in recorded(slabs, kept):
+        pass
+    return kept, frame
+
+
+def _centre(specimen: Specimen, rng: np.random.Generator) -> NDArray[np.float64]:
+    """(3,) mm: the middle of the cartilage, a little off."""
+    step = 4
+    found = np.argwhere(np.isin(specimen.classes[::step, ::step, ::step], CARTILAGE_CLASSES))
+    places = found * step * np.array(specimen.spacing_mm)
+    middle = 0.5 * (np.percentile(places, 1, axis=0) + np.percentile(places, 99, axis=0))
+    return np.asarray(middle + rng.uniform(-OFF_CENTRE_MM, OFF_CENTRE_MM, 3))

@@ -1,0 +1,90 @@
+"""make train-boundaries: the network that reads where bone and cartilage end, from label maps and synthetic contrast.
+
+    python -m training.boundaries.train MAPS --output FOLDER [--collect MINUTES] [--fit MINUTES] [--weights FILE]
+
+Imagines joints of the training maps for so many minutes, has the first pass of the built-in model answer them, keeps
+the profiles in FOLDER, then fits to all that FOLDER holds and writes FOLDER/boundaries.npz. Goes on where it was when
+it is started again: what was collected stays. Several may collect into one folder, each with a seed of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.digest import sha256_of
+from pipeline.segmentation import unet
+from pipeline.segmentation.boundaries.network import write_network
+from pipeline.segmentation.catalogue import card
+from pipeline.types import Resources
+from training.boundaries.errors import errors, first_errors
+from training.boundaries.examples import collect, held, load
+from training.boundaries.fit import fit
+from training.boundaries.imagine import imagine
+from training.knee_unet.collection import Collection, split_maps
+
+
+def gather(maps: Collection, folder: Path, minutes: float, seed: int, weights: Path | None) -> None:
+    """Imagine and collect for so many minutes."""
+    model = card("nnunet_fullres")
+    if weights is not None:
+        model = replace(model, weights=weights, sha256=sha256_of(weights))
+    network = unet.load(model, Resources())
+    end = time.monotonic() + 60.0 * minutes
+    number = 0
+    while time.monotonic() < end:
+        path = folder / f"{seed:03d}_{number:05d}.npz"
+        if not path.exists():
+            rng = np.random.default_rng([seed, number])
+            joint = imagine(maps.specimen(maps.maps[int(rng.integers(len(maps.maps)))]), rng)
+            counts = collect(joint, network, model, path)
+            print(f"{path.name}: {joint.family}, rays {' '.join(map(str, counts))}", flush=True)
+        number += 1
+
+
+def learn(folder: Path, minutes: float, seed: int) -> None:
+    """Fit to what was collected."""
+    paths = sorted(folder.glob("[0-9]*_[0-9]*.npz"))
+    rng = np.random.default_rng(seed)
+    examples = load([path for path in paths if not held(path)], rng)
+    apart = load([path for path in paths if held(path)] or paths[-1:], rng)
+    print(f"{len(paths)} imagined joints, {len(examples.features)} rays; of others: {first_errors(apart)}", flush=True)
+    losses: list[float] = []
+
+    def on_step(step: int, loss: float) -> None:
+        losses.append(loss)
+        if step % 1000 == 0:
+            print(f"step {step}: loss {np.mean(losses[-1000:]):.4f}", flush=True)
+
+    network = fit(examples, minutes, seed, on_step)
+    print(f"{len(losses)} steps: {errors(network, apart)}", flush=True)
+    write_network(network, folder / "boundaries.npz")
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("maps", type=Path, help="folder of expert label maps, or one with train/ and validation/")
+    parser.add_argument("--output", type=Path, default=Path("data/training/boundaries"))
+    parser.add_argument("--specimens", type=Path, default=Path("data/training/specimens"))
+    parser.add_argument("--numbering", default="oai")
+    parser.add_argument("--collect", type=float, default=30.0, metavar="MINUTES")
+    parser.add_argument("--fit", type=float, default=5.0, metavar="MINUTES")
+    parser.add_argument("--weights", type=Path, help="of the first pass, instead of the built-in ones")
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    given.output.mkdir(parents=True, exist_ok=True)
+    maps, _ = split_maps(given.maps)
+    if given.collect > 0:
+        collection = Collection(maps=maps, numbering=given.numbering, cache=given.specimens)
+        gather(collection, given.output, given.collect, given.seed, given.weights)
+    if given.fit > 0:
+        learn(given.output, given.fit, given.seed)
+
+
+if __name__ == "__main__":
+    main()
