@@ -60,9 +60,13 @@ def segmenter(model: ModelCard) -> Segmenter:
     return lambda scan: unet.segment(model, scan, Resources(), lambda _: None)
 
 
-def with_weights(model: ModelCard, weights: Path | None) -> ModelCard:
-    """The same card with other weights."""
-    return model if weights is None else replace(model, weights=weights, sha256=sha256_of(weights))
+def with_weights(model: ModelCard, weights: Path | None, boundaries: Path | None = None) -> ModelCard:
+    """The same card with other weights, with another network for edges."""
+    if weights is not None:
+        model = replace(model, weights=weights, sha256=sha256_of(weights))
+    if boundaries is not None:
+        model = replace(model, boundaries=boundaries, boundaries_sha256=sha256_of(boundaries))
+    return model
 
 
 def rendered(knee: Segmentation, protocol: Protocol, seed: int) -> tuple[Scan, Segmentation]:
@@ -212,6 +216,7 @@ def main() -> None:
     parser.add_argument("maps", type=Path, help="folder of held-out label maps, or one with validation/")
     parser.add_argument("--numbering", default="oai")
     parser.add_argument("--weights", type=Path, help="measure these instead of the built-in ones")
+    parser.add_argument("--boundaries", type=Path, help="with this network for edges (make train-boundaries)")
     parser.add_argument("--model", default="nnunet_fullres", help="nnunet_fullres or nnunet_cascade")
     parser.add_argument("--knees", type=int, help="at most this many maps")
     parser.add_argument("--thick", type=int, default=3, help="maps that are also tried with thick slices")
@@ -223,7 +228,9 @@ def main() -> None:
     given = parser.parse_args()
     folder = given.maps / "validation"
     paths = maps_in(folder if folder.is_dir() else given.maps)[: given.knees]
-    model = with_weights(card(given.model), given.weights)
+    if given.card and given.boundaries:
+        parser.error("--card is for the network for edges that the card itself names, not for --boundaries")
+    model = with_weights(card(given.model), given.weights, given.boundaries)
     segment = segmenter(model)
     path_of_card = card(given.model).weights.with_name("card.json")
     if given.confidence:
