@@ -1,6 +1,7 @@
 """How sure a network was of its own answer, structure by structure, as it says so itself: not calibrated.
 
-Both figures are of the answer before post-processing: what is cleaned away later counts as doubt.
+Both figures are of the answer before post-processing: what is cleaned away later counts as doubt,
+and edges that are moved later (boundaries/) count where the network had them.
 """
 
 from __future__ import annotations

@@ -59,6 +59,13 @@ def linear_taps(where: FloatArray, source_count: int) -> tuple[NDArray[np.intp],
     return lower, np.asarray(inside - lower, dtype=np.float32)
 
 
+def interpolated(volume: FloatVolume, first: FloatVolume, second: FloatVolume, third: FloatVolume) -> FloatVolume:
+    """(a, b, c) at the places that three matrices of linear interpolation stand for."""
+    planes = second @ (volume @ third.T)
+    mixed: FloatVolume = first @ planes.reshape(len(volume), -1)
+    return mixed.reshape(len(first), len(second), len(third))
+
+
 def low_pass_matrix(count: int, sd_voxels: float) -> FloatVolume:
     """(count, count): Gaussian smoothing along one axis, cut at 3 standard deviations, the edge value repeated."""
     radius = int(3 * sd_voxels + 0.5)

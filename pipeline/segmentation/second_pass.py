@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.segmentation.frame import Box, Frame
-from pipeline.segmentation.sampling import FloatVolume, linear_matrix, standardise, to_isotropic
+from pipeline.segmentation.sampling import FloatVolume, interpolated, linear_matrix, standardise, to_isotropic
 from pipeline.segmentation.upsampling import Slabs, write_labels
 from pipeline.segmentation.windows import Predict, averaged, plan, window_count
 from pipeline.types import LabelArray
@@ -145,6 +145,4 @@ def _interpolated(said: NDArray[np.uint8], first: FloatVolume, second: FloatVolu
     used = [np.flatnonzero(matrix.any(axis=0)) for matrix in (first, second, third)]
     a, b, c = (slice(int(places[0]), int(places[-1]) + 1) for places in used)
     near: FloatVolume = said[a, b, c].astype(np.float32) * np.float32(1 / STEPS)
-    planes = second[:, b] @ (near @ third[:, c].T)
-    mixed: FloatVolume = first[:, a] @ planes.reshape(len(near), -1)
-    return mixed.reshape(len(first), len(second), len(third))
+    return interpolated(near, first[:, a], second[:, b], third[:, c])

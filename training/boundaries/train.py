@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.digest import sha256_of
 from pipeline.segmentation import unet
 from pipeline.segmentation.boundaries.network import write_network
 from pipeline.segmentation.catalogue import card
@@ -26,13 +24,12 @@ from training.boundaries.examples import collect, held, load
 from training.boundaries.fit import fit
 from training.boundaries.imagine import imagine
 from training.knee_unet.collection import Collection, split_maps
+from training.knee_unet.evaluate import with_weights
 
 
 def gather(maps: Collection, folder: Path, minutes: float, seed: int, weights: Path | None) -> None:
     """Imagine and collect for so many minutes."""
-    model = card("nnunet_fullres")
-    if weights is not None:
-        model = replace(model, weights=weights, sha256=sha256_of(weights))
+    model = with_weights(card("nnunet_fullres"), weights)
     network = unet.load(model, Resources())
     end = time.monotonic() + 60.0 * minutes
     number = 0

@@ -179,5 +179,6 @@ def bent_places(
 
 
 def inside(places: list[Field], extent_mm: FloatArray) -> NDArray[np.bool_]:
+    """(a, b, c): whether a place lies in the field of view of the specimen's map."""
     a, b, c = ((place >= 0) & (place < extent) for place, extent in zip(places, extent_mm, strict=True))
     return np.asarray(a & b & c)

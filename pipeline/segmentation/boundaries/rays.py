@@ -15,10 +15,9 @@ from scipy.spatial import cKDTree
 
 from pipeline.grid import Grid
 from pipeline.segmentation.sampling import FloatVolume
+from pipeline.segmentation.second_pass import STEPS
 from pipeline.surface import LEVEL, Field, contour
 
-STEPS: Final = 255
-"""A first answer's probabilities are kept in so many steps (second_pass.recorded)."""
 SMOOTH_MM: Final = 0.7
 """SD of the Gaussian on the bone's probability: a calm surface, so that neighbours' rays lie side by side."""
 MARGIN: Final = 4

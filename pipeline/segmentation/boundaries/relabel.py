@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 from pipeline.segmentation.boundaries.profiles import DEPTHS_MM
 from pipeline.segmentation.boundaries.rays import Rays
 from pipeline.segmentation.frame import Box, Frame
-from pipeline.segmentation.sampling import FloatVolume, linear_matrix
+from pipeline.segmentation.sampling import FloatVolume, interpolated, linear_matrix
 from pipeline.types import LabelArray
 
 NEIGHBOURS: Final = 4
@@ -93,13 +93,5 @@ def _fields(
         linear_matrix(at[voxels] - start, count)
         for at, voxels, start, count in zip(where, chosen, low, passed.shape, strict=True)
     ]
-    bone, cartilage, share = (_between(field, matrices) for field in fields)
+    bone, cartilage, share = (interpolated(field, *matrices) for field in fields)
     return (a, b, c), bone, cartilage, share > 0.99
-
-
-def _between(field: FloatVolume, matrices: list[FloatVolume]) -> FloatVolume:
-    """Linear interpolation along the three axes."""
-    first, second, third = matrices
-    planes = second @ (field @ third.T)
-    mixed: FloatVolume = first @ planes.reshape(len(field), -1)
-    return mixed.reshape(len(first), len(second), len(third))
