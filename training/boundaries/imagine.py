@@ -7,7 +7,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from pipeline.segmentation.catalogue import ModelCard
 from pipeline.segmentation.frame import Frame, whole
@@ -17,11 +16,9 @@ from pipeline.segmentation.second_pass import recorded
 from pipeline.segmentation.unet import OVERLAP
 from pipeline.segmentation.windows import averaged, plan
 from training.knee_unet.acquisition import acquire
-from training.knee_unet.contrast import draw_contrast
 from training.knee_unet.fields import Shape
-from training.knee_unet.painting import paint
-from training.knee_unet.patches import bent_places, draw_matrix, inside, soft_targets, view_at
-from training.knee_unet.specimen import CARTILAGE_CLASSES, RESOLUTION_MM, Specimen
+from training.knee_unet.patches import draw_matrix, pose
+from training.knee_unet.specimen import CARTILAGE_CLASSES, Specimen
 from training.limb import Field
 
 VOXEL_MM: Final = 0.45
@@ -43,19 +40,9 @@ class ImaginedJoint:
 
 def imagine(specimen: Specimen, rng: np.random.Generator, shape: Shape = JOINT) -> ImaginedJoint:
     """A joint in a random pose, contrast and acquisition; the same generator state, the same joint."""
-    matrix = draw_matrix(rng)
-    places = bent_places(rng, matrix, _centre(specimen, rng), shape, VOXEL_MM)
-    index = [place * np.float32(1.0 / RESOLUTION_MM) - np.float32(0.5) for place in places]
-    depth = ndimage.map_coordinates(specimen.bone_mm, index, np.float32, order=1, mode="nearest")
-    view = view_at(specimen, places, depth, matrix, VOXEL_MM)
-    contrast = draw_contrast(rng, "dess" if rng.random() < MORE_DESS else None)
-    image = paint(view, contrast, rng)
-    seen = inside(places, specimen.extent_mm)
-    if rng.random() < 0.5:
-        image *= seen
-    return ImaginedJoint(
-        image=acquire(image, rng, VOXEL_MM), targets=soft_targets(view.samples, seen), family=contrast.family
-    )
+    family = "dess" if rng.random() < MORE_DESS else None
+    posed = pose(specimen, rng, draw_matrix(rng), _centre(specimen, rng), shape, VOXEL_MM, family)
+    return ImaginedJoint(image=acquire(posed.image, rng, VOXEL_MM), targets=posed.targets, family=posed.family)
 
 
 def first_answer(network: Network, card: ModelCard, image: Field) -> tuple[NDArray[np.uint8], Frame]:

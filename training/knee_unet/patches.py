@@ -69,19 +69,44 @@ def make_patch(
     guided: for the second pass, with what a first pass might have answered (training/knee_unet/guidance.py).
     """
     matrix = draw_matrix(rng)
-    places = bent_places(rng, matrix, draw_centre(specimen, rng, shape, voxel_mm), shape, voxel_mm)
+    centre = draw_centre(specimen, rng, shape, voxel_mm)
+    posed = pose(specimen, rng, matrix, centre, shape, voxel_mm, family)
+    channels = [acquire(posed.image, rng, voxel_mm)[None]]
+    if guided:
+        channels.append(imagined_first_pass(specimen, posed.places, voxel_mm, rng))
+    return Patch(image=np.concatenate(channels), targets=posed.targets, family=posed.family)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Posed:
+    """A piece of a deformed knee as its tissues show it, not yet scanned: image and targets as in Patch, places in mm."""
+
+    places: list[Field]
+    image: Field
+    targets: Field
+    family: str
+
+
+def pose(
+    specimen: Specimen,
+    rng: np.random.Generator,
+    matrix: FloatArray,
+    centre: FloatArray,
+    shape: Shape,
+    voxel_mm: float,
+    family: str | None,
+) -> Posed:
+    """Bend, paint in a contrast of the family named (None: of one drawn), and cut at the field of view."""
+    places = _bent_places(rng, matrix, centre, shape, voxel_mm)
     index = [place * np.float32(1.0 / RESOLUTION_MM) - np.float32(0.5) for place in places]
     depth = ndimage.map_coordinates(specimen.bone_mm, index, np.float32, order=1, mode="nearest")
     view = view_at(specimen, places, depth, matrix, voxel_mm)
     contrast = draw_contrast(rng, family)
     image = paint(view, contrast, rng)
-    seen = inside(places, specimen.extent_mm)
+    seen = _inside(places, specimen.extent_mm)
     if rng.random() < 0.5:
         image *= seen
-    channels = [acquire(image, rng, voxel_mm)[None]]
-    if guided:
-        channels.append(imagined_first_pass(specimen, places, voxel_mm, rng))
-    return Patch(image=np.concatenate(channels), targets=soft_targets(view.samples, seen), family=contrast.family)
+    return Posed(places=places, image=image, targets=soft_targets(view.samples, seen), family=contrast.family)
 
 
 def view_at(specimen: Specimen, places: list[Field], depth: Field, matrix: FloatArray, voxel_mm: float) -> View:
@@ -164,7 +189,7 @@ def _landmarks(specimen: Specimen) -> dict[int, FloatArray]:
     return known
 
 
-def bent_places(
+def _bent_places(
     rng: np.random.Generator, matrix: FloatArray, centre: FloatArray, shape: Shape, voxel_mm: float
 ) -> list[Field]:
     """Three arrays (a, b, c) of mm in the specimen, bent by two elastic fields nine times in ten."""
@@ -178,7 +203,7 @@ def bent_places(
     return places
 
 
-def inside(places: list[Field], extent_mm: FloatArray) -> NDArray[np.bool_]:
+def _inside(places: list[Field], extent_mm: FloatArray) -> NDArray[np.bool_]:
     """(a, b, c): whether a place lies in the field of view of the specimen's map."""
     a, b, c = ((place >= 0) & (place < extent) for place, extent in zip(places, extent_mm, strict=True))
     return np.asarray(a & b & c)
