@@ -79,7 +79,7 @@ def make_patch(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Posed:
-    """A piece of a deformed knee as its tissues show it, not yet scanned: image and targets as in Patch, places in mm."""
+    """A piece of a deformed knee as its tissues show it, not yet scanned; image, targets as in Patch; places in mm."""
 
     places: list[Field]
     image: Field
