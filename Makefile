@@ -102,7 +102,7 @@ train-boundaries: $(TRAIN_VENV)/.ready ## train the network for edges, in .venv-
 	@$(TRAIN_VENV)/bin/python -m training.boundaries.train $(MAPS) --collect $(MINUTES) $(TRAIN)
 
 # EVALUATE=--painted measures on training's own pictures of the held-out knees (painted_scan.py).
-# EVALUATE=--confidence chooses the confidence flag instead; EVALUATE="--confidence --model nnunet_cascade" that of two passes.
+# EVALUATE=--confidence chooses the confidence flag instead; EVALUATE="--confidence --model nnunet_cascade" that of the cascade.
 evaluate: $(READY) ## measure the network on held-out maps, figures into its card: make evaluate MAPS=FOLDER
 	@test -n "$(MAPS)" || { echo 'Name a folder of held-out label maps: make evaluate MAPS=FOLDER' >&2; exit 1; }
 	@$(BIN)/python -m training.knee_unet.evaluate $(MAPS) --card $(EVALUATE)

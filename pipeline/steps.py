@@ -31,7 +31,17 @@ from pipeline.surface import bone_surface
 from pipeline.t2.layers import measure_t2, relative_depth
 from pipeline.t2.maps import fit_t2_map, t2_unavailable
 from pipeline.thickness import thickness_maps
-from pipeline.types import AnalysisResult, Provenance, Request, Resources, Scan, Segmentation, StepRecord, StepState
+from pipeline.types import (
+    NETWORK_DIGESTS,
+    AnalysisResult,
+    Provenance,
+    Request,
+    Resources,
+    Scan,
+    Segmentation,
+    StepRecord,
+    StepState,
+)
 from pipeline.workspace import Workspace
 
 Report = Callable[[float], None]
@@ -264,7 +274,7 @@ def _report(context: Context) -> None:
 
 
 def _model_identity(context: Context) -> object:
-    return {key: context.model.get(key) for key in ("id", "source", "sha256", "weights_sha256", "first_pass_sha256")}
+    return {key: context.model.get(key) for key in ("id", "source", "sha256", *NETWORK_DIGESTS)}
 
 
 def _limits_identity(context: Context) -> object:

@@ -83,11 +83,12 @@ def test_where_no_thick_slices_were_usable_full_resolution_is_still_not_flagged(
 
 def test_a_threshold_of_other_weights_does_not_count() -> None:
     rule = {"threshold": 0.7, "worst_caught": 1.0, "others_flagged": 0.2, "scans": 45}
-    entry = {"weights_sha256": "a", "first_pass_sha256": "", "rule": rule}
-    assert confidence_flag_of({"sha256": "a", "confidence_flag": entry}, "") == ConfidenceFlag(**rule)
-    assert confidence_flag_of({"sha256": "b", "confidence_flag": entry}, "") is None
-    assert confidence_flag_of({"sha256": "a", "confidence_flag": entry}, "of a first pass") is None
-    assert confidence_flag_of({"sha256": "a"}, "") is None
+    chosen_with = {"weights_sha256": "a", "first_pass_sha256": "b"}
+    flagged = {"confidence_flag": chosen_with | {"rule": rule}}
+    assert confidence_flag_of(flagged, chosen_with) == ConfidenceFlag(**rule)
+    for name in chosen_with:
+        assert confidence_flag_of(flagged, chosen_with | {name: "of another"}) is None
+    assert confidence_flag_of({}, chosen_with) is None
 
 
 def test_a_card_without_figures_for_thick_slices_has_none() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.digest import sha256_of
-from pipeline.errors import WeightsCorrupt
+from pipeline.errors import WeightsCorrupt, WeightsMissing
 from pipeline.segmentation.boundaries.network import (
     ANSWERS,
     ProfileNetwork,
@@ -23,6 +23,7 @@ from pipeline.segmentation.boundaries.profiles import DEPTHS_MM, FEATURES, blur_
 from pipeline.segmentation.boundaries.rays import Rays, cast
 from pipeline.segmentation.boundaries.relabel import relabel
 from pipeline.segmentation.frame import Frame, whole
+from pipeline.segmentation.kept import recorded
 
 BONE, CARTILAGE, OTHER_BONE, OTHER_CARTILAGE = 1, 2, 3, 4
 PAIRS = [(BONE, CARTILAGE), (OTHER_BONE, OTHER_CARTILAGE)]
@@ -65,6 +66,14 @@ def rays_of(kept: np.ndarray) -> Rays:
 
 def dice(a: np.ndarray, b: np.ndarray) -> float:
     return float(2 * (a & b).sum() / (a.sum() + b.sum()))
+
+
+def test_recording_keeps_every_class_but_the_background() -> None:
+    answer = np.random.default_rng(1).dirichlet(np.ones(3), (9, 4, 5)).transpose(3, 0, 1, 2).astype(np.float32)
+    kept = np.zeros((2, 9, 4, 5), np.uint8)
+    slabs = list(recorded(iter([(0, answer[:, :4]), (4, answer[:, 4:])]), kept))
+    assert np.array_equal(np.concatenate([slab for _, slab in slabs], 1), answer)
+    assert np.abs(kept / 255 - answer[1:]).max() <= 0.5 / 255 + 1e-6
 
 
 def test_rays_start_on_the_bone_and_point_straight_out_of_it() -> None:
@@ -198,6 +207,18 @@ def test_expected_lengths_put_the_edges_where_a_clear_answer_has_them() -> None:
     assert np.allclose(found, [inner, outer], atol=0.01)
 
 
+def test_a_plate_is_as_thick_where_a_ray_is_unsure_of_it_and_is_not_there_where_it_is_improbable() -> None:
+    below = [np.clip(0.5 - (DEPTHS_MM - edge) / 0.25, 0, 1) for edge in (0.0, 2.0)]
+    sure = np.stack([below[0], below[1] - below[0], 1 - below[1]])
+    for chance, thick in ((1.0, 2.0), (0.6, 2.0), (0.2, 0.0)):
+        answer = sure.copy()
+        answer[1] *= chance
+        answer[2] = 1.0 - answer[0] - answer[1]
+        inner, outer = edges_mm(answer[None])
+        assert inner[0] == pytest.approx(0.0, abs=0.01)
+        assert outer[0] - inner[0] == pytest.approx(thick, abs=0.01)
+
+
 def network(seed: int = 0, *, silent: bool = False) -> ProfileNetwork:
     rng = np.random.default_rng(seed)
     sizes = [FEATURES, 12, 12, ANSWERS * len(DEPTHS_MM)]
@@ -235,7 +256,7 @@ def test_a_network_reads_back_as_it_was_written_and_nothing_else_is_taken_for_it
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(WeightsCorrupt):
         read_network(path, sha256_of(path))
-    with pytest.raises(WeightsCorrupt):
+    with pytest.raises(WeightsMissing):
         read_network(tmp_path / "none.npz", digest)
 
 

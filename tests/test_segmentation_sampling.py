@@ -90,7 +90,7 @@ def test_the_cropped_slab_by_slab_answer_is_the_whole_interpolation(cuts: list[i
 
 
 def test_what_only_lies_where_no_target_looks_is_background_everywhere() -> None:
-    """A part of a volume is written (the second pass's box); all that is found lies beyond it."""
+    """A part of a volume is written; all that is found lies beyond it."""
     probability = np.zeros((2, 12, 12, 12), np.float32)
     probability[0] = 1.0
     probability[:, :, :3] = [[[[0.0]]], [[[1.0]]]]

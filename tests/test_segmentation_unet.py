@@ -81,13 +81,13 @@ def test_the_same_scan_twice_gives_the_same_bits(phantom, segmented) -> None:
 
 
 def with_edges(folder: Path) -> ModelCard:
-    """The one pass with a network for edges that believes what it is told."""
+    """The cascade with a network for edges that believes what it is told."""
     sizes = (FEATURES, 4, ANSWERS * len(DEPTHS_MM))
     layers = tuple((np.zeros(pair, np.float32), np.zeros(pair[1], np.float32)) for pair in pairwise(sizes))
     believes = ProfileNetwork(centre=np.zeros(FEATURES, np.float32), scale=np.ones(FEATURES, np.float32), layers=layers)
     write_network(believes, folder / "edges.npz")
     digest = sha256_of(folder / "edges.npz")
-    return replace(card("nnunet_fullres"), boundaries=folder / "edges.npz", boundaries_sha256=digest)
+    return replace(card("nnunet_cascade"), weights=folder / "edges.npz", sha256=digest)
 
 
 def test_edges_that_are_put_where_the_first_answer_has_them_change_little(phantom, segmented, tmp_path) -> None:
@@ -99,6 +99,8 @@ def test_edges_that_are_put_where_the_first_answer_has_them_change_little(phanto
     assert changed.any()
     assert changed.mean() < 0.01
     assert found.confidence == segmented.confidence
+    assert told == sorted(told)
+    assert told[-2] < 0.8, "edges are still to be read"
     assert told[-1] == 1
 
 
@@ -113,11 +115,10 @@ def test_edges_do_not_depend_on_how_a_scan_is_stored(phantom, tmp_path) -> None:
 
 def test_another_network_for_edges_than_the_card_names_is_refused(phantom, tmp_path) -> None:
     with pytest.raises(WeightsCorrupt):
-        unet.segment(replace(with_edges(tmp_path), boundaries_sha256="0" * 64), phantom[0], ONE_CORE, _quiet)
+        unet.segment(replace(with_edges(tmp_path), sha256="0" * 64), phantom[0], ONE_CORE, _quiet)
 
 
-@pytest.mark.slow
-def test_two_passes_find_the_bones_too_and_progress_rises_to_one(phantom) -> None:
+def test_the_cascade_finds_the_bones_too_and_progress_rises_to_one(phantom) -> None:
     scan, upper, lower = phantom
     told: list[float] = []
     found = segment(scan, "nnunet_cascade", ONE_CORE, told.append)

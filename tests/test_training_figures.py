@@ -64,6 +64,10 @@ def knees() -> list[Knee]:
     ]
 
 
+def digests(weights: str) -> dict[str, str]:
+    return card("nnunet_fullres").digests | {"weights_sha256": weights}
+
+
 def test_the_cards_figures_are_means_and_the_worst() -> None:
     femur = structures_of(knees())["femur"]
     assert (femur["dice"], femur["dice_worst"]) == (0.975, 0.95)
@@ -76,27 +80,25 @@ def test_figures_go_into_the_card_of_the_weights_that_were_measured_only(tmp_pat
     path = tmp_path / "card.json"
     path.write_text((BUILT_IN_WEIGHTS / "knee_unet" / "card.json").read_text())
     with pytest.raises(ValueError, match="measured were"):
-        write_card(path, knees(), [], "0" * 64)
-    write_card(path, knees(), [], card("nnunet_fullres").sha256)
+        write_card(path, knees(), [], digests("0" * 64))
+    write_card(path, knees(), [], card("nnunet_fullres").digests)
     content = json.loads(path.read_text())
     assert content["accuracy"]["structures"]["femur"]["dice"] == 0.975
     assert content["accuracy"]["thickness"]["femoral_cartilage/anterior"]["knees"] == 2
 
 
 def test_figures_by_trainings_own_painter_stand_beside_the_others_and_go_with_their_weights(tmp_path: Path) -> None:
-    path, digest = tmp_path / "card.json", card("nnunet_fullres").sha256
+    path, measured = tmp_path / "card.json", card("nnunet_fullres").digests
     path.write_text((BUILT_IN_WEIGHTS / "knee_unet" / "card.json").read_text())
     with pytest.raises(ValueError, match="measured were"):
-        write_painted(path, knees(), "0" * 64)
-    write_painted(path, knees()[1:], digest)
-    write_card(path, knees(), [], digest)
+        write_painted(path, knees(), digests("0" * 64))
+    write_painted(path, knees()[1:], measured)
+    write_card(path, knees(), [], measured)
     accuracy = json.loads(path.read_text())["accuracy"]
     assert accuracy["structures"]["femur"]["dice"] == 0.975
     assert accuracy["painted"]["structures"]["femur"]["dice"] == 1.0
-    other = json.loads(path.read_text()) | {"sha256": "1" * 64}
-    path.write_text(json.dumps(other))
-    write_card(path, knees(), [], "1" * 64)
-    assert "painted" not in json.loads(path.read_text())["accuracy"]
+    write_card(path, knees(), [], measured | {"first_pass_sha256": "1" * 64})
+    assert "painted" not in json.loads(path.read_text())["accuracy"], "drawn for other networks"
 
 
 def test_a_validation_knee_is_learned_from_in_no_visit(tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ import streamlit as st
 
 from jobs.model import JobView
 from pipeline.options import AnalysisOptions
+from pipeline.types import NETWORK_DIGESTS
 from ui import wording
 from ui.progress import steps_list
 
 _MODEL_FACTS: Final = (
-    "title", "source", "weights_sha256", "first_pass_sha256", "checkpoints_sha256", "runtime", "provider", "scope",
+    "title", "source", *NETWORK_DIGESTS, "checkpoints_sha256", "runtime", "provider", "scope",
     "training_data", "measured_on", "caution", "licence", "citation",
 )  # fmt: skip
 TITLES: Final = {

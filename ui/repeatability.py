@@ -40,5 +40,5 @@ def show_repeatability(models: Sequence[Mapping[str, Any]]) -> None:
             },
         )
         st.caption(f"{escape(model['title'])}. {escape(known['method'])}")
-        if known["weights_sha256"] != model["weights_sha256"]:
+        if any(model.get(name, "") != digest for name, digest in known["digests"].items()):
             st.caption(OLDER)

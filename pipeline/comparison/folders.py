@@ -14,6 +14,7 @@ from pipeline.comparison.scene import write_comparison_scene
 from pipeline.errors import NotComparable
 from pipeline.grid import Grid
 from pipeline.report.tables import json_text
+from pipeline.types import NETWORK_DIGESTS
 from pipeline.workspace import Workspace, atomic_file
 
 
@@ -26,7 +27,7 @@ def read_knee(workspace: Workspace) -> Knee:
             maps=tuple(item for item in workspace.read_thickness() if item.method == METHOD),
             alignment=workspace.read_alignment(),
             measurements=workspace.read_measurements("measurements"),
-            model={key: model.get(key) for key in ("id", "sha256", "weights_sha256") if model.get(key)},
+            model={key: model.get(key) for key in ("id", "sha256", *NETWORK_DIGESTS) if model.get(key)},
             options=provenance["options"],
             grid=Grid.from_dict(workspace.read_json("segmentation")["grid"]),
         )

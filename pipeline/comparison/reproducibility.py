@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.comparison.names import REPRODUCIBILITY_PATH
+from pipeline.types import NETWORK_DIGESTS
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reproducibility:
-    """How it was measured, with which model and weights, and what was found.
+    """How it was measured, with which model and networks (digests, by NETWORK_DIGESTS), and what was found.
 
     regions: `structure/region` -> cv_percent, sdc_mm, mean_mm (of mean ThC); empty where nothing was measured
     """
 
     method: str = ""
     model: str = ""
-    weights_sha256: str = ""
+    digests: Mapping[str, str] = field(default_factory=dict)
     knees: int = 0
     repeats: int = 0
     regions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -41,7 +42,7 @@ def read_reproducibility(path: Path = REPRODUCIBILITY_PATH) -> Reproducibility:
     return Reproducibility(
         method=str(data.get("method", "")),
         model=str(data.get("model", "")),
-        weights_sha256=str(data.get("weights_sha256", "")),
+        digests={name: str(data.get(name, "")) for name in NETWORK_DIGESTS},
         knees=int(data.get("knees", 0)),
         repeats=int(data.get("repeats", 0)),
         regions=dict(data.get("regions", {})),

@@ -26,7 +26,7 @@ from pipeline.report.charts import (
 from pipeline.report.colours import BONE, css
 from pipeline.report.meshes import BoneMap
 from pipeline.report.page_tables import Lookup, confidence_rows, number, other_tables, plate_tables, region_row, words
-from pipeline.types import AnalysisResult, Scan, Sequence
+from pipeline.types import NETWORK_DIGESTS, AnalysisResult, Scan, Sequence
 
 TEMPLATE: Final = "report.html.jinja"
 
@@ -69,8 +69,7 @@ CARD_KEYS: Final = (
     "caution",
     "licence",
     "citation",
-    "weights_sha256",
-    "first_pass_sha256",
+    *NETWORK_DIGESTS,
 )
 """What the page says of a model, as far as its card has it (a label map measured alone has no card)."""
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from pipeline.grid import FloatArray
 from pipeline.segmentation.sampling import isotropic_shape, positions
 
@@ -37,23 +35,6 @@ class Frame:
         a, b, c = (
             positions(n, spacing, self.resolution_mm)[side] - own.start * spacing / self.resolution_mm
             for n, spacing, side, own in zip(self.shape, self.spacing_mm, box, self.box, strict=True)
-        )
-        return a, b, c
-
-    def of_frame(self, other: Frame) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """For each axis (n,): where the voxels of another frame of this scan lie, in the isotropic index."""
-        a, b, c = (
-            positions(n, other.resolution_mm, self.resolution_mm)
-            + (theirs.start - own.start) * spacing / self.resolution_mm
-            for n, spacing, theirs, own in zip(other.isotropic, self.spacing_mm, other.box, self.box, strict=True)
-        )
-        return a, b, c
-
-    def around(self, box: Box, margin_mm: float) -> Box:
-        """A box of the scan's voxels, grown by a margin and cut at the field of view."""
-        a, b, c = (
-            slice(max(0, int(side.start - margin_mm / spacing)), min(n, int(np.ceil(side.stop + margin_mm / spacing))))
-            for side, spacing, n in zip(box, self.spacing_mm, self.shape, strict=True)
         )
         return a, b, c
 

@@ -49,13 +49,13 @@ class ThickSlices:
         return min(self.rows, key=lambda row: abs(row.slice_mm - slice_mm), default=None)
 
 
-def confidence_flag_of(card: Mapping[str, Any], first_pass_sha256: str) -> ConfidenceFlag | None:
-    """From a card's JSON; None where none was measured with these weights (first_pass_sha256: "" for one pass).
+def confidence_flag_of(card: Mapping[str, Any], digests: Mapping[str, str]) -> ConfidenceFlag | None:
+    """From a card's JSON; None where none was measured with these networks (ModelCard.digests).
 
     Raises KeyError, TypeError where the entry is incomplete.
     """
     found = card.get("confidence_flag")
-    if found is None or (found["weights_sha256"], found["first_pass_sha256"]) != (card["sha256"], first_pass_sha256):
+    if found is None or any(found.get(name, "") != digest for name, digest in digests.items()):
         return None
     return ConfidenceFlag(**found["rule"])
 

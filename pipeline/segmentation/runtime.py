@@ -22,16 +22,15 @@ CPU: Final = "CPUExecutionProvider"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Network:
-    """A loaded network. provider: what runs it; threads: on the processor; inputs: channels that it wants."""
+    """A loaded network. provider: what runs it; threads: on the processor."""
 
     session: Any
     provider: str
     threads: int
-    inputs: int
     classes: int
 
     def __call__(self, window: FloatVolume) -> FloatVolume:
-        """(inputs, d, h, w) float32 -> class probabilities (classes, d, h, w).
+        """(1, d, h, w) float32 -> class probabilities (classes, d, h, w).
 
         Raises OutOfMemory where the runtime cannot get what a window needs, ModelError for any other fault of it.
         """
@@ -76,8 +75,8 @@ def thread_count(resources: Resources) -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def load_network(path: Path, sha256: str, resources: Resources, inputs: int = 1) -> Network:
-    """Check the weights against their digest and load them; inputs: channels that the network must take.
+def load_network(path: Path, sha256: str, resources: Resources) -> Network:
+    """Check the weights against their digest and load them.
 
     Raises WeightsMissing, WeightsCorrupt, OutOfMemory; ModelError where the device asked for is not there.
     """
@@ -108,8 +107,8 @@ def load_network(path: Path, sha256: str, resources: Resources, inputs: int = 1)
             f"DEVICE is cuda, but the network would run on {provider}.",
             hint="Install onnxruntime-gpu in the place of onnxruntime, with its CUDA libraries, or set DEVICE=cpu.",
         )
-    classes = _check_signature(session, path, inputs)
-    return Network(session=session, provider=provider, threads=threads, inputs=inputs, classes=classes)
+    classes = _check_signature(session, path)
+    return Network(session=session, provider=provider, threads=threads, classes=classes)
 
 
 def _faults() -> tuple[type[Exception], ...]:
@@ -136,15 +135,15 @@ def _providers(resources: Resources, threads: int) -> list[Any]:
     return [*chosen, CPU]
 
 
-def _check_signature(session: Any, path: Path, inputs: int) -> int:
+def _check_signature(session: Any, path: Path) -> int:
     """Number of classes. Raises WeightsCorrupt where input and output are not what models/README.md says."""
     given, answer = session.get_inputs(), session.get_outputs()
     fits = len(given) == len(answer) == 1 and len(given[0].shape) == 5 and given[0].type == "tensor(float)"
-    if not fits or (isinstance(given[0].shape[1], int) and given[0].shape[1] != inputs):
-        raise WeightsCorrupt(f"The network in {path.name} does not take one float image (1, {inputs}, d, h, w).")
+    if not fits or (isinstance(given[0].shape[1], int) and given[0].shape[1] != 1):
+        raise WeightsCorrupt(f"The network in {path.name} does not take one float image (1, 1, d, h, w).")
     classes = answer[0].shape[1]
     if not isinstance(classes, int):  # a dynamic axis: ask
-        probe = session.run(None, {given[0].name: np.zeros((1, inputs, 32, 32, 32), dtype=np.float32)})
+        probe = session.run(None, {given[0].name: np.zeros((1, 1, 32, 32, 32), dtype=np.float32)})
         classes = probe[0].shape[1]
     return int(classes)
 

@@ -1,6 +1,6 @@
-"""The built-in family: a compact U-Net at one isotropic resolution, in overlapping windows; the cascade has two.
+"""The built-in family: a compact U-Net at one isotropic resolution, in overlapping windows.
 
-Where the card names a network for edges, bone and cartilage end where that one reads it from the image (boundaries/).
+In the cascade, bone and cartilage end where a second network reads it from the image (boundaries/).
 
 Windows, not one full pass: the network normalises by what it sees, and whole knees made one in three much worse.
 Memory grows with the slice, not with the length of the field of view.
@@ -13,26 +13,26 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.anatomy import BONE_OF, Structure, Tissue
+from pipeline.anatomy import BONE_OF, Structure
 from pipeline.errors import OutOfMemory, WeightsCorrupt
-from pipeline.segmentation.boundaries.network import read_network
+from pipeline.segmentation.boundaries.network import ProfileNetwork, read_network
 from pipeline.segmentation.boundaries.sharpen import sharpen
 from pipeline.segmentation.catalogue import ModelCard
 from pipeline.segmentation.confidence import mean_probability, surface_entropy
 from pipeline.segmentation.frame import Frame, whole
+from pipeline.segmentation.kept import recorded
 from pipeline.segmentation.orientation import nearest_order
 from pipeline.segmentation.postprocess import clean
 from pipeline.segmentation.runtime import Network, load_network
 from pipeline.segmentation.sampling import standardise, to_isotropic
-from pipeline.segmentation.second_pass import look_again, recorded
 from pipeline.segmentation.upsampling import write_labels
 from pipeline.segmentation.windows import averaged, plan, window_count
 from pipeline.types import LabelArray, Resources, Scan, Segmentation
 
 OVERLAP: Final = 0.25
 """Least share of a window that its neighbour sees too."""
-FIRST_PASS_SHARE: Final = 0.5
-"""Of the progress, where there are two passes."""
+EDGES_SHARE: Final = 0.3
+"""Of the progress, where edges are read after the pass."""
 
 
 def segment(card: ModelCard, scan: Scan, resources: Resources, on_progress: Callable[[float], None]) -> Segmentation:
@@ -50,27 +50,35 @@ def segment(card: ModelCard, scan: Scan, resources: Resources, on_progress: Call
 
 
 def load(card: ModelCard, resources: Resources) -> Network:
-    """A card's network. Raises WeightsMissing, WeightsCorrupt, OutOfMemory."""
-    network = load_network(card.weights, card.sha256, resources, card.inputs)
-    if network.classes != len(card.native_labels) + 1:
+    """The network on voxels: the card's own, or of the pass that it refines.
+
+    Raises WeightsMissing, WeightsCorrupt, OutOfMemory.
+    """
+    opening = card.first or card
+    network = load_network(opening.weights, opening.sha256, resources)
+    if network.classes != len(opening.native_labels) + 1:
         raise WeightsCorrupt(
-            f"The network answers {network.classes - 1} labels; its card names {len(card.native_labels)}."
+            f"The network answers {network.classes - 1} labels; its card names {len(opening.native_labels)}."
         )
     return network
 
 
+def load_edges(card: ModelCard) -> ProfileNetwork | None:
+    """The network that reads edges; None for one pass. Raises WeightsMissing, WeightsCorrupt."""
+    return read_network(card.weights, card.sha256) if card.first else None
+
+
 def _segment(card: ModelCard, scan: Scan, resources: Resources, on_progress: Callable[[float], None]) -> Segmentation:
-    opening = card.first or card
-    order = nearest_order(scan.grid, opening.axes)
+    order = nearest_order(scan.grid, card.axes)
     image, spacing = order.to_network(scan.anatomical), order.spacing_mm(scan.grid)
     shape = image.shape[0], image.shape[1], image.shape[2]
-    frame = Frame(shape=shape, spacing_mm=spacing, box=whole(shape), resolution_mm=opening.resolution_mm)
+    frame = Frame(shape=shape, spacing_mm=spacing, box=whole(shape), resolution_mm=card.resolution_mm)
     labels, certainty = (np.empty(frame.shape, dtype=np.uint8) for _ in range(2))
-    network = load(opening, resources)
+    network, edges = load(card, resources), load_edges(card)
     volume = standardise(to_isotropic(image, spacing, frame.resolution_mm))[None]
-    axes = plan(frame.isotropic, opening.window_voxels, OVERLAP)
+    axes = plan(frame.isotropic, card.window_voxels, OVERLAP)
     total, done = window_count(axes), 0
-    share = FIRST_PASS_SHARE if card.first else 1.0
+    share = 1.0 - EDGES_SHARE if edges else 1.0
 
     def on_window() -> None:
         nonlocal done
@@ -78,30 +86,16 @@ def _segment(card: ModelCard, scan: Scan, resources: Resources, on_progress: Cal
         on_progress(share * done / total)
 
     slabs = averaged(volume, axes, network.classes, network, on_window)
-    again = card.first is not None or card.boundaries is not None
-    kept = np.empty((network.classes - 1 if again else 0, *frame.isotropic), dtype=np.uint8)
-    if again:
+    kept = np.empty((network.classes - 1 if edges else 0, *frame.isotropic), dtype=np.uint8)
+    if edges:
         slabs = recorded(slabs, kept)
     write_labels(slabs, frame.isotropic, frame.of_scan(frame.box), labels, certainty)
-    if card.first is not None:
-        look_again(
-            load(card, resources),
-            image,
-            frame,
-            kept,
-            cartilage=tuple(k for k in card.native_labels if _structure(card, k).tissue is Tissue.CARTILAGE),
-            resolution_mm=card.resolution_mm,
-            window_voxels=card.window_voxels,
-            labels=labels,
-            certainty=certainty,
-            on_share=lambda s: on_progress(share + (1.0 - share) * s),
-        )
-        on_progress(1.0)
     structures = {label: _structure(card, label) for label in card.native_labels}
     confidence = mean_probability(labels, certainty, structures)
     entropy = surface_entropy(labels, certainty, structures)
-    if card.boundaries is not None:
-        sharpen(read_network(card.boundaries, card.boundaries_sha256), image, frame, kept, _pairs(structures), labels)
+    if edges:
+        sharpen(edges, image, frame, kept, _pairs(structures), labels)
+        on_progress(1.0)
     return Segmentation(
         labels=np.ascontiguousarray(order.from_network(_canonical(card, labels))),
         grid=scan.grid,

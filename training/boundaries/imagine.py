@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from pipeline.segmentation.catalogue import ModelCard
 from pipeline.segmentation.frame import Frame, whole
+from pipeline.segmentation.kept import recorded
 from pipeline.segmentation.runtime import Network
 from pipeline.segmentation.sampling import standardise, to_isotropic
-from pipeline.segmentation.second_pass import recorded
 from pipeline.segmentation.unet import OVERLAP
 from pipeline.segmentation.windows import averaged, plan
 from training.knee_unet.acquisition import acquire

@@ -160,7 +160,7 @@ def choose(paths: list[Path], numbering: str, segment: Segmenter, model: ModelCa
     def rate_one(path: Path, number: int, condition: str) -> Rated:
         return rate(path, number, condition, numbering, segment)
 
-    digest = model.sha256 + (model.first.sha256 if model.first else "")
+    digest = "".join(model.digests.values())
     found = rule(rate_all(paths, rate_one, digest, RECORD / f"{model.id}.json"))
     print(
         f"\nmean cartilage probability below {found.threshold}: flags {found.worst_caught:.0%} of the worst tenth of "
@@ -183,8 +183,7 @@ def write_rule(path: Path, model: ModelCard, found: ConfidenceFlag) -> None:
             f"synthetic scans of held-out maps, each in {len(CONDITIONS)} conditions ({'; '.join(CONDITIONS)}); "
             "the shares are of the same scans: on others it will do worse"
         ),
-        "weights_sha256": model.sha256,
-        "first_pass_sha256": model.first.sha256 if model.first else "",
+        **model.digests,
         "rule": asdict(found),
     }
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -60,13 +60,9 @@ def segmenter(model: ModelCard) -> Segmenter:
     return lambda scan: unet.segment(model, scan, Resources(), lambda _: None)
 
 
-def with_weights(model: ModelCard, weights: Path | None, boundaries: Path | None = None) -> ModelCard:
-    """The same card with other weights, with another network for edges."""
-    if weights is not None:
-        model = replace(model, weights=weights, sha256=sha256_of(weights))
-    if boundaries is not None:
-        model = replace(model, boundaries=boundaries, boundaries_sha256=sha256_of(boundaries))
-    return model
+def with_weights(model: ModelCard, weights: Path | None) -> ModelCard:
+    """The same card with other weights of its own network."""
+    return model if weights is None else replace(model, weights=weights, sha256=sha256_of(weights))
 
 
 def rendered(knee: Segmentation, protocol: Protocol, seed: int) -> tuple[Scan, Segmentation]:
@@ -145,12 +141,12 @@ def caution_of(knees: list[Knee]) -> str:
     )
 
 
-def write_card(path: Path, knees: list[Knee], thick: list[ThickKnee], digest: str) -> None:
-    """Put the figures into the card, no knee by its name.
+def write_card(path: Path, knees: list[Knee], thick: list[ThickKnee], digests: Mapping[str, str]) -> None:
+    """Put the figures into the card, no knee by its name. digests: of the networks measured (ModelCard.digests).
 
     Raises ValueError where the card's digest is not that of the weights measured.
     """
-    content = _card_of(path, digest)
+    content = _card_of(path, digests)
     content["caution"] = caution_of(knees)
     painted = content["accuracy"].get("painted")
     content["accuracy"] = {
@@ -160,27 +156,28 @@ def write_card(path: Path, knees: list[Knee], thick: list[ThickKnee], digest: st
         "thickness": thickness_of(knees),
         "thick_slices": thick_figures(thick) if thick else None,
     }
-    if painted and painted["sha256"] == digest:
+    if painted and all(painted.get(name, "") == digest for name, digest in digests.items()):
         content["accuracy"]["painted"] = painted
     _write(path, content)
 
 
-def write_painted(path: Path, knees: list[Knee], digest: str) -> None:
+def write_painted(path: Path, knees: list[Knee], digests: Mapping[str, str]) -> None:
     """Put the figures by training's own painter beside the others. Raises as write_card does."""
-    content = _card_of(path, digest)
+    content = _card_of(path, digests)
     content["accuracy"]["painted"] = {
         "measured_on": PAINTED_ON,
-        "sha256": digest,
+        **digests,
         "structures": structures_of(knees),
         "thickness": thickness_of(knees),
     }
     _write(path, content)
 
 
-def _card_of(path: Path, digest: str) -> dict[str, Any]:
+def _card_of(path: Path, digests: Mapping[str, str]) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if content["sha256"] != digest:
-        raise ValueError(f"{path} names weights {content['sha256'][:12]}; measured were {digest[:12]}")
+    measured = digests["weights_sha256"]
+    if content["sha256"] != measured:
+        raise ValueError(f"{path} names weights {content['sha256'][:12]}; measured were {measured[:12]}")
     return content
 
 
@@ -216,7 +213,6 @@ def main() -> None:
     parser.add_argument("maps", type=Path, help="folder of held-out label maps, or one with validation/")
     parser.add_argument("--numbering", default="oai")
     parser.add_argument("--weights", type=Path, help="measure these instead of the built-in ones")
-    parser.add_argument("--boundaries", type=Path, help="with this network for edges (make train-boundaries)")
     parser.add_argument("--model", default="nnunet_fullres", help="nnunet_fullres or nnunet_cascade")
     parser.add_argument("--knees", type=int, help="at most this many maps")
     parser.add_argument("--thick", type=int, default=3, help="maps that are also tried with thick slices")
@@ -228,9 +224,7 @@ def main() -> None:
     given = parser.parse_args()
     folder = given.maps / "validation"
     paths = maps_in(folder if folder.is_dir() else given.maps)[: given.knees]
-    if given.card and given.boundaries:
-        parser.error("--card is for the network for edges that the card itself names, not for --boundaries")
-    model = with_weights(card(given.model), given.weights, given.boundaries)
+    model = with_weights(card(given.model), given.weights)
     segment = segmenter(model)
     path_of_card = card(given.model).weights.with_name("card.json")
     if given.confidence:
@@ -253,9 +247,9 @@ def main() -> None:
     if given.json:
         given.json.write_text(json.dumps([asdict(knee) for knee in knees], indent=1) + "\n", encoding="utf-8")
     if given.card and given.painted:
-        write_painted(path_of_card, knees, model.sha256)
+        write_painted(path_of_card, knees, model.digests)
     elif given.card:
-        write_card(path_of_card, knees, thick, model.sha256)
+        write_card(path_of_card, knees, thick, model.digests)
 
 
 if __name__ == "__main__":

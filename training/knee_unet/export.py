@@ -57,8 +57,7 @@ def write_weights(network: KneeUNet, path: Path) -> str:
     import onnxruntime
 
     network.eval()
-    inputs = network.stem[0].in_channels
-    noise = torch.randn(1, inputs, SIDE, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(1, 1, SIDE, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
     whole = path.with_suffix(".float32.onnx")
     torch.onnx.export(
         network,
@@ -95,7 +94,7 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     given = parser.parse_args()
     average = mean_parameters(given.runs)
-    network = KneeUNet(average["stem.0.weight"].shape[1])
+    network = KneeUNet()
     network.load_state_dict(average)
     digest = write_weights(network, given.weights)
     card = given.weights.with_name("card.json")

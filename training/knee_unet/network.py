@@ -1,9 +1,8 @@
 """The network: a U-Net at half resolution between a strided stem and a transposed head. Needs torch.
 
 All 3 x 3 x 3 convolutions work at 1.4 mm, where a knee fits into 128^3 voxels of 0.7 mm on a laptop; the head brings
-seven logits back to 0.7 mm. The second pass has the same form on voxels of 0.45 mm. Two light convolutions at full
-resolution behind the head were tried: they cost a quarter more work and gave 0.001 Dice after 180 steps. Parameter
-names are those of models/knee_unet/weights.onnx.
+seven logits back to 0.7 mm. Two light convolutions at full resolution behind the head were tried: they cost a quarter
+more work and gave 0.001 Dice after 180 steps. Parameter names are those of models/knee_unet/weights.onnx.
 """
 
 from __future__ import annotations
@@ -31,16 +30,15 @@ class Block(nn.Sequential):
 
 
 class KneeUNet(nn.Module):
-    """(n, inputs, d, h, w), sides multiples of 16 -> (n, classes, d, h, w) logits.
+    """(n, 1, d, h, w), the standardised image, sides multiples of 16 -> (n, classes, d, h, w) logits.
 
-    inputs: the standardised image and, for the second pass, what the first one says of each class but the background.
     In training it answers (logits, auxiliary logits at a quarter of the resolution).
     """
 
-    def __init__(self, inputs: int = 1, channels: tuple[int, ...] = CHANNELS) -> None:
+    def __init__(self, channels: tuple[int, ...] = CHANNELS) -> None:
         super().__init__()
         steps = range(len(channels) - 1)
-        self.stem = Block(inputs, channels[0], 5, 2)
+        self.stem = Block(1, channels[0], 5, 2)
         self.enc = nn.ModuleList(
             [nn.Sequential(Block(channels[0], channels[0]))]
             + [
@@ -75,15 +73,8 @@ class KneeUNet(nn.Module):
 def load_parameters(network: KneeUNet, parameters: dict[str, torch.Tensor]) -> None:
     """Fill a network. `aux` may be missing: it serves training only and is not stored.
 
-    A network of more inputs than the parameters are for begins by not heeding the further ones.
-
     Raises ValueError where anything else is missing or unknown.
     """
-    stem, wanted = parameters.get("stem.0.weight"), network.stem[0].weight
-    if stem is not None and stem.shape[1] < wanted.shape[1]:
-        wide = torch.zeros_like(wanted)
-        wide[:, : stem.shape[1]] = stem
-        parameters = parameters | {"stem.0.weight": wide}
     missing, unknown = network.load_state_dict(parameters, strict=False)
     wrong = [name for name in missing if not name.startswith("aux.")] + list(unknown)
     if wrong:

@@ -17,7 +17,6 @@ from pipeline.grid import FloatArray
 from training.knee_unet.acquisition import acquire
 from training.knee_unet.contrast import draw_contrast
 from training.knee_unet.fields import Shape, smooth_noise
-from training.knee_unet.guidance import imagined_first_pass
 from training.knee_unet.painting import View, paint
 from training.knee_unet.specimen import (
     CARTILAGE_CLASSES,
@@ -46,7 +45,7 @@ STRIDE_MM: Final = 2.8
 class Patch:
     """What the network gets and what it shall say.
 
-    image    (channels, a, b, c) float32: the standardised image, then the first pass's probabilities where it is guided
+    image    (1, a, b, c) float32: the standardised image
     targets  (classes, a, b, c) float32, summing to 1 over the classes
     """
 
@@ -60,28 +59,18 @@ def make_patch(
     rng: np.random.Generator,
     shape: Shape = (96, 96, 96),
     family: str | None = None,
-    *,
-    voxel_mm: float = RESOLUTION_MM,
-    guided: bool = False,
 ) -> Patch:
-    """A patch in a random pose, contrast and acquisition; the same generator state, the same patch.
-
-    guided: for the second pass, with what a first pass might have answered (training/knee_unet/guidance.py).
-    """
+    """A patch in a random pose, contrast and acquisition; the same generator state, the same patch."""
     matrix = draw_matrix(rng)
-    centre = draw_centre(specimen, rng, shape, voxel_mm)
-    posed = pose(specimen, rng, matrix, centre, shape, voxel_mm, family)
-    channels = [acquire(posed.image, rng, voxel_mm)[None]]
-    if guided:
-        channels.append(imagined_first_pass(specimen, posed.places, voxel_mm, rng))
-    return Patch(image=np.concatenate(channels), targets=posed.targets, family=posed.family)
+    centre = draw_centre(specimen, rng, shape, RESOLUTION_MM)
+    posed = pose(specimen, rng, matrix, centre, shape, RESOLUTION_MM, family)
+    return Patch(image=acquire(posed.image, rng, RESOLUTION_MM)[None], targets=posed.targets, family=posed.family)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Posed:
-    """A piece of a deformed knee as its tissues show it, not yet scanned; image, targets as in Patch; places in mm."""
+    """A piece of a deformed knee as its tissues show it, not yet scanned; image (a, b, c), targets as in Patch."""
 
-    places: list[Field]
     image: Field
     targets: Field
     family: str
@@ -106,7 +95,7 @@ def pose(
     seen = _inside(places, specimen.extent_mm)
     if rng.random() < 0.5:
         image *= seen
-    return Posed(places=places, image=image, targets=soft_targets(view.samples, seen), family=contrast.family)
+    return Posed(image=image, targets=soft_targets(view.samples, seen), family=contrast.family)
 
 
 def view_at(specimen: Specimen, places: list[Field], depth: Field, matrix: FloatArray, voxel_mm: float) -> View:

@@ -98,7 +98,7 @@ def main() -> None:
         "made_by": "make reproducibility",
         "quantity": "ThC, mean",
         "model": given.model,
-        "weights_sha256": card(given.model).sha256,
+        **card(given.model).digests,
         "knees": len(paths),
         "repeats": given.repeats,
         "regions": summarise(values),

@@ -37,8 +37,6 @@ from training.soft_tissues import paint_soft_tissues
 AXES: Final = "RAS"
 """The network's array axes; equals `axes` of its card."""
 RESOLUTION_MM: Final = 0.7
-FINE_MM: Final = 0.45
-"""Voxels of the second pass."""
 KINDS: Final = tuple(Kind)
 """A tissue map holds places in this tuple."""
 DISTANCE_STEP_MM: Final = 0.1

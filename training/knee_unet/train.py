@@ -25,7 +25,7 @@ from training.knee_unet.collection import SAMPLE, WHERE, Collection, split_maps
 from training.knee_unet.export import read_parameters
 from training.knee_unet.network import KneeUNet, load_parameters, soft_loss
 from training.knee_unet.patches import Patch, make_patch
-from training.knee_unet.specimen import CLASS_COUNT, FINE_MM
+from training.knee_unet.specimen import CLASS_COUNT
 
 SHAPES = ((96, 96, 96), (112, 128, 128))
 LARGE = 0.15
@@ -43,10 +43,7 @@ PROBES = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a run is asked to do. minutes: of training, over all interruptions; pause: wait while this file exists.
-
-    second: the network of the second pass, on finer voxels and guided by a first pass
-    """
+    """What a run is asked to do. minutes: of training, over all interruptions; pause: wait while this file exists."""
 
     output: Path
     minutes: float
@@ -54,7 +51,6 @@ class Plan:
     seed: int
     checkpoint_minutes: float
     pause: Path | None
-    second: bool
 
 
 class Run:
@@ -63,8 +59,7 @@ class Run:
     def __init__(self, plan: Plan, collection: Collection, probes: list[Patch]) -> None:
         self.plan, self.collection, self.probes = plan, collection, probes
         torch.manual_seed(plan.seed)
-        inputs = CLASS_COUNT if plan.second else 1
-        self.network, self.average = KneeUNet(inputs), KneeUNet(inputs)
+        self.network, self.average = KneeUNet(), KneeUNet()
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=plan.rate, weight_decay=1e-4, betas=(0.9, 0.98)
         )
@@ -176,23 +171,18 @@ def examine(network: KneeUNet, probes: list[Patch]) -> tuple[np.ndarray[Any, np.
         return np.asarray(2.0 * hits[1:] / sizes[1:]), entropy
 
 
-def patch_options(second: bool) -> dict[str, Any]:
-    """What make_patch is told for either network."""
-    return {"voxel_mm": FINE_MM, "guided": True} if second else {}
-
-
-def draw_patch(collection: Collection, rng: np.random.Generator, step: int, second: bool) -> Patch:
+def draw_patch(collection: Collection, rng: np.random.Generator, step: int) -> Patch:
     """A patch of one of the maps; of the first few only, at the beginning."""
     count = min(len(collection.maps), FIRST_MAPS + step // STEPS_A_MAP)
     specimen = collection.specimen(collection.maps[int(rng.integers(count))])
-    return make_patch(specimen, rng, SHAPES[int(rng.random() < LARGE)], **patch_options(second))
+    return make_patch(specimen, rng, SHAPES[int(rng.random() < LARGE)])
 
 
-def make_probes(collection: Collection, count: int, second: bool) -> list[Patch]:
+def make_probes(collection: Collection, count: int) -> list[Patch]:
     """DESS patches that are the same in every run, from evenly spread maps."""
     chosen = [collection.maps[(k * len(collection.maps)) // count] for k in range(count)]
     return [
-        make_patch(collection.specimen(path), np.random.default_rng((10**6, k)), family="dess", **patch_options(second))
+        make_patch(collection.specimen(path), np.random.default_rng((10**6, k)), family="dess")
         for k, path in enumerate(chosen)
     ]
 
@@ -205,7 +195,6 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("data/training"))
     parser.add_argument("--minutes", type=float, default=5.0, help="of training in all")
     parser.add_argument("--start", type=Path, help="stored weights (.onnx) to go on from; default: from nothing")
-    parser.add_argument("--second", action="store_true", help="the network of the second pass (nnunet_cascade)")
     parser.add_argument("--specimens", type=Path, help="keep prepared maps there (default: in the output folder)")
     parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate; 6e-4 to go on from weights")
     parser.add_argument("--checkpoint-minutes", type=float, default=1.0)
@@ -232,11 +221,10 @@ def main() -> None:
         seed=given.seed,
         checkpoint_minutes=given.checkpoint_minutes,
         pause=given.pause,
-        second=given.second,
     )
-    run = Run(plan, collection, make_probes(of, given.probes, given.second))
+    run = Run(plan, collection, make_probes(of, given.probes))
     run.start(given.start)
-    run.to_the_end(lambda rng, step: draw_patch(collection, rng, step, given.second))
+    run.to_the_end(lambda rng, step: draw_patch(collection, rng, step))
 
 
 def _shuffled(maps: list[Path], seed: int) -> list[Path]:

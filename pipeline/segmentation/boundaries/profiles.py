@@ -15,8 +15,8 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from pipeline.segmentation.boundaries.rays import Rays
+from pipeline.segmentation.kept import STEPS
 from pipeline.segmentation.sampling import FloatVolume
-from pipeline.segmentation.second_pass import STEPS
 
 STEP_MM: Final = 0.25
 DEPTHS_MM: Final = np.arange(-3.0, 6.0, STEP_MM, dtype=np.float32)

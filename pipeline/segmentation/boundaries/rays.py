@@ -14,8 +14,8 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from pipeline.grid import Grid
+from pipeline.segmentation.kept import STEPS
 from pipeline.segmentation.sampling import FloatVolume
-from pipeline.segmentation.second_pass import STEPS
 from pipeline.surface import LEVEL, Field, contour
 
 SMOOTH_MM: Final = 0.7

@@ -24,7 +24,7 @@ def sharpen(
 ) -> None:
     """Overwrite labels (the scan's voxels in the network's axes) around every surface that has cartilage.
 
-    image  (a, b, c) of the scan, in the network's axes; frame, kept: the first answer (second_pass.recorded)
+    image  (a, b, c) of the scan, in the network's axes; frame, kept: the first answer (kept.recorded)
     pairs  (bone, cartilage) classes, in the order in which the network learned them
     """
     answers = []
