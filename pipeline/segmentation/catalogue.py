@@ -201,8 +201,8 @@ CATALOGUE: Final = (
         description=(
             "The one pass finds the knee at 0.7 mm. Then the scan is read once more along the normals of the bones, "
             "every 0.7 mm, and a second network says where, between voxels, bone and cartilage end. On held-out "
-            "imagined scans outlines and thickness are closer to the experts' than those of one pass, for a few seconds "
-            "more."
+            "imagined scans outlines and thickness are closer to the experts' than those of one pass, for a few "
+            "seconds more."
         ),
         first=_ONE_PASS,
     ),
