@@ -10,6 +10,9 @@ from typing import Final
 SUMS_NAME: Final = "SHA256SUMS"
 """In a folder of weights: what `sha256sum` prints for its files. Who has it need not trust a download twice."""
 
+NETWORK_DIGESTS: Final = ("weights_sha256", "first_pass_sha256")
+"""Of the networks that take part in an answer: what was measured with these holds for no others."""
+
 
 def sha256_of(path: Path) -> str:
     """Digest of a file, read piece by piece."""

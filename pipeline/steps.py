@@ -15,6 +15,7 @@ from typing import Any, Final
 from pipeline.alignment import align_knee
 from pipeline.anatomy import BONES, NUMBERINGS, Structure
 from pipeline.delivery import deliver
+from pipeline.digest import NETWORK_DIGESTS
 from pipeline.image_io import read_label_map, read_scan, require_content
 from pipeline.labels import canonical_labels
 from pipeline.measure import measure_thickness, measure_volumes
@@ -32,7 +33,6 @@ from pipeline.t2.layers import measure_t2, relative_depth
 from pipeline.t2.maps import fit_t2_map, t2_unavailable
 from pipeline.thickness import thickness_maps
 from pipeline.types import (
-    NETWORK_DIGESTS,
     AnalysisResult,
     Provenance,
     Request,

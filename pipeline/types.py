@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,6 @@ from pipeline.anatomy import Side, Structure
 from pipeline.grid import FloatArray, Grid
 
 LabelArray = NDArray[np.uint8]
-
-NETWORK_DIGESTS: Final = ("weights_sha256", "first_pass_sha256")
-"""The networks that take part in an answer: what was measured with these holds for no others."""
 
 
 class Sequence(StrEnum):

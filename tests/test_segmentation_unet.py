@@ -97,7 +97,7 @@ def test_edges_that_are_put_where_the_first_answer_has_them_change_little(phanto
         assert _dice(found.mask(structure), segmented.mask(structure)) > 0.97
     changed = found.labels != segmented.labels
     assert changed.any()
-    assert changed.mean() < 0.01
+    assert changed.mean() < 0.02, "doubtful cartilage is read as whole or none"
     assert found.confidence == segmented.confidence
     assert told == sorted(told)
     assert told[-2] < 0.8, "edges are still to be read"

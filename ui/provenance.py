@@ -10,8 +10,8 @@ from typing import Any, Final
 import streamlit as st
 
 from jobs.model import JobView
+from pipeline.digest import NETWORK_DIGESTS
 from pipeline.options import AnalysisOptions
-from pipeline.types import NETWORK_DIGESTS
 from ui import wording
 from ui.progress import steps_list
 

@@ -11,10 +11,10 @@ from pipeline.comparison.knee import METHOD, Knee
 from pipeline.comparison.names import RESULT, SCENE, TABLE, VIEW
 from pipeline.comparison.reproducibility import read_reproducibility
 from pipeline.comparison.scene import write_comparison_scene
+from pipeline.digest import NETWORK_DIGESTS
 from pipeline.errors import NotComparable
 from pipeline.grid import Grid
 from pipeline.report.tables import json_text
-from pipeline.types import NETWORK_DIGESTS
 from pipeline.workspace import Workspace, atomic_file
 
 

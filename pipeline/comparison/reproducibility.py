@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.comparison.names import REPRODUCIBILITY_PATH
-from pipeline.types import NETWORK_DIGESTS
+from pipeline.digest import NETWORK_DIGESTS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.anatomy import ALL, FEMORAL_PLATE, PATELLAR_PLATE, PLATES, REGION_BY_NAME, TIBIAL_PLATE, Structure
+from pipeline.digest import NETWORK_DIGESTS
 from pipeline.options import AnalysisOptions
 from pipeline.report.charts import (
     Bar,
@@ -26,7 +27,7 @@ from pipeline.report.charts import (
 from pipeline.report.colours import BONE, css
 from pipeline.report.meshes import BoneMap
 from pipeline.report.page_tables import Lookup, confidence_rows, number, other_tables, plate_tables, region_row, words
-from pipeline.types import NETWORK_DIGESTS, AnalysisResult, Scan, Sequence
+from pipeline.types import AnalysisResult, Scan, Sequence
 
 TEMPLATE: Final = "report.html.jinja"
 

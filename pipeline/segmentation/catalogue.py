@@ -15,9 +15,10 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from pipeline.anatomy import NUMBERINGS, Numbering, Structure
+from pipeline.digest import NETWORK_DIGESTS
 from pipeline.errors import ModelError, OptionsError
 from pipeline.segmentation.limits import ConfidenceFlag, ThickSlices, confidence_flag_of, thick_slices_of
-from pipeline.types import NETWORK_DIGESTS, Resources, Sequence
+from pipeline.types import Resources, Sequence
 
 BUILT_IN_WEIGHTS: Final = Path(__file__).resolve().parents[2] / "models"
 """Where the weights lie that come with the product."""
