@@ -5,6 +5,7 @@
 Imagines joints of the training maps for so many minutes, has the first pass of the built-in model answer them, keeps
 the profiles in FOLDER, then fits to all that FOLDER holds and writes FOLDER/boundaries.npz. Goes on where it was when
 it is started again: what was collected stays. Several may collect into one folder, each with a seed of its own.
+Fitting needs 20 MB of memory a joint.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def main() -> None:
     parser.add_argument("--specimens", type=Path, default=Path("data/training/specimens"))
     parser.add_argument("--numbering", default="oai")
     parser.add_argument("--collect", type=float, default=30.0, metavar="MINUTES")
-    parser.add_argument("--fit", type=float, default=5.0, metavar="MINUTES")
+    parser.add_argument("--fit", type=float, default=15.0, metavar="MINUTES")
     parser.add_argument("--weights", type=Path, help="of the first pass, instead of the built-in ones")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
