@@ -72,7 +72,7 @@ def test_the_rule_goes_into_the_card_of_its_weights_only(tmp_path: Path) -> None
     with pytest.raises(ValueError, match="measured were"):
         write_rule(path, replace(model, sha256="0" * 64), found)
     write_rule(path, model, found)
-    assert confidence_flag_of(json.loads(path.read_text()), "") == found
+    assert confidence_flag_of(json.loads(path.read_text()), model.digests) == found
 
 
 def test_dice_of_plates_leaves_out_what_the_expert_has_not() -> None:
