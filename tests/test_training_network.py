@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 import torch  # noqa: E402  after the skip
 
 from training.knee_unet.export import mean_parameters, read_parameters, write_weights  # noqa: E402
-from training.knee_unet.network import CHANNELS, KneeUNet, load_parameters, soft_loss  # noqa: E402
+from training.knee_unet.network import CHANNELS, KneeUNet, load_parameters, soft_loss  # noqa: E402  after the skip
 
 ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = ROOT / "models" / "knee_unet" / "weights.onnx"

@@ -45,5 +45,5 @@ def describe(model_id: str, resources: Resources) -> dict[str, Any]:
         return nnunet.describe(folder, model_id, resources)
     from pipeline.segmentation import runtime, unet
 
-    unet.load_edges(entry)
+    unet.load_edges(entry)  # for what it raises
     return entry.to_dict() | {"source": "built-in"} | runtime.facts(unet.load(entry, resources))
