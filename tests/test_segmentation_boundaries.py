@@ -22,7 +22,7 @@ from pipeline.segmentation.boundaries.network import (
 from pipeline.segmentation.boundaries.profiles import DEPTHS_MM, FEATURES, blur_along, features, read
 from pipeline.segmentation.boundaries.rays import Rays, cast
 from pipeline.segmentation.boundaries.relabel import relabel
-from pipeline.segmentation.frame import Frame, whole
+from pipeline.segmentation.frame import Frame
 from pipeline.segmentation.kept import recorded
 
 BONE, CARTILAGE, OTHER_BONE, OTHER_CARTILAGE = 1, 2, 3, 4
@@ -34,7 +34,7 @@ RADIUS, SHELL = 9.0, 2.2
 
 
 def frame_of_scan() -> Frame:
-    return Frame(shape=SHAPE, spacing_mm=SPACING, box=whole(SHAPE), resolution_mm=COARSE_MM)
+    return Frame(shape=SHAPE, spacing_mm=SPACING, resolution_mm=COARSE_MM)
 
 
 def radius_mm(shape, spacing) -> np.ndarray:
@@ -151,7 +151,7 @@ def test_grey_values_are_told_with_marrow_0_and_cartilage_1() -> None:
 @pytest.mark.parametrize("spacing", [SPACING, (0.35, 0.37, 0.7)])
 def test_edges_along_rays_become_labels_though_the_first_answer_was_off(spacing) -> None:
     shape = tuple(round(35.0 / s) for s in spacing)
-    frame = Frame(shape=shape, spacing_mm=spacing, box=whole(shape), resolution_mm=COARSE_MM)
+    frame = Frame(shape=shape, spacing_mm=spacing, resolution_mm=COARSE_MM)
     kept = answered(bone_mm=RADIUS + 0.6, thick_mm=1.0)
     rays = rays_of(kept)
     start = np.linalg.norm(rays.starts_mm - CENTRE, axis=1)
@@ -183,7 +183,7 @@ def test_labels_beyond_the_rays_stay_as_they_were() -> None:
 def test_a_voxel_that_two_surfaces_claim_goes_to_the_one_it_lies_deeper_in() -> None:
     """Two flat plates 4 mm apart, each said to be 3 mm thick: they meet in the middle."""
     shape, spacing = (30, 40, 40), (0.7, 0.5, 0.5)
-    frame = Frame(shape=shape, spacing_mm=spacing, box=whole(shape), resolution_mm=COARSE_MM)
+    frame = Frame(shape=shape, spacing_mm=spacing, resolution_mm=COARSE_MM)
     across = np.stack(np.meshgrid(np.arange(1, 19, 0.7), np.arange(1, 19, 0.7)), axis=-1).reshape(-1, 2)
     answers = []
     for bone, cartilage, height, way in ((BONE, CARTILAGE, 8.0, 1.0), (OTHER_BONE, OTHER_CARTILAGE, 12.0, -1.0)):

@@ -19,7 +19,7 @@ from pipeline.segmentation.boundaries.network import ProfileNetwork, read_networ
 from pipeline.segmentation.boundaries.sharpen import sharpen
 from pipeline.segmentation.catalogue import ModelCard
 from pipeline.segmentation.confidence import mean_probability, surface_entropy
-from pipeline.segmentation.frame import Frame, whole
+from pipeline.segmentation.frame import Frame
 from pipeline.segmentation.kept import recorded
 from pipeline.segmentation.orientation import nearest_order
 from pipeline.segmentation.postprocess import clean
@@ -72,7 +72,7 @@ def _segment(card: ModelCard, scan: Scan, resources: Resources, on_progress: Cal
     order = nearest_order(scan.grid, card.axes)
     image, spacing = order.to_network(scan.anatomical), order.spacing_mm(scan.grid)
     shape = image.shape[0], image.shape[1], image.shape[2]
-    frame = Frame(shape=shape, spacing_mm=spacing, box=whole(shape), resolution_mm=card.resolution_mm)
+    frame = Frame(shape=shape, spacing_mm=spacing, resolution_mm=card.resolution_mm)
     labels, certainty = (np.empty(frame.shape, dtype=np.uint8) for _ in range(2))
     network, edges = load(card, resources), load_edges(card)
     volume = standardise(to_isotropic(image, spacing, frame.resolution_mm))[None]
@@ -89,7 +89,7 @@ def _segment(card: ModelCard, scan: Scan, resources: Resources, on_progress: Cal
     kept = np.empty((network.classes - 1 if edges else 0, *frame.isotropic), dtype=np.uint8)
     if edges:
         slabs = recorded(slabs, kept)
-    write_labels(slabs, frame.isotropic, frame.of_scan(frame.box), labels, certainty)
+    write_labels(slabs, frame.isotropic, frame.places, labels, certainty)
     structures = {label: _structure(card, label) for label in card.native_labels}
     confidence = mean_probability(labels, certainty, structures)
     entropy = surface_entropy(labels, certainty, structures)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.segmentation.catalogue import ModelCard
-from pipeline.segmentation.frame import Frame, whole
+from pipeline.segmentation.frame import Frame
 from pipeline.segmentation.kept import recorded
 from pipeline.segmentation.runtime import Network
 from pipeline.segmentation.sampling import standardise, to_isotropic
@@ -42,14 +42,16 @@ def imagine(specimen: Specimen, rng: np.random.Generator, shape: Shape = JOINT) 
     """A joint in a random pose, contrast and acquisition; the same generator state, the same joint."""
     family = "dess" if rng.random() < MORE_DESS else None
     posed = pose(specimen, rng, draw_matrix(rng), _centre(specimen, rng), shape, VOXEL_MM, family)
-    return ImaginedJoint(image=acquire(posed.image, rng, VOXEL_MM), targets=posed.targets, family=posed.family)
+    return ImaginedJoint(
+        image=acquire(posed.image, rng, VOXEL_MM, posed.family), targets=posed.targets, family=posed.family
+    )
 
 
 def first_answer(network: Network, card: ModelCard, image: Field) -> tuple[NDArray[np.uint8], Frame]:
     """(classes - 1, a, b, c) probabilities as the product keeps them, and their grid."""
     spacing = (VOXEL_MM,) * 3
     shape = image.shape[0], image.shape[1], image.shape[2]
-    frame = Frame(shape=shape, spacing_mm=spacing, box=whole(shape), resolution_mm=card.resolution_mm)
+    frame = Frame(shape=shape, spacing_mm=spacing, resolution_mm=card.resolution_mm)
     volume = standardise(to_isotropic(image, spacing, card.resolution_mm))[None]
     slabs = averaged(volume, plan(frame.isotropic, card.window_voxels, OVERLAP), network.classes, network, lambda: None)
     kept = np.empty((network.classes - 1, *frame.isotropic), dtype=np.uint8)

@@ -15,17 +15,25 @@ PSF_MM: Final = (0.14, 0.6)
 NOISE: Final = (0.005, 0.06)
 """SD in each receiver channel at COARSE_MM, the brightest tissue 1; voxels of another size have more or less."""
 COARSE_MM: Final = 0.7
+OFTEN_SLICES: Final = {"fat_bright": 0.75, "fat_suppressed": 0.65}
+SELDOM_SLICES: Final = 0.3
+SIDE_TO_SIDE: Final = {"fat_bright": 0.85, "fat_suppressed": 0.85}
+SLICES_MM: Final = {"fat_bright": (2.0, 4.6), "fat_suppressed": (2.0, 4.6)}
+"""Spin echo is mostly acquired slice by slice, and these are thick; other contrasts mostly in three dimensions."""
 THIN_SLICES_MM: Final = (0.55, 0.9)
 """Of a 3D scan, side to side; told apart only where voxels are smaller."""
 
 
-def acquire(image: Field, rng: np.random.Generator, voxel_mm: float) -> Field:
-    """The patch as a network gets it: degraded, then standardised, with a gain and an offset of its own."""
+def acquire(image: Field, rng: np.random.Generator, voxel_mm: float, family: str) -> Field:
+    """The patch as a network gets it: degraded, then standardised, with a gain and an offset of its own.
+
+    family: of the contrast (contrast.FAMILIES)
+    """
     for axis in range(3):
         image = blurred(image, axis, rng.uniform(*PSF_MM) / voxel_mm)
-    if rng.random() < 0.45:
-        axis = 0 if rng.random() < 0.7 else int(rng.integers(1, 3))
-        thickness = rng.uniform(1.0, 4.2) if axis == 0 else rng.uniform(0.8, 2.0)
+    if rng.random() < OFTEN_SLICES.get(family, SELDOM_SLICES):
+        axis = 0 if rng.random() < SIDE_TO_SIDE.get(family, 0.7) else int(rng.integers(1, 3))
+        thickness = rng.uniform(*(SLICES_MM.get(family, (1.0, 4.2)) if axis == 0 else (0.8, 2.0)))
         image = _as_slices(image, rng, axis, thickness / voxel_mm)
     elif voxel_mm < THIN_SLICES_MM[0]:
         image = _as_slices(image, rng, 0, rng.uniform(*THIN_SLICES_MM) / voxel_mm)

@@ -15,7 +15,7 @@ from training.knee_unet.specimen import BONE_CLASSES, CARTILAGE_CLASSES, CLASS_C
 from training.limb import Field
 from training.signal import TISSUES, Kind, Properties, SignalModel, dess_model, spin_echo_model
 
-FAMILIES: Final = {"dess": 0.6, "fat_suppressed": 0.12, "fat_bright": 0.16, "random": 0.12}
+FAMILIES: Final = {"dess": 0.54, "fat_suppressed": 0.12, "fat_bright": 0.24, "random": 0.1}
 """How often each family of contrasts is drawn."""
 DESS_RANGES: Final = {
     "repetition_ms": (14.5, 18.5),
@@ -32,6 +32,14 @@ FAT_SUPPRESSED_LEFT: Final = (0.02, 0.3)
 DENSITY_JITTER: Final = 0.15
 TIME_JITTER: Final = 0.18
 """SD of the logarithm of proton density and of T1 and T2, tissue by tissue."""
+UNTOLD: Final = {
+    Kind.VESSEL: (0.0, 0.25),
+    Kind.FLUID: (0.0, 0.25),
+    Kind.SYNOVIUM: (0.0, 0.25),
+    Kind.MARROW: (0.15, 0.45),
+}
+"""Mean and SD of the logarithm of what the table of tissues does not tell of a signal. Marrow varies most: where it is
+dark, the plate of bone under the cartilage hardly shows; where it is bright, a dark line parts the two."""
 CARTILAGE_SHADE: Final = 0.05
 MARROW_SHADE: Final = 0.06
 """SD of what tells one plate, or one bone, from another."""
@@ -86,9 +94,9 @@ def _physical_kinds(rng: np.random.Generator, family: str, named: SignalModel | 
     model, fat_left = _protocol(rng, family) if named is None else (named, 1.0)
     signals = [_signal(_jittered(TISSUES[kind], rng), model, fat_left) for kind in KINDS]
     kinds = np.array(signals, np.float32) / max(signals[KINDS.index(Kind.CARTILAGE)], 1e-4)
-    # flow, synovitis, haemorrhage, red and yellow marrow have no place in a table of tissues
-    for kind in (Kind.VESSEL, Kind.FLUID, Kind.SYNOVIUM, Kind.MARROW):
-        kinds[KINDS.index(kind)] *= np.exp(0.25 * rng.standard_normal())
+    # flow, synovitis, haemorrhage, marrow red and yellow and excited after all have no place in a table of tissues
+    for kind, (middle, spread) in UNTOLD.items():
+        kinds[KINDS.index(kind)] *= np.exp(middle + spread * rng.standard_normal())
     if family == "dess":  # where the fluid's long T2 tells it from any cartilage
         kinds[KINDS.index(Kind.FLUID)] = max(kinds[KINDS.index(Kind.FLUID)], rng.uniform(*DESS_FLUID))
     return np.clip(kinds, 0.0, 6.0)

@@ -25,6 +25,9 @@ SOME_CLUSTERS: Final = 0.25
 FILM: Final = 0.6
 FILM_MM: Final = (0.05, 0.6)
 """How often, and how thick, fluid lies all over the cartilage: thinner than a voxel, and yet it moves the edge seen."""
+PLATE_MM: Final = (0.2, 0.9)
+PLATE_SPREAD: Final = 0.3
+"""Cortical bone under the cartilage: how thick, and the SD of the logarithm of what tells one bone's from another's."""
 RIM_RAMP_MM: Final = 0.15
 
 
@@ -158,7 +161,7 @@ def _rim(image: Field, view: View, contrast: Contrast, bone: Field, rng: np.rand
     A plate that lay anywhere about the edge taught the network to guess: bones came out too small.
     """
     bumps = np.clip(view.noise(rng, 7, 17.5), -1.2, 1.2)
-    width = np.float32(rng.uniform(0.2, 0.8)) * (1.0 + 0.5 * bumps)
+    width = np.float32(rng.uniform(*PLATE_MM)) * (1.0 + 0.5 * bumps) * _each_bone(view, bone, rng)
     if rng.random() < 0.5:  # thicker where no cartilage lies on it
         width *= 1.0 + soft_step(view.cartilage_mm - np.float32(4.0), 1.0)
     weight = bone * soft_step(view.bone_mm + width, RIM_RAMP_MM)
@@ -167,3 +170,10 @@ def _rim(image: Field, view: View, contrast: Contrast, bone: Field, rng: np.rand
         weight += (1.0 - bone) * soft_step(np.float32(beyond) - view.bone_mm, RIM_RAMP_MM)
     weight *= np.float32(rng.uniform(0.6, 1.0))
     image += weight * (np.float32(contrast.of(Kind.CORTEX)) - image)
+
+
+def _each_bone(view: View, bone: Field, rng: np.random.Generator) -> Field:
+    """(a, b, c): a factor of its own for every bone, 0 outside."""
+    factors = np.exp(PLATE_SPREAD * rng.standard_normal(len(BONE_CLASSES)))
+    parts = sum(np.float32(factor) * view.share((k,)) for k, factor in zip(BONE_CLASSES, factors, strict=True))
+    return np.asarray(parts / np.maximum(bone, np.float32(0.1)), np.float32)

@@ -64,7 +64,9 @@ def make_patch(
     matrix = draw_matrix(rng)
     centre = draw_centre(specimen, rng, shape, RESOLUTION_MM)
     posed = pose(specimen, rng, matrix, centre, shape, RESOLUTION_MM, family)
-    return Patch(image=acquire(posed.image, rng, RESOLUTION_MM)[None], targets=posed.targets, family=posed.family)
+    return Patch(
+        image=acquire(posed.image, rng, RESOLUTION_MM, posed.family)[None], targets=posed.targets, family=posed.family
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,10 +15,11 @@ from scipy.spatial import cKDTree
 
 from pipeline.segmentation.boundaries.profiles import DEPTHS_MM
 from pipeline.segmentation.boundaries.rays import Rays
-from pipeline.segmentation.frame import Box, Frame
+from pipeline.segmentation.frame import Frame
 from pipeline.segmentation.sampling import FloatVolume, interpolated, linear_matrix
 from pipeline.types import LabelArray
 
+Box = tuple[slice, slice, slice]
 NEIGHBOURS: Final = 4
 SOFT_MM: Final = 0.1
 """Added to the distance to a ray's start before rays are weighed by its inverse square."""
@@ -84,7 +85,7 @@ def _fields(
         field = np.full(passed.shape, elsewhere, np.float32)
         field[passed] = values
         fields.append(field)
-    where = frame.of_scan(frame.box)
+    where = frame.places
     chosen = [np.flatnonzero((at >= a) & (at <= b - 1)) for at, a, b in zip(where, low, high, strict=True)]
     if any(not len(voxels) for voxels in chosen):
         return None
