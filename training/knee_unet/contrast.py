@@ -26,6 +26,8 @@ DESS_RANGES: Final = {
 """Exact ranges of training; evaluation lies outside (training/knee_unet/evaluate.py)."""
 DESS_FLUID: Final = (1.3, 1.8)
 """Least brightness of fluid, cartilage 1."""
+DESS_MARROW: Final = (0.75, 1.05)
+"""Greatest brightness of marrow."""
 ECHO_MS: Final = {"fat_suppressed": (10.0, 75.0), "fat_bright": (8.0, 85.0)}
 REPETITION_MS: Final = (1200.0, 4500.0)
 FAT_SUPPRESSED_LEFT: Final = (0.02, 0.3)
@@ -36,7 +38,7 @@ UNTOLD: Final = {
     Kind.VESSEL: (0.0, 0.25),
     Kind.FLUID: (0.0, 0.25),
     Kind.SYNOVIUM: (0.0, 0.25),
-    Kind.MARROW: (0.15, 0.45),
+    Kind.MARROW: (0.15, 0.4),
 }
 """Mean and SD of the logarithm of what the table of tissues does not tell of a signal. Marrow varies most: where it is
 dark, the plate of bone under the cartilage hardly shows; where it is bright, a dark line parts the two."""
@@ -97,8 +99,9 @@ def _physical_kinds(rng: np.random.Generator, family: str, named: SignalModel | 
     # flow, synovitis, haemorrhage, marrow red and yellow and excited after all have no place in a table of tissues
     for kind, (middle, spread) in UNTOLD.items():
         kinds[KINDS.index(kind)] *= np.exp(middle + spread * rng.standard_normal())
-    if family == "dess":  # where the fluid's long T2 tells it from any cartilage
+    if family == "dess":  # where the fluid's long T2 tells it from any cartilage, and the water that is excited marrow
         kinds[KINDS.index(Kind.FLUID)] = max(kinds[KINDS.index(Kind.FLUID)], rng.uniform(*DESS_FLUID))
+        kinds[KINDS.index(Kind.MARROW)] = min(kinds[KINDS.index(Kind.MARROW)], rng.uniform(*DESS_MARROW))
     return np.clip(kinds, 0.0, 6.0)
 
 
