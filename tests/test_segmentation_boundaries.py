@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.digest import sha256_of
 from pipeline.errors import WeightsCorrupt, WeightsMissing
+from pipeline.segmentation.boundaries.certainty import certainty
 from pipeline.segmentation.boundaries.network import (
     ANSWERS,
     ProfileNetwork,
@@ -217,6 +218,29 @@ def test_a_plate_is_as_thick_where_a_ray_is_unsure_of_it_and_is_not_there_where_
         inner, outer = edges_mm(answer[None])
         assert inner[0] == pytest.approx(0.0, abs=0.01)
         assert outer[0] - inner[0] == pytest.approx(thick, abs=0.01)
+
+
+def unsure_plate(chance: float) -> np.ndarray:
+    """Answers (20, ANSWERS, depths): bone to 0 mm for sure, cartilage to 2 mm by such a chance."""
+    below = [np.clip(0.5 - (DEPTHS_MM - edge) / 0.25, 0, 1) for edge in (0.0, 2.0)]
+    cartilage = chance * (below[1] - below[0])
+    return np.repeat(np.stack([below[0], cartilage, 1 - below[0] - cartilage])[None], 20, axis=0)
+
+
+@pytest.mark.parametrize("chance", [1.0, 0.8, 0.5])
+def test_a_plate_is_as_sure_as_its_rays_say_between_their_edges(chance: float) -> None:
+    answer = unsure_plate(chance)
+    found = certainty(answer, *edges_mm(answer))
+    assert found.probability == pytest.approx(chance, rel=0.15), "edges themselves are half cartilage"
+    deeper = np.float64(1.0 - chance)
+    doubt = 0.0 if chance == 1.0 else -(chance * np.log2(chance) + deeper * np.log2(deeper))
+    assert 0.2 * doubt <= found.entropy_bits <= 1.0
+    assert found.entropy_bits >= certainty(unsure_plate(1.0), *edges_mm(unsure_plate(1.0))).entropy_bits
+
+
+def test_where_no_ray_crosses_cartilage_there_is_nothing_to_be_sure_of() -> None:
+    answer = unsure_plate(0.1)
+    assert certainty(answer, *edges_mm(answer)) is None
 
 
 def network(seed: int = 0, *, silent: bool = False) -> ProfileNetwork:

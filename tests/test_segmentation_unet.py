@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from segmentation_phantom import stored_otherwise, two_bones
 
-from pipeline.anatomy import Structure
+from pipeline.anatomy import Structure, Tissue
 from pipeline.digest import sha256_of
 from pipeline.errors import OptionsError, WeightsCorrupt, WeightsMissing
 from pipeline.segmentation import describe, segment, unet
@@ -98,7 +98,14 @@ def test_edges_that_are_put_where_the_first_answer_has_them_change_little(phanto
     changed = found.labels != segmented.labels
     assert changed.any()
     assert changed.mean() < 0.02, "doubtful cartilage is read as whole or none"
-    assert found.confidence == segmented.confidence
+    for ours, first in (
+        (found.confidence, segmented.confidence),
+        (found.surface_entropy_bits, segmented.surface_entropy_bits),
+    ):
+        assert set(ours) == set(first)
+        assert all(ours[s] == first[s] for s in first if s.tissue is Tissue.BONE), "bones as the first pass has them"
+        assert any(ours[s] != first[s] for s in first if s.tissue is Tissue.CARTILAGE), "cartilage as read along rays"
+        assert all(0 <= value <= 1 for value in ours.values())
     assert told == sorted(told)
     assert told[-2] < 0.8, "edges are still to be read"
     assert told[-1] == 1

@@ -1,7 +1,7 @@
 """How sure a network was of its own answer, structure by structure, as it says so itself: not calibrated.
 
-Both figures are of the answer before post-processing: what is cleaned away later counts as doubt,
-and edges that are moved later (boundaries/) count where the network had them.
+Both figures are of the answer before post-processing: what is cleaned away later counts as doubt. Of cartilage whose
+edges are read along rays they are the answer's along these rays (boundaries/certainty.py).
 """
 
 from __future__ import annotations
@@ -17,13 +17,18 @@ from pipeline.segmentation.upsampling import CERTAIN
 from pipeline.types import LabelArray
 
 
+def entropy_bits(probability: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Entropy of the most probable class against all others, given its probability (0 to 1); 0 at the ends."""
+    p = np.asarray(probability, np.float64)
+    q = 1 - p
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bits = -(p * np.log2(p) + q * np.log2(q))
+    return np.where((p <= 0) | (q <= 0), 0.0, bits)
+
+
 def _entropy_table() -> NDArray[np.float64]:
     """(CERTAIN + 1,): certainty of the most probable class -> entropy of that class against all others, in bits."""
-    p = np.arange(CERTAIN + 1) / CERTAIN
-    inner = p[1:-1]
-    table = np.zeros(CERTAIN + 1)
-    table[1:-1] = -(inner * np.log2(inner) + (1 - inner) * np.log2(1 - inner))
-    return table
+    return entropy_bits(np.arange(CERTAIN + 1) / CERTAIN)
 
 
 ENTROPY_BITS: Final = _entropy_table()

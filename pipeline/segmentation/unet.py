@@ -94,7 +94,9 @@ def _segment(card: ModelCard, scan: Scan, resources: Resources, on_progress: Cal
     confidence = mean_probability(labels, certainty, structures)
     entropy = surface_entropy(labels, certainty, structures)
     if edges:
-        sharpen(edges, image, frame, kept, _pairs(structures), labels)
+        for label, sure in sharpen(edges, image, frame, kept, _pairs(structures), labels).items():
+            confidence[structures[label]] = sure.probability
+            entropy[structures[label]] = sure.entropy_bits
         on_progress(1.0)
     return Segmentation(
         labels=np.ascontiguousarray(order.from_network(_canonical(card, labels))),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.segmentation.boundaries.certainty import Certainty, certainty
 from pipeline.segmentation.boundaries.network import ProfileNetwork, edges_mm
 from pipeline.segmentation.boundaries.profiles import blur_along, features, read
 from pipeline.segmentation.boundaries.rays import cast
@@ -21,18 +22,26 @@ def sharpen(
     kept: NDArray[np.uint8],
     pairs: list[tuple[int, int]],
     labels: LabelArray,
-) -> None:
+) -> dict[int, Certainty]:
     """Overwrite labels (the scan's voxels in the network's axes) around every surface that has cartilage.
+
+    Returns how sure the network was, by the label of the cartilage; plates without rays are left out.
 
     image  (a, b, c) of the scan, in the network's axes; frame, kept: the first answer (kept.recorded)
     pairs  (bone, cartilage) classes, in the order in which the network learned them
     """
     answers = []
+    sure = {}
     for number, (bone, cartilage) in enumerate(pairs):
         rays = cast(kept, frame.resolution_mm, bone, cartilage)
         if rays is None:
             continue
         profiles = read(image, frame.spacing_mm, kept, frame.resolution_mm, rays, pairs)
         seen = features(profiles, rays, blur_along(rays, frame.spacing_mm), number)
-        answers.append((rays, *edges_mm(network(seen))))
+        probability = network(seen)
+        inner, outer = edges_mm(probability)
+        answers.append((rays, inner, outer))
+        if (found := certainty(probability, inner, outer)) is not None:
+            sure[cartilage] = found
     relabel(labels, frame, answers)
+    return sure
