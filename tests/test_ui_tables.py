@@ -143,6 +143,14 @@ def test_repeatability_has_a_line_a_measured_region_the_whole_plate_first() -> N
     assert list(frame["SDC"]) == [0.03, 0.05]
 
 
+def test_errors_of_thickness_have_a_line_a_region_and_none_where_nobody_measured() -> None:
+    row = {"bias_mm": -0.09, "rmse_mm": 0.15, "knees": 9}
+    frame = tables.thickness_errors({"tibial_cartilage/medial": row, "tibial_cartilage/all": row | {"bias_mm": 0.02}})
+    assert len(frame) == 2
+    assert list(frame["Bias (mm)"]) == [0.02, -0.09]
+    assert tables.thickness_errors({}).empty
+
+
 def test_a_card_says_when_to_distrust_its_answers_and_nothing_where_nobody_measured() -> None:
     row = {"slice_mm": 4.2, "knees": 3, "bone_dice": 0.95, "cartilage_dice": 0.6, "thickness_rmse_mm": 0.5}
     thick = {"measured_on": "phantoms", "rows": [row], "usable_slice_mm": 2.8}

@@ -44,12 +44,21 @@ def show_card(card: dict[str, Any]) -> None:
         if card.get("accuracy"):
             with st.expander("Measured accuracy"):
                 st.dataframe(tables.accuracy(card["accuracy"]), hide_index=True)
+                _show_thickness(card)
                 _show_limits(card)
         picture = service.model_picture(card["id"]) if card["source"] == "built-in" else None
         if picture is not None:
             with st.expander("On a real scan"):
                 st.write(escape(card["real_scan"]))
                 st.image(picture.read_bytes(), caption="Bones and cartilage as outlined, slice by slice.")
+
+
+def _show_thickness(card: dict[str, Any]) -> None:
+    """How far regional thickness is off."""
+    errors = tables.thickness_errors(card.get("thickness") or {})
+    if not errors.empty:
+        st.markdown("**Thickness (ThC), region means against the experts' maps**")
+        st.dataframe(errors, hide_index=True)
 
 
 def _show_limits(card: dict[str, Any]) -> None:

@@ -120,6 +120,21 @@ def repeatability(regions: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def thickness_errors(regions: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+    """A model card's errors of regional thickness: one line a region, the whole plate before its parts."""
+    lines = [
+        {
+            "Region": region_title(plate, region),
+            "Bias (mm)": row["bias_mm"],
+            "RMSE (mm)": row["rmse_mm"],
+            "Maps": row["knees"],
+        }
+        for plate, region in _plates_and_regions()
+        if (row := regions.get(f"{plate}/{region}")) is not None
+    ]
+    return pd.DataFrame(lines)
+
+
 COMPARED: Final = {
     "ThC_matched": "Same points",
     "ThC": "ThC",

@@ -47,6 +47,15 @@ class Accuracy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ThicknessError:
+    """A region's mean thickness (ThC) against that of the experts' maps, mm: mean and root mean square over maps."""
+
+    bias_mm: float
+    rmse_mm: float
+    knees: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelCard:
     """What is known about a model.
 
@@ -59,6 +68,7 @@ class ModelCard:
     scope                what it outlines, what not and why, in words
     real_scan            what was seen on a real scan, slice by slice, in words; "" where nobody looked
     accuracy             structure, as the measurement names it -> figures; `measured_on` says on what
+    thickness            plate/region -> how far its mean thickness is off, on the same
     thick_slices, confidence_flag: when to distrust an answer (limits.py); None where nobody measured
 
     Raises ModelError where the remap omits a native label: a structure must never vanish silently.
@@ -81,6 +91,7 @@ class ModelCard:
     caution: str = ""
     measured_on: str = ""
     accuracy: Mapping[str, Accuracy] = field(default_factory=dict)
+    thickness: Mapping[str, ThicknessError] = field(default_factory=dict)
     thick_slices: ThickSlices | None = None
     confidence_flag: ConfidenceFlag | None = None
     axes: str = "RAS"
@@ -130,6 +141,7 @@ class ModelCard:
             "caution": self.caution,
             "measured_on": self.measured_on,
             "accuracy": {name: asdict(figures) for name, figures in self.accuracy.items()},
+            "thickness": {region: asdict(error) for region, error in self.thickness.items()},
             "thick_slices": asdict(self.thick_slices) if self.thick_slices else None,
             "confidence_flag": asdict(self.confidence_flag) if self.confidence_flag else None,
         } | self.digests
@@ -171,6 +183,9 @@ def read_card(
             caution=data["caution"],
             measured_on=data["accuracy"]["measured_on"],
             accuracy=MappingProxyType({k: Accuracy(**v) for k, v in data["accuracy"]["structures"].items()}),
+            thickness=MappingProxyType(
+                {k: ThicknessError(**v) for k, v in data["accuracy"].get("thickness", {}).items()}
+            ),
             thick_slices=thick_slices_of(data),
             axes=first.axes if first else data["axes"],
             resolution_mm=first.resolution_mm if first else float(data["resolution_mm"]),

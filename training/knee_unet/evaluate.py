@@ -131,9 +131,8 @@ def caution_of(knees: list[Knee]) -> str:
     """For the card: how far cartilage volume is off."""
     plates = [name for name in knees[0].parts if name in PLATES.values()]
     biases = {name: [k.parts[name].volume_bias_percent for k in knees if name in k.parts] for name in plates}
-    means = ", ".join(
-        f"{round(float(np.mean(values))):+d} % ({name.replace('_cartilage', '')})" for name, values in biases.items()
-    )
+    rounded = {name.replace("_cartilage", ""): round(float(np.mean(values))) for name, values in biases.items()}
+    means = ", ".join(f"{value:+d} % ({name})" if value else f"0 % ({name})" for name, value in rounded.items())
     worst = max(abs(value) for values in biases.values() for value in values)
     return (
         f"Synthetic validation only; cartilage volume {means} against the experts' maps, "
