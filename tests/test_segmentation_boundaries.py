@@ -20,7 +20,7 @@ from pipeline.segmentation.boundaries.network import (
     read_network,
     write_network,
 )
-from pipeline.segmentation.boundaries.profiles import DEPTHS_MM, FEATURES, blur_along, features, read
+from pipeline.segmentation.boundaries.profiles import DEPTHS_MM, FEATURES, STEP_MM, blur_along, features, read
 from pipeline.segmentation.boundaries.rays import Rays, cast
 from pipeline.segmentation.boundaries.relabel import relabel
 from pipeline.segmentation.frame import Frame
@@ -200,12 +200,22 @@ def test_a_voxel_that_two_surfaces_claim_goes_to_the_one_it_lies_deeper_in() -> 
     assert (column[(heights > 10.1) & (heights < 11.9)] == OTHER_CARTILAGE).all()
 
 
-def test_expected_lengths_put_the_edges_where_a_clear_answer_has_them() -> None:
+def test_edges_are_read_where_a_clear_answer_has_them_within_a_tenth_of_a_step() -> None:
     inner, outer = np.array([-0.6, 0.0, 1.2]), np.array([1.5, 0.0, 3.9])
     below = [np.clip(0.5 - (DEPTHS_MM - edge[:, None]) / 0.25, 0, 1) for edge in (inner, outer)]
     answer = np.stack([below[0], below[1] - below[0], 1 - below[1]], axis=1)
     found = edges_mm(answer)
-    assert np.allclose(found, [inner, outer], atol=0.01)
+    assert np.allclose(found, [inner, outer], atol=STEP_MM / 10)
+
+
+def test_cartilage_on_the_other_side_of_a_thin_bone_is_not_taken_for_that_of_the_ray() -> None:
+    across = np.clip(0.5 - (DEPTHS_MM + 2.0) / 0.25, 0, 1)
+    below = [np.clip(0.5 - (DEPTHS_MM - edge) / 0.25, 0, 1) for edge in (0.4, 1.8)]
+    cartilage = 0.9 * (below[1] - below[0]) + across
+    answer = np.stack([below[0] - across, cartilage, 1 - below[0] + across - cartilage])
+    inner, outer = edges_mm(answer[None])
+    assert inner[0] == pytest.approx(0.4, abs=0.05)
+    assert outer[0] == pytest.approx(1.8, abs=0.05)
 
 
 def test_a_plate_is_as_thick_where_a_ray_is_unsure_of_it_and_is_not_there_where_it_is_improbable() -> None:

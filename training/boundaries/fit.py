@@ -15,7 +15,7 @@ from pipeline.segmentation.boundaries.network import ANSWERS, ProfileNetwork, pr
 from pipeline.segmentation.boundaries.profiles import DEPTHS_MM
 from training.boundaries.examples import Examples, shares_of
 
-WIDTH: Final = 256
+WIDTH: Final = 384
 HIDDEN: Final = 2
 DROP_FEATURES: Final = 0.1
 DROP: Final = 0.2

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.digest import sha256_of
 from pipeline.errors import WeightsCorrupt, WeightsMissing
@@ -19,6 +20,8 @@ PRIOR: Final = 0.05
 """Added to the first answer's probabilities before their logarithm: how little it is believed where it is sure."""
 EXISTS: Final = 0.4
 """Chance from which on a ray crosses cartilage; on held-out knees 0.4 gave the best volumes for outlines as near."""
+BACK_MM: Final = 0.5
+"""Cartilage is looked for from so far before the bone's expected end on: that across a thin bone is another's."""
 ANSWERS: Final = 3
 """Bone, cartilage, anything else."""
 AT_ONCE: Final = 8192
@@ -60,15 +63,29 @@ def prior(features: FloatVolume) -> FloatVolume:
 def edges_mm(probability: FloatVolume) -> tuple[FloatVolume, FloatVolume]:
     """(n,) depths at which the bone ends and at which the cartilage ends; the same where there is none.
 
-    Expected lengths, not the most probable edges: means over a region are right where single rays are in doubt. Of
-    cartilage it is the length expected if there is any, the highest probability along the ray standing for that chance:
-    else every ray that is not quite sure would make its plate thinner.
+    Cartilage lies as far as its probability is more than half the highest along the ray: its median edges, if there is
+    any. That highest one stands for the chance of it; below EXISTS the bone ends where it is expected to, bare.
     """
     bone, cartilage, _ = np.moveaxis(probability, 1, 0)
-    inner = DEPTHS_MM[0] + STEP_MM * (bone.sum(axis=1) - 0.5)
-    chance = cartilage.max(axis=1)
-    length = np.where(chance > EXISTS, STEP_MM * cartilage.sum(axis=1) / np.maximum(chance, EXISTS), 0.0)
-    return inner, inner + length
+    bare = DEPTHS_MM[0] + STEP_MM * (bone.sum(axis=1) - 0.5)
+    beyond = np.where(bare[:, None] - BACK_MM <= DEPTHS_MM, cartilage, 0)
+    peak, chance = beyond.argmax(axis=1), beyond.max(axis=1)
+    above = beyond / np.maximum(chance, EXISTS)[:, None] - 0.5
+    places = np.arange(len(DEPTHS_MM))
+    before = np.where((places < peak[:, None]) & (above < 0), places, -1).max(axis=1)
+    after = np.where((places > peak[:, None]) & (above < 0), places, len(DEPTHS_MM)).min(axis=1)
+    there = chance > EXISTS
+    inner = np.where(there, _crossing(above, before, before + 1), bare)
+    return inner, np.where(there, _crossing(above, after - 1, after), bare)
+
+
+def _crossing(above: FloatVolume, one: NDArray[np.intp], two: NDArray[np.intp]) -> FloatVolume:
+    """(n,) depth between two neighbouring places of each ray at which `above` is 0; half a step off beyond the ends."""
+    rows, last = np.arange(len(above)), len(DEPTHS_MM) - 1
+    values = [np.where((at < 0) | (at > last), 0, above[rows, np.clip(at, 0, last)]) for at in (one, two)]
+    rise = values[1] - values[0]
+    share = np.where((one < 0) | (two > last) | (rise == 0), 0.5, -values[0] / np.where(rise == 0, 1, rise))
+    return np.asarray(DEPTHS_MM[0] + STEP_MM * (one + share), np.float32)
 
 
 def write_network(network: ProfileNetwork, path: Path) -> None:
