@@ -84,6 +84,19 @@ def test_a_hole_that_opens_outwards_is_no_hole_unless_slices_are_thick() -> None
     assert np.array_equal(_cleaned(labels, (0.6, 0.6, 4.0)), _knee())
 
 
+def test_in_thick_slices_hairs_and_crumbs_of_bone_go_and_corners_stay() -> None:
+    labels = _knee()
+    spacing = (0.6, 0.6, 4.0)  # slices along the last axis
+    labels[30, 40:48, 20] = Structure.FEMUR  # a hair that hangs on its slice
+    labels[30:34, 10:14, 50] = Structure.FEMUR  # a crumb in a slice of its own, on the bone of the next
+    found = _cleaned(labels, spacing)
+    assert not (found[:, 42:, 20] == Structure.FEMUR).any()
+    assert not (found[:, :, 50] == Structure.FEMUR).any()
+    assert np.array_equal(found[:, :40], _knee()[:, :40]), "corners stay"
+    thin = _cleaned(labels, (0.6, 0.6, 0.7))
+    assert (thin[30, 40:48, 20] == Structure.FEMUR).all(), "a spur may be real where slices are thin"
+
+
 @pytest.mark.parametrize("missing", [Structure.PATELLA, Structure.FEMUR])
 def test_without_its_bone_cartilage_goes(missing: Structure) -> None:
     labels = _knee()

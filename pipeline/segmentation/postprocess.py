@@ -22,13 +22,21 @@ LEAST_CARTILAGE_MM3: Final = 3.0
 LEAST_CARTILAGE_SHARE: Final = 0.05
 """So are those smaller than this share of the largest piece of the same plate."""
 THICK_SLICES: Final = 3.0
-"""Ratio of spacings from which holes are also filled slice by slice: a hole in one slice of 4 mm leaks to the next."""
+"""Ratio of spacings from which slices are also cleaned one by one: a hole in one slice of 4 mm leaks to the next, and
+what is a hair in one hangs on the bone in the next."""
+HAIR_MM: Final = 2.0
+"""Parts of a bone narrower than this in a thick slice are partial volume."""
+CORNER_MM: Final = 0.5
+"""Nearer than this to where it is wider it stays: the corner of a bone is no hair."""
+LEAST_BONE_MM2: Final = 12.0
+"""So are pieces of a bone smaller than this in a thick slice."""
 
 
 def clean(segmentation: Segmentation) -> Segmentation:
     """Largest piece of each bone, its holes filled; pieces of cartilage that touch their bone and are not tiny.
 
-    Menisci stay as they are. Doing it twice changes nothing more.
+    In thick slices holes are filled slice by slice, and hairs of bone taken off. Menisci stay as they are. Doing it
+    twice changes nothing more.
     """
     return replace(segmentation, labels=clean_labels(segmentation.labels, segmentation.grid.spacing_mm))
 
@@ -40,8 +48,13 @@ def clean_labels(labels: LabelArray, spacing_mm: tuple[float, float, float]) -> 
     found = [(bone, box) for bone in BONES if (box := boxes[bone - 1]) is not None]
     for bone, box in found:
         _keep_largest_piece(cleaned[box], bone)
+    thick = max(spacing_mm) >= THICK_SLICES * min(spacing_mm)
     for bone, box in found:
-        _fill_holes(cleaned[box], bone, spacing_mm)
+        _fill_holes(cleaned[box], bone, spacing_mm if thick else None)
+        if thick:
+            around = _grown(box, 1, labels.shape)
+            _take_off_hairs(cleaned[around], bone, spacing_mm)
+            _keep_largest_piece(cleaned[around], bone)
     for cartilage, bone in BONE_OF.items():
         if (box := boxes[cartilage - 1]) is not None:
             around = _grown(box, TOUCH_VOXELS, labels.shape)
@@ -57,16 +70,44 @@ def _keep_largest_piece(view: LabelArray, bone: Structure) -> None:
         view[mask & (pieces != np.argmax(_sizes(pieces, count)))] = 0
 
 
-def _fill_holes(view: LabelArray, bone: Structure, spacing_mm: tuple[float, float, float]) -> None:
-    """In place, on a view that holds the whole bone; another bone in a hole stays."""
+def _fill_holes(view: LabelArray, bone: Structure, slice_by_slice: tuple[float, float, float] | None) -> None:
+    """In place, on a view that holds the whole bone; another bone in a hole stays.
+
+    slice_by_slice: spacing (z, y, x), where holes are also filled in every slice
+    """
     filled: Mask = view == bone
     filled |= _holes(filled)
-    if max(spacing_mm) >= THICK_SLICES * min(spacing_mm):
-        planes = np.moveaxis(filled, int(np.argmax(spacing_mm)), 0)
+    if slice_by_slice is not None:
+        planes = np.moveaxis(filled, int(np.argmax(slice_by_slice)), 0)
         for k in range(len(planes)):
             planes[k] |= _holes(planes[k])
     others = np.isin(view, [other for other in BONES if other is not bone])
     view[filled & ~others] = bone
+
+
+def _take_off_hairs(view: LabelArray, bone: Structure, spacing_mm: tuple[float, float, float]) -> None:
+    """In place, on a view with a margin around the bone: its slices without hairs and small pieces."""
+    along = int(np.argmax(spacing_mm))
+    in_plane = [mm for axis, mm in enumerate(spacing_mm) if axis != along]
+    for plane in np.moveaxis(view, along, 0):
+        mask = plane == bone
+        if not mask.any():
+            continue
+        kept = _without_hairs(mask, in_plane)
+        pieces, count = ndimage.label(kept)
+        large = np.bincount(pieces.reshape(-1), minlength=count + 1) * float(np.prod(in_plane)) >= LEAST_BONE_MM2
+        plane[mask & ~(kept & large[pieces])] = 0
+
+
+def _without_hairs(mask: Mask, spacing_mm: list[float]) -> Mask:
+    """Where a disc fits in, and as far around as it leaves corners; beyond the edge of the array a mask goes on."""
+    radius_mm = HAIR_MM / 2.0
+    core: Mask = mask if mask.all() else ndimage.distance_transform_edt(mask, spacing_mm) > radius_mm
+    if not core.any():
+        return core
+    to_core = ndimage.distance_transform_edt(~core, spacing_mm)
+    kept: Mask = mask & (to_core <= radius_mm + CORNER_MM)
+    return kept
 
 
 def _holes(piece: Mask) -> Mask:
