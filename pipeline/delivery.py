@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import PurePath
 from typing import Final
@@ -34,9 +35,11 @@ def deliver(result: AnalysisResult, workspace: Workspace) -> None:
     partial = workspace.results_dir / ".files.part"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    write_report(result, partial)
     shutil.rmtree(workspace.view_dir, ignore_errors=True)
-    write_view(result, workspace.view_dir)
+    with ThreadPoolExecutor(1) as beside:  # most of either is compression, which lets the other go on
+        view = beside.submit(write_view, result, workspace.view_dir)
+        write_report(result, partial)
+        view.result()
     shutil.rmtree(workspace.files_dir, ignore_errors=True)
     partial.rename(workspace.files_dir)
     write_archive(workspace.files_dir, workspace.archive_path, root=ARCHIVE_ROOT)

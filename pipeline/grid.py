@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
+Box = tuple[slice, slice, slice]
+"""Part of an array, along its three axes."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

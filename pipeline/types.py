@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.anatomy import Side, Structure
-from pipeline.grid import FloatArray, Grid
+from pipeline.grid import Box, FloatArray, Grid
 
 LabelArray = NDArray[np.uint8]
 
@@ -149,7 +149,7 @@ class Segmentation:
             raise ValueError(f"labels must be canonical (0 to {max(Structure)}), found {top}")
 
     @cached_property
-    def boxes(self) -> dict[Structure, tuple[slice, slice, slice]]:
+    def boxes(self) -> dict[Structure, Box]:
         """The smallest box (z, y, x) around each structure that is present."""
         from scipy import ndimage  # the web processes read types, and have no use for it
 

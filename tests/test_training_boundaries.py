@@ -10,13 +10,14 @@ import pytest
 
 from pipeline.segmentation import unet
 from pipeline.segmentation.boundaries.network import ANSWERS, read_network, write_network
-from pipeline.segmentation.boundaries.profiles import DEPTHS_MM, FEATURES, STEP_MM
+from pipeline.segmentation.boundaries.profiles import DEPTHS_MM, FEATURES, STEP_MM, Profiles
 from pipeline.segmentation.catalogue import card
 from pipeline.types import Resources
 from tests.knees import turned_knee
 from training.boundaries.errors import edge_errors, first_errors
 from training.boundaries.examples import collect, held, load, read_surfaces, surfaces
 from training.boundaries.imagine import ImaginedJoint, imagine
+from training.boundaries.vary import varied
 from training.knee_unet.specimen import BONE_CLASSES, CARTILAGE_CLASSES, CLASS_COUNT, make_specimen
 
 SMALL = (104, 96, 104)
@@ -61,7 +62,7 @@ def test_along_a_ray_lie_bone_then_cartilage_then_the_rest(collected) -> None:
     assert truth[:, 2, -1].mean() > truth[:, 2, 0].mean() + 0.3
     thickest = DEPTHS_MM[truth[:, 1].mean(axis=0).argmax()]
     assert 0.2 < thickest < 2.5
-    assert all(surface.features.shape == (len(surface.truth), FEATURES) for surface in found)
+    assert all(surface.features().shape == (len(surface.truth), FEATURES) for surface in found)
 
 
 def test_the_first_answer_is_off_and_the_truth_is_not(collected) -> None:
@@ -102,3 +103,54 @@ def test_what_is_fitted_is_nearer_the_truth_and_is_what_the_product_computes(col
     assert after.inner_mm + after.outer_mm < 0.9 * (before.inner_mm + before.outer_mm)
     write_network(network, tmp_path / "boundaries.npz")
     read_network(tmp_path / "boundaries.npz", sha256_of(tmp_path / "boundaries.npz"))
+
+
+def clear_surface(inner_mm: float, outer_mm: float) -> tuple[Profiles, np.ndarray]:
+    """Profiles of forty rays across a bright plate on a dark bone, and what lies along them."""
+    below = [np.clip(0.5 - (DEPTHS_MM - edge) / STEP_MM, 0, 1) for edge in (inner_mm, outer_mm)]
+    shares = np.stack([below[0], below[1] - below[0], 1 - below[1]])[None].repeat(40, axis=0).astype(np.float32)
+    bone, cartilage, _ = np.moveaxis(shares, 1, 0)
+    nothing = np.zeros_like(bone)
+    grey = cartilage + 0.2 * (1 - bone - cartilage)
+    return Profiles(grey=grey, bone=bone, cartilage=cartilage, other_bone=nothing, other_cartilage=nothing), shares
+
+
+def test_a_varied_surface_is_thicker_or_thinner_and_its_answer_follows() -> None:
+    seen, truth = clear_surface(0.1, 2.1)
+    thick, first = [], []
+    for seed in range(60):
+        changed, shares = varied(seen, truth, np.random.default_rng(seed))
+        assert np.allclose(shares.sum(axis=1), 1.0, atol=1e-5)
+        assert (np.ptp(changed.grey, axis=0) < 1e-5).all()  # what the rays of a surface share changes for all of them
+        thick.append(STEP_MM * float(shares[0, 1].sum()))
+        first.append(STEP_MM * float(changed.cartilage[0].sum()) / thick[-1])
+    assert 1.4 < min(thick) < 1.7
+    assert 2.4 < max(thick) < 2.8
+    assert np.mean(thick) == pytest.approx(2.0, abs=0.15)
+    assert 0.05 < np.std(first) < 0.15  # the first answer follows, not quite
+    assert np.mean(first) == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_varied_surface_keeps_its_edge_where_the_answer_has_it() -> None:
+    seen, truth = clear_surface(0.1, 2.1)
+    off = []
+    for seed in range(60):
+        changed, shares = varied(seen, truth, np.random.default_rng(seed))
+        edge = DEPTHS_MM[0] + STEP_MM * (shares[0, :2].sum() - 0.5)
+        steepest = DEPTHS_MM[np.argmin(np.diff(changed.grey[0]))] + STEP_MM / 2
+        off.append(abs(steepest - edge))
+    assert np.median(off) < STEP_MM
+
+
+def test_the_same_state_makes_the_same_variation() -> None:
+    seen, truth = clear_surface(0.1, 2.1)
+    one, two = (varied(seen, truth, np.random.default_rng(5))[0].grey for _ in range(2))
+    other = varied(seen, truth, np.random.default_rng(6))[0].grey
+    assert (one == two).all()
+    assert not np.allclose(one, other, atol=0.01)
+
+
+def test_more_views_of_a_joint_cost_no_more_rays(collected) -> None:
+    one, three = (load([collected], np.random.default_rng(0), views) for views in (1, 3))
+    assert abs(len(one.features) - len(three.features)) < 10
+    assert one.features.shape[1] == three.features.shape[1] == FEATURES

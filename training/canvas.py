@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.anatomy import Structure
-from pipeline.grid import Grid
+from pipeline.grid import Box, Grid
 from pipeline.types import LabelArray
 from training.limb import Field
 from training.signal import TISSUES, Kind, SignalModel
@@ -23,7 +23,6 @@ from training.signal import TISSUES, Kind, SignalModel
 CELL_MM = 1.4
 RAMP_MM = 0.7
 """Width over which one soft tissue passes into the next."""
-Box = tuple[slice, slice, slice]
 
 
 class Lattice:

@@ -11,9 +11,9 @@ from scipy import ndimage
 from scipy.special import ndtri
 
 from pipeline.anatomy import BONES, Structure, Tissue
-from pipeline.grid import Grid
+from pipeline.grid import Box, Grid
 from pipeline.types import LabelArray
-from training.canvas import Box, Canvas, Lattice
+from training.canvas import Canvas, Lattice
 from training.limb import Field, limb_frame
 from training.signal import TISSUES, Kind
 

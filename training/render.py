@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.anatomy import Structure
-from pipeline.grid import Grid
+from pipeline.grid import Box, Grid
 from pipeline.types import LabelArray
 from training.canvas import Canvas, Lattice
 from training.joint import paint_labels, with_whole_shafts
@@ -117,7 +117,7 @@ def _grain(grid: Grid, rng: np.random.Generator) -> NDArray[np.float32]:
     return lattice.to_grid(field, _whole(grid))
 
 
-def _whole(grid: Grid) -> tuple[slice, slice, slice]:
+def _whole(grid: Grid) -> Box:
     z, y, x = grid.shape
     return slice(0, z), slice(0, y), slice(0, x)
 

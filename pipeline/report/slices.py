@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.anatomy import CARTILAGE_OF, Side
-from pipeline.grid import FloatArray, Grid
+from pipeline.grid import Box, FloatArray, Grid
 from pipeline.types import AnalysisResult, LabelArray, Scan
 
 AROUND_JOINT_MM: Final = 14.0
@@ -140,7 +140,7 @@ class PictureAxis:
 class _View:
     """How a slice is cut out of an array: `cut` selects, then the axes are swapped and turned."""
 
-    cut: tuple[slice, slice, slice]
+    cut: Box
     normal: int
     swap: bool
     flips: tuple[int, int]

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.grid import FloatArray, Grid
+from pipeline.grid import Box, FloatArray, Grid
 
 _LPS: Final = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1), "I": (2, -1)}
 
@@ -45,7 +45,7 @@ class AxisOrder:
         return a, b, c
 
     @property
-    def _steps(self) -> tuple[slice, slice, slice]:
+    def _steps(self) -> Box:
         a, b, c = (slice(None, None, -1 if flip else None) for flip in self.flipped)
         return a, b, c
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.anatomy import BONE_OF, BONES, Structure
+from pipeline.grid import Box
 from pipeline.types import LabelArray, Segmentation
 
 Mask = NDArray[np.bool_]
-Box = tuple[slice, slice, slice]
 
 TOUCH_VOXELS: Final = 2
 """Cartilage this near to its bone (steps through voxel faces) lies on it."""

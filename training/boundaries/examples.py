@@ -5,7 +5,7 @@ One file an imagined joint, a few hundred thousand numbers in half precision; fe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,7 @@ from pipeline.segmentation.boundaries.rays import Rays, cast
 from pipeline.segmentation.catalogue import ModelCard
 from pipeline.segmentation.runtime import Network
 from training.boundaries.imagine import VOXEL_MM, ImaginedJoint, first_answer
+from training.boundaries.vary import varied
 from training.knee_unet.specimen import CLASS_OF
 from training.limb import Field
 
@@ -36,11 +37,26 @@ def surfaces() -> list[tuple[int, int]]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Surface:
-    """One surface: features (n, f), and the share of bone, own cartilage and rest along each ray (n, 3, depths)."""
+    """One surface of an imagined joint; number: its place in surfaces().
 
-    features: Field
-    truth: Field
+    truth  (n, ANSWERS, depths): the share of bone, own cartilage and rest along each ray
+    """
+
+    number: int
     family: str
+    rays: Rays
+    profiles: Profiles
+    truth: Field
+
+    def features(self, chosen: NDArray[np.intp] | slice = slice(None)) -> Field:
+        """(n, f) of all rays, or of those chosen."""
+        blur = profiles.blur_along(self.rays, (VOXEL_MM,) * 3)
+        return profiles.features(self.profiles, self.rays, blur, self.number, chosen)
+
+    def varied(self, rng: np.random.Generator) -> Surface:
+        """As another joint in another scan would show it."""
+        seen, truth = varied(self.profiles, self.truth, rng)
+        return replace(self, profiles=seen, truth=truth)
 
 
 def collect(joint: ImaginedJoint, network: Network, card: ModelCard, path: Path) -> list[int]:
@@ -90,8 +106,7 @@ def read_surfaces(path: Path) -> list[Surface]:
             rest = np.clip(1.0 - shares.sum(axis=1, keepdims=True), 0.0, 1.0)
             truth = np.concatenate([shares, rest], axis=1)
             truth /= truth.sum(axis=1, keepdims=True)
-            blur = profiles.blur_along(rays, (VOXEL_MM,) * 3)
-            result.append(Surface(features=profiles.features(seen, rays, blur, number), truth=truth, family=family))
+            result.append(Surface(number=number, family=family, rays=rays, profiles=seen, truth=truth))
     return result
 
 
@@ -103,15 +118,17 @@ class Examples:
     truth: NDArray[np.uint8]
 
 
-def load(paths: list[Path], rng: np.random.Generator) -> Examples:
-    """Some of the rays of some imagined joints."""
+def load(paths: list[Path], rng: np.random.Generator, views: int = 1) -> Examples:
+    """Some of the rays of some imagined joints: as they were imagined, and in so many more views as others' (vary)."""
     features, truth = [], []
     for path in paths:
         for surface in read_surfaces(path):
-            count = max(1, round(SHARE.get(surface.family, OTHER_SHARE) * len(surface.features)))
-            chosen = rng.permutation(len(surface.features))[:count]
-            features.append(surface.features[chosen].astype(np.float16))
-            truth.append(np.rint(255 * surface.truth[chosen]).astype(np.uint8))
+            share = SHARE.get(surface.family, OTHER_SHARE) / views
+            for view in range(views):
+                seen = surface.varied(rng) if view else surface
+                chosen = rng.permutation(len(seen.rays))[: max(1, round(share * len(seen.rays)))]
+                features.append(seen.features(chosen).astype(np.float16))
+                truth.append(np.rint(255 * seen.truth[chosen]).astype(np.uint8))
     return Examples(features=np.concatenate(features), truth=np.concatenate(truth))
 
 

@@ -25,6 +25,10 @@ VOXEL_MM: Final = 0.45
 JOINT: Final[Shape] = (184, 160, 184)
 """Voxels: 83 x 72 x 83 mm, the joint with what lies around it."""
 OFF_CENTRE_MM: Final = 6.0
+SCALE: Final = 0.35
+"""Half the range of the logarithm of the size, much wider than knees are: a ray sees how thick cartilage is and not how
+large the knee, and a network that has seen little but 2 mm draws every other thickness towards that.
+"""
 MORE_DESS: Final = 0.45
 """How often the contrast is water-excited DESS whatever contrast.FAMILIES would draw."""
 
@@ -41,7 +45,7 @@ class ImaginedJoint:
 def imagine(specimen: Specimen, rng: np.random.Generator, shape: Shape = JOINT) -> ImaginedJoint:
     """A joint in a random pose, contrast and acquisition; the same generator state, the same joint."""
     family = "dess" if rng.random() < MORE_DESS else None
-    posed = pose(specimen, rng, draw_matrix(rng), _centre(specimen, rng), shape, VOXEL_MM, family)
+    posed = pose(specimen, rng, draw_matrix(rng, SCALE), _centre(specimen, rng), shape, VOXEL_MM, family)
     return ImaginedJoint(
         image=acquire(posed.image, rng, VOXEL_MM, posed.family), targets=posed.targets, family=posed.family
     )

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -26,6 +27,9 @@ from training.boundaries.fit import fit
 from training.boundaries.imagine import imagine
 from training.knee_unet.collection import Collection, split_maps
 from training.knee_unet.evaluate import with_weights
+
+VIEWS: Final = 5
+"""Each joint is learned from as it was imagined and in four variations; a part of its rays in each."""
 
 
 def gather(maps: Collection, folder: Path, minutes: float, seed: int, weights: Path | None) -> None:
@@ -48,7 +52,7 @@ def learn(folder: Path, minutes: float, seed: int) -> None:
     """Fit to what was collected."""
     paths = sorted(folder.glob("[0-9]*_[0-9]*.npz"))
     rng = np.random.default_rng(seed)
-    examples = load([path for path in paths if not held(path)], rng)
+    examples = load([path for path in paths if not held(path)], rng, VIEWS)
     apart = load([path for path in paths if held(path)] or paths[-1:], rng)
     print(f"{len(paths)} imagined joints, {len(examples.features)} rays; of others: {first_errors(apart)}", flush=True)
     losses: list[float] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -15,11 +16,25 @@ PSF_MM: Final = (0.14, 0.6)
 NOISE: Final = (0.005, 0.06)
 """SD in each receiver channel at COARSE_MM, the brightest tissue 1; voxels of another size have more or less."""
 COARSE_MM: Final = 0.7
-OFTEN_SLICES: Final = {"fat_bright": 0.75, "fat_suppressed": 0.65}
-SELDOM_SLICES: Final = 0.3
-SIDE_TO_SIDE: Final = {"fat_bright": 0.85, "fat_suppressed": 0.85}
-SLICES_MM: Final = {"fat_bright": (2.0, 4.6), "fat_suppressed": (2.0, 4.6)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slices:
+    """How often a contrast is acquired slice by slice, how often of these side to side, and how thick they are."""
+
+    often: float
+    side_to_side: float
+    thick_mm: tuple[float, float]
+
+
+SPIN_ECHO: Final = {
+    "fat_bright": Slices(often=0.75, side_to_side=0.85, thick_mm=(2.0, 4.6)),
+    "fat_suppressed": Slices(often=0.65, side_to_side=0.85, thick_mm=(2.0, 4.6)),
+}
+OTHERS: Final = Slices(often=0.3, side_to_side=0.7, thick_mm=(1.0, 4.2))
 """Spin echo is mostly acquired slice by slice, and these are thick; other contrasts mostly in three dimensions."""
+ACROSS_MM: Final = (0.8, 2.0)
+"""Slices from front to back or from above."""
 THIN_SLICES_MM: Final = (0.55, 0.9)
 """Of a 3D scan, side to side; told apart only where voxels are smaller."""
 
@@ -31,9 +46,10 @@ def acquire(image: Field, rng: np.random.Generator, voxel_mm: float, family: str
     """
     for axis in range(3):
         image = blurred(image, axis, rng.uniform(*PSF_MM) / voxel_mm)
-    if rng.random() < OFTEN_SLICES.get(family, SELDOM_SLICES):
-        axis = 0 if rng.random() < SIDE_TO_SIDE.get(family, 0.7) else int(rng.integers(1, 3))
-        thickness = rng.uniform(*(SLICES_MM.get(family, (1.0, 4.2)) if axis == 0 else (0.8, 2.0)))
+    slices = SPIN_ECHO.get(family, OTHERS)
+    if rng.random() < slices.often:
+        axis = 0 if rng.random() < slices.side_to_side else int(rng.integers(1, 3))
+        thickness = rng.uniform(*(slices.thick_mm if axis == 0 else ACROSS_MM))
         image = _as_slices(image, rng, axis, thickness / voxel_mm)
     elif voxel_mm < THIN_SLICES_MM[0]:
         image = _as_slices(image, rng, 0, rng.uniform(*THIN_SLICES_MM) / voxel_mm)

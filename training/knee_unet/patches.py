@@ -130,9 +130,10 @@ def soft_targets(samples: tuple[NDArray[np.uint8], ...], seen: NDArray[np.bool_]
     return targets
 
 
-def draw_matrix(rng: np.random.Generator) -> FloatArray:
+def draw_matrix(rng: np.random.Generator, scale: float = SCALE) -> FloatArray:
     """(3, 3): one mm in the patch -> mm in the specimen. Turned, scaled, sheared, and mirrored every other time.
 
+    scale: half the range of the logarithm of the size.
     The first axis runs from side to side: its mirror image is the other knee.
     """
     angles = rng.uniform(-TURN_RAD, TURN_RAD, 3)
@@ -140,7 +141,7 @@ def draw_matrix(rng: np.random.Generator) -> FloatArray:
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    size = np.exp(rng.uniform(-SCALE, SCALE) + rng.uniform(-STRETCH, STRETCH, 3))
+    size = np.exp(rng.uniform(-scale, scale) + rng.uniform(-STRETCH, STRETCH, 3))
     shear = rng.uniform(-SHEAR, SHEAR, (3, 3))
     np.fill_diagonal(shear, 0.0)
     matrix = about_z @ about_y @ about_x @ np.diag(size) + shear

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from pipeline.grid import Grid
+from pipeline.grid import Box, Grid
 from pipeline.types import Scan, Segmentation, Sequence
 from training.joint import with_whole_shafts
 from training.render import render_dess
@@ -65,9 +65,7 @@ def laid_down(knee: Segmentation, grid: Grid) -> Segmentation:
     return Segmentation(labels=with_whole_shafts(labels, grid), grid=grid, model_id=knee.model_id)
 
 
-def _target_box(
-    wide: list[slice], to_new: NDArray[np.float64], old: tuple[int, ...], new: tuple[int, ...]
-) -> tuple[slice, slice, slice]:
+def _target_box(wide: list[slice], to_new: NDArray[np.float64], old: tuple[int, ...], new: tuple[int, ...]) -> Box:
     """The part of the new grid that a box of the old one can reach; to the edge where the box lies at an edge."""
     far = 40
     ends = [

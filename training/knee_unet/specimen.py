@@ -19,7 +19,7 @@ from scipy.special import ndtri
 
 from pipeline.alignment import align_knee
 from pipeline.anatomy import NUMBERINGS, Structure, Tissue
-from pipeline.grid import FloatArray, Grid
+from pipeline.grid import Box, FloatArray, Grid
 from pipeline.image_io import read_label_map
 from pipeline.labels import canonical_labels
 from pipeline.regions import split_tibial_cartilage
@@ -27,7 +27,6 @@ from pipeline.segmentation.orientation import nearest_order
 from pipeline.segmentation.sampling import isotropic_shape, linear_matrix, positions
 from pipeline.surface import bone_surface
 from pipeline.types import LabelArray, Segmentation
-from training.canvas import Box
 from training.joint import with_whole_shafts
 from training.knee_unet.fields import along
 from training.limb import Field

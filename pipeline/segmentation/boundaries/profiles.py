@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import cKDTree
+from scipy.sparse import csr_matrix
 
 from pipeline.segmentation.boundaries.rays import Rays
 from pipeline.segmentation.kept import STEPS
@@ -23,8 +23,7 @@ DEPTHS_MM: Final = np.arange(-3.0, 6.0, STEP_MM, dtype=np.float32)
 """Places along a ray, from the marrow to beyond the thickest cartilage."""
 CLOSE_RAYS: Final = 7
 NEAR_RAYS: Final = 25
-REGION_RAYS: Final = 64
-"""A ray and its nearest neighbours: about 1, 2 and 3 mm around it."""
+"""A ray and its nearest neighbours: about 1 and 2 mm around it; Rays.neighbours reaches 3 mm."""
 MARROW_MM: Final = -1.0
 """Marrow is looked for from this depth inwards: the cortex lies above."""
 LEAST_CONTRAST: Final = 0.3
@@ -73,10 +72,15 @@ def read(
     )
 
 
-def features(profiles: Profiles, rays: Rays, blur_mm: FloatVolume, surface: int) -> FloatVolume:
-    """(n, FEATURES): what the network gets of every ray. surface: 0 to SURFACES - 1; blur_mm: by blur_along."""
+def features(
+    profiles: Profiles, rays: Rays, blur_mm: FloatVolume, surface: int, chosen: NDArray[np.intp] | slice = slice(None)
+) -> FloatVolume:
+    """(n, FEATURES): what the network gets of every ray, or of those chosen.
+
+    surface: 0 to SURFACES - 1; blur_mm: by blur_along
+    """
     bone, cartilage = profiles.bone, profiles.cartilage
-    near = cKDTree(rays.starts_mm).query(rays.starts_mm, min(REGION_RAYS, len(rays)))[1]
+    near = rays.neighbours
     grey = (profiles.grey - profiles.grey.mean()) / np.float32(profiles.grey.std() + 1e-6)
     deep = bone * (DEPTHS_MM < MARROW_MM)
     rest = np.clip(1.0 - bone - cartilage - profiles.other_bone - profiles.other_cartilage, 0.0, 1.0)
@@ -87,23 +91,32 @@ def features(profiles: Profiles, rays: Rays, blur_mm: FloatVolume, surface: int)
     seen = np.concatenate([relative, bone, cartilage], axis=1)
     covered = cartilage.max(axis=1) > 0.5
     typical = seen[covered].mean(axis=0) if covered.any() else seen.mean(axis=0)
-    which = np.zeros((len(rays), SURFACES), np.float32)
+    own = seen[chosen]
+    which = np.zeros((len(own), SURFACES), np.float32)
     which[:, surface] = 1.0
     return np.concatenate(
         [
-            seen,
-            profiles.other_bone,
-            profiles.other_cartilage,
-            np.clip(grey, *LIMITS),
-            seen[near[:, 1:CLOSE_RAYS]].mean(axis=1),
-            seen[near[:, :NEAR_RAYS]].mean(axis=1),
-            np.broadcast_to(typical, seen.shape),
-            np.stack([marrow, plate, beyond, contrast, blur_mm], axis=1),
+            own,
+            profiles.other_bone[chosen],
+            profiles.other_cartilage[chosen],
+            np.clip(grey[chosen], *LIMITS),
+            _mean_of(seen, near[chosen, 1:CLOSE_RAYS]),
+            _mean_of(seen, near[chosen, :NEAR_RAYS]),
+            np.broadcast_to(typical, own.shape),
+            np.stack([marrow, plate, beyond, contrast, blur_mm], axis=1)[chosen],
             which,
         ],
         axis=1,
         dtype=np.float32,
     )
+
+
+def _mean_of(seen: FloatVolume, rows: NDArray[np.intp]) -> FloatVolume:
+    """(m, f): the mean of the rows (m, k) of seen (n, f)."""
+    count, each = rows.shape
+    weights = np.full(rows.size, 1.0 / each, np.float32)
+    starts = np.arange(0, rows.size + 1, each)
+    return np.asarray(csr_matrix((weights, rows.reshape(-1), starts), (count, len(seen))) @ seen)
 
 
 def blur_along(rays: Rays, spacing_mm: tuple[float, float, float]) -> FloatVolume:

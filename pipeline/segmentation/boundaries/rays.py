@@ -6,6 +6,7 @@ Places are mm along the network's axes, 0 at the lower edge of the field of view
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -27,6 +28,7 @@ APART_MM: Final = 0.7
 NEAR_MM: Final = 4.0
 """Rays start no further than this from possible cartilage."""
 POSSIBLE: Final = 0.1
+REGION_RAYS: Final = 64
 LEAST_RAYS: Final = 60
 """Fewer tell nothing of their surface."""
 
@@ -42,6 +44,11 @@ class Rays:
 
     def __len__(self) -> int:
         return len(self.starts_mm)
+
+    @cached_property
+    def neighbours(self) -> NDArray[np.intp]:
+        """(n, REGION_RAYS or n): every ray and those that start nearest to it, the nearest first."""
+        return np.asarray(cKDTree(self.starts_mm).query(self.starts_mm, min(REGION_RAYS, len(self)))[1])
 
     def at(self, depths_mm: FloatVolume) -> FloatVolume:
         """(n, len(depths_mm), 3) mm: places along every ray."""

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from pipeline.grid import Box
 from pipeline.segmentation.boundaries.profiles import DEPTHS_MM
 from pipeline.segmentation.boundaries.rays import Rays
 from pipeline.segmentation.frame import Frame
 from pipeline.segmentation.sampling import FloatVolume, interpolated, linear_matrix
 from pipeline.types import LabelArray
 
-Box = tuple[slice, slice, slice]
 NEIGHBOURS: Final = 4
 SOFT_MM: Final = 0.1
 """Added to the distance to a ray's start before rays are weighed by its inverse square."""
