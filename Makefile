@@ -43,11 +43,15 @@ $(READY): requirements.txt requirements-dev.txt requirements.lock
 run: $(READY) ## the product: queue, worker, REST interface, pages; stops with Ctrl-C
 	@exec $(BIN)/python serve.py
 
+# Files of tests side by side, each in one process: most of a test of the service is waiting. AT_ONCE=0: one after the other.
+AT_ONCE ?= 2
+SIDE_BY_SIDE := -n $(AT_ONCE) --dist loadfile --no-loadscope-reorder
+
 test: $(READY) ## every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 test-fast: $(READY) ## the tests that take seconds
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow"
 
 check: $(READY) ## lint, format, types, who imports whom, sizes
 	@$(BIN)/ruff check .

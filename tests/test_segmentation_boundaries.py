@@ -4,6 +4,7 @@ voxels of the scan.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -23,6 +24,7 @@ from pipeline.segmentation.boundaries.network import (
 from pipeline.segmentation.boundaries.profiles import DEPTHS_MM, FEATURES, STEP_MM, blur_along, features, read
 from pipeline.segmentation.boundaries.rays import Rays, cast
 from pipeline.segmentation.boundaries.relabel import relabel
+from pipeline.segmentation.boundaries.sharpen import sharpen
 from pipeline.segmentation.frame import Frame
 from pipeline.segmentation.kept import recorded
 
@@ -301,6 +303,24 @@ def test_a_network_whose_parts_do_not_fit_is_refused(tmp_path) -> None:
         write_network(ProfileNetwork(centre=whole_one.centre, scale=whole_one.scale, layers=layers), path)
         with pytest.raises(WeightsCorrupt):
             read_network(path, sha256_of(path))
+
+
+def test_what_rays_across_thick_slices_say_of_an_edge_is_not_asked() -> None:
+    """A network that finds nothing anywhere takes off what the slices cut across, and leaves what lies along them."""
+    shape, spacing = (9, 96, 100), (3.9, 0.37, 0.35)
+    frame = Frame(shape=shape, spacing_mm=spacing, resolution_mm=COARSE_MM)
+    nothing = network(silent=True)
+    matrix, bias = nothing.layers[-1]
+    blind = np.concatenate([np.zeros(2 * len(DEPTHS_MM)), np.full(len(DEPTHS_MM), 30.0)]).astype(np.float32)
+    nothing = replace(nothing, layers=(*nothing.layers[:-1], (matrix, bias + blind)))
+    labels, before = shell(shape, spacing), shell(shape, spacing)
+    sharpen(nothing, before.astype(np.float32), frame, answered(), PAIRS, labels)
+    offset = np.abs((np.arange(shape[0]) + 0.5) * spacing[0] - CENTRE[0])
+    middle, ends = offset < 2.0, (offset > 7.5) & (offset < RADIUS + SHELL)
+    assert (before[middle] == CARTILAGE).any()
+    assert not (labels[middle] == CARTILAGE).any()
+    assert (before[ends] == BONE).any()
+    assert np.array_equal(labels[ends] == BONE, before[ends] == BONE)
 
 
 def test_fewer_neighbours_than_usual_are_enough() -> None:

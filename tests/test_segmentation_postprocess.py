@@ -23,7 +23,7 @@ def _knee() -> np.ndarray:
     labels[2:16, 10:40, 10:50] = Structure.TIBIA
     labels[16:18, 10:40, 10:28] = Structure.MEDIAL_TIBIAL_CARTILAGE
     labels[16:18, 10:40, 32:50] = Structure.LATERAL_TIBIAL_CARTILAGE
-    labels[24:34, 2:6, 24:36] = Structure.PATELLA
+    labels[24:34, 1:6, 24:36] = Structure.PATELLA
     labels[24:34, 6:8, 24:36] = Structure.PATELLAR_CARTILAGE
     labels[18:20, 12:20, 12:20] = Structure.MEDIAL_MENISCUS
     return labels

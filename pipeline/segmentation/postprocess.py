@@ -25,11 +25,10 @@ THICK_SLICES: Final = 3.0
 """Ratio of spacings from which slices are also cleaned one by one: a hole in one slice of 4 mm leaks to the next, and
 what is a hair in one hangs on the bone in the next."""
 HAIR_MM: Final = 2.0
-"""Parts of a bone narrower than this in a thick slice are partial volume."""
+"""Parts of a bone narrower than this in a thick slice are partial volume; so are pieces smaller than the square of the
+slice's thickness."""
 CORNER_MM: Final = 0.5
 """Nearer than this to where it is wider it stays: the corner of a bone is no hair."""
-LEAST_BONE_MM2: Final = 12.0
-"""So are pieces of a bone smaller than this in a thick slice."""
 
 
 def clean(segmentation: Segmentation) -> Segmentation:
@@ -89,13 +88,14 @@ def _take_off_hairs(view: LabelArray, bone: Structure, spacing_mm: tuple[float, 
     """In place, on a view with a margin around the bone: its slices without hairs and small pieces."""
     along = int(np.argmax(spacing_mm))
     in_plane = [mm for axis, mm in enumerate(spacing_mm) if axis != along]
+    least = spacing_mm[along] ** 2 / float(np.prod(in_plane))
     for plane in np.moveaxis(view, along, 0):
         mask = plane == bone
         if not mask.any():
             continue
         kept = _without_hairs(mask, in_plane)
         pieces, count = ndimage.label(kept)
-        large = np.bincount(pieces.reshape(-1), minlength=count + 1) * float(np.prod(in_plane)) >= LEAST_BONE_MM2
+        large = np.bincount(pieces.reshape(-1), minlength=count + 1) >= least
         plane[mask & ~(kept & large[pieces])] = 0
 
 

@@ -5,7 +5,7 @@ Places are mm along the network's axes, 0 at the lower edge of the field of view
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -49,6 +49,10 @@ class Rays:
     def neighbours(self) -> NDArray[np.intp]:
         """(n, REGION_RAYS or n): every ray and those that start nearest to it, the nearest first."""
         return np.asarray(cKDTree(self.starts_mm).query(self.starts_mm, min(REGION_RAYS, len(self)))[1])
+
+    def only(self, chosen: NDArray[np.bool_]) -> Rays:
+        """Some of them (n,)."""
+        return replace(self, starts_mm=self.starts_mm[chosen], normals=self.normals[chosen])
 
     def at(self, depths_mm: FloatVolume) -> FloatVolume:
         """(n, len(depths_mm), 3) mm: places along every ray."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,9 @@ from pipeline.segmentation.boundaries.relabel import relabel
 from pipeline.segmentation.frame import Frame
 from pipeline.segmentation.sampling import FloatVolume
 from pipeline.types import LabelArray
+
+LONGEST_MM: Final = 2.0
+"""A ray along which a voxel is longer than this tells no edge: the first answer, which sees around it, stays."""
 
 
 def sharpen(
@@ -37,10 +42,13 @@ def sharpen(
         if rays is None:
             continue
         profiles = read(image, frame.spacing_mm, kept, frame.resolution_mm, rays, pairs)
-        seen = features(profiles, rays, blur_along(rays, frame.spacing_mm), number)
-        probability = network(seen)
+        blur_mm = blur_along(rays, frame.spacing_mm)
+        clear = blur_mm < LONGEST_MM
+        if not clear.any():
+            continue
+        probability = network(features(profiles, rays, blur_mm, number)[clear])
         inner, outer = edges_mm(probability)
-        answers.append((rays, inner, outer))
+        answers.append((rays.only(clear), inner, outer))
         if (found := certainty(probability, inner, outer)) is not None:
             sure[cartilage] = found
     relabel(labels, frame, answers)
