@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,7 +16,15 @@ from pipeline.anatomy import Numbering, Structure
 from pipeline.digest import sha256_of
 from pipeline.errors import ModelError, OptionsError
 from pipeline.options import AnalysisOptions, ModelChoice
-from pipeline.segmentation.catalogue import CATALOGUE, availability, available, card
+from pipeline.segmentation.catalogue import (
+    BUILT_IN_WEIGHTS,
+    CATALOGUE,
+    Family,
+    availability,
+    available,
+    card,
+    read_card,
+)
 from pipeline.segmentation.installed import card_in_use
 from pipeline.types import Resources
 
@@ -38,8 +47,8 @@ def test_a_card_says_what_a_user_must_know(entry) -> None:
     assert "2211.16696" in entry.citation
     assert "synthetic" in entry.training_data.lower()
     assert "thick" in entry.caution or "volume" in entry.caution
-    assert "held-out" in entry.measured_on
-    assert 0.5 < entry.accuracy["femoral_cartilage"].dice < 1
+    assert "held-out" in entry.figures.measured_on
+    assert 0.5 < entry.figures.accuracy["femoral_cartilage"].dice < 1
     assert set(Structure) - set(entry.structures) == {Structure.MEDIAL_MENISCUS, Structure.LATERAL_MENISCUS}
     assert "Menisci are not segmented" in entry.scope
     assert "Tibial cartilage is one label" in entry.scope
@@ -104,3 +113,16 @@ def test_reading_the_catalogue_loads_no_inference_runtime() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_figures_of_another_hand_count_for_the_networks_they_were_measured_with_only(tmp_path: Path) -> None:
+    folder = tmp_path / "knee_unet"
+    shutil.copytree(BUILT_IN_WEIGHTS / "knee_unet", folder)
+    data = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    measured = {"measured_on": "another hand", "structures": {"femur": {"dice": 0.9}}}
+    for digest, counts in ((data["sha256"], True), ("0" * 64, False)):
+        data["accuracy"]["painted"] = measured | {"weights_sha256": digest}
+        (folder / "card.json").write_text(json.dumps(data), encoding="utf-8")
+        entry = read_card(folder, id="x", family=Family.UNET, title="x", description="x")
+        assert (entry.painted is not None) is counts
+        assert (entry.to_dict()["painted"] is not None) is counts

@@ -17,7 +17,7 @@ from pipeline.anatomy import Structure, Tissue
 from pipeline.digest import sha256_of
 from pipeline.errors import OptionsError, WeightsCorrupt, WeightsMissing
 from pipeline.segmentation import describe, segment, unet
-from pipeline.segmentation.boundaries.network import ANSWERS, ProfileNetwork, write_network
+from pipeline.segmentation.boundaries.network import ANSWERS, Ensemble, ProfileNetwork, write_ensemble
 from pipeline.segmentation.boundaries.profiles import DEPTHS_MM, FEATURES
 from pipeline.segmentation.catalogue import ModelCard, card
 from pipeline.segmentation.sampling import standardise
@@ -85,7 +85,7 @@ def with_edges(folder: Path) -> ModelCard:
     sizes = (FEATURES, 4, ANSWERS * len(DEPTHS_MM))
     layers = tuple((np.zeros(pair, np.float32), np.zeros(pair[1], np.float32)) for pair in pairwise(sizes))
     believes = ProfileNetwork(centre=np.zeros(FEATURES, np.float32), scale=np.ones(FEATURES, np.float32), layers=layers)
-    write_network(believes, folder / "edges.npz")
+    write_ensemble(Ensemble(members=(believes,)), folder / "edges.npz")
     digest = sha256_of(folder / "edges.npz")
     return replace(card("nnunet_cascade"), weights=folder / "edges.npz", sha256=digest)
 
@@ -209,9 +209,7 @@ def test_too_little_memory_is_named_as_such() -> None:
 import resource, numpy as np
 from pipeline.errors import OutOfMemory
 from pipeline.segmentation import runtime
-from pipeline.segmentation.boundaries.network import ANSWERS, ProfileNetwork, write_network
-from pipeline.segmentation.boundaries.profiles import DEPTHS_MM, FEATURES
-from pipeline.segmentation.catalogue import ModelCard, card
+from pipeline.segmentation.catalogue import card
 from pipeline.types import Resources
 entry = card("nnunet_fullres")
 network = runtime.load_network(entry.weights, entry.sha256, Resources(threads=1))

@@ -46,6 +46,7 @@ def show_card(card: dict[str, Any]) -> None:
                 st.dataframe(tables.accuracy(card["accuracy"]), hide_index=True)
                 _show_thickness(card)
                 _show_limits(card)
+                _show_painted(card)
         picture = service.model_picture(card["id"]) if card["source"] == "built-in" else None
         if picture is not None:
             with st.expander("On a real scan"):
@@ -59,6 +60,15 @@ def _show_thickness(card: dict[str, Any]) -> None:
     if not errors.empty:
         st.markdown("**Thickness (ThC), region means against the experts' maps**")
         st.dataframe(errors, hide_index=True)
+
+
+def _show_painted(card: dict[str, Any]) -> None:
+    """The same knees drawn otherwise: how much of an error is the hand's that draws."""
+    if painted := card.get("painted"):
+        st.markdown("**Drawn by another hand**")
+        st.caption(escape(f"Measured on {painted['measured_on']}."))
+        st.dataframe(tables.accuracy(painted["accuracy"]), hide_index=True)
+        _show_thickness(painted)
 
 
 def _show_limits(card: dict[str, Any]) -> None:

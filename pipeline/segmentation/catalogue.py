@@ -17,7 +17,7 @@ from typing import Any, Final
 from pipeline.anatomy import NUMBERINGS, Numbering, Structure
 from pipeline.digest import NETWORK_DIGESTS
 from pipeline.errors import ModelError, OptionsError
-from pipeline.segmentation.limits import ConfidenceFlag, ThickSlices, confidence_flag_of, thick_slices_of
+from pipeline.segmentation.limits import ConfidenceFlag, ThickSlices, confidence_flag_of, holds_for, thick_slices_of
 from pipeline.types import Resources, Sequence
 
 BUILT_IN_WEIGHTS: Final = Path(__file__).resolve().parents[2] / "models"
@@ -56,6 +56,37 @@ class ThicknessError:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Figures:
+    """One measurement.
+
+    measured_on  on what, in words
+    accuracy     structure, as the measurement names it -> figures
+    thickness    plate/region -> how far its mean thickness is off
+    """
+
+    measured_on: str = ""
+    accuracy: Mapping[str, Accuracy] = field(default_factory=dict)
+    thickness: Mapping[str, ThicknessError] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, entry: Mapping[str, Any]) -> Figures:
+        """From a card's JSON. Raises KeyError, TypeError where it is incomplete."""
+        return cls(
+            measured_on=entry["measured_on"],
+            accuracy=MappingProxyType({k: Accuracy(**v) for k, v in entry["structures"].items()}),
+            thickness=MappingProxyType({k: ThicknessError(**v) for k, v in entry.get("thickness", {}).items()}),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "measured_on": self.measured_on,
+            "accuracy": {name: asdict(figures) for name, figures in self.accuracy.items()},
+            "thickness": {region: asdict(error) for region, error in self.thickness.items()},
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelCard:
     """What is known about a model.
 
@@ -67,8 +98,8 @@ class ModelCard:
     first                the model whose edges this one reads anew from the image (boundaries/); None for one pass
     scope                what it outlines, what not and why, in words
     real_scan            what was seen on a real scan, slice by slice, in words; "" where nobody looked
-    accuracy             structure, as the measurement names it -> figures; `measured_on` says on what
-    thickness            plate/region -> how far its mean thickness is off, on the same
+    figures              how near its answers are to experts' maps; empty where nobody measured
+    painted              the same on the pictures of training's own painter; None where nobody measured
     thick_slices, confidence_flag: when to distrust an answer (limits.py); None where nobody measured
 
     Raises ModelError where the remap omits a native label: a structure must never vanish silently.
@@ -89,9 +120,8 @@ class ModelCard:
     real_scan: str = ""
     training_data: str = ""
     caution: str = ""
-    measured_on: str = ""
-    accuracy: Mapping[str, Accuracy] = field(default_factory=dict)
-    thickness: Mapping[str, ThicknessError] = field(default_factory=dict)
+    figures: Figures = field(default_factory=Figures)
+    painted: Figures | None = None
     thick_slices: ThickSlices | None = None
     confidence_flag: ConfidenceFlag | None = None
     axes: str = "RAS"
@@ -139,9 +169,8 @@ class ModelCard:
             "real_scan": self.real_scan,
             "training_data": self.training_data,
             "caution": self.caution,
-            "measured_on": self.measured_on,
-            "accuracy": {name: asdict(figures) for name, figures in self.accuracy.items()},
-            "thickness": {region: asdict(error) for region, error in self.thickness.items()},
+            **self.figures.to_dict(),
+            "painted": self.painted.to_dict() if self.painted else None,
             "thick_slices": asdict(self.thick_slices) if self.thick_slices else None,
             "confidence_flag": asdict(self.confidence_flag) if self.confidence_flag else None,
         } | self.digests
@@ -181,18 +210,19 @@ def read_card(
             real_scan=data.get("real_scan", ""),
             training_data=data["training_data"],
             caution=data["caution"],
-            measured_on=data["accuracy"]["measured_on"],
-            accuracy=MappingProxyType({k: Accuracy(**v) for k, v in data["accuracy"]["structures"].items()}),
-            thickness=MappingProxyType(
-                {k: ThicknessError(**v) for k, v in data["accuracy"].get("thickness", {}).items()}
-            ),
+            figures=Figures.read(data["accuracy"]),
             thick_slices=thick_slices_of(data),
             axes=first.axes if first else data["axes"],
             resolution_mm=first.resolution_mm if first else float(data["resolution_mm"]),
             window_voxels=first.window_voxels if first else int(data["window_voxels"]),
             first=first,
         )
-        return replace(plain, confidence_flag=confidence_flag_of(data, plain.digests))
+        painted = data["accuracy"].get("painted")
+        return replace(
+            plain,
+            confidence_flag=confidence_flag_of(data, plain.digests),
+            painted=Figures.read(painted) if painted and holds_for(painted, plain.digests) else None,
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"The card of model {id} cannot be read: {type(error).__name__}; expected card.json beside the weights.",

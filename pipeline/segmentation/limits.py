@@ -55,9 +55,14 @@ def confidence_flag_of(card: Mapping[str, Any], digests: Mapping[str, str]) -> C
     Raises KeyError, TypeError where the entry is incomplete.
     """
     found = card.get("confidence_flag")
-    if found is None or any(found.get(name, "") != digest for name, digest in digests.items()):
+    if found is None or not holds_for(found, digests):
         return None
     return ConfidenceFlag(**found["rule"])
+
+
+def holds_for(measured: Mapping[str, Any], digests: Mapping[str, str]) -> bool:
+    """Whether an entry of a card was measured with these networks, the first pass's too."""
+    return all(measured.get(name, "") == digest for name, digest in digests.items())
 
 
 def thick_slices_of(card: Mapping[str, Any]) -> ThickSlices | None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.anatomy import BONE_OF, Structure
 from pipeline.errors import OutOfMemory, WeightsCorrupt
-from pipeline.segmentation.boundaries.network import ProfileNetwork, read_network
+from pipeline.segmentation.boundaries.network import Ensemble, read_ensemble
 from pipeline.segmentation.boundaries.sharpen import sharpen
 from pipeline.segmentation.catalogue import ModelCard
 from pipeline.segmentation.confidence import mean_probability, surface_entropy
@@ -63,9 +63,9 @@ def load(card: ModelCard, resources: Resources) -> Network:
     return network
 
 
-def load_edges(card: ModelCard) -> ProfileNetwork | None:
+def load_edges(card: ModelCard) -> Ensemble | None:
     """The network that reads edges; None for one pass. Raises WeightsMissing, WeightsCorrupt."""
-    return read_network(card.weights, card.sha256) if card.first else None
+    return read_ensemble(card.weights, card.sha256) if card.first else None
 
 
 def _segment(card: ModelCard, scan: Scan, resources: Resources, on_progress: Callable[[float], None]) -> Segmentation:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.segmentation.boundaries.network import ProfileNetwork, edges_mm, prior
+from pipeline.segmentation.boundaries.network import Ensemble, edges_mm, prior
 from training.boundaries.examples import Examples, shares_of
 
 LEAST_COVERED: Final = 3
@@ -45,6 +45,6 @@ def first_errors(examples: Examples) -> EdgeErrors:
     return edge_errors(answer / answer.sum(axis=1, keepdims=True), shares_of(examples.truth))
 
 
-def errors(network: ProfileNetwork, examples: Examples) -> EdgeErrors:
-    """Of the network's."""
-    return edge_errors(network(examples.features.astype(np.float32)), shares_of(examples.truth))
+def errors(networks: Ensemble, examples: Examples) -> EdgeErrors:
+    """Of what the networks say together."""
+    return edge_errors(networks(examples.features.astype(np.float32)), shares_of(examples.truth))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ from training.limb import Field
 SHARE: Final = {"dess": 0.5}
 OTHER_SHARE: Final = 0.25
 """The part of an imagined joint's rays that is learned from, by its family of contrasts."""
+GROUP: Final = 50
+"""Joints that are put together at once: arrays so large go back to the system when given up, small ones do not."""
 HELD_EVERY: Final = 10
 """One imagined joint of so many is kept apart."""
 
@@ -121,6 +123,15 @@ class Examples:
 def load(paths: list[Path], rng: np.random.Generator, views: int = 1) -> Examples:
     """Some of the rays of some imagined joints: as they were imagined, and in so many more views as others' (vary)."""
     features, truth = [], []
+    for first in range(0, len(paths), GROUP):
+        group = _load_group(paths[first : first + GROUP], rng, views)
+        features.append(group.features)
+        truth.append(group.truth)
+    return Examples(features=_joined(features), truth=_joined(truth))
+
+
+def _load_group(paths: list[Path], rng: np.random.Generator, views: int) -> Examples:
+    features, truth = [], []
     for path in paths:
         for surface in read_surfaces(path):
             share = SHARE.get(surface.family, OTHER_SHARE) / views
@@ -130,6 +141,18 @@ def load(paths: list[Path], rng: np.random.Generator, views: int = 1) -> Example
                 features.append(seen.features(chosen).astype(np.float16))
                 truth.append(np.rint(255 * seen.truth[chosen]).astype(np.uint8))
     return Examples(features=np.concatenate(features), truth=np.concatenate(truth))
+
+
+def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    """One array of all parts, which are given up one by one: there is no memory for both."""
+    whole = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
+    end = len(whole)
+    while parts:
+        part = parts.pop()
+        whole[end - len(part) : end] = part
+        end -= len(part)
+        del part
+    return whole
 
 
 def held(path: Path) -> bool:

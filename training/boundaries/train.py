@@ -1,24 +1,25 @@
-"""make train-boundaries: the network that reads where bone and cartilage end, from label maps and synthetic contrast.
+"""make train-boundaries: the networks that read where bone and cartilage end, from label maps and synthetic contrast.
 
-    python -m training.boundaries.train MAPS --output FOLDER [--collect MINUTES] [--fit MINUTES] [--weights FILE]
+    python -m training.boundaries.train MAPS --output FOLDER [--collect MINUTES] [--fit MINUTES] [--members N]
 
 Imagines joints of the training maps for so many minutes, has the first pass of the built-in model answer them, keeps
 the profiles in FOLDER, then fits to all that FOLDER holds and writes FOLDER/boundaries.npz. Goes on where it was when
 it is started again: what was collected stays. Several may collect into one folder, each with a seed of its own.
-Fitting needs 20 MB of memory a joint.
+Fitting needs 10 MB of memory a joint.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from pipeline.segmentation import unet
-from pipeline.segmentation.boundaries.network import write_network
+from pipeline.segmentation.boundaries.network import Ensemble, ProfileNetwork, write_ensemble
 from pipeline.segmentation.catalogue import card
 from pipeline.types import Resources
 from training.boundaries.errors import errors, first_errors
@@ -28,8 +29,8 @@ from training.boundaries.imagine import imagine
 from training.knee_unet.collection import Collection, split_maps
 from training.knee_unet.evaluate import with_weights
 
-VIEWS: Final = 5
-"""Each joint is learned from as it was imagined and in four variations; a part of its rays in each."""
+VIEWS: Final = 4
+"""Each joint is learned from as it was imagined and in three variations; a part of its rays in each."""
 
 
 def gather(maps: Collection, folder: Path, minutes: float, seed: int, weights: Path | None) -> None:
@@ -48,13 +49,22 @@ def gather(maps: Collection, folder: Path, minutes: float, seed: int, weights: P
         number += 1
 
 
-def learn(folder: Path, minutes: float, seed: int) -> None:
-    """Fit to what was collected."""
+def learn(folder: Path, minutes: float, seed: int, members: int) -> None:
+    """Fit so many networks to what was collected, each to rays and variations of its own; what is fitted is written."""
     paths = sorted(folder.glob("[0-9]*_[0-9]*.npz"))
-    rng = np.random.default_rng(seed)
-    examples = load([path for path in paths if not held(path)], rng, VIEWS)
-    apart = load([path for path in paths if held(path)] or paths[-1:], rng)
-    print(f"{len(paths)} imagined joints, {len(examples.features)} rays; of others: {first_errors(apart)}", flush=True)
+    apart = load([path for path in paths if held(path)] or paths[-1:], np.random.default_rng(seed))
+    print(f"{len(paths)} imagined joints; first answers of those kept apart: {first_errors(apart)}", flush=True)
+    fitted: list[ProfileNetwork] = []
+    for number in range(members):
+        examples = load([path for path in paths if not held(path)], np.random.default_rng([seed, number]), VIEWS)
+        fitted.append(fit(examples, minutes, seed + number, _told()))
+        ensemble = Ensemble(members=tuple(fitted))
+        print(f"{len(fitted)} of {members}, {len(examples.features)} rays: {errors(ensemble, apart)}", flush=True)
+        write_ensemble(ensemble, folder / "boundaries.npz")
+
+
+def _told() -> Callable[[int, float], None]:
+    """Prints the mean loss of every thousand steps."""
     losses: list[float] = []
 
     def on_step(step: int, loss: float) -> None:
@@ -62,9 +72,7 @@ def learn(folder: Path, minutes: float, seed: int) -> None:
         if step % 1000 == 0:
             print(f"step {step}: loss {np.mean(losses[-1000:]):.4f}", flush=True)
 
-    network = fit(examples, minutes, seed, on_step)
-    print(f"{len(losses)} steps: {errors(network, apart)}", flush=True)
-    write_network(network, folder / "boundaries.npz")
+    return on_step
 
 
 def main() -> None:
@@ -75,7 +83,8 @@ def main() -> None:
     parser.add_argument("--specimens", type=Path, default=Path("data/training/specimens"))
     parser.add_argument("--numbering", default="oai")
     parser.add_argument("--collect", type=float, default=30.0, metavar="MINUTES")
-    parser.add_argument("--fit", type=float, default=15.0, metavar="MINUTES")
+    parser.add_argument("--fit", type=float, default=25.0, metavar="MINUTES", help="of each network (default: 25)")
+    parser.add_argument("--members", type=int, default=3, help="networks that answer together (default: 3)")
     parser.add_argument("--weights", type=Path, help="of the first pass, instead of the built-in ones")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
@@ -85,7 +94,7 @@ def main() -> None:
         collection = Collection(maps=maps, numbering=given.numbering, cache=given.specimens)
         gather(collection, given.output, given.collect, given.seed, given.weights)
     if given.fit > 0:
-        learn(given.output, given.fit, given.seed)
+        learn(given.output, given.fit, given.seed, given.members)
 
 
 if __name__ == "__main__":

@@ -19,14 +19,13 @@ from training.limb import Field
 
 STRETCH: Final = 0.3
 """Half the range of the logarithm of what cartilage is thicker; about the first answer's bone."""
-OWN_STRETCH: Final = 0.15
-SHIFT_MM: Final = 0.15
-"""The same half range, and the SD of a shift, of the first answer alone: by how much more it lies off than it did."""
-TONE: Final = 0.5
+SHIFT_MM: Final = 0.1
+"""SD of how much further than it was the first answer lies off."""
+TONE: Final = 0.35
 """Half the range of the logarithm of the exponent on grey values."""
-LAYERS: Final = (0.4, (0.3, 1.5))
-PLATE: Final = (0.3, (0.2, 0.8))
-FILM: Final = (0.5, (0.1, 0.8))
+LAYERS: Final = (0.25, (0.3, 1.5))
+PLATE: Final = (0.25, (0.2, 0.8))
+FILM: Final = (0.25, (0.15, 0.6))
 """What is added at the deep side of the cartilage, below it and above it: SD, in SD of the surface's grey values; and
 over how many mm it fades.
 """
@@ -37,9 +36,7 @@ SOFT: Final = (0.25, 0.5, 0.25)
 def varied(seen: Profiles, truth: Field, rng: np.random.Generator) -> tuple[Profiles, Field]:
     """Profiles and what lies along each ray (n, 3, depths), changed alike; the same state, the same change."""
     depths = DEPTHS_MM / np.float32(np.exp(rng.uniform(-STRETCH, STRETCH)))
-    image = _resampling(depths)
-    own = np.float32(np.exp(rng.uniform(-OWN_STRETCH, OWN_STRETCH)))
-    first = _resampling(depths / own + np.float32(SHIFT_MM * rng.standard_normal()))
+    first, image = (_resampling(depths + shift) for shift in (SHIFT_MM * rng.standard_normal(), 0.0))
     moved = Profiles(**{part.name: getattr(seen, part.name) @ first for part in fields(Profiles)})
     shares = truth @ image
     grey = _toned(seen.grey, rng) @ image

@@ -25,6 +25,7 @@ from pipeline.anatomy import PLATES
 from pipeline.digest import sha256_of
 from pipeline.segmentation import unet
 from pipeline.segmentation.catalogue import ModelCard, card
+from pipeline.segmentation.limits import holds_for
 from pipeline.types import Resources, Scan, Segmentation
 from training.knee_unet import confidence
 from training.knee_unet.agreement import Agreement, compare, region_means
@@ -155,7 +156,7 @@ def write_card(path: Path, knees: list[Knee], thick: list[ThickKnee], digests: M
         "thickness": thickness_of(knees),
         "thick_slices": thick_figures(thick) if thick else None,
     }
-    if painted and all(painted.get(name, "") == digest for name, digest in digests.items()):
+    if painted and holds_for(painted, digests):
         content["accuracy"]["painted"] = painted
     _write(path, content)
 

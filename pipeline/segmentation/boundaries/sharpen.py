@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.segmentation.boundaries.certainty import Certainty, certainty
-from pipeline.segmentation.boundaries.network import ProfileNetwork, edges_mm
+from pipeline.segmentation.boundaries.network import Ensemble, edges_mm
 from pipeline.segmentation.boundaries.profiles import blur_along, features, read
 from pipeline.segmentation.boundaries.rays import cast
 from pipeline.segmentation.boundaries.relabel import relabel
@@ -21,7 +21,7 @@ LONGEST_MM: Final = 2.0
 
 
 def sharpen(
-    network: ProfileNetwork,
+    networks: Ensemble,
     image: FloatVolume,
     frame: Frame,
     kept: NDArray[np.uint8],
@@ -30,10 +30,10 @@ def sharpen(
 ) -> dict[int, Certainty]:
     """Overwrite labels (the scan's voxels in the network's axes) around every surface that has cartilage.
 
-    Returns how sure the network was, by the label of the cartilage; plates without rays are left out.
+    Returns how sure the networks were, by the label of the cartilage; plates without rays are left out.
 
     image  (a, b, c) of the scan, in the network's axes; frame, kept: the first answer (kept.recorded)
-    pairs  (bone, cartilage) classes, in the order in which the network learned them
+    pairs  (bone, cartilage) classes, in the order in which the networks learned them
     """
     answers = []
     sure = {}
@@ -46,7 +46,7 @@ def sharpen(
         clear = blur_mm < LONGEST_MM
         if not clear.any():
             continue
-        probability = network(features(profiles, rays, blur_mm, number)[clear])
+        probability = networks(features(profiles, rays, blur_mm, number)[clear])
         inner, outer = edges_mm(probability)
         answers.append((rays.only(clear), inner, outer))
         if (found := certainty(probability, inner, outer)) is not None:
