@@ -23,7 +23,7 @@ EXISTS: Final = 0.5
 LEVEL: Final = 0.43
 """Part of the highest probability along a ray from which on cartilage lies there. At a half, the median edges, imagined
 joints kept apart have their volumes (-1, 0, -4 %) and held-out knees of the second renderer are too small; here the
-first are 6, 7 and 2 % too large and the second -3, +5 and -4 % off, outlines as near (decision note 16).
+first are 6, 7 and 2 % too large and the second -3, +5 and -5 % off, outlines as near (decision note 16).
 """
 BACK_MM: Final = 0.5
 """Cartilage is looked for from so far before the bone's expected end on: that across a thin bone is another's."""
