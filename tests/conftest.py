@@ -5,6 +5,7 @@ of their own. Tests that need none of them start none.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import socket
@@ -30,9 +31,29 @@ for name in ("REDIS_URL", "MODELS_DIR", "API_KEYS", "HOST", "DEVICE", "MAX_UPLOA
     os.environ.pop(name, None)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
+    """A test that is marked `alone` runs while no other one does, in whatever process; the others run side by side.
+
+    Who waits for the room keeps the door, so that nobody slips in before him.
+    """
+    folder = Path(tempfile.gettempdir())
+    name = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")
+    if not name:
+        return (yield)
+    with (folder / f"knee-{name}.door").open("a") as door, (folder / f"knee-{name}.room").open("a") as room:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        fcntl.flock(room, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+        fcntl.flock(door, fcntl.LOCK_UN)
+        return (yield)
+
+
 def pytest_sessionfinish() -> None:
     """Remove what the tests left."""
     shutil.rmtree(DATA_DIR, ignore_errors=True)
+    if name := os.environ.get("PYTEST_XDIST_TESTRUNUID"):
+        for part in ("door", "room"):
+            (Path(tempfile.gettempdir()) / f"knee-{name}.{part}").unlink(missing_ok=True)
 
 
 def wait_until(condition: Callable[[], object], *, seconds: float = 20.0, what: str = "the condition") -> None:

@@ -140,12 +140,13 @@ def use_the_3d_view(page: Page) -> None:
 
 
 def use_the_slices(page: Page) -> None:
+    from playwright.sync_api import expect
+
     page.get_by_role("tab", name="Slices").click()
     viewer = ready(page, page.locator("[data-loads][data-position]"))
     before = viewer.get_attribute("data-position")
     viewer.locator("canvas").first.click(position={"x": 90, "y": 90})
-    page.wait_for_timeout(200)
-    assert viewer.get_attribute("data-position") != before
+    expect(viewer).not_to_have_attribute("data-position", before or "")
 
 
 def read_the_table(page: Page, figures: list[str]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from bench.service.workers import figures
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 def test_two_workers_share_the_work_and_run_nothing_twice() -> None:
