@@ -18,9 +18,9 @@ from pipeline.segmentation.sampling import linear_matrix
 from training.limb import Field
 
 STRETCH: Final = 0.3
-"""Half the range of the logarithm of what cartilage is thicker; about the first answer's bone."""
+"""Half the range of the logarithm by which all that lies along a ray is stretched, about the first answer's bone."""
 SHIFT_MM: Final = 0.1
-"""SD of how much further than it was the first answer lies off."""
+"""SD of how far the first answer is moved against image and truth."""
 TONE: Final = 0.35
 """Half the range of the logarithm of the exponent on grey values."""
 LAYERS: Final = (0.25, (0.3, 1.5))
