@@ -37,23 +37,21 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
 
     Who waits for the room keeps the door, so that nobody slips in before him.
     """
-    folder = Path(tempfile.gettempdir())
-    name = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")
-    if not name:
+    if "PYTEST_XDIST_WORKER" not in os.environ:
         return (yield)
-    with (folder / f"knee-{name}.door").open("a") as door, (folder / f"knee-{name}.room").open("a") as room:
+    with Path(__file__).open() as door, (ROOT / "pyproject.toml").open() as room:
         fcntl.flock(door, fcntl.LOCK_EX)
         fcntl.flock(room, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
         fcntl.flock(door, fcntl.LOCK_UN)
-        return (yield)
+        try:
+            return (yield)
+        finally:
+            fcntl.flock(room, fcntl.LOCK_UN)  # a process that the test forked may still hold the file
 
 
 def pytest_sessionfinish() -> None:
     """Remove what the tests left."""
     shutil.rmtree(DATA_DIR, ignore_errors=True)
-    if name := os.environ.get("PYTEST_XDIST_TESTRUNUID"):
-        for part in ("door", "room"):
-            (Path(tempfile.gettempdir()) / f"knee-{name}.{part}").unlink(missing_ok=True)
 
 
 def wait_until(condition: Callable[[], object], *, seconds: float = 20.0, what: str = "the condition") -> None:

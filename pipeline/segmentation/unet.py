@@ -64,7 +64,7 @@ def load(card: ModelCard, resources: Resources) -> Network:
 
 
 def load_edges(card: ModelCard) -> Ensemble | None:
-    """The network that reads edges; None for one pass. Raises WeightsMissing, WeightsCorrupt."""
+    """The networks that read edges; None for one pass. Raises WeightsMissing, WeightsCorrupt."""
     return read_ensemble(card.weights, card.sha256) if card.first else None
 
 

@@ -121,12 +121,13 @@ class Examples:
 
 
 def load(paths: list[Path], rng: np.random.Generator, views: int = 1) -> Examples:
-    """Some of the rays of some imagined joints: as they were imagined, and in so many more views as others' (vary)."""
+    """Some of the rays of some imagined joints, seen `views` times: as they were imagined, then varied (vary.py)."""
     features, truth = [], []
     for first in range(0, len(paths), GROUP):
         group = _load_group(paths[first : first + GROUP], rng, views)
         features.append(group.features)
         truth.append(group.truth)
+        del group
     return Examples(features=_joined(features), truth=_joined(truth))
 
 

@@ -5,7 +5,7 @@
 Imagines joints of the training maps for so many minutes, has the first pass of the built-in model answer them, keeps
 the profiles in FOLDER, then fits to all that FOLDER holds and writes FOLDER/boundaries.npz. Goes on where it was when
 it is started again: what was collected stays. Several may collect into one folder, each with a seed of its own.
-Fitting needs 10 MB of memory a joint.
+The rays of a joint take 10 MB of memory while it is fitted to.
 """
 
 from __future__ import annotations
@@ -53,13 +53,16 @@ def learn(folder: Path, minutes: float, seed: int, members: int) -> None:
     """Fit so many networks to what was collected, each to rays and variations of its own; what is fitted is written."""
     paths = sorted(folder.glob("[0-9]*_[0-9]*.npz"))
     apart = load([path for path in paths if held(path)] or paths[-1:], np.random.default_rng(seed))
+    # A run of an hour tells who waits for it how far it is, and what it has come to.
     print(f"{len(paths)} imagined joints; first answers of those kept apart: {first_errors(apart)}", flush=True)
     fitted: list[ProfileNetwork] = []
     for number in range(members):
         examples = load([path for path in paths if not held(path)], np.random.default_rng([seed, number]), VIEWS)
         fitted.append(fit(examples, minutes, seed + number, _told()))
+        rays = len(examples.features)
+        del examples  # there is no memory for two
         ensemble = Ensemble(members=tuple(fitted))
-        print(f"{len(fitted)} of {members}, {len(examples.features)} rays: {errors(ensemble, apart)}", flush=True)
+        print(f"{len(fitted)} of {members}, {rays} rays: {errors(ensemble, apart)}", flush=True)
         write_ensemble(ensemble, folder / "boundaries.npz")
 
 

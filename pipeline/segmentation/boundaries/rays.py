@@ -50,8 +50,8 @@ class Rays:
         """(n, REGION_RAYS or n): every ray and those that start nearest to it, the nearest first."""
         return np.asarray(cKDTree(self.starts_mm).query(self.starts_mm, min(REGION_RAYS, len(self)))[1])
 
-    def only(self, chosen: NDArray[np.bool_]) -> Rays:
-        """Some of them (n,)."""
+    def only(self, chosen: NDArray[np.intp]) -> Rays:
+        """Some of them, by their numbers."""
         return replace(self, starts_mm=self.starts_mm[chosen], normals=self.normals[chosen])
 
     def at(self, depths_mm: FloatVolume) -> FloatVolume:

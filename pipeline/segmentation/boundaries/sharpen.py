@@ -43,10 +43,10 @@ def sharpen(
             continue
         profiles = read(image, frame.spacing_mm, kept, frame.resolution_mm, rays, pairs)
         blur_mm = blur_along(rays, frame.spacing_mm)
-        clear = blur_mm < LONGEST_MM
-        if not clear.any():
+        clear = np.flatnonzero(blur_mm < LONGEST_MM)
+        if not len(clear):
             continue
-        probability = networks(features(profiles, rays, blur_mm, number)[clear])
+        probability = networks(features(profiles, rays, blur_mm, number, clear))
         inner, outer = edges_mm(probability)
         answers.append((rays.only(clear), inner, outer))
         if (found := certainty(probability, inner, outer)) is not None:
