@@ -75,9 +75,12 @@ def test_an_empty_image_is_accepted_and_ends_with_a_clear_error(
     assert str(DATA_DIR) not in after.error_message
     assert after.steps[0]["state"] == "failed"
     folder = DATA_DIR / "jobs" / job.id
-    wait_until(lambda: not (folder / "input").exists(), what="the upload to go: it does so when the job has ended")
+    wait_until(
+        lambda: json.loads((folder / "job.json").read_text())["status"] == "error",
+        what="job.json to say how the job ended: it is the last thing written",
+    )
+    assert not (folder / "input").exists()
     assert "EMPTY_IMAGE" in (folder / "log.txt").read_text()
-    assert json.loads((folder / "job.json").read_text())["status"] == "error"
     assert "someone@example.com" not in redis_client.hget("jobs", job.id)
     assert "someone@example.com" not in (folder / "job.json").read_text()
     with pytest.raises(JobNotFinished):
