@@ -11,11 +11,13 @@ if TYPE_CHECKING:
 SCRIPT = Path(__file__).parent / "vendor" / "axe-core-4.14.1.min.js"
 BAD = ("serious", "critical")
 
+COLOUR_RULES = ["color-contrast", "link-in-text-block"]
+
 STREAMLITS_OWN: dict[str, dict[str, str]] = {}
 """Rule -> selector of Streamlit's own element -> why it cannot be mended from here."""
 
-_RUN = """async (own) => {
-  const answer = await axe.run(document, { resultTypes: ["violations"] });
+_RUN = """async ([own, runOnly]) => {
+  const answer = await axe.run(document, { resultTypes: ["violations"], ...(runOnly ? { runOnly } : {}) });
   const last = (target) => [target.at(-1)].flat().at(-1);
   const deep = (target) => target.flat().reduce((root, step) => {
     const found = (root.shadowRoot ?? root).querySelector(step);
@@ -28,12 +30,12 @@ _RUN = """async (own) => {
 }"""
 
 
-def findings(page: Page) -> list[str]:
-    """Serious and critical findings of the page as it stands, one line each."""
+def findings(page: Page, *, colours_alone: bool = False) -> list[str]:
+    """Serious and critical findings of the page as it stands, one line each; `colours_alone`: by COLOUR_RULES."""
     if not page.evaluate("typeof axe === 'object'"):
         page.evaluate(SCRIPT.read_text(encoding="utf-8"))
     own = {rule: list(places) for rule, places in STREAMLITS_OWN.items()}
-    found: list[dict[str, Any]] = page.evaluate(_RUN, own)
+    found: list[dict[str, Any]] = page.evaluate(_RUN, [own, COLOUR_RULES if colours_alone else None])
     return [
         f"{item['impact']} {item['id']}: {item['target']}: {item['html']} ({item['why']})"
         for item in found
