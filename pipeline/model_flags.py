@@ -20,13 +20,19 @@ def model_flags(segmentation: Segmentation, model: ModelCard) -> tuple[QualityFl
 
 def _low_confidence(segmentation: Segmentation, model: ModelCard) -> list[QualityFlag]:
     rule, found = model.confidence_flag, cartilage_mean(segmentation.confidence)
-    if rule is None or found is None or found >= rule.threshold:
+    entropy = cartilage_mean(segmentation.surface_entropy_bits)
+    if rule is None or found is None or not rule.flags(found, entropy):
         return []
+    surface = (
+        f", and the mean entropy near its surface {entropy:.3f} bits; expected {rule.most_entropy_bits:.3f} or less"
+        if rule.most_entropy_bits is not None and entropy is not None
+        else ""
+    )
     return [
         QualityFlag(
             code="LOW_CONFIDENCE",
-            message=f"The network was unsure of the cartilage: its mean probability there is {found:.3f}, "
-            f"uncalibrated; expected {rule.threshold:.3f} or more. Of {rule.scans} imagined scans this flags "
+            message=f"The network was unsure of the cartilage: its mean probability there is {found:.3f}; expected "
+            f"{rule.threshold:.3f} or more{surface} (uncalibrated). Of {rule.scans} imagined scans this flags "
             f"{100 * rule.worst_caught:.0f} % of the tenth with the worst outlines, and "
             f"{100 * rule.others_flagged:.0f} % of the others. Look at the outlines.",
         )

@@ -58,6 +58,18 @@ def test_cartilage_at_the_threshold_is_not_flagged_however_unsure_a_bone_is() ->
     assert codes(knee(femur=0.3, femoral_cartilage=0.75), model(rule=RULE)) == []
 
 
+def test_a_surface_less_certain_than_the_rule_bears_is_flagged_with_both_figures() -> None:
+    rule = replace(RULE, most_entropy_bits=0.92)
+    sure = knee(femoral_cartilage=0.8)
+    uncertain = replace(sure, surface_entropy_bits={Structure.FEMORAL_CARTILAGE: 0.931})
+    (flag,) = model_flags(uncertain, model(rule=rule))
+    for said in ("0.800", "0.750", "0.931 bits", "0.920", "uncalibrated"):
+        assert said in flag.message
+    assert codes(uncertain, model(rule=RULE)) == []
+    assert codes(replace(sure, surface_entropy_bits={Structure.FEMORAL_CARTILAGE: 0.92}), model(rule=rule)) == []
+    assert codes(sure, model(rule=rule)) == []
+
+
 def test_without_a_measured_rule_or_without_cartilage_nothing_is_said_of_confidence() -> None:
     assert codes(knee(femoral_cartilage=0.1), model()) == []
     assert codes(knee(femur=0.1), model(rule=RULE)) == []
@@ -85,7 +97,7 @@ def test_a_threshold_of_other_weights_does_not_count() -> None:
     rule = {"threshold": 0.7, "worst_caught": 1.0, "others_flagged": 0.2, "scans": 45}
     chosen_with = {"weights_sha256": "a", "first_pass_sha256": "b"}
     flagged = {"confidence_flag": chosen_with | {"rule": rule}}
-    assert confidence_flag_of(flagged, chosen_with) == ConfidenceFlag(**rule)
+    assert confidence_flag_of(flagged, chosen_with) == ConfidenceFlag(**rule, most_entropy_bits=None)
     for name in chosen_with:
         assert confidence_flag_of(flagged, chosen_with | {name: "of another"}) is None
     assert confidence_flag_of({}, chosen_with) is None

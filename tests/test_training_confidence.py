@@ -42,6 +42,18 @@ def test_a_worst_scan_that_the_network_is_sure_of_is_missed_rather_than_all_flag
     assert found.others_flagged <= MOST_OTHERS
 
 
+def test_entropy_near_the_surface_catches_what_probability_misses_and_is_looked_at_only_then() -> None:
+    dice = list(np.linspace(0.6, 0.9, 40))
+    sure_inside = scans(dice, [*dice[:3], 0.95, *dice[4:]])
+    uncertain = [replace(one, entropy_bits=0.95 if k == 3 else 0.8) for k, one in enumerate(sure_inside)]
+    found = rule(uncertain)
+    assert (found.worst_caught, found.others_flagged) == (1.0, 0.0)
+    assert found.most_entropy_bits is not None
+    assert 0.8 < found.most_entropy_bits < 0.95
+    assert dice[2] < found.threshold < dice[4]
+    assert rule([replace(one, entropy_bits=0.8) for one in scans(dice, dice)]).most_entropy_bits is None
+
+
 def test_a_scan_without_cartilage_cannot_be_caught_by_its_confidence() -> None:
     dice = [0.0, *np.linspace(0.6, 0.9, 19)]
     assert rule(scans(dice, [None, *dice[1:]])).worst_caught == 0.5

@@ -161,6 +161,9 @@ def test_a_card_says_when_to_distrust_its_answers_and_nothing_where_nobody_measu
     assert list(model_limits.slices_table(known)["Dice, cartilage"]) == [0.6]
     assert "80 %" in model_limits.confidence_words(known)
     assert "uncalibrated" in model_limits.confidence_words(known)
+    assert "bits" not in model_limits.confidence_words(known)
+    by_both = known | {"confidence_flag": rule | {"most_entropy_bits": 0.92}}
+    assert "above 0.920 bits" in model_limits.confidence_words(by_both)
     unknown = {"thick_slices": None, "confidence_flag": None}
     assert model_limits.slices_table(unknown).empty
     assert model_limits.slices_words(unknown) == model_limits.confidence_words(unknown) == ""

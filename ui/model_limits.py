@@ -37,9 +37,12 @@ def confidence_words(card: Mapping[str, Any]) -> str:
     rule = card.get("confidence_flag")
     if not rule:
         return ""
+    entropy = rule.get("most_entropy_bits")
+    surface = f", or the mean entropy near its surface above {entropy:.3f} bits" if entropy is not None else ""
     return (
-        f"Results are flagged where the mean cartilage probability (uncalibrated) is below {rule['threshold']:.3f}. Of "
+        f"Results are flagged where the mean cartilage probability is below {rule['threshold']:.3f}{surface} "
+        "(uncalibrated). Of "
         f"{rule['scans']} imagined scans this flagged {100 * rule['worst_caught']:.0f} % of the tenth with the worst "
-        f"cartilage outlines and {100 * rule['others_flagged']:.0f} % of the others; the threshold was chosen on the "
+        f"cartilage outlines and {100 * rule['others_flagged']:.0f} % of the others; it was chosen on the "
         "same scans, so expect less on others."
     )

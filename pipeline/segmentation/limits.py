@@ -9,17 +9,27 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class ConfidenceFlag:
-    """A scan is flagged whose mean cartilage probability (uncalibrated) lies below `threshold`.
+    """A scan is flagged whose cartilage is less probable than `threshold` or its surface less certain (uncalibrated).
 
-    worst_caught    share of the worst tenth of the scans, by mean cartilage Dice, that this flags
-    others_flagged  share of all other scans that it flags too
-    scans           on how many imagined scans it was chosen; the two shares are of the same scans
+    threshold          least mean probability of cartilage, 0 to 1
+    most_entropy_bits  highest mean entropy near the surface of cartilage, bits; None where it is not looked at
+    worst_caught       share of the worst tenth of the scans, by mean cartilage Dice, that this flags
+    others_flagged     share of all other scans that it flags too
+    scans              on how many imagined scans it was chosen; the two shares are of the same scans
     """
 
     threshold: float
+    most_entropy_bits: float | None = None
     worst_caught: float
     others_flagged: float
     scans: int
+
+    def flags(self, probability: float, entropy_bits: float | None) -> bool:
+        """Both as confidence.cartilage_mean gives them."""
+        uncertain = (
+            self.most_entropy_bits is not None and entropy_bits is not None and entropy_bits > self.most_entropy_bits
+        )
+        return probability < self.threshold or uncertain
 
 
 @dataclass(frozen=True, kw_only=True)

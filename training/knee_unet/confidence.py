@@ -129,29 +129,39 @@ def write_record(path: Path, digest: str, rated: list[Rated]) -> None:
 
 
 def rule(rated: list[Rated]) -> ConfidenceFlag:
-    """The threshold that flags the whole worst tenth, or as much of it as flags at most MOST_OTHERS of the other scans.
+    """The limits that flag the whole worst tenth, or as much of it as flags at most MOST_OTHERS of the other scans.
 
-    Raises ValueError where cartilage was found in none of the scans.
+    Of limits that catch the same it is those that flag the fewest others, and a limit of the entropy only where that
+    is better. Raises ValueError where cartilage was found in none of the scans.
     """
     ordered = sorted(rated, key=lambda one: one.mean_dice)
     count = math.ceil(WORST_SHARE * len(ordered))
-    worst, others = (
-        np.array([np.nan if one.probability is None else one.probability for one in part])
-        for part in (ordered[:count], ordered[count:])
-    )
+    worst, others = ordered[:count], ordered[count:]
     unit = 10.0**DECIMALS
-    thresholds = sorted({(math.floor(p * unit) + 1) / unit for p in worst if np.isfinite(p)})
+    thresholds = sorted({(math.floor(one.probability * unit) + 1) / unit for one in worst if one.probability})
+    entropies = sorted({(math.ceil(one.entropy_bits * unit) - 1) / unit for one in worst if one.entropy_bits})
     if not thresholds:
         raise ValueError("no cartilage was found in any of the worst scans; expected a probability")
-    costs = [float(np.mean(others < t)) if len(others) else 0.0 for t in thresholds]
-    bearable = [t for t, cost in zip(thresholds, costs, strict=True) if cost <= MOST_OTHERS] or thresholds[:1]
-    threshold = bearable[-1]
-    return ConfidenceFlag(
+    rules = [_tried(t, entropy, worst, others) for entropy in (None, *reversed(entropies)) for t in thresholds]
+    bearable = [one for one in rules if one.others_flagged <= MOST_OTHERS] or rules[:1]
+    return max(bearable, key=lambda one: (one.worst_caught, -one.others_flagged))
+
+
+def _tried(threshold: float, entropy_bits: float | None, worst: list[Rated], others: list[Rated]) -> ConfidenceFlag:
+    limits = ConfidenceFlag(
         threshold=threshold,
-        worst_caught=round(float(np.mean(worst < threshold)), 2),
-        others_flagged=round(float(np.mean(others < threshold)), 2) if len(others) else 0.0,
-        scans=len(ordered),
+        most_entropy_bits=entropy_bits,
+        worst_caught=0.0,
+        others_flagged=0.0,
+        scans=len(worst) + len(others),
     )
+    return replace(limits, worst_caught=_flagged(limits, worst), others_flagged=_flagged(limits, others))
+
+
+def _flagged(limits: ConfidenceFlag, scans: list[Rated]) -> float:
+    """Share of the scans that are flagged; one without cartilage has no confidence, and is not."""
+    flags = [one.probability is not None and limits.flags(one.probability, one.entropy_bits) for one in scans]
+    return round(float(np.mean(flags)), 2) if flags else 0.0
 
 
 def choose(paths: list[Path], numbering: str, segment: Segmenter, model: ModelCard) -> ConfidenceFlag:
@@ -163,7 +173,8 @@ def choose(paths: list[Path], numbering: str, segment: Segmenter, model: ModelCa
     digest = "".join(model.digests.values())
     found = rule(rate_all(paths, rate_one, digest, RECORD / f"{model.id}.json"))
     print(
-        f"\nmean cartilage probability below {found.threshold}: flags {found.worst_caught:.0%} of the worst tenth of "
+        f"\nmean cartilage probability below {found.threshold}, or entropy near its surface above "
+        f"{found.most_entropy_bits} bits: flags {found.worst_caught:.0%} of the worst tenth of "
         f"{found.scans} scans and {found.others_flagged:.0%} of the others"
     )
     return found
