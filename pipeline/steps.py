@@ -7,8 +7,10 @@ line and pages iterate STEPS; nothing else lists them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -153,7 +155,9 @@ def _segment(context: Context) -> None:
 def _surfaces(context: Context) -> None:
     segmentation = context.workspace.read_segmentation("raw_segmentation")
     bones = [bone for bone in BONES if bone in segmentation.boxes or bone is Structure.FEMUR]
-    context.workspace.write_surfaces(tuple(bone_surface(segmentation, bone) for bone in bones))
+    with ThreadPoolExecutor() as bone_by_bone:
+        surfaces = tuple(bone_by_bone.map(partial(bone_surface, segmentation), bones))
+    context.workspace.write_surfaces(surfaces)
 
 
 def _align(context: Context) -> None:
@@ -167,12 +171,12 @@ def _align(context: Context) -> None:
 def _thickness(context: Context) -> None:
     segmentation = context.segmentation()
     parts = subregions(segmentation, context.workspace.read_alignment())
-    maps = [
-        item
-        for surface in context.workspace.read_surfaces()
-        for item in thickness_maps(surface, segmentation, parts, context.options.cartilage_smoothing)
-    ]
-    context.workspace.write_thickness(tuple(maps), parts)
+    smoothing = context.options.cartilage_smoothing
+    with ThreadPoolExecutor() as bone_by_bone:
+        maps = bone_by_bone.map(
+            lambda surface: thickness_maps(surface, segmentation, parts, smoothing), context.workspace.read_surfaces()
+        )
+        context.workspace.write_thickness(tuple(chain.from_iterable(maps)), parts)
 
 
 def _t2(context: Context) -> None:

@@ -149,6 +149,31 @@ def test_a_resumed_run_equals_a_fresh_one(finished, tmp_path):
     assert untouched == {s.name: s.seconds for s in finished[1].steps if s.name in untouched}
 
 
+class Stop(Exception):
+    """Somebody cancelled."""
+
+
+@pytest.mark.parametrize("at", ["thickness", "shape", "measure"])
+def test_a_run_that_is_stopped_ends_at_once_and_the_next_one_equals_a_fresh_one(finished, tmp_path, at):
+    workspace, _, _ = finished
+    stopped = Workspace(tmp_path / "stopped")
+    shutil.copytree(workspace.input_dir, stopped.input_dir)
+    shutil.copytree(workspace.work_dir, stopped.work_dir)
+    for product in ("thickness", "shape", "measurements", "quality", "report"):
+        stopped.discard(product)
+    request = Request(input_name="Mary Doe.nrrd", labels="knee.nrrd")
+
+    def stop(progress):
+        if progress.name == at:
+            raise Stop
+
+    with pytest.raises(Stop):
+        run_analysis(stopped, AnalysisOptions(), Resources(), request, stop)
+    assert not stopped.has("measurements")
+    run(stopped, request)
+    assert (stopped.files_dir / "results.csv").read_bytes() == (workspace.files_dir / "results.csv").read_bytes()
+
+
 def test_a_changed_option_runs_only_what_depends_on_it(finished, tmp_path):
     workspace, first, _ = finished
     changed = Workspace(tmp_path / "changed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline.report.contact_sheet import write_contact_sheet
@@ -22,18 +23,19 @@ def write_report(result: AnalysisResult, files_dir: Path) -> None:
     """
     files_dir.mkdir(parents=True, exist_ok=True)
     bones = bone_maps(result.thickness)
-    write_tables(result, files_dir)
-    write_segmentation(result, files_dir / "segmentation")
-    write_surfaces(bones, files_dir / "surfaces")
-    if result.t2 is not None:
-        write_t2(result.t2, files_dir / "t2")
-        rows = [row for row in result.measurements if row.quantity.startswith("T2")]
-        (files_dir / "t2" / "results.csv").write_text(measurements_csv(rows), encoding="utf-8", newline="\n")
-    if result.shapes:
-        write_shapes(result.shapes, files_dir / "shape")
-    pictures = files_dir / "qc"
-    pictures.mkdir(exist_ok=True)
-    write_contact_sheet(result, pictures / "overlay.png")
-    write_thumbnails(bones, result.alignment, pictures / "surfaces.png")
+    with ThreadPoolExecutor(1) as beside:
+        (files_dir / "qc").mkdir(exist_ok=True)
+        sheet = beside.submit(write_contact_sheet, result, files_dir / "qc" / "overlay.png")
+        write_tables(result, files_dir)
+        write_segmentation(result, files_dir / "segmentation")
+        write_surfaces(bones, files_dir / "surfaces")
+        if result.t2 is not None:
+            write_t2(result.t2, files_dir / "t2")
+            rows = [row for row in result.measurements if row.quantity.startswith("T2")]
+            (files_dir / "t2" / "results.csv").write_text(measurements_csv(rows), encoding="utf-8", newline="\n")
+        if result.shapes:
+            write_shapes(result.shapes, files_dir / "shape")
+        write_thumbnails(bones, result.alignment, files_dir / "qc" / "surfaces.png")
+        sheet.result()
     write_page(result, bones, files_dir)
     (files_dir / "README.txt").write_text(readme_text(result, files_dir), encoding="utf-8", newline="\n")
