@@ -53,24 +53,30 @@ def write_labels(
         ready = len(lower) if last_row == counts[0] - 1 else int(np.searchsorted(lower, last_row))
         for begin in range(done, ready, CHUNK_SLICES):
             chunk = slice(begin, min(begin + CHUNK_SLICES, ready))
-            below = lower[chunk] - first_row
-            share = weight[chunk][:, None, None]
-            above = np.minimum(below + 1, rows.shape[1] - 1)
-            mixed = rows[:, below] * (1 - share) + rows[:, above] * share
-            _decide(mixed, second, third, labels[chunk], certainty[chunk])
+            first = lower[chunk.start] - first_row
+            seen = rows[:, first : lower[chunk.stop - 1] + 2 - first_row]
+            below = lower[chunk] - first_row - first
+            _decide(seen, below, weight[chunk], second, third, labels[chunk], certainty[chunk])
         done = ready
-        carried = rows[:, -1:]
+        carried = rows[:, -1:].copy()
 
 
 def _decide(
-    probability: FloatVolume, second: FloatVolume, third: FloatVolume, labels: LabelArray, certainty: LabelArray
+    rows: FloatVolume,
+    below: NDArray[np.intp],
+    weight: FloatVolume,
+    second: FloatVolume,
+    third: FloatVolume,
+    labels: LabelArray,
+    certainty: LabelArray,
 ) -> None:
-    """Upsample (c, m, h, w) along its last two axes and write class and certainty around what is not background.
+    """Upsample rows (c, m, h, w) along all axes and write class and certainty around what is not background.
 
+    Along the first one each of the targets lies by `weight` between the row `below` and the next.
     A target lies between grid points; where background wins at all of them it wins in between, so only the box of the
     other points (and their neighbours) is computed: exact, and a third of the work in a knee.
     """
-    foreground = (probability[1:].max(axis=0) > probability[0]).any(axis=0)
+    foreground = (rows[1:].max(axis=0) > rows[0]).any(axis=0)
     if not foreground.any():
         return
     targets_h, points_h = _span(second, foreground.any(axis=1))
@@ -78,7 +84,9 @@ def _decide(
     if points_h.start == points_h.stop or points_w.start == points_w.stop:
         return  # only points that no target sees are anything but background
     left, right = second[targets_h, points_h], third[targets_w, points_w].T
-    cropped = probability[:, :, points_h, points_w]
+    box = rows[:, :, points_h, points_w]
+    share = weight[:, None, None]
+    cropped = box[:, below] * (1 - share) + box[:, np.minimum(below + 1, rows.shape[1] - 1)] * share
     best = left @ cropped[0] @ right
     chosen = np.zeros(best.shape, dtype=np.uint8)
     for k in range(1, len(cropped)):

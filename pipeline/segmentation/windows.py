@@ -72,7 +72,7 @@ def averaged(
     """Ask the network in every window and yield (first row, probabilities (c, rows, h, w)) from row 0 to the last.
 
     volume (channels, d, h, w). Only as many rows as a window is long are held at a time. A volume shorter than a window
-    is padded, each channel with its minimum.
+    is padded, each channel with its minimum. What is yielded holds until the next is asked for.
     """
     first, second, third = axes
     shape = volume.shape[1:]
@@ -87,7 +87,7 @@ def averaged(
             on_window()
         last = k + 1 == len(first.starts)
         done = shape[0] - start if last else first.starts[k + 1] - start
-        yield start, held[:, :done, : shape[1], : shape[2]].copy()
+        yield start, held[:, :done, : shape[1], : shape[2]]
         if not last:
             held[:, : first.size - done] = held[:, done:].copy()
             held[:, first.size - done :] = 0
