@@ -89,7 +89,7 @@ def _segment(card: ModelCard, scan: Scan, resources: Resources, on_progress: Cal
     kept = np.empty((network.classes - 1 if edges else 0, *frame.isotropic), dtype=np.uint8)
     if edges:
         slabs = recorded(slabs, kept)
-    write_labels(slabs, frame.isotropic, frame.places, labels, certainty)
+    write_labels(slabs, frame.isotropic, frame.places, labels, certainty, network.threads)
     structures = {label: _structure(card, label) for label in card.native_labels}
     confidence = mean_probability(labels, certainty, structures)
     entropy = surface_entropy(labels, certainty, structures)

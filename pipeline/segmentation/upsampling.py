@@ -7,6 +7,7 @@ probabilities at 0.99.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import numpy as np
@@ -31,6 +32,7 @@ def write_labels(
     where: tuple[FloatArray, FloatArray, FloatArray],
     labels: LabelArray,
     certainty: LabelArray,
+    threads: int = 1,
 ) -> None:
     """Decide the class of every target voxel; the most probable one, the lower number where two are equal.
 
@@ -39,6 +41,7 @@ def write_labels(
     labels     (len(where[0]), len(where[1]), len(where[2])), overwritten: the class
     certainty  the same shape, overwritten: its probability, 1 to CERTAIN; 0 where it was not computed, far from all
                but background
+    threads    slices are decided side by side in so many
     """
     labels[...] = 0
     certainty[...] = 0
@@ -51,12 +54,16 @@ def write_labels(
         last_row = first_row + rows.shape[1] - 1
         # a target needs the row below it and the one above; after the last row there is nothing to wait for
         ready = len(lower) if last_row == counts[0] - 1 else int(np.searchsorted(lower, last_row))
+        decisions = []
         for begin in range(done, ready, CHUNK_SLICES):
             chunk = slice(begin, min(begin + CHUNK_SLICES, ready))
             first = lower[chunk.start] - first_row
             seen = rows[:, first : lower[chunk.stop - 1] + 2 - first_row]
             below = lower[chunk] - first_row - first
-            _decide(seen, below, weight[chunk], second, third, labels[chunk], certainty[chunk])
+            decisions.append((seen, below, weight[chunk], second, third, labels[chunk], certainty[chunk]))
+        with ThreadPoolExecutor(threads) as side_by_side:
+            for decided in [side_by_side.submit(_decide, *decision) for decision in decisions]:
+                decided.result()
         done = ready
         carried = rows[:, -1:].copy()
 
