@@ -22,7 +22,7 @@ from pipeline.steps import STEPS, Context, Step
 from pipeline.types import Progress, Request, Resources, StepRecord, StepState
 from pipeline.workspace import Workspace
 
-METHOD_VERSION: Final = 1
+METHOD_VERSION: Final = 2
 """Raised when a change can move a number: work of an older version is then not taken up again."""
 
 ProgressCallback = Callable[[Progress], None]
