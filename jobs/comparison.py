@@ -28,8 +28,10 @@ from jobs.backend import Backend, backend
 from jobs.errors import ComparisonFailed, JobError, ResultNotFound, ServerBusy
 from jobs.reading import finished, results_gone
 from jobs.settings import PROJECT_ROOT
-from pipeline.comparison.names import REPRODUCIBILITY_PATH, RESULT, TABLE, VIEW
+from pipeline.comparison.names import RESULT, TABLE, VIEW
+from pipeline.comparison.reproducibility import reproducibility_path
 from pipeline.errors import NotComparable
+from pipeline.segmentation.catalogue import CATALOGUE
 from pipeline.workspace import write_json
 
 WALL_CLOCK_S: Final = 120.0
@@ -104,7 +106,7 @@ def _inputs(here: Backend, first_id: str, second_id: str) -> dict[str, Any]:
         "version": VERSION,
         "first": _fingerprint(here, first_id, "First"),
         "second": _fingerprint(here, second_id, "Second"),
-        "reproducibility": _digest(REPRODUCIBILITY_PATH),
+        "reproducibility": [_digest(reproducibility_path(model)) for model in CATALOGUE],
     }
 
 

@@ -16,7 +16,7 @@ from jobs.queue import queue_errors
 from jobs.settings import load_settings
 from jobs.storage import Storage
 from jobs.uploads import RESERVE_BYTES
-from pipeline.comparison.reproducibility import read_reproducibility
+from pipeline.comparison.reproducibility import read_reproducibility, reproducibility_path
 from pipeline.segmentation.catalogue import CATALOGUE, availability
 from pipeline.segmentation.installed import described
 from pipeline.shape.built_in.model import built_in_shapes
@@ -33,7 +33,6 @@ def models() -> list[dict[str, Any]]:
     settings = load_settings()
     resources = Resources(models_dir=settings.models_dir, device=settings.device)
     cards = []
-    known = read_reproducibility()
     for entry in CATALOGUE:
         state = availability(entry, resources)
         passes = [model for model in (entry, entry.first) if model]
@@ -43,7 +42,8 @@ def models() -> list[dict[str, Any]]:
         shown, problem = described(entry, resources)
         if problem:
             state = replace(state, available=False, reason=problem)
-        measured = state.source == "built-in" and known.model == entry.id and bool(known.regions)
+        known = read_reproducibility(reproducibility_path(entry))
+        measured = state.source == "built-in" and bool(known.regions)
         cards.append(
             shown.to_dict()
             | {"available": state.available, "source": state.source, "reason": state.reason}

@@ -20,12 +20,13 @@ from pipeline.comparison.changes import LARGER, MATCHED, UNKNOWN, WITHIN
 from pipeline.comparison.compare import Comparison, compare
 from pipeline.comparison.documents import CSV_COLUMNS, changes_csv, comparison_document, registration_note
 from pipeline.comparison.knee import MIRROR, Knee
-from pipeline.comparison.reproducibility import Reproducibility, read_reproducibility
+from pipeline.comparison.reproducibility import Reproducibility, known_of, read_reproducibility
 from pipeline.errors import NotComparable
 from pipeline.grid import FloatArray, Grid
 from pipeline.measure import measure_thickness, measure_volumes
 from pipeline.regions import subregions
 from pipeline.registration import apply
+from pipeline.segmentation.catalogue import CATALOGUE, ModelCard
 from pipeline.surface import bone_surface
 from pipeline.thickness import thickness_maps
 from pipeline.types import Alignment, Segmentation
@@ -261,3 +262,25 @@ def test_a_missing_reproducibility_file_means_that_nothing_is_known(tmp_path) ->
     path.write_text('{"method": "simulated", "knees": 6, "repeats": 20, "regions": {"p/q": {"sdc_mm": 0.1}}}')
     known = read_reproducibility(path)
     assert (known.sdc_mm("p", "q"), known.sdc_mm("p", "all"), known.knees) == (0.1, None, 6)
+
+
+@pytest.mark.parametrize("model", CATALOGUE, ids=lambda model: model.id)
+def test_what_repeated_scans_differ_by_holds_for_the_networks_that_it_was_measured_with(model: ModelCard) -> None:
+    first, second, _, _ = thickened()
+    one, other = (replace(knee, model={"id": model.id} | model.digests) for knee in (first, second))
+    known = known_of(one, other)
+    assert (known.model, known.digests) == (model.id, model.digests)
+    assert known.sdc_mm("femoral_cartilage", "all") is not None
+    older = replace(other, model=other.model | {"weights_sha256": "of before"})
+    assert known_of(one, older) == known_of(older, older) == NOTHING_KNOWN
+    given = replace(first, model={"id": "given:oai"})
+    assert known_of(given, given) == NOTHING_KNOWN
+
+
+def test_two_models_have_no_smallest_change_in_common() -> None:
+    first, second, _, _ = thickened()
+    knees = [
+        replace(knee, model={"id": model.id} | model.digests)
+        for knee, model in zip((first, second), CATALOGUE, strict=True)
+    ]
+    assert known_of(*knees) == NOTHING_KNOWN

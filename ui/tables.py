@@ -106,7 +106,7 @@ def confidence(probability: Mapping[str, float], entropy_bits: Mapping[str, floa
 
 
 def repeatability(regions: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
-    """One line a region of models/reproducibility.json, the whole plate before its parts."""
+    """One line a region of a model's reproducibility.json, the whole plate before its parts."""
     lines = [
         {
             "Region": region_title(plate, region),

@@ -9,7 +9,7 @@ from pipeline.comparison.compare import Comparison, Report, compare
 from pipeline.comparison.documents import changes_csv, comparison_document
 from pipeline.comparison.knee import METHOD, Knee
 from pipeline.comparison.names import RESULT, SCENE, TABLE, VIEW
-from pipeline.comparison.reproducibility import read_reproducibility
+from pipeline.comparison.reproducibility import known_of
 from pipeline.comparison.scene import write_comparison_scene
 from pipeline.digest import NETWORK_DIGESTS
 from pipeline.errors import NotComparable
@@ -41,7 +41,7 @@ def compare_folders(first: Path, second: Path, target: Path, report: Report = la
     """Compare the analyses in two job folders and write the results into `target`. Raises NotComparable."""
     report(0.0, "Reading both analyses")
     knees = read_knee(Workspace(first)), read_knee(Workspace(second))
-    comparison = compare(*knees, read_reproducibility(), lambda share, what: report(0.05 + 0.65 * share, what))
+    comparison = compare(*knees, known_of(*knees), lambda share, what: report(0.05 + 0.65 * share, what))
     report(0.75, "Writing the comparison")
     target.mkdir(parents=True, exist_ok=True)
     write_comparison_scene(target / VIEW / SCENE, comparison, knees[0].grid)

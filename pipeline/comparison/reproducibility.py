@@ -1,4 +1,4 @@
-"""How much a figure changes when the same knee is scanned again: models/reproducibility.json, if it exists."""
+"""How much a figure changes when the same knee is scanned again: reproducibility.json beside a model's weights."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from pipeline.comparison.names import REPRODUCIBILITY_PATH
+from pipeline.comparison.knee import Knee
 from pipeline.digest import NETWORK_DIGESTS
+from pipeline.segmentation.catalogue import CATALOGUE, ModelCard
+
+FILE: Final = "reproducibility.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +36,23 @@ class Reproducibility:
         return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
-def read_reproducibility(path: Path = REPRODUCIBILITY_PATH) -> Reproducibility:
+def reproducibility_path(model: ModelCard) -> Path:
+    """Where the figures of a built-in model lie, if somebody has measured them."""
+    return model.weights.with_name(FILE)
+
+
+def known_of(first: Knee, second: Knee) -> Reproducibility:
+    """What was measured with the networks that outlined both knees; nothing known where these differ, or for others."""
+    digests = [{name: str(knee.model.get(name, "")) for name in NETWORK_DIGESTS} for knee in (first, second)]
+    if digests[0] == digests[1]:
+        for model in CATALOGUE:
+            known = read_reproducibility(reproducibility_path(model))
+            if known.regions and known.digests == digests[0]:
+                return known
+    return Reproducibility()
+
+
+def read_reproducibility(path: Path) -> Reproducibility:
     """The file's content; nothing known where there is no such file."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))

@@ -1,9 +1,9 @@
 """make reproducibility: how much thickness differs when the same knee is scanned again, in simulation.
 
-    python -m training.knee_unet.reproducibility [MAPS] [--knees 6] [--repeats 20]
+    python -m training.knee_unet.reproducibility [MAPS] [--model nnunet_cascade] [--knees 6] [--repeats 20]
 
 Each knee is rendered as if scanned again and again (rescan.py), segmented and measured by the product itself. Writes
-models/reproducibility.json, which the page that compares two analyses reads. Needs no torch.
+reproducibility.json beside the model's weights, which the page that compares two analyses reads. Needs no torch.
 
     cv_percent  coefficient of variation: SD over the repeats / mean, root mean square over the knees
     sdc_mm      smallest detectable change: 1.96 sqrt(2) x SD within a knee, root mean square over the knees
@@ -15,12 +15,15 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.comparison.reproducibility import reproducibility_path
 from pipeline.segmentation.catalogue import card
 from training.knee_unet.agreement import region_means
 from training.knee_unet.collection import SAMPLE, knee_of, maps_in
@@ -28,7 +31,6 @@ from training.knee_unet.evaluate import segmenter
 from training.knee_unet.rescan import SHIFT_MM, TURN_DEG, scan_again
 from training.knee_unet.specimen import read_expert_map
 
-TARGET: Final = Path("models/reproducibility.json")
 DETECTABLE: Final = 1.96 * np.sqrt(2.0)
 
 
@@ -78,7 +80,8 @@ def main() -> None:
     parser.add_argument("--model", default="nnunet_fullres")
     parser.add_argument("--knees", type=int, default=6)
     parser.add_argument("--repeats", type=int, default=20)
-    parser.add_argument("--target", type=Path, default=TARGET)
+    parser.add_argument("--at-once", type=int, default=1, metavar="N", help="knees measured side by side")
+    parser.add_argument("--target", type=Path, help="default: beside the model's weights")
     given = parser.parse_args()
     paths, numbering = [SAMPLE], given.numbering or "canonical"
     if given.maps is not None:
@@ -86,9 +89,11 @@ def main() -> None:
         paths, numbering = maps_in(inner if inner.is_dir() else given.maps), given.numbering or "oai"
     paths = one_visit_each(paths, given.knees)
     values: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
-    for path in paths:
-        for region, found in measure(path, numbering, given.model, given.repeats).items():
-            values[region].append(found)
+    with ProcessPoolExecutor(given.at_once) as pool:
+        ask = partial(measure, numbering=numbering, model=given.model, repeats=given.repeats)
+        for knee in pool.map(ask, paths):
+            for region, found in knee.items():
+                values[region].append(found)
     content: dict[str, Any] = {
         "method": (
             f"Simulation: synthetic DESS scans of {len(paths)} knees, each scanned {given.repeats} times with new "
@@ -103,7 +108,8 @@ def main() -> None:
         "repeats": given.repeats,
         "regions": summarise(values),
     }
-    given.target.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    target = given.target or reproducibility_path(card(given.model))
+    target.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     for region, row in content["regions"].items():
         print(f"{region:44}{row['mean_mm']:7.2f} mm  CV {row['cv_percent']:5.2f} %  detectable {row['sdc_mm']:.3f} mm")
 
