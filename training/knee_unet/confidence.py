@@ -138,8 +138,12 @@ def rule(rated: list[Rated]) -> ConfidenceFlag:
     count = math.ceil(WORST_SHARE * len(ordered))
     worst, others = ordered[:count], ordered[count:]
     unit = 10.0**DECIMALS
-    thresholds = sorted({(math.floor(one.probability * unit) + 1) / unit for one in worst if one.probability})
-    entropies = sorted({(math.ceil(one.entropy_bits * unit) - 1) / unit for one in worst if one.entropy_bits})
+    thresholds = sorted(
+        {(math.floor(one.probability * unit) + 1) / unit for one in worst if one.probability is not None}
+    )
+    entropies = sorted(
+        {(math.ceil(one.entropy_bits * unit) - 1) / unit for one in worst if one.entropy_bits is not None}
+    )
     if not thresholds:
         raise ValueError("no cartilage was found in any of the worst scans; expected a probability")
     rules = [_tried(t, entropy, worst, others) for entropy in (None, *reversed(entropies)) for t in thresholds]
@@ -172,9 +176,10 @@ def choose(paths: list[Path], numbering: str, segment: Segmenter, model: ModelCa
 
     digest = "".join(model.digests.values())
     found = rule(rate_all(paths, rate_one, digest, RECORD / f"{model.id}.json"))
+    entropy = found.most_entropy_bits
+    surface = f" or entropy near its surface above {entropy} bits" if entropy is not None else ""
     print(
-        f"\nmean cartilage probability below {found.threshold}, or entropy near its surface above "
-        f"{found.most_entropy_bits} bits: flags {found.worst_caught:.0%} of the worst tenth of "
+        f"\nmean cartilage probability below {found.threshold}{surface}: flags {found.worst_caught:.0%} of the worst tenth of "
         f"{found.scans} scans and {found.others_flagged:.0%} of the others"
     )
     return found
