@@ -138,15 +138,13 @@ def rule(rated: list[Rated]) -> ConfidenceFlag:
     count = math.ceil(WORST_SHARE * len(ordered))
     worst, others = ordered[:count], ordered[count:]
     unit = 10.0**DECIMALS
-    thresholds = sorted(
-        {(math.floor(one.probability * unit) + 1) / unit for one in worst if one.probability is not None}
-    )
-    entropies = sorted(
-        {(math.ceil(one.entropy_bits * unit) - 1) / unit for one in worst if one.entropy_bits is not None}
-    )
+    probabilities = [one.probability for one in worst if one.probability is not None]
+    bits = [one.entropy_bits for one in worst if one.entropy_bits is not None]
+    thresholds = sorted({(math.floor(p * unit) + 1) / unit for p in probabilities})
+    entropies = sorted({(math.ceil(h * unit) - 1) / unit for h in bits}, reverse=True)
     if not thresholds:
         raise ValueError("no cartilage was found in any of the worst scans; expected a probability")
-    rules = [_tried(t, entropy, worst, others) for entropy in (None, *reversed(entropies)) for t in thresholds]
+    rules = [_tried(t, entropy, worst, others) for entropy in (None, *entropies) for t in thresholds]
     bearable = [one for one in rules if one.others_flagged <= MOST_OTHERS] or rules[:1]
     return max(bearable, key=lambda one: (one.worst_caught, -one.others_flagged))
 
@@ -179,8 +177,8 @@ def choose(paths: list[Path], numbering: str, segment: Segmenter, model: ModelCa
     entropy = found.most_entropy_bits
     surface = f" or entropy near its surface above {entropy} bits" if entropy is not None else ""
     print(
-        f"\nmean cartilage probability below {found.threshold}{surface}: flags {found.worst_caught:.0%} of the worst tenth of "
-        f"{found.scans} scans and {found.others_flagged:.0%} of the others"
+        f"\nmean cartilage probability below {found.threshold}{surface}: flags {found.worst_caught:.0%} of the worst "
+        f"tenth of {found.scans} scans and {found.others_flagged:.0%} of the others"
     )
     return found
 
