@@ -43,8 +43,8 @@ $(READY): requirements.txt requirements-dev.txt requirements.lock
 run: $(READY) ## the product: queue, worker, REST interface, pages; stops with Ctrl-C
 	@exec $(BIN)/python serve.py
 
-# Files of tests side by side, each in one process: most of a test of the service is waiting. AT_ONCE=0: one after the other.
-AT_ONCE ?= 2
+# Files of tests side by side, each in one process: a third of the time of a test is waiting. AT_ONCE=0: one after the other.
+AT_ONCE ?= 3
 SIDE_BY_SIDE := -n $(AT_ONCE) --dist loadfile --no-loadscope-reorder
 
 test: $(READY) ## every test
