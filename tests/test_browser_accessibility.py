@@ -40,7 +40,6 @@ def by_day_and_night(page: Page) -> list[str]:
     found += findings(settled(page), colours_alone=True)
     assert page.evaluate(BACKGROUND) != light, "the page did not turn dark"
     page.emulate_media(color_scheme="light")
-    settled(page)
     return found
 
 

@@ -8,6 +8,7 @@ from bench.service import uploads
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_large_upload_costs_no_more_than_it_must() -> None:
     figures = uploads.figures(short=True)
     assert all(figure.met for figure in figures), "\n".join(figure.line() for figure in figures)
