@@ -75,6 +75,7 @@ def test_an_unsplit_tibial_plate_is_told_apart_by_anatomy():
     assert split.compartments_apart
 
 
+@pytest.mark.slow
 def test_two_tibial_plates_that_touch_are_cut_in_the_middle():
     knee = tibia_unsplit(turned_knee())
     _, alignment = parts(knee)

@@ -153,6 +153,7 @@ class Stop(Exception):
     """Somebody cancelled."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", ["thickness", "shape", "measure"])
 def test_a_run_that_is_stopped_ends_at_once_and_the_next_one_equals_a_fresh_one(finished, tmp_path, at):
     workspace, _, _ = finished

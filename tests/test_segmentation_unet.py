@@ -111,6 +111,7 @@ def test_edges_that_are_put_where_the_first_answer_has_them_change_little(phanto
     assert told[-1] == 1
 
 
+@pytest.mark.slow
 def test_edges_do_not_depend_on_how_a_scan_is_stored(phantom, tmp_path) -> None:
     model = with_edges(tmp_path)
     scan = stored_otherwise(phantom[0], (1, 2, 0), (1,))

@@ -37,6 +37,7 @@ def collected(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_an_imagined_joint_is_an_image_and_what_fills_every_voxel() -> None:
     assert joint().image.shape == SMALL
     assert joint().targets.shape == (CLASS_COUNT, *SMALL)

@@ -121,6 +121,7 @@ def test_a_thickness_error_that_is_too_large_makes_them_unusable_whatever_the_ov
     assert usable_slice_mm([]) == 0.0
 
 
+@pytest.mark.slow
 def test_thick_slices_are_stacked_along_the_longest_voxel_side_wherever_it_is_stored() -> None:
     knee = turned_knee()
     length = max(knee.grid.spacing_mm)

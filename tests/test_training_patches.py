@@ -59,6 +59,7 @@ def test_turning_into_the_networks_axes_leaves_every_voxel_where_it_is() -> None
     assert grid.direction[0, 2] < 0 < grid.direction[2, 0]  # first axis to the patient's right, last one upwards
 
 
+@pytest.mark.slow
 def test_soft_tissues_fill_the_limb_and_air_the_rest() -> None:
     tissues = specimen().tissues
     share = np.bincount(tissues.ravel(), minlength=len(KINDS)) / tissues.size
