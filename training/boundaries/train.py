@@ -62,6 +62,7 @@ def learn(folder: Path, minutes: float, seed: int, members: int) -> None:
         rays = len(examples.features)
         del examples  # there is no memory for two
         ensemble = Ensemble(members=tuple(fitted))
+        # one line a network, half an hour apart: whether another one still helps on joints kept apart
         print(f"{len(fitted)} of {members}, {rays} rays: {errors(ensemble, apart)}", flush=True)
         write_ensemble(ensemble, folder / "boundaries.npz")
 
