@@ -58,7 +58,7 @@ check: $(READY) ## lint, format, types, who imports whom, sizes
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest tests/test_architecture.py
+	@$(BIN)/python -m pytest tests/repository/test_architecture.py
 
 format: $(READY) ## bring the code into its form
 	@$(BIN)/ruff check --fix .

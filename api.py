@@ -13,8 +13,8 @@ from fastapi import Body, FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
 from jobs import service
-from jobs.form import OptionsForm, UploadForm, parse_values
-from jobs.schemas import (
+from jobs.intake.form import OptionsForm, UploadForm, parse_values
+from jobs.views.schemas import (
     ComparisonBody,
     HealthResponse,
     ScanResponse,
@@ -34,7 +34,7 @@ from rest.receive import Intake, upload_form
 from rest.wire import Wire
 
 app = FastAPI(
-    title="Open knee MRI analysis",
+    title="Kneebox: knee MRI analysis",
     description="From one knee MRI to regional cartilage thickness. Research use only. Not for clinical diagnosis.",
     version="0.1.0",
     docs_url=None,  # FastAPI's own page loads its scripts from another server

@@ -8,15 +8,15 @@ from jobs import service
 from jobs.errors import QueueUnavailable, ScanNotFound
 from jobs.settings import load_settings
 from pipeline.errors import KneeError
-from ui import options_form
-from ui.ahead import read_ahead
-from ui.frame import end_page, start_page
-from ui.messages import await_queue, show_error, show_unreachable
-from ui.preflight import show_preflight
-from ui.statistics import show_statistics
-from ui.submission import start_sample, start_scan
-from ui.upload import ask_for_scan
-from ui.welcome import show_outcome, show_title
+from ui.home import options_form
+from ui.home.preflight import show_preflight
+from ui.home.statistics import show_statistics
+from ui.home.submission import start_sample, start_scan
+from ui.home.upload import ask_for_scan
+from ui.home.welcome import show_outcome, show_title
+from ui.parts.ahead import read_ahead
+from ui.parts.frame import end_page, start_page
+from ui.parts.messages import await_queue, show_error, show_unreachable
 
 
 def wait_for_scan() -> None:

@@ -19,8 +19,8 @@ from typing import IO
 from jobs import embedded
 from jobs.errors import QueueUnavailable
 from jobs.processes import Child, keep_files_private
-from jobs.queue import AnalysisQueue, queue_errors
 from jobs.settings import PROJECT_ROOT, SHORTEST_KEY, Settings, SettingsError, load_settings
+from jobs.state.queue import AnalysisQueue, queue_errors
 
 START_LIMIT_S = 120.0
 POLL_S = 0.2

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from jobs.backend import backend
-from jobs.logs import configure_logging
 from jobs.processes import keep_files_private
-from jobs.reconciler import Reconciler
-from jobs.retention import Retention
-from jobs.rq_worker import make_worker
 from jobs.settings import SettingsError, load_settings
+from jobs.state.backend import backend
+from jobs.state.reconciler import Reconciler
+from jobs.state.retention import Retention
+from jobs.worker.logs import configure_logging
+from jobs.worker.rq_worker import make_worker
 
 
 def main() -> int:

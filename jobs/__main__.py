@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from jobs.command_line import main
+from jobs.command_line.commands import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,14 +8,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from jobs.backend import Backend, backend
 from jobs.errors import JobConflict
-from jobs.form import parse_options
-from jobs.lifecycle import ended, reopened
-from jobs.model import CANCELLED, JobRecord, JobView, now
-from jobs.queue import queue_errors
-from jobs.reading import get, not_found
-from jobs.work_lock import Work
+from jobs.intake.form import parse_options
+from jobs.state.backend import Backend, backend
+from jobs.state.lifecycle import ended, reopened
+from jobs.state.model import CANCELLED, JobRecord, JobView, now
+from jobs.state.queue import queue_errors
+from jobs.state.work_lock import Work
+from jobs.views.reading import get, not_found
 
 KILL_AFTER_S: Final = 0.4
 STOP_S: Final = 2.0

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from jobs.activity import activity
-from jobs.comparison import comparison, comparison_table, comparison_view
+from jobs.comparison.comparisons import comparison, comparison_table, comparison_view
 from jobs.control import can_retry, cancel, delete, retry
-from jobs.form_receiver import FormReceiver
-from jobs.health import health, model_picture, models, shape_models
-from jobs.reading import archive, artifact, get, measurements, recent, results_folder, stats, view_file
-from jobs.scans import PendingScan, choose_series, discard_scan, keep_form, pending_scan, submit_scan
-from jobs.submission import receive_form, submit_form, submit_stream
+from jobs.intake.form_receiver import FormReceiver
+from jobs.intake.scans import PendingScan, choose_series, discard_scan, keep_form, pending_scan, submit_scan
+from jobs.intake.submission import receive_form, submit_form, submit_stream
+from jobs.views.activity import activity
+from jobs.views.health import health, model_picture, models, shape_models
+from jobs.views.reading import archive, artifact, get, measurements, recent, results_folder, stats, view_file
 
 __all__ = [
     "FormReceiver",

@@ -18,7 +18,7 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 SHORTEST_KEY: Final = 16
 """Characters; `openssl rand -hex 16` makes 32."""
 
-PASS_COOKIE: Final = "openknee_pass"  # noqa: S105 -- its name
+PASS_COOKIE: Final = "kneebox_pass"  # noqa: S105 -- its name
 """Of a browser that was let in with a key."""
 
 

@@ -6,13 +6,13 @@ import streamlit as st
 
 from jobs import service
 from jobs.errors import JobConflict, QueueUnavailable
-from jobs.model import CANCELLED, JobView, Status
+from jobs.state.model import CANCELLED, JobView, Status
 from pipeline.errors import KneeError
-from ui import session
-from ui.frame import HOME, end_page, start_page
-from ui.messages import ask_for_address, await_queue, escape, show_error, show_failure, show_unreachable
-from ui.progress import follow, steps_list
-from ui.results import show_results
+from ui.analysis.progress import follow, steps_list
+from ui.analysis.results import show_results
+from ui.parts import session
+from ui.parts.frame import HOME, end_page, start_page
+from ui.parts.messages import ask_for_address, await_queue, escape, show_error, show_failure, show_unreachable
 
 
 def show_failed(job: JobView) -> None:

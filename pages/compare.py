@@ -6,10 +6,10 @@ import streamlit as st
 
 from jobs.errors import QueueUnavailable
 from pipeline.errors import KneeError
-from ui.comparison import show_comparison
-from ui.comparison_choice import choose
-from ui.frame import end_page, start_page
-from ui.messages import await_queue, show_error
+from ui.compare.comparison import show_comparison
+from ui.compare.comparison_choice import choose
+from ui.parts.frame import end_page, start_page
+from ui.parts.messages import await_queue, show_error
 
 start_page("Compare")
 st.title("Compare two analyses")

@@ -6,9 +6,9 @@ import streamlit as st
 
 from jobs.errors import QueueUnavailable
 from pipeline.errors import KneeError
-from ui.frame import end_page, narrow, start_page
-from ui.job_list import show_job_list
-from ui.messages import ask_for_address, await_queue, show_unreachable
+from ui.jobs.job_list import show_job_list
+from ui.parts.frame import end_page, narrow, start_page
+from ui.parts.messages import ask_for_address, await_queue, show_unreachable
 
 start_page("My analyses")
 with narrow():

@@ -9,11 +9,11 @@ import streamlit as st
 from jobs import service
 from pipeline.anatomy import REGIONS
 from pipeline.report.colours import css
-from ui import wording
-from ui.frame import end_page, narrow, start_page
-from ui.model_card import show_card
-from ui.provenance import facts_list
-from ui.repeatability import show_repeatability
+from ui.analysis.provenance import facts_list
+from ui.methods.model_card import show_card
+from ui.methods.repeatability import show_repeatability
+from ui.parts import wording
+from ui.parts.frame import end_page, narrow, start_page
 
 STEPS = """
 1. **Outlines.** A network outlines three bones, their cartilage and, where it was trained for them, the menisci.

@@ -6,9 +6,9 @@ import streamlit as st
 
 from jobs import service
 from pipeline.errors import KneeError
-from ui.activity import show_history, show_now
-from ui.frame import end_page, narrow, start_page
-from ui.messages import show_unreachable
+from ui.parts.frame import end_page, narrow, start_page
+from ui.parts.messages import show_unreachable
+from ui.statistics.activity import show_history, show_now
 
 start_page("Statistics")
 with narrow():

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from jobs import errors
-from jobs.schemas import ErrorBody, FormErrors
+from jobs.views.schemas import ErrorBody, FormErrors
 from pipeline.errors import AnalysisError, InputError, KneeError, ModelError, OptionsError
 
 STATUS_OF_ERROR: Final[tuple[tuple[type[KneeError], int], ...]] = (

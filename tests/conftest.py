@@ -8,27 +8,20 @@ import contextlib
 import fcntl
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from browser import CHROMIUM_ARGS, SAMPLE, Product, opened, require_chromium
+
+from tests.support.browser import CHROMIUM_ARGS, SAMPLE, Product, opened, require_chromium
+from tests.support.processes import DATA_DIR, ROOT, free_port, running, wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-
-ROOT = Path(__file__).resolve().parent.parent
-DATA_DIR = Path(tempfile.mkdtemp(prefix="knee-test-"))  # short: a unix socket's path holds 104 bytes
-os.environ["DATA_DIR"] = str(DATA_DIR)
-for name in ("REDIS_URL", "MODELS_DIR", "API_KEYS", "HOST", "DEVICE", "MAX_UPLOAD_SIZE_MB", "RESULTS_EXPIRY_HOURS"):
-    os.environ.pop(name, None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -59,51 +52,12 @@ def pytest_sessionfinish() -> None:
     shutil.rmtree(DATA_DIR, ignore_errors=True)
 
 
-def wait_until(condition: Callable[[], object], *, seconds: float = 20.0, what: str = "the condition") -> None:
-    """Poll until it holds; fails the test where it does not within the time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return
-        time.sleep(0.05)
-    pytest.fail(f"{what} did not come true within {seconds:.0f} s")
-
-
-def free_port() -> int:
-    """A port on 127.0.0.1 that nobody uses at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextlib.contextmanager
-def running(command: list[str], log: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process of the product for the length of a block."""
-    with log.open("ab") as stream:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=os.environ | environment, stdout=stream, stderr=stream, stdin=subprocess.DEVNULL
-        )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=1.2)
-        except subprocess.TimeoutExpired:
-            process.terminate()  # a worker at work stops at the second request
-            try:
-                process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[str]:
     """URL of a Valkey server as the product starts it."""
     from jobs import embedded
     from jobs.errors import QueueUnavailable
-    from jobs.queue import AnalysisQueue, queue_errors
+    from jobs.state.queue import AnalysisQueue, queue_errors
 
     def answers() -> bool:
         with contextlib.suppress(QueueUnavailable), queue_errors():
@@ -119,7 +73,7 @@ def valkey() -> Iterator[str]:
 @pytest.fixture
 def redis_client(valkey: str):
     """A client whose answers are str, on an empty store (living workers stay registered)."""
-    from jobs.queue import text_client
+    from jobs.state.queue import text_client
 
     client = text_client(valkey)
     for key in client.scan_iter():

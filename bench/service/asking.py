@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Final
 
 from jobs import service
-from jobs.backend import backend
-from jobs.reconciler import Reconciler
-from jobs.retention import Retention
+from jobs.state.backend import backend
+from jobs.state.reconciler import Reconciler
+from jobs.state.retention import Retention
 
 LISTED: Final = 100
 """As the page of jobs."""

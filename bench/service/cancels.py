@@ -14,9 +14,9 @@ import psutil
 from bench.service.figures import Figure
 from bench.service.inside import Inside, small_knee
 from bench.service.site import ROOT, Site, site, wait_for
-from jobs.model import CANCELLED, JobRecord, Status, now
-from jobs.queue import text_client
-from jobs.store import JobStore
+from jobs.state.model import CANCELLED, JobRecord, Status, now
+from jobs.state.queue import text_client
+from jobs.state.store import JobStore
 
 WRITERS = 2
 

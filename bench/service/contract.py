@@ -24,8 +24,8 @@ MANY: Final = 150
 """Fewer requests than this were no test."""
 
 _JOBS: Final = """
-from jobs.backend import backend
-from jobs.model import JobRecord, Status, now
+from jobs.state.backend import backend
+from jobs.state.model import JobRecord, Status, now
 here = backend()
 for name, status in (("complete", Status.COMPLETE), ("waiting", Status.QUEUED), ("failed", Status.ERROR)):
     workspace = here.storage.workspace(name)

@@ -10,10 +10,10 @@ import numpy as np
 import SimpleITK
 
 from bench.service.site import SAMPLE, Site
-from jobs.model import JobRecord
-from jobs.queue import AnalysisQueue, text_client
-from jobs.storage import Storage
-from jobs.store import JobStore
+from jobs.state.model import JobRecord
+from jobs.state.queue import AnalysisQueue, text_client
+from jobs.state.storage import Storage
+from jobs.state.store import JobStore
 
 
 class Inside:

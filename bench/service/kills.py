@@ -20,8 +20,8 @@ import redis
 from bench.service.figures import Figure
 from bench.service.inside import Inside, small_knee
 from bench.service.site import Site, free_port, site, wait_for
-from jobs.model import Status
-from jobs.work_lock import Work
+from jobs.state.model import Status
+from jobs.state.work_lock import Work
 
 LIMIT_S = 30.0
 TARGETS = ("work-horse", "worker", "Valkey", "work-horse and worker", "Valkey and worker")

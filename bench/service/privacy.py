@@ -209,7 +209,7 @@ def _look_at_redis(here: Site, seen: Seen) -> None:
         seen.look(f"Redis key {key}", key.encode())
         seen.look(f"Redis {key}", value, NAME_ALLOWED if key == "jobs" else frozenset())
     seen.expect("the record holds the upload's name", planted.FILE_NAME.encode() in stored["jobs"])
-    seen.expect("RQ's packed values were read", any(b"jobs.tasks.run_job" in value for value in stored.values()))
+    seen.expect("RQ's packed values were read", any(b"jobs.worker.tasks.run_job" in value for value in stored.values()))
 
 
 def _look_at_files(here: Site, seen: Seen, jobs: dict[str, str]) -> None:

@@ -80,7 +80,9 @@ class Site:
     def start_queue(self) -> subprocess.Popen[bytes]:
         """The embedded Valkey, ready."""
         process = self.start("-m", "bench.service.valkey", log="valkey")
-        wait_for(lambda: self.python("from jobs.backend import backend; backend().queue.ping()") == 0, 30, "Valkey")
+        wait_for(
+            lambda: self.python("from jobs.state.backend import backend; backend().queue.ping()") == 0, 30, "Valkey"
+        )
         return process
 
     def start_worker(self) -> subprocess.Popen[bytes]:

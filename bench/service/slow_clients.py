@@ -47,8 +47,8 @@ def figures(*, short: bool) -> list[Figure]:
 
 
 _QUEUED_JOB: Final = """
-from jobs.backend import backend
-from jobs.model import JobRecord, now
+from jobs.state.backend import backend
+from jobs.state.model import JobRecord, now
 record = JobRecord(id="waiting", created_at=now(), ours=False)
 backend().store._client.hset("jobs", record.id, record.to_json())
 """

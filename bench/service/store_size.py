@@ -21,8 +21,8 @@ from bench.service.asking import LISTED
 from bench.service.figures import Figure
 from bench.service.inside import Inside
 from bench.service.site import ROOT, Site, site
-from jobs.model import JobRecord, Status, now
-from jobs.statistics import Statistics
+from jobs.state.model import JobRecord, Status, now
+from jobs.state.statistics import Statistics
 
 MOST: Final = 1.5
 LOOK_EVERY_S: Final = 5.0

@@ -28,7 +28,7 @@ PACKAGES: Final = (
 def collect_packages() -> dict[str, str]:
     """Version of every distribution of PACKAGES that is installed, and of this product where it is one."""
     found: dict[str, str] = {}
-    for name in ("openknee", *PACKAGES):
+    for name in ("kneebox", *PACKAGES):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -2,7 +2,8 @@
 
 The architecture is that of the NSM library (Gatti et al., "ShapeMed-Knee", medRxiv 2024.05.06.24306965): planes of
 features decoded from the latent vector, sampled where a point projects on them, and a small network that turns features
-and point into one distance a surface. Own implementation in numpy; tests/test_shape_parity.py compares the two.
+and point into one distance per surface. Own implementation in numpy; tests/pipeline/shape/test_parity.py compares
+the two.
 """
 
 from __future__ import annotations

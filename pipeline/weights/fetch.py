@@ -99,7 +99,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 def _download(source: Source, file: SourceFile, path: Path, token: str, on_progress: Callable[[int], None]) -> None:
     """One file, to `path`. Raises ModelError or WeightsCorrupt."""
-    request = urllib.request.Request(source.address(file), headers={"User-Agent": "openknee"})  # noqa: S310  see _source
+    request = urllib.request.Request(source.address(file), headers={"User-Agent": "kneebox"})  # noqa: S310  see _source
     if token:
         request.add_header("Authorization", f"Bearer {token}")
     opener = urllib.request.build_opener(_Redirects)

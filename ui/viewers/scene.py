@@ -45,7 +45,7 @@ _HTML: Final = """
 @st.cache_resource
 def _component() -> Any:
     """Registered once a process: registering again replaces what is on the pages."""
-    return st.components.v2.component("openknee_scene", html=_HTML, js=_MODULE)
+    return st.components.v2.component("kneebox.scene", html=_HTML, js=_MODULE)
 
 
 def show_scene(url: str, key: str, *, height_px: int = HEIGHT_PX, fallback: Path | None = None) -> None:

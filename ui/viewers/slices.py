@@ -19,7 +19,7 @@ export default function ({ data, parentElement }) {
 }
 """
 
-_viewer = st.components.v2.component("open_knee.slices", js=_MODULE)
+_viewer = st.components.v2.component("kneebox.slices", js=_MODULE)
 
 
 def show_slices(base_url: str, key: str, *, height_px: int = HEIGHT_PX) -> None:

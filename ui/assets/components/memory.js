@@ -1,5 +1,5 @@
 // The analyses that were started or opened in this browser: ids, newest first, in its own storage.
-const KEY = "openknee.analyses";
+const KEY = "kneebox.analyses";
 const MOST = 200;
 
 function read() {

@@ -1,0 +1,148 @@
+"""For the operator: look at the jobs of this server and set them right, on the data directory and queue of the
+environment, while the product runs.
+
+No command shows an e-mail address. Tables are for people, --json for programs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from typing import Final
+
+from jobs import service
+from jobs.command_line.tables import facts_of, job_lines, pair_lines, show_lines
+from jobs.errors import InvalidForm
+from jobs.processes import keep_files_private
+from jobs.settings import SettingsError
+from jobs.state import retention
+from jobs.state.model import Status
+from jobs.state.reconciler import reconcile
+from pipeline.errors import KneeError
+
+DONE: Final = 0
+REFUSED: Final = 1
+WRONG_USE: Final = 2
+
+EVERY_JOB: Final = 1_000_000
+NOTHING: Final = "Nothing to do."
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """-> exit status: 0 done; 1 refused (unknown job, wrong state, no queue); 2 wrong usage or setting."""
+    chosen = parser().parse_args(arguments)
+    keep_files_private()
+    logging.getLogger().addHandler(logging.NullHandler())  # what was done is printed; errors are too
+    try:
+        COMMANDS[chosen.command](chosen)
+    except SettingsError as error:
+        return _failed(str(error), WRONG_USE)
+    except InvalidForm as error:
+        return _failed("; ".join(str(detail["msg"]) for detail in error.details), WRONG_USE)
+    except KneeError as error:
+        return _failed(str(error), REFUSED)
+    return DONE
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and what each takes."""
+    whole = argparse.ArgumentParser(
+        prog="python -m jobs", description="Look at the jobs of this server, set them right."
+    )
+    commands = whole.add_subparsers(dest="command", required=True)
+
+    def command(name: str, help: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=help, description=help)
+        added.add_argument("--json", action="store_true", help="for programs")
+        return added
+
+    command("stats", "usage and health")
+    listing = command("list", "the newest jobs")
+    listing.add_argument("--status", choices=[str(status) for status in Status], help="only these")
+    listing.add_argument("--limit", type=_count, default=20, help="so many at most (20)")
+    command("show", "one job").add_argument("job_id")
+    command("retry", "run an ended job again").add_argument("job_id")
+    command("cancel", "end a job that waits or runs").add_argument("job_id")
+    purging = command("purge", "delete the jobs whose time is over")
+    purging.add_argument("--job", metavar="JOB_ID", help="delete this one, whether its time is over or not")
+    purging.add_argument("--dry-run", action="store_true", help="only say which")
+    mending = command("reconcile", "compare records, queue, work and folders, and mend what disagrees")
+    mending.add_argument("--once", action="store_true", required=True, help="workers do it every 5 s by themselves")
+    return whole
+
+
+def _stats(chosen: argparse.Namespace) -> None:
+    usage, health = service.stats(), service.health()
+    _write(chosen, {"usage": usage, "health": health}, pair_lines(usage | health))
+
+
+def _list(chosen: argparse.Namespace) -> None:
+    jobs = service.recent(chosen.limit if chosen.status is None else EVERY_JOB)
+    jobs = [job for job in jobs if chosen.status in (None, job.status)][: chosen.limit]
+    _write(chosen, [facts_of(job) for job in jobs], job_lines(jobs))
+
+
+def _show(chosen: argparse.Namespace) -> None:
+    facts = facts_of(service.get(chosen.job_id))
+    _write(chosen, facts, show_lines(facts))
+
+
+def _cancel(chosen: argparse.Namespace) -> None:
+    facts = facts_of(service.cancel(chosen.job_id))
+    _write(chosen, facts, [f"{chosen.job_id}  cancelled"])
+
+
+def _retry(chosen: argparse.Namespace) -> None:
+    facts = facts_of(service.retry(chosen.job_id))
+    _write(chosen, facts, [f"{chosen.job_id}  queued again"])
+
+
+def _purge(chosen: argparse.Namespace) -> None:
+    if chosen.job is not None:
+        service.get(chosen.job)
+        gone = [chosen.job]
+        if not chosen.dry_run:
+            service.delete(chosen.job)
+    else:
+        gone = retention.expired_now() if chosen.dry_run else retention.purge_expired()
+    what = "would be deleted" if chosen.dry_run else "deleted"
+    lines = [f"{job_id}  {what}" for job_id in gone] or [NOTHING]
+    _write(chosen, {"jobs": gone, "deleted": not chosen.dry_run}, lines)
+
+
+def _reconcile(chosen: argparse.Namespace) -> None:
+    mended = reconcile()
+    lines = [f"{item.job_id}  {item.what}" for item in mended] or [NOTHING]
+    _write(chosen, [asdict(item) for item in mended], lines)
+
+
+COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], None]]] = {
+    "stats": _stats,
+    "list": _list,
+    "show": _show,
+    "retry": _retry,
+    "cancel": _cancel,
+    "purge": _purge,
+    "reconcile": _reconcile,
+}
+
+
+def _write(chosen: argparse.Namespace, data: object, lines: Iterable[str]) -> None:
+    text = [json.dumps(data, indent=1, ensure_ascii=False)] if chosen.json else lines
+    sys.stdout.writelines(f"{line}\n" for line in text)
+
+
+def _failed(message: str, status: int) -> int:
+    sys.stderr.write(f"{message}\n")
+    return status
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise ValueError(text)
+    return count

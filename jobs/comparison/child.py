@@ -1,0 +1,51 @@
+"""`python -m jobs.comparison.child PARENT FIRST SECOND TARGET`: compare two job folders into the folder TARGET.
+
+TARGET/progress.json says how far it is: {"share", "text"}. TARGET/verdict.json comes last: {"ok": true}, or {"ok":
+false, "code", "message", "hint"}.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from jobs.processes import die_with_parent, keep_files_private
+
+
+def main(parent: int, first: Path, second: Path, target: Path) -> int:
+    """Compare, write the verdict; -> exit status."""
+    die_with_parent(parent)
+    keep_files_private()
+    with contextlib.suppress(OSError):
+        os.nice(5)  # the analyses of others come first
+    _write(target / "verdict.json", _compare(first, second, target))
+    return 0
+
+
+def _compare(first: Path, second: Path, target: Path) -> dict[str, Any]:
+    from pipeline.comparison.folders import compare_folders
+    from pipeline.errors import KneeError
+
+    def report(share: float, text: str) -> None:
+        _write(target / "progress.json", {"share": share, "text": text})
+
+    try:
+        compare_folders(first, second, target, report)
+    except KneeError as error:
+        return {"ok": False, "code": error.code, "message": error.message, "hint": error.hint}
+    return {"ok": True}
+
+
+def _write(path: Path, data: dict[str, Any]) -> None:
+    """In one step; not worth an fsync: nobody reads it after a crash."""
+    partial = path.with_suffix(".part")
+    partial.write_text(json.dumps(data), encoding="utf-8")
+    partial.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), *(Path(text) for text in sys.argv[2:])))

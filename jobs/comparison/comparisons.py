@@ -1,0 +1,235 @@
+"""Two finished jobs compared: worked out once, in a process of its own, and kept until either job changes or goes.
+
+DATA_DIR/comparisons/<first>_<second>/ holds comparison.json, changes.csv, view/ and inputs.json, which names what they
+were made from. It appears whole: written beside, renamed into place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+from jobs.errors import ComparisonFailed, JobError, ResultNotFound, ServerBusy
+from jobs.settings import PROJECT_ROOT
+from jobs.state.backend import Backend, backend
+from jobs.views.reading import finished, results_gone
+from pipeline.comparison.names import RESULT, TABLE, VIEW
+from pipeline.comparison.reproducibility import reproducibility_path
+from pipeline.errors import NotComparable
+from pipeline.segmentation.catalogue import CATALOGUE
+from pipeline.workspace import write_json
+
+WALL_CLOCK_S: Final = 120.0
+"""A comparison takes 2 to 6 s of processor time."""
+
+MOST_WAIT_S: Final = 60.0
+MOST_WAITING: Final = 4
+"""Comparisons that wait for their turn in one process: each holds a thread."""
+
+POLL_S: Final = 0.1
+
+VERSION: Final = 1
+"""Of the method: a comparison that an older one made is made again."""
+
+_VIEW_NAME: Final = re.compile(r"[a-z0-9_-]{1,40}\.[a-z0-9]{1,8}")
+_ENVIRONMENT: Final = {
+    "PATH": os.defpath,
+    "LC_ALL": "C.UTF-8",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+"""All that the child is told: none of the server's own environment, where keys may stand."""
+
+_places = threading.BoundedSemaphore(MOST_WAITING)
+
+Report = Callable[[float, str], None]
+"""How far it is, 0 to 1, and what is being done."""
+
+log = logging.getLogger(__name__)
+
+
+def comparison(first_id: str, second_id: str, report: Report = lambda _, __: None) -> dict[str, Any]:
+    """What differs from the first job to the second: comparison.json, with the ids of both.
+
+    Made where it is not there yet; that takes some seconds. Raises JobNotFound, JobNotFinished, ResultNotFound (of
+    either job), NotComparable, ServerBusy, ComparisonFailed.
+    """
+    folder = _folder(first_id, second_id, report)
+    document: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    document["a"]["job_id"], document["b"]["job_id"] = first_id, second_id
+    return document
+
+
+def comparison_table(first_id: str, second_id: str) -> Path:
+    """changes.csv, made where it is not there yet. Raises as `comparison`."""
+    return _folder(first_id, second_id, lambda _, __: None) / TABLE
+
+
+def comparison_view(first_id: str, second_id: str, name: str) -> Path:
+    """What a viewer reads (`scene.bin`), as its gzip on disk. Raises as `comparison`."""
+    path = _folder(first_id, second_id, lambda _, __: None) / VIEW / f"{name}.gz"
+    if not _VIEW_NAME.fullmatch(name) or not path.is_file():
+        raise ResultNotFound("There is no such file for the viewers.", hint="The comparison has scene.bin.")
+    return path
+
+
+def _folder(first_id: str, second_id: str, report: Report) -> Path:
+    here = backend()
+    inputs = _inputs(here, first_id, second_id)
+    folder = here.storage.comparison_folder(first_id, second_id)
+    if _made_from(folder) == inputs:
+        return folder
+    with _turn(here, report):
+        if _made_from(folder) != inputs:
+            _make(here, (first_id, second_id), folder, inputs, report)
+    return folder
+
+
+def _inputs(here: Backend, first_id: str, second_id: str) -> dict[str, Any]:
+    """What a comparison rests on; anything else than this is out of date."""
+    return {
+        "version": VERSION,
+        "first": _fingerprint(here, first_id, "First"),
+        "second": _fingerprint(here, second_id, "Second"),
+        "reproducibility": [_digest(reproducibility_path(model)) for model in CATALOGUE],
+    }
+
+
+def _fingerprint(here: Backend, job_id: str, which: str) -> str:
+    """Of a finished job's results. The errors say which of the two jobs they are about."""
+    try:
+        record = finished(here, job_id)
+        manifest = here.storage.read_manifest(job_id)
+        if manifest is None:
+            raise results_gone()
+    except JobError as error:
+        raise type(error)(f"{which} analysis: {error.message}", hint=error.hint) from None
+    return f"{job_id} {record.attempt} {manifest.get('archive_sha256', '')}"
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _made_from(folder: Path) -> dict[str, Any] | None:
+    try:
+        inputs: dict[str, Any] = json.loads((folder / "inputs.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return inputs
+
+
+@contextlib.contextmanager
+def _turn(here: Backend, report: Report) -> Iterator[None]:
+    """One comparison at a time on this machine. Raises ServerBusy where the turn does not come."""
+    busy = ServerBusy("Other comparisons are under way.", hint="Try again in a minute.")
+    if not _places.acquire(blocking=False):
+        raise busy
+    try:
+        here.storage.comparisons.mkdir(parents=True, exist_ok=True)
+        with (here.storage.comparisons / ".lock").open("ab") as stream:
+            begun = time.monotonic()
+            while not _locked(stream.fileno()):
+                if time.monotonic() - begun > MOST_WAIT_S:
+                    raise busy
+                report(0.0, "Waiting for another comparison to end")
+                time.sleep(POLL_S)
+            yield
+    finally:
+        _places.release()
+
+
+def _locked(descriptor: int) -> bool:
+    """The kernel gives the lock back when the file is closed, or its process dies."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _make(here: Backend, job_ids: tuple[str, str], folder: Path, inputs: dict[str, Any], report: Report) -> None:
+    partial = folder.with_name(f".{uuid4().hex}.part")
+    partial.mkdir()
+    try:
+        _run([here.storage.folder(job_id) for job_id in job_ids], partial, report)
+        write_json(partial / "inputs.json", inputs)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    try:
+        current = _inputs(here, *job_ids)  # a job may have gone, or begun again, meanwhile
+    except JobError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    if current != inputs:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise ServerBusy("One of the two analyses has just changed.", hint="Try again.")
+
+
+def _run(folders: list[Path], target: Path, report: Report) -> None:
+    """Compare in a child process; none of its process group is left afterwards, however this ends."""
+    command = [sys.executable, "-m", "jobs.comparison.child", str(os.getpid()), *map(str, folders), str(target)]
+    child = subprocess.Popen(
+        command,
+        cwd=PROJECT_ROOT,
+        env=_ENVIRONMENT | {"TMPDIR": str(target), "HOME": str(target)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        _, said = _follow(child, target, report)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+    verdict = _read(target / "verdict.json")
+    for name in ("verdict.json", "progress.json"):
+        (target / name).unlink(missing_ok=True)
+    if verdict is None:
+        log.error("comparison ended with status %s: %s", child.returncode, said.decode(errors="replace")[-2000:])
+        raise ComparisonFailed("The comparison ended without a result.", hint="Try again; the server's log says more.")
+    if not verdict["ok"]:
+        raise NotComparable(verdict["message"], hint=verdict["hint"])
+
+
+def _follow(child: subprocess.Popen[bytes], target: Path, report: Report) -> tuple[bytes, bytes]:
+    """Tell how far the child is until it ends; -> what it wrote."""
+    begun = time.monotonic()
+    while True:
+        try:
+            return child.communicate(timeout=POLL_S)
+        except subprocess.TimeoutExpired:
+            if time.monotonic() - begun > WALL_CLOCK_S:
+                raise ComparisonFailed(f"The comparison took longer than {WALL_CLOCK_S:.0f} s.") from None
+        if state := _read(target / "progress.json"):
+            report(float(state["share"]), str(state["text"]))
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return data

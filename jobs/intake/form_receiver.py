@@ -1,0 +1,123 @@
+"""A form with a file in it, taken apart while it comes in."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from jobs.errors import InvalidForm, InvalidUpload
+from jobs.intake.form import parse_form
+from jobs.intake.uploads import Upload
+from pipeline.options import AnalysisOptions
+
+MOST_PARTS: Final = 40
+MOST_FIELDS: Final = 20
+MOST_FIELD_BYTES: Final = 10_000
+
+
+class FormReceiver:
+    """A multipart/form-data body, fed in pieces: `file` goes to an Upload, the other fields are kept.
+
+    Values that come before the file are checked before the file is kept, all of them at the end.
+    """
+
+    def __init__(self, content_type: str, upload: Upload) -> None:
+        self.upload = upload
+        self.values: dict[str, str] = {}
+        self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
+        self._headers: dict[bytes, bytes] = {}
+        self._field: str | None = None
+        self._value = bytearray()
+        self._in_file = False
+        self._ended = False
+        self._received = 0
+        self._parts = 0
+        kind, parameters = parse_options_header(content_type)
+        if kind != b"multipart/form-data" or not parameters.get(b"boundary"):
+            raise _missing_file()
+        try:
+            self._parser = MultipartParser(
+                parameters[b"boundary"],
+                {
+                    "on_part_begin": self._part_begin,
+                    "on_header_field": lambda data, start, end: self._header[0].extend(data[start:end]),
+                    "on_header_value": lambda data, start, end: self._header[1].extend(data[start:end]),
+                    "on_header_end": self._header_end,
+                    "on_headers_finished": self._headers_finished,
+                    "on_part_data": self._part_data,
+                    "on_part_end": self._part_end,
+                    "on_end": self._end,
+                },
+            )
+        except FormParserError:
+            raise _broken_form() from None
+
+    def feed(self, data: bytes) -> None:
+        """The next piece of the body. Raises InvalidForm, InvalidUpload, UploadTooLarge, StorageFull."""
+        self._received += len(data)
+        self.upload.check_total(self._received)
+        try:
+            self._parser.write(data)
+        except FormParserError:
+            raise _broken_form() from None
+
+    def finish(self) -> tuple[AnalysisOptions, str | None]:
+        """The body has ended: options and e-mail address. Raises as `feed` does."""
+        if not self._ended:
+            raise _broken_form()
+        form = parse_form(self.values)
+        if not self.upload.opened:
+            raise _missing_file()
+        self.upload.close()
+        return form
+
+    def _part_begin(self) -> None:
+        self._parts += 1
+        if self._parts > MOST_PARTS:
+            raise _broken_form()
+        self._headers, self._field, self._value, self._in_file = {}, None, bytearray(), False
+
+    def _header_end(self) -> None:
+        name, value = self._header
+        self._headers[bytes(name).lower()] = bytes(value)
+        self._header = (bytearray(), bytearray())
+
+    def _headers_finished(self) -> None:
+        _, parameters = parse_options_header(self._headers.get(b"content-disposition"))
+        name = parameters.get(b"name", b"").decode("utf-8", "replace")
+        filename = parameters.get(b"filename")
+        if name == "file" and filename is not None:
+            if self.upload.opened:
+                raise InvalidUpload("The form holds more than one file; expected one.")
+            parse_form(self.values)
+            self.upload.open(filename.decode("utf-8", "replace"))
+            self._in_file = True
+        elif name and filename is None:
+            if len(self.values) >= MOST_FIELDS:
+                raise _broken_form()
+            self._field = name
+
+    def _part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._in_file:
+            self.upload.write(memoryview(data)[start:end])
+        elif self._field is not None:
+            self._value += data[start:end]
+            if len(self._value) > MOST_FIELD_BYTES:
+                raise _broken_form()
+
+    def _part_end(self) -> None:
+        if self._field is not None:
+            self.values[self._field] = self._value.decode("utf-8", "replace")
+
+    def _end(self) -> None:
+        self._ended = True
+
+
+def _broken_form() -> InvalidUpload:
+    return InvalidUpload("The form is invalid or broken off; expected multipart/form-data with one file.")
+
+
+def _missing_file() -> InvalidForm:
+    return InvalidForm([{"type": "missing", "loc": ["body", "file"], "msg": "Field required", "input": None}])

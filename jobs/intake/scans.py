@@ -1,0 +1,176 @@
+"""Uploads that wait for their user's word: what was found in them is shown before anything is queued.
+
+DATA_DIR/scans/<id>/ holds input/ and scan.json; the id becomes the job's. What nobody starts is deleted after an hour.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from jobs.errors import ScanNotFound
+from jobs.intake.form_receiver import FormReceiver
+from jobs.intake.submission import enqueue, new_record
+from jobs.intake.validation import check_upload
+from jobs.state.backend import Backend, backend
+from jobs.state.model import JobView, extension_of
+from jobs.state.queue import queue_errors
+from jobs.state.storage import SCAN_FILE, Storage
+from pipeline.errors import AmbiguousSeries
+from pipeline.options import AnalysisOptions
+from pipeline.types import ScanFacts
+from pipeline.workspace import Workspace, write_json
+
+KEPT_S: Final = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PendingScan:
+    """An upload that was checked and not yet started.
+
+    series   which of the upload's series `facts` are about; empty for the only one
+    facts    what the header says; None while one of several series has to be chosen
+    choices  the series there are: {series, slices, rows, columns, plane, echoes, description}; empty for one alone
+    """
+
+    id: str
+    filename: str
+    size_bytes: int
+    series: str = ""
+    facts: ScanFacts | None = None
+    choices: tuple[dict[str, Any], ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "id": self.id,
+            "filename": self.filename,
+            "size_bytes": self.size_bytes,
+            "series": self.series,
+            "facts": None if self.facts is None else self.facts.to_dict(),
+            "choices": list(self.choices),
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> PendingScan:
+        """What `to_dict` gave. Raises KeyError, TypeError, ValueError."""
+        facts = None if data["facts"] is None else ScanFacts.from_dict(data["facts"])
+        return cls(**data | {"facts": facts, "choices": tuple(data["choices"])})
+
+
+def keep_form(receiver: FormReceiver) -> PendingScan:
+    """The form is whole: check its file, and keep it until its user says what to do with it.
+
+    Raises InvalidForm, the InputErrors of reading (but AmbiguousSeries where a series can be chosen), StorageFull.
+    """
+    upload = receiver.upload
+    try:
+        options, _ = receiver.finish()
+        scan = PendingScan(id=upload.job_id, filename=upload.filename, size_bytes=upload.size)
+        scan = _looked_at(scan, upload.path, options.series)
+        upload.keep(scan.to_dict())
+    except BaseException:
+        upload.discard()
+        raise
+    return scan
+
+
+def pending_scan(scan_id: str) -> PendingScan:
+    """What was found in an upload that waits. Raises ScanNotFound."""
+    path = backend().storage.scan_folder(scan_id) / SCAN_FILE
+    try:
+        return PendingScan.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, KeyError):
+        raise _gone() from None
+
+
+def choose_series(scan_id: str, series: str) -> PendingScan:
+    """Look at one of several series. Raises ScanNotFound, and the InputErrors of reading that series."""
+    here = backend()
+    scan = pending_scan(scan_id)
+    if series == scan.series:
+        return scan
+    chosen = _looked_at(scan, _upload_path(here, scan), series)
+    with contextlib.suppress(FileNotFoundError):  # started or discarded meanwhile
+        write_json(here.storage.scan_folder(scan_id) / SCAN_FILE, chosen.to_dict())
+    return chosen
+
+
+@queue_errors()
+def submit_scan(scan_id: str, options: AnalysisOptions, email: str | None = None) -> JobView:
+    """Start the analysis of a scan that waits; its id becomes the job's.
+
+    Raises ScanNotFound (also for whoever comes second), AmbiguousSeries where none is chosen, and the InputErrors.
+    """
+    here = backend()
+    here.queue.ping()
+    scan = pending_scan(scan_id)
+    source = here.storage.scan_folder(scan_id)
+    path = _upload_path(here, scan)
+    facts = scan.facts
+    if options.series != scan.series or facts is None:
+        facts = check_upload(path, options.series or scan.series)
+    options = replace(options, series=options.series or scan.series)
+    final = here.storage.workspace(scan_id).input_dir / path.name
+    record = new_record(scan_id, scan.filename, final, facts, options, email)
+    try:
+        write_json(source / "job.json", record.to_dict() | {"email": None})
+        target = here.storage.folder(scan_id)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.rename(target)
+    except FileNotFoundError:
+        raise _gone() from None
+    (target / SCAN_FILE).unlink(missing_ok=True)
+    return enqueue(record)
+
+
+def discard_scan(scan_id: str) -> None:
+    """Delete a scan that waits. Raises ScanNotFound."""
+    folder = backend().storage.scan_folder(scan_id)
+    if not folder.is_dir():
+        raise _gone()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_forgotten(storage: Storage) -> list[str]:
+    """Delete the scans that nobody started within an hour. -> their ids."""
+    removed = []
+    for folder in sorted((storage.root / "scans").glob("*")):
+        with contextlib.suppress(OSError):  # started, or discarded, while we look
+            if time.time() - folder.stat().st_mtime > KEPT_S:
+                shutil.rmtree(folder)
+                removed.append(folder.name)
+    return removed
+
+
+def _looked_at(scan: PendingScan, path: Path, series: str) -> PendingScan:
+    """The scan with what the check of one series finds. Where one must be chosen, the choices are what it finds."""
+    try:
+        return replace(scan, series=series, facts=check_upload(path, series))
+    except AmbiguousSeries as error:
+        choices = [item for item in _listed(error) if item.get("series")]
+        if series or not choices:
+            raise
+        return replace(scan, choices=tuple(choices))
+
+
+def _listed(error: AmbiguousSeries) -> list[dict[str, Any]]:
+    found = error.facts.get("series")
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def _upload_path(here: Backend, scan: PendingScan) -> Path:
+    folder = Workspace(here.storage.scan_folder(scan.id)).input_dir
+    return folder / f"upload{extension_of(scan.filename)}"
+
+
+def _gone() -> ScanNotFound:
+    return ScanNotFound(
+        "This upload is no longer waiting: it was started, discarded, or an hour has passed.",
+        hint="Look at your analyses, or upload the scan again.",
+    )

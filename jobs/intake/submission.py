@@ -1,0 +1,99 @@
+"""From bytes that come in to a job that waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+
+from jobs.intake.form_receiver import FormReceiver
+from jobs.intake.uploads import Upload
+from jobs.intake.validation import check_upload
+from jobs.state.backend import backend
+from jobs.state.model import JobRecord, JobView, now
+from jobs.state.queue import queue_errors
+from jobs.views.reading import get
+from pipeline.options import AnalysisOptions
+from pipeline.types import ScanFacts
+
+
+def submit_stream(
+    chunks: Iterable[bytes], filename: str, options: AnalysisOptions, email: str | None = None
+) -> JobView:
+    """Store an upload, check it, queue it; nothing stays on disk where it is refused.
+
+    Raises InvalidUpload and the other InputErrors (the file), UploadTooLarge, StorageFull, QueueUnavailable.
+    """
+    upload = new_upload()
+    try:
+        upload.open(filename)
+        for chunk in chunks:
+            upload.write(chunk)
+        upload.close()
+        return _submit(upload, options, email)
+    except BaseException:
+        upload.discard()
+        raise
+
+
+def receive_form(content_type: str, announced_bytes: int | None) -> FormReceiver:
+    """Begin a multipart upload: feed the receiver, then `submit_form` or `receiver.upload.discard()`.
+
+    Raises UploadTooLarge by the announced size, StorageFull, InvalidForm, QueueUnavailable: before a byte is read.
+    """
+    upload = new_upload()
+    upload.check_announced(announced_bytes)
+    return FormReceiver(content_type, upload)
+
+
+def submit_form(receiver: FormReceiver) -> JobView:
+    """The form is whole: check the file, queue the job. Raises as `submit_stream` does, and InvalidForm."""
+    try:
+        options, email = receiver.finish()
+        return _submit(receiver.upload, options, email)
+    except BaseException:
+        receiver.upload.discard()
+        raise
+
+
+@queue_errors()
+def new_upload() -> Upload:
+    """An empty upload; the queue is asked first, so that nothing is sent for nothing."""
+    here = backend()
+    here.queue.ping()
+    return Upload(here.storage, here.settings.max_upload_bytes)
+
+
+def _submit(upload: Upload, options: AnalysisOptions, email: str | None) -> JobView:
+    facts = check_upload(upload.path, options.series)
+    record = new_record(upload.job_id, upload.filename, upload.final_path, facts, options, email)
+    upload.accept(record)
+    return enqueue(record)
+
+
+def new_record(
+    job_id: str, filename: str, path: Path, facts: ScanFacts, options: AnalysisOptions, email: str | None
+) -> JobRecord:
+    """The record of a job about to be queued; `path` is where its upload will be."""
+    created = now()
+    return JobRecord(
+        id=job_id,
+        input_filename=filename,
+        input_path=str(path),
+        options=options.to_dict(),
+        created_at=created,
+        retain_for_research=options.retain_results,
+        email=email,
+        voxels=facts.voxels,
+        expires_at=created + timedelta(hours=backend().settings.results_expiry_hours),
+    )
+
+
+@queue_errors()
+def enqueue(record: JobRecord) -> JobView:
+    """Queue a job whose folder is in its place."""
+    here = backend()
+    here.queue.enqueue(record.id, record.to_json(), (record.created_at or now()).timestamp())
+    if record.email:
+        here.statistics.record_email(record.email)
+    return get(record.id)

@@ -1,0 +1,206 @@
+"""A file on its way in: streamed once to disk under a name that the server makes, refused as early as possible.
+
+It is received in DATA_DIR/incoming/<id>/, locked by the process that receives it, and moves to DATA_DIR/jobs/<id>/, or
+to DATA_DIR/scans/<id>/ where its user is asked first, in one rename: what stands there is whole. A folder in incoming/
+that nobody has locked belonged to a process that is gone; `remove_abandoned` deletes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from jobs.errors import InvalidUpload, StorageFull, UploadTooLarge
+from jobs.state.model import ALLOWED_EXTENSIONS, JobRecord, clean_filename, extension_of
+from jobs.state.storage import SCAN_FILE, Storage
+from pipeline.workspace import Workspace, write_json
+
+MEGABYTE: Final = 1024 * 1024
+FORM_OVERHEAD: Final = 256 * 1024
+"""What a form may weigh beside its file."""
+
+RESERVE_BYTES: Final = 500 * MEGABYTE
+"""Room that an upload must leave on the disk: results and the queue's log need it."""
+
+LOOK_EVERY_BYTES: Final = 64 * MEGABYTE
+"""How often the room on the disk is looked at again while an upload is written."""
+
+BEGIN_WRITING_BYTES: Final = 16 * MEGABYTE
+"""The disk is told to begin after every piece of this size: at the end there is little left to wait for."""
+
+ABANDONED_AFTER_S: Final = 60.0
+"""A folder this young may be one whose process is about to lock it."""
+
+
+class Upload:
+    """One file being written to DATA_DIR/incoming/<new id>/input/upload<extension>. `discard` removes every trace."""
+
+    def __init__(self, storage: Storage, limit_bytes: int) -> None:
+        self.job_id = str(uuid.uuid4())
+        self.filename = ""
+        self.size = 0
+        self._storage = storage
+        self._limit = limit_bytes
+        self._workspace = Workspace(_incoming(storage) / self.job_id)
+        self._file: int | None = None
+        self._lock: int | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the file is now."""
+        return self._workspace.input_dir / f"upload{extension_of(self.filename)}"
+
+    @property
+    def final_path(self) -> Path:
+        """Where the file is once it has been accepted."""
+        return self._storage.workspace(self.job_id).input_dir / self.path.name
+
+    @property
+    def opened(self) -> bool:
+        """Whether a file has begun."""
+        return bool(self.filename)
+
+    def check_announced(self, size: int | None) -> None:
+        """Refuse by the announced length, before anything is read. Raises UploadTooLarge, StorageFull."""
+        if size is not None:
+            self.check_total(size)
+        self._check_room(size or 0)
+
+    def check_total(self, size: int) -> None:
+        """Raise UploadTooLarge where a body of this size can hold no file within the limit."""
+        if size > self._limit + FORM_OVERHEAD:
+            raise self._too_large()
+
+    def open(self, filename: str) -> None:
+        """Begin the file. Raises InvalidUpload for an extension that is not accepted, StorageFull."""
+        self.filename = clean_filename(filename)
+        extension = extension_of(self.filename)
+        if extension not in ALLOWED_EXTENSIONS:
+            raise InvalidUpload(
+                f"Invalid file type '{extension}'; accepted: {', '.join(sorted(ALLOWED_EXTENSIONS))}.",
+                hint="Upload NIfTI, NRRD, DICOM, or a zip of a DICOM folder.",
+            )
+        with _disk_errors():
+            self._workspace.create()
+            self._lock = os.open(self._workspace.root, os.O_RDONLY)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Add bytes. Raises UploadTooLarge as soon as they pass the limit, StorageFull where the disk is full."""
+        if self._file is None:
+            raise InvalidUpload("Data before the file has begun.")
+        before = self.size
+        self.size += len(data)
+        if self.size > self._limit:
+            raise self._too_large()
+        if self.size // LOOK_EVERY_BYTES > before // LOOK_EVERY_BYTES:
+            self._check_room(0)
+        rest = memoryview(data)
+        with _disk_errors():
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+        if self.size // BEGIN_WRITING_BYTES > before // BEGIN_WRITING_BYTES:
+            self._begin_writing()
+
+    def close(self) -> None:
+        """The file is whole, and on the disk. Raises InvalidUpload where it is empty, StorageFull."""
+        if self._file is not None:
+            with _disk_errors():
+                os.fsync(self._file)
+                file, self._file = self._file, None
+                os.close(file)
+        if self.size == 0:
+            raise InvalidUpload("The uploaded file is empty.", hint="Choose the image file itself.")
+
+    def accept(self, record: JobRecord) -> None:
+        """The upload becomes the folder of a job, whole in one step. Raises StorageFull."""
+        target = self._storage.folder(self.job_id)
+        with _disk_errors():
+            write_json(self._workspace.root / "job.json", record.to_dict() | {"email": None})
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._workspace.root.rename(target)
+        self._unlock()
+
+    def keep(self, document: dict[str, Any]) -> None:
+        """The upload becomes a scan that waits for its user's word, whole in one step. Raises StorageFull."""
+        target = self._storage.scan_folder(self.job_id)
+        with _disk_errors():
+            write_json(self._workspace.root / SCAN_FILE, document)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._workspace.root.rename(target)
+        self._unlock()
+
+    def discard(self) -> None:
+        """Delete what was written, wherever it is; may be called at any time, more than once."""
+        if self._file is not None:
+            file, self._file = self._file, None
+            with contextlib.suppress(OSError):
+                os.close(file)
+        shutil.rmtree(self._workspace.root, ignore_errors=True)
+        self._storage.remove(self.job_id)
+        self._unlock()
+
+    def _begin_writing(self) -> None:
+        """Dirty pages of the last piece go to the disk in the background; being written, they stay in memory."""
+        if self._file is not None and hasattr(os, "posix_fadvise"):  # not on macOS
+            start = max(0, self.size - 2 * BEGIN_WRITING_BYTES)
+            os.posix_fadvise(self._file, start, self.size - start, os.POSIX_FADV_DONTNEED)
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            lock, self._lock = self._lock, None
+            os.close(lock)
+
+    def _check_room(self, needed: int) -> None:
+        with _disk_errors():
+            free = self._storage.free_bytes()
+        if free < needed + RESERVE_BYTES:
+            raise StorageFull("The server has no room for another upload.", hint="Try again later.")
+
+    def _too_large(self) -> UploadTooLarge:
+        return UploadTooLarge(
+            f"The file is larger than the limit of {self._limit // MEGABYTE} MB.",
+            hint="Upload one series only, or compress it (.nii.gz, .zip).",
+        )
+
+
+def remove_abandoned(storage: Storage) -> list[str]:
+    """Delete what processes that are gone had begun to receive. -> the names of the folders."""
+    removed = []
+    for folder in sorted(_incoming(storage).glob("*")):
+        with contextlib.suppress(OSError):  # gone, or accepted, while we look
+            if time.time() - folder.stat().st_mtime > ABANDONED_AFTER_S and _unlocked(folder):
+                shutil.rmtree(folder)
+                removed.append(folder.name)
+    return removed
+
+
+def _incoming(storage: Storage) -> Path:
+    return storage.root / "incoming"
+
+
+def _unlocked(folder: Path) -> bool:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+@contextlib.contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageFull("The server cannot store this upload.", hint="Try again later.") from error

@@ -1,0 +1,101 @@
+"""Is an uploaded file an image that can be analysed? Asked in a child process, never in the web server itself."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any, Final
+
+from jobs.errors import StorageFull
+from jobs.intake.sandbox import Limits
+from jobs.settings import PROJECT_ROOT
+from pipeline.errors import InputError, KneeError, OutOfDisk, UnreadableImage
+from pipeline.types import ScanFacts
+
+WALL_CLOCK_S: Final = 120
+LIMITS: Final = Limits(memory_mb=768, cpu_s=60, file_mb=4096)
+
+MOST_CHECKS: Final = 2
+"""Each costs a process and up to a gigabyte: the others wait their turn."""
+
+_CHECKS: Final = threading.BoundedSemaphore(MOST_CHECKS)
+
+_LONGEST_VERDICT: Final = 256 * 1024
+
+_ENVIRONMENT: Final = {
+    "PATH": os.defpath,
+    "LC_ALL": "C.UTF-8",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    # one thread each: a pool of threads takes memory, and may not be started here
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1",
+    "ITK_GLOBAL_DEFAULT_THREADER": "Platform",
+}
+"""All that the child is told: none of the server's own environment, where keys may stand."""
+
+log = logging.getLogger(__name__)
+
+
+def check_upload(path: Path, series: str = "") -> ScanFacts:
+    """What the header says of an uploaded scan (of one `series` of it).
+
+    Raises the InputError that reading it would raise; UnreadableImage where the check dies. A folder beside the file
+    holds what is unpacked, and is removed. Raises StorageFull where it has no room.
+    """
+    scratch = Path(tempfile.mkdtemp(prefix="check-", dir=path.parent))
+    try:
+        with _CHECKS:
+            verdict = _ask(path, series, scratch)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    if not verdict["ok"]:
+        raise _error(verdict)
+    return ScanFacts.from_dict(verdict["scan"])
+
+
+def _ask(path: Path, series: str, scratch: Path) -> dict[str, Any]:
+    """The child's verdict. It is the head of a process group, and none of the group is left afterwards."""
+    numbers = (LIMITS.memory_mb, LIMITS.cpu_s, LIMITS.file_mb)
+    command = [sys.executable, "-m", "jobs.intake.validation_child", str(os.getpid()), str(scratch), str(path), series]
+    child = subprocess.Popen(
+        [*command, *(str(number) for number in numbers)],
+        cwd=PROJECT_ROOT,
+        env=_ENVIRONMENT | {"TMPDIR": str(scratch), "HOME": str(scratch)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,  # what a decoder says may quote the header, and with it the patient
+        start_new_session=True,
+    )
+    try:
+        child.wait(WALL_CLOCK_S)
+    except subprocess.TimeoutExpired:
+        raise UnreadableImage(f"The file could not be read within {WALL_CLOCK_S} s.") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+    try:
+        with (scratch / "verdict.json").open("rb") as stream:
+            verdict = json.loads(stream.read(_LONGEST_VERDICT))
+    except (OSError, ValueError):
+        log.warning("check of an upload ended with status %d", child.returncode)
+        raise UnreadableImage("The file is damaged, or too large to be read.") from None
+    return dict(verdict)
+
+
+def _error(verdict: dict[str, Any]) -> KneeError:
+    code, message, hint = verdict["code"], verdict["message"], verdict["hint"]
+    if code == OutOfDisk("").code:
+        return StorageFull(message, hint=hint)
+    kinds: dict[str, type[KneeError]] = {kind("").code: kind for kind in InputError.__subclasses__()}
+    return kinds.get(code, UnreadableImage)(message, hint=hint, **verdict["facts"])

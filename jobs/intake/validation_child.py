@@ -1,0 +1,43 @@
+"""`python -m jobs.intake.validation_child PARENT SCRATCH FILE SERIES`: what is wrong with a file, as one JSON object.
+
+{"ok": true, "scan": ScanFacts.to_dict()} or {"ok": false, "code", "message", "hint", "facts"}, in
+SCRATCH/verdict.json. Little is imported: every upload waits for this process to start.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from jobs.intake.sandbox import Limits, confine
+from jobs.processes import die_with_parent
+
+
+def main(parent: int, scratch_dir: Path, path: Path, series: str, limits: Limits) -> int:
+    """Check the file, write the verdict; -> exit status."""
+    die_with_parent(parent)
+    confine(limits, scratch_dir)
+    verdict = json.dumps(_verdict(path, series, scratch_dir), default=str)
+    (scratch_dir / "verdict.json").write_text(verdict, encoding="utf-8")
+    return 0
+
+
+def _verdict(path: Path, series: str, scratch_dir: Path) -> dict[str, Any]:
+    from pipeline.errors import KneeError
+    from pipeline.image_io import check_scan
+
+    try:
+        facts = check_scan(path, series=series, scratch_dir=scratch_dir)
+    except KneeError as error:
+        return {"ok": False, "code": error.code, "message": error.message, "hint": error.hint, "facts": error.facts}
+    except MemoryError:
+        return {"ok": False, "code": "", "message": "The image is too large to be read.", "hint": "", "facts": {}}
+    return {"ok": True, "scan": facts.to_dict()}
+
+
+if __name__ == "__main__":
+    parent, scratch, file, series, memory, cpu, size = sys.argv[1:]
+    limits = Limits(memory_mb=int(memory), cpu_s=int(cpu), file_mb=int(size))
+    sys.exit(main(int(parent), Path(scratch), Path(file), series, limits))

@@ -1,0 +1,45 @@
+"""What every entry point needs to work on jobs, made once a process from the settings."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from jobs.errors import QueueUnavailable
+from jobs.settings import Settings, load_settings
+from jobs.state.queue import AnalysisQueue, text_client
+from jobs.state.statistics import Statistics
+from jobs.state.storage import Storage
+from jobs.state.store import JobStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """Files, records, queue and counts."""
+
+    settings: Settings
+    storage: Storage
+    store: JobStore
+    queue: AnalysisQueue
+    statistics: Statistics
+
+
+def backend() -> Backend:
+    """The backend of the process. Raises QueueUnavailable where no server is known."""
+    url = load_settings().effective_redis_url
+    if url is None:
+        raise QueueUnavailable("No job queue is running.", hint="Start everything with `make run`, or set REDIS_URL.")
+    return _backend(url)
+
+
+@functools.lru_cache(maxsize=1)
+def _backend(url: str) -> Backend:
+    settings = load_settings()
+    client = text_client(url)
+    return Backend(
+        settings=settings,
+        storage=Storage(settings.data_dir),
+        store=JobStore(client),
+        queue=AnalysisQueue(url),
+        statistics=Statistics(client, settings.data_dir),
+    )

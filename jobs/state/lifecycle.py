@@ -1,0 +1,146 @@
+"""The states of a job: the fields that change with each, and what disk and RQ say of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+from jobs.state.model import CANCELLED, WORKER_LOST, JobRecord, Status, now
+from jobs.state.storage import Storage
+from jobs.state.store import Snapshot
+from pipeline.options import AnalysisOptions
+
+MOST_ATTEMPTS: Final = 2
+_RQ_ENDED: Final = ("failed", "stopped", "canceled", "finished")
+
+
+def completed(*, steps: list[dict[str, Any]], warnings: list[str], archive: str, archive_bytes: int) -> dict[str, Any]:
+    """The fields of a job whose results are whole."""
+    return {
+        "status": Status.COMPLETE,
+        "progress_percent": 100,
+        "current_step": len(steps),
+        "total_steps": len(steps),
+        "step_name": "Complete",
+        "steps": steps,
+        "warnings": warnings,
+        "result_path": archive,
+        "result_size_bytes": archive_bytes,
+        "error_message": None,
+        "error_code": None,
+        "hint": "",
+        "completed_at": now(),
+        "email": None,
+    }
+
+
+def results_on_disk(storage: Storage, job_id: str) -> dict[str, Any] | None:
+    """The fields of a job whose manifest is there, whatever became of the process that wrote it."""
+    manifest = storage.read_manifest(job_id)
+    if manifest is None:
+        return None
+    # the manifest is written by the last step, which does not yet know that it is done
+    steps = [
+        step | {"state": "done"} if step["state"] in ("waiting", "running") else step for step in manifest["steps"]
+    ]
+    return completed(
+        steps=steps,
+        warnings=list(manifest["warnings"]),
+        archive=str(storage.workspace(job_id).archive_path),
+        archive_bytes=int(manifest["archive_bytes"]),
+    ) | {"completed_at": storage.manifest_time(job_id)}
+
+
+def ended(code: str, message: str, hint: str = "") -> dict[str, Any]:
+    """The fields of a job that ended without results."""
+    return {
+        "status": Status.ERROR,
+        "error_code": code,
+        "error_message": message,
+        "hint": hint,
+        "completed_at": now(),
+        "email": None,
+    }
+
+
+def reopened(attempt: int, options: AnalysisOptions, expires_at: datetime) -> dict[str, Any]:
+    """The fields of an ended job that waits again; the number of its attempt keeps older work from writing."""
+    return {
+        "status": Status.QUEUED,
+        "attempt": attempt,
+        "lost_attempts": 0,
+        "options": options.to_dict(),
+        "expires_at": expires_at,
+        "started_at": None,
+        "completed_at": None,
+        "progress_percent": 0,
+        "current_step": 0,
+        "step_name": "",
+        "steps": [],
+        "warnings": [],
+        "result_path": None,
+        "result_size_bytes": None,
+        "error_message": None,
+        "error_code": None,
+        "hint": "",
+    }
+
+
+def interrupted(record: JobRecord) -> dict[str, Any]:
+    """The fields of a job whose work was cut short: it waits again, or is given up after its second attempt."""
+    lost = {"lost_attempts": record.lost_attempts + 1}
+    if record.lost_attempts + 1 < MOST_ATTEMPTS:
+        return lost | {
+            "status": Status.QUEUED,
+            "started_at": None,
+            "progress_percent": 0,
+            "current_step": 0,
+            "step_name": "",
+            "steps": [],
+        }
+    message = "The analysis was interrupted and could not be finished."
+    steps = [
+        step | {"state": "failed", "reason": message} if step.get("state") == "running" else step
+        for step in record.steps
+    ]
+    return lost | ended(WORKER_LOST, message, "Start it again.") | {"steps": steps}
+
+
+def ending_on_disk(storage: Storage, record: JobRecord) -> dict[str, Any] | None:
+    """What the folder of an open job says of its end, which the queue does not know; None: nothing.
+
+    An end that job.json holds came first: a job that was cancelled is not complete, even if its results are whole.
+    """
+    written = storage.read_record(record.id)
+    if written is not None and written.status.final and written.attempt >= record.attempt:
+        return {name: getattr(written, name) for name in _OF_AN_END}
+    if storage.has_lost(record.id):
+        return ended(CANCELLED, "The job was deleted.")
+    return results_on_disk(storage, record.id)
+
+
+_OF_AN_END: Final = (
+    "status",
+    "progress_percent",
+    "current_step",
+    "total_steps",
+    "step_name",
+    "steps",
+    "warnings",
+    "result_path",
+    "result_size_bytes",
+    "error_message",
+    "error_code",
+    "hint",
+    "started_at",
+    "completed_at",
+    "email",
+)
+
+
+def contradicted(snapshot: Snapshot) -> bool:
+    """RQ has ended the job, or does not know it, while its record says that it lives."""
+    record = snapshot.record
+    if not record.ours or record.status.final:
+        return False
+    return snapshot.rq_status is None or snapshot.rq_status in _RQ_ENDED

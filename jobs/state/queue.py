@@ -1,0 +1,277 @@
+"""RQ's queue, as far as jobs need it, and the errors of a queue. The record of a job is store.py's, the worker
+rq_worker.py's.
+
+RQ moves entries; it decides nothing. It is not told to try a job again, and its own cleaning is not run: what becomes
+of a job that was cut short is for the reconciler to say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry as RedisRetry
+from rq import Queue, Worker
+from rq.command import send_stop_job_command
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from rq.timeouts import JobTimeoutException as JobTimedOut
+from rq.worker_registration import clean_worker_registry
+
+from jobs.errors import QueueUnavailable
+from jobs.state.work_lock import machine
+
+__all__ = ["AnalysisJob", "AnalysisQueue", "JobTimedOut", "queue_errors", "text_client"]
+
+RECORDS: Final = "jobs"
+"""Hash: job id -> record as JSON."""
+
+BY_CREATION: Final = "jobs:created"
+"""Sorted set of job ids, score = creation time: the list of jobs costs the same with 10 or 10,000 in the hash."""
+
+OPEN: Final = "jobs:open"
+"""Set of the ids of jobs that have not ended: what the reconciler looks at."""
+
+QUEUE_NAME: Final = "analyses"
+QUEUE_KEY: Final = f"rq:queue:{QUEUE_NAME}"
+INTERMEDIATE_KEY: Final = f"{QUEUE_KEY}:intermediate"
+"""RQ moves an entry here when it takes it, until the work-horse begins: a worker killed between leaves it here."""
+
+STARTED_KEY: Final = f"rq:wip:{QUEUE_NAME}"
+RECONCILING: Final = "jobs:reconciling"
+FUNCTION: Final = "jobs.worker.tasks.run_job"
+"""A string: the web processes never import what the analysis needs."""
+
+JOB_TIMEOUT_S: Final = 3600
+"""An analysis takes a minute on two cores; one that needs an hour hangs."""
+
+SOCKET_TIMEOUT_S: Final = 2.0
+CONNECT_TIMEOUT_S: Final = 1.0
+"""A dead server must answer as "503" within seconds: redis-py's default of three retries blocked for 4.35 s."""
+
+_MOST_CONFLICTS: Final = 200
+
+HEARTBEAT_S: Final = 5
+HEARTBEAT_MISSED: Final = timedelta(seconds=15)
+LOCK_S: Final = 10
+
+_RELEASE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+
+
+class AnalysisJob(Job):  # type: ignore[misc]  # rq has no types
+    """A job that can only be the one function on its own id: whoever reaches Redis cannot make a worker call another,
+    not as a callback either, and cannot make it send anything anywhere.
+    """
+
+    success_callback = failure_callback = stopped_callback = None
+
+    @property
+    def func(self) -> Any:
+        if self.func_name != FUNCTION:
+            raise PermissionError(f"a worker runs {FUNCTION} and nothing else")
+        if list(self.args) != [self.id] or self.kwargs:
+            raise PermissionError(f"{FUNCTION} takes the id of its job and nothing else")
+        return super().func
+
+    def send_webhooks(self, *_: Any, **__: Any) -> None:
+        """RQ would call any address that stands in the job's hash."""
+
+
+@contextlib.contextmanager
+def queue_errors() -> Iterator[None]:
+    """Translate what redis-py raises into QueueUnavailable; also a decorator."""
+    try:
+        yield
+    except (redis.RedisError, OSError) as error:
+        raise QueueUnavailable(
+            f"The job queue cannot be used ({type(error).__name__}).", hint="Try again in a minute."
+        ) from error
+
+
+def text_client(url: str) -> redis.Redis:
+    """For records and numbers: answers are str. RQ's workers cannot use such a client."""
+    return _client(url, decode_responses=True)
+
+
+def _client(url: str, *, decode_responses: bool) -> redis.Redis:
+    client: redis.Redis = redis.Redis.from_url(
+        url,
+        decode_responses=decode_responses,
+        socket_timeout=SOCKET_TIMEOUT_S,
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        retry=RedisRetry(NoBackoff(), 0),
+    )
+    return client
+
+
+class AnalysisQueue:
+    """Jobs that wait and work, as RQ sees them. Our job id is RQ's."""
+
+    def __init__(self, url: str) -> None:
+        self._client = _client(url, decode_responses=False)
+        self._queue = Queue(QUEUE_NAME, connection=self._client, serializer=JSONSerializer, job_class=AnalysisJob)
+        self._release = self._client.register_script(_RELEASE)
+
+    def enqueue(
+        self, job_id: str, record_json: str, created: float, *, replaces: str | None = None, first: bool = False
+    ) -> bool:
+        """Queue entry and record in one MULTI; -> whether it was written.
+
+        replaces: the record (JSON) that must still be there, for a job that is queued again; None: a new job, which
+        is not written where there is one of this id. first: before all others, for a job that had its turn already.
+        """
+        for _ in range(_MOST_CONFLICTS):
+            with self._client.pipeline(transaction=True) as pipe:
+                pipe.watch(RECORDS)  # type: ignore[no-untyped-call]
+                before = pipe.hget(RECORDS, job_id)
+                if before != (None if replaces is None else replaces.encode()):
+                    return False
+                pipe.multi()
+                self._forget(pipe, job_id)
+                self._queue.enqueue(
+                    FUNCTION,
+                    job_id,
+                    job_id=job_id,
+                    pipeline=pipe,
+                    job_timeout=JOB_TIMEOUT_S,
+                    at_front=first,
+                    failure_ttl=86_400,
+                    description="analysis",
+                )
+                pipe.hset(RECORDS, job_id, record_json)
+                pipe.zadd(BY_CREATION, {job_id: created})
+                pipe.sadd(OPEN, job_id)
+                with contextlib.suppress(redis.WatchError):
+                    pipe.execute()
+                    return True
+        raise QueueUnavailable("The job queue is too busy.", hint="Try again.")
+
+    def remove(self, job_id: str) -> None:
+        """Take a job out of the queue and forget what RQ knows of it; work in progress is `request_stop`'s."""
+        started = self.started().get(job_id, [])
+        pipe = self._client.pipeline(transaction=True)
+        self._forget(pipe, job_id)
+        if started:
+            pipe.zrem(STARTED_KEY, *started)
+        pipe.execute()
+
+    def _forget(self, pipe: redis.client.Pipeline, job_id: str) -> None:
+        pipe.lrem(QUEUE_KEY, 0, job_id)
+        pipe.lrem(INTERMEDIATE_KEY, 0, job_id)
+        for registry in (self._queue.failed_job_registry, self._queue.finished_job_registry):
+            pipe.zrem(registry.key, job_id)
+        pipe.delete(Job.key_for(job_id), f"rq:results:{job_id}", f"rq:executions:{job_id}")
+
+    def request_stop(self, job_id: str) -> bool:
+        """Ask the worker that runs a job to kill its work-horse; -> whether RQ says that one runs it."""
+        if self.status(job_id) != "started":
+            return False
+        with contextlib.suppress(InvalidJobOperation, NoSuchJobError):
+            send_stop_job_command(self._client, job_id, serializer=JSONSerializer)
+        return True
+
+    def status(self, job_id: str) -> str | None:
+        """RQ's own word on a job; None: it does not know it."""
+        value = self._client.hget(Job.key_for(job_id), "status")
+        return value.decode() if isinstance(value, bytes) else None
+
+    def length(self) -> int:
+        """Jobs that wait."""
+        return int(self._client.llen(QUEUE_KEY))
+
+    def write_meta(self, job_id: str, meta: dict[str, Any]) -> None:
+        """Progress in RQ's own place, for its dashboards."""
+        key = Job.key_for(job_id)
+        if self._client.exists(key):
+            self._client.hset(key, "meta", JSONSerializer.dumps(meta))
+
+    # What the reconciler asks and mends.
+
+    def waiting(self) -> list[str]:
+        """Ids in the queue, next one first; one may stand there twice."""
+        return _texts(self._client.lrange(QUEUE_KEY, 0, -1))
+
+    def taken(self) -> list[str]:
+        """Ids that a worker has taken and not begun."""
+        return _texts(self._client.lrange(INTERMEDIATE_KEY, 0, -1))
+
+    def started(self) -> dict[str, list[str]]:
+        """Job id -> its entries in RQ's registry of started work."""
+        entries: dict[str, list[str]] = {}
+        for entry in _texts(self._client.zrange(STARTED_KEY, 0, -1)):
+            entries.setdefault(entry.split(":")[0], []).append(entry)
+        return entries
+
+    def known(self, job_ids: list[str]) -> dict[str, bool]:
+        """Job id -> whether RQ could run an entry of it: it drops one whose hash is gone without a word."""
+        pipe = self._client.pipeline(transaction=False)
+        for job_id in job_ids:
+            pipe.hexists(Job.key_for(job_id), "data")
+        return dict(zip(job_ids, map(bool, pipe.execute()), strict=True)) if job_ids else {}
+
+    def drop_repeats(self, job_id: str, entries: int) -> None:
+        """Leave one of several entries of a job, the first."""
+        self._client.lrem(QUEUE_KEY, -(entries - 1), job_id)
+
+    def forget_dead_workers(self) -> None:
+        """Names of workers whose hash has expired."""
+        clean_worker_registry(self._queue)
+
+    def forget_old_results(self) -> None:
+        """RQ's hashes of jobs that ended long ago."""
+        self._queue.failed_job_registry.cleanup()
+        self._queue.finished_job_registry.cleanup()
+
+    def server(self) -> tuple[str, float]:
+        """(an id that changes when the server starts, seconds since then)"""
+        facts: Any = self._client.info("server")
+        return str(facts.get("run_id", "")), float(facts.get("uptime_in_seconds", 0))
+
+    def lock_reconciling(self, token: str) -> bool:
+        """One reconciler at a time; the lock outlives a kill by 10 s at most."""
+        return bool(self._client.set(RECONCILING, token, nx=True, ex=LOCK_S))
+
+    def unlock_reconciling(self, token: str) -> None:
+        self._release(keys=[RECONCILING], args=[token])
+
+    # Signs of life.
+
+    def beat(self, job_id: str) -> None:
+        """The job is being worked on, on this machine."""
+        self._client.set(f"jobs:alive:{job_id}", machine(), ex=int(HEARTBEAT_MISSED.total_seconds()))
+
+    def beats(self, job_id: str) -> str | None:
+        """The machine that worked on the job within the last 15 s."""
+        value: Any = self._client.get(f"jobs:alive:{job_id}")
+        return value.decode() if value else None
+
+    def living_workers(self) -> int:
+        """How many workers have been heard of within 15 s."""
+        oldest = datetime.now(UTC) - HEARTBEAT_MISSED
+        workers = Worker.all(queue=self._queue, serializer=JSONSerializer)
+        return sum(worker.last_heartbeat is not None and worker.last_heartbeat > oldest for worker in workers)
+
+    def accepts_writes(self) -> bool:
+        """Whether the server writes: one that is full, or cannot save, answers and refuses."""
+        try:
+            return bool(self._client.set("health:probe", 1, ex=60))
+        except redis.ResponseError:
+            return False
+
+    def ping(self) -> bool:
+        """Whether the server answers. Raises what redis-py raises where it does not."""
+        return bool(self._client.ping())
+
+
+def rq_job_key(job_id: str) -> str:
+    """RQ's own hash of a job."""
+    return str(Job.key_for(job_id))
+
+
+def _texts(values: Any) -> list[str]:
+    return [value.decode() for value in values]

@@ -1,0 +1,162 @@
+"""Counts for the home page and the times that estimates rest on. Days are counted in UTC."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import statistics
+import time
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from jobs.state.estimate import Run
+from jobs.state.model import JobRecord, now
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+BY_DAY: Final = "stats:processed:"
+RUNS: Final = "stats:runs:"
+"""Beginnings of keys: of a day's count, and of a model's last runs."""
+
+KEPT_TIMES: Final = 20
+KEPT_RUNS: Final = 50
+KEPT_COUNTED: Final = 10_000
+DAYS_KEPT: Final = 400
+
+_COUNT: Final = """
+if redis.call('ZADD', KEYS[1], 'NX', ARGV[1], ARGV[2]) == 0 then return 0 end
+redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[3]))
+redis.call('INCR', KEYS[2])
+redis.call('INCR', KEYS[3])
+redis.call('EXPIRE', KEYS[3], ARGV[4])
+redis.call('LPUSH', KEYS[4], ARGV[5])
+redis.call('LTRIM', KEYS[4], 0, ARGV[6])
+redis.call('LPUSH', KEYS[5], ARGV[7])
+redis.call('LTRIM', KEYS[5], 0, ARGV[8])
+return 1
+"""
+"""One script: whoever finds out that a job is complete may call it, and it counts once."""
+
+_STARTED: Final = time.monotonic()
+
+
+class Statistics:
+    """Reads and writes `processing_times` and `stats:*`."""
+
+    def __init__(self, client: Redis, data_dir: Path) -> None:
+        self._client = client
+        self._data_dir = data_dir
+        self._count: Any = client.register_script(_COUNT)
+
+    def record_complete(self, record: JobRecord) -> bool:
+        """Count a job that is complete and keep its times; False where this attempt of it was counted before."""
+        seconds = record.processing_seconds
+        if seconds is None:
+            return False
+        run = {"voxels": record.voxels, "seconds": step_seconds(record)}
+        keys = ["stats:counted", "stats:total_processed", f"{BY_DAY}{now():%Y-%m-%d}", "processing_times"]
+        counted = self._count(
+            keys=[*keys, f"{RUNS}{_model_of(record)}"],
+            args=[
+                time.time(),
+                f"{record.id}:{record.attempt}",
+                KEPT_COUNTED,
+                DAYS_KEPT * 86_400,
+                round(seconds, 1),
+                KEPT_TIMES - 1,
+                json.dumps(run),
+                KEPT_RUNS - 1,
+            ],
+        )
+        return bool(counted)
+
+    def history(self, record: JobRecord) -> list[Run]:
+        """The last analyses with the model that a job uses, newest first."""
+        return self.runs(_model_of(record))
+
+    def runs(self, model_id: str) -> list[Run]:
+        """The last analyses with a model, newest first."""
+        texts: Any = self._client.lrange(f"{RUNS}{model_id}", 0, KEPT_RUNS - 1)
+        return [run for run in map(_run, texts) if run is not None]
+
+    def by_day(self, days: Sequence[date]) -> list[int]:
+        """How many jobs were completed on each of these days (UTC)."""
+        texts: Any = self._client.mget([f"{BY_DAY}{day:%Y-%m-%d}" for day in days]) if days else []
+        return [int(_number(text) or 0) for text in texts]
+
+    def record_email(self, email: str) -> None:
+        """Count an address without keeping it: one HMAC each, keyed with a secret of this data directory."""
+        digest = hmac.new(self._secret(), email.strip().lower().encode(), hashlib.sha256).hexdigest()
+        self._client.sadd("stats:unique_emails", digest)
+
+    def _secret(self) -> bytes:
+        path = self._data_dir / "secret"
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            self._data_dir.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(f".secret.{os.getpid()}.{secrets.token_hex(4)}")
+            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+                stream.write(secrets.token_bytes(32))
+            try:
+                os.link(partial, path)  # the first process wins; the others read its secret
+            except FileExistsError:
+                pass
+            finally:
+                partial.unlink()
+            return path.read_bytes()
+
+    def average_seconds(self) -> float | None:
+        """Mean of the last 20 processing times; None where there are none."""
+        texts: Any = self._client.lrange("processing_times", 0, KEPT_TIMES - 1)
+        times = [seconds for seconds in map(_number, texts) if seconds is not None]
+        return statistics.fmean(times) if times else None
+
+    def summary(self, jobs_in_queue: int) -> dict[str, Any]:
+        """The body of GET /stats."""
+        total: Any = self._client.get("stats:total_processed")
+        today: Any = self._client.get(f"{BY_DAY}{now():%Y-%m-%d}")
+        users: Any = self._client.scard("stats:unique_emails")
+        return {
+            "total_jobs_processed": int(_number(total) or 0),
+            "total_jobs_today": int(_number(today) or 0),
+            "unique_users": int(users),
+            "average_processing_time_seconds": round(self.average_seconds() or 0),
+            "jobs_in_queue": jobs_in_queue,
+            "uptime_hours": round((time.monotonic() - _STARTED) / 3600, 3),
+        }
+
+
+def step_seconds(record: JobRecord) -> dict[str, float]:
+    """Seconds of the steps of a job that have ended, by name."""
+    found = {}
+    for step in record.steps:
+        seconds = _number(step.get("seconds"))
+        if seconds is not None:
+            found[str(step.get("name"))] = seconds
+    return found
+
+
+def _model_of(record: JobRecord) -> str:
+    return str(record.options.get("segmentation_model", "unknown"))
+
+
+def _run(text: str) -> Run | None:
+    try:
+        data = json.loads(text)
+        return Run(voxels=int(data["voxels"]), seconds={str(name): float(s) for name, s in data["seconds"].items()})
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _number(text: Any) -> float | None:
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,142 @@
+"""DATA_DIR/jobs/<job id>/: the folder of a job, deleted whole with it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+from jobs.errors import JobNotFound, ScanNotFound
+from jobs.state.model import JobRecord
+from jobs.state.work_lock import WorkLock
+from pipeline.workspace import Workspace, write_json
+
+SCAN_FILE: Final = "scan.json"
+"""In the folder of an upload that waits: what its check found."""
+
+_SAFE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+
+
+class Storage:
+    """The files of all jobs."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.root = data_dir
+        self._jobs = data_dir / "jobs"
+        self._deleted = data_dir / "deleted"
+        self.comparisons = data_dir / "comparisons"
+
+    def folder(self, job_id: str) -> Path:
+        """Where a job's files are, whether they exist or not. Raises JobNotFound for an id that is no file name."""
+        if not _SAFE_ID.fullmatch(job_id):
+            raise JobNotFound("There is no such job.", hint="Check the job ID.")
+        return self._jobs / job_id
+
+    def scan_folder(self, scan_id: str) -> Path:
+        """Where an upload waits for its user's word, there or not. Raises ScanNotFound for what is no file name."""
+        if not _SAFE_ID.fullmatch(scan_id):
+            raise ScanNotFound("There is no such scan.", hint="Upload it again.")
+        return self.root / "scans" / scan_id
+
+    def comparison_folder(self, first_id: str, second_id: str) -> Path:
+        """Where the comparison of two jobs is kept, there or not. Raises JobNotFound for an id that is no file name."""
+        return self.comparisons / f"{self.folder(first_id).name}_{self.folder(second_id).name}"
+
+    def workspace(self, job_id: str) -> Workspace:
+        """The job's folder as the pipeline sees it."""
+        return Workspace(self.folder(job_id))
+
+    def write_record(self, record: JobRecord) -> None:
+        """job.json: enough to rebuild a record that Redis lost, without the e-mail address."""
+        folder = self.folder(record.id)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "job.json", record.to_dict() | {"email": None})
+
+    def read_record(self, job_id: str) -> JobRecord | None:
+        """job.json; None where there is none, or where it cannot be read."""
+        try:
+            return JobRecord.from_json((self.folder(job_id) / "job.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError, TypeError, JobNotFound):
+            return None
+
+    def work_lock(self, job_id: str) -> WorkLock:
+        """Who works on the job."""
+        return WorkLock(self.folder(job_id) / "work.lock")
+
+    def job_ids(self) -> list[str]:
+        """Jobs that have a folder."""
+        try:
+            return sorted(entry.name for entry in os.scandir(self._jobs) if _SAFE_ID.fullmatch(entry.name))
+        except FileNotFoundError:
+            return []
+
+    def has_lost(self, job_id: str) -> bool:
+        """Whether the folder of a job is gone, though the data directory is there."""
+        return self._jobs.is_dir() and not self.folder(job_id).exists()
+
+    def record_age_s(self, job_id: str) -> float:
+        """Seconds since job.json was written; 0 where there is none."""
+        try:
+            return time.time() - (self.folder(job_id) / "job.json").stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
+    def folders(self) -> list[Path]:
+        """Folders of jobs."""
+        return [self._jobs / job_id for job_id in self.job_ids()]
+
+    def record_paths(self) -> list[Path]:
+        """job.json of every job that has a folder."""
+        return sorted(self._jobs.glob("*/job.json"))
+
+    def read_manifest(self, job_id: str) -> dict[str, Any] | None:
+        """results/manifest.json, written last: its presence means complete."""
+        path = self.workspace(job_id).manifest_path
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return manifest if isinstance(manifest, dict) else None
+
+    def manifest_time(self, job_id: str) -> datetime:
+        """When the results were whole."""
+        return datetime.fromtimestamp(self.workspace(job_id).manifest_path.stat().st_mtime, UTC)
+
+    def remove_upload(self, job_id: str) -> None:
+        """Delete what the user gave."""
+        shutil.rmtree(self.workspace(job_id).input_dir, ignore_errors=True)
+
+    def remove(self, job_id: str) -> None:
+        """Delete everything of a job: first out of the way in one step, so that work about to begin finds nothing."""
+        self._deleted.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            self.folder(job_id).rename(self._deleted / f"{job_id}.{uuid4().hex}")
+        self.remove_comparisons(job_id)
+        self.finish_removals()
+
+    def remove_comparisons(self, job_id: str) -> None:
+        """Delete every comparison that a job takes part in."""
+        for path in self.comparisons.glob("[!.]*"):
+            if path.name.startswith(f"{job_id}_") or path.name.endswith(f"_{job_id}"):
+                shutil.rmtree(path, ignore_errors=True)
+
+    def finish_removals(self) -> None:
+        """Delete what is out of the way; also what a process that was killed has left there."""
+        shutil.rmtree(self._deleted, ignore_errors=True)
+
+    def holds(self, path: Path) -> bool:
+        """Whether a path, links followed, is an existing file inside the data directory."""
+        resolved = path.resolve()
+        return resolved.is_file() and resolved.is_relative_to(self.root.resolve())
+
+    def free_bytes(self) -> int:
+        """Room on the disk of the data directory."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        return shutil.disk_usage(self.root).free

@@ -1,0 +1,183 @@
+"""The records of jobs: Redis hash `jobs`, field = job id, value = JSON.
+
+Every change is a compare-and-set in one Lua script: the new JSON is written only where the old one is still there.
+Merging inside Lua would lose fields: cjson does not keep [] and {} apart and rounds large integers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import redis
+
+from jobs.errors import QueueUnavailable
+from jobs.state.model import JobRecord
+from jobs.state.queue import BY_CREATION, OPEN, QUEUE_KEY, RECORDS, rq_job_key
+
+_REPLACE: Final = """
+if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+  redis.call(ARGV[4], KEYS[2], ARGV[1])
+  return 1
+end
+return 0
+"""
+_MOST_CONFLICTS: Final = 200
+
+FORGOTTEN: Final = "jobs:forgotten"
+"""Set when something was deleted that the server's append-only log still holds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A job's record and what RQ says of it, read in one MULTI. position counts from 1; None: not waiting."""
+
+    record: JobRecord
+    position: int | None
+    rq_status: str | None
+
+
+class JobStore:
+    """Reads and changes records. Raises redis.RedisError where the server does not answer (see queue.queue_errors)."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._replace: Callable[..., Any] = client.register_script(_REPLACE)
+
+    def load(self, job_id: str) -> JobRecord | None:
+        """The record; None where there is none, or where it cannot be read."""
+        return _parse(self._client.hget(RECORDS, job_id))
+
+    def load_text(self, job_id: str) -> tuple[JobRecord | None, str]:
+        """The record, and the JSON that it was read from."""
+        text: Any = self._client.hget(RECORDS, job_id)
+        return _parse(text), text or ""
+
+    def snapshot(self, job_id: str) -> Snapshot | None:
+        """Record, place in the queue and RQ's status of one moment."""
+        pipe = self._client.pipeline(transaction=True)
+        pipe.hget(RECORDS, job_id)
+        pipe.lpos(QUEUE_KEY, job_id)
+        pipe.hget(rq_job_key(job_id), "status")
+        text, index, status = pipe.execute()
+        record = _parse(text)
+        if record is None:
+            return None
+        return Snapshot(record=record, position=None if index is None else index + 1, rq_status=status)
+
+    def change(
+        self, job_id: str, decide: Callable[[JobRecord], dict[str, Any] | None]
+    ) -> tuple[JobRecord | None, bool]:
+        """Apply what `decide` makes of the current record; it is asked again when someone else wrote meanwhile.
+
+        decide returns the changed fields, or None to leave the record. -> (record as it then stands, changed)
+        """
+        for _ in range(_MOST_CONFLICTS):
+            text = self._client.hget(RECORDS, job_id)
+            record = _parse(text)
+            if record is None:
+                return None, False
+            changes = decide(record)
+            if changes is None:
+                return record, False
+            changed = replace(record, **changes)
+            index = "SREM" if changed.status.final else "SADD"
+            if self._replace(keys=[RECORDS, OPEN], args=[job_id, text, changed.to_json(), index]):
+                if record.email and not changed.email:
+                    self._client.set(FORGOTTEN, 1)
+                return changed, True
+        raise QueueUnavailable("The job's record changes too often to be written.", hint="Try again.")
+
+    def merge(self, job_id: str, attempt: int, changes: dict[str, Any]) -> bool:
+        """A running attempt's write. Refused (False): the job is final, gone, or a later attempt's."""
+
+        def decide(record: JobRecord) -> dict[str, Any] | None:
+            return None if record.status.final or record.attempt > attempt else changes
+
+        return self.change(job_id, decide)[1]
+
+    def delete(self, job_id: str) -> None:
+        """Remove the record."""
+        pipe = self._client.pipeline(transaction=True)
+        pipe.hdel(RECORDS, job_id)
+        pipe.zrem(BY_CREATION, job_id)
+        pipe.srem(OPEN, job_id)
+        pipe.set(FORGOTTEN, 1)
+        pipe.execute()
+
+    def forget(self) -> None:
+        """Have the server's log on disk written anew where it still holds what has been deleted since: addresses of
+        jobs that have ended, names of files. A server that does not let us is left alone.
+        """
+        if self._client.delete(FORGOTTEN):
+            with contextlib.suppress(redis.ResponseError):
+                self._client.bgrewriteaof()
+
+    def recent(self, limit: int) -> list[JobRecord]:
+        """The newest records, newest first."""
+        self._index_foreign()
+        ids: Any = self._client.zrevrange(BY_CREATION, 0, limit - 1)
+        return self.load_several(list(ids))
+
+    def _index_foreign(self) -> None:
+        """Records that another program wrote stand in the hash alone: bring them into the order of creation."""
+        if self._client.hlen(RECORDS) == self._client.zcard(BY_CREATION):
+            return
+        for job_id, text in self._client.hscan_iter(RECORDS, count=500):
+            record = _parse(text)
+            created = record.created_at.timestamp() if record is not None and record.created_at else 0.0
+            self._client.zadd(BY_CREATION, {job_id: created}, nx=True)
+
+    def open_ids(self) -> list[str]:
+        """Jobs that have not ended, as far as they are indexed (see `index_open`)."""
+        ids: Any = self._client.smembers(OPEN)
+        return sorted(ids)
+
+    def close(self, job_id: str) -> None:
+        """Take a job that has ended, or is gone, out of the index of open ones."""
+        record, _ = self.change(job_id, lambda record: {} if record.status.final else None)
+        if record is None:
+            self._client.srem(OPEN, job_id)
+
+    def index_open(self) -> dict[str, JobRecord | None]:
+        """Read every record and bring those that have not ended into the index.
+
+        -> all records by id; None for one that another program wrote or nobody can read.
+        """
+        records: dict[str, JobRecord | None] = {}
+        for job_id, text in self._client.hscan_iter(RECORDS, count=500):
+            record = _parse(text)
+            records[job_id] = record if record is not None and record.ours else None
+            if record is not None and record.ours and not record.status.final:
+                self._client.sadd(OPEN, job_id)
+        return records
+
+    def add_ended(self, record: JobRecord) -> bool:
+        """Write the record of a job that ended before the queue forgot it; False where there is one."""
+        if not self._client.hsetnx(RECORDS, record.id, record.to_json()):
+            return False
+        created = record.created_at.timestamp() if record.created_at else 0.0
+        self._client.zadd(BY_CREATION, {record.id: created}, nx=True)
+        return True
+
+    def load_several(self, job_ids: list[str]) -> list[JobRecord]:
+        """The records of these jobs, in their order, without those that are gone or cannot be read."""
+        texts: Any = self._client.hmget(RECORDS, job_ids) if job_ids else []
+        return [record for record in map(_parse, texts) if record is not None]
+
+    def waiting(self) -> list[str]:
+        """Ids of the jobs that wait, next one first."""
+        ids: Any = self._client.lrange(QUEUE_KEY, 0, -1)
+        return list(ids)
+
+
+def _parse(text: Any) -> JobRecord | None:
+    if text is None:
+        return None
+    try:
+        return JobRecord.from_json(text)
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,73 @@
+"""When a job will start and when it will end: what runs, what waits before it, and how long such analyses took."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from jobs.state.backend import Backend
+from jobs.state.estimate import UNKNOWN_TIME_S, Run, expected_seconds, remaining_seconds
+from jobs.state.model import JobRecord, Status, now
+from jobs.state.statistics import step_seconds
+
+MOST_AHEAD: Final = 200
+"""Jobs before one whose own model and size are looked at; the rest are taken to be like them on average."""
+
+
+class Forecast:
+    """Of one moment; what it needs is read when it is asked for."""
+
+    def __init__(self, here: Backend) -> None:
+        self._here = here
+        self._histories: dict[str, list[Run]] = {}
+        self._average: float | None = None
+        self._waits: dict[str, float] | None = None
+
+    def remaining_seconds(self, record: JobRecord) -> float:
+        """What a job at work still needs."""
+        expected = expected_seconds(self._history(record), record.voxels)
+        if not expected:
+            return self._usual() * (100 - record.progress_percent) / 100
+        elapsed = 0.0 if record.started_at is None else (now() - record.started_at).total_seconds()
+        states = {str(step.get("name")): str(step.get("state")) for step in record.steps}
+        return remaining_seconds(expected, states, elapsed, sum(step_seconds(record).values()))
+
+    def wait_seconds(self, record: JobRecord) -> float:
+        """Until a waiting job is taken up: what runs and what waits before it, shared by the living workers."""
+        if self._waits is None:
+            self._waits = self._all_waits()
+        return self._waits.get(record.id, 0.0)
+
+    def _all_waits(self) -> dict[str, float]:
+        waiting = list(dict.fromkeys(self._here.queue.waiting()))
+        running = [
+            record
+            for record in self._here.store.load_several(list(self._here.queue.started()))
+            if record.status is Status.PROCESSING
+        ]
+        workers = max(1, self._here.queue.living_workers())
+        free = max(0, workers - len(running))
+        before = sum(map(self.remaining_seconds, running))
+        ahead = {record.id: self._whole(record) for record in self._here.store.load_several(waiting[:MOST_AHEAD])}
+        usual = sum(ahead.values()) / len(ahead) if ahead else self._usual()
+        waits = {}
+        for place, job_id in enumerate(waiting):
+            waits[job_id] = 0.0 if place < free else before / workers
+            before += ahead.get(job_id, usual)
+        return waits
+
+    def _whole(self, record: JobRecord) -> float:
+        expected = expected_seconds(self._history(record), record.voxels)
+        return sum(expected.values()) or self._usual()
+
+    def _history(self, record: JobRecord) -> list[Run]:
+        model = str(record.options.get("segmentation_model"))
+        if model not in self._histories:
+            self._histories[model] = self._here.statistics.history(record)
+        return self._histories[model]
+
+    def _usual(self) -> float:
+        """An analysis of which nothing is known."""
+        if self._average is None:
+            average = self._here.statistics.average_seconds()
+            self._average = UNKNOWN_TIME_S if average is None else average
+        return self._average

@@ -1,0 +1,128 @@
+"""What this server can do right now: models, queue, worker, disk, graphics card."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import importlib.metadata
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from jobs.errors import QueueUnavailable
+from jobs.intake.uploads import RESERVE_BYTES
+from jobs.settings import load_settings
+from jobs.state.backend import backend
+from jobs.state.queue import queue_errors
+from jobs.state.storage import Storage
+from pipeline.comparison.reproducibility import read_reproducibility, reproducibility_path
+from pipeline.segmentation.catalogue import CATALOGUE, availability
+from pipeline.segmentation.installed import described
+from pipeline.shape.built_in.model import built_in_shapes
+from pipeline.shape.installed import installed_shapes
+from pipeline.types import Resources
+
+
+def models() -> list[dict[str, Any]]:
+    """The cards of what runs under each model's id, default first: ModelCard.to_dict() and what holds here.
+
+    available, reason; source (built-in, installed); repeatability: comparison.Reproducibility, None where it was not
+    measured with this model
+    """
+    settings = load_settings()
+    resources = Resources(models_dir=settings.models_dir, device=settings.device)
+    cards = []
+    for entry in CATALOGUE:
+        state = availability(entry, resources)
+        passes = [model for model in (entry, entry.first) if model]
+        intact = all(_intact(model.weights, model.sha256) for model in passes)
+        if state.available and state.source == "built-in" and not intact:
+            state = replace(state, available=False, reason="weights file is damaged")
+        shown, problem = described(entry, resources)
+        if problem:
+            state = replace(state, available=False, reason=problem)
+        known = read_reproducibility(reproducibility_path(entry))
+        measured = state.source == "built-in" and bool(known.regions)
+        cards.append(
+            shown.to_dict()
+            | {"available": state.available, "source": state.source, "reason": state.reason}
+            | {"repeatability": asdict(known) if measured else None}
+        )
+    return cards
+
+
+def model_picture(model_id: str) -> Path | None:
+    """A built-in model's outlines on every slice of a real scan; None for others and where there is none."""
+    return next((entry.picture for entry in CATALOGUE if entry.id == model_id), None)
+
+
+def shape_models() -> list[dict[str, Any]]:
+    """The built-in shape model, then the lab's own ones; the keys of `models` as far as they are known."""
+    built_in = built_in_shapes()[0]
+    problem = built_in.problem
+    if not problem and not _intact(built_in.weights, str(built_in.card["sha256"])):
+        problem = "weights file is damaged"
+    cards = [built_in.to_dict() | {"available": not problem, "source": "built-in", "reason": problem}]
+    empty = dict.fromkeys(cards[0], "") | {"family": "shape", "sequences": [], "structures": [], "accuracy": {}}
+    for model in installed_shapes(Resources(models_dir=load_settings().models_dir)):
+        facts = {"id": f"nsm/{model.name}", "title": f"Shape model {model.name}"}
+        state = {"available": not model.problem, "source": "installed", "reason": model.problem}
+        cards.append(empty | facts | state)
+    return cards
+
+
+def _intact(path: Path, sha256: str) -> bool:
+    """Whether a file has its digest; read again only when it has changed."""
+    try:
+        facts = path.stat()
+        return _digest(path, facts.st_size, facts.st_mtime_ns) == sha256
+    except OSError:
+        return False
+
+
+@functools.lru_cache(maxsize=8)
+def _digest(path: Path, size: int, changed: int) -> str:  # noqa: ARG001 -- part of what is remembered
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def health() -> dict[str, Any]:
+    """Whether the service can work: status (healthy, degraded, unhealthy), redis, worker, gpu, disk_free_bytes,
+    weights {model id: available}, problems (in words, for the operator). Never raises.
+    """
+    redis_up = writes = worker_up = False
+    with contextlib.suppress(QueueUnavailable), queue_errors():
+        here = backend()
+        redis_up = here.queue.ping()
+        worker_up = here.queue.living_workers() > 0
+        writes = here.queue.accepts_writes()
+    weights = {model["id"]: model["available"] for model in models()}
+    free = Storage(load_settings().data_dir).free_bytes()
+    problems = [
+        text
+        for text, found in (
+            ("The job queue does not answer.", not redis_up),
+            ("The job queue refuses to write: it is full, or its disk is.", redis_up and not writes),
+            ("No worker has been heard of within 15 s: jobs wait.", redis_up and not worker_up),
+            ("The disk is full: uploads are refused.", free < RESERVE_BYTES),
+            ("No segmentation model is installed.", not any(weights.values())),
+        )
+        if found
+    ]
+    return {
+        "status": "unhealthy" if not writes else "degraded" if problems else "healthy",
+        "redis": "connected" if redis_up else "unavailable",
+        "worker": "available" if worker_up else "unavailable",
+        "gpu": "available" if _gpu_usable() else "unavailable",
+        "disk_free_bytes": free,
+        "weights": weights,
+        "problems": problems,
+    }
+
+
+def _gpu_usable() -> bool:
+    """A CUDA device and the runtime for it; asked without loading either."""
+    if load_settings().device == "cpu" or not Path("/dev/nvidiactl").exists():
+        return False
+    return any(item.metadata["Name"] == "onnxruntime-gpu" for item in importlib.metadata.distributions())

@@ -1,0 +1,137 @@
+"""What can be asked about jobs and their results. Nothing is changed, but a record that RQ contradicts is mended."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from jobs.errors import JobNotFinished, JobNotFound, ResultNotFound
+from jobs.state.backend import Backend, backend
+from jobs.state.lifecycle import contradicted
+from jobs.state.model import JobRecord, JobView, Status
+from jobs.state.queue import queue_errors
+from jobs.state.reconciler import mend
+from jobs.state.store import Snapshot
+from jobs.views.forecast import Forecast
+from jobs.views.view import view
+
+_VIEW_NAME: Final = re.compile(r"[a-z0-9_-]{1,40}\.[a-z0-9]{1,8}")
+
+
+@queue_errors()
+def get(job_id: str) -> JobView:
+    """A job as it stands; a record that RQ contradicts is repaired first. Raises JobNotFound."""
+    here = backend()
+    snapshot = _snapshot(here, job_id)
+    if contradicted(snapshot):
+        mend(here, job_id)
+        snapshot = _snapshot(here, job_id)
+    return view(snapshot, Forecast(here))
+
+
+@queue_errors()
+def recent(limit: int = 50) -> list[JobView]:
+    """The newest jobs, newest first."""
+    here = backend()
+    forecast = Forecast(here)
+    places = {job_id: place for place, job_id in enumerate(here.store.waiting(), start=1)}
+    return [
+        view(Snapshot(record=record, position=places.get(record.id), rq_status=None), forecast)
+        for record in here.store.recent(limit)
+    ]
+
+
+def results_folder(job_id: str) -> Path:
+    """The unpacked tree of the results zip. Raises JobNotFound, JobNotFinished, ResultNotFound."""
+    here = backend()
+    finished(here, job_id)
+    folder = here.storage.workspace(job_id).files_dir
+    if not folder.is_dir():
+        raise results_gone()
+    return folder
+
+
+def archive(job_id: str) -> tuple[Path, str]:
+    """The results zip, and the name to download it under. Raises JobNotFound, JobNotFinished, ResultNotFound."""
+    here = backend()
+    record = finished(here, job_id)
+    path = Path(record.result_path or "")
+    if not record.result_path or not here.storage.holds(path):
+        raise results_gone()
+    return path, record.archive_name
+
+
+def artifact(job_id: str, name: str) -> Path:
+    """One file of the results tree, by its relative name. Raises JobNotFound, JobNotFinished, ResultNotFound."""
+    folder = results_folder(job_id).resolve()
+    try:
+        path = (folder / name).resolve()
+        if path.is_relative_to(folder) and path.is_file():
+            return path
+    except (OSError, ValueError):  # a name that no file system takes
+        pass
+    raise ResultNotFound("There is no such file among the results.", hint="results.json lists what was measured.")
+
+
+def view_file(job_id: str, name: str) -> Path:
+    """What a viewer reads (`scene.bin`), as its gzip on disk. Raises JobNotFound, JobNotFinished, ResultNotFound."""
+    finished(backend(), job_id)
+    path = backend().storage.workspace(job_id).view_dir / f"{name}.gz"
+    if not _VIEW_NAME.fullmatch(name) or not path.is_file():
+        raise ResultNotFound("There is no such file for the viewers.", hint="Run the analysis again.")
+    return path
+
+
+def measurements(job_id: str) -> list[dict[str, Any]]:
+    """The tidy rows: quantity, method, structure, region, statistic, value (None: nothing to measure), unit, n.
+
+    Raises JobNotFound, JobNotFinished, ResultNotFound.
+    """
+    finished(backend(), job_id)
+    try:
+        rows = backend().storage.workspace(job_id).read_measurements("measurements")
+    except FileNotFoundError:
+        raise results_gone() from None
+    return [asdict(row) | {"value": row.value if math.isfinite(row.value) else None} for row in rows]
+
+
+@queue_errors()
+def stats() -> dict[str, Any]:
+    """total_jobs_processed, total_jobs_today, unique_users, average_processing_time_seconds, jobs_in_queue,
+    uptime_hours.
+    """
+    here = backend()
+    return here.statistics.summary(here.queue.length())
+
+
+def _snapshot(here: Backend, job_id: str) -> Snapshot:
+    here.storage.folder(job_id)
+    snapshot = here.store.snapshot(job_id)
+    if snapshot is None:
+        raise not_found()
+    return snapshot
+
+
+def finished(here: Backend, job_id: str) -> JobRecord:
+    """The record of a complete job. Raises JobNotFound, JobNotFinished."""
+    here.storage.folder(job_id)
+    with queue_errors():
+        record = here.store.load(job_id)
+    if record is None:
+        raise not_found()
+    if record.status is not Status.COMPLETE:
+        raise JobNotFinished(f"Job not complete. Current status: {record.status}.")
+    return record
+
+
+def not_found() -> JobNotFound:
+    """The error for an id without a job."""
+    return JobNotFound("Job not found.", hint="Check the job ID; jobs are deleted when they expire.")
+
+
+def results_gone() -> ResultNotFound:
+    """The error for a complete job whose files are not there."""
+    return ResultNotFound("The results of this job are no longer there.", hint="Upload the scan again.")

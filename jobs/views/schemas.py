@@ -1,0 +1,295 @@
+"""The bodies of the REST interface: a published contract; a field that stands here stays."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from jobs.intake.scans import PendingScan
+from jobs.state.model import JobView, Status
+
+
+class ErrorBody(BaseModel):
+    """What went wrong: what, found, expected; a code for programs; what to do next."""
+
+    detail: str
+    error_code: str = ""
+    hint: str = ""
+
+
+class FormError(BaseModel):
+    """One form value that cannot be used; loc: where it stands."""
+
+    type: str
+    loc: list[str | int]
+    msg: str
+
+
+class FormErrors(BaseModel):
+    """Every form value that cannot be used, the way FastAPI says it."""
+
+    detail: list[FormError]
+
+
+class UploadResponse(BaseModel):
+    """A job that waits."""
+
+    job_id: str
+    status: Literal["queued"]
+    queue_position: int
+    estimated_wait_seconds: int
+    message: str
+
+
+class SeriesChoice(BaseModel):
+    """One of several series in an upload; `series` chooses it."""
+
+    series: str
+    description: str
+    slices: int
+    rows: int
+    columns: int
+    plane: str
+    echoes: int
+
+
+class ScanResponse(BaseModel):
+    """An upload that waits for its user's word. shape and spacing_mm are (z, y, x); while one of several series has to
+    be chosen they are null and `choices` lists them.
+    """
+
+    scan_id: str
+    filename: str
+    size_bytes: int
+    series: str
+    shape: list[int] | None
+    spacing_mm: list[float] | None
+    plane: str
+    sequence: str
+    echoes: int
+    echo_times_ms: list[float]
+    side: str | None
+    t2_unavailable: str
+    warnings: list[str]
+    choices: list[SeriesChoice]
+
+
+class StepState(BaseModel):
+    """One step of the analysis."""
+
+    name: str
+    title: str = ""
+    state: str
+    seconds: float | None = None
+    reason: str = ""
+
+
+class StatusQueued(BaseModel):
+    """The job waits."""
+
+    job_id: str
+    status: Literal["queued"]
+    queue_position: int
+    estimated_wait_seconds: int
+
+
+class StatusProcessing(BaseModel):
+    """The job is at work."""
+
+    job_id: str
+    status: Literal["processing"]
+    progress_percent: int
+    current_step: int
+    total_steps: int
+    step_name: str
+    elapsed_seconds: int
+    estimated_remaining_seconds: int
+    steps: list[StepState]
+
+
+class StatusComplete(BaseModel):
+    """The results can be downloaded."""
+
+    job_id: str
+    status: Literal["complete"]
+    download_url: str
+    result_size_bytes: int
+    processing_time_seconds: int
+    warnings: list[str]
+
+
+class StatusError(BaseModel):
+    """The job ended without results; CANCELLED where somebody ended it."""
+
+    job_id: str
+    status: Literal["error"]
+    error_message: str
+    error_code: str
+    hint: str
+
+
+StatusBody = StatusQueued | StatusProcessing | StatusComplete | StatusError
+
+
+class StatsResponse(BaseModel):
+    """Usage so far; days are UTC, the average is of the last 20 jobs."""
+
+    total_jobs_processed: int
+    total_jobs_today: int
+    unique_users: int
+    average_processing_time_seconds: int
+    jobs_in_queue: int
+    uptime_hours: float
+
+
+class HealthResponse(BaseModel):
+    """healthy; degraded: something is missing, see problems; unhealthy: no queue, or one that refuses to write."""
+
+    status: Literal["healthy", "degraded", "unhealthy"]
+    redis: Literal["connected", "unavailable"]
+    worker: Literal["available", "unavailable"]
+    gpu: Literal["available", "unavailable"]
+    disk_free_bytes: int
+    weights: dict[str, bool]
+    problems: list[str]
+
+
+class ComparedAnalysis(BaseModel):
+    """One of the two analyses of a comparison; spacing_mm: of its voxels (z, y, x)."""
+
+    job_id: str
+    side: Literal["left", "right"]
+    model: dict[str, Any]
+    options: dict[str, Any]
+    spacing_mm: list[float]
+
+
+class BoneFit(BaseModel):
+    """How b's bone lies on a's: matrix, LPS mm of b -> a (a mirror image where the sides differ); distances between the
+    surfaces, plate_rms_mm under the cartilage alone; overlap_percent of the bone's area.
+    """
+
+    structure: str
+    matrix: list[list[float]]
+    mean_mm: float
+    rms_mm: float
+    p95_mm: float
+    plate_rms_mm: float
+    overlap_percent: float
+
+
+class SmallestChange(BaseModel):
+    """Where the smallest detectable changes come from."""
+
+    known: bool
+    method: str
+    knees: int
+    repeats: int
+
+
+class ChangeRow(BaseModel):
+    """One figure of both analyses: change = b - a, in `unit`; null: not known. sdc: smallest detectable change;
+    registration_error: what a shift along the bone would change at most; compared_percent: of the region's area.
+    """
+
+    quantity: str
+    structure: str
+    region: str
+    a: float | None
+    b: float | None
+    change: float | None
+    change_percent: float | None
+    sdc: float | None
+    verdict: Literal["within measurement error", "larger than measurement error", "not known"]
+    registration_rms_mm: float | None
+    unit: str
+    registration_error: float | None
+    compared_percent: float | None
+
+
+class ComparisonBody(BaseModel):
+    """What differs from analysis a to analysis b."""
+
+    notice: str
+    a: ComparedAnalysis
+    b: ComparedAnalysis
+    mirrored: bool
+    warnings: list[str]
+    registration: list[BoneFit]
+    registration_note: str
+    sdc: SmallestChange
+    changes: list[ChangeRow]
+
+
+def upload_response(job: JobView) -> UploadResponse:
+    """What POST /upload answers."""
+    return UploadResponse(
+        job_id=job.id,
+        status="queued",
+        queue_position=max(1, job.queue_position),
+        estimated_wait_seconds=job.estimated_wait_seconds,
+        message=f"File uploaded successfully. You are #{max(1, job.queue_position)} in queue.",
+    )
+
+
+def status_body(job: JobView) -> StatusBody:
+    """What GET /status answers: one of four schemas."""
+    match job.status:
+        case Status.QUEUED:
+            return StatusQueued(
+                job_id=job.id,
+                status="queued",
+                queue_position=job.queue_position,
+                estimated_wait_seconds=job.estimated_wait_seconds,
+            )
+        case Status.PROCESSING:
+            return StatusProcessing(
+                job_id=job.id,
+                status="processing",
+                progress_percent=job.progress_percent,
+                current_step=job.current_step,
+                total_steps=job.total_steps,
+                step_name=job.step_name or "Starting",
+                elapsed_seconds=job.elapsed_seconds,
+                estimated_remaining_seconds=job.estimated_remaining_seconds,
+                steps=[StepState.model_validate(step) for step in job.steps],
+            )
+        case Status.COMPLETE:
+            return StatusComplete(
+                job_id=job.id,
+                status="complete",
+                download_url=f"/download/{job.id}",
+                result_size_bytes=job.result_size_bytes,
+                processing_time_seconds=job.elapsed_seconds,
+                warnings=list(job.warnings),
+            )
+        case Status.ERROR:
+            return StatusError(
+                job_id=job.id,
+                status="error",
+                error_message=job.error_message or "Unknown error",
+                error_code=job.error_code or "UNKNOWN",
+                hint=job.hint,
+            )
+
+
+def scan_response(scan: PendingScan) -> ScanResponse:
+    """An upload that waits, as the wire says it."""
+    facts = scan.facts
+    return ScanResponse(
+        scan_id=scan.id,
+        filename=scan.filename,
+        size_bytes=scan.size_bytes,
+        series=scan.series,
+        shape=list(facts.shape) if facts else None,
+        spacing_mm=list(facts.spacing_mm) if facts else None,
+        plane=facts.plane if facts else "",
+        sequence=facts.sequence if facts else "",
+        echoes=facts.echoes if facts else 0,
+        echo_times_ms=list(facts.echo_times_ms) if facts else [],
+        side=facts.side if facts else None,
+        t2_unavailable=facts.t2_unavailable if facts else "",
+        warnings=list(facts.warnings) if facts else [],
+        choices=[SeriesChoice(**choice) for choice in scan.choices],
+    )

@@ -1,0 +1,48 @@
+"""A record as pages and routes show it."""
+
+from __future__ import annotations
+
+from jobs.state.model import JobRecord, JobView, Status, now
+from jobs.state.store import Snapshot
+from jobs.views.forecast import Forecast
+
+
+def view(snapshot: Snapshot, forecast: Forecast) -> JobView:
+    """What edges show of a job."""
+    record = snapshot.record
+    # a job that no longer waits in the list but is not at work yet is the next one
+    position = (snapshot.position or 1) if record.status is Status.QUEUED else 0
+    wait = forecast.wait_seconds(record) if record.status is Status.QUEUED else 0.0
+    left = forecast.remaining_seconds(record) if record.status is Status.PROCESSING else 0.0
+    return JobView(
+        id=record.id,
+        input_filename=record.input_filename,
+        status=record.status,
+        progress_percent=record.progress_percent,
+        step_name=record.step_name,
+        current_step=record.current_step,
+        total_steps=record.total_steps,
+        queue_position=position,
+        estimated_wait_seconds=round(wait),
+        estimated_remaining_seconds=round(left),
+        elapsed_seconds=_elapsed(record),
+        steps=tuple(record.steps),
+        warnings=tuple(record.warnings),
+        error_message=record.error_message or "",
+        error_code=record.error_code or "",
+        hint=record.hint,
+        created_at=record.created_at,
+        started_at=record.started_at,
+        completed_at=record.completed_at,
+        expires_at=record.expires_at,
+        options=dict(record.options),
+        result_size_bytes=record.result_size_bytes or 0,
+        archive_name=record.archive_name,
+    )
+
+
+def _elapsed(record: JobRecord) -> int:
+    end = record.completed_at if record.status.final else now()
+    if record.started_at is None or end is None:
+        return 0
+    return max(0, round((end - record.started_at).total_seconds()))

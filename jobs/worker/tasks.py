@@ -1,0 +1,207 @@
+"""What a worker runs: one analysis of one job, from claim to final state."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Final
+
+from jobs.errors import AttemptSuperseded, QueueUnavailable
+from jobs.state.backend import Backend, backend
+from jobs.state.ending import conclude
+from jobs.state.lifecycle import completed, ended, ending_on_disk, interrupted
+from jobs.state.model import JobRecord, Status, now
+from jobs.state.queue import JOB_TIMEOUT_S, JobTimedOut, queue_errors
+from jobs.state.work_lock import WorkLock, machine
+from jobs.worker.logs import job_log
+from pipeline.errors import KneeError
+from pipeline.options import AnalysisOptions
+from pipeline.types import Progress, Request, Resources, StepRecord, StepState
+
+PROGRESS_INTERVAL_S: Final = 0.5
+WRITE_END_S: Final = 120.0
+WRITE_AGAIN_S: Final = 1.0
+"""A queue that is away when a job ends is waited for."""
+
+log = logging.getLogger(__name__)
+
+
+def run_job(job_id: str) -> None:
+    """Analyse a job's upload and bring its record to a final state.
+
+    A job that has ended, whose results are already whole, or that somebody else works on is not run. Raises
+    QueueUnavailable where the end cannot be written: the folder then tells the reconciler that it has come.
+    """
+    here = backend()
+    lock = here.storage.work_lock(job_id)
+    with lock.hold() as held:
+        record = _claim(here, job_id, lock) if held else None
+        if record is None:
+            log.info("job %s has ended, is gone or is somebody else's: nothing to do", job_id)
+            return
+        with job_log(here.storage.workspace(job_id).log_path):
+            log.info("job %s: attempt %d", job_id, record.attempt)
+            changes = _analyse(here, record)
+            if changes is not None:
+                _end(here, record, changes)
+
+
+@queue_errors()
+def _claim(here: Backend, job_id: str, lock: WorkLock) -> JobRecord | None:
+    """Take the next attempt of a job, by the holder of its lock; from now on older attempts cannot write."""
+    if lock.elsewhere and here.queue.beats(job_id) not in (None, machine()):
+        return None
+    here.queue.beat(job_id)
+
+    def decide(record: JobRecord) -> dict[str, Any] | None:
+        if record.status.final:
+            return None
+        if ending := ending_on_disk(here.storage, record):
+            return ending
+        changes: dict[str, Any] = {}
+        if record.status is Status.PROCESSING:  # nobody else holds the lock: that attempt is over
+            changes = interrupted(record)
+            if changes["status"] is not Status.QUEUED:
+                return changes
+        return changes | {
+            "status": Status.PROCESSING,
+            "attempt": max(record.attempt, lock.last_attempt) + 1,
+            "started_at": now(),
+            "step_name": "Starting",
+        }
+
+    record, changed = here.store.change(job_id, decide)
+    if record is None or not changed:
+        return None
+    if record.status.final:
+        conclude(here, record)
+        return None
+    lock.note_attempt(record.attempt)
+    return record
+
+
+def _analyse(here: Backend, record: JobRecord) -> dict[str, Any] | None:
+    """Run the analysis; -> the fields of the final record, or None where somebody else has ended the job."""
+    progress = _ProgressWriter(here, record)
+    try:
+        return _run(here, record, progress)
+    except AttemptSuperseded:
+        log.info("job %s was cancelled or taken over: stopped", record.id)
+        return None
+    except KneeError as error:
+        log.warning("job %s: %s (%s)", record.id, error.code, error.message)
+        ending = ended(error.code, error.message, error.hint)
+    except JobTimedOut:
+        log.exception("job %s: too slow", record.id)
+        ending = ended("TIMEOUT", f"The analysis took more than {JOB_TIMEOUT_S // 60} minutes and was stopped.")
+    except MemoryError:
+        log.exception("job %s: out of memory", record.id)
+        ending = ended("OUT_OF_MEMORY", "The server ran out of memory.", "Try again later, or crop the scan.")
+    except Exception:  # the one place where a bug becomes a job's end: the worker goes on
+        log.exception("job %s: unexpected error", record.id)
+        ending = ended("INTERNAL_ERROR", f"Unexpected error, job {record.id}.", "Report the job ID to the operator.")
+    return ending | {"steps": progress.steps_after_failure(str(ending["error_message"]))}
+
+
+def _run(here: Backend, record: JobRecord, progress: _ProgressWriter) -> dict[str, Any]:
+    from pipeline.run import run_analysis
+
+    workspace = here.storage.workspace(record.id)
+    summary = run_analysis(
+        workspace,
+        AnalysisOptions.from_dict(record.options),
+        Resources(models_dir=here.settings.models_dir, device=here.settings.device),
+        Request(input_name="", scan=Path(record.input_path).name),
+        progress.write,
+    )
+    return completed(
+        steps=[step_dict(step) for step in summary.steps],
+        warnings=list(summary.warnings),
+        archive=str(workspace.archive_path),
+        archive_bytes=summary.archive_bytes,
+    )
+
+
+def _end(here: Backend, record: JobRecord, changes: dict[str, Any]) -> None:
+    """Write the final state, as soon as the queue answers."""
+    deadline = time.monotonic() + WRITE_END_S
+    while True:
+        try:
+            with queue_errors():
+                final, written = here.store.change(record.id, _unless_superseded(record, changes))
+                if final is None or not written:
+                    log.info("job %s was ended by somebody else", record.id)
+                else:
+                    conclude(here, final)
+                return
+        except QueueUnavailable:
+            if time.monotonic() > deadline:
+                here.storage.write_record(replace(record, **changes))
+                raise
+            time.sleep(WRITE_AGAIN_S)
+
+
+def _unless_superseded(record: JobRecord, changes: dict[str, Any]) -> Callable[[JobRecord], dict[str, Any] | None]:
+    def decide(current: JobRecord) -> dict[str, Any] | None:
+        if current.status.final or current.attempt > record.attempt:
+            return None
+        return {"attempt": record.attempt, "started_at": record.started_at} | changes
+
+    return decide
+
+
+_SHOWN: Final = ("progress_percent", "current_step", "total_steps", "step_name", "steps")
+
+
+class _ProgressWriter:
+    """Progress -> record and RQ's meta: at every change of step, else twice a second at most."""
+
+    def __init__(self, here: Backend, record: JobRecord) -> None:
+        self._here = here
+        self._record = record
+        self._written = 0.0
+        self._states: tuple[str, ...] = ()
+        self._steps: tuple[StepRecord, ...] = ()
+
+    def write(self, progress: Progress) -> None:
+        """Raises AttemptSuperseded where the job has ended or moved on meanwhile: the analysis stops."""
+        self._steps = progress.steps
+        states = (progress.name, *(step.state for step in progress.steps))
+        moment = time.monotonic()
+        if states == self._states and moment - self._written < PROGRESS_INTERVAL_S:
+            return
+        self._states, self._written = states, moment
+        changes: dict[str, Any] = {
+            "status": Status.PROCESSING,  # a server that forgot its last second may have the job waiting again
+            "attempt": self._record.attempt,
+            "started_at": self._record.started_at,
+            "progress_percent": min(99, progress.percent),
+            "current_step": progress.index,
+            "total_steps": progress.total,
+            "step_name": progress.title,
+            "steps": [step_dict(step) for step in progress.steps],
+        }
+        try:
+            with queue_errors():
+                accepted = self._here.store.merge(self._record.id, self._record.attempt, changes)
+                self._here.queue.write_meta(self._record.id, {name: changes[name] for name in _SHOWN})
+        except QueueUnavailable:
+            log.warning("job %s: progress could not be written", self._record.id)
+            return
+        if not accepted:
+            raise AttemptSuperseded("The job has ended or is another attempt's.")
+
+    def steps_after_failure(self, reason: str) -> list[dict[str, Any]]:
+        """The steps as they stood, the one at work failed."""
+        return [
+            step_dict(replace(step, state=StepState.FAILED, reason=reason) if step.state is StepState.RUNNING else step)
+            for step in self._steps
+        ]
+
+
+def step_dict(step: StepRecord) -> dict[str, Any]:
+    """A step as records and routes show it."""
+    return asdict(step) | {"state": str(step.state)}

@@ -1,0 +1,98 @@
+"""The pages of comparison and statistics in Chromium, on the server that `make run` starts for them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from jobs.state.backend import backend
+from tests.support.finished_jobs import finished_job
+from tests.support.processes import DATA_DIR, free_port, running, wait_until
+from tests.support.rest_client import answers
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
+
+WAIT_MS = 90_000.0
+
+
+@pytest.fixture
+def address(valkey: str, redis_client: Any) -> Iterator[str]:
+    """Where the pages are, with REST and scripts below them."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with running([sys.executable, "web.py"], DATA_DIR / "web.log", APP_PORT=str(port)):
+        wait_until(lambda: answers(f"{url}/_stcore/health"), seconds=60, what="the pages")
+        yield url
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """A page of a browser that may ask this server alone."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    yield page
+    page.close()
+    assert not [url for url in asked if not url.startswith((address, "data:", "blob:"))]
+
+
+def test_two_analyses_are_chosen_compared_swapped_and_taken_home(address: str, page: Page) -> None:
+    first, second = finished_job("right"), finished_job("left")
+    page.goto(f"{address}/compare")
+    page.get_by_text("Compare two time points of one knee").wait_for(timeout=WAIT_MS)
+    for label, job_id in (("First analysis", first), ("Second analysis", second)):
+        field = page.get_by_role("combobox", name=label)
+        field.fill(f"{address}/analysis?job={job_id}")
+        field.press("Enter")
+    page.get_by_role("button", name="Compare").click()
+    scene = page.locator("[data-ok3d][data-state=ready]")
+    scene.wait_for(timeout=WAIT_MS)
+    assert page.url.endswith(f"?a={first}&b={second}")
+    page.get_by_text("was mirrored to lie on the first").wait_for()
+    page.get_by_text("How well the bones fit").wait_for()
+    loads = scene.get_attribute("data-loads")
+    page.get_by_text("Denuded", exact=True).click()  # a rerun, which leaves the scene where it is
+    page.get_by_text("The part of that area without any cartilage").wait_for()
+    assert scene.get_attribute("data-loads") == loads == "1"
+    link = page.get_by_role("link", name="Download as CSV").get_attribute("href")
+    rows = list(csv.DictReader(io.StringIO(httpx.get(f"{address}{link}").text)))
+    assert {row["quantity"] for row in rows} == {"ThC_matched", "ThC", "ThCtAB", "tAB", "dAB", "volume"}
+    page.get_by_role("button", name="Swap").click()
+    page.wait_for_url(f"**/compare?a={second}&b={first}", timeout=WAIT_MS)
+    page.locator("[data-ok3d][data-state=ready]").wait_for(timeout=WAIT_MS)
+
+
+def test_what_cannot_be_compared_is_said_in_words(address: str, page: Page) -> None:
+    job_id = finished_job("right")
+    page.goto(f"{address}/compare?a={job_id}&b={job_id}")
+    page.get_by_text("Choose two different analyses").wait_for(timeout=WAIT_MS)
+    page.goto(f"{address}/compare?a={job_id}&b=no-such-job")
+    page.get_by_text("Second analysis: Job not found").wait_for(timeout=WAIT_MS)
+
+
+def test_statistics_show_the_work_of_a_server_and_ask_again_by_themselves(
+    address: str, page: Page, redis_client: Any
+) -> None:
+    page.goto(f"{address}/statistics")
+    page.get_by_text("Nothing was analysed here in the last 30 days").wait_for(timeout=WAIT_MS)
+    page.get_by_text("No worker has been heard of").wait_for()
+    assert page.locator(".js-plotly-plot").count() == 0
+    redis_client.rpush("rq:queue:analyses", "a-job-that-waits")
+    waiting = page.get_by_test_id("stMetric").filter(has_text="Waiting").get_by_test_id("stMetricValue")
+    wait_until(lambda: waiting.inner_text().strip() == "1", seconds=15, what="the number of waiting jobs")
+    redis_client.delete("rq:queue:analyses")
+    redis_client.lpush("stats:runs:nnunet_fullres", '{"voxels": 0, "seconds": {"read_scan": 1, "segment": 9}}')
+    page.reload()
+    page.get_by_text("Time by model and step").wait_for(timeout=WAIT_MS)
+    page.locator(".js-plotly-plot").first.wait_for()
+    page.get_by_text("As a table").last.click()
+    assert backend().statistics.runs("nnunet_fullres")[0].seconds["segment"] == 9

@@ -1,0 +1,282 @@
+"""The product as its user meets it: from a fresh start to a comparison, in a real browser."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import re
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tests.support.browser import ANALYSIS_LIMIT_MS, SAMPLE, Product, opened
+from tests.support.image_io_writers import make_phantom, write_dicom
+from tests.support.processes import free_port
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
+
+JOB = re.compile(r"/analysis\?job=[0-9a-f-]{36}")
+
+
+def zero_image() -> bytes:
+    """A readable NIfTI of 16 x 16 x 16 voxels that holds nothing."""
+    image = nib.Nifti1Image(np.zeros((16, 16, 16), dtype=np.int16), np.eye(4))
+    return gzip.compress(image.to_bytes())
+
+
+def drop(page: Page, name: str, content: bytes) -> None:
+    """Give one file to the page, as the file dialog does."""
+    page.locator("input[data-part=files]").set_input_files(
+        {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+    )
+
+
+def start(page: Page) -> str:
+    """Press Start; -> the address of the job."""
+    page.get_by_role("button", name="Start analysis").click()
+    page.wait_for_url(JOB)
+    return page.url
+
+
+def finish(page: Page) -> None:
+    """Wait until the analysis on this page has ended well."""
+    from playwright.sync_api import expect
+
+    done = page.get_by_role("link", name=re.compile("Download results")).first
+    failed = page.get_by_text(re.compile(r"[A-Z_]{4,} · job "))
+    expect(done.or_(failed)).to_be_visible(timeout=ANALYSIS_LIMIT_MS)
+    assert not failed.is_visible(), page.get_by_role("alert").first.inner_text()
+
+
+def ready(page: Page, viewer: Locator) -> Locator:
+    """Wait until a viewer shows something."""
+    from playwright.sync_api import expect
+
+    expect(viewer).to_have_attribute("data-state", "ready", timeout=60_000)
+    return viewer
+
+
+def test_from_a_fresh_start_to_a_comparison(browser: Browser, tmp_path: Path) -> None:
+    """Drop, pre-flight, queue, progress, 3D, slices, table, download, cancel, retry, reload, deep link after a restart,
+    comparison.
+    """
+    from playwright.sync_api import expect
+
+    product = Product(tmp_path, free_port(), free_port())
+    product.start()
+    try:
+        with opened(browser, product) as page:
+            page.goto(product.url)
+            expect(page.get_by_role("heading", name="Measure a knee MRI")).to_be_visible()
+            page.locator("input[data-part=files]").set_input_files(str(SAMPLE))
+
+            card = page.locator(".st-key-preflight")
+            expect(card).to_contain_text("160 × 384 × 384")
+            expect(card).to_contain_text("0.7 × 0.365 × 0.365 mm")
+            expect(card).to_contain_text("T2 cannot")
+            expect(page.get_by_role("checkbox", name="Keep a copy of my results")).not_to_be_checked()
+            address = start(page)
+            expect(page.get_by_role("heading", name="sample_knee.nii.gz")).to_be_visible()
+            expect(page.get_by_role("progressbar")).to_be_visible()
+            expect(page.get_by_text(re.compile(r"step \d+ of \d+|Next in the queue"))).to_be_visible()
+            finish(page)
+
+            figures = read_figures(page)
+            use_the_3d_view(page)
+            use_the_slices(page)
+            read_the_table(page, figures)
+            take_the_zip_home(page, tmp_path, figures)
+
+            second = cancel_and_retry(page, product)
+            page.goto(f"{product.url}/jobs")
+            expect(page.get_by_text("sample_knee.nii.gz")).to_have_count(2)
+
+            product.stop()
+            product.start()
+            page.goto(address)
+            finish(page)
+            assert read_figures(page) == figures
+            page.goto(f"{product.url}/jobs")
+            expect(page.get_by_text("sample_knee.nii.gz")).to_have_count(2)
+            compare(page, product, address, second)
+    finally:
+        product.stop()
+
+
+def read_figures(page: Page) -> list[str]:
+    """The four means at the head of the page."""
+    from playwright.sync_api import expect
+
+    figures = page.get_by_test_id("stMetricValue")
+    expect(figures).to_have_count(4)
+    texts = [text.strip() for text in figures.all_inner_texts()]
+    for text in texts:
+        millimetres = re.fullmatch(r"(\d\.\d\d) mm", text)
+        assert millimetres, text
+        assert 0.5 < float(millimetres[1]) < 5.0
+    return texts
+
+
+def use_the_3d_view(page: Page) -> None:
+    """The bones are drawn, and the value under the pointer is read out in time."""
+    scene = ready(page, page.locator("[data-ok3d]"))
+    box = scene.locator("canvas").bounding_box()
+    assert box is not None
+    seen = set()
+    for across in (0.35, 0.5, 0.62):
+        for down in (0.3, 0.5, 0.75):
+            page.mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"])
+            page.wait_for_timeout(120)
+            seen.add(scene.get_attribute("data-hover-value") or "")
+    assert any(re.search(r"\d", value) for value in seen), seen
+    assert scene.get_attribute("data-loads") == "1"
+
+
+def use_the_slices(page: Page) -> None:
+    from playwright.sync_api import expect
+
+    page.get_by_role("tab", name="Slices").click()
+    viewer = ready(page, page.locator("[data-loads][data-position]"))
+    before = viewer.get_attribute("data-position")
+    viewer.locator("canvas").first.click(position={"x": 90, "y": 90})
+    expect(viewer).not_to_have_attribute("data-position", before or "")
+
+
+def read_the_table(page: Page, figures: list[str]) -> None:
+    from playwright.sync_api import expect
+
+    page.get_by_role("tab", name="Measurements").click()
+    table = page.get_by_test_id("stDataFrame").first
+    table.scroll_into_view_if_needed()
+    expect(table.locator("td", has_text="Femur, medial weight bearing")).to_be_attached(timeout=30_000)
+    expect(table.locator("td").nth(1)).to_have_text(re.compile(r"^\d"), timeout=30_000)  # columns come one by one
+    title, mean, *_ = table.locator("td").all_text_contents()
+    assert title == "Femur, whole plate"
+    assert float(mean) == pytest.approx(float(figures[0].split()[0]), abs=0.006)
+    expect(page.locator(".js-plotly-plot").first).to_be_visible()
+    page.get_by_role("tab", name="Quality").click()
+    overlay = page.get_by_role("img", name=re.compile("outlines"))
+    overlay.scroll_into_view_if_needed()
+    page.wait_for_function(
+        "image => image.complete && image.naturalWidth > 300", arg=overlay.element_handle(), timeout=20_000
+    )
+    page.get_by_role("tab", name="3D").click()
+    assert page.locator("[data-ok3d]").get_attribute("data-loads") == "1", "the scene was loaded again"
+
+
+def take_the_zip_home(page: Page, tmp_path: Path, figures: list[str]) -> None:
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name=re.compile("Download results")).first.click()
+    assert waiting.value.suggested_filename == "sample_knee_results.zip"
+    target = tmp_path / "results.zip"
+    waiting.value.save_as(target)
+    with zipfile.ZipFile(target) as archive:
+        name = next(entry for entry in archive.namelist() if entry.split("/")[-1] == "results.csv")
+        rows = list(csv.DictReader(io.TextIOWrapper(archive.open(name), encoding="utf-8")))
+    primary = {
+        (row["structure"], row["region"]): float(row["value"])
+        for row in rows
+        if (row["quantity"], row["method"], row["statistic"]) == ("ThC", "union", "mean") and row["value"]
+    }
+    assert f"{primary['femoral_cartilage', 'all']:.2f} mm" == figures[0]
+
+
+def cancel_and_retry(page: Page, product: Product) -> str:
+    """A second analysis, cancelled on its way and started again; the page is loaded anew meanwhile. -> its address."""
+    from playwright.sync_api import expect
+
+    page.goto(product.url)
+    page.get_by_role("button", name="Try the sample knee").click()
+    page.wait_for_url(JOB)
+    expect(page.locator(".ok-steps li.running", has_text="Outline")).to_be_visible(timeout=ANALYSIS_LIMIT_MS)
+    page.get_by_role("button", name="Cancel analysis").click()
+    expect(page.get_by_text("This analysis was cancelled.")).to_be_visible()
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    page.reload()
+    finish(page)
+    return page.url
+
+
+def compare(page: Page, product: Product, first: str, second: str) -> None:
+    """The same knee twice: nothing has changed."""
+    from playwright.sync_api import expect
+
+    a, b = (address.rsplit("=", 1)[-1] for address in (first, second))
+    page.goto(f"{product.url}/compare?a={a}&b={b}")
+    expect(page.locator("[data-ok3d]")).to_have_attribute("data-state", "ready", timeout=120_000)
+    expect(page.get_by_role("link", name=re.compile("CSV"))).to_be_visible()
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name=re.compile("CSV")).click()
+    rows = list(csv.DictReader(io.StringIO(Path(waiting.value.path()).read_text(encoding="utf-8"))))
+    changes = [float(row["change"]) for row in rows if row["quantity"] == "ThC" and row["change"]]
+    assert len(changes) > 5
+    assert max(map(abs, changes)) < 0.01
+
+
+def test_of_several_series_the_user_picks_one(page: Page, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    write_dicom(make_phantom(1), tmp_path / "knee" / "a")
+    write_dicom(make_phantom(2), tmp_path / "knee" / "b", change=lambda data, *_: setattr(data, "SeriesNumber", "9"))
+    page.locator("input[data-part=folder]").set_input_files(str(tmp_path / "knee"))
+    expect(page.get_by_text("2 series that could be meant")).to_be_visible()
+    expect(page.get_by_role("button", name="Start analysis")).to_have_count(0)
+    page.get_by_text(re.compile("Series 9:")).click()
+    expect(page.locator(".st-key-preflight")).to_contain_text("Matrix")
+    expect(page.get_by_role("button", name="Start analysis")).to_be_visible()
+    page.reload()
+    expect(page.locator(".st-key-preflight")).to_contain_text("Which one?")
+    page.get_by_role("button", name="Choose another scan").click()
+    expect(page.get_by_role("button", name="Choose files")).to_be_visible()
+
+
+def test_an_image_that_holds_nothing_ends_in_a_clear_message(page: Page) -> None:
+    from playwright.sync_api import expect
+
+    drop(page, "test.nii.gz", zero_image())
+    start(page)
+    expect(page.get_by_text(re.compile("EMPTY_IMAGE"))).to_be_visible(timeout=ANALYSIS_LIMIT_MS)
+    message = page.get_by_role("alert").first.inner_text()
+    assert "expected" in message
+    assert "/" not in message.replace("and/or", "")
+    expect(page.get_by_text("to try again, upload it once more")).to_be_visible()
+    expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+
+
+def test_a_file_that_is_no_scan_is_refused_where_it_was_dropped(page: Page) -> None:
+    from playwright.sync_api import expect
+
+    drop(page, "scan.nii.gz", b"this is no image")
+    expect(page.locator("[data-part=problem]")).to_contain_text("not")
+    expect(page.get_by_role("button", name="Choose files")).to_be_visible()
+
+
+def test_an_unknown_address_is_explained(page: Page, product: Product) -> None:
+    from playwright.sync_api import expect
+
+    page.goto(f"{product.url}/analysis?job=00000000-0000-4000-8000-000000000000")
+    expect(page.get_by_role("heading", name="No such analysis")).to_be_visible()
+
+
+def test_a_deleted_analysis_leaves_the_list(page: Page, product: Product) -> None:
+    from playwright.sync_api import expect
+
+    drop(page, "nothing.nii.gz", zero_image())
+    start(page)
+    expect(page.get_by_text(re.compile("EMPTY_IMAGE"))).to_be_visible(timeout=ANALYSIS_LIMIT_MS)
+    page.goto(f"{product.url}/jobs")
+    expect(page.get_by_text("nothing.nii.gz")).to_be_visible()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("nothing.nii.gz")).to_have_count(0)
+    page.reload()
+    expect(page.get_by_text("Nothing was started or opened in this browser yet.")).to_be_visible()

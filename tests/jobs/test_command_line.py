@@ -1,0 +1,103 @@
+"""python -m jobs, as a process, on a queue with jobs in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_jobs_tasks import image, submit
+
+from jobs import service
+from jobs.state.backend import backend
+from jobs.state.model import Status, now
+from tests.support.processes import DATA_DIR, ROOT
+
+pytestmark = pytest.mark.slow
+
+
+def call(*arguments: str, status: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "jobs", *arguments],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def read(*arguments: str) -> Any:
+    return json.loads(call(*arguments, "--json").stdout)
+
+
+@pytest.fixture
+def job_id(redis_client: Any, tmp_path: Path) -> str:
+    content = image(tmp_path / "a.nii.gz", np.zeros((16, 16, 16), np.int16))
+    return submit(content, "knee.nii.gz", email="mary@example.org").id
+
+
+def test_a_job_is_listed_shown_cancelled_retried_and_deleted(job_id: str) -> None:
+    assert [job["id"] for job in read("list")] == [job_id]
+    assert [job["id"] for job in read("list", "--status", "queued")] == [job_id]
+    assert read("list", "--status", "complete") == []
+    assert job_id in call("list").stdout
+    assert read("show", job_id)["status"] == "queued"
+    assert "cancelled" in call("cancel", job_id).stdout
+    assert read("show", job_id)["error_code"] == "CANCELLED"
+    assert "already ended" in call("cancel", job_id, status=1).stderr
+    assert read("purge", "--job", job_id, "--dry-run") == {"jobs": [job_id], "deleted": False}
+    assert service.get(job_id).status is Status.ERROR
+    assert read("purge", "--job", job_id) == {"jobs": [job_id], "deleted": True}
+    assert "not found" in call("show", job_id, status=1).stderr.lower()
+    assert not (DATA_DIR / "jobs" / job_id).exists()
+
+
+def test_no_command_shows_an_email_address(job_id: str) -> None:
+    for arguments in (["stats"], ["list"], ["show", job_id], ["purge", "--dry-run"], ["reconcile", "--once"]):
+        for form in ([], ["--json"]):
+            assert "mary" not in call(*arguments, *form).stdout
+    service.delete(job_id)
+
+
+def test_what_has_expired_is_named_first_and_then_deleted(job_id: str) -> None:
+    record = backend().store.load(job_id)
+    assert record is not None
+    backend().storage.write_record(replace(record, expires_at=now() - timedelta(seconds=1)))
+    assert read("purge", "--dry-run")["jobs"] == [job_id]
+    assert service.get(job_id).status is Status.QUEUED
+    assert read("purge") == {"jobs": [job_id], "deleted": True}
+    assert "Nothing to do." in call("purge").stdout
+
+
+def test_a_queue_entry_that_was_lost_is_put_back(job_id: str, redis_client: Any) -> None:
+    redis_client.delete("rq:queue:analyses")
+    mended = read("reconcile", "--once")
+    assert [item["job_id"] for item in mended] == [job_id]
+    assert redis_client.lrange("rq:queue:analyses", 0, -1) == [job_id]
+    service.delete(job_id)
+
+
+def test_stats_tell_usage_and_health(redis_client: Any) -> None:
+    seen = read("stats")
+    assert seen["usage"]["jobs_in_queue"] == 0
+    assert seen["health"]["redis"] == "connected"
+    assert "No worker" in call("stats").stdout
+
+
+def test_refusals_go_to_standard_error_with_their_status() -> None:
+    assert call("list", status=1, REDIS_URL="redis://127.0.0.1:1/0").stdout == ""
+    assert "API_PORT" in call("stats", status=2, API_PORT="x").stderr
+    call("reconcile", status=2)
+    call("frobnicate", status=2)

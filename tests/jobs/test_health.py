@@ -1,0 +1,87 @@
+"""/health tells the truth about queue, worker, disk and weights."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs import service
+from jobs.settings import load_settings
+from jobs.views import health
+from pipeline.segmentation.catalogue import CATALOGUE
+from tests.support.processes import wait_until
+
+
+def test_without_a_worker_the_service_is_degraded_and_says_why(redis_client: Any) -> None:
+    for key in redis_client.scan_iter("rq:worker*"):
+        redis_client.delete(key)
+    state = service.health()
+    assert (state["status"], state["redis"], state["worker"]) == ("degraded", "connected", "unavailable")
+    assert state["problems"] == ["No worker has been heard of within 15 s: jobs wait."]
+    assert state["disk_free_bytes"] > 0
+    assert state["weights"]["nnunet_fullres"] is True
+
+
+def test_a_queue_that_refuses_to_write_is_no_healthy_one(redis_client: Any) -> None:
+    before = redis_client.config_get("maxmemory")["maxmemory"]
+    redis_client.config_set("maxmemory", "1")
+    try:
+        state = service.health()
+    finally:
+        redis_client.config_set("maxmemory", before)
+    assert (state["status"], state["redis"]) == ("unhealthy", "connected")
+    assert "The job queue refuses to write: it is full, or its disk is." in state["problems"]
+    assert service.health()["status"] != "unhealthy"
+
+
+def test_weights_that_are_damaged_or_gone_are_not_offered(
+    redis_client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "weights.onnx"
+    one_pass = replace(CATALOGUE[0], weights=weights)
+    monkeypatch.setattr(health, "CATALOGUE", (one_pass, replace(CATALOGUE[1], first=one_pass)))
+    whole = CATALOGUE[0].weights.read_bytes()
+    for content, offered in ((whole, True), (whole[:-1] + b"?", False), (b"", False), (whole, True)):
+        weights.write_bytes(content)
+        os.utime(weights, ns=(0, len(content) + content.endswith(b"?")))  # another time, whatever the clock's grain
+        assert set(service.health()["weights"].values()) == {offered}
+    weights.unlink()
+    state = service.health()
+    assert (state["status"], set(state["weights"].values())) == ("degraded", {False})
+    assert "No segmentation model is installed." in state["problems"]
+
+
+def test_figures_of_the_built_in_model_are_not_told_of_one_that_a_lab_installed(
+    redis_client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings().model_copy(update={"models_dir": tmp_path})
+    monkeypatch.setattr(health, "load_settings", lambda: settings)
+    folder = tmp_path / "nnunet_fullres"
+    folder.mkdir()
+    folder.joinpath("plans.json").write_text('{"dataset_name": "Dataset007_OurKnees"}')
+    dataset = {"labels": {"background": 0, "femur": 1, "medial meniscus": 2}, "channel_names": {"0": "DESS"}}
+    folder.joinpath("dataset.json").write_text(json.dumps(dataset))
+    installed, built_in = service.models()
+    assert "Dataset007_OurKnees" in installed["title"]
+    assert installed["structures"] == ["femur", "medial_meniscus"]
+    assert (installed["source"], installed["accuracy"], installed["repeatability"]) == ("installed", {}, None)
+    assert (built_in["source"], bool(built_in["accuracy"])) == ("built-in", True)
+    folder.joinpath("dataset.json").write_text(
+        '{"labels": {"femur": 1, "left ear": 2}, "channel_names": {"0": "DESS"}}'
+    )
+    unread = service.models()[0]
+    assert (unread["available"], unread["accuracy"], unread["structures"]) == (False, {}, [])
+    assert "left ear" in unread["reason"]
+
+
+@pytest.mark.slow
+def test_a_worker_that_was_killed_is_missed_within_20_seconds(worker: Any) -> None:
+    assert service.health()["status"] == "healthy"
+    worker.kill()
+    worker.wait()
+    wait_until(lambda: service.health()["worker"] == "unavailable", seconds=20, what="the missing worker")

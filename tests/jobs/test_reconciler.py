@@ -1,0 +1,370 @@
+"""What a kill or a forgetful server leaves behind is put right, and nothing runs twice."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs import service
+from jobs.state import reconciler
+from jobs.state.backend import Backend, backend
+from jobs.state.model import JobRecord, JobView, Status, now
+from jobs.state.reconciler import Reconciler
+from jobs.state.work_lock import Work, WorkLock
+from pipeline.workspace import write_json
+from tests.support.processes import ROOT, wait_until
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from jobs.state.work_lock import WorkLock
+lock = WorkLock(Path(sys.argv[1]))
+with lock.hold() as held:
+    lock.note_attempt(3)
+    print(held, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def here(redis_client: Any, monkeypatch: pytest.MonkeyPatch) -> Backend:
+    monkeypatch.setattr(reconciler, "SECOND_LOOK_S", 0.0)
+    monkeypatch.setattr(reconciler, "SUBMISSION_S", 0.0)
+    monkeypatch.setattr(reconciler, "HEARTBEAT_MISSED", now() - now())  # the test's Valkey may be young
+    return backend()
+
+
+def put(here: Backend, **fields: Any) -> JobRecord:
+    """A job as a submission leaves it, then changed in the store alone."""
+    record = JobRecord(id="job", created_at=now(), input_filename="knee.nii.gz")
+    here.storage.write_record(record)
+    here.queue.enqueue(record.id, record.to_json(), 0.0)
+    if fields:
+        here.store.change("job", lambda _: fields)
+    return replace(record, **fields)
+
+
+def take(redis_client: Any) -> None:
+    """As RQ's worker takes an entry."""
+    assert redis_client.lmove("rq:queue:analyses", "rq:queue:analyses:intermediate", "LEFT", "RIGHT") == "job"
+
+
+def stand(here: Backend) -> tuple[str, list[str]]:
+    record = here.store.load("job")
+    return (str(record.status) if record else "", here.queue.waiting())
+
+
+def looks(here: Backend, count: int = 2) -> list[str]:
+    looking = Reconciler(here)
+    return [item.what for _ in range(count) for item in looking.look()]
+
+
+def write_manifest(here: Backend) -> None:
+    results = here.storage.workspace("job").results_dir
+    results.mkdir(parents=True)
+    (results / "results.zip").write_bytes(b"zip")
+    write_json(results / "manifest.json", {"archive_bytes": 3, "warnings": [], "steps": []})
+
+
+@pytest.fixture
+def holder(here: Backend) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that works on the job."""
+    put(here)
+    path = here.storage.folder("job") / "work.lock"
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], cwd=ROOT, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"True\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_nothing_is_mended_where_nothing_is_wrong(here: Backend) -> None:
+    put(here)
+    assert looks(here, 3) == []
+    assert stand(here) == ("queued", ["job"])
+
+
+def test_an_entry_that_a_worker_took_and_never_began_is_queued_again(here: Backend, redis_client: Any) -> None:
+    put(here)
+    take(redis_client)
+    looking = Reconciler(here)
+    assert looking.look() == [], "it may be on its way"
+    assert looking.undecided
+    looking.look()
+    assert stand(here) == ("queued", ["job"])
+    assert here.queue.taken() == []
+
+
+def test_a_record_whose_entry_is_gone_is_queued_again(here: Backend, redis_client: Any) -> None:
+    put(here)
+    redis_client.delete("rq:queue:analyses", "rq:job:job")
+    looks(here)
+    assert stand(here) == ("queued", ["job"])
+    assert redis_client.hget("rq:job:job", "status") == "queued"
+
+
+def test_an_entry_that_rq_would_drop_is_made_again(here: Backend, redis_client: Any) -> None:
+    put(here)
+    redis_client.delete("rq:job:job")
+    looks(here, 1)
+    assert stand(here) == ("queued", ["job"])
+    assert redis_client.hexists("rq:job:job", "data")
+
+
+def test_one_of_several_entries_stays(here: Backend, redis_client: Any) -> None:
+    put(here)
+    redis_client.rpush("rq:queue:analyses", "job", "job")
+    looks(here, 1)
+    assert stand(here) == ("queued", ["job"])
+
+
+def test_an_entry_without_a_job_is_removed(here: Backend, redis_client: Any) -> None:
+    redis_client.rpush("rq:queue:analyses", "nobody")
+    assert len(looks(here, 1)) == 1
+    assert here.queue.waiting() == []
+
+
+def test_work_that_was_cut_short_is_queued_again_once_then_lost(
+    here: Backend, holder: subprocess.Popen[bytes], redis_client: Any
+) -> None:
+    take(redis_client)
+    here.store.change("job", lambda _: {"status": Status.PROCESSING, "attempt": 3})
+    assert looks(here) == [], "it is being worked on"
+    holder.kill()
+    holder.wait()
+    begun = time.monotonic()
+    looks(here, 1)
+    assert time.monotonic() - begun < 2, "the lock proves it at once"
+    assert stand(here) == ("queued", ["job"])
+    take(redis_client)
+    here.store.change("job", lambda _: {"status": Status.PROCESSING, "attempt": 4})
+    looks(here, 1)
+    record = here.store.load("job")
+    assert record is not None
+    assert (record.status, record.error_code, record.lost_attempts) == (Status.ERROR, "WORKER_LOST", 2)
+    written = here.storage.read_record("job")
+    assert written is not None
+    assert written.error_code == "WORKER_LOST"
+    assert here.queue.waiting() == []
+
+
+def test_work_on_another_machine_counts_until_its_heartbeat_is_missed(here: Backend, redis_client: Any) -> None:
+    put(here, status=Status.PROCESSING, attempt=1)
+    take(redis_client)
+    lock = {"attempt": 1, "machine": "another", "processes": "another", "pid": 1}
+    (here.storage.folder("job") / "work.lock").write_text(json.dumps(lock))
+    redis_client.set("jobs:alive:job", "another", ex=15)
+    assert looks(here) == []
+    redis_client.delete("jobs:alive:job")
+    looks(here, 1)
+    assert stand(here) == ("queued", ["job"])
+
+
+def test_whole_results_end_a_job_without_a_second_run(here: Backend, redis_client: Any) -> None:
+    put(here, status=Status.PROCESSING, attempt=1, started_at=now())
+    take(redis_client)
+    write_manifest(here)
+    looks(here, 3)
+    assert stand(here) == ("complete", [])
+    assert redis_client.get("stats:total_processed") == "1", "counted once"
+
+
+def test_a_cancel_that_the_server_forgot_stands(here: Backend, redis_client: Any) -> None:
+    put(here)
+    forgotten = redis_client.hget("jobs", "job")
+    service.cancel("job")
+    here.queue.remove("job")
+    redis_client.hdel("jobs", "job")
+    here.queue.enqueue("job", forgotten, 0.0)
+    subprocess.run(
+        [sys.executable, "-c", "from jobs.worker.tasks import run_job; run_job('job')"], cwd=ROOT, check=True
+    )
+    assert service.get("job").error_code == "CANCELLED"
+    redis_client.hdel("jobs", "job")
+    here.queue.enqueue("job", forgotten, 0.0)
+    looks(here, 1)
+    assert service.get("job").error_code == "CANCELLED"
+    assert here.queue.waiting() == []
+
+
+def test_a_delete_that_the_server_forgot_stands(here: Backend, redis_client: Any) -> None:
+    put(here)
+    forgotten = redis_client.hget("jobs", "job")
+    service.delete("job")
+    assert not redis_client.keys("rq:job:*")
+    assert redis_client.hlen("jobs") == 0
+    here.queue.enqueue("job", forgotten, 0.0)
+    subprocess.run(
+        [sys.executable, "-c", "from jobs.worker.tasks import run_job; run_job('job')"], cwd=ROOT, check=True
+    )
+    looks(here, 1)
+    assert service.get("job").error_code == "CANCELLED"
+    assert not here.storage.folder("job").exists(), "nothing is written back"
+
+
+def test_jobs_that_the_server_forgot_are_rebuilt_from_their_folders(here: Backend, redis_client: Any) -> None:
+    put(here)
+    redis_client.flushall()
+    looks(here, 1)
+    assert stand(here) == ("queued", ["job"])
+    service.cancel("job")
+    redis_client.flushall()
+    looks(here, 1)
+    assert service.get("job").error_code == "CANCELLED"
+    assert here.queue.waiting() == []
+
+
+def test_a_submission_on_its_way_is_left_alone(here: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconciler, "SUBMISSION_S", 10.0)
+    here.storage.write_record(JobRecord(id="job", created_at=now()))
+    assert looks(here) == []
+
+
+def test_a_new_start_that_the_server_forgot_is_made_again(here: Backend) -> None:
+    record = put(here, status=Status.ERROR, error_code="CANCELLED", attempt=1)
+    here.queue.remove("job")
+    here.storage.write_record(replace(record, status=Status.QUEUED, error_code=None, attempt=2))
+    looks(here, 1)
+    assert stand(here) == ("queued", ["job"])
+
+
+def test_what_an_interrupted_ending_left_is_done(here: Backend) -> None:
+    put(here, status=Status.ERROR, error_code="EMPTY_IMAGE", attempt=1)
+    here.queue.remove("job")
+    upload = here.storage.workspace("job").input_dir
+    upload.mkdir()
+    looks(here, 1)
+    assert not upload.exists()
+    written = here.storage.read_record("job")
+    assert written is not None
+    assert written.error_code == "EMPTY_IMAGE"
+
+
+def test_leftovers_of_ended_work_go(here: Backend, redis_client: Any) -> None:
+    put(here, status=Status.ERROR, attempt=1)
+    take(redis_client)
+    redis_client.zadd("rq:wip:analyses", {"job:execution": time.time() + 999, "nobody:execution": 5})
+    looks(here)
+    assert here.queue.taken() == []
+    assert here.queue.started() == {}
+
+
+def test_a_lock_that_rq_would_wait_for_for_15_minutes_does_no_harm(here: Backend, redis_client: Any) -> None:
+    redis_client.set("rq:clean_registries:analyses", 1, ex=899)
+    put(here)
+    take(redis_client)
+    looks(here)
+    assert stand(here) == ("queued", ["job"])
+
+
+def test_reconcilers_take_turns_and_a_killed_one_blocks_for_ten_seconds_at_most(
+    here: Backend, redis_client: Any
+) -> None:
+    assert here.queue.lock_reconciling("killed")
+    assert 0 < redis_client.ttl("jobs:reconciling") <= 10
+    put(here, status=Status.ERROR)
+    Reconciler(here).look_quietly()
+    assert here.queue.waiting() == ["job"], "somebody else's turn"
+    redis_client.delete("jobs:reconciling")
+    Reconciler(here).look_quietly()
+    assert here.queue.waiting() == []
+    assert not redis_client.exists("jobs:reconciling")
+
+
+def test_ten_thousand_finished_jobs_cost_a_look_nothing(here: Backend, redis_client: Any) -> None:
+    text = JobRecord(id="x", status=Status.COMPLETE, created_at=now()).to_json()
+    redis_client.hset("jobs", mapping={f"old{number}": text for number in range(10_000)})
+    looking = Reconciler(here)
+    looking.look()
+    before = time.process_time()
+    for _ in range(10):
+        looking.look()
+    assert time.process_time() - before < 0.5
+
+
+def test_a_second_attempt_does_not_enter_a_folder_where_another_works(
+    here: Backend, holder: subprocess.Popen[bytes]
+) -> None:
+    begun = time.monotonic()
+    subprocess.run(
+        [sys.executable, "-c", "from jobs.worker.tasks import run_job; run_job('job')"], cwd=ROOT, check=True
+    )
+    assert time.monotonic() - begun > 3, "it waits for an attempt that is about to end"
+    assert stand(here)[0] == "queued"
+    assert not here.storage.workspace("job").log_path.exists()
+
+
+def test_attempts_are_counted_in_the_folder_too(here: Backend, holder: subprocess.Popen[bytes]) -> None:
+    """A server that forgot its last second would give two attempts the same number."""
+    holder.kill()
+    holder.wait()
+    lock = WorkLock(here.storage.folder("job") / "work.lock")
+    assert (lock.last_attempt, lock.look()) == (3, Work.OVER)
+    subprocess.run(
+        [sys.executable, "-c", "from jobs.worker.tasks import run_job; run_job('job')"], cwd=ROOT, check=True
+    )
+    record = here.store.load("job")
+    assert record is not None
+    assert (record.status, record.attempt) == (Status.ERROR, 4)
+
+
+def test_work_whose_worker_lost_the_queue_is_killed_all_the_same(here: Backend, redis_client: Any) -> None:
+    put(here, status=Status.PROCESSING, attempt=3)
+    path = here.storage.folder("job") / "work.lock"
+    command = [sys.executable, "-c", HOLD, str(path)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, process_group=0)
+    assert process.stdout is not None
+    process.stdout.readline()
+    begun = time.monotonic()
+    view: JobView = service.cancel("job")
+    assert time.monotonic() - begun < 1
+    assert view.error_code == "CANCELLED"
+    assert process.wait(1) == -9
+    process.communicate()
+
+
+def test_a_look_asked_for_by_hand_mends_what_needs_two(here: Backend, redis_client: Any) -> None:
+    put(here)
+    take(redis_client)
+    assert [item.job_id for item in reconciler.reconcile()] == ["job"]
+
+
+@pytest.mark.slow
+def test_a_job_that_ends_while_the_queue_is_away_is_complete_and_not_run_again(tmp_path: Path) -> None:
+    """Its own Valkey, which is killed while the analysis runs and comes back when it has ended."""
+    from bench.service.inside import Inside, small_knee
+    from bench.service.site import site
+
+    scan = tmp_path / "scan.nii.gz"
+    scan.write_bytes(small_knee())
+    with site() as place:
+        queue = place.start_queue()
+        inside = Inside(place)
+        assert (
+            place.python(
+                f"from pathlib import Path; from bench.service.submitting import submit; submit(Path({str(scan)!r}))"
+            )
+            == 0
+        )
+        place.start_worker()
+        wait_until(lambda: any(record.current_step >= 2 for record in inside.records().values()), seconds=60)
+        (job_id,) = inside.records()
+        queue.kill()
+        queue.wait()
+        wait_until(lambda: inside.storage.read_manifest(job_id), seconds=60, what="the results")
+        time.sleep(1)
+        place.start_queue()
+        wait_until(lambda: inside.records()[job_id].status is Status.COMPLETE, seconds=30, what="the end")
+        time.sleep(0.5)
+        assert inside.attempts(job_id) == 1
+        assert inside.client.get("stats:total_processed") == "1"
+        assert inside.queue.waiting() == []

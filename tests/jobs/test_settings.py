@@ -1,0 +1,76 @@
+"""Deployment knobs: what would let strangers in stops the start."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.processes import DATA_DIR, ROOT
+
+pytestmark = pytest.mark.slow
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104 -- a setting, nothing is bound
+PROGRAM = "from jobs.settings import load_settings; print(load_settings().loopback)"
+
+
+def start(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    settings = {"DATA_DIR": str(DATA_DIR / "settings")} | environment
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", [("serve.py",), ("-m", "rest"), ("worker.py",)], ids=" ".join)
+def test_nothing_starts_where_everybody_would_get_in(command: tuple[str, ...]) -> None:
+    answer = start(*command, HOST=EVERYWHERE)
+    assert answer.returncode == 2
+    assert "HOST" in answer.stderr
+    assert "OPEN_ACCESS=1" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "loopback"),
+    [
+        ({"HOST": EVERYWHERE, "OPEN_ACCESS": "1"}, "False"),
+        ({"HOST": EVERYWHERE, "API_KEYS": "a-key-of-some-length"}, "False"),
+        ({"HOST": "192.0.2.7", "API_KEYS": "a-key-of-some-length"}, "False"),
+        ({"HOST": "localhost"}, "True"),
+        ({"HOST": "127.0.0.2"}, "True"),
+        ({"HOST": "::1"}, "True"),
+        ({}, "True"),
+    ],
+)
+def test_what_is_meant_starts(environment: dict[str, str], loopback: str) -> None:
+    answer = start("-c", PROGRAM, **environment)
+    assert answer.stdout.strip() == loopback, answer.stderr
+
+
+def test_a_wrong_value_names_its_variable_and_no_key() -> None:
+    answer = start("serve.py", API_PORT="many", API_KEYS="a-key-of-some-length")
+    assert answer.returncode == 2
+    assert "API_PORT is 'many'" in answer.stderr
+    assert "a-key-of" not in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("keys", "guessable"), [("short", "True"), (f"{'a' * 16}, {'b' * 15}", "True"), ("a" * 16, "False")]
+)
+def test_a_key_that_can_be_guessed_is_told(keys: str, guessable: str) -> None:
+    program = "from jobs.settings import load_settings; print(load_settings().guessable)"
+    assert start("-c", program, API_KEYS=keys).stdout.strip() == guessable
+
+
+def test_keys_that_are_none_do_not_open_the_server() -> None:
+    answer = start("-c", PROGRAM, HOST=EVERYWHERE, API_KEYS=" , ")
+    assert answer.returncode != 0
+    assert "API_KEYS is not set" in answer.stderr

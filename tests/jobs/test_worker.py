@@ -1,0 +1,56 @@
+"""A worker that is told to stop does so, once and for all, and nothing else dies of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tests.support.processes import ROOT
+
+WORKER_WITH_A_CHORE = """
+import sys, time
+from jobs.worker.rq_worker import make_worker
+
+def chore():  # as the reconciler does, it lets nothing out: a stop that is raised into it would be lost
+    try:
+        print("at it", flush=True)
+        time.sleep(1)  # the signal comes now
+        print("done", flush=True)
+    except Exception:
+        print("cut short", flush=True)
+
+nothing = lambda *_: None
+worker = make_worker(sys.argv[1], every_few_seconds=chore, while_idle=nothing, on_purpose=nothing)
+worker.work(logging_level="ERROR")
+"""
+
+
+def test_a_request_to_stop_that_comes_late_does_not_kill_the_worker(valkey: str) -> None:
+    """RQ forgets the number of a work-horse that has ended, and would then kill the group of number 0: its own."""
+    program = (
+        "import os, sys; os.setpgrp()\n"
+        "from jobs.worker.rq_worker import make_worker\n"
+        "nothing = lambda *_: None\n"
+        "worker = make_worker(sys.argv[1], every_few_seconds=nothing, while_idle=nothing, on_purpose=nothing)\n"
+        "assert worker.horse_pid == 0\n"
+        "worker.kill_horse()\n"
+        "print('alive')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, valkey], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "alive"), done.stderr
+
+
+def test_a_request_to_stop_during_a_chore_is_heeded_when_the_chore_is_done(valkey: str) -> None:
+    """A chore must not raise, so it catches what RQ raises at the signal: the worker would never stop."""
+    command = [sys.executable, "-c", WORKER_WITH_A_CHORE, valkey]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "at it\n"
+        worker.terminate()
+        try:
+            said, _ = worker.communicate(timeout=10)
+        finally:
+            worker.kill()
+    assert (worker.returncode, said) == (0, "done\n")

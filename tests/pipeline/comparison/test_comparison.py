@@ -1,0 +1,286 @@
+"""Two knees laid on each other: known motions, known changes, mirror images."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from bench.phantoms import Phantom, ellipsoid
+from pipeline.alignment import align_knee
+from pipeline.anatomy import BONES, Side, Structure
+from pipeline.comparison.bones import register_bone
+from pipeline.comparison.changes import LARGER, MATCHED, UNKNOWN, WITHIN
+from pipeline.comparison.compare import Comparison, compare
+from pipeline.comparison.documents import CSV_COLUMNS, changes_csv, comparison_document, registration_note
+from pipeline.comparison.knee import MIRROR, Knee
+from pipeline.comparison.reproducibility import Reproducibility, known_of, read_reproducibility
+from pipeline.errors import NotComparable
+from pipeline.grid import FloatArray, Grid
+from pipeline.measure import measure_thickness, measure_volumes
+from pipeline.regions import subregions
+from pipeline.registration import apply
+from pipeline.segmentation.catalogue import CATALOGUE, ModelCard
+from pipeline.surface import bone_surface
+from pipeline.thickness import thickness_maps
+from pipeline.types import Alignment, Segmentation
+from tests.support.knees import mirrored, reference_knee, turned_knee
+
+pytestmark = pytest.mark.slow
+
+NOTHING_KNOWN = Reproducibility()
+AXES_MM = (26.0, 19.0, 15.0)
+
+
+def analysed(segmentation: Segmentation) -> Knee:
+    """What the analysis of a label map hands to a comparison."""
+    surfaces = [bone_surface(segmentation, bone) for bone in BONES if bone in segmentation.boxes]
+    alignment = align_knee(surfaces[0])
+    parts = subregions(segmentation, alignment)
+    maps = tuple(thickness_maps(surface, segmentation, parts, 0.3125)[0] for surface in surfaces)
+    rows = [row for item in maps for row in measure_thickness(item)]
+    return Knee(
+        maps=maps,
+        alignment=alignment,
+        measurements=(*rows, *measure_volumes(segmentation, parts)),
+        model={"id": "given:canonical"},
+        options={},
+        grid=segmentation.grid,
+    )
+
+
+@lru_cache(maxsize=1)
+def plain() -> Knee:
+    return analysed(reference_knee())
+
+
+@lru_cache(maxsize=1)
+def oblique() -> Knee:
+    """The reference knee turned, and stored again on an oblique, anisotropic grid."""
+    return analysed(turned_knee(scale=1.0))
+
+
+def carried(segmentation: Segmentation, turn: FloatArray, shift: FloatArray) -> Segmentation:
+    """The same voxels elsewhere in the scanner."""
+    grid = segmentation.grid
+    there = Grid(
+        shape=grid.shape,
+        spacing_mm=grid.spacing_mm,
+        origin_mm=turn @ grid.origin_mm + shift,
+        direction=turn @ grid.direction,
+    )
+    return replace(segmentation, grid=there)
+
+
+def matched(comparison: Comparison) -> dict[tuple[str, str], float]:
+    return {
+        (row.structure, row.region): row.change
+        for row in comparison.changes
+        if row.quantity == MATCHED and row.change is not None
+    }
+
+
+def test_a_knee_moved_rigidly_shows_no_change_and_gives_its_motion_back() -> None:
+    turn = Rotation.from_euler("xyz", (11.0, -7.0, 5.0), degrees=True).as_matrix()
+    shift = np.array([12.0, -30.0, 8.0])
+    comparison = compare(plain(), analysed(carried(reference_knee(), turn, shift)), NOTHING_KNOWN)
+    assert len(comparison.bones) == 3
+    assert not comparison.warnings
+    for bone in comparison.bones:
+        points = bone.first.surface.points_mm[::500]
+        assert apply(bone.matrix, points @ turn.T + shift) == pytest.approx(points, abs=0.005)
+        assert bone.residual.rms < 0.002
+        assert bone.residual.overlap > 0.999
+    assert len(matched(comparison)) == 10
+    assert max(map(abs, matched(comparison).values())) < 1e-3
+
+
+def test_a_knee_stored_again_on_an_oblique_grid_changes_by_less_than_voxels_are_worth() -> None:
+    comparison = compare(plain(), oblique(), NOTHING_KNOWN)
+    turn = Rotation.from_euler("xyz", (6.0, -4.0, 9.0), degrees=True).as_matrix()
+    for bone in comparison.bones:
+        points = bone.first.surface.points_mm[bone.first.region > 0][::100]
+        there = points @ turn.T + np.array([25.0, -40.0, 15.0])
+        assert apply(bone.matrix, there) == pytest.approx(points, abs=0.25)
+    assert max(map(abs, matched(comparison).values())) < 0.08
+    assert all(row.compared_percent > 90 for row in comparison.changes if row.quantity == MATCHED)
+
+
+def test_a_left_knee_against_its_mirror_image_shows_no_change() -> None:
+    left = analysed(mirrored(turned_knee(scale=1.0)))
+    assert left.side is Side.LEFT
+    comparison = compare(oblique(), left, NOTHING_KNOWN)
+    assert comparison.mirrored
+    assert max(map(abs, matched(comparison).values())) < 1e-3
+    for bone in comparison.bones:
+        points = bone.first.surface.points_mm[::500]
+        assert np.linalg.det(bone.matrix[:3, :3]) == pytest.approx(-1)
+        assert apply(bone.matrix, apply(MIRROR, points)) == pytest.approx(points, abs=0.005)
+    assert "mirrored" in comparison.warnings[0]
+
+
+def phantom_knee(phantom: Phantom, off: Rotation) -> Knee:
+    """A phantom with the half of its plate at +x (own frame) as medial and the rest as lateral region; its alignment is
+    known up to the turn `off`.
+    """
+    segmentation = phantom.segmentation
+    to_own = np.eye(4)
+    to_own[:3, :3] = off.as_matrix() @ phantom.rotation.T
+    to_own[:3, 3] = -to_own[:3, :3] @ phantom.centre_mm
+    index = np.argwhere(segmentation.labels == Structure.FEMORAL_CARTILAGE)
+    own = (segmentation.grid.to_mm(index) - phantom.centre_mm) @ phantom.rotation
+    regions = np.zeros_like(segmentation.labels)
+    regions[tuple(index.T)] = np.where(own[:, 0] > 0, 12, 13)
+    item = thickness_maps(bone_surface(segmentation, Structure.FEMUR), segmentation, regions, 0.3125)[0]
+    return Knee(
+        maps=(item,),
+        alignment=Alignment(matrix=to_own, side=Side.RIGHT, residual_mm=0.5, residual_other_mm=2.0),
+        measurements=measure_thickness(item),
+        model={"id": "given:canonical"},
+        options={},
+        grid=segmentation.grid,
+    )
+
+
+@lru_cache(maxsize=1)
+def thickened() -> tuple[Knee, Knee, Phantom, Phantom]:
+    """A phantom of 2.0 mm; and one in another pose, on another grid, with 2.5 mm over the half at +x."""
+    thin, thick = ellipsoid(AXES_MM, 2.0, seed=3), ellipsoid(AXES_MM, 2.5, seed=8)
+    labels = thick.segmentation.labels.copy()
+    index = np.argwhere(labels == Structure.FEMORAL_CARTILAGE)
+    own = (thick.segmentation.grid.to_mm(index) - thick.centre_mm) @ thick.rotation
+    outside = ((own / (np.array(AXES_MM) + 2.0)) ** 2).sum(axis=1) >= 1
+    labels[tuple(index[outside & (own[:, 0] <= 0)].T)] = 0
+    half = replace(thick, segmentation=replace(thick.segmentation, labels=labels))
+    none, eight = Rotation.identity(), Rotation.from_euler("xyz", (5.0, -4.0, 5.0), degrees=True)
+    return phantom_knee(thin, none), phantom_knee(half, eight), thin, thick
+
+
+def test_cartilage_thickened_over_a_region_changes_by_that_much_there_and_nowhere_else() -> None:
+    first, second, thin, thick = thickened()
+    comparison = compare(first, second, NOTHING_KNOWN)
+    (bone,) = comparison.bones
+    points = bone.first.surface.points_mm
+    own = (points - thin.centre_mm) @ thin.rotation
+    there = own @ thick.rotation.T + thick.centre_mm
+    assert apply(bone.matrix, there) == pytest.approx(points, abs=0.1)
+    truth = np.where(own[:, 0] > 0, thick.true_thickness(there), thin.true_thickness(points))
+    truth = truth - thin.true_thickness(points)
+    clear = np.isfinite(bone.change_mm) & (np.abs(own[:, 0]) > 2)  # the step itself is smoothed
+    off = (bone.change_mm - truth)[clear]
+    assert abs(off.mean()) < 0.01
+    assert np.sqrt((off**2).mean()) < 0.1
+    found = matched(comparison)
+    assert found["femoral_cartilage", "medial_weight_bearing"] == pytest.approx(0.5, abs=0.03)
+    assert found["femoral_cartilage", "lateral_weight_bearing"] == pytest.approx(0.0, abs=0.03)
+
+
+def test_a_change_is_judged_against_what_repeated_scans_differ_by() -> None:
+    first, second, _, _ = thickened()
+    regions = {
+        "femoral_cartilage/medial_weight_bearing": {"cv_percent": 2.0, "sdc_mm": 0.15},
+        "femoral_cartilage/lateral_weight_bearing": {"cv_percent": 2.0, "sdc_mm": 0.15},
+    }
+    comparison = compare(first, second, Reproducibility(method="phantoms", knees=1, repeats=2, regions=regions))
+    verdicts = {(row.quantity, row.region): row.verdict for row in comparison.changes}
+    assert verdicts[MATCHED, "medial_weight_bearing"] == LARGER
+    assert verdicts[MATCHED, "lateral_weight_bearing"] == WITHIN
+    assert verdicts["ThC", "medial_weight_bearing"] == LARGER
+    assert verdicts[MATCHED, "all"] == UNKNOWN
+    assert verdicts["dAB", "medial_weight_bearing"] == UNKNOWN
+
+
+def test_a_shift_along_the_bone_changes_a_region_by_no_more_than_the_error_stated_for_it() -> None:
+    """The reference against itself, registered, then pushed along the surface by a known amount."""
+    from pipeline.comparison.carry import carry_thickness
+    from pipeline.comparison.changes import BoneChange, matched_changes
+
+    item = plain().maps[0]
+    alignments = (plain().alignment, plain().alignment)
+    matrix, residual = register_bone(item, item, alignments)
+    inside = np.isfinite(item.thickness_mm)
+    pushed, push = 0.3, np.array([0.0, 0.3, 0.0])
+    slid = replace(item, surface=replace(item.surface, points_mm=item.surface.points_mm + push))
+    second = np.full(len(inside), np.nan)
+    second[inside] = carry_thickness(item.surface.points_mm[inside], item.surface.normals[inside], slid)
+    bone = BoneChange(first=item, second_mm=second, matrix=matrix, residual=replace(residual, plate_rms=pushed))
+    rows = [row for row in matched_changes(bone, NOTHING_KNOWN) if row.region != "all"]
+    assert all(abs(row.change) < row.registration_error + 0.01 for row in rows)
+    assert max(row.registration_error for row in rows) < 0.1
+
+
+def test_different_models_options_and_voxels_are_pointed_out() -> None:
+    first, second, _, _ = thickened()
+    coarse = replace(second.grid, spacing_mm=(1.0, 1.0, 1.0))
+    other = replace(second, model={"id": "nnunet_fullres"}, options={"cartilage_smoothing": 0.5}, grid=coarse)
+    warnings = " ".join(compare(first, other, NOTHING_KNOWN).warnings)
+    assert "two different models" in warnings
+    assert "cartilage smoothing" in warnings
+    assert "voxels differ" in warnings
+
+
+def test_two_analyses_without_a_common_bone_are_refused() -> None:
+    first, second, _, _ = thickened()
+    tibia = replace(second.maps[0], surface=replace(second.maps[0].surface, structure=Structure.TIBIA))
+    with pytest.raises(NotComparable, match="one of the two"):
+        compare(first, replace(second, maps=(tibia,)), NOTHING_KNOWN)
+
+
+def test_a_bone_that_is_none_of_this_knee_is_refused() -> None:
+    first, second, _, _ = thickened()
+    points = second.maps[0].surface.points_mm
+    small = points.mean(axis=0) + (points - points.mean(axis=0)) * [0.5, 0.6, 0.4]
+    other = replace(second.maps[0], surface=replace(second.maps[0].surface, points_mm=small))
+    with pytest.raises(NotComparable, match="Femur"):
+        compare(first, replace(second, maps=(other,)), NOTHING_KNOWN)
+
+
+def test_the_table_is_tidy_and_the_document_says_what_the_registration_means() -> None:
+    first, second, _, _ = thickened()
+    comparison = compare(first, second, NOTHING_KNOWN)
+    rows = list(csv.DictReader(io.StringIO(changes_csv(comparison.changes))))
+    assert tuple(rows[0]) == CSV_COLUMNS
+    assert {row["quantity"] for row in rows} == {MATCHED, "ThC", "ThCtAB", "tAB", "dAB"}
+    assert all(row["sdc"] == "" and row["verdict"] == UNKNOWN for row in rows)
+    for row in rows:
+        if row["a"] and row["b"]:
+            assert float(row["b"]) - float(row["a"]) == pytest.approx(float(row["change"]), abs=2e-6)
+    document = comparison_document(comparison)
+    assert document["sdc"]["known"] is False
+    assert document["registration"][0]["structure"] == "femur"
+    assert "mm" in registration_note(comparison)
+
+
+def test_a_missing_reproducibility_file_means_that_nothing_is_known(tmp_path) -> None:
+    assert read_reproducibility(tmp_path / "none.json").sdc_mm("femoral_cartilage", "all") is None
+    path = tmp_path / "some.json"
+    path.write_text('{"method": "simulated", "knees": 6, "repeats": 20, "regions": {"p/q": {"sdc_mm": 0.1}}}')
+    known = read_reproducibility(path)
+    assert (known.sdc_mm("p", "q"), known.sdc_mm("p", "all"), known.knees) == (0.1, None, 6)
+
+
+@pytest.mark.parametrize("model", CATALOGUE, ids=lambda model: model.id)
+def test_what_repeated_scans_differ_by_holds_for_the_networks_that_it_was_measured_with(model: ModelCard) -> None:
+    first, second, _, _ = thickened()
+    one, other = (replace(knee, model={"id": model.id} | model.digests) for knee in (first, second))
+    known = known_of(one, other)
+    assert (known.model, known.digests) == (model.id, model.digests)
+    assert known.sdc_mm("femoral_cartilage", "all") is not None
+    older = replace(other, model=other.model | {"weights_sha256": "of before"})
+    assert known_of(one, older) == known_of(older, older) == NOTHING_KNOWN
+    given = replace(first, model={"id": "given:oai"})
+    assert known_of(given, given) == NOTHING_KNOWN
+
+
+def test_two_models_have_no_smallest_change_in_common() -> None:
+    first, second, _, _ = thickened()
+    knees = [
+        replace(knee, model={"id": model.id} | model.digests)
+        for knee, model in zip((first, second), CATALOGUE, strict=True)
+    ]
+    assert known_of(*knees) == NOTHING_KNOWN

@@ -1,0 +1,131 @@
+"""The results tree as a whole."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.anatomy import Structure
+from pipeline.report import write_report
+from pipeline.types import ShapeFit, T2Map
+from tests.support.report_phantom import FOLDER, phantom
+
+ALWAYS = {
+    "README.txt",
+    "results.csv",
+    "results.json",
+    "report.html",
+    "provenance.json",
+    "segmentation/labels.nii.gz",
+    "segmentation/labels.nrrd",
+    "segmentation/subregions.nii.gz",
+    "segmentation/labels.itksnap.txt",
+    "segmentation/labels.slicer.ctbl",
+    *(f"surfaces/{bone}.{kind}" for bone in ("femur", "tibia", "patella") for kind in ("vtp", "ply")),
+    "qc/overlay.png",
+    "qc/surfaces.png",
+    "openmsk/thickness_results.json",
+}
+
+
+def names(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names(folder)}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results") / "files"
+    write_report(phantom(), folder)
+    return folder
+
+
+def test_the_tree_holds_every_file_of_the_contract_and_nothing_else(tree: Path) -> None:
+    assert names(tree) == ALWAYS
+
+
+def test_the_same_result_gives_the_same_bytes(tree: Path, tmp_path: Path) -> None:
+    write_report(phantom(), tmp_path / "again")
+    assert digests(tmp_path / "again") == digests(tree)
+
+
+def test_no_text_file_holds_the_inputs_name_or_folder_or_any_absolute_path(tree: Path) -> None:
+    texts = [path for path in tree.rglob("*") if path.suffix in {".txt", ".csv", ".json", ".html", ".ctbl"}]
+    assert len(texts) >= 7
+    for path in texts:
+        content = re.sub(r"base64,[A-Za-z0-9+/=]+", "", path.read_text(encoding="utf-8"))
+        assert FOLDER not in content, path.name
+        assert "Doe Jane" not in content, path.name
+        for root in ("/srv/", "/home/", "/tmp/", "/work/", str(tree), "C:\\"):  # noqa: S108 -- searched for, not used
+            assert root not in content, (path.name, root)
+
+
+def test_the_readme_names_every_file_and_the_research_notice(tree: Path) -> None:
+    text = (tree / "README.txt").read_text(encoding="utf-8")
+    assert "Research use only. Not for clinical diagnosis." in text
+    assert "LPS" in text
+    assert "Knee U-Net weights" in text
+    for name in ALWAYS - {"README.txt"}:
+        assert name in text or name.split("/")[0] + "  " in text, name
+
+
+def test_t2_and_shape_add_their_folders(tmp_path: Path) -> None:
+    result = phantom()
+    grid = result.segmentation.grid
+    values = np.full(grid.shape, np.nan, dtype=np.float32)
+    values[10, 50, 40] = 41.5
+    reconstruction = result.thickness[0].surface
+    full = replace(
+        result,
+        t2=T2Map(t2_ms=values, r2=values / 50, method="multi_echo", grid=grid),
+        shapes=(
+            ShapeFit(
+                model="femurs",
+                kind="bone_only",
+                sha256="0" * 64,
+                latent=np.array([0.5, -1.25]),
+                icp_transform=np.eye(4),
+                center=np.zeros(3),
+                scale=50.0,
+                reconstructions=(reconstruction,),
+                assd_mm=(0.4,),
+                bscore=None,
+            ),
+        ),
+    )
+    write_report(full, tmp_path)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Shape model of the femur" in page
+    assert "bone alone</th><td>0.40</td>" in page
+    extra = {"t2/t2map.nii.gz", "t2/r2map.nii.gz", "t2/results.csv"}
+    prefix = f"shape/NSM_bone_only_recon_{reconstruction.structure.key}"
+    extra |= {"shape/NSM_bone_only_recon_params.json", f"{prefix}.vtp", f"{prefix}.ply"}
+    assert names(tmp_path) == ALWAYS | extra
+    lines = (tmp_path / "t2" / "results.csv").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("T2,") for line in lines[1:])
+
+
+def test_a_label_map_without_a_scan_and_without_a_patella_is_reported_too(tmp_path: Path) -> None:
+    result = phantom()
+    labels = result.segmentation.labels.copy()
+    labels[np.isin(labels, [Structure.PATELLA, Structure.PATELLAR_CARTILAGE])] = 0
+    part = replace(
+        result,
+        scan=None,
+        segmentation=replace(result.segmentation, labels=labels, model_id="labels"),
+        thickness=tuple(item for item in result.thickness if item.surface.structure is not Structure.PATELLA),
+        measurements=tuple(row for row in result.measurements if row.structure != "patellar_cartilage"),
+        provenance=replace(result.provenance, model={}),
+    )
+    write_report(part, tmp_path)
+    assert names(tmp_path) == ALWAYS - {"surfaces/patella.vtp", "surfaces/patella.ply"}
+    assert "Label map without a scan" in (tmp_path / "report.html").read_text(encoding="utf-8")

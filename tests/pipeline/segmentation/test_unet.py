@@ -1,0 +1,226 @@
+"""The built-in network: finds bones where they are known to be, however the scan is stored; twice the same."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.anatomy import Structure, Tissue
+from pipeline.digest import sha256_of
+from pipeline.errors import OptionsError, WeightsCorrupt, WeightsMissing
+from pipeline.segmentation import describe, segment, unet
+from pipeline.segmentation.boundaries.network import ANSWERS, Ensemble, ProfileNetwork, write_ensemble
+from pipeline.segmentation.boundaries.profiles import DEPTHS_MM, FEATURES
+from pipeline.segmentation.catalogue import ModelCard, card
+from pipeline.segmentation.sampling import standardise
+from pipeline.types import Resources, Scan, Segmentation
+from tests.support.segmentation_phantom import stored_otherwise, two_bones
+
+ONE_CORE = Resources(threads=1)
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def _dice(found: np.ndarray, truth: np.ndarray) -> float:
+    return float(2 * (found & truth).sum() / (found.sum() + truth.sum()))
+
+
+def _quiet(_: float) -> None:
+    """Progress that nobody follows."""
+
+
+@pytest.fixture(scope="module")
+def phantom() -> tuple[Scan, np.ndarray, np.ndarray]:
+    return two_bones()
+
+
+@pytest.fixture(scope="module")
+def segmented(phantom) -> Segmentation:
+    return segment(phantom[0], "nnunet_fullres", ONE_CORE, _quiet)
+
+
+def test_both_bones_of_a_phantom_are_found_with_their_cartilage(phantom, segmented) -> None:
+    scan, upper, lower = phantom
+    assert segmented.grid is scan.grid
+    assert segmented.model_id == "nnunet_fullres"
+    assert not segmented.compartments_apart
+    assert _dice(segmented.mask(Structure.FEMUR), upper) > 0.95
+    assert _dice(segmented.mask(Structure.TIBIA), lower) > 0.95
+    assert segmented.mask(Structure.FEMORAL_CARTILAGE).any()
+    assert segmented.mask(Structure.MEDIAL_TIBIAL_CARTILAGE).any()
+
+
+def test_confidence_is_a_probability_and_high_in_clear_bone(segmented) -> None:
+    assert all(1 / 7 <= value <= 1 for value in segmented.confidence.values())
+    assert segmented.confidence[Structure.FEMUR] > 0.9
+    assert set(segmented.surface_entropy_bits) == set(segmented.confidence)
+    assert all(0 < value <= 1 for value in segmented.surface_entropy_bits.values())
+
+
+@pytest.mark.parametrize(("order", "flips"), [((2, 1, 0), (0, 2)), ((1, 2, 0), (1,))])
+def test_a_scan_stored_otherwise_gets_the_same_labels_voxel_by_voxel(phantom, segmented, order, flips) -> None:
+    scan = stored_otherwise(phantom[0], order, flips)
+    centre = np.array([phantom[0].grid.shape]) // 2
+    there = np.rint(scan.grid.to_index(phantom[0].grid.to_mm(centre))).astype(int)[0]
+    assert scan.echoes[0][tuple(there)] == phantom[0].echoes[0][tuple(centre[0])], "the phantom itself moved"
+    labels = segment(scan, "nnunet_fullres", ONE_CORE, _quiet).labels
+    assert np.array_equal(labels, np.flip(segmented.labels.transpose(order), flips))
+
+
+def test_the_same_scan_twice_gives_the_same_bits(phantom, segmented) -> None:
+    again = segment(phantom[0], "nnunet_fullres", ONE_CORE, _quiet)
+    assert np.array_equal(again.labels, segmented.labels)
+    assert again.confidence == segmented.confidence
+    assert again.surface_entropy_bits == segmented.surface_entropy_bits
+
+
+def with_edges(folder: Path) -> ModelCard:
+    """The cascade with a network for edges that believes what it is told."""
+    sizes = (FEATURES, 4, ANSWERS * len(DEPTHS_MM))
+    layers = tuple((np.zeros(pair, np.float32), np.zeros(pair[1], np.float32)) for pair in pairwise(sizes))
+    believes = ProfileNetwork(centre=np.zeros(FEATURES, np.float32), scale=np.ones(FEATURES, np.float32), layers=layers)
+    write_ensemble(Ensemble(members=(believes,)), folder / "edges.npz")
+    digest = sha256_of(folder / "edges.npz")
+    return replace(card("nnunet_cascade"), weights=folder / "edges.npz", sha256=digest)
+
+
+def test_edges_that_are_put_where_the_first_answer_has_them_change_little(phantom, segmented, tmp_path) -> None:
+    told: list[float] = []
+    found = unet.segment(with_edges(tmp_path), phantom[0], ONE_CORE, told.append)
+    for structure in (Structure.FEMUR, Structure.TIBIA):
+        assert _dice(found.mask(structure), segmented.mask(structure)) > 0.97
+    changed = found.labels != segmented.labels
+    assert changed.any()
+    assert changed.mean() < 0.02, "doubtful cartilage is read as whole or none"
+    for ours, first in (
+        (found.confidence, segmented.confidence),
+        (found.surface_entropy_bits, segmented.surface_entropy_bits),
+    ):
+        assert set(ours) == set(first)
+        assert all(ours[s] == first[s] for s in first if s.tissue is Tissue.BONE), "bones as the first pass has them"
+        assert any(ours[s] != first[s] for s in first if s.tissue is Tissue.CARTILAGE), "cartilage as read along rays"
+        assert all(0 <= value <= 1 for value in ours.values())
+    assert told == sorted(told)
+    assert told[-2] < 0.8, "edges are still to be read"
+    assert told[-1] == 1
+
+
+@pytest.mark.slow
+def test_edges_do_not_depend_on_how_a_scan_is_stored(phantom, tmp_path) -> None:
+    model = with_edges(tmp_path)
+    scan = stored_otherwise(phantom[0], (1, 2, 0), (1,))
+    found = unet.segment(model, phantom[0], ONE_CORE, _quiet)
+    assert np.array_equal(
+        unet.segment(model, scan, ONE_CORE, _quiet).labels, np.flip(found.labels.transpose((1, 2, 0)), (1,))
+    )
+
+
+def test_another_network_for_edges_than_the_card_names_is_refused(phantom, tmp_path) -> None:
+    with pytest.raises(WeightsCorrupt):
+        unet.segment(replace(with_edges(tmp_path), sha256="0" * 64), phantom[0], ONE_CORE, _quiet)
+
+
+def test_the_cascade_finds_the_bones_too_and_progress_rises_to_one(phantom) -> None:
+    scan, upper, lower = phantom
+    told: list[float] = []
+    found = segment(scan, "nnunet_cascade", ONE_CORE, told.append)
+    assert _dice(found.mask(Structure.FEMUR), upper) > 0.95
+    assert _dice(found.mask(Structure.TIBIA), lower) > 0.95
+    assert told[0] == 0
+    assert told[-1] == 1
+    assert told == sorted(told)
+    assert len(told) >= 3
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing"), [((10, 12, 11), (0.3, 0.4, 0.35)), ((12, 60, 60), (4.0, 1.1, 1.1)), ((1, 40, 40), (4, 2, 2))]
+)
+def test_tiny_and_thick_sliced_scans_come_through(shape, spacing) -> None:
+    scan, _, _ = two_bones(shape, spacing)
+    assert segment(scan, "nnunet_fullres", ONE_CORE, _quiet).labels.shape == shape
+
+
+def test_thick_slices_still_show_the_bones() -> None:
+    scan, upper, lower = two_bones((80, 80, 18), (0.8, 0.8, 4.0))
+    found = segment(scan, "nnunet_fullres", ONE_CORE, _quiet)
+    assert _dice(found.mask(Structure.FEMUR), upper) > 0.9
+    assert _dice(found.mask(Structure.TIBIA), lower) > 0.9
+
+
+def test_several_echoes_are_segmented_as_their_root_mean_square(phantom, segmented) -> None:
+    scan = phantom[0]
+    echoes = np.concatenate([scan.echoes * np.float32(factor) for factor in (1.4, 0.2)])
+    found = segment(replace(scan, echoes=echoes), "nnunet_fullres", ONE_CORE, _quiet)
+    assert (found.labels == segmented.labels).mean() > 0.9999
+
+
+def test_brightness_and_scale_of_the_image_do_not_matter() -> None:
+    volume = np.random.default_rng(3).gamma(2.0, 1.0, (40, 40, 40)).astype(np.float32)
+    first = standardise(volume)
+    assert abs(first.mean()) < 1e-5
+    assert abs(first.std() - 1) < 1e-4
+    assert np.allclose(standardise(volume * 700), first, atol=1e-3)
+
+
+def test_provenance_names_what_ran() -> None:
+    told = describe("nnunet_fullres", ONE_CORE)
+    assert told["weights_sha256"] == card("nnunet_fullres").sha256
+    assert told["source"] == "built-in"
+    assert told["threads"] == 1
+    assert told["runtime"].startswith("onnxruntime ")
+    assert told["provider"].endswith("ExecutionProvider")
+
+
+def test_changed_weights_are_refused_and_so_are_weights_that_are_no_network(phantom, tmp_path: Path) -> None:
+    entry = card("nnunet_fullres")
+    changed = tmp_path / "weights.onnx"
+    shutil.copy(entry.weights, changed)
+    with changed.open("r+b") as file:
+        file.seek(4_000_000)
+        file.write(b"\0\0")
+    with pytest.raises(WeightsCorrupt, match="SHA-256") as refused:
+        unet.segment(replace(entry, weights=changed), phantom[0], ONE_CORE, _quiet)
+    assert str(tmp_path) not in str(refused.value)
+    changed.write_bytes(b"not a network")
+    import hashlib
+
+    digest = hashlib.sha256(b"not a network").hexdigest()
+    with pytest.raises(WeightsCorrupt, match="cannot be loaded"):
+        unet.segment(replace(entry, weights=changed, sha256=digest), phantom[0], ONE_CORE, _quiet)
+    with pytest.raises(WeightsMissing):
+        unet.segment(replace(entry, weights=tmp_path / "gone.onnx"), phantom[0], ONE_CORE, _quiet)
+    with pytest.raises(WeightsCorrupt, match="labels"):
+        unet.segment(replace(entry, native_labels={1: "femur"}), phantom[0], ONE_CORE, _quiet)
+
+
+def test_an_unknown_model_is_refused_before_anything_runs(phantom) -> None:
+    with pytest.raises(OptionsError):
+        segment(phantom[0], "best", ONE_CORE, _quiet)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
+def test_too_little_memory_is_named_as_such() -> None:
+    code = """
+import resource, numpy as np
+from pipeline.errors import OutOfMemory
+from pipeline.segmentation import runtime
+from pipeline.segmentation.catalogue import card
+from pipeline.types import Resources
+entry = card("nnunet_fullres")
+network = runtime.load_network(entry.weights, entry.sha256, Resources(threads=1))
+pages = int(open("/proc/self/statm").read().split()[0])
+limit = pages * resource.getpagesize() + 200 * 2**20
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    network(np.zeros((1, 256, 256, 256), np.float32))
+except OutOfMemory as error:
+    print("OutOfMemory")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "OutOfMemory", done.stderr[-500:]

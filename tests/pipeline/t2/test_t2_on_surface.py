@@ -1,0 +1,102 @@
+"""T2 at the vertices of a bone, against maps whose mean along a normal is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.anatomy import Structure
+from pipeline.grid import FloatArray, Grid
+from pipeline.t2.on_surface import t2_on_surface
+from pipeline.types import Surface, T2Map
+from tests.support.report_phantom import rotation
+
+AXIS = rotation(23.0, (0.4, -1.0, 0.2)) @ np.array([0.0, 0.0, 1.0])
+"""Normal of the bone's plane, oblique to the grid."""
+
+THICKNESS_MM = 3.0
+DEEP_MS, PER_MM = 32.0, 5.0
+ANTERIOR, PATELLA = 11, 7
+
+
+def oblique_grid() -> Grid:
+    return Grid(
+        shape=(22, 52, 48),
+        spacing_mm=(1.5, 0.5, 0.6),
+        origin_mm=np.array([7.0, -3.0, 11.0]),
+        direction=rotation(12.0, (1, 2, 3)),
+    )
+
+
+def middle(grid: Grid) -> FloatArray:
+    return grid.to_mm([[(n - 1) / 2 for n in grid.shape]])[0]
+
+
+def depth_of_voxels(grid: Grid) -> FloatArray:
+    """(z, y, x) mm above the plane of the bone."""
+    index = np.stack(np.meshgrid(*[np.arange(n) for n in grid.shape], indexing="ij"), axis=-1).reshape(-1, 3)
+    depth: FloatArray = ((grid.to_mm(index) - middle(grid)) @ AXIS).reshape(grid.shape)
+    return depth
+
+
+def plane(grid: Grid) -> Surface:
+    """Vertices on the bone within 4 mm of the middle, which is far from every edge of the grid."""
+    across = np.cross(AXIS, [1.0, 0.0, 0.0])
+    across /= np.linalg.norm(across)
+    along = np.cross(AXIS, across)
+    u, v = (a.reshape(-1) for a in np.meshgrid(np.linspace(-4, 4, 9), np.linspace(-4, 4, 9), indexing="ij"))
+    points = middle(grid) + u[:, None] * across + v[:, None] * along
+    return Surface(
+        points_mm=points,
+        faces=np.array([[0, 1, 9]]),
+        normals=np.tile(AXIS, (len(points), 1)),
+        vertex_areas_mm2=np.ones(len(points)),
+        structure=Structure.FEMUR,
+    )
+
+
+def t2_map(values: FloatArray, grid: Grid) -> T2Map:
+    return T2Map(
+        t2_ms=values.astype(np.float32), r2=np.full(grid.shape, 0.99, dtype=np.float32), method="multi_echo", grid=grid
+    )
+
+
+def test_a_map_that_rises_with_depth_gives_its_value_half_way_through() -> None:
+    grid = oblique_grid()
+    depth = depth_of_voxels(grid)
+    surface = plane(grid)
+    everywhere = np.full(grid.shape, ANTERIOR, dtype=np.uint8)
+    thickness = np.linspace(0.5, THICKNESS_MM, len(surface.points_mm))
+    found = t2_on_surface(surface, thickness, t2_map(DEEP_MS + PER_MM * depth, grid), everywhere)
+    np.testing.assert_allclose(found, DEEP_MS + PER_MM * thickness / 2, atol=1e-3)
+
+
+def test_bone_fluid_and_bad_fits_beside_the_cartilage_do_not_count() -> None:
+    grid = oblique_grid()
+    depth = depth_of_voxels(grid)
+    inside = (depth >= 0) & (depth <= THICKNESS_MM)
+    t2 = t2_map(np.where(inside, 40.0, 95.0), grid)
+    t2.t2_ms[depth < 0] = np.nan
+    t2.r2[inside & (depth > 2.0)] = 0.3
+    t2.t2_ms[inside & (depth > 2.0)] = 88.0
+    surface = plane(grid)
+    found = t2_on_surface(
+        surface,
+        np.full(len(surface.points_mm), THICKNESS_MM),
+        t2,
+        np.where(inside, ANTERIOR, 0).astype(np.uint8),
+    )
+    np.testing.assert_allclose(found, 40.0, atol=1e-3)
+
+
+def test_where_nothing_can_be_averaged_there_is_no_number() -> None:
+    grid = oblique_grid()
+    surface = plane(grid)
+    n = len(surface.points_mm)
+    t2 = t2_map(np.full(grid.shape, 45.0), grid)
+    everywhere = np.full(grid.shape, ANTERIOR, dtype=np.uint8)
+    bare = np.where(np.arange(n) % 2 == 0, np.nan, 0.0)
+    assert np.isnan(t2_on_surface(surface, bare, t2, everywhere)).all()
+    other_plate = np.full(grid.shape, PATELLA, dtype=np.uint8)
+    assert np.isnan(t2_on_surface(surface, np.full(n, 2.0), t2, other_plate)).all()
+    assert t2_on_surface(surface, np.full(n, 2.0), t2, everywhere) == pytest.approx(np.full(n, 45.0))

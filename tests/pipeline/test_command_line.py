@@ -1,0 +1,58 @@
+"""python -m pipeline, as a process."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import SimpleITK as sitk
+from tests.test_run import write_nrrd
+
+from tests.support.knees import turned_knee
+
+pytestmark = pytest.mark.slow
+
+
+def call(*arguments, **more):
+    command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, **more)
+
+
+@pytest.mark.slow
+def test_a_label_map_becomes_a_table_and_a_results_folder(tmp_path):
+    write_nrrd(turned_knee(), tmp_path / "my knee.nrrd")
+    done = call("--labels", tmp_path / "my knee.nrrd", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "femoral cartilage, medial weight bearing" in done.stdout
+    assert (tmp_path / "out" / "results.csv").exists()
+    assert (tmp_path / "out" / "my knee_results.zip").exists()
+    assert not (tmp_path / "out" / ".analysis").exists()
+    again = call("--labels", tmp_path / "my knee.nrrd", tmp_path / "out", "--json")
+    assert json.loads(again.stdout)["side"] == "right"
+
+
+def test_an_all_zero_image_is_refused_with_its_code_and_no_traceback(tmp_path):
+    sitk.WriteImage(sitk.Image([16, 16, 16], sitk.sitkInt16), str(tmp_path / "zero.nii.gz"))
+    done = call(tmp_path / "zero.nii.gz", tmp_path / "out")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("EMPTY_IMAGE: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_file_is_named_without_its_folder(tmp_path):
+    done = call(tmp_path / "nowhere" / "scan.nii.gz", tmp_path / "out")
+    assert done.returncode == 1
+    assert "no file or folder named scan.nii.gz" in done.stderr
+    assert "nowhere" not in done.stderr.splitlines()[-1]
+
+
+def test_a_wrong_call_explains_itself(tmp_path):
+    assert call("only-one-path").returncode == 2
+    assert "expected INPUT OUTPUT_DIR" in call("only-one-path").stderr
+
+
+def test_options_outside_their_bounds_are_refused(tmp_path):
+    sitk.WriteImage(sitk.Image([16, 16, 16], sitk.sitkInt16), str(tmp_path / "zero.nii.gz"))
+    done = call(tmp_path / "zero.nii.gz", tmp_path / "out", "--cartilage-smoothing", "9")
+    assert done.returncode == 2
+    assert "expected 0.0 to 4.0" in done.stderr

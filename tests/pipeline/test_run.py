@@ -1,0 +1,237 @@
+"""The orchestrator: a label map through every step, resumed, interrupted, and with bad input."""
+
+import csv
+import json
+import shutil
+import zipfile
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from pipeline.errors import EmptyStructure, UnsupportedImage
+from pipeline.image_io import read_label_map
+from pipeline.options import AnalysisOptions
+from pipeline.run import run_analysis
+from pipeline.steps import STEPS
+from pipeline.types import Request, Resources, StepState
+from pipeline.workspace import Workspace
+from tests.support.knees import turned_knee
+
+
+def write_nrrd(segmentation, path):
+    image = sitk.GetImageFromArray(segmentation.labels)
+    grid = segmentation.grid
+    image.SetSpacing(grid.spacing_mm[::-1])
+    image.SetOrigin(grid.origin_mm.tolist())
+    image.SetDirection(grid.direction.reshape(-1).tolist())
+    sitk.WriteImage(image, str(path), useCompression=True)
+
+
+def run(workspace, request, seen=None, **options):
+    return run_analysis(
+        workspace, AnalysisOptions(**options), Resources(), request, lambda p: seen is not None and seen.append(p)
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A workspace in which a label map was measured, what it answered, and the progress it told."""
+    workspace = Workspace(tmp_path_factory.mktemp("job"))
+    workspace.create()
+    write_nrrd(turned_knee(), workspace.input_dir / "knee.nrrd")
+    seen = []
+    summary = run(workspace, Request(input_name="Mary Doe.nrrd", labels="knee.nrrd"), seen)
+    return workspace, summary, seen
+
+
+def rows(workspace):
+    with (workspace.files_dir / "results.csv").open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def means(workspace):
+    return {
+        (r["method"], r["structure"], r["region"]): float(r["value"])
+        for r in rows(workspace)
+        if (r["quantity"], r["statistic"]) == ("ThC", "mean")
+    }
+
+
+def test_every_step_is_done_or_says_why_not(finished):
+    _, summary, _ = finished
+    states = {s.name: (s.state, s.reason) for s in summary.steps}
+    assert list(states) == [step.name for step in STEPS]
+    assert states["read_scan"] == (StepState.SKIPPED, "no scan was given, only a label map")
+    assert states["shape"] == (StepState.DONE, "")
+    assert all(s.reason for s in summary.steps if s.state is not StepState.DONE)
+    assert all(s.seconds is not None for s in summary.steps if s.state is StepState.DONE)
+
+
+def test_progress_only_rises_and_ends_at_one_hundred(finished):
+    _, _, seen = finished
+    percents = [p.percent for p in seen]
+    assert percents == sorted(percents)
+    assert percents[-1] == 100
+
+
+def test_thickness_of_the_averaged_knee_scales_with_it(finished):
+    """Regional means lie between those of knees, and no region is empty."""
+    workspace, _, _ = finished
+    found = means(workspace)
+    assert len(found) == 20
+    for (method, structure, region), value in found.items():
+        assert 1.2 < value < 3.6, (method, structure, region)
+
+
+def test_the_zip_holds_what_was_promised_and_nothing_of_the_upload_name(finished):
+    workspace, summary, _ = finished
+    assert summary.archive_name == "Mary Doe_results.zip"
+    with zipfile.ZipFile(workspace.archive_path) as archive:
+        assert archive.testzip() is None
+        names = {name.split("/", 1)[1] for name in archive.namelist()}
+        assert not any("Mary Doe" in name for name in archive.namelist())
+        for name in archive.namelist():
+            assert b"Mary Doe" not in archive.read(name), name
+    assert {
+        "README.txt",
+        "results.csv",
+        "results.json",
+        "report.html",
+        "provenance.json",
+        "segmentation/labels.nii.gz",
+        "segmentation/labels.nrrd",
+        "segmentation/subregions.nii.gz",
+        "surfaces/femur.vtp",
+        "surfaces/tibia.ply",
+        "qc/overlay.png",
+        "openmsk/thickness_results.json",
+    } <= names
+
+
+def test_the_manifest_is_the_last_word(finished):
+    workspace, summary, _ = finished
+    manifest = json.loads(workspace.manifest_path.read_text())
+    assert manifest["archive_bytes"] == workspace.archive_path.stat().st_size == summary.archive_bytes
+    assert workspace.manifest_path.stat().st_mtime >= workspace.archive_path.stat().st_mtime
+
+
+def test_provenance_names_the_source_of_the_labels_and_the_seconds_of_each_step(finished):
+    workspace, _, _ = finished
+    provenance = json.loads((workspace.files_dir / "provenance.json").read_text())
+    assert provenance["model"]["id"] == "given:canonical"
+    assert {"segment", "align", "surfaces", "thickness"} <= set(provenance["seconds"])
+    assert len(provenance["input_sha256"]) == 64
+
+
+def test_a_second_run_does_nothing_again(finished, tmp_path):
+    workspace, first, _ = finished
+    again = Workspace(tmp_path / "again")
+    shutil.copytree(workspace.root, again.root)
+    before = {p: p.stat().st_mtime_ns for p in again.work_dir.glob("*.npy")}
+    second = run(again, Request(input_name="Mary Doe.nrrd", labels="knee.nrrd"))
+    assert {p: p.stat().st_mtime_ns for p in again.work_dir.glob("*.npy")} == before
+    assert [s.seconds for s in second.steps] == [s.seconds for s in first.steps]
+
+
+def test_a_resumed_run_equals_a_fresh_one(finished, tmp_path):
+    workspace, _, _ = finished
+    resumed = Workspace(tmp_path / "resumed")
+    shutil.copytree(workspace.root, resumed.root)
+    for product in ("thickness", "measurements", "quality", "report"):
+        resumed.discard(product)
+    shutil.rmtree(resumed.files_dir)
+    resumed.manifest_path.unlink()
+    summary = run(resumed, Request(input_name="Mary Doe.nrrd", labels="knee.nrrd"))
+    assert (resumed.files_dir / "results.csv").read_bytes() == (workspace.files_dir / "results.csv").read_bytes()
+    untouched = {s.name: s.seconds for s in summary.steps if s.name in ("segment", "align", "surfaces")}
+    assert untouched == {s.name: s.seconds for s in finished[1].steps if s.name in untouched}
+
+
+class Stop(Exception):
+    """Somebody cancelled."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", ["thickness", "shape", "measure"])
+def test_a_run_that_is_stopped_ends_at_once_and_the_next_one_equals_a_fresh_one(finished, tmp_path, at):
+    workspace, _, _ = finished
+    stopped = Workspace(tmp_path / "stopped")
+    shutil.copytree(workspace.input_dir, stopped.input_dir)
+    shutil.copytree(workspace.work_dir, stopped.work_dir)
+    for product in ("thickness", "shape", "measurements", "quality", "report"):
+        stopped.discard(product)
+    request = Request(input_name="Mary Doe.nrrd", labels="knee.nrrd")
+
+    def stop(progress):
+        if progress.name == at:
+            raise Stop
+
+    with pytest.raises(Stop):
+        run_analysis(stopped, AnalysisOptions(), Resources(), request, stop)
+    assert not stopped.has("measurements")
+    run(stopped, request)
+    assert (stopped.files_dir / "results.csv").read_bytes() == (workspace.files_dir / "results.csv").read_bytes()
+
+
+def test_a_changed_option_runs_only_what_depends_on_it(finished, tmp_path):
+    workspace, first, _ = finished
+    changed = Workspace(tmp_path / "changed")
+    shutil.copytree(workspace.root, changed.root)
+    summary = run(changed, Request(input_name="knee.nrrd", labels="knee.nrrd"), cartilage_smoothing=0.6)
+    same = {s.name for s, t in zip(summary.steps, first.steps, strict=True) if s.seconds == t.seconds}
+    assert {"segment", "align", "surfaces"} <= same
+    assert "thickness" not in same
+    before, after = means(workspace), means(changed)
+    for key, value in before.items():
+        assert (after[key] == value) == (key[0] == "union")
+
+
+def test_the_upload_may_be_gone_on_a_retry(finished, tmp_path):
+    workspace, _, _ = finished
+    retried = Workspace(tmp_path / "retried")
+    shutil.copytree(workspace.root, retried.root)
+    shutil.rmtree(retried.input_dir)
+    retried.discard("thickness")
+    run(retried, Request(input_name="Mary Doe.nrrd", labels="knee.nrrd"))
+    assert (retried.files_dir / "results.csv").read_bytes() == (workspace.files_dir / "results.csv").read_bytes()
+
+
+@pytest.mark.slow
+def test_labels_taken_home_as_nifti_give_the_same_numbers(finished, tmp_path):
+    workspace, _, _ = finished
+    again = Workspace(tmp_path / "again")
+    again.create()
+    exported = workspace.files_dir / "segmentation" / "labels.nii.gz"
+    assert nib.load(exported).header["sform_code"] > 0
+    shutil.copy(exported, again.input_dir / "labels.nii.gz")
+    run(again, Request(input_name="labels.nii.gz", labels="labels.nii.gz"))
+    here, there = means(workspace), means(again)
+    for key, value in here.items():
+        assert there[key] == pytest.approx(value, abs=1e-4), key
+    exact, grid = read_label_map(workspace.files_dir / "segmentation" / "labels.nrrd")
+    assert np.array_equal(exact, turned_knee().labels)
+    assert grid.matches(turned_knee().grid, tolerance_mm=1e-9)
+
+
+def test_a_label_map_without_a_femur_ends_with_a_reason_and_no_results(tmp_path):
+    workspace = Workspace(tmp_path / "job")
+    workspace.create()
+    knee = turned_knee()
+    labels = np.where(knee.labels == 1, 0, knee.labels).astype(np.uint8)
+    write_nrrd(type(knee)(labels=labels, grid=knee.grid, model_id="x"), workspace.input_dir / "knee.nrrd")
+    with pytest.raises(EmptyStructure, match="Femur was not found") as caught:
+        run(workspace, Request(input_name="knee.nrrd", labels="knee.nrrd"))
+    assert caught.value.facts["step"] == "surfaces"
+    assert not workspace.manifest_path.exists()
+
+
+def test_the_wrong_numbering_is_told_apart_from_a_knee(tmp_path):
+    workspace = Workspace(tmp_path / "job")
+    workspace.create()
+    knee = turned_knee()
+    labels = np.where(knee.labels == 7, 9, knee.labels).astype(np.uint8)
+    write_nrrd(type(knee)(labels=labels, grid=knee.grid, model_id="x"), workspace.input_dir / "knee.nrrd")
+    with pytest.raises(UnsupportedImage, match="numbering 'pymskt' does not declare"):
+        run(workspace, Request(input_name="knee.nrrd", labels="knee.nrrd", numbering="pymskt"))

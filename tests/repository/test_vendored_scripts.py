@@ -1,0 +1,41 @@
+"""Scripts of others are what their tables say they are."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PERMISSIVE = {"MIT", "BSD-2-Clause", "BSD-3-Clause", "Apache-2.0", "ISC", "CC0-1.0"}
+FOLDERS = {
+    ROOT / "ui" / "assets" / "vendor": PERMISSIVE,
+    ROOT / "tests" / "vendor": PERMISSIVE | {"MPL-2.0"},  # never served, never changed
+}
+"""Folder -> licences that may stand in it."""
+
+ROW = re.compile(
+    r"^\| (?P<file>\S+\.js) \| (?P<licence>[^|]+) \| (?P<bytes>\d+) \| (?P<sha256>[0-9a-f]{64}) \|", re.MULTILINE
+)
+ROWS = {
+    folder / row["file"]: row
+    for folder in FOLDERS
+    for row in ROW.finditer((folder / "README.md").read_text(encoding="utf-8"))
+}
+
+
+def test_every_script_has_its_row() -> None:
+    assert set(ROWS) == {path for folder in FOLDERS for path in folder.iterdir()} - {
+        folder / "README.md" for folder in FOLDERS
+    }
+
+
+@pytest.mark.parametrize("path", sorted(ROWS), ids=lambda path: path.name)
+def test_a_script_has_the_digest_size_and_licence_that_its_row_states(path: Path) -> None:
+    data, row = path.read_bytes(), ROWS[path]
+    assert len(data) == int(row["bytes"])
+    assert hashlib.sha256(data).hexdigest() == row["sha256"]
+    assert row["licence"].strip() in FOLDERS[path.parent]
+    assert re.search(r"-\d+(\.\d+)+\.", path.name), "the name carries the version: browsers keep it for a year"

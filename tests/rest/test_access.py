@@ -1,0 +1,80 @@
+"""Who may ask: keys, origins, hosts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.rest_client import job_folders, own_server, post
+
+
+def test_limits_and_keys_of_the_environment_hold(redis_client: Any) -> None:
+    before = job_folders()
+    head = b'--knee\r\nContent-Disposition: form-data; name="file"; filename="a.nii"\r\n\r\n'
+    headers = {"content-type": "multipart/form-data; boundary=knee", "x-api-key": "second"}
+    with own_server(MAX_UPLOAD_SIZE_MB="1", API_KEYS="first, second") as url:
+        pieces = iter([head, b"\x00" * 1_500_000])  # sent in chunks: no length is announced
+        assert httpx.post(f"{url}/upload", content=pieces, headers=headers, timeout=10).status_code == 413
+        assert httpx.get(f"{url}/stats").status_code == 401
+        assert httpx.get(f"{url}/stats", headers={"x-api-key": "third"}).status_code == 401
+        assert httpx.get(f"{url}/stats", headers={"x-api-key": "first"}).status_code == 200
+        assert httpx.get(f"{url}/health").status_code == 200
+    assert job_folders() == before
+
+
+def test_a_page_of_another_site_changes_nothing(api: httpx.Client, nifti: bytes) -> None:
+    job_id = post(api, nifti).json()["job_id"]
+    foreign = {"origin": "https://elsewhere.example"}
+    assert api.delete(f"/jobs/{job_id}", headers=foreign).status_code == 403
+    assert api.post("/upload", headers=foreign).status_code == 403
+    own = {"origin": str(api.base_url).rstrip("/")}
+    assert api.delete(f"/jobs/{job_id}", headers=own).status_code == 204
+
+
+FOREIGN = (
+    {"origin": "https://elsewhere.example"},
+    {"origin": "null"},
+    {"origin": "http://127.0.0.1:1"},
+    {"referer": "https://elsewhere.example/page"},
+    {"sec-fetch-site": "cross-site"},
+    {"sec-fetch-site": "same-site"},
+)
+
+
+@pytest.mark.parametrize("headers", FOREIGN, ids=str)
+def test_every_sign_of_another_site_stops_a_change(api: httpx.Client, headers: dict[str, str]) -> None:
+    for method, path in (("DELETE", "/jobs/none"), ("POST", "/jobs/none/cancel"), ("POST", "/upload")):
+        answer = api.request(method, path, headers=headers)
+        assert (answer.status_code, answer.json()["error_code"]) == (403, "CROSS_SITE")
+    assert api.get("/stats", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["elsewhere.example", "127.0.0.1.elsewhere.example", "192.0.2.1", "[", "localhost.evil", ""]
+)
+def test_a_name_that_merely_points_here_is_refused_for_reading_as_well(api: httpx.Client, host: str) -> None:
+    answer = api.get("/stats", headers={"host": host})
+    assert (answer.status_code, answer.json()["error_code"]) == (403, "UNKNOWN_HOST")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost", "LOCALHOST:1", "[::1]:8000", "workstation:8000"])
+def test_the_names_of_this_machine_are_accepted(api: httpx.Client, host: str) -> None:
+    assert api.get("/stats", headers={"host": host}).status_code == 200
+
+
+def test_keys_are_asked_for_on_every_route_but_health_and_documents(redis_client: Any) -> None:
+    with own_server(API_KEYS="first, second") as url, httpx.Client(base_url=url) as client:
+        document = client.get("/openapi.json").json()
+        for path, methods in document["paths"].items():
+            for method in methods:
+                answer = client.request(method, path.replace("{name}", "health"))
+                assert answer.status_code == (200 if path == "/health" else 401), (method, path)
+        for path in ("/jobs/x/artifacts/docs", "/status/health", "/health/", "//health", "/x/../stats", "/nothing"):
+            assert client.get(path).status_code == 401, path
+        assert client.get("/docs").status_code == 200
+        assert client.get("/stats", headers={"authorization": "Bearer second"}).status_code == 200
+        assert client.get("/stats", headers={"x-api-key": "first", "host": "knee.example"}).status_code == 200
+        for wrong in ({"x-api-key": "first, second"}, {"x-api-key": ""}, {"authorization": "Basic second"}):
+            assert client.get("/stats", headers=wrong).status_code == 401

@@ -1,0 +1,120 @@
+"""Results over real HTTP: the zip, single files, ranges."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.support.processes import DATA_DIR
+from tests.support.rest_client import complete, save
+
+
+def test_a_complete_job_is_downloaded_under_the_name_of_its_input(api: httpx.Client, redis_client: Any) -> None:
+    path = DATA_DIR / "results.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("results.json", "{}")
+    job_id = complete(redis_client, path)
+    body = api.get(f"/status/{job_id}").json()
+    assert body["download_url"] == f"/download/{job_id}"
+    assert body["processing_time_seconds"] == 180
+    assert body["result_size_bytes"] == 7
+    response = api.get(body["download_url"])
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/zip"
+    assert 'filename="patient_scan_results.zip"' in response.headers["content-disposition"]
+    assert response.content == path.read_bytes()
+
+
+def test_no_file_outside_the_data_directory_is_served(api: httpx.Client, redis_client: Any, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.zip"
+    secret.write_bytes(b"secret")
+    link = DATA_DIR / "link.zip"
+    link.unlink(missing_ok=True)
+    link.symlink_to(secret)
+    for path in (secret, link, DATA_DIR / ".." / secret.relative_to(secret.anchor), Path("/nonexistent/results.zip")):
+        response = api.get(f"/download/{complete(redis_client, path)}")
+        assert response.status_code == 404
+        assert b"secret" not in response.content
+
+
+@pytest.mark.parametrize("status", ["queued", "processing", "error"])
+def test_a_download_before_the_end_is_400(api: httpx.Client, redis_client: Any, status: str) -> None:
+    response = api.get(f"/download/{save(redis_client, {'status': status})}")
+    assert response.status_code == 400
+    assert "not complete" in response.json()["detail"].lower()
+
+
+def test_artifacts_answer_ranges_and_stay_inside_the_results(api: httpx.Client, redis_client: Any) -> None:
+    job_id = complete(redis_client, DATA_DIR / "results.zip")
+    files = DATA_DIR / "jobs" / job_id / "results" / "files"
+    (files / "surfaces").mkdir(parents=True)
+    content = np.random.default_rng(1).bytes(3_000_000)
+    (files / "surfaces" / "femur.ply").write_bytes(content)
+    (files.parent / "manifest.json").write_text("{}")
+    url = f"/jobs/{job_id}/artifacts"
+    assert api.get(f"{url}/surfaces/femur.ply").content == content  # compressed on the way
+    part = api.get(f"{url}/surfaces/femur.ply", headers={"range": "bytes=100-199"})
+    assert (part.status_code, part.content) == (206, content[100:200])
+    for name in ("../manifest.json", "%2e%2e/manifest.json", "surfaces", "/etc/passwd", "surfaces/../../manifest.json"):
+        assert api.get(f"{url}/{name}").status_code == 404
+
+
+@pytest.fixture
+def ten_bytes(api: httpx.Client, redis_client: Any) -> str:
+    """Address of a result that holds the digits from 0 to 9."""
+    job_id = complete(redis_client, DATA_DIR / "results.zip")
+    files = DATA_DIR / "jobs" / job_id / "results" / "files"
+    files.mkdir(parents=True)
+    (files / "digits.bin").write_bytes(b"0123456789")
+    (files / "report.html").write_text("<script>alert(1)</script>")
+    return f"/jobs/{job_id}/artifacts/digits.bin"
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "content"),
+    [
+        ("bytes=2-4", 206, b"234"),
+        ("bytes=-3", 206, b"789"),
+        ("bytes=7-", 206, b"789"),
+        ("bytes=8-99999", 206, b"89"),
+        ("bytes=5-2", 200, b"0123456789"),
+        ("bytes=a-b", 200, b"0123456789"),
+        ("lines=1-2", 200, b"0123456789"),
+        ("bytes=", 200, b"0123456789"),
+        ("nonsense", 200, b"0123456789"),
+    ],
+)
+def test_ranges(api: httpx.Client, ten_bytes: str, asked: str, status: int, content: bytes) -> None:
+    answer = api.get(ten_bytes, headers={"range": asked})
+    assert (answer.status_code, answer.content) == (status, content)
+
+
+def test_a_range_beyond_the_end_is_416_with_the_size(api: httpx.Client, ten_bytes: str) -> None:
+    answer = api.get(ten_bytes, headers={"range": "bytes=10-12"})
+    assert answer.status_code == 416
+    assert answer.headers["content-range"] == "bytes */10"
+    assert set(answer.json()) == {"detail", "error_code", "hint"}
+
+
+def test_several_ranges_come_as_parts(api: httpx.Client, ten_bytes: str) -> None:
+    answer = api.get(ten_bytes, headers={"range": "bytes=0-1,8-9"})
+    assert answer.status_code == 206
+    assert answer.headers["content-type"].startswith("multipart/byteranges")
+    assert b"\r\n01\r\n" in answer.content
+    assert b"\r\n89\r\n" in answer.content
+
+
+def test_head_of_a_result_tells_its_size(api: httpx.Client, ten_bytes: str) -> None:
+    answer = api.head(ten_bytes)
+    assert (answer.status_code, answer.headers["content-length"], answer.content) == (200, "10", b"")
+
+
+def test_a_page_among_the_results_runs_nothing_here(api: httpx.Client, ten_bytes: str) -> None:
+    headers = api.get(ten_bytes.replace("digits.bin", "report.html")).headers
+    assert headers["content-disposition"].startswith("attachment")
+    assert headers["content-security-policy"].startswith("sandbox;")

@@ -1,0 +1,68 @@
+"""What the service says of itself: statistics, health, models, documents."""
+
+from __future__ import annotations
+
+import httpx
+
+from tests.support.rest_client import post
+
+
+def test_statistics_have_the_specified_fields_and_types(api: httpx.Client, nifti: bytes) -> None:
+    post(api, nifti, data={"email": "One@Example.com "})
+    post(api, nifti, data={"email": "one@example.com"})
+    body = api.get("/stats").json()
+    whole = ("total_jobs_processed", "total_jobs_today", "unique_users", "average_processing_time_seconds")
+    assert all(type(body[name]) is int for name in (*whole, "jobs_in_queue"))
+    assert isinstance(body["uptime_hours"], (int, float))
+    assert (body["unique_users"], body["jobs_in_queue"]) == (1, 2)
+
+
+def test_health_names_what_is_there(api: httpx.Client) -> None:
+    response = api.get("/health")
+    assert response.status_code == 200
+    body = response.json()
+    assert body["redis"] == "connected"
+    assert body["disk_free_bytes"] > 0
+    assert set(body["weights"]) == {"nnunet_fullres", "nnunet_cascade"}
+
+
+def test_models_are_described_by_their_cards(api: httpx.Client) -> None:
+    models = api.get("/models").json()
+    assert [model["id"] for model in models] == ["nnunet_fullres", "nnunet_cascade", "nsm/femur_shape"]
+    assert models[-1]["available"]
+    for model in models:
+        assert {"title", "available", "structures", "sequences", "licence", "citation", "weights_sha256"} <= set(model)
+    for model in models[:2]:
+        assert {"scope", "accuracy", "thick_slices", "confidence_flag", "repeatability"} <= set(model)
+        assert model["repeatability"]["model"] == model["id"]
+        assert model["repeatability"]["regions"]["femoral_cartilage/all"]["sdc_mm"] > 0
+
+
+def test_the_openapi_document_names_every_route_and_form_field(api: httpx.Client) -> None:
+    document = api.get("/openapi.json").json()
+    routes = {(path, method) for path, methods in document["paths"].items() for method in methods}
+    assert routes == {
+        ("/upload", "post"),
+        ("/status/{job_id}", "get"),
+        ("/download/{job_id}", "get"),
+        ("/stats", "get"),
+        ("/health", "get"),
+        ("/models", "get"),
+        ("/jobs/{job_id}", "delete"),
+        ("/jobs/{job_id}/cancel", "post"),
+        ("/jobs/{job_id}/retry", "post"),
+        ("/jobs/{job_id}/measurements", "get"),
+        ("/jobs/{job_id}/artifacts/{name}", "get"),
+        ("/jobs/{job_id}/view/{name}", "get"),
+        ("/scans", "post"),
+        ("/scans/{scan_id}", "get"),
+        ("/scans/{scan_id}", "delete"),
+        ("/scans/{scan_id}/start", "post"),
+        ("/access", "post"),
+        ("/compare/{first_id}/{second_id}", "get"),
+        ("/compare/{first_id}/{second_id}/changes.csv", "get"),
+        ("/compare/{first_id}/{second_id}/view/{name}", "get"),
+    }
+    form = document["paths"]["/upload"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert {"file", "email", "segmentation_model", "cartilage_smoothing", "side"} <= set(form["properties"])
+    assert api.get("/docs").status_code == 200

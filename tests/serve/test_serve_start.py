@@ -1,0 +1,179 @@
+"""`make run`: everything starts, is healthy, comes back when it dies, and goes when it is told to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.support.processes import ROOT, free_port, wait_until
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="knee-serve-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+class Product:
+    """serve.py at work on a data directory and two free ports."""
+
+    def __init__(self, data_dir: Path, **environment: str) -> None:
+        self.ports = free_port(), free_port()
+        self.output = data_dir / "output.txt"
+        settings = {"DATA_DIR": str(data_dir), "API_PORT": str(self.ports[0]), "APP_PORT": str(self.ports[1])}
+        inherited = {name: value for name, value in os.environ.items() if name != "REDIS_URL"}
+        with self.output.open("ab") as stream:
+            self.process = subprocess.Popen(
+                [sys.executable, "serve.py"],
+                cwd=ROOT,
+                env=inherited | settings | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def said(self) -> str:
+        return self.output.read_text()
+
+    def wait_ready(self) -> None:
+        wait_until(lambda: "Ready" in self.said or self.process.poll() is not None, seconds=120, what="the start")
+        assert self.process.poll() is None, self.said
+
+    def children(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def get(self, path: str, *, page: bool = False) -> int:
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.ports[page]}{path}", timeout=5).status_code
+        except httpx.TransportError:
+            return 0
+
+    def stop(self, number: signal.Signals) -> None:
+        """Send a signal; everything must be gone soon after."""
+        children = self.children()
+        self.process.send_signal(number)
+        self.process.wait(timeout=20)
+        wait_until(
+            lambda: not any(child.is_running() for child in children), seconds=5, what="the end of all processes"
+        )
+
+
+@pytest.fixture
+def product(data_dir: Path) -> Iterator[Product]:
+    running = Product(data_dir)
+    try:
+        running.wait_ready()
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.stop(signal.SIGTERM)
+
+
+def test_it_starts_and_stops_without_leaving_a_process(product: Product, data_dir: Path) -> None:
+    assert product.get("/health") == 200
+    assert httpx.get(f"http://127.0.0.1:{product.ports[0]}/health").json()["worker"] == "available"
+    assert product.get("/_stcore/health", page=True) == 200
+    for port in product.ports:
+        assert f"http://127.0.0.1:{port}" in product.said
+    assert len(product.children()) >= 4
+    second = subprocess.run(
+        [sys.executable, "serve.py"],
+        cwd=ROOT,
+        env=os.environ | {"DATA_DIR": str(data_dir)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert f"Already running on {data_dir} (process {product.process.pid})" in second.stderr
+    product.stop(signal.SIGINT)
+    assert product.process.returncode == 0
+    assert not (data_dir / "valkey" / "valkey.sock").exists()
+
+
+def test_what_dies_comes_back(product: Product) -> None:
+    for name in ("valkey-server", "worker.py", "rest"):
+        victim = next(child for child in product.children() if any(part.endswith(name) for part in child.cmdline()))
+        victim.kill()
+        wait_until(
+            lambda victim=victim, name=name: any(
+                child.pid != victim.pid and name in " ".join(child.cmdline()) for child in product.children()
+            ),
+            what=f"another {name}",
+        )
+    wait_until(lambda: product.get("/health") == 200, what="a healthy service")
+    assert "starting it again" in product.said
+
+
+def test_nothing_survives_a_killed_supervisor(product: Product) -> None:
+    if not sys.platform.startswith("linux"):
+        pytest.skip("parent-death signals are Linux's")
+    product.stop(signal.SIGKILL)
+
+
+def test_a_port_in_use_is_named(data_dir: Path, product: Product, tmp_path: Path) -> None:
+    environment = os.environ | {"DATA_DIR": str(tmp_path), "API_PORT": str(product.ports[0])}
+    answer = subprocess.run(
+        [sys.executable, "serve.py"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert answer.returncode == 1
+    assert f"API_PORT: cannot listen on 127.0.0.1, port {product.ports[0]}" in answer.stderr
+    assert f"API_PORT={product.ports[0] + 100} make run" in answer.stderr
+
+
+def test_a_long_data_path_falls_back_to_a_port_with_a_password(data_dir: Path) -> None:
+    long = data_dir / ("long-name-" * 12)
+    long.mkdir()
+    product = Product(long)
+    try:
+        product.wait_ready()
+        assert product.get("/health") == 200
+        address = (long / "valkey" / "url").read_text()
+        assert address.startswith("redis://:")
+        assert (long / "valkey" / "url").stat().st_mode & 0o077 == 0
+    finally:
+        product.stop(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("API_PORT", "eight"), ("MAX_UPLOAD_SIZE_MB", "0"), ("DEVICE", "tpu"), ("REDIS_URL", "http://127.0.0.1")],
+)
+def test_a_wrong_setting_stops_the_start_and_is_named(tmp_path: Path, name: str, value: str) -> None:
+    for program in ("serve.py", "worker.py"):
+        answer = subprocess.run(
+            [sys.executable, program],
+            cwd=ROOT,
+            env=os.environ | {"DATA_DIR": str(tmp_path), name: value},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert answer.returncode == 2
+        assert f"{name} is '{value}'" in answer.stderr
+        assert "Traceback" not in answer.stderr
+
+
+def test_an_own_redis_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
+    environment = os.environ | {"DATA_DIR": str(tmp_path), "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}
+    environment |= {"API_PORT": str(free_port()), "APP_PORT": str(free_port())}
+    answer = subprocess.run(
+        [sys.executable, "serve.py"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert answer.returncode == 1
+    assert "REDIS_URL is set, but no server answers there" in answer.stderr

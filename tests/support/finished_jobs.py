@@ -1,0 +1,64 @@
+"""Complete jobs whose folders hold a real analysis of the reference knee, right or left."""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import SimpleITK as sitk
+
+from jobs.state.backend import backend
+from jobs.state.model import JobRecord, Status, now
+from pipeline.grid import Grid
+from pipeline.options import AnalysisOptions
+from pipeline.run import run_analysis
+from pipeline.types import Request, Resources, Segmentation
+from pipeline.workspace import Workspace
+from tests.support.knees import mirrored, turned_knee
+from tests.support.processes import DATA_DIR
+
+
+def write_labels(path: Path, segmentation: Segmentation) -> Path:
+    grid: Grid = segmentation.grid
+    image = sitk.GetImageFromArray(segmentation.labels)
+    image.SetSpacing(grid.spacing_mm[::-1])
+    image.SetOrigin(grid.origin_mm.tolist())
+    image.SetDirection(grid.direction.reshape(-1).tolist())
+    sitk.WriteImage(image, str(path), useCompression=True)
+    return path
+
+
+@lru_cache(maxsize=2)
+def analysed(side: str) -> Path:
+    """The folder of an analysis that the pipeline has made of the reference knee, or of its mirror image."""
+    root = DATA_DIR / f"analysed-{side}"
+    knee = turned_knee(scale=1.0)
+    root.mkdir()
+    labels = write_labels(root / "labels.nrrd", knee if side == "right" else mirrored(knee))
+    request = Request(input_name="labels.nrrd", scan=None, labels=str(labels))
+    run_analysis(Workspace(root / "job"), AnalysisOptions(), Resources(), request, lambda _: None)
+    return root / "job"
+
+
+def finished_job(side: str = "right", **fields: Any) -> str:
+    """A complete job whose folder holds a real analysis (its files are linked, not copied)."""
+    here, job_id = backend(), str(uuid.uuid4())
+    folder = here.storage.folder(job_id)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["cp", "-rl", str(analysed(side)), str(folder)], check=True)
+    record = JobRecord(
+        id=job_id,
+        input_filename=f"{side}.nii.gz",
+        input_path="",
+        options=AnalysisOptions().to_dict(),
+        status=Status.COMPLETE,
+        created_at=now(),
+        attempt=1,
+        **fields,
+    )
+    here.storage.write_record(record)
+    here.store.add_ended(record)
+    return job_id

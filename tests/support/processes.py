@@ -1,0 +1,59 @@
+"""Processes of the product in tests: where their data lies, how one is started, waited for and stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA_DIR = Path(tempfile.mkdtemp(prefix="knee-test-"))  # short: a unix socket's path holds 104 bytes
+os.environ["DATA_DIR"] = str(DATA_DIR)
+for name in ("REDIS_URL", "MODELS_DIR", "API_KEYS", "HOST", "DEVICE", "MAX_UPLOAD_SIZE_MB", "RESULTS_EXPIRY_HOURS"):
+    os.environ.pop(name, None)
+
+
+def wait_until(condition: Callable[[], object], *, seconds: float = 20.0, what: str = "the condition") -> None:
+    """Poll until it holds; fails the test where it does not within the time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        time.sleep(0.05)
+    pytest.fail(f"{what} did not come true within {seconds:.0f} s")
+
+
+def free_port() -> int:
+    """A port on 127.0.0.1 that nobody uses at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(command: list[str], log: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of the product for the length of a block."""
+    with log.open("ab") as stream:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=os.environ | environment, stdout=stream, stderr=stream, stdin=subprocess.DEVNULL
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=1.2)
+        except subprocess.TimeoutExpired:
+            process.terminate()  # a worker at work stops at the second request
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

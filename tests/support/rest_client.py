@@ -1,0 +1,84 @@
+"""What the tests of the REST interface share: requests, records, a server with settings of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import socket
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.support.processes import DATA_DIR, free_port, running, wait_until
+
+
+def post(
+    api: httpx.Client, content: bytes, name: str = "test.nii.gz", data: dict[str, str] | None = None
+) -> httpx.Response:
+    return api.post("/upload", files={"file": (name, content, "application/octet-stream")}, data=data or {})
+
+
+def save(redis_client: Any, record: dict[str, Any]) -> str:
+    """A record as the specification's own program writes it: without a queue entry."""
+    record = {"id": str(uuid.uuid4()), "input_filename": "patient_scan.nii.gz", "options": {}} | record
+    redis_client.hset("jobs", record["id"], json.dumps(record))
+    return str(record["id"])
+
+
+def complete(redis_client: Any, path: Path, **fields: Any) -> str:
+    times = {"started_at": "2026-01-02T03:04:05", "completed_at": "2026-01-02T03:07:05"}
+    return save(
+        redis_client, {"status": "complete", "result_path": str(path), "result_size_bytes": 7, **times, **fields}
+    )
+
+
+def job_folders() -> set[str]:
+    """Of jobs, and of uploads that are being received."""
+    return {path.name for kind in ("jobs", "incoming") for path in (DATA_DIR / kind).glob("*")}
+
+
+def answers(url: str) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(url).status_code == 200
+    return False
+
+
+@contextlib.contextmanager
+def own_server(limit: str = "", **environment: str) -> Iterator[str]:
+    """A REST server with settings of its own, and with what the shell is told to limit."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = ["sh", "-c", f"{limit or ':'}; exec {shlex.quote(sys.executable)} -m rest"]
+    with running(command, DATA_DIR / "own.log", API_PORT=str(port), **environment):
+        wait_until(lambda: answers(f"{url}/openapi.json"), what="the server")
+        yield url
+
+
+BOUNDARY = "knee"
+FORM = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
+
+
+def part(name: str, filename: str | None = None) -> bytes:
+    """The head of one part of a form; its content follows."""
+    file = f'; filename="{filename}"' if filename is not None else ""
+    return f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'.encode()
+
+
+END = f"\r\n--{BOUNDARY}--\r\n".encode()
+
+
+def exchange(url: str, request: bytes, seconds: float = 10.0) -> bytes:
+    """Send bytes as they are; -> everything that came back until the server closed, or the time was over."""
+    address = httpx.URL(url)
+    answer = b""
+    connection = socket.create_connection((address.host, address.port or 0), timeout=seconds)
+    with connection, contextlib.suppress(OSError):
+        connection.sendall(request)
+        while piece := connection.recv(65536):
+            answer += piece
+    return answer

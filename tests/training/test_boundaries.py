@@ -1,0 +1,156 @@
+"""What the network for edges learns from: rays that cross what the labels say, and errors that are told in mm."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.segmentation import unet
+from pipeline.segmentation.boundaries.network import ANSWERS, Ensemble, read_ensemble, write_ensemble
+from pipeline.segmentation.boundaries.profiles import DEPTHS_MM, FEATURES, STEP_MM, Profiles
+from pipeline.segmentation.catalogue import card
+from pipeline.types import Resources
+from tests.support.knees import turned_knee
+from training.boundaries.errors import edge_errors, first_errors
+from training.boundaries.examples import collect, held, load, read_surfaces, surfaces
+from training.boundaries.imagine import ImaginedJoint, imagine
+from training.boundaries.vary import varied
+from training.knee_unet.specimen import BONE_CLASSES, CARTILAGE_CLASSES, CLASS_COUNT, make_specimen
+
+SMALL = (104, 96, 104)
+
+
+@cache
+def joint() -> ImaginedJoint:
+    return imagine(make_specimen(turned_knee(), "turned", seed=3), np.random.default_rng(4), SMALL)
+
+
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("joints") / "001_00000.npz"
+    model = card("nnunet_fullres")
+    counts = collect(joint(), unet.load(model, Resources(threads=1)), model, path)
+    assert sum(counts) > 1000
+    return path
+
+
+@pytest.mark.slow
+def test_an_imagined_joint_is_an_image_and_what_fills_every_voxel() -> None:
+    assert joint().image.shape == SMALL
+    assert joint().targets.shape == (CLASS_COUNT, *SMALL)
+    assert np.allclose(joint().targets.sum(axis=0), 1.0, atol=1e-5)
+    for classes in (BONE_CLASSES, CARTILAGE_CLASSES):
+        assert joint().targets[list(classes)].sum() > 1000
+
+
+def test_surfaces_are_three_bones_each_with_its_own_cartilage() -> None:
+    bones, cartilages = zip(*surfaces(), strict=True)
+    assert set(bones) == set(BONE_CLASSES)
+    assert set(cartilages) == set(CARTILAGE_CLASSES)
+    assert list(bones) == sorted(bones)
+
+
+def test_along_a_ray_lie_bone_then_cartilage_then_the_rest(collected) -> None:
+    found = read_surfaces(collected)
+    assert found
+    truth = np.concatenate([surface.truth for surface in found])
+    assert truth.shape[1:] == (ANSWERS, len(DEPTHS_MM))
+    assert np.allclose(truth.sum(axis=1), 1.0, atol=1e-5)
+    assert truth[:, 0, 0].mean() > 0.8
+    assert truth[:, 2, -1].mean() > truth[:, 2, 0].mean() + 0.3
+    thickest = DEPTHS_MM[truth[:, 1].mean(axis=0).argmax()]
+    assert 0.2 < thickest < 2.5
+    assert all(surface.features().shape == (len(surface.truth), FEATURES) for surface in found)
+
+
+def test_the_first_answer_is_off_and_the_truth_is_not(collected) -> None:
+    some = load([collected], np.random.default_rng(0))
+    assert 0.05 < first_errors(some).outer_mm < 2.0
+    truth = some.truth / np.maximum(some.truth.sum(axis=1, keepdims=True), 1).astype(np.float32)
+    perfect = edge_errors(truth, truth)
+    assert (perfect.inner_mm, perfect.outer_mm) == (0.0, 0.0)
+
+
+def test_errors_are_told_in_mm_with_their_sign() -> None:
+    def answer(inner: float, outer: float) -> np.ndarray:
+        below = [np.clip(0.5 - (DEPTHS_MM - edge) / 0.25, 0, 1) for edge in (inner, outer)]
+        return np.stack([below[0], below[1] - below[0], 1 - below[1]])[None].repeat(5, axis=0)
+
+    found = edge_errors(answer(0.3, 1.8), answer(0.1, 2.3))
+    assert found.inner_bias_mm == pytest.approx(0.2, abs=STEP_MM / 6)
+    assert found.outer_bias_mm == pytest.approx(-0.5, abs=STEP_MM / 6)
+    assert (found.inner_mm, found.outer_mm) == pytest.approx((0.2, 0.5), abs=STEP_MM / 6)
+    assert found.rays == 5
+
+
+def test_one_joint_in_ten_is_kept_apart() -> None:
+    names = [Path(f"{seed:03d}_{number:05d}.npz") for seed in (1, 2) for number in range(40)]
+    assert sum(held(name) for name in names) == 8
+
+
+def test_what_is_fitted_is_nearer_the_truth_and_is_what_the_product_computes(collected, tmp_path) -> None:
+    torch = pytest.importorskip("torch")
+    from pipeline.digest import sha256_of
+    from training.boundaries.errors import errors
+    from training.boundaries.fit import fit
+
+    torch.set_num_threads(1)
+    some = load([collected], np.random.default_rng(0))
+    fitted = Ensemble(members=(fit(some, 0.15, 1, lambda _, __: None),))
+    before, after = first_errors(some), errors(fitted, some)
+    assert after.inner_mm + after.outer_mm < 0.9 * (before.inner_mm + before.outer_mm)
+    write_ensemble(fitted, tmp_path / "boundaries.npz")
+    read_ensemble(tmp_path / "boundaries.npz", sha256_of(tmp_path / "boundaries.npz"))
+
+
+def clear_surface(inner_mm: float, outer_mm: float) -> tuple[Profiles, np.ndarray]:
+    """Profiles of forty rays across a bright plate on a dark bone, and what lies along them."""
+    below = [np.clip(0.5 - (DEPTHS_MM - edge) / STEP_MM, 0, 1) for edge in (inner_mm, outer_mm)]
+    shares = np.stack([below[0], below[1] - below[0], 1 - below[1]])[None].repeat(40, axis=0).astype(np.float32)
+    bone, cartilage, _ = np.moveaxis(shares, 1, 0)
+    nothing = np.zeros_like(bone)
+    grey = cartilage + 0.2 * (1 - bone - cartilage)
+    return Profiles(grey=grey, bone=bone, cartilage=cartilage, other_bone=nothing, other_cartilage=nothing), shares
+
+
+def test_a_varied_surface_is_thicker_or_thinner_and_its_answer_follows() -> None:
+    seen, truth = clear_surface(0.1, 2.1)
+    thick = []
+    for seed in range(60):
+        changed, shares = varied(seen, truth, np.random.default_rng(seed))
+        assert np.allclose(shares.sum(axis=1), 1.0, atol=1e-5)
+        assert (np.ptp(changed.grey, axis=0) < 1e-5).all()  # what the rays of a surface share changes for all of them
+        thick.append(STEP_MM * float(shares[0, 1].sum()))
+        own = STEP_MM * float(changed.cartilage[0].sum())
+        assert own == pytest.approx(thick[-1], abs=0.1)  # between samples
+    assert 1.4 < min(thick) < 1.7
+    assert 2.4 < max(thick) < 2.8
+    assert np.mean(thick) == pytest.approx(2.0, abs=0.15)
+
+
+def test_a_varied_surface_keeps_its_edge_where_the_answer_has_it() -> None:
+    seen, truth = clear_surface(0.1, 2.1)
+    off = []
+    for seed in range(60):
+        changed, shares = varied(seen, truth, np.random.default_rng(seed))
+        edge = DEPTHS_MM[0] + STEP_MM * (shares[0, :2].sum() - 0.5)
+        steepest = DEPTHS_MM[np.argmin(np.diff(changed.grey[0]))] + STEP_MM / 2
+        off.append(abs(steepest - edge))
+    assert np.median(off) < STEP_MM
+
+
+def test_the_same_state_makes_the_same_variation() -> None:
+    seen, truth = clear_surface(0.1, 2.1)
+    one, two = (varied(seen, truth, np.random.default_rng(5))[0].grey for _ in range(2))
+    other = varied(seen, truth, np.random.default_rng(6))[0].grey
+    assert (one == two).all()
+    assert not np.allclose(one, other, atol=0.01)
+
+
+def test_more_views_of_a_joint_cost_no_more_rays(collected) -> None:
+    one, three = (load([collected], np.random.default_rng(0), views) for views in (1, 3))
+    assert abs(len(one.features) - len(three.features)) < 10
+    assert one.features.shape[1] == three.features.shape[1] == FEATURES

@@ -1,0 +1,155 @@
+"""The figures of evaluation and reproducibility, on shapes whose answers are known; collections of maps; rescans."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.anatomy import CARTILAGE_OF, Structure
+from pipeline.segmentation.catalogue import BUILT_IN_WEIGHTS, Accuracy, card
+from tests.support.knees import turned_knee
+from training.knee_unet.agreement import agreement, compare, parts
+from training.knee_unet.collection import knee_of, split_maps
+from training.knee_unet.evaluate import Knee, caution_of, structures_of, thickness_of, write_card, write_painted
+from training.knee_unet.reproducibility import one_visit_each, summarise
+from training.knee_unet.rescan import SHIFT_MM, TURN_DEG, laid_down, moved_grid
+
+SPACING = (0.5, 0.5, 0.5)
+
+
+def cube(shift: int = 0, size: int = 20) -> np.ndarray:
+    mask = np.zeros((50, 50, 50), bool)
+    mask[10 + shift : 10 + shift + size, 10:30, 10:30] = True
+    return mask
+
+
+def test_equal_masks_agree_wholly() -> None:
+    found = agreement(cube(), cube(), SPACING)
+    assert (found.dice, found.mean_surface_distance_mm, found.volume_bias_percent) == (1.0, 0.0, 0.0)
+
+
+def test_a_shifted_cube_is_off_by_what_it_was_shifted() -> None:
+    found = agreement(cube(shift=2), cube(), SPACING)
+    assert found.dice == pytest.approx(18 / 20)
+    assert found.hausdorff95_mm == pytest.approx(1.0)
+    assert found.volume_bias_percent == 0.0
+
+
+def test_a_longer_cube_is_too_large_by_its_length() -> None:
+    assert agreement(cube(size=23), cube(), SPACING).volume_bias_percent == pytest.approx(15.0)
+
+
+def test_an_answer_that_lacks_a_structure_counts_as_no_overlap() -> None:
+    found = agreement(np.zeros_like(cube()), cube(), SPACING)
+    assert found.dice == 0.0
+    assert found.mean_surface_distance_mm == np.inf
+
+
+def test_tibial_cartilage_is_compared_as_one_plate() -> None:
+    assert parts()["tibial_cartilage"] == CARTILAGE_OF[Structure.TIBIA]
+    knee = turned_knee()
+    assert {row.dice for row in compare(knee, knee).values()} == {1.0}
+
+
+def knees() -> list[Knee]:
+    shifted = {name: agreement(cube(1), cube(), SPACING) for name in parts()}
+    same = {name: agreement(cube(), cube(), SPACING) for name in parts()}
+    region = "femoral_cartilage/anterior"
+    return [
+        Knee(name="7_00m", protocol="short", parts=shifted, true_mm={region: 2.0}, found_mm={region: 2.3}),
+        Knee(name="8_00m", protocol="long", parts=same, true_mm={region: 2.0}, found_mm={region: 1.9}),
+    ]
+
+
+def digests(weights: str) -> dict[str, str]:
+    return card("nnunet_fullres").digests | {"weights_sha256": weights}
+
+
+def test_the_cards_figures_are_means_and_the_worst() -> None:
+    femur = structures_of(knees())["femur"]
+    assert (femur["dice"], femur["dice_worst"]) == (0.975, 0.95)
+    assert Accuracy(**femur).volume_bias_percent is None
+    assert thickness_of(knees())["femoral_cartilage/anterior"] == {"bias_mm": 0.1, "rmse_mm": 0.224, "knees": 2}
+    assert "up to 0 % off" in caution_of(knees())
+
+
+def test_figures_go_into_the_card_of_the_weights_that_were_measured_only(tmp_path: Path) -> None:
+    path = tmp_path / "card.json"
+    path.write_text((BUILT_IN_WEIGHTS / "knee_unet" / "card.json").read_text())
+    with pytest.raises(ValueError, match="measured were"):
+        write_card(path, knees(), [], digests("0" * 64))
+    write_card(path, knees(), [], card("nnunet_fullres").digests)
+    content = json.loads(path.read_text())
+    assert content["accuracy"]["structures"]["femur"]["dice"] == 0.975
+    assert content["accuracy"]["thickness"]["femoral_cartilage/anterior"]["knees"] == 2
+
+
+def test_figures_by_trainings_own_painter_stand_beside_the_others_and_go_with_their_weights(tmp_path: Path) -> None:
+    path, measured = tmp_path / "card.json", card("nnunet_fullres").digests
+    path.write_text((BUILT_IN_WEIGHTS / "knee_unet" / "card.json").read_text())
+    with pytest.raises(ValueError, match="measured were"):
+        write_painted(path, knees(), digests("0" * 64))
+    write_painted(path, knees()[1:], measured)
+    write_card(path, knees(), [], measured)
+    accuracy = json.loads(path.read_text())["accuracy"]
+    assert accuracy["structures"]["femur"]["dice"] == 0.975
+    assert accuracy["painted"]["structures"]["femur"]["dice"] == 1.0
+    write_card(path, knees(), [], measured | {"first_pass_sha256": "1" * 64})
+    assert "painted" not in json.loads(path.read_text())["accuracy"], "drawn for other networks"
+
+
+def test_a_validation_knee_is_learned_from_in_no_visit(tmp_path: Path) -> None:
+    for name in ("train/7_00m", "train/8_00m", "train/8_96m", "train/9_00m", "validation/8_36m"):
+        path = tmp_path / f"{name}.nii.gz"
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    training, held = split_maps(tmp_path)
+    assert [knee_of(path) for path in training] == ["7", "9"]
+    assert [path.name for path in held] == ["8_36m.nii.gz"]
+
+
+def test_a_folder_without_maps_says_what_was_expected(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"expected files that end in \.nii\.gz"):
+        split_maps(tmp_path)
+
+
+def test_each_knee_is_scanned_again_once_whatever_its_visits(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("7_00m.nii.gz", "7_96m.nii.gz", "8_00m.nii.gz", "9_00m.nii.gz")]
+    assert [path.name for path in one_visit_each(paths, 2)] == ["7_00m.nii.gz", "8_00m.nii.gz"]
+
+
+def test_detectable_change_is_that_of_two_measurements_with_the_spread_that_was_put_in() -> None:
+    rng = np.random.default_rng(0)
+    values = [2.0 + 0.1 * rng.standard_normal(4000), 4.0 + 0.2 * rng.standard_normal(4000)]
+    row = summarise({"plate/all": values})["plate/all"]
+    assert row["cv_percent"] == pytest.approx(5.0, abs=0.15)
+    assert row["sdc_mm"] == pytest.approx(1.96 * np.sqrt(2) * np.sqrt((0.1**2 + 0.2**2) / 2), abs=0.01)
+    assert row["mean_mm"] == pytest.approx(3.0, abs=0.01)
+
+
+def test_a_region_that_one_repeat_lacks_is_measured_from_the_others() -> None:
+    assert summarise({"plate/all": [np.array([2.0, np.nan, 2.2])]})["plate/all"]["mean_mm"] == 2.1
+    assert summarise({"plate/all": [np.array([2.0, np.nan])]}) == {}
+
+
+def test_a_knee_is_laid_down_within_five_millimetres_and_degrees() -> None:
+    grid = turned_knee().grid
+    for seed in range(50):
+        moved = moved_grid(grid, np.random.default_rng(seed))
+        turn = moved.direction @ grid.direction.T
+        assert np.degrees(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))) <= TURN_DEG + 1e-6
+        middle = [0.5 * (np.array(grid.shape) - 1)]
+        assert np.linalg.norm(moved.to_mm(middle) - grid.to_mm(middle)) <= SHIFT_MM + 1e-6
+
+
+def test_a_knee_laid_down_again_keeps_its_place_and_volume() -> None:
+    knee = turned_knee()
+    again = laid_down(knee, moved_grid(knee.grid, np.random.default_rng(4)))
+    for structure in (Structure.FEMORAL_CARTILAGE, Structure.MEDIAL_TIBIAL_CARTILAGE, Structure.PATELLA):
+        before, after = (np.argwhere(s.labels == structure) for s in (knee, again))
+        assert len(after) == pytest.approx(len(before), rel=0.03)
+        shift = knee.grid.to_mm(before).mean(0) - again.grid.to_mm(after).mean(0)
+        assert np.linalg.norm(shift) < 0.4  # voxels here are 1.0 x 0.6 x 0.6 mm

@@ -1,0 +1,87 @@
+"""Pages of a server that others reach open to those who have a key of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.browser import Product, opened
+from tests.support.processes import free_port
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = """
+import json, sys
+from streamlit.testing.v1 import AppTest
+page = AppTest.from_file("app.py", default_timeout=60)
+page.switch_page(sys.argv[1])
+page.run()
+seen = [[item.value for item in page.title]]
+print(json.dumps({"titles": seen, "errors": [item.value for item in page.error],
+                  "exceptions": [item.message for item in page.exception]}))
+"""
+EVERYWHERE = "0.0.0.0"  # noqa: S104 -- a setting, nothing is bound
+ASKS = ["This server asks for a key"]
+
+
+def visit(tmp_path: Path, page: str, **environment: str) -> dict[str, Any]:
+    """The titles seen on opening a page."""
+    settings = {"REDIS_URL": "redis://127.0.0.1:1/0", "DATA_DIR": str(tmp_path)} | environment
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, page],
+        cwd=ROOT,
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    seen: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert seen["exceptions"] == []
+    return seen
+
+
+@pytest.mark.parametrize("page", ["app.py", "pages/jobs.py", "pages/analysis.py"])
+def test_no_page_shows_anything_without_the_key(tmp_path: Path, page: str) -> None:
+    assert visit(tmp_path, page, HOST=EVERYWHERE, API_KEYS="the-first-of-two-keys")["titles"] == [ASKS]
+
+
+def test_on_ones_own_machine_no_page_asks(tmp_path: Path) -> None:
+    assert visit(tmp_path, "pages/methods.py", API_KEYS="the-first-of-two-keys")["titles"] == [["Methods"]]
+
+
+@pytest.mark.browser
+def test_a_browser_gets_in_with_a_key_and_stays_in(browser: Browser, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    keys = {"HOST": EVERYWHERE, "API_KEYS": "the-first-of-two-keys, the-second-of-two-keys"}
+    product = Product(tmp_path, free_port(), free_port(), **keys)
+    product.start()
+    try:
+        with opened(browser, product) as page:
+            page.goto(f"{product.url}/methods")
+            assert page.request.get(f"{product.url}/api/stats").status == 401
+            page.get_by_label("API key").fill("a-wrong-key")
+            page.get_by_role("button", name="Open").click()
+            expect(page.get_by_text("not one of the keys")).to_be_visible()
+            page.get_by_label("API key").fill("the-second-of-two-keys")
+            page.get_by_role("button", name="Open").click()
+            expect(page.get_by_role("heading", name="Methods")).to_be_visible()
+            page.reload()
+            expect(page.get_by_role("heading", name="Methods")).to_be_visible()
+            assert page.request.get(f"{product.url}/api/stats").status == 200
+        with opened(browser, product) as page:
+            page.goto(f"{product.url}/methods")
+            expect(page.get_by_role("heading", name=ASKS[0])).to_be_visible()
+    finally:
+        product.stop()

@@ -1,0 +1,67 @@
+"""The form of the home page follows AnalysisOptions."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from streamlit.testing.v1 import AppTest
+
+from pipeline.options import CHOICES, AnalysisOptions
+from ui.home import options_form
+
+CARDS = [
+    {"id": "nnunet_fullres", "title": "One pass", "available": True, "reason": ""},
+    {"id": "nnunet_cascade", "title": "Two passes", "available": False, "reason": "No weights under that name."},
+]
+
+
+def form_script(cards: list[dict[str, object]]) -> None:
+    """Runs inside AppTest: the form, and what it answers in the session."""
+    import streamlit as st
+
+    from ui.home import options_form
+
+    everyday = options_form.draw_options(cards)
+    advanced, email = options_form.draw_advanced()
+    st.session_state["answer"] = everyday | advanced | {options_form.CONSENT: options_form.draw_consent()}
+    st.session_state["email"] = email
+
+
+def drawn() -> AppTest:
+    script = AppTest.from_function(form_script, kwargs={"cards": CARDS}).run(timeout=20)
+    assert not script.exception
+    return script
+
+
+def test_an_untouched_form_answers_every_option_with_its_default_except_consent() -> None:
+    answer = drawn().session_state["answer"]
+    assert answer.keys() == {item.name for item in fields(AnalysisOptions)} - {options_form.SERIES}, (
+        "picked by its facts"
+    )
+    assert AnalysisOptions(**answer) == AnalysisOptions(retain_results=False)
+
+
+def test_consent_is_given_by_the_users_own_tick() -> None:
+    script = drawn()
+    consent = next(box for box in script.checkbox if "research" in box.label)
+    assert consent.value is False
+    consent.check().run()
+    assert AnalysisOptions(**script.session_state["answer"]).retain_results is True
+
+
+def test_a_model_without_weights_is_shown_as_such() -> None:
+    assert drawn().selectbox[0].options == ["One pass", "Two passes (no weights installed)"]
+
+
+def test_every_choice_of_the_vocabularies_can_be_chosen() -> None:
+    script = drawn()
+    offered = {control.label: len(control.options) for control in script.button_group}
+    for name in ("side", "nsm_type"):
+        title = AnalysisOptions.__dataclass_fields__[name].metadata["title"]
+        assert offered[title] == len(CHOICES[name])
+
+
+def test_a_number_keeps_the_bounds_of_its_option() -> None:
+    number = drawn().number_input[0]
+    metadata = AnalysisOptions.__dataclass_fields__["cartilage_smoothing"].metadata
+    assert (number.min, number.max, number.value) == (metadata["ge"], metadata["le"], 0.3125)

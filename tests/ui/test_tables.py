@@ -1,0 +1,170 @@
+"""Tidy rows as the tables of the pages."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ui.methods import model_limits
+from ui.parts import tables
+
+
+def row(
+    quantity: str, method: str, structure: str, region: str, statistic: str, value: float | None, unit: str = "mm"
+) -> dict[str, Any]:
+    return {
+        "quantity": quantity,
+        "method": method,
+        "structure": structure,
+        "region": region,
+        "statistic": statistic,
+        "value": value,
+        "unit": unit,
+        "n": 10,
+    }
+
+
+ROWS = [
+    row("ThC", "two_crossing", "femoral_cartilage", "all", "mean", 9.0),
+    row("ThC", "union", "femoral_cartilage", "all", "mean", 2.25),
+    row("ThC", "union", "femoral_cartilage", "all", "std", 0.5),
+    row("dAB", "union", "femoral_cartilage", "all", "share", 3.5, "%"),
+    row("ThC", "union", "tibial_cartilage", "lateral", "mean", 1.75),
+    row("ThC", "union", "tibial_cartilage", "medial", "mean", None),
+    row("dAB", "union", "tibial_cartilage", "medial", "share", 100.0, "%"),
+    row("T2", "multi_echo", "femoral_cartilage", "all", "mean", 41.0, "ms"),
+    row("T2", "multi_echo", "femoral_cartilage", "all", "std", 6.0, "ms"),
+    row("T2", "multi_echo", "femoral_cartilage", "all", "median", 39.0, "ms"),
+    row("T2_superficial", "multi_echo", "femoral_cartilage", "all", "median", 44.0, "ms"),
+]
+
+
+def test_headlines_take_the_primary_estimator_and_name_what_was_not_measured() -> None:
+    assert tables.headline_thickness(ROWS) == [
+        ("Femur", 2.25),
+        ("Medial tibia", None),
+        ("Lateral tibia", 1.75),
+        ("Patella", None),
+    ]
+
+
+def test_a_region_table_keeps_a_fully_denuded_region_and_drops_regions_nobody_measured() -> None:
+    frame = tables.thickness_by_region(ROWS)
+    assert list(frame["Region"]) == ["Femur, whole plate", "Tibia, medial", "Tibia, lateral"]
+    femur, medial, lateral = frame.to_dict("records")
+    assert (femur["Mean"], femur["SD"], femur["Denuded"]) == (2.25, 0.5, 3.5)
+    assert math.isnan(medial["Mean"])
+    assert medial["Denuded"] == 100.0
+    assert lateral["Mean"] == 1.75
+
+
+def test_a_value_that_is_not_a_number_counts_as_not_measured() -> None:
+    rows = [row("ThC", "union", "patellar_cartilage", "all", "mean", math.nan)]
+    assert tables.headline_thickness(rows)[3] == ("Patella", None)
+    assert tables.thickness_by_region(rows).empty
+
+
+def test_t2_is_one_line_a_region_with_its_layers_beside_it() -> None:
+    (line,) = tables.t2_by_region(ROWS).to_dict("records")
+    assert line["Region"] == "Femur, whole plate"
+    assert (line["Median"], line["SD"], line["Superficial"]) == (39.0, 6.0, 44.0)
+    assert line["Deep"] is None
+    assert tables.t2_by_region(ROWS[:5]).empty
+
+
+def test_the_tidy_table_has_the_columns_and_the_order_of_the_csv() -> None:
+    frame = tables.tidy(ROWS)
+    assert list(frame.columns) == ["quantity", "method", "structure", "region", "statistic", "value", "unit", "n"]
+    assert len(frame) == len(ROWS)
+    assert frame["value"][1] == 2.25
+
+
+def test_figures_nobody_measured_leave_no_empty_column_in_the_accuracy_table() -> None:
+    frame = tables.accuracy({"femoral_cartilage": {"dice": 0.8, "dice_worst": None}, "femur": {"dice": 0.97}})
+    assert list(frame.columns) == ["Structure", "Dice"]
+    assert list(frame["Structure"]) == ["Femoral cartilage", "Femur"]
+
+
+def changed(region: str, change: float | None, sdc: float | None) -> dict[str, Any]:
+    return {
+        "quantity": "ThC_matched",
+        "structure": "femoral_cartilage",
+        "region": region,
+        "a": 2.0,
+        "b": None if change is None else 2.0 + change,
+        "change": change,
+        "change_percent": None if change is None else 50 * change,
+        "sdc": sdc,
+        "verdict": "not known",
+        "registration_error": 0.01,
+        "compared_percent": 95.0,
+    }
+
+
+CHANGES = [
+    changed("anterior", -0.3, 0.1),
+    changed("medial_posterior", None, None),
+    changed("all", 0.2, None),
+]
+
+
+def test_changes_come_with_the_whole_plate_first_and_only_of_one_quantity() -> None:
+    frame = tables.changes([*CHANGES, changed("all", 9.0, None) | {"quantity": "ThC"}], "ThC_matched")
+    assert list(frame["Region"]) == ["Femur, whole plate", "Femur, anterior", "Femur, medial posterior"]
+    assert list(frame["Change"][:2]) == [0.2, -0.3]
+    assert tables.changes(CHANGES, "volume").empty
+
+
+def test_the_chart_of_changes_has_a_band_where_the_smallest_detectable_change_is_known() -> None:
+    from ui.compare.change_charts import GAIN, LOSS, change_bars
+
+    figure = change_bars(tables.changes(CHANGES, "ThC_matched"), "mm", "Change")
+    assert figure is not None
+    band, bars = figure.data
+    assert (list(band.y), list(band.x), list(band.base)) == (["Femur, anterior"], [0.2], [-0.1])
+    assert (list(bars.y), list(bars.marker.color)) == (["Femur, anterior", "Femur, whole plate"], [LOSS, GAIN])
+    assert list(figure.layout.yaxis.categoryarray) == list(bars.y)
+    assert change_bars(tables.changes(CHANGES[1:2], "ThC_matched"), "mm", "Change") is None
+
+
+def test_confidence_has_a_line_a_structure_and_no_column_that_nobody_filled() -> None:
+    probability = {"femur": 0.97, "medial_tibial_cartilage": 0.8}
+    frame = tables.confidence(probability, {"femur": 0.6})
+    assert list(frame["Structure"]) == ["Femur", "Tibial cartilage"]
+    assert list(frame["Probability"]) == [0.97, 0.8]
+    assert frame["Entropy"][0] == 0.6
+    assert list(tables.confidence(probability, {}).columns) == ["Structure", "Probability"]
+    assert tables.confidence({}, {}).empty
+
+
+def test_repeatability_has_a_line_a_measured_region_the_whole_plate_first() -> None:
+    row = {"cv_percent": 1.2, "sdc_mm": 0.05, "mean_mm": 2.0}
+    frame = tables.repeatability({"femoral_cartilage/anterior": row, "femoral_cartilage/all": row | {"sdc_mm": 0.03}})
+    assert list(frame["Region"]) == ["Femur, whole plate", "Femur, anterior"]
+    assert list(frame["SDC"]) == [0.03, 0.05]
+
+
+def test_errors_of_thickness_have_a_line_a_region_and_none_where_nobody_measured() -> None:
+    row = {"bias_mm": -0.09, "rmse_mm": 0.15, "knees": 9}
+    frame = tables.thickness_errors({"tibial_cartilage/medial": row, "tibial_cartilage/all": row | {"bias_mm": 0.02}})
+    assert len(frame) == 2
+    assert list(frame["Bias (mm)"]) == [0.02, -0.09]
+    assert tables.thickness_errors({}).empty
+
+
+def test_a_card_says_when_to_distrust_its_answers_and_nothing_where_nobody_measured() -> None:
+    row = {"slice_mm": 4.2, "knees": 3, "bone_dice": 0.95, "cartilage_dice": 0.6, "thickness_rmse_mm": 0.5}
+    thick = {"measured_on": "phantoms", "rows": [row], "usable_slice_mm": 2.8}
+    rule = {"threshold": 0.75, "worst_caught": 0.8, "others_flagged": 0.1, "scans": 45}
+    known = {"thick_slices": thick, "confidence_flag": rule}
+    assert "up to 2.8 mm" in model_limits.slices_words(known)
+    assert "none of the thick slices" in model_limits.slices_words({"thick_slices": thick | {"usable_slice_mm": 0.0}})
+    assert list(model_limits.slices_table(known)["Dice, cartilage"]) == [0.6]
+    assert "80 %" in model_limits.confidence_words(known)
+    assert "uncalibrated" in model_limits.confidence_words(known)
+    assert "bits" not in model_limits.confidence_words(known)
+    by_both = known | {"confidence_flag": rule | {"most_entropy_bits": 0.92}}
+    assert "above 0.920 bits" in model_limits.confidence_words(by_both)
+    unknown = {"thick_slices": None, "confidence_flag": None}
+    assert model_limits.slices_table(unknown).empty
+    assert model_limits.slices_words(unknown) == model_limits.confidence_words(unknown) == ""

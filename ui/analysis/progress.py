@@ -1,0 +1,103 @@
+"""A job on its way: place in the queue, steps with their seconds, time left. Polls until it ends, then no more."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Final
+
+import streamlit as st
+
+from jobs import service
+from jobs.errors import JobConflict, JobNotFound
+from jobs.state.model import JobView, Status
+from pipeline.errors import KneeError
+from ui.parts import wording
+from ui.parts.messages import show_error, show_unreachable
+
+POLL_S: Final = 1.0
+NOBODY: Final = ":material/hourglass_disabled:"
+
+
+@st.fragment(run_every=POLL_S)
+def follow(job_id: str) -> None:
+    """Draw the job and draw it again every second; when it ends the whole page is run, which has no poll in it."""
+    try:
+        job = service.get(job_id)
+    except JobNotFound:
+        st.rerun()
+    except KneeError as error:
+        show_unreachable(error)
+        return
+    if job.status.final:
+        st.rerun()
+    _draw(job)
+
+
+def steps_list(job: JobView) -> str:
+    """The steps as an HTML list: state, title, seconds, and the reason where one was skipped or failed."""
+    lines = []
+    for step in job.steps:
+        seconds = "" if step["state"] == "skipped" else wording.step_seconds(step.get("seconds"))
+        note = "skipped" if step["state"] == "skipped" else seconds
+        reason = f'<span class="reason">{escape(step["reason"])}</span>' if step.get("reason") else ""
+        state = escape(step["state"])
+        lines.append(
+            f'<li class="{state}"><span class="mark" role="img" aria-label="{state}"></span>'
+            f'<span class="title">{escape(step["title"])}</span><span class="time">{note}</span>{reason}</li>'
+        )
+    return f'<ol class="ok-steps">{"".join(lines)}</ol>'
+
+
+def _draw(job: JobView) -> None:
+    if job.status is Status.QUEUED:
+        awaited = service.health()["worker"] != "available"
+        st.progress(0, text=_queue_text(job, awaited=awaited))
+        if awaited:
+            st.warning("No worker is running on this server just now. Its operator can start one.", icon=NOBODY)
+        st.html(
+            '<p class="ok-quiet">The analysis starts by itself. You may close this page; '
+            "its address brings you back.</p>"
+        )
+    else:
+        st.progress(min(100, job.progress_percent) / 100, text=running_text(job))
+        if job.steps:
+            with st.container(border=True):
+                st.html(steps_list(job))
+        st.html('<p class="ok-quiet">You may close this page; its address brings you back.</p>')
+    if st.button("Cancel analysis", icon=":material/close:", key="cancel"):
+        _cancel(job.id)
+
+
+def _queue_text(job: JobView, *, awaited: bool) -> str:
+    """Place and time; no time while there is no worker (`awaited`), since nobody knows it."""
+    if awaited:
+        return f"Number {max(1, job.queue_position)} in the queue. Starts when a worker is there."
+    if job.queue_position <= 1:
+        return "Next in the queue."
+    wait = wording.duration(job.estimated_wait_seconds)
+    return f"Number {job.queue_position} in the queue. Starts in about {wait}."
+
+
+def running_text(job: JobView) -> str:
+    """How far a running job is, in one line."""
+    parts = [f"{job.progress_percent} %"]
+    if job.step_name and job.total_steps:
+        parts.append(f"step {job.current_step} of {job.total_steps}: {job.step_name}")
+    elif job.step_name:  # the worker has it, and has not said yet what it will do
+        parts.append(job.step_name)
+    if job.estimated_remaining_seconds:
+        parts.append(f"about {wording.duration(job.estimated_remaining_seconds)} left")
+    elif job.elapsed_seconds:
+        parts.append(f"{wording.duration(job.elapsed_seconds)} so far")
+    return "  ·  ".join(parts)
+
+
+def _cancel(job_id: str) -> None:
+    try:
+        service.cancel(job_id)
+    except JobConflict:
+        st.rerun()  # it ended by itself in the meantime
+    except KneeError as error:
+        show_error(error)
+        return
+    st.rerun()

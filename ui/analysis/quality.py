@@ -1,0 +1,77 @@
+"""What speaks for and against a result: the contact sheet, flags, warnings, confidence, and what was skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from jobs.state.model import JobView
+from ui.parts import tables, wording
+from ui.parts.messages import escape
+
+
+def show_quality(job: JobView, document: dict[str, Any], folder: Path) -> None:
+    """`document` is results.json, `folder` the unpacked results."""
+    flags = document.get("flags", [])
+    if flags or job.warnings:
+        for flag in flags:
+            place = f"**{escape(wording.name(str(flag.get('structure') or 'Whole knee')))}**: "
+            st.warning(f"{place}{escape(str(flag['message']))}", icon=":material/flag:")
+        for warning in job.warnings:
+            st.warning(escape(warning), icon=":material/info:")
+    else:
+        st.success("No quality flag was raised. Look at the outlines all the same.", icon=":material/check:")
+    overlay = folder / "qc" / "overlay.png"
+    if overlay.exists():
+        st.subheader("Outlines at a glance")
+        st.image(str(overlay), width="stretch", alt="Slices of the scan with the outlines of bones and cartilage")
+    left, right = st.columns(2, gap="large")
+    with left:
+        _show_confidence(document.get("segmentation") or {})
+    with right:
+        _show_skipped(job)
+
+
+def _show_confidence(segmentation: Mapping[str, Any]) -> None:
+    frame = tables.confidence(segmentation.get("confidence") or {}, segmentation.get("surface_entropy_bits") or {})
+    if frame.empty:
+        return
+    st.subheader("How sure the network was")
+    st.dataframe(
+        frame,
+        hide_index=True,
+        height="content",
+        alt="Mean foreground probability and surface entropy of each structure",
+        column_config={
+            "Probability": st.column_config.ProgressColumn(
+                "Mean probability",
+                min_value=0.0,
+                max_value=1.0,
+                format="%.2f",
+                help="Mean of the network's own probability over the structure.",
+            ),
+            "Entropy": st.column_config.NumberColumn(
+                "Entropy at surface (bits)",
+                format="%.2f",
+                help="Mean entropy within a voxel of the structure's surface: 0 where the network is sure, 1 where it "
+                "tosses a coin. Two classes meet there, so values near 1 are usual.",
+            ),
+        },
+    )
+    st.caption(
+        "The network's own word, uncalibrated: compare it between analyses of one model and similar scans; it is not a "
+        "chance of being right."
+    )
+
+
+def _show_skipped(job: JobView) -> None:
+    skipped = [step for step in job.steps if step["state"] in ("skipped", "failed")]
+    if not skipped:
+        return
+    st.subheader("What was not done")
+    for step in skipped:
+        state = "skipped" if step["state"] == "skipped" else "failed"
+        st.markdown(f"**{escape(step['title'])}**, {state}: {escape(step.get('reason') or 'no reason was given')}.")

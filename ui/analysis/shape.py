@@ -1,0 +1,47 @@
+"""The shape fits of an analysis."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pandas as pd
+import streamlit as st
+
+from ui.analysis.provenance import facts_list
+from ui.parts.charts import LATERAL
+
+KINDS: Final = {"bone_and_cart": "Bone and cartilage", "bone_only": "Bone alone"}
+
+NOTE: Final = (
+    "The femur as the shape model sees it: one number a component of the latent vector. The numbers belong to the "
+    "model that made them, and mean nothing beside those of another one."
+)
+SCORE_NOTE: Final = (
+    "B-scores from this fit have not been compared with those of the model's own software, which searches for the "
+    "vector in another way."
+)
+
+
+def show_shapes(shapes: list[dict[str, Any]]) -> None:
+    """Each is one *_params.json of the folder shape/: latent vector, fit errors, B-score where one is installed."""
+    if not any(shapes):
+        st.info("The shape fit left no record.", icon=":material/info:")
+        return
+    for shape in filter(None, shapes):
+        st.subheader(KINDS.get(str(shape.get("kind")), "Shape"))
+        facts = {
+            "Model": shape.get("model"),
+            "B-score": _number(shape.get("Bscore")),
+            "Bone, mean distance (mm)": _number(shape.get("assd_bone_mm")),
+            "Cartilage, mean distance (mm)": _number(shape.get("assd_cartilage_mm")),
+        }
+        st.html(facts_list({name: value for name, value in facts.items() if value is not None}))
+        numbers = shape.get("latent", [])
+        latent = pd.DataFrame({"Component": range(1, len(numbers) + 1), "Value": numbers})
+        st.bar_chart(latent, x="Component", y="Value", height=220, color=LATERAL)
+    scored = any("Bscore" in shape for shape in shapes)
+    st.html(f'<p class="ok-quiet">{NOTE} {SCORE_NOTE if scored else ""}</p>')
+
+
+def _number(value: float | None) -> str | None:
+    return None if value is None else f"{value:.2f}"

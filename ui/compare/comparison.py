@@ -1,0 +1,155 @@
+"""Two analyses side by side: the difference on the bone, by region, and what it is worth."""
+
+from __future__ import annotations
+
+from html import escape as html_escape
+from typing import Any, Final
+from urllib.parse import quote
+
+import streamlit as st
+
+from jobs import service
+from jobs.state.model import JobView
+from ui.compare.change_charts import change_bars
+from ui.parts import tables, wording
+from ui.parts.charts import CONFIG
+from ui.parts.messages import escape
+from ui.viewers.scene import show_scene
+
+_NUMBER = st.column_config.NumberColumn
+SDC: Final = "Smallest detectable change: what repeated scans of an unchanged knee differ by at most, 19 times of 20."
+FIT: Final = "What the mean would change if the bones were shifted along their surface by as much as they lie apart."
+AREA: Final = "Share of the region's area that carries cartilage in both knees."
+UNITS: Final = {"ThC_matched": "mm", "ThC": "mm", "ThCtAB": "mm", "tAB": "mm²", "dAB": "%", "volume": "mm³"}
+
+
+def show_comparison(first_id: str, second_id: str) -> None:
+    """Everything about a comparison, made now where it is not there yet. Raises KneeError."""
+    document = _made(first_id, second_id)
+    jobs = service.get(first_id), service.get(second_id)
+    word = "Difference" if document["mirrored"] else "Change"
+    for column, title, job, facts in zip(
+        st.columns(2), ("First", "Second"), jobs, (document["a"], document["b"]), strict=True
+    ):
+        with column.container(border=True):
+            _show_analysis(title, job, facts)
+    _show_warnings(document["warnings"])
+    st.subheader(f"{word} on the bone")
+    address = f"/api/compare/{quote(first_id)}/{quote(second_id)}"
+    show_scene(f"{address}/view/scene.bin", f"comparison-{first_id}-{second_id}")
+    _caption(
+        "Second minus first, on the first knee's bones: rust is thinner, blue is thicker. Where a point has no "
+        "counterpart under cartilage, the bone keeps its own colour."
+    )
+    _show_regions(document["changes"], word)
+    _show_worth(document)
+    st.html(f'<a class="ok-button" href="{address}/changes.csv" download>Download as CSV</a>')
+
+
+def _made(first_id: str, second_id: str) -> dict[str, Any]:
+    """The comparison; a bar stands there while it is made."""
+    place = st.empty()
+    document = service.comparison(first_id, second_id, lambda share, text: place.progress(share, text=f"{text} …"))
+    place.empty()
+    return document
+
+
+def _show_analysis(title: str, job: JobView, facts: dict[str, Any]) -> None:
+    lines = {
+        "Scanned knee": facts["side"].capitalize(),
+        "Analysed": wording.date(job.completed_at),
+        "Outlines": _outlines(facts["model"].get("id", "not known")),
+        "Voxels": " × ".join(f"{value:.2f}" for value in facts["spacing_mm"]) + " mm",
+    }
+    terms = "".join(f"<dt>{name}</dt><dd>{html_escape(str(value))}</dd>" for name, value in lines.items())
+    link = f"/analysis?job={quote(job.id)}"
+    st.html(
+        f'<p class="ok-quiet">{title}</p><p class="ok-name"><a href="{link}" target="_self">'
+        f'{html_escape(job.input_filename)}</a></p><dl class="ok-facts">{terms}</dl>'
+    )
+
+
+def _outlines(model_id: str) -> str:
+    if model_id.startswith("given:"):
+        return "Label map given by the user"
+    return next((str(card["title"]) for card in service.models() if card["id"] == model_id), model_id)
+
+
+def _show_warnings(warnings: list[str]) -> None:
+    if warnings:
+        lines = "\n".join(f"- {escape(text)}" for text in warnings)
+        st.warning(f"**Before you read the numbers**\n\n{lines}", icon=":material/flag:")
+
+
+@st.fragment
+def _show_regions(rows: tables.Rows, word: str) -> None:
+    """Chart and table of one quantity; choosing another one draws these two alone."""
+    st.subheader(f"{word} by region")
+    there = [quantity for quantity in tables.COMPARED if not tables.changes(rows, quantity).empty]
+    if not there:
+        st.info("No cartilage was found that could be compared.", icon=":material/info:")
+        return
+    quantity = st.segmented_control("Quantity", there, default=there[0], format_func=tables.COMPARED.get, required=True)
+    frame, unit = tables.changes(rows, quantity), UNITS[quantity]
+    if (figure := change_bars(frame, unit, word)) is not None:
+        st.plotly_chart(figure, config=CONFIG, key=f"bars-{quantity}")
+    _caption(_explained(quantity, known=bool(frame["SDC"].notna().any())))
+    decimals = 2 if unit == "mm" else 1
+    digits = f"%.{decimals}f"
+    for column, places in (("Change", decimals), ("Percent", 1)):  # a change that rounds to nothing has no sign
+        frame[column] = frame[column].astype(float).round(places) + 0.0
+    matched, known = quantity == "ThC_matched", bool(frame["SDC"].notna().any())
+    columns = {
+        "Region": st.column_config.TextColumn(width=176),
+        "First": _NUMBER(f"First ({unit})", format=digits, width=80),
+        "Second": _NUMBER(f"Second ({unit})", format=digits, width=94),
+        "Change": _NUMBER(f"{word} ({unit})", format=digits, width=110),
+        "Percent": _NUMBER("In %", format="%.1f", width=58),
+        "SDC": _NUMBER("SDC (mm)", format="%.2f", width=80, help=SDC) if known else None,
+        "Verdict": st.column_config.TextColumn(f"The {word.lower()} is", width=190) if known else None,
+        "Registration": _NUMBER("Fit ± (mm)", format="%.3f", width=84, help=FIT) if matched else None,
+        "Compared": _NUMBER("Area (%)", format="%.0f", width=72, help=AREA) if matched else None,
+    }
+    st.dataframe(frame, hide_index=True, height="content", alt=f"{word} by region", column_config=columns)
+
+
+def _explained(quantity: str, *, known: bool) -> str:
+    band = (
+        "The grey band is what repeated scans of an unchanged knee differ by; a bar inside it may be no change at all."
+        if known
+        else "How much repeated scans of an unchanged knee differ is not known here, so no verdict is given."
+    )
+    if quantity == "ThC_matched":
+        return f"Mean thickness over points of bone that carry cartilage in both knees. {band}"
+    return f"{wording.DEFINITIONS.get(quantity, 'Counted voxels.')} Each knee over its own regions. {band}"
+
+
+def _show_worth(document: dict[str, Any]) -> None:
+    st.subheader("How well the bones fit")
+    st.markdown(escape(document["registration_note"]))
+    lines = [
+        {
+            "Bone": wording.name(bone["structure"]),
+            "Mean": bone["mean_mm"],
+            "95 %": bone["p95_mm"],
+            "Under cartilage": bone["plate_rms_mm"],
+            "Shared": bone["overlap_percent"],
+        }
+        for bone in document["registration"]
+    ]
+    st.dataframe(
+        lines,
+        hide_index=True,
+        width="content",
+        alt="Distances between the registered bones",
+        column_config={
+            "Mean": _NUMBER("Mean (mm)", format="%.2f", help="Mean distance between the two bones' surfaces."),
+            "95 %": _NUMBER("95 % (mm)", format="%.2f", help="95 % of the surface lies closer than this."),
+            "Under cartilage": _NUMBER("Under cartilage, rms (mm)", format="%.2f"),
+            "Shared": _NUMBER("Shared (%)", format="%.0f", help="Of the bone near the joint."),
+        },
+    )
+
+
+def _caption(text: str) -> None:
+    st.html(f'<p class="ok-quiet">{html_escape(text)}</p>')

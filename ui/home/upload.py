@@ -1,0 +1,55 @@
+"""Where a scan is dropped. Its bytes go from the browser to the REST interface, never through Streamlit."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ui.parts.components import mount
+
+HTML: Final = """
+<div class="upload" role="group" aria-label="Scan">
+  <div class="zone" data-part="zone">
+    <div class="ask">
+      <svg class="icon" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.8"
+        stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">
+        <path d="M12 15V4m0 0L7.5 8.5M12 4l4.5 4.5M4 15v3a2 2 0 0 0 2 2h12a2 2 0 0 0 2-2v-3"/>
+      </svg>
+      <p class="lead">Drop a knee MRI here</p>
+      <p class="note">NIfTI, NRRD, DICOM files, a folder of them, or a zip</p>
+      <div class="row">
+        <button type="button" data-part="files-button">Choose files</button>
+        <button type="button" data-part="folder-button">Choose a DICOM folder</button>
+      </div>
+    </div>
+    <div class="way">
+      <p class="title" data-part="title"></p>
+      <p class="detail" data-part="detail" role="status"></p>
+      <progress data-part="bar" max="1" value="0" aria-label="Upload"></progress>
+      <div class="busy"></div>
+      <button type="button" data-part="cancel">Cancel</button>
+    </div>
+  </div>
+  <p class="problem" data-part="problem" role="alert"></p>
+  <button type="button" data-part="again" hidden>Try again</button>
+  <input type="file" multiple data-part="files" aria-label="Files of the scan" tabindex="-1">
+  <input type="file" multiple webkitdirectory data-part="folder" aria-label="Folder of the scan" tabindex="-1">
+</div>
+"""
+
+
+def ask_for_scan(limit_bytes: int) -> str | None:
+    """The place to drop a scan; -> the id under which the service keeps it, once it has arrived and was found good."""
+    state = mount(
+        "upload",
+        html=HTML,
+        key="upload",
+        data={"limit_bytes": limit_bytes},
+        default={"scan": None},
+        on_scan_change=_ignore,
+    )
+    scan: str | None = state.scan
+    return scan
+
+
+def _ignore() -> None:
+    """A state that can be set needs a callback; the run that follows reads it."""

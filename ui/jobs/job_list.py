@@ -1,0 +1,158 @@
+"""The analyses of this browser: the state of each, and what can be done with it. Live while one is on its way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from html import escape as html_escape
+from typing import Final
+
+import streamlit as st
+
+from jobs import service
+from jobs.errors import JobNotFound
+from jobs.state.model import CANCELLED, JobView, Status
+from pipeline.errors import KneeError
+from ui.parts import session, wording
+from ui.parts.frame import ANALYSIS, HOME
+from ui.parts.messages import escape, show_error, show_unreachable
+
+POLL_S: Final = 2.0
+SHOWN: Final = 30
+"""Analyses on one screen; the others come with a button."""
+
+BADGES: Final = {
+    Status.QUEUED: ("Waiting", "gray", ":material/hourglass_empty:"),
+    Status.PROCESSING: ("Running", "blue", ":material/sync:"),
+    Status.COMPLETE: ("Done", "green", ":material/check:"),
+    Status.ERROR: ("Failed", "red", ":material/error:"),
+}
+CANCELLED_BADGE: Final = ("Cancelled", "gray", ":material/block:")
+
+
+def show_job_list() -> None:
+    """The list, once the browser has told what is on it."""
+    ids = session.started()
+    if ids is None:
+        st.html('<p class="ok-quiet" role="status">Asking this browser for its list …</p>')
+        return
+    more = st.session_state.get("more_jobs", False)
+    shown = ids if more else ids[:SHOWN]
+    jobs = _found(shown)
+    if not jobs:
+        st.info("Nothing was started or opened in this browser yet.", icon=":material/inbox:")
+        st.page_link(HOME.path, label="Start a new analysis", icon=HOME.icon)
+        return
+    if any(not job.status.final for job in jobs):
+        _live(shown)
+    else:
+        _draw(jobs)
+    if len(ids) > len(shown) and st.button(f"Show {len(ids) - len(shown)} more"):
+        st.session_state["more_jobs"] = True
+        st.rerun()
+
+
+@st.fragment(run_every=POLL_S)
+def _live(ids: list[str]) -> None:
+    """Draw the list again every two seconds; when all have ended the whole page is run, which has no poll in it."""
+    try:
+        jobs = _found(ids)
+    except KneeError as error:
+        show_unreachable(error)
+        return
+    if all(job.status.final for job in jobs):
+        st.rerun()
+    _draw(jobs)
+
+
+def _found(ids: list[str]) -> list[JobView]:
+    """The jobs that exist; those that are gone leave the list."""
+    jobs = []
+    for job_id in ids:
+        try:
+            jobs.append(service.get(job_id))
+        except JobNotFound:
+            session.forget(job_id)
+    return jobs
+
+
+def _draw(jobs: list[JobView]) -> None:
+    for job in jobs:
+        _draw_line(job)
+
+
+def _draw_line(job: JobView) -> None:
+    with st.container(
+        border=True,
+        horizontal=True,
+        vertical_alignment="center",
+        horizontal_alignment="distribute",
+        key=f"line-{job.id}",
+    ):
+        with st.container(width="content", gap=None):
+            st.html(f'<p class="ok-name">{html_escape(job.input_filename)}</p><p class="ok-quiet">{_facts(job)}</p>')
+        with st.container(horizontal=True, width="content", vertical_alignment="center", gap="small"):
+            label, colour, icon = CANCELLED_BADGE if job.error_code == CANCELLED else BADGES[job.status]
+            if job.status is Status.PROCESSING:
+                label = f"{label}, {job.progress_percent} %"
+            st.badge(label, color=colour, icon=icon)
+            st.page_link(ANALYSIS.path, label="Open", query_params={"job": job.id}, icon=":material/arrow_forward:")
+            _actions(job)
+
+
+def _facts(job: JobView) -> str:
+    now = datetime.now(UTC)
+    facts = [wording.age(job.created_at, now)]
+    if job.status is Status.QUEUED:
+        facts.append(f"number {job.queue_position} in the queue")
+    elif job.status is Status.PROCESSING and job.estimated_remaining_seconds:
+        facts.append(f"about {wording.duration(job.estimated_remaining_seconds)} left")
+    elif job.status is Status.ERROR and job.error_code != CANCELLED:
+        facts.append(job.error_message.split(". ")[0].rstrip("."))
+    if left := wording.time_left(job.expires_at, now):
+        facts.append(f"deleted {left}")
+    return " · ".join(html_escape(fact) for fact in facts if fact)
+
+
+def _actions(job: JobView) -> None:
+    if not job.status.final:
+        if _button("Cancel", ":material/close:", job.id):
+            _try(service.cancel, job.id)
+        return
+    if job.status is Status.ERROR and service.can_retry(job.id) and _button("Try again", ":material/replay:", job.id):
+        _try(service.retry, job.id)
+    if _button("Delete", ":material/delete:", job.id):
+        confirm_delete(job)
+
+
+def _button(title: str, icon: str, job_id: str) -> bool:
+    return st.button(title, key=f"{title}-{job_id}", icon=icon, type="tertiary")
+
+
+def _try(action: Callable[[str], object], job_id: str) -> None:
+    """Do it; what meanwhile happened to the job is shown by the run that follows."""
+    try:
+        action(job_id)
+    except KneeError as error:
+        show_error(error)
+        return
+    st.rerun()
+
+
+@st.dialog("Delete this analysis?")
+def confirm_delete(job: JobView) -> None:
+    """Ask before results are gone for good; then go on with the list."""
+    st.write(f"**{escape(job.input_filename)}**: its scan, results and record are deleted from this server for good.")
+    with st.container(horizontal=True):
+        if st.button("Delete", type="primary", icon=":material/delete:"):
+            try:
+                service.delete(job.id)
+            except JobNotFound:
+                pass  # gone already: what was wanted
+            except KneeError as error:
+                show_error(error)
+                return
+            session.forget(job.id)
+            st.rerun()
+        if st.button("Keep"):
+            st.rerun()

@@ -1,0 +1,45 @@
+"""How much thickness differs when the same knee is scanned again: the figures that Compare uses, by region."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from ui.parts import tables
+from ui.parts.messages import escape
+
+LEAD = """
+How much mean thickness (ThC) differs when the same knee is scanned again and nothing has changed. **CV** is the
+standard deviation over the repeats as a share of the mean. The **smallest detectable change** (SDC) is 1.96 · √2
+standard deviations: of two scans of an unchanged knee, 95 in 100 differ by less. *Compare* calls a change larger than
+measurement error only beyond it, and gives no verdict on analyses by two models.
+"""
+NOT_MEASURED = "Not measured for the models installed here."
+OLDER = "Measured with earlier weights than those that run now: Compare gives no verdict on analyses by these."
+
+
+def show_repeatability(models: Sequence[Mapping[str, Any]]) -> None:
+    """`models` as service.models() gives them."""
+    st.markdown(LEAD)
+    measured = [model for model in models if model.get("repeatability")]
+    if not measured:
+        st.write(NOT_MEASURED)
+    for model in measured:
+        known = model["repeatability"]
+        st.markdown(f"**{escape(model['title'])}**")
+        st.dataframe(
+            tables.repeatability(known["regions"]),
+            hide_index=True,
+            height="content",
+            alt=f"Repeatability of mean thickness by region: {model['title']}",
+            column_config={
+                "CV": st.column_config.NumberColumn("CV (%)", format="%.2f"),
+                "SDC": st.column_config.NumberColumn("SDC (mm)", format="%.3f", help="Smallest detectable change"),
+                "Mean": st.column_config.NumberColumn("Mean (mm)", format="%.2f"),
+            },
+        )
+        st.caption(escape(known["method"]))
+        if any(model.get(name, "") != digest for name, digest in known["digests"].items()):
+            st.caption(OLDER)

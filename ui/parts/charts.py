@@ -1,0 +1,146 @@
+"""Measurements as plotly figures. Knows no page: rows in, figures out. Colours of text and grid are the theme's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Final
+
+import plotly.graph_objects as go
+
+from pipeline.anatomy import REGION_BY_NAME, REGIONS
+from pipeline.report.colours import css, thickness_css
+from ui.parts import tables
+
+CONFIG: Final = {"displayModeBar": False, "scrollZoom": False}
+GREY: Final = "rgba(128,140,150,0.9)"
+MEDIAL: Final = "#c2410c"
+LATERAL: Final = "#0e7490"
+"""Told apart by colour-blind readers too, and on white and on dark."""
+
+MARGIN_MM: Final = 0.5
+"""Empty axis beyond the thickest point."""
+
+SIDES: Final = (
+    ("Tibia", "tibial_cartilage", "medial", "lateral"),
+    ("Femur, weight-bearing", "femoral_cartilage", "medial_weight_bearing", "lateral_weight_bearing"),
+    ("Femur, posterior", "femoral_cartilage", "medial_posterior", "lateral_posterior"),
+)
+"""Compartments that are compared: title, plate, medial and lateral region."""
+
+
+def thickness_bars(rows: tables.Rows) -> go.Figure | None:
+    """Mean thickness of each region as a bar, its SD as a whisker; None where nothing was measured."""
+    frame = tables.thickness_by_region(rows).dropna(subset=["Mean"])
+    if frame.empty:
+        return None
+    frame = frame.iloc[::-1]
+    figure = go.Figure(
+        go.Bar(
+            x=frame["Mean"],
+            y=frame["Region"],
+            orientation="h",
+            error_x={"type": "data", "array": frame["SD"].fillna(0.0), "color": GREY, "thickness": 1.4, "width": 3},
+            marker={"color": [thickness_css(mean) for mean in frame["Mean"]], "line": {"width": 0}},
+            hovertemplate="%{y}<br>%{x:.2f} mm, SD %{error_x.array:.2f} mm<extra></extra>",
+        )
+    )
+    return _laid_out(figure, height=44 + 30 * len(frame), x_title="Mean thickness, mm", x_range=[0, None])
+
+
+def medial_lateral(rows: tables.Rows) -> go.Figure | None:
+    """Medial beside lateral for each pair of compartments."""
+    means = {
+        (plate, region): tables.value_of(rows, "ThC", tables.PRIMARY_METHOD, plate, region, "mean")
+        for _, plate, *pair in SIDES
+        for region in pair
+    }
+    shown = [pair for pair in SIDES if all(means[pair[1], region] is not None for region in pair[2:])]
+    if not shown:
+        return None
+    figure = go.Figure()
+    for name, colour, place in (("Lateral", LATERAL, 3), ("Medial", MEDIAL, 2)):
+        values = [means[pair[1], pair[place]] for pair in shown]
+        figure.add_bar(
+            x=values,
+            y=[pair[0] for pair in shown],
+            orientation="h",
+            name=name,
+            marker={"color": colour},
+            text=[f"{value:.2f}" for value in values],
+            textposition="inside",
+            insidetextfont={"color": "#ffffff"},
+            hovertemplate=f"%{{y}}, {name.lower()}<br>%{{x:.2f}} mm<extra></extra>",
+        )
+    figure.update_layout(legend={"traceorder": "reversed"}, barmode="group")
+    return _laid_out(figure, height=80 + 62 * len(shown), x_title="Mean thickness, mm", x_range=[0, None], legend=True)
+
+
+def distributions(document: Mapping[str, Any], regions: Sequence[str]) -> go.Figure | None:
+    """Share of each region's area by thickness; `document` is what pipeline.report.distributions writes."""
+    edges = document.get("edges_mm") or []
+    figure = go.Figure()
+    thickest = 0.0
+    middles = [(a + b) / 2 for a, b in pairwise(edges)]
+    for key in regions:
+        area = document["regions"][key]
+        plate, name = key.split("/")
+        total = sum(area) or 1.0
+        thickest = max(thickest, *(edge for edge, value in zip(edges[1:], area, strict=True) if value > 0), 0.0)
+        figure.add_scatter(
+            x=middles,
+            y=[100 * value / total for value in area],
+            name=tables.region_title(plate, name),
+            mode="lines",
+            line={"color": css(REGION_BY_NAME[plate, name].colour), "width": 2.2, "shape": "hvh"},
+            hovertemplate="%{x:.2f} mm: %{y:.1f} %<extra>%{fullData.name}</extra>",
+        )
+    if not figure.data:
+        return None
+    figure.update_yaxes(title="Share of area, %", rangemode="tozero")
+    end = min(edges[-1], thickest + MARGIN_MM)
+    return _laid_out(figure, height=340, x_title="Thickness, mm", x_range=[0, end], legend=True)
+
+
+def region_keys(document: Mapping[str, Any]) -> list[str]:
+    """The regions of a distribution, in the order of the tables."""
+    return [key for key in (f"{r.plate}/{r.name}" for r in REGIONS) if key in document.get("regions", {})]
+
+
+def t2_bars(rows: tables.Rows) -> go.Figure | None:
+    """Median T2 of both layers a region; None where T2 was not measured."""
+    frame = tables.t2_by_region(rows)
+    if frame.empty:
+        return None
+    frame = frame.iloc[::-1]
+    figure = go.Figure()
+    for name, colour in (("Superficial", LATERAL), ("Deep", MEDIAL)):
+        figure.add_bar(
+            x=frame[name],
+            y=frame["Region"],
+            orientation="h",
+            name=name,
+            marker={"color": colour},
+            hovertemplate=f"%{{y}}, {name.lower()} half<br>%{{x:.1f}} ms<extra></extra>",
+        )
+    figure.update_layout(legend={"traceorder": "reversed"}, barmode="group")
+    return _laid_out(figure, height=90 + 46 * len(frame), x_title="Median T2, ms", x_range=[0, None], legend=True)
+
+
+def _laid_out(
+    figure: go.Figure, *, height: int, x_title: str, x_range: list[float | None], legend: bool = False
+) -> go.Figure:
+    figure.update_layout(
+        height=height,
+        margin={"l": 4, "r": 12, "t": 30 if legend else 6, "b": 40},
+        showlegend=legend,
+        bargap=0.28,
+        legend_orientation="h",
+        legend_y=1.0,
+        legend_yanchor="bottom",
+        legend_x=0,
+        dragmode=False,
+    )
+    figure.update_xaxes(title=x_title, range=x_range, fixedrange=True, rangemode="tozero")
+    figure.update_yaxes(fixedrange=True, automargin=True)
+    return figure

@@ -1,0 +1,64 @@
+"""Own parts of the pages: a script of ui/assets/components each, fetched by address and kept by the browser.
+
+Streamlit's components take their script as text and send it with every page: what goes that way is a line that imports
+the real one.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import streamlit as st
+
+ASSETS: Final = Path(__file__).parents[1] / "assets"
+
+
+def mount(
+    name: str,
+    *,
+    html: str = "",
+    key: str | None = None,
+    data: Mapping[str, Any] | None = None,
+    default: Mapping[str, Any] | None = None,
+    **callbacks: Callable[[], None],
+) -> Any:
+    """Show ui/assets/components/{name}.js with its {name}.css, where there is one.
+
+    html     what stands there before the script has come; trusted text of ours
+    data     plain values for the script; it is called again whenever they change
+    default  state before the script has set any
+    callbacks  on_{state}_change functions
+    """
+    return _component(name, html)(key=key, data=data, default=default, **callbacks)
+
+
+@functools.cache
+def _component(name: str, html: str) -> Callable[..., Any]:
+    style = ASSETS / "components" / f"{name}.css"
+    return st.components.v2.component(
+        f"kneebox.{name}",
+        html=html,
+        css=style.read_text(encoding="utf-8") if style.exists() else None,
+        js=_loader(name),
+    )
+
+
+def _loader(name: str) -> str:
+    """A script that imports the real one, under an address that changes with its content.
+
+    Streamlit runs it from a blob, in which a relative address means nothing.
+    """
+    path = ASSETS / "components" / f"{name}.js"
+    version = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    return (
+        f"const part = import(`${{window.location.origin}}/assets/components/{name}.js?v={version}`);\n"
+        "export default function (component) {\n"
+        "  let gone = false, end = null;\n"
+        "  part.then((module) => { if (!gone) end = module.default(component); });\n"
+        "  return () => { gone = true; if (end) end(); };\n"
+        "}\n"
+    )

@@ -1,0 +1,73 @@
+"""What the server has done and is doing, on a page."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import streamlit as st
+
+from jobs import service
+from pipeline.errors import KneeError
+from ui.home.statistics import show_statistics
+from ui.parts import wording
+from ui.parts.charts import CONFIG
+from ui.parts.components import mount
+from ui.parts.messages import listed, show_unreachable
+from ui.statistics.activity_charts import jobs_a_day, step_times
+
+EVERY_MS: Final = 10_000
+_NUMBER = st.column_config.NumberColumn
+
+
+@st.fragment
+def show_now() -> None:
+    """Queue, worker and disk as they are; asked again every ten seconds while the page can be seen."""
+    mount("pulse", key="pulse", data={"everyMs": EVERY_MS}, default={"beat": 0}, on_beat_change=lambda: None)
+    try:
+        health, activity = service.health(), service.activity()
+    except KneeError as error:
+        show_unreachable(error)
+        return
+    workers = activity["workers"]
+    with st.container(horizontal=True, key="figures"):
+        st.metric("Waiting", f"{activity['waiting']:,}", border=True)
+        st.metric("Running", f"{activity['running']:,}", border=True)
+        st.metric("Workers", f"{workers:,}" if workers else "none", border=True, help="Heard of within 15 s.")
+        st.metric("Free disk", wording.size(health["disk_free_bytes"]), border=True)
+    if health["problems"]:
+        st.warning(f"**This needs its operator**\n\n{listed(health['problems'])}", icon=":material/build:")
+    else:
+        st.success("Queue, worker, disk and models are well.", icon=":material/check:")
+
+
+def show_history(stats: dict[str, Any], activity: dict[str, Any]) -> None:
+    """Totals, analyses a day, and times by model and step; each chart with its table."""
+    show_statistics(stats)
+    st.html(
+        f'<p class="ok-quiet">Users who left an e-mail address: {stats["unique_users"]:,}. Server up for '
+        f"{wording.duration(stats['uptime_hours'] * 3600)}.</p>"
+    )
+    if not any(day["jobs"] for day in activity["days"]) and not activity["models"]:
+        st.info("Nothing was analysed here in the last 30 days.", icon=":material/bar_chart:")
+        return
+    st.subheader("Analyses a day")
+    st.plotly_chart(jobs_a_day(activity["days"]), config=CONFIG, key="days")
+    with st.expander("As a table"):
+        days = [{"Day (UTC)": day["day"], "Analyses": day["jobs"]} for day in reversed(activity["days"])]
+        st.dataframe(days, hide_index=True, width="content", height=320, alt="Analyses a day")
+    if activity["models"]:
+        st.subheader("Time by model and step")
+        st.plotly_chart(step_times(activity["models"]), config=CONFIG, key="times")
+        st.html('<p class="ok-quiet">Medians of the last 50 analyses with each model.</p>')
+        with st.expander("As a table"):
+            _show_times(activity["models"])
+
+
+def _show_times(models: list[dict[str, Any]]) -> None:
+    lines = [
+        {"Model": model["title"], "Step": wording.name(step["name"]), "Seconds": step["seconds"]}
+        for model in models
+        for step in [*model["steps"], {"name": "all_steps", "seconds": model["seconds"]}]
+    ]
+    columns = {"Seconds": _NUMBER("Seconds (median)", format="%.1f")}
+    st.dataframe(lines, hide_index=True, width="content", height=400, alt="Time by step", column_config=columns)
