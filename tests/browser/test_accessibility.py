@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from test_browser_story import drop, ready, zero_image
 
 from tests.support.axe import findings
 from tests.support.browser import ANALYSIS_LIMIT_MS, SAMPLE, Product, opened
 from tests.support.image_io_writers import make_phantom, write_dicom
+from tests.support.pages import drop, ready, zero_image
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

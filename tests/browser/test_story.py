@@ -3,40 +3,25 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import re
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import nibabel as nib
-import numpy as np
 import pytest
 
 from tests.support.browser import ANALYSIS_LIMIT_MS, SAMPLE, Product, opened
 from tests.support.image_io_writers import make_phantom, write_dicom
+from tests.support.pages import drop, ready, zero_image
 from tests.support.processes import free_port
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, Page
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 JOB = re.compile(r"/analysis\?job=[0-9a-f-]{36}")
-
-
-def zero_image() -> bytes:
-    """A readable NIfTI of 16 x 16 x 16 voxels that holds nothing."""
-    image = nib.Nifti1Image(np.zeros((16, 16, 16), dtype=np.int16), np.eye(4))
-    return gzip.compress(image.to_bytes())
-
-
-def drop(page: Page, name: str, content: bytes) -> None:
-    """Give one file to the page, as the file dialog does."""
-    page.locator("input[data-part=files]").set_input_files(
-        {"name": name, "mimeType": "application/octet-stream", "buffer": content}
-    )
 
 
 def start(page: Page) -> str:
@@ -54,14 +39,6 @@ def finish(page: Page) -> None:
     failed = page.get_by_text(re.compile(r"[A-Z_]{4,} · job "))
     expect(done.or_(failed)).to_be_visible(timeout=ANALYSIS_LIMIT_MS)
     assert not failed.is_visible(), page.get_by_role("alert").first.inner_text()
-
-
-def ready(page: Page, viewer: Locator) -> Locator:
-    """Wait until a viewer shows something."""
-    from playwright.sync_api import expect
-
-    expect(viewer).to_have_attribute("data-state", "ready", timeout=60_000)
-    return viewer
 
 
 def test_from_a_fresh_start_to_a_comparison(browser: Browser, tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_jobs_tasks import image, submit
 
 from jobs import service
 from jobs.state.backend import backend
 from jobs.state.model import Status, now
 from tests.support.processes import DATA_DIR, ROOT
+from tests.support.submitted import image, submit
 
 pytestmark = pytest.mark.slow
 

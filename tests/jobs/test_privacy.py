@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_jobs_tasks import image, submit
 
 from bench.service.dump import dump
 from jobs import service
@@ -20,6 +19,7 @@ from jobs.state.model import Status, now
 from jobs.state.reconciler import mend
 from jobs.state.retention import purge_expired
 from tests.support.processes import DATA_DIR, wait_until
+from tests.support.submitted import image, submit
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_jobs_tasks import image, submit
 
 from jobs import service
 from jobs.errors import JobNotFound
@@ -21,6 +20,7 @@ from jobs.state.backend import backend
 from jobs.state.model import JobRecord, Status, now
 from jobs.state.retention import Retention, keep_for_research, purge_expired
 from tests.support.processes import DATA_DIR, running, wait_until
+from tests.support.submitted import image, submit
 
 pytestmark = pytest.mark.slow
 

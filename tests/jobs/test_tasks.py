@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-import SimpleITK
 
 from jobs import service
 from jobs.errors import JobConflict, JobNotFinished, JobNotFound
@@ -25,20 +24,11 @@ from jobs.state.backend import backend
 from jobs.state.model import JobView, Status
 from pipeline.options import AnalysisOptions
 from tests.support.processes import DATA_DIR, ROOT, running, wait_until
+from tests.support.submitted import image, submit
 
 pytestmark = pytest.mark.slow
 
 SAMPLE = ROOT / "samples" / "sample_knee.nii.gz"
-
-
-def image(path: Path, voxels: np.ndarray) -> bytes:
-    """An oblique, anisotropic image of these voxels (z, y, x), as .nii.gz."""
-    picture = SimpleITK.GetImageFromArray(voxels)
-    picture.SetSpacing((0.4, 0.5, 1.2))
-    cosine, sine = np.cos(0.3), np.sin(0.3)
-    picture.SetDirection((cosine, -sine, 0, sine, cosine, 0, 0, 0, 1))
-    SimpleITK.WriteImage(picture, str(path))
-    return path.read_bytes()
 
 
 @pytest.fixture
@@ -50,10 +40,6 @@ def zeros(tmp_path: Path) -> bytes:
 def noise(tmp_path: Path) -> bytes:
     """Large enough to keep the network busy for seconds; no knee in it."""
     return image(tmp_path / "noise.nii.gz", np.random.default_rng(1).integers(0, 900, (96, 256, 256)).astype(np.int16))
-
-
-def submit(content: bytes, name: str = "knee.nii.gz", email: str | None = None) -> JobView:
-    return service.submit_stream([content[:1000], content[1000:]], name, AnalysisOptions(), email)
 
 
 def ended(job_id: str) -> JobView | None:

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 import SimpleITK as sitk
-from tests.test_run import write_nrrd
 
 from tests.support.knees import turned_knee
+from tests.support.label_maps import write_nrrd
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,6 @@ import zipfile
 import nibabel as nib
 import numpy as np
 import pytest
-import SimpleITK as sitk
 
 from pipeline.errors import EmptyStructure, UnsupportedImage
 from pipeline.image_io import read_label_map
@@ -18,15 +17,7 @@ from pipeline.steps import STEPS
 from pipeline.types import Request, Resources, StepState
 from pipeline.workspace import Workspace
 from tests.support.knees import turned_knee
-
-
-def write_nrrd(segmentation, path):
-    image = sitk.GetImageFromArray(segmentation.labels)
-    grid = segmentation.grid
-    image.SetSpacing(grid.spacing_mm[::-1])
-    image.SetOrigin(grid.origin_mm.tolist())
-    image.SetDirection(grid.direction.reshape(-1).tolist())
-    sitk.WriteImage(image, str(path), useCompression=True)
+from tests.support.label_maps import write_nrrd
 
 
 def run(workspace, request, seen=None, **options):

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PERMISSIVE = {"MIT", "BSD-2-Clause", "BSD-3-Clause", "Apache-2.0", "ISC", "CC0-1.0"}
 FOLDERS = {
     ROOT / "ui" / "assets" / "vendor": PERMISSIVE,
-    ROOT / "tests" / "vendor": PERMISSIVE | {"MPL-2.0"},  # never served, never changed
+    ROOT / "tests" / "support" / "vendor": PERMISSIVE | {"MPL-2.0"},  # never served, never changed
 }
 """Folder -> licences that may stand in it."""
 

@@ -8,13 +8,13 @@ import json
 import shutil
 
 import pytest
-from tests.test_run import write_nrrd
 
 from pipeline.options import AnalysisOptions
 from pipeline.run import run_analysis
 from pipeline.types import Request, Resources, StepState
 from pipeline.workspace import Workspace
 from tests.support.knees import turned_knee
+from tests.support.label_maps import write_nrrd
 from tests.support.shape_model import install
 
 pytestmark = pytest.mark.slow

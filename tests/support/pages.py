@@ -1,0 +1,33 @@
+"""What a person does on a page: drop a file, wait for a viewer."""
+
+from __future__ import annotations
+
+import gzip
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+import numpy as np
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+
+def zero_image() -> bytes:
+    """A readable NIfTI of 16 x 16 x 16 voxels that holds nothing."""
+    image = nib.Nifti1Image(np.zeros((16, 16, 16), dtype=np.int16), np.eye(4))
+    return gzip.compress(image.to_bytes())
+
+
+def drop(page: Page, name: str, content: bytes) -> None:
+    """Give one file to the page, as the file dialog does."""
+    page.locator("input[data-part=files]").set_input_files(
+        {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+    )
+
+
+def ready(page: Page, viewer: Locator) -> Locator:
+    """Wait until a viewer shows something."""
+    from playwright.sync_api import expect
+
+    expect(viewer).to_have_attribute("data-state", "ready", timeout=60_000)
+    return viewer
