@@ -14,8 +14,9 @@ from tqdm import tqdm
 from pipeline.anatomy import NUMBERINGS
 from pipeline.errors import InputError, KneeError, OptionsError
 from pipeline.options import CHOICES, AnalysisOptions
+from pipeline.progress import Progress
 from pipeline.run import RunSummary, run_analysis
-from pipeline.types import Progress, Request, Resources
+from pipeline.types import Request, Resources
 from pipeline.weights import command
 from pipeline.workspace import Workspace
 

@@ -18,8 +18,9 @@ from threadpoolctl import threadpool_limits
 
 from pipeline.errors import KneeError, OutOfMemory
 from pipeline.options import AnalysisOptions
+from pipeline.progress import Progress, StepRecord, StepState
 from pipeline.steps import STEPS, Context, Step
-from pipeline.types import Progress, Request, Resources, StepRecord, StepState
+from pipeline.types import Request, Resources
 from pipeline.workspace import Workspace
 
 METHOD_VERSION: Final = 2

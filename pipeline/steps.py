@@ -23,6 +23,7 @@ from pipeline.labels import canonical_labels
 from pipeline.measure import measure_thickness, measure_volumes
 from pipeline.model_flags import model_flags
 from pipeline.options import AnalysisOptions
+from pipeline.progress import StepRecord, StepState
 from pipeline.quality import quality_flags
 from pipeline.regions import split_tibial_cartilage, subregions
 from pipeline.report import collect_host, collect_packages
@@ -34,16 +35,7 @@ from pipeline.surface import bone_surface
 from pipeline.t2.layers import measure_t2, relative_depth
 from pipeline.t2.maps import fit_t2_map, t2_unavailable
 from pipeline.thickness import thickness_maps
-from pipeline.types import (
-    AnalysisResult,
-    Provenance,
-    Request,
-    Resources,
-    Scan,
-    Segmentation,
-    StepRecord,
-    StepState,
-)
+from pipeline.types import AnalysisResult, Provenance, Request, Resources, Scan, Segmentation
 from pipeline.workspace import Workspace
 
 Report = Callable[[float], None]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,34 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.acquisition import Acquisition, PulseSequence
 from pipeline.anatomy import Side, Structure
 from pipeline.grid import Box, FloatArray, Grid
+from pipeline.progress import StepRecord
 
 LabelArray = NDArray[np.uint8]
-
-
-class Sequence(StrEnum):
-    """Pulse sequence, as far as the header tells."""
-
-    DESS = "dess"
-    QDESS = "qdess"
-    MULTI_ECHO_SPIN_ECHO = "multi_echo_spin_echo"
-    SPIN_ECHO = "spin_echo"
-    GRADIENT_ECHO = "gradient_echo"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Acquisition:
-    """The MR parameters that survive de-identification, because a measure needs them. None: not in the header."""
-
-    repetition_time_ms: float | None = None
-    flip_angle_deg: float | None = None
-    field_strength_t: float | None = None
-    spoiler_gradient_area: float | None = None
-    """qDESS only, GE private tag (0019,10b6): gradient area, G/cm * us."""
-    spoiler_duration_us: float | None = None
-    """qDESS only, GE private tag (0019,10b7): gradient duration, us."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,7 +30,7 @@ class Scan:
 
     echoes: NDArray[np.float32]
     grid: Grid
-    sequence: Sequence = Sequence.UNKNOWN
+    sequence: PulseSequence = PulseSequence.UNKNOWN
     echo_times_ms: tuple[float, ...] = ()
     side: Side | None = None
     modality: str = "MR"
@@ -90,7 +67,7 @@ class ScanFacts:
     spacing_mm: tuple[float, float, float]
     echoes: int
     echo_times_ms: tuple[float, ...]
-    sequence: Sequence
+    sequence: PulseSequence
     side: Side | None
     plane: str
     acquisition: Acquisition
@@ -116,7 +93,7 @@ class ScanFacts:
             spacing_mm=(dz, dy, dx),
             echoes=int(data["echoes"]),
             echo_times_ms=tuple(float(t) for t in data["echo_times_ms"]),
-            sequence=Sequence(data["sequence"]),
+            sequence=PulseSequence(data["sequence"]),
             side=Side(data["side"]) if data["side"] else None,
             plane=str(data["plane"]),
             acquisition=Acquisition(**data["acquisition"]),
@@ -295,39 +272,6 @@ class QualityFlag:
     code: str
     message: str
     structure: str = ""
-
-
-class StepState(StrEnum):
-    """How far a step is."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    DONE = "done"
-    SKIPPED = "skipped"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepRecord:
-    """What a step did: state, wall seconds, and the reason where it was skipped or failed."""
-
-    name: str
-    title: str
-    state: StepState
-    seconds: float | None = None
-    reason: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """Where an analysis stands: step `index` (from 1) of `total` is at work, `percent` (0 to 100) is done."""
-
-    name: str
-    title: str
-    index: int
-    total: int
-    percent: int
-    steps: tuple[StepRecord, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

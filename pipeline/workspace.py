@@ -20,17 +20,16 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.acquisition import Acquisition, PulseSequence
 from pipeline.anatomy import Side, Structure
 from pipeline.grid import Grid
 from pipeline.types import (
-    Acquisition,
     Alignment,
     LabelArray,
     Measurement,
     QualityFlag,
     Scan,
     Segmentation,
-    Sequence,
     ShapeFit,
     Surface,
     T2Map,
@@ -108,7 +107,7 @@ class Workspace:
         return Scan(
             echoes=self._array("scan", "echoes"),
             grid=Grid.from_dict(meta["grid"]),
-            sequence=Sequence(meta["sequence"]),
+            sequence=PulseSequence(meta["sequence"]),
             echo_times_ms=tuple(meta["echo_times_ms"]),
             side=Side(meta["side"]) if meta["side"] else None,
             modality=meta["modality"],

@@ -75,7 +75,7 @@ class ScanResponse(BaseModel):
     choices: list[SeriesChoice]
 
 
-class StepState(BaseModel):
+class StepBody(BaseModel):
     """One step of the analysis."""
 
     name: str
@@ -105,7 +105,7 @@ class StatusProcessing(BaseModel):
     step_name: str
     elapsed_seconds: int
     estimated_remaining_seconds: int
-    steps: list[StepState]
+    steps: list[StepBody]
 
 
 class StatusComplete(BaseModel):
@@ -253,7 +253,7 @@ def status_body(job: JobView) -> StatusBody:
                 step_name=job.step_name or "Starting",
                 elapsed_seconds=job.elapsed_seconds,
                 estimated_remaining_seconds=job.estimated_remaining_seconds,
-                steps=[StepState.model_validate(step) for step in job.steps],
+                steps=[StepBody.model_validate(step) for step in job.steps],
             )
         case Status.COMPLETE:
             return StatusComplete(

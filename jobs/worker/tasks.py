@@ -19,7 +19,8 @@ from jobs.state.work_lock import WorkLock, machine
 from jobs.worker.logs import job_log
 from pipeline.errors import KneeError
 from pipeline.options import AnalysisOptions
-from pipeline.types import Progress, Request, Resources, StepRecord, StepState
+from pipeline.progress import Progress, StepRecord, StepState
+from pipeline.types import Request, Resources
 
 PROGRESS_INTERVAL_S: Final = 0.5
 WRITE_END_S: Final = 120.0

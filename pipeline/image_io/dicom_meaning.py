@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from pydicom.dataset import Dataset
 
+from pipeline.acquisition import Acquisition, PulseSequence
 from pipeline.anatomy import Side
-from pipeline.types import Acquisition, Sequence
 
 _GE_CREATOR: Final = (0x0019, 0x0010)
 _GE_PULSE_SEQUENCE: Final = (0x0019, 0x109C)
@@ -116,25 +116,25 @@ def header_side(meanings: list[Meaning]) -> Side | None:
     return None
 
 
-def guess_sequence(meaning: Meaning, echoes: int) -> Sequence:
+def guess_sequence(meaning: Meaning, echoes: int) -> PulseSequence:
     """The pulse sequence, from what the scanner (not the person who named the protocol) wrote."""
     spin, gradient = "SE" in meaning.families, "GR" in meaning.families
     if _DESS_NAMES.search(meaning.pulse_sequence):
-        return Sequence.QDESS if echoes == 2 else Sequence.DESS
+        return PulseSequence.QDESS if echoes == 2 else PulseSequence.DESS
     if gradient and not spin:
         ge = meaning.manufacturer.startswith("GE")
-        return Sequence.QDESS if ge and echoes == 2 and meaning.three_dimensional else Sequence.GRADIENT_ECHO
+        return PulseSequence.QDESS if ge and echoes == 2 and meaning.three_dimensional else PulseSequence.GRADIENT_ECHO
     if spin and not gradient:
         # two echoes of a long train are proton density and T2 weighting of a turbo spin echo, no decay curve
         decay = echoes > 2 or (echoes == 2 and meaning.echo_train <= 2)
-        return Sequence.MULTI_ECHO_SPIN_ECHO if decay else Sequence.SPIN_ECHO
-    return Sequence.UNKNOWN
+        return PulseSequence.MULTI_ECHO_SPIN_ECHO if decay else PulseSequence.SPIN_ECHO
+    return PulseSequence.UNKNOWN
 
 
-def acquisition(meaning: Meaning, sequence: Sequence) -> Acquisition:
+def acquisition(meaning: Meaning, sequence: PulseSequence) -> Acquisition:
     """The parameters; GE's private ones only for qDESS (in other sequences these tags hold something else)."""
     found = meaning.acquisition
-    if sequence is Sequence.QDESS:
+    if sequence is PulseSequence.QDESS:
         return found
     return Acquisition(
         repetition_time_ms=found.repetition_time_ms,

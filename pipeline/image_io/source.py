@@ -8,12 +8,13 @@ from math import prod
 
 import numpy as np
 
+from pipeline.acquisition import Acquisition, PulseSequence
 from pipeline.anatomy import Side
 from pipeline.grid import Grid
 from pipeline.image_io.geometry import extent_warnings, slice_plane
 from pipeline.image_io.voxels import Piece, count_bad, judge_bad, replace_bad
 from pipeline.t2.availability import t2_unavailable
-from pipeline.types import Acquisition, Scan, ScanFacts, Sequence
+from pipeline.types import Scan, ScanFacts
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,7 +29,7 @@ class Source:
     pieces: Iterator[Piece]
     grid: Grid
     echo_axis: int = 0
-    sequence: Sequence = Sequence.UNKNOWN
+    sequence: PulseSequence = PulseSequence.UNKNOWN
     echo_times_ms: tuple[float, ...] = ()
     side: Side | None = None
     acquisition: Acquisition = field(default_factory=Acquisition)

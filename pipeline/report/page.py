@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
-from collections.abc import Sequence as Ordered
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +26,7 @@ from pipeline.report.charts import (
 from pipeline.report.colours import BONE, css
 from pipeline.report.meshes import BoneMap
 from pipeline.report.page_tables import Lookup, confidence_rows, number, other_tables, plate_tables, region_row, words
-from pipeline.types import AnalysisResult, Scan, Sequence
+from pipeline.types import AnalysisResult
 
 TEMPLATE: Final = "report.html.jinja"
 
@@ -56,11 +55,6 @@ HEADLINES: Final = (
     ("Patella", PATELLAR_PLATE, ALL),
 )
 
-SEQUENCE_TITLES: Final = {
-    Sequence.DESS: "DESS",
-    Sequence.QDESS: "qDESS",
-    Sequence.UNKNOWN: "Sequence not in the header",
-}
 CARD_KEYS: Final = (
     "title",
     "description",
@@ -77,7 +71,7 @@ CARD_KEYS: Final = (
 HOST_TITLES: Final = {"cpu_count": "CPU cores", "python": "Python"}
 
 
-def charts(lookup: Lookup, bones: Ordered[BoneMap]) -> dict[str, Markup]:
+def charts(lookup: Lookup, bones: Sequence[BoneMap]) -> dict[str, Markup]:
     """The three drawings of the page."""
     bars = [
         Bar(
@@ -142,19 +136,12 @@ def software_rows(result: AnalysisResult) -> list[tuple[str, str]]:
     return host + list(result.provenance.packages.items())
 
 
-def sequence_title(scan: Scan | None) -> str:
-    """The pulse sequence as people write it; empty where there is no scan."""
-    if scan is None:
-        return ""
-    return SEQUENCE_TITLES.get(scan.sequence, words(scan.sequence.value))
-
-
 def data_uri(path: Path) -> str:
     """A PNG as the value of an `src`."""
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
 
 
-def write_page(result: AnalysisResult, bones: Ordered[BoneMap], files_dir: Path) -> None:
+def write_page(result: AnalysisResult, bones: Sequence[BoneMap], files_dir: Path) -> None:
     """report.html with the pictures of qc/ (written before) inside.
 
     The name of the input stays out: it may be a patient's.
@@ -182,7 +169,6 @@ def write_page(result: AnalysisResult, bones: Ordered[BoneMap], files_dir: Path)
         model=dict.fromkeys(CARD_KEYS, "") | result.provenance.model,
         options=option_rows(result.provenance.options),
         software=software_rows(result),
-        sequence=sequence_title(result.scan),
         slowest=slowest or 1.0,
         bone_colour=css(BONE),
         surfaces=data_uri(files_dir / "qc" / "surfaces.png"),

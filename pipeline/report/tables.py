@@ -13,7 +13,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from pipeline.anatomy import ALL, FEMORAL_PLATE, PATELLAR_PLATE, TIBIAL_PLATE
-from pipeline.types import AnalysisResult, Measurement, StepRecord
+from pipeline.progress import StepRecord
+from pipeline.types import AnalysisResult, Measurement
 
 CSV_COLUMNS: Final = tuple(item.name for item in fields(Measurement))
 

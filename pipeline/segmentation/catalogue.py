@@ -14,11 +14,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from pipeline.acquisition import PulseSequence
 from pipeline.anatomy import NUMBERINGS, Numbering, Structure
 from pipeline.digest import NETWORK_DIGESTS
 from pipeline.errors import ModelError, OptionsError
 from pipeline.segmentation.limits import ConfidenceFlag, ThickSlices, confidence_flag_of, holds_for, thick_slices_of
-from pipeline.types import Resources, Sequence
+from pipeline.types import Resources
 
 BUILT_IN_WEIGHTS: Final = Path(__file__).resolve().parents[2] / "models"
 """Where the weights lie that come with the product."""
@@ -113,7 +114,7 @@ class ModelCard:
     native_to_canonical: Numbering
     weights: Path
     sha256: str
-    sequences: tuple[Sequence, ...] = ()
+    sequences: tuple[PulseSequence, ...] = ()
     licence: str = ""
     citation: str = ""
     scope: str = ""
@@ -203,7 +204,7 @@ def read_card(
             native_to_canonical=NUMBERINGS[data["numbering"]],
             weights=folder / data["weights"],
             sha256=data["sha256"],
-            sequences=tuple(Sequence(name) for name in data["sequences"]),
+            sequences=tuple(PulseSequence(name) for name in data["sequences"]),
             licence=data["licence"],
             citation=data["citation"],
             scope=data["scope"],

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipeline.types import Acquisition, Sequence
+from pipeline.acquisition import Acquisition, PulseSequence
 
-QDESS: Final = (Sequence.QDESS, Sequence.DESS)
+QDESS: Final = (PulseSequence.QDESS, PulseSequence.DESS)
 
 
 def t2_unavailable(
-    sequence: Sequence,
+    sequence: PulseSequence,
     echoes: int,
     echo_times_ms: tuple[float, ...],
     acquisition: Acquisition,
@@ -29,9 +29,9 @@ def t2_unavailable(
         )
     if not times:
         return f"{echoes} echoes, but no echo times in the header"
-    if sequence is Sequence.GRADIENT_ECHO:
+    if sequence is PulseSequence.GRADIENT_ECHO:
         return "gradient echoes decay with T2*; T2 needs spin echoes or qDESS"
-    if sequence is Sequence.SPIN_ECHO:
+    if sequence is PulseSequence.SPIN_ECHO:
         return (
             f"{echoes} echoes that are no decay curve (proton density and T2 weighting); T2 needs a multi-echo sequence"
         )

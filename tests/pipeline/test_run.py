@@ -12,9 +12,10 @@ import pytest
 from pipeline.errors import EmptyStructure, UnsupportedImage
 from pipeline.image_io import read_label_map
 from pipeline.options import AnalysisOptions
+from pipeline.progress import StepState
 from pipeline.run import run_analysis
 from pipeline.steps import STEPS
-from pipeline.types import Request, Resources, StepState
+from pipeline.types import Request, Resources
 from pipeline.workspace import Workspace
 from tests.support.knees import turned_knee
 from tests.support.label_maps import write_nrrd

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from pipeline.acquisition import PulseSequence
 from pipeline.anatomy import ALL, BONES, PLATES, REGIONS, Side, Structure
 from pipeline.grid import FloatArray, Grid
+from pipeline.progress import StepRecord, StepState
 from pipeline.types import (
     Alignment,
     AnalysisResult,
@@ -16,9 +18,6 @@ from pipeline.types import (
     QualityFlag,
     Scan,
     Segmentation,
-    Sequence,
-    StepRecord,
-    StepState,
     Surface,
     ThicknessMap,
 )
@@ -172,7 +171,7 @@ def phantom() -> AnalysisResult:
     )
     return AnalysisResult(
         input_name=f"{FOLDER}/Doe Jane 1961.nii.gz",
-        scan=Scan(echoes=(brightness[labels] + noise)[None] * 800, grid=grid, sequence=Sequence.DESS),
+        scan=Scan(echoes=(brightness[labels] + noise)[None] * 800, grid=grid, sequence=PulseSequence.DESS),
         segmentation=Segmentation(
             labels=labels,
             grid=grid,

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from pipeline.acquisition import PulseSequence
 from pipeline.grid import Grid
 from pipeline.segmentation.sampling import linear_matrix, positions
-from pipeline.types import Scan, Segmentation, Sequence
+from pipeline.types import Scan, Segmentation
 from training.knee_unet.acquisition import rician
 from training.knee_unet.contrast import draw_contrast
 from training.knee_unet.fields import along, blurred, smooth_noise
@@ -34,7 +35,7 @@ def painted_scan(knee: Segmentation, protocol: Protocol, seed: int) -> tuple[Sca
     image = paint(whole_view(specimen), contrast, painter)
     cartilage = float(model(TISSUES[Kind.CARTILAGE], np.array([TISSUES[Kind.CARTILAGE].t2_ms]))[0, 0])
     seen = _acquired(image, grid, protocol, protocol.scanner.noise / (SIGNAL_SCALE * cartilage), receiver)
-    scan = Scan(echoes=SIGNAL_SCALE * seen[None], grid=grid, sequence=Sequence.DESS)
+    scan = Scan(echoes=SIGNAL_SCALE * seen[None], grid=grid, sequence=PulseSequence.DESS)
     return scan, Segmentation(labels=np.ascontiguousarray(labels), grid=grid, model_id=knee.model_id)
 
 

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from pipeline.acquisition import PulseSequence
 from pipeline.grid import Box, Grid
-from pipeline.types import Scan, Segmentation, Sequence
+from pipeline.types import Scan, Segmentation
 from training.joint import with_whole_shafts
 from training.render import render_dess
 
@@ -26,7 +27,7 @@ def scan_again(knee: Segmentation, person: int, visit: int) -> Scan:
     place, receiver = np.random.default_rng((person, visit)).spawn(2)
     laid = laid_down(knee, moved_grid(knee.grid, place))
     image = render_dess(laid.labels, laid.grid, person, receiver=receiver)
-    return Scan(echoes=image[None], grid=laid.grid, sequence=Sequence.DESS)
+    return Scan(echoes=image[None], grid=laid.grid, sequence=PulseSequence.DESS)
 
 
 def moved_grid(grid: Grid, rng: np.random.Generator) -> Grid:

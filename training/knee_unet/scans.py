@@ -11,8 +11,9 @@ from typing import Final
 
 import numpy as np
 
+from pipeline.acquisition import PulseSequence
 from pipeline.grid import Grid
-from pipeline.types import Scan, Segmentation, Sequence
+from pipeline.types import Scan, Segmentation
 from training.render import Scanner, render_dess, render_multi_echo, thick_slices
 from training.signal import SignalModel, dess_model
 
@@ -65,7 +66,7 @@ THICK_FACTOR: Final = 6
 def dess_scan(knee: Segmentation, protocol: Protocol, seed: int) -> Scan:
     """A DESS scan of a knee on its own grid."""
     image = render_dess(knee.labels, knee.grid, seed, scanner=protocol.scanner, model=protocol.signal_model())
-    return Scan(echoes=image[None], grid=knee.grid, sequence=Sequence.DESS)
+    return Scan(echoes=image[None], grid=knee.grid, sequence=PulseSequence.DESS)
 
 
 def thick_scan(knee: Segmentation, seed: int, *, factor: int = THICK_FACTOR) -> tuple[Scan, Segmentation]:
@@ -78,7 +79,7 @@ def thick_scan(knee: Segmentation, seed: int, *, factor: int = THICK_FACTOR) -> 
     image, grid = thick_slices(echoes, knee.grid, factor)
     middle = knee.labels[factor // 2 :: factor][: grid.shape[0]]
     truth = replace(knee, labels=np.ascontiguousarray(middle), grid=grid)
-    return Scan(echoes=np.ascontiguousarray(image, np.float32), grid=grid, sequence=Sequence.SPIN_ECHO), truth
+    return Scan(echoes=np.ascontiguousarray(image, np.float32), grid=grid, sequence=PulseSequence.SPIN_ECHO), truth
 
 
 def slices_first(knee: Segmentation) -> Segmentation:

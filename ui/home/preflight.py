@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from html import escape as html_escape
-from typing import Any, Final
+from typing import Any
 
 import streamlit as st
 
 from jobs import service
+from pipeline.acquisition import PulseSequence
 from pipeline.errors import KneeError
 from pipeline.quality import COARSE_MM
-from pipeline.types import ScanFacts, Sequence
+from pipeline.types import ScanFacts
 from ui.parts import wording
 from ui.parts.messages import listed, show_error
-
-SEQUENCES: Final = {
-    Sequence.DESS: "DESS",
-    Sequence.QDESS: "qDESS",
-    Sequence.MULTI_ECHO_SPIN_ECHO: "Multi-echo spin echo",
-    Sequence.SPIN_ECHO: "Spin echo",
-    Sequence.GRADIENT_ECHO: "Gradient echo",
-    Sequence.UNKNOWN: "not in the header",
-}
 
 
 def show_preflight(scan: service.PendingScan) -> service.PendingScan | None:
@@ -49,7 +41,7 @@ def facts_grid(facts: ScanFacts) -> str:
     dz, dy, dx = facts.spacing_mm
     times = ", ".join(f"{time:.4g}" for time in facts.echo_times_ms)
     rows = (
-        ("Sequence", SEQUENCES[facts.sequence]),
+        ("Sequence", facts.sequence.words),
         ("Matrix", f"{z} × {y} × {x} voxels, {facts.plane}"),
         ("Spacing", f"{dz:.3g} × {dy:.3g} × {dx:.3g} mm"),
         ("Echoes", f"{facts.echoes}" + (f" ({times} ms)" if times else "")),
@@ -68,7 +60,7 @@ def problems(facts: ScanFacts) -> list[str]:
             f"Voxels are {widest:.3g} mm long: bones can be outlined, but beyond {COARSE_MM:g} mm thickness and T2 of "
             "thin cartilage are uncertain."
         )
-    if facts.sequence is Sequence.GRADIENT_ECHO:
+    if facts.sequence is PulseSequence.GRADIENT_ECHO:
         found.append("The networks were not trained for gradient echoes other than DESS: check the outlines.")
     return found
 

@@ -7,9 +7,8 @@ from typing import Any, Final
 import streamlit as st
 
 from jobs import service
-from pipeline.types import Sequence
+from pipeline.acquisition import PulseSequence
 from ui.analysis.provenance import TITLES, facts_list
-from ui.home.preflight import SEQUENCES
 from ui.methods import model_limits
 from ui.parts import tables, wording
 from ui.parts.messages import escape
@@ -40,7 +39,7 @@ def show_card(card: dict[str, Any]) -> None:
         if card.get("caution"):
             st.warning(escape(card["caution"]), icon=":material/flag:")
         missing = {} if card["available"] else {"Missing": card.get("reason")}
-        named = card | {"sequences": [SEQUENCES[Sequence(name)] for name in card.get("sequences", ())]}
+        named = card | {"sequences": [PulseSequence(name).words for name in card.get("sequences", ())]}
         st.html(facts_list(missing | {TITLES.get(key, wording.name(key)): named.get(key) for key in FACTS}))
         if card.get("accuracy"):
             with st.expander("Measured accuracy"):

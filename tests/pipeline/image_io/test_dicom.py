@@ -12,10 +12,10 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import BasicTextSRStorage, JPEG2000Lossless, JPEGLosslessSV1, RLELossless, generate_uid
 
+from pipeline.acquisition import PulseSequence
 from pipeline.anatomy import Side
 from pipeline.errors import AmbiguousSeries
 from pipeline.image_io import read_scan
-from pipeline.types import Sequence
 from tests.support.image_io_writers import PATIENT, Phantom, make_phantom, write_dicom, write_enhanced
 
 
@@ -44,7 +44,7 @@ def test_a_multi_frame_file_keeps_its_echoes_and_timing(tmp_path: Path) -> None:
     assert np.array_equal(scan.echoes, phantom.echoes)
     assert scan.echo_times_ms == (6.5, 13.0)
     assert (scan.acquisition.repetition_time_ms, scan.acquisition.flip_angle_deg) == (17.0, 25.0)
-    assert scan.sequence is Sequence.QDESS
+    assert scan.sequence is PulseSequence.QDESS
 
 
 def test_echoes_with_the_same_time_are_told_apart_by_their_number(tmp_path: Path) -> None:
@@ -217,23 +217,23 @@ def test_the_users_word_on_the_side_wins_and_a_contradiction_is_told(tmp_path: P
 @pytest.mark.parametrize(
     ("echoes", "attributes", "expected"),
     [
-        (1, {"ScanningSequence": "SE"}, Sequence.SPIN_ECHO),
-        (4, {"ScanningSequence": "SE"}, Sequence.MULTI_ECHO_SPIN_ECHO),
-        (2, {"ScanningSequence": "SE", "EchoTrainLength": "8"}, Sequence.SPIN_ECHO),
-        (1, {"ScanningSequence": "GR"}, Sequence.GRADIENT_ECHO),
-        (1, {"ScanningSequence": ["GR"], "SequenceName": "*de3d1"}, Sequence.DESS),
-        (2, {"ScanningSequence": "GR", "SequenceName": "qDESS"}, Sequence.QDESS),
+        (1, {"ScanningSequence": "SE"}, PulseSequence.SPIN_ECHO),
+        (4, {"ScanningSequence": "SE"}, PulseSequence.MULTI_ECHO_SPIN_ECHO),
+        (2, {"ScanningSequence": "SE", "EchoTrainLength": "8"}, PulseSequence.SPIN_ECHO),
+        (1, {"ScanningSequence": "GR"}, PulseSequence.GRADIENT_ECHO),
+        (1, {"ScanningSequence": ["GR"], "SequenceName": "*de3d1"}, PulseSequence.DESS),
+        (2, {"ScanningSequence": "GR", "SequenceName": "qDESS"}, PulseSequence.QDESS),
         (
             2,
             {"ScanningSequence": "GR", "MRAcquisitionType": "3D", "Manufacturer": "GE MEDICAL SYSTEMS"},
-            Sequence.QDESS,
+            PulseSequence.QDESS,
         ),
-        (2, {"ScanningSequence": "GR", "MRAcquisitionType": "3D"}, Sequence.GRADIENT_ECHO),
-        (1, {"ScanningSequence": ["GR", "SE"]}, Sequence.UNKNOWN),
+        (2, {"ScanningSequence": "GR", "MRAcquisitionType": "3D"}, PulseSequence.GRADIENT_ECHO),
+        (1, {"ScanningSequence": ["GR", "SE"]}, PulseSequence.UNKNOWN),
     ],
 )
 def test_the_sequence_is_told_from_what_the_scanner_wrote(
-    echoes: int, attributes: dict[str, str], expected: Sequence, tmp_path: Path
+    echoes: int, attributes: dict[str, str], expected: PulseSequence, tmp_path: Path
 ) -> None:
     def change(data: Dataset, *_: int) -> None:
         for name, value in attributes.items():

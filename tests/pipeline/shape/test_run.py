@@ -10,8 +10,9 @@ import shutil
 import pytest
 
 from pipeline.options import AnalysisOptions
+from pipeline.progress import StepState
 from pipeline.run import run_analysis
-from pipeline.types import Request, Resources, StepState
+from pipeline.types import Request, Resources
 from pipeline.workspace import Workspace
 from tests.support.knees import turned_knee
 from tests.support.label_maps import write_nrrd

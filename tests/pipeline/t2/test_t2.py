@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import curve_fit
 from threadpoolctl import threadpool_limits
 
+from pipeline.acquisition import Acquisition, PulseSequence
 from pipeline.anatomy import Structure
 from pipeline.errors import UnsupportedImage
 from pipeline.grid import FloatArray, Grid
@@ -18,7 +19,7 @@ from pipeline.t2.decay import CHUNK, fit_decay, fit_t2
 from pipeline.t2.layers import MIN_R2, measure_t2, relative_depth
 from pipeline.t2.maps import fit_t2_map, t2_unavailable
 from pipeline.t2.qdess import CARTILAGE_DIFFUSION_M2_PER_S, CARTILAGE_T1_MS, GAMMA_RAD_PER_S_G, qdess_t2
-from pipeline.types import Acquisition, Measurement, Scan, Segmentation, Sequence, T2Map
+from pipeline.types import Measurement, Scan, Segmentation, T2Map
 
 TIMES_MS = np.arange(1, 9) * 10.0
 
@@ -209,7 +210,9 @@ def test_without_the_spoiler_tags_diffusion_shortens_t2() -> None:
     assert estimate(signals, **timing, **spoiler) == pytest.approx(40, rel=0.05)
 
 
-def scan_of(echoes: NDArray[np.float32], times: tuple[float, ...], sequence: Sequence, **acquisition: float) -> Scan:
+def scan_of(
+    echoes: NDArray[np.float32], times: tuple[float, ...], sequence: PulseSequence, **acquisition: float
+) -> Scan:
     return Scan(
         echoes=echoes,
         grid=oblique_grid(echoes.shape[1:]),
@@ -223,20 +226,20 @@ def blank(count: int) -> NDArray[np.float32]:
     return np.ones((count, 10, 10, 10), dtype=np.float32)
 
 
-SPIN = Sequence.MULTI_ECHO_SPIN_ECHO
+SPIN = PulseSequence.MULTI_ECHO_SPIN_ECHO
 
 
 @pytest.mark.parametrize(
     ("scan", "reason"),
     [
-        (scan_of(blank(1), (5.2,), Sequence.DESS), "1 echo; T2 needs at least 2 (echo times found: 5.2 ms)"),
+        (scan_of(blank(1), (5.2,), PulseSequence.DESS), "1 echo; T2 needs at least 2 (echo times found: 5.2 ms)"),
         (scan_of(blank(1), (), SPIN), "1 echo; T2 needs at least 2 (no echo times in the header)"),
-        (scan_of(blank(3), (), Sequence.UNKNOWN), "3 echoes, but no echo times in the header"),
-        (scan_of(blank(3), (4.0, 8.0, 12.0), Sequence.GRADIENT_ECHO), "gradient echoes decay with T2*"),
-        (scan_of(blank(2), (12.0, 80.0), Sequence.SPIN_ECHO), "2 echoes that are no decay curve"),
+        (scan_of(blank(3), (), PulseSequence.UNKNOWN), "3 echoes, but no echo times in the header"),
+        (scan_of(blank(3), (4.0, 8.0, 12.0), PulseSequence.GRADIENT_ECHO), "gradient echoes decay with T2*"),
+        (scan_of(blank(2), (12.0, 80.0), PulseSequence.SPIN_ECHO), "2 echoes that are no decay curve"),
         (scan_of(blank(3), (10.0, 10.0, 20.0), SPIN), "echo times repeat"),
-        (scan_of(blank(2), (6.0, 30.0), Sequence.QDESS, repetition_time_ms=18.0), "no flip angle in the header"),
-        (scan_of(blank(3), (6.0, 30.0, 40.0), Sequence.QDESS), "3 echoes; T2 from qDESS needs exactly 2"),
+        (scan_of(blank(2), (6.0, 30.0), PulseSequence.QDESS, repetition_time_ms=18.0), "no flip angle in the header"),
+        (scan_of(blank(3), (6.0, 30.0, 40.0), PulseSequence.QDESS), "3 echoes; T2 from qDESS needs exactly 2"),
     ],
 )
 def test_a_scan_without_t2_says_why(scan: Scan, reason: str) -> None:
@@ -293,7 +296,12 @@ def test_a_qdess_scan_names_its_estimator(tags: dict[str, float], method: str) -
     )
     echoes = np.broadcast_to(1e4 * np.array(pair)[:, None, None, None], (2, *segmentation.labels.shape))
     scan = scan_of(
-        echoes.astype(np.float32), (6.5, 33.5), Sequence.QDESS, repetition_time_ms=20.0, flip_angle_deg=30.0, **tags
+        echoes.astype(np.float32),
+        (6.5, 33.5),
+        PulseSequence.QDESS,
+        repetition_time_ms=20.0,
+        flip_angle_deg=30.0,
+        **tags,
     )
     found = fit_t2_map(scan, segmentation, skip_first_echo=False)
     assert found.method == method

@@ -1,0 +1,50 @@
+"""How a scan was acquired, as far as the header tells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+
+class PulseSequence(StrEnum):
+    """Pulse sequence, as far as the header tells. The value stands in files and on the wire."""
+
+    DESS = "dess"
+    QDESS = "qdess"
+    MULTI_ECHO_SPIN_ECHO = "multi_echo_spin_echo"
+    SPIN_ECHO = "spin_echo"
+    GRADIENT_ECHO = "gradient_echo"
+    UNKNOWN = "unknown"
+
+    @property
+    def words(self) -> str:
+        """Name for people."""
+        return _SEQUENCE_WORDS[self]
+
+
+_SEQUENCE_WORDS: Final[Mapping[PulseSequence, str]] = MappingProxyType(
+    {
+        PulseSequence.DESS: "DESS",
+        PulseSequence.QDESS: "qDESS",
+        PulseSequence.MULTI_ECHO_SPIN_ECHO: "Multi-echo spin echo",
+        PulseSequence.SPIN_ECHO: "Spin echo",
+        PulseSequence.GRADIENT_ECHO: "Gradient echo",
+        PulseSequence.UNKNOWN: "not in the header",
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acquisition:
+    """The MR parameters that survive de-identification, because a measure needs them. None: not in the header."""
+
+    repetition_time_ms: float | None = None
+    flip_angle_deg: float | None = None
+    field_strength_t: float | None = None
+    spoiler_gradient_area: float | None = None
+    """qDESS only, GE private tag (0019,10b6): gradient area, G/cm * us."""
+    spoiler_duration_us: float | None = None
+    """qDESS only, GE private tag (0019,10b7): gradient duration, us."""
