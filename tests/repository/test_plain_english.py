@@ -159,7 +159,6 @@ PENDING: tuple[str, ...] = (
     "app.py",
     "bench/",
     "CHANGELOG.md",
-    "CONTRIBUTING.md",
     "deploy/",
     "docs/",
     "jobs/",
