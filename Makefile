@@ -22,7 +22,7 @@ EVALUATE ?=
 REPEAT ?=
 SCAN ?=
 
-.PHONY: help setup run test test-fast check format bench bench-service bench-pages bench-peer bench-nnunet screenshots sample train train-boundaries evaluate shape-model evaluate-shape reproducibility real-scan clean
+.PHONY: help setup run test test-fast check format bench bench-service bench-pages bench-peer bench-nnunet screenshots sample train train-edges evaluate shape-model evaluate-shape reproducibility real-scan clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -101,9 +101,9 @@ train: $(TRAIN_VENV)/.ready ## train the network, in .venv-train: make train MAP
 	@$(TRAIN_VENV)/bin/python -m training.knee_unet.train $(MAPS) --minutes $(MINUTES) $(TRAIN)
 
 # What it takes from the image of a first pass, it learns from imagined joints; MINUTES of them are collected first.
-train-boundaries: $(TRAIN_VENV)/.ready ## train the network for edges, in .venv-train: make train-boundaries MAPS=FOLDER MINUTES=30
-	@test -n "$(MAPS)" || { echo 'Name a folder of label maps: make train-boundaries MAPS=FOLDER' >&2; exit 1; }
-	@$(TRAIN_VENV)/bin/python -m training.boundaries.train $(MAPS) --collect $(MINUTES) $(TRAIN)
+train-edges: $(TRAIN_VENV)/.ready ## train the network for edges, in .venv-train: make train-edges MAPS=FOLDER MINUTES=30
+	@test -n "$(MAPS)" || { echo 'Name a folder of label maps: make train-edges MAPS=FOLDER' >&2; exit 1; }
+	@$(TRAIN_VENV)/bin/python -m training.edges.train $(MAPS) --collect $(MINUTES) $(TRAIN)
 
 # EVALUATE=--painted measures on training's own pictures of the held-out knees (painted_scan.py).
 # EVALUATE=--confidence chooses the confidence flag instead; EVALUATE="--confidence --model nnunet_cascade" that of the cascade.

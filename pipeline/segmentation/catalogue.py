@@ -96,7 +96,7 @@ class ModelCard:
     weights, sha256      file and the digest that it must have ("" where the operator brought the file)
     axes, resolution_mm, window_voxels: how the network, or that of `first`, wants its image (orientation.py); unused by
                          nnU-Net v2
-    first                the model whose edges this one reads anew from the image (boundaries/); None for one pass
+    first                the model whose edges this one reads anew from the image (edges/); None for one pass
     scope                what it outlines, what not and why, in words
     real_scan            what was seen on a real scan, slice by slice, in words; "" where nobody looked
     figures              how near its answers are to experts' maps; empty where nobody measured
@@ -241,7 +241,7 @@ _ONE_PASS: Final = read_card(
 CATALOGUE: Final = (
     _ONE_PASS,
     read_card(
-        BUILT_IN_WEIGHTS / "knee_boundaries",
+        BUILT_IN_WEIGHTS / "knee_edges",
         id="nnunet_cascade",
         family=Family.UNET_AND_EDGES,
         title="Knee U-Net, then edges along normals (built in)",

@@ -1,7 +1,7 @@
 """How sure a network was of its own answer, structure by structure, as it says so itself: not calibrated.
 
 Both figures are of the answer before post-processing: what is cleaned away later counts as doubt. Of cartilage whose
-edges are read along rays they are the answer's along these rays (boundaries/certainty.py).
+edges are read along rays they are the answer's along these rays (edges/certainty.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The built-in family: a compact U-Net at one isotropic resolution, in overlapping windows.
 
-In the cascade, bone and cartilage end where a second network reads it from the image (boundaries/).
+In the cascade, bone and cartilage end where a second network reads it from the image (edges/).
 
 Windows, not one full pass: the network normalises by what it sees, and whole knees made one in three much worse.
 Memory grows with the slice, not with the length of the field of view.
@@ -15,12 +15,12 @@ import numpy as np
 
 from pipeline.anatomy import BONE_OF, Structure
 from pipeline.errors import OutOfMemory, WeightsCorrupt
-from pipeline.segmentation.boundaries.network import Ensemble, read_ensemble
-from pipeline.segmentation.boundaries.sharpen import sharpen
 from pipeline.segmentation.catalogue import ModelCard
 from pipeline.segmentation.confidence import mean_probability, surface_entropy
+from pipeline.segmentation.edges.network import Ensemble, read_ensemble
+from pipeline.segmentation.edges.refine import refine_edges
+from pipeline.segmentation.first_pass import recorded
 from pipeline.segmentation.frame import Frame
-from pipeline.segmentation.kept import recorded
 from pipeline.segmentation.orientation import nearest_order
 from pipeline.segmentation.postprocess import clean
 from pipeline.segmentation.runtime import Network, load_network
@@ -94,7 +94,7 @@ def _segment(card: ModelCard, scan: Scan, resources: Resources, on_progress: Cal
     confidence = mean_probability(labels, certainty, structures)
     entropy = surface_entropy(labels, certainty, structures)
     if edges:
-        for label, sure in sharpen(edges, image, frame, kept, _pairs(structures), labels).items():
+        for label, sure in refine_edges(edges, image, frame, kept, _pairs(structures), labels).items():
             confidence[structures[label]] = sure.probability
             entropy[structures[label]] = sure.entropy_bits
         on_progress(1.0)

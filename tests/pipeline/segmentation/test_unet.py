@@ -16,9 +16,9 @@ from pipeline.anatomy import Structure, Tissue
 from pipeline.digest import sha256_of
 from pipeline.errors import OptionsError, WeightsCorrupt, WeightsMissing
 from pipeline.segmentation import describe, segment, unet
-from pipeline.segmentation.boundaries.network import ANSWERS, Ensemble, ProfileNetwork, write_ensemble
-from pipeline.segmentation.boundaries.profiles import DEPTHS_MM, FEATURES
 from pipeline.segmentation.catalogue import ModelCard, card
+from pipeline.segmentation.edges.network import ANSWERS, Ensemble, ProfileNetwork, write_ensemble
+from pipeline.segmentation.edges.profiles import DEPTHS_MM, FEATURES
 from pipeline.segmentation.sampling import standardise
 from pipeline.types import Resources, Scan, Segmentation
 from tests.support.segmentation_phantom import stored_otherwise, two_bones

@@ -14,8 +14,8 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from pipeline.grid import Box
-from pipeline.segmentation.boundaries.profiles import DEPTHS_MM
-from pipeline.segmentation.boundaries.rays import Rays
+from pipeline.segmentation.edges.profiles import DEPTHS_MM
+from pipeline.segmentation.edges.rays import Rays
 from pipeline.segmentation.frame import Frame
 from pipeline.segmentation.sampling import FloatVolume, interpolated, linear_matrix
 from pipeline.types import LabelArray

@@ -1,9 +1,9 @@
-"""make train-boundaries: the networks that read where bone and cartilage end, from label maps and synthetic contrast.
+"""make train-edges: the networks that read where bone and cartilage end, from label maps and synthetic contrast.
 
-    python -m training.boundaries.train MAPS --output FOLDER [--collect MINUTES] [--fit MINUTES] [--members N]
+    python -m training.edges.train MAPS --output FOLDER [--collect MINUTES] [--fit MINUTES] [--members N]
 
 Imagines joints of the training maps for so many minutes, has the first pass of the built-in model answer them, keeps
-the profiles in FOLDER, then fits to all that FOLDER holds and writes FOLDER/boundaries.npz. Goes on where it was when
+the profiles in FOLDER, then fits to all that FOLDER holds and writes FOLDER/edges.npz. Goes on where it was when
 it is started again: what was collected stays. Several may collect into one folder, each with a seed of its own.
 The rays of a joint take 10 MB of memory while it is fitted to.
 """
@@ -19,13 +19,13 @@ from typing import Final
 import numpy as np
 
 from pipeline.segmentation import unet
-from pipeline.segmentation.boundaries.network import Ensemble, ProfileNetwork, write_ensemble
 from pipeline.segmentation.catalogue import card
+from pipeline.segmentation.edges.network import Ensemble, ProfileNetwork, write_ensemble
 from pipeline.types import Resources
-from training.boundaries.errors import errors, first_errors
-from training.boundaries.examples import collect, held, load
-from training.boundaries.fit import fit
-from training.boundaries.imagine import imagine
+from training.edges.errors import errors, first_errors
+from training.edges.examples import collect, held, load
+from training.edges.fit import fit
+from training.edges.imagine import imagine
 from training.knee_unet.collection import Collection, split_maps
 from training.knee_unet.evaluate import with_weights
 
@@ -64,7 +64,7 @@ def learn(folder: Path, minutes: float, seed: int, members: int) -> None:
         ensemble = Ensemble(members=tuple(fitted))
         # one line a network, half an hour apart: whether another one still helps on joints kept apart
         print(f"{len(fitted)} of {members}, {rays} rays: {errors(ensemble, apart)}", flush=True)
-        write_ensemble(ensemble, folder / "boundaries.npz")
+        write_ensemble(ensemble, folder / "edges.npz")
 
 
 def _told() -> Callable[[int, float], None]:
@@ -83,7 +83,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("maps", type=Path, help="folder of expert label maps, or one with train/ and validation/")
-    parser.add_argument("--output", type=Path, default=Path("data/training/boundaries"))
+    parser.add_argument("--output", type=Path, default=Path("data/training/edges"))
     parser.add_argument("--specimens", type=Path, default=Path("data/training/specimens"))
     parser.add_argument("--numbering", default="oai")
     parser.add_argument("--collect", type=float, default=30.0, metavar="MINUTES")

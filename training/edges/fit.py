@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pipeline.segmentation.boundaries.network import ANSWERS, ProfileNetwork, prior
-from pipeline.segmentation.boundaries.profiles import DEPTHS_MM
-from training.boundaries.examples import Examples, shares_of
+from pipeline.segmentation.edges.network import ANSWERS, ProfileNetwork, prior
+from pipeline.segmentation.edges.profiles import DEPTHS_MM
+from training.edges.examples import Examples, shares_of
 
 WIDTH: Final = 384
 HIDDEN: Final = 2
@@ -26,7 +26,7 @@ LEAST_SCALE: Final = 0.05
 
 
 class Perceptron(nn.Module):
-    """As pipeline.segmentation.boundaries.network.ProfileNetwork computes it, with dropout while it learns."""
+    """As pipeline.segmentation.edges.network.ProfileNetwork computes it, with dropout while it learns."""
 
     def __init__(self, centre: NDArray[np.float32], scale: NDArray[np.float32]) -> None:
         super().__init__()

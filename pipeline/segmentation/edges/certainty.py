@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.segmentation.boundaries.profiles import DEPTHS_MM, STEP_MM
 from pipeline.segmentation.confidence import entropy_bits
+from pipeline.segmentation.edges.profiles import DEPTHS_MM, STEP_MM
 from pipeline.segmentation.sampling import FloatVolume
 
 

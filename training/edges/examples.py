@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.anatomy import BONE_OF
-from pipeline.segmentation.boundaries import profiles
-from pipeline.segmentation.boundaries.profiles import DEPTHS_MM, Profiles
-from pipeline.segmentation.boundaries.rays import Rays, cast
 from pipeline.segmentation.catalogue import ModelCard
+from pipeline.segmentation.edges import profiles
+from pipeline.segmentation.edges.profiles import DEPTHS_MM, Profiles
+from pipeline.segmentation.edges.rays import Rays, cast
 from pipeline.segmentation.runtime import Network
-from training.boundaries.imagine import VOXEL_MM, ImaginedJoint, first_answer
-from training.boundaries.vary import varied
+from training.edges.imagine import VOXEL_MM, ImaginedJoint, first_answer
+from training.edges.vary import varied
 from training.knee_unet.specimen import CLASS_OF
 from training.limb import Field
 

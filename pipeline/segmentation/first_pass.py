@@ -1,4 +1,4 @@
-"""What the first pass said, kept in small steps for the second one that reads edges (boundaries/)."""
+"""First-pass probabilities, 8-bit: what the networks that locate edges (edges/) read of the first pass."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from pipeline.segmentation.sampling import FloatVolume
 from pipeline.segmentation.upsampling import Slabs
 
-STEPS: Final = 255
-"""Probabilities are kept in so many steps."""
+PROBABILITY_LEVELS: Final = 255
+"""Probability 1 is stored as this."""
 
 
 def recorded(slabs: Slabs, kept: NDArray[np.uint8]) -> Iterator[tuple[int, FloatVolume]]:
-    """The same slabs; what they say of every class but the background is written to kept (classes - 1, d, h, w)."""
+    """The same slabs; every class but the background is also written to kept (classes - 1, d, h, w)."""
     for start, slab in slabs:
-        kept[:, start : start + slab.shape[1]] = np.rint(slab[1:] * STEPS)
+        kept[:, start : start + slab.shape[1]] = np.rint(slab[1:] * PROBABILITY_LEVELS)
         yield start, slab

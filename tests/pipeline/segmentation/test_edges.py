@@ -12,8 +12,8 @@ import pytest
 
 from pipeline.digest import sha256_of
 from pipeline.errors import WeightsCorrupt, WeightsMissing
-from pipeline.segmentation.boundaries.certainty import certainty
-from pipeline.segmentation.boundaries.network import (
+from pipeline.segmentation.edges.certainty import certainty
+from pipeline.segmentation.edges.network import (
     ANSWERS,
     Ensemble,
     ProfileNetwork,
@@ -22,12 +22,12 @@ from pipeline.segmentation.boundaries.network import (
     read_ensemble,
     write_ensemble,
 )
-from pipeline.segmentation.boundaries.profiles import DEPTHS_MM, FEATURES, STEP_MM, blur_along, features, read
-from pipeline.segmentation.boundaries.rays import Rays, cast
-from pipeline.segmentation.boundaries.relabel import relabel
-from pipeline.segmentation.boundaries.sharpen import sharpen
+from pipeline.segmentation.edges.profiles import DEPTHS_MM, FEATURES, STEP_MM, blur_along, features, read
+from pipeline.segmentation.edges.rays import Rays, cast
+from pipeline.segmentation.edges.refine import refine_edges
+from pipeline.segmentation.edges.relabel import relabel
+from pipeline.segmentation.first_pass import recorded
 from pipeline.segmentation.frame import Frame
-from pipeline.segmentation.kept import recorded
 
 BONE, CARTILAGE, OTHER_BONE, OTHER_CARTILAGE = 1, 2, 3, 4
 PAIRS = [(BONE, CARTILAGE), (OTHER_BONE, OTHER_CARTILAGE)]
@@ -298,7 +298,7 @@ def test_an_ensemble_lies_between_its_members_and_is_none_of_them() -> None:
 
 
 def test_a_network_reads_back_as_it_was_written_and_nothing_else_is_taken_for_it(tmp_path) -> None:
-    path = tmp_path / "boundaries.npz"
+    path = tmp_path / "edges.npz"
     both = Ensemble(members=(network(0), network(1)))
     write_ensemble(both, path)
     digest = sha256_of(path)
@@ -314,7 +314,7 @@ def test_a_network_reads_back_as_it_was_written_and_nothing_else_is_taken_for_it
 
 
 def test_a_network_whose_parts_do_not_fit_is_refused(tmp_path) -> None:
-    path = tmp_path / "boundaries.npz"
+    path = tmp_path / "edges.npz"
     whole_one = network()
     for layers in (whole_one.layers[1:], whole_one.layers[:-1], whole_one.layers[:1] + whole_one.layers[2:] * 2):
         write_ensemble(Ensemble(members=(whole_one, replace(whole_one, layers=layers))), path)
@@ -331,7 +331,7 @@ def test_what_rays_across_thick_slices_say_of_an_edge_is_not_asked() -> None:
     blind = np.concatenate([np.zeros(2 * len(DEPTHS_MM)), np.full(len(DEPTHS_MM), 30.0)]).astype(np.float32)
     nothing = alone(replace(nothing, layers=(*nothing.layers[:-1], (matrix, bias + blind))))
     labels, before = shell(shape, spacing), shell(shape, spacing)
-    sharpen(nothing, before.astype(np.float32), frame, answered(), PAIRS, labels)
+    refine_edges(nothing, before.astype(np.float32), frame, answered(), PAIRS, labels)
     offset = np.abs((np.arange(shape[0]) + 0.5) * spacing[0] - CENTRE[0])
     middle, ends = offset < 2.0, (offset > 7.5) & (offset < RADIUS + SHELL)
     assert (before[middle] == CARTILAGE).any()

@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.segmentation.boundaries.network import Ensemble, edges_mm, prior
-from training.boundaries.examples import Examples, shares_of
+from pipeline.segmentation.edges.network import Ensemble, edges_mm, prior
+from training.edges.examples import Examples, shares_of
 
 LEAST_COVERED: Final = 3
 """Depths at which cartilage must lie for a ray to be counted: three quarters of a millimetre."""

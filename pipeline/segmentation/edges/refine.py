@@ -7,11 +7,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.segmentation.boundaries.certainty import Certainty, certainty
-from pipeline.segmentation.boundaries.network import Ensemble, edges_mm
-from pipeline.segmentation.boundaries.profiles import blur_along, features, read
-from pipeline.segmentation.boundaries.rays import cast
-from pipeline.segmentation.boundaries.relabel import relabel
+from pipeline.segmentation.edges.certainty import Certainty, certainty
+from pipeline.segmentation.edges.network import Ensemble, edges_mm
+from pipeline.segmentation.edges.profiles import blur_along, features, read
+from pipeline.segmentation.edges.rays import cast
+from pipeline.segmentation.edges.relabel import relabel
 from pipeline.segmentation.frame import Frame
 from pipeline.segmentation.sampling import FloatVolume
 from pipeline.types import LabelArray
@@ -20,7 +20,7 @@ LONGEST_MM: Final = 2.0
 """A ray along which a voxel is longer than this tells no edge: the first answer, which sees around it, stays."""
 
 
-def sharpen(
+def refine_edges(
     networks: Ensemble,
     image: FloatVolume,
     frame: Frame,
@@ -32,7 +32,7 @@ def sharpen(
 
     Returns how sure the networks were, by the label of the cartilage; plates without rays are left out.
 
-    image  (a, b, c) of the scan, in the network's axes; frame, kept: the first answer (kept.recorded)
+    image  (a, b, c) of the scan, in the network's axes; frame, kept: the first answer (first_pass.recorded)
     pairs  (bone, cartilage) classes, in the order in which the networks learned them
     """
     answers = []

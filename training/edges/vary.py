@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.segmentation.boundaries.profiles import DEPTHS_MM, STEP_MM, Profiles
+from pipeline.segmentation.edges.profiles import DEPTHS_MM, STEP_MM, Profiles
 from pipeline.segmentation.sampling import linear_matrix
 from training.limb import Field
 

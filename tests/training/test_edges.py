@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from pipeline.segmentation import unet
-from pipeline.segmentation.boundaries.network import ANSWERS, Ensemble, read_ensemble, write_ensemble
-from pipeline.segmentation.boundaries.profiles import DEPTHS_MM, FEATURES, STEP_MM, Profiles
 from pipeline.segmentation.catalogue import card
+from pipeline.segmentation.edges.network import ANSWERS, Ensemble, read_ensemble, write_ensemble
+from pipeline.segmentation.edges.profiles import DEPTHS_MM, FEATURES, STEP_MM, Profiles
 from pipeline.types import Resources
 from tests.support.knees import turned_knee
-from training.boundaries.errors import edge_errors, first_errors
-from training.boundaries.examples import collect, held, load, read_surfaces, surfaces
-from training.boundaries.imagine import ImaginedJoint, imagine
-from training.boundaries.vary import varied
+from training.edges.errors import edge_errors, first_errors
+from training.edges.examples import collect, held, load, read_surfaces, surfaces
+from training.edges.imagine import ImaginedJoint, imagine
+from training.edges.vary import varied
 from training.knee_unet.specimen import BONE_CLASSES, CARTILAGE_CLASSES, CLASS_COUNT, make_specimen
 
 SMALL = (104, 96, 104)
@@ -94,16 +94,16 @@ def test_one_joint_in_ten_is_kept_apart() -> None:
 def test_what_is_fitted_is_nearer_the_truth_and_is_what_the_product_computes(collected, tmp_path) -> None:
     torch = pytest.importorskip("torch")
     from pipeline.digest import sha256_of
-    from training.boundaries.errors import errors
-    from training.boundaries.fit import fit
+    from training.edges.errors import errors
+    from training.edges.fit import fit
 
     torch.set_num_threads(1)
     some = load([collected], np.random.default_rng(0))
     fitted = Ensemble(members=(fit(some, 0.15, 1, lambda _, __: None),))
     before, after = first_errors(some), errors(fitted, some)
     assert after.inner_mm + after.outer_mm < 0.9 * (before.inner_mm + before.outer_mm)
-    write_ensemble(fitted, tmp_path / "boundaries.npz")
-    read_ensemble(tmp_path / "boundaries.npz", sha256_of(tmp_path / "boundaries.npz"))
+    write_ensemble(fitted, tmp_path / "edges.npz")
+    read_ensemble(tmp_path / "edges.npz", sha256_of(tmp_path / "edges.npz"))
 
 
 def clear_surface(inner_mm: float, outer_mm: float) -> tuple[Profiles, np.ndarray]:

@@ -15,7 +15,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from pipeline.grid import Grid
-from pipeline.segmentation.kept import STEPS
+from pipeline.segmentation.first_pass import PROBABILITY_LEVELS
 from pipeline.segmentation.sampling import FloatVolume
 from pipeline.surface import LEVEL, Field, contour
 
@@ -62,10 +62,10 @@ class Rays:
 def cast(kept: NDArray[np.uint8], resolution_mm: float, bone: int, cartilage: int) -> Rays | None:
     """Rays of one bone; None where there is no bone, or too little cartilage on it.
 
-    kept  (classes - 1, a, b, c): the first answer's probabilities in STEPS, on isotropic voxels
+    kept  (classes - 1, a, b, c): the first answer's probabilities in PROBABILITY_LEVELS, on isotropic voxels
     """
     share = _largest_piece(kept[bone - 1])
-    possible = np.argwhere(kept[cartilage - 1] > POSSIBLE * STEPS)
+    possible = np.argwhere(kept[cartilage - 1] > POSSIBLE * PROBABILITY_LEVELS)
     if share is None or not len(possible):
         return None
     values, lower = share
@@ -95,14 +95,14 @@ def cast(kept: NDArray[np.uint8], resolution_mm: float, bone: int, cartilage: in
 
 def _largest_piece(kept: NDArray[np.uint8]) -> tuple[FloatVolume, NDArray[np.intp]] | None:
     """The bone's probability in a box around its largest piece, other pieces taken out; the box's lower corner."""
-    pieces, count = ndimage.label(kept > LEVEL * STEPS)
+    pieces, count = ndimage.label(kept > LEVEL * PROBABILITY_LEVELS)
     if count == 0:
         return None
     largest = int(np.argmax(np.bincount(pieces.reshape(-1))[1:])) + 1
     box = ndimage.find_objects(pieces, max_label=largest)[largest - 1]
     lower = np.array([side.start for side in box]) - MARGIN
     here = pieces[box]
-    values = kept[box].astype(np.float32) / np.float32(STEPS)
+    values = kept[box].astype(np.float32) / np.float32(PROBABILITY_LEVELS)
     values[(here > 0) & (here != largest)] = 0.0
     return np.pad(values, MARGIN), lower
 

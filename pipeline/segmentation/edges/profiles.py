@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.sparse import csr_matrix
 
-from pipeline.segmentation.boundaries.rays import Rays
-from pipeline.segmentation.kept import STEPS
+from pipeline.segmentation.edges.rays import Rays
+from pipeline.segmentation.first_pass import PROBABILITY_LEVELS
 from pipeline.segmentation.sampling import FloatVolume
 
 STEP_MM: Final = 0.25
@@ -61,7 +61,11 @@ def read(
     pairs: (bone, cartilage) classes of all surfaces
     """
     places = rays.at(DEPTHS_MM)
-    own = {k: sampled(kept[k - 1], places, (resolution_mm,) * 3) / np.float32(STEPS) for pair in pairs for k in pair}
+    own = {
+        k: sampled(kept[k - 1], places, (resolution_mm,) * 3) / np.float32(PROBABILITY_LEVELS)
+        for pair in pairs
+        for k in pair
+    }
     others = [pair for pair in pairs if pair[0] != rays.bone]
     return Profiles(
         grey=sampled(image, places, spacing_mm),

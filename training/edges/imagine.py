@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.segmentation.catalogue import ModelCard
+from pipeline.segmentation.first_pass import recorded
 from pipeline.segmentation.frame import Frame
-from pipeline.segmentation.kept import recorded
 from pipeline.segmentation.runtime import Network
 from pipeline.segmentation.sampling import standardise, to_isotropic
 from pipeline.segmentation.unet import OVERLAP

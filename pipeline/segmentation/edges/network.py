@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.digest import sha256_of
 from pipeline.errors import WeightsCorrupt, WeightsMissing
-from pipeline.segmentation.boundaries.profiles import DEPTHS_MM, FEATURES, STEP_MM
+from pipeline.segmentation.edges.profiles import DEPTHS_MM, FEATURES, STEP_MM
 from pipeline.segmentation.sampling import FloatVolume
 
 PRIOR: Final = 0.05

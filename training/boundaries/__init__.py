@@ -1,1 +1,0 @@
-"""Training of the network that reads where bone and cartilage end (pipeline/segmentation/boundaries)."""
