@@ -14,7 +14,13 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
 from jobs import service
 from jobs.intake.form import OptionsForm, UploadForm, parse_values
-from jobs.views.schemas import (
+from rest.access import admit
+from rest.answers import answer_errors, documented
+from rest.docs_page import docs_page
+from rest.files import file_response, packed_response
+from rest.guard import Guard
+from rest.receive import Intake, upload_form
+from rest.schemas import (
     ComparisonBody,
     HealthResponse,
     ScanResponse,
@@ -25,12 +31,6 @@ from jobs.views.schemas import (
     status_body,
     upload_response,
 )
-from rest.access import admit
-from rest.answers import answer_errors, documented
-from rest.docs_page import docs_page
-from rest.files import file_response, packed_response
-from rest.guard import Guard
-from rest.receive import Intake, upload_form
 from rest.wire import Wire
 
 app = FastAPI(

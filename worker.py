@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
+from jobs.control.expiry import Expiry
 from jobs.processes import keep_files_private
 from jobs.settings import SettingsError, load_settings
-from jobs.state.backend import backend
+from jobs.state.backend import open_backend
 from jobs.state.reconciler import Reconciler
-from jobs.state.retention import Retention
 from jobs.worker.logs import configure_logging
 from jobs.worker.rq_worker import make_worker
 
@@ -25,9 +25,9 @@ def main() -> int:
         return 2
     configure_logging()
     keep_files_private()
-    reconciler = Reconciler(backend())
+    reconciler = Reconciler(open_backend())
     worker = make_worker(
-        url, every_few_seconds=reconciler.look_quietly, while_idle=Retention().purge, on_purpose=reconciler.forgive
+        url, every_few_seconds=reconciler.look_quietly, while_idle=Expiry().purge, on_purpose=reconciler.forgive
     )
     worker.work(logging_level="INFO")
     return 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from jobs.comparison.comparisons import comparison, comparison_table, comparison_view
-from jobs.control import can_retry, cancel, delete, retry
+from jobs.control.cancelling import cancel, delete
+from jobs.control.retrying import can_retry, retry
 from jobs.intake.form_receiver import FormReceiver
 from jobs.intake.scans import PendingScan, choose_series, discard_scan, keep_form, pending_scan, submit_scan
 from jobs.intake.submission import receive_form, submit_form, submit_stream

@@ -12,8 +12,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from jobs import errors
-from jobs.views.schemas import ErrorBody, FormErrors
 from pipeline.errors import AnalysisError, InputError, KneeError, ModelError, OptionsError
+from rest.schemas import ErrorBody, FormErrors
 
 STATUS_OF_ERROR: Final[tuple[tuple[type[KneeError], int], ...]] = (
     (errors.JobNotFound, 404),

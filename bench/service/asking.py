@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Final
 
 from jobs import service
-from jobs.state.backend import backend
+from jobs.control.expiry import Expiry
+from jobs.state.backend import open_backend
 from jobs.state.reconciler import Reconciler
-from jobs.state.retention import Retention
 
 LISTED: Final = 100
 """As the page of jobs."""
@@ -23,11 +23,11 @@ LISTED: Final = 100
 
 def main() -> None:
     """See above."""
-    reconciler, retention = Reconciler(backend()), Retention()
+    reconciler, expiry = Reconciler(open_backend()), Expiry()
     chores: dict[str, Callable[[], object]] = {
         "list": lambda: service.recent(LISTED),
         "reconcile": reconciler.look,
-        "purge": retention.purge,
+        "purge": expiry.purge,
     }
     for line in sys.stdin:
         start = time.perf_counter()

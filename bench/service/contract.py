@@ -24,9 +24,9 @@ MANY: Final = 150
 """Fewer requests than this were no test."""
 
 _JOBS: Final = """
-from jobs.state.backend import backend
+from jobs.state.backend import open_backend
 from jobs.state.model import JobRecord, Status, now
-here = backend()
+here = open_backend()
 for name, status in (("complete", Status.COMPLETE), ("waiting", Status.QUEUED), ("failed", Status.ERROR)):
     workspace = here.storage.workspace(name)
     workspace.create()

@@ -80,9 +80,8 @@ class Site:
     def start_queue(self) -> subprocess.Popen[bytes]:
         """The embedded Valkey, ready."""
         process = self.start("-m", "bench.service.valkey", log="valkey")
-        wait_for(
-            lambda: self.python("from jobs.state.backend import backend; backend().queue.ping()") == 0, 30, "Valkey"
-        )
+        ping = "from jobs.state.backend import open_backend; open_backend().queue.ping()"
+        wait_for(lambda: self.python(ping) == 0, 30, "Valkey")
         return process
 
     def start_worker(self) -> subprocess.Popen[bytes]:

@@ -47,10 +47,10 @@ def figures(*, short: bool) -> list[Figure]:
 
 
 _QUEUED_JOB: Final = """
-from jobs.state.backend import backend
+from jobs.state.backend import open_backend
 from jobs.state.model import JobRecord, now
 record = JobRecord(id="waiting", created_at=now(), ours=False)
-backend().store._client.hset("jobs", record.id, record.to_json())
+open_backend().store._client.hset("jobs", record.id, record.to_json())
 """
 """A record as another program writes it: it stays as it is."""
 

@@ -16,10 +16,10 @@ from typing import Final
 
 from jobs import service
 from jobs.command_line.tables import facts_of, job_lines, pair_lines, show_lines
+from jobs.control.expiry import expired_now, purge_expired
 from jobs.errors import InvalidForm
 from jobs.processes import keep_files_private
 from jobs.settings import SettingsError
-from jobs.state import retention
 from jobs.state.model import Status
 from jobs.state.reconciler import reconcile
 from pipeline.errors import KneeError
@@ -108,7 +108,7 @@ def _purge(chosen: argparse.Namespace) -> None:
         if not chosen.dry_run:
             service.delete(chosen.job)
     else:
-        gone = retention.expired_now() if chosen.dry_run else retention.purge_expired()
+        gone = expired_now() if chosen.dry_run else purge_expired()
     what = "would be deleted" if chosen.dry_run else "deleted"
     lines = [f"{job_id}  {what}" for job_id in gone] or [NOTHING]
     _write(chosen, {"jobs": gone, "deleted": not chosen.dry_run}, lines)

@@ -26,7 +26,7 @@ from uuid import uuid4
 
 from jobs.errors import ComparisonFailed, JobError, ResultNotFound, ServerBusy
 from jobs.settings import PROJECT_ROOT
-from jobs.state.backend import Backend, backend
+from jobs.state.backend import Backend, open_backend
 from jobs.views.reading import finished, results_gone
 from pipeline.comparison.names import RESULT, TABLE, VIEW
 from pipeline.comparison.reproducibility import reproducibility_path
@@ -89,32 +89,32 @@ def comparison_view(first_id: str, second_id: str, name: str) -> Path:
 
 
 def _folder(first_id: str, second_id: str, report: Report) -> Path:
-    here = backend()
-    inputs = _inputs(here, first_id, second_id)
-    folder = here.storage.comparison_folder(first_id, second_id)
+    backend = open_backend()
+    inputs = _inputs(backend, first_id, second_id)
+    folder = backend.storage.comparison_folder(first_id, second_id)
     if _made_from(folder) == inputs:
         return folder
-    with _turn(here, report):
+    with _turn(backend, report):
         if _made_from(folder) != inputs:
-            _make(here, (first_id, second_id), folder, inputs, report)
+            _make(backend, (first_id, second_id), folder, inputs, report)
     return folder
 
 
-def _inputs(here: Backend, first_id: str, second_id: str) -> dict[str, Any]:
+def _inputs(backend: Backend, first_id: str, second_id: str) -> dict[str, Any]:
     """What a comparison rests on; anything else than this is out of date."""
     return {
         "version": VERSION,
-        "first": _fingerprint(here, first_id, "First"),
-        "second": _fingerprint(here, second_id, "Second"),
+        "first": _fingerprint(backend, first_id, "First"),
+        "second": _fingerprint(backend, second_id, "Second"),
         "reproducibility": [_digest(reproducibility_path(model)) for model in CATALOGUE],
     }
 
 
-def _fingerprint(here: Backend, job_id: str, which: str) -> str:
+def _fingerprint(backend: Backend, job_id: str, which: str) -> str:
     """Of a finished job's results. The errors say which of the two jobs they are about."""
     try:
-        record = finished(here, job_id)
-        manifest = here.storage.read_manifest(job_id)
+        record = finished(backend, job_id)
+        manifest = backend.storage.read_manifest(job_id)
         if manifest is None:
             raise results_gone()
     except JobError as error:
@@ -138,14 +138,14 @@ def _made_from(folder: Path) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def _turn(here: Backend, report: Report) -> Iterator[None]:
+def _turn(backend: Backend, report: Report) -> Iterator[None]:
     """One comparison at a time on this machine. Raises ServerBusy where the turn does not come."""
     busy = ServerBusy("Other comparisons are under way.", hint="Try again in a minute.")
     if not _places.acquire(blocking=False):
         raise busy
     try:
-        here.storage.comparisons.mkdir(parents=True, exist_ok=True)
-        with (here.storage.comparisons / ".lock").open("ab") as stream:
+        backend.storage.comparisons.mkdir(parents=True, exist_ok=True)
+        with (backend.storage.comparisons / ".lock").open("ab") as stream:
             begun = time.monotonic()
             while not _locked(stream.fileno()):
                 if time.monotonic() - begun > MOST_WAIT_S:
@@ -166,18 +166,18 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
-def _make(here: Backend, job_ids: tuple[str, str], folder: Path, inputs: dict[str, Any], report: Report) -> None:
+def _make(backend: Backend, job_ids: tuple[str, str], folder: Path, inputs: dict[str, Any], report: Report) -> None:
     partial = folder.with_name(f".{uuid4().hex}.part")
     partial.mkdir()
     try:
-        _run([here.storage.folder(job_id) for job_id in job_ids], partial, report)
+        _run([backend.storage.folder(job_id) for job_id in job_ids], partial, report)
         write_json(partial / "inputs.json", inputs)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     try:
-        current = _inputs(here, *job_ids)  # a job may have gone, or begun again, meanwhile
+        current = _inputs(backend, *job_ids)  # a job may have gone, or begun again, meanwhile
     except JobError:
         shutil.rmtree(folder, ignore_errors=True)
         raise

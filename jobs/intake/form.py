@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Final, get_type_hints
 
@@ -47,27 +48,27 @@ UploadForm: Final[type[BaseModel]] = create_model(
 """Every form value of POST /upload but the file."""
 
 
-def parse_form(values: dict[str, str]) -> tuple[AnalysisOptions, str | None]:
+def parse_form(values: Mapping[str, str]) -> tuple[AnalysisOptions, str | None]:
     """Form values -> options and e-mail address; an empty value counts as absent. Raises InvalidForm."""
     return parse_values({name: value.strip() for name, value in values.items() if value.strip()})
 
 
-def parse_values(values: dict[str, Any]) -> tuple[AnalysisOptions, str | None]:
+def parse_values(values: Mapping[str, object]) -> tuple[AnalysisOptions, str | None]:
     """The same for values of a JSON body, which have types. Raises InvalidForm."""
     form = _validate(UploadForm, values)
     email = form.pop("email")
     return AnalysisOptions(**form), email
 
 
-def parse_options(base: dict[str, Any], changes: dict[str, Any]) -> AnalysisOptions:
+def parse_options(base: Mapping[str, object], changes: Mapping[str, object]) -> AnalysisOptions:
     """Options of a record with some of them changed. Raises InvalidForm."""
     known = AnalysisOptions.__dataclass_fields__.keys()
-    return AnalysisOptions(**_validate(OptionsForm, {k: v for k, v in base.items() if k in known} | changes))
+    return AnalysisOptions(**_validate(OptionsForm, {k: v for k, v in base.items() if k in known} | dict(changes)))
 
 
-def _validate(form: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
+def _validate(form: type[BaseModel], values: Mapping[str, object]) -> dict[str, Any]:
     try:
-        return form.model_validate(values).model_dump()
+        return form.model_validate(dict(values)).model_dump()
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False)
         raise InvalidForm([dict(item) | {"loc": ["body", *item["loc"]]} for item in details]) from None

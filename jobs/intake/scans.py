@@ -17,7 +17,7 @@ from jobs.errors import ScanNotFound
 from jobs.intake.form_receiver import FormReceiver
 from jobs.intake.submission import enqueue, new_record
 from jobs.intake.validation import check_upload
-from jobs.state.backend import Backend, backend
+from jobs.state.backend import Backend, open_backend
 from jobs.state.model import JobView, extension_of
 from jobs.state.queue import queue_errors
 from jobs.state.storage import SCAN_FILE, Storage
@@ -82,7 +82,7 @@ def keep_form(receiver: FormReceiver) -> PendingScan:
 
 def pending_scan(scan_id: str) -> PendingScan:
     """What was found in an upload that waits. Raises ScanNotFound."""
-    path = backend().storage.scan_folder(scan_id) / SCAN_FILE
+    path = open_backend().storage.scan_folder(scan_id) / SCAN_FILE
     try:
         return PendingScan.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError):
@@ -91,13 +91,13 @@ def pending_scan(scan_id: str) -> PendingScan:
 
 def choose_series(scan_id: str, series: str) -> PendingScan:
     """Look at one of several series. Raises ScanNotFound, and the InputErrors of reading that series."""
-    here = backend()
+    backend = open_backend()
     scan = pending_scan(scan_id)
     if series == scan.series:
         return scan
-    chosen = _looked_at(scan, _upload_path(here, scan), series)
+    chosen = _looked_at(scan, _upload_path(backend, scan), series)
     with contextlib.suppress(FileNotFoundError):  # started or discarded meanwhile
-        write_json(here.storage.scan_folder(scan_id) / SCAN_FILE, chosen.to_dict())
+        write_json(backend.storage.scan_folder(scan_id) / SCAN_FILE, chosen.to_dict())
     return chosen
 
 
@@ -107,20 +107,20 @@ def submit_scan(scan_id: str, options: AnalysisOptions, email: str | None = None
 
     Raises ScanNotFound (also for whoever comes second), AmbiguousSeries where none is chosen, and the InputErrors.
     """
-    here = backend()
-    here.queue.ping()
+    backend = open_backend()
+    backend.queue.ping()
     scan = pending_scan(scan_id)
-    source = here.storage.scan_folder(scan_id)
-    path = _upload_path(here, scan)
+    source = backend.storage.scan_folder(scan_id)
+    path = _upload_path(backend, scan)
     facts = scan.facts
     if options.series != scan.series or facts is None:
         facts = check_upload(path, options.series or scan.series)
     options = replace(options, series=options.series or scan.series)
-    final = here.storage.workspace(scan_id).input_dir / path.name
+    final = backend.storage.workspace(scan_id).input_dir / path.name
     record = new_record(scan_id, scan.filename, final, facts, options, email)
     try:
         write_json(source / "job.json", record.to_dict() | {"email": None})
-        target = here.storage.folder(scan_id)
+        target = backend.storage.folder(scan_id)
         target.parent.mkdir(parents=True, exist_ok=True)
         source.rename(target)
     except FileNotFoundError:
@@ -131,7 +131,7 @@ def submit_scan(scan_id: str, options: AnalysisOptions, email: str | None = None
 
 def discard_scan(scan_id: str) -> None:
     """Delete a scan that waits. Raises ScanNotFound."""
-    folder = backend().storage.scan_folder(scan_id)
+    folder = open_backend().storage.scan_folder(scan_id)
     if not folder.is_dir():
         raise _gone()
     shutil.rmtree(folder, ignore_errors=True)
@@ -164,8 +164,8 @@ def _listed(error: AmbiguousSeries) -> list[dict[str, Any]]:
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
-def _upload_path(here: Backend, scan: PendingScan) -> Path:
-    folder = Workspace(here.storage.scan_folder(scan.id)).input_dir
+def _upload_path(backend: Backend, scan: PendingScan) -> Path:
+    folder = Workspace(backend.storage.scan_folder(scan.id)).input_dir
     return folder / f"upload{extension_of(scan.filename)}"
 
 

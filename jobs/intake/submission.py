@@ -9,7 +9,7 @@ from pathlib import Path
 from jobs.intake.form_receiver import FormReceiver
 from jobs.intake.uploads import Upload
 from jobs.intake.validation import check_upload
-from jobs.state.backend import backend
+from jobs.state.backend import open_backend
 from jobs.state.model import JobRecord, JobView, now
 from jobs.state.queue import queue_errors
 from jobs.views.reading import get
@@ -59,9 +59,9 @@ def submit_form(receiver: FormReceiver) -> JobView:
 @queue_errors()
 def new_upload() -> Upload:
     """An empty upload; the queue is asked first, so that nothing is sent for nothing."""
-    here = backend()
-    here.queue.ping()
-    return Upload(here.storage, here.settings.max_upload_bytes)
+    backend = open_backend()
+    backend.queue.ping()
+    return Upload(backend.storage, backend.settings.max_upload_bytes)
 
 
 def _submit(upload: Upload, options: AnalysisOptions, email: str | None) -> JobView:
@@ -85,15 +85,15 @@ def new_record(
         retain_for_research=options.retain_results,
         email=email,
         voxels=facts.voxels,
-        expires_at=created + timedelta(hours=backend().settings.results_expiry_hours),
+        expires_at=created + timedelta(hours=open_backend().settings.results_expiry_hours),
     )
 
 
 @queue_errors()
 def enqueue(record: JobRecord) -> JobView:
     """Queue a job whose folder is in its place."""
-    here = backend()
-    here.queue.enqueue(record.id, record.to_json(), (record.created_at or now()).timestamp())
+    backend = open_backend()
+    backend.queue.enqueue(record.id, record.to_json(), (record.created_at or now()).timestamp())
     if record.email:
-        here.statistics.record_email(record.email)
+        backend.statistics.record_email(record.email)
     return get(record.id)

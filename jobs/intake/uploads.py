@@ -19,15 +19,12 @@ from typing import Any, Final
 
 from jobs.errors import InvalidUpload, StorageFull, UploadTooLarge
 from jobs.state.model import ALLOWED_EXTENSIONS, JobRecord, clean_filename, extension_of
-from jobs.state.storage import SCAN_FILE, Storage
+from jobs.state.storage import RESERVE_BYTES, SCAN_FILE, Storage
 from pipeline.workspace import Workspace, write_json
 
 MEGABYTE: Final = 1024 * 1024
 FORM_OVERHEAD: Final = 256 * 1024
 """What a form may weigh beside its file."""
-
-RESERVE_BYTES: Final = 500 * MEGABYTE
-"""Room that an upload must leave on the disk: results and the queue's log need it."""
 
 LOOK_EVERY_BYTES: Final = 64 * MEGABYTE
 """How often the room on the disk is looked at again while an upload is written."""

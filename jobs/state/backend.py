@@ -24,16 +24,16 @@ class Backend:
     statistics: Statistics
 
 
-def backend() -> Backend:
+def open_backend() -> Backend:
     """The backend of the process. Raises QueueUnavailable where no server is known."""
     url = load_settings().effective_redis_url
     if url is None:
         raise QueueUnavailable("No job queue is running.", hint="Start everything with `make run`, or set REDIS_URL.")
-    return _backend(url)
+    return _backend_of(url)
 
 
 @functools.lru_cache(maxsize=1)
-def _backend(url: str) -> Backend:
+def _backend_of(url: str) -> Backend:
     settings = load_settings()
     client = text_client(url)
     return Backend(

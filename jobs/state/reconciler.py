@@ -16,7 +16,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from jobs.errors import QueueUnavailable
-from jobs.state.backend import Backend, backend
+from jobs.state.backend import Backend, open_backend
 from jobs.state.ending import conclude
 from jobs.state.lifecycle import ending_on_disk, interrupted
 from jobs.state.model import JobRecord, Status, now
@@ -45,7 +45,7 @@ class Mended:
 
 def reconcile() -> list[Mended]:
     """Look at everything once, and again after some seconds where that tells more. Raises QueueUnavailable."""
-    reconciler = Reconciler(backend())
+    reconciler = Reconciler(open_backend())
     mended = reconciler.look()
     if reconciler.undecided:
         time.sleep(SECOND_LOOK_S)
@@ -54,16 +54,16 @@ def reconcile() -> list[Mended]:
 
 
 @queue_errors()
-def mend(here: Backend, job_id: str) -> Mended | None:
+def mend(backend: Backend, job_id: str) -> Mended | None:
     """Put one job right that RQ says has ended, or does not know. Raises QueueUnavailable."""
-    return _settle(here, job_id) or _put_back(here, job_id)
+    return _settle(backend, job_id) or _put_back(backend, job_id)
 
 
 class Reconciler:
     """Remembers what it has seen, from one look to the next."""
 
-    def __init__(self, here: Backend) -> None:
-        self._here = here
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
         self._seen: dict[str, float] = {}
         self._agreed: set[str] = set()
         self._server = ""
@@ -79,12 +79,12 @@ class Reconciler:
         token = uuid4().hex
         try:
             with queue_errors():
-                if not self._here.queue.lock_reconciling(token):
+                if not self._backend.queue.lock_reconciling(token):
                     return
                 try:
                     self.look()
                 finally:
-                    self._here.queue.unlock_reconciling(token)
+                    self._backend.queue.unlock_reconciling(token)
         except QueueUnavailable as error:
             log.info("not reconciled: %s", error.message)
         except Exception:  # a chore must not end the worker
@@ -94,7 +94,7 @@ class Reconciler:
         """The work on a job was stopped with its worker, on purpose: this does not count among its attempts."""
         try:
             with queue_errors():
-                self._here.store.change(
+                self._backend.store.change(
                     job_id,
                     lambda record: None if record.status.final else {"lost_attempts": record.lost_attempts - 1},
                 )
@@ -104,7 +104,7 @@ class Reconciler:
     @queue_errors()
     def look(self) -> list[Mended]:
         """Compare and mend. Raises QueueUnavailable."""
-        server, _ = self._here.queue.server()
+        server, _ = self._backend.queue.server()
         full = server != self._server or time.monotonic() - self._full_at > FULL_EVERY_S
         mended: list[Mended] = []
         if full:
@@ -114,10 +114,10 @@ class Reconciler:
         mended += self._entries()
         mended += self._open_jobs(everything=full)
         mended += self._leftovers()
-        self._here.queue.forget_dead_workers()
+        self._backend.queue.forget_dead_workers()
         if full:
-            self._here.storage.finish_removals()
-            self._here.queue.forget_old_results()
+            self._backend.storage.finish_removals()
+            self._backend.queue.forget_old_results()
             self._server, self._full_at = server, time.monotonic()
         for item in mended:
             log.warning("job %s: %s", item.job_id, item.what)
@@ -125,43 +125,44 @@ class Reconciler:
 
     def _folders(self) -> list[Mended]:
         """What the folders know and the records do not."""
-        records = self._here.store.index_open()
+        records = self._backend.store.index_open()
         found = []
-        for job_id in self._here.storage.job_ids():
+        for job_id in self._backend.storage.job_ids():
             if job_id not in records:
-                found.append(_rebuild(self._here, job_id))
+                found.append(_rebuild(self._backend, job_id))
             elif job_id not in self._agreed:
                 record = records[job_id]
                 if record is not None and record.status.final:
-                    found.append(_agree(self._here, job_id))
+                    found.append(_agree(self._backend, job_id))
                     self._agreed.add(job_id)
         return _only(found)
 
     def _entries(self) -> list[Mended]:
         """Entries of the queue that nobody needs, or nobody could run."""
-        waiting = Counter(self._here.queue.waiting())
+        waiting = Counter(self._backend.queue.waiting())
         for job_id, entries in waiting.items():
             if entries > 1:
-                self._here.queue.drop_repeats(job_id, entries)
-        found = [_without_record(self._here, job_id) for job_id in waiting.keys() - set(self._here.store.open_ids())]
-        known = self._here.queue.known(list(waiting))
-        found += [_put_back(self._here, job_id) for job_id, runnable in known.items() if not runnable]
+                self._backend.queue.drop_repeats(job_id, entries)
+        closed = waiting.keys() - set(self._backend.store.open_ids())
+        found = [_without_record(self._backend, job_id) for job_id in closed]
+        known = self._backend.queue.known(list(waiting))
+        found += [_put_back(self._backend, job_id) for job_id, runnable in known.items() if not runnable]
         return _only(found)
 
     def _open_jobs(self, *, everything: bool) -> list[Mended]:
         """Open jobs whose work is over, or that stand in no queue."""
-        waiting = set(self._here.queue.waiting())
-        ids = self._here.store.open_ids()
-        found = [_settle(self._here, job_id) for job_id in ids if job_id not in waiting or everything]
-        queued = [job_id for job_id in ids if job_id not in waiting and _is_queued(self._here, job_id)]
-        found += [_put_back(self._here, job_id) for job_id in self._still("queued", queued)]
+        waiting = set(self._backend.queue.waiting())
+        ids = self._backend.store.open_ids()
+        found = [_settle(self._backend, job_id) for job_id in ids if job_id not in waiting or everything]
+        queued = [job_id for job_id in ids if job_id not in waiting and _is_queued(self._backend, job_id)]
+        found += [_put_back(self._backend, job_id) for job_id in self._still("queued", queued)]
         return _only(found)
 
     def _leftovers(self) -> list[Mended]:
         """What RQ keeps of jobs that have ended."""
-        gone = {*self._here.queue.taken(), *self._here.queue.started()} - set(self._here.store.open_ids())
+        gone = {*self._backend.queue.taken(), *self._backend.queue.started()} - set(self._backend.store.open_ids())
         for job_id in self._still("ended", gone):
-            self._here.queue.remove(job_id)
+            self._backend.queue.remove(job_id)
         return []
 
     def _still(self, kind: str, job_ids: Iterable[str]) -> list[str]:
@@ -181,94 +182,94 @@ class Reconciler:
         return ripe
 
 
-def at_work(here: Backend, job_id: str) -> bool:
+def at_work(backend: Backend, job_id: str) -> bool:
     """Whether somebody works on a job: by the lock on this machine, else by the last sign of life."""
-    work = here.storage.work_lock(job_id).look()
+    work = backend.storage.work_lock(job_id).look()
     if work is not Work.UNKNOWN:
         return work is Work.ALIVE
     # a server that has just started may have forgotten a sign of life: wait for the next one
-    return here.queue.beats(job_id) is not None or here.queue.server()[1] < HEARTBEAT_MISSED.total_seconds()
+    return backend.queue.beats(job_id) is not None or backend.queue.server()[1] < HEARTBEAT_MISSED.total_seconds()
 
 
-def _settle(here: Backend, job_id: str) -> Mended | None:
+def _settle(backend: Backend, job_id: str) -> Mended | None:
     """End, or queue again, an open job whose work is over."""
-    record, text = here.store.load_text(job_id)
+    record, text = backend.store.load_text(job_id)
     if record is None or record.status.final:
-        here.store.close(job_id)
+        backend.store.close(job_id)
         return None
-    if not record.ours or at_work(here, job_id):
+    if not record.ours or at_work(backend, job_id):
         return None
-    ending = ending_on_disk(here.storage, record)
+    ending = ending_on_disk(backend.storage, record)
     if ending is None:
         if record.status is Status.QUEUED:
             return None
         ending = interrupted(record)
         if ending["status"] is Status.QUEUED:
-            return _enqueue(here, replace(record, **ending), text, "its work was cut short: queued again")
-    ended, written = here.store.change(job_id, lambda current: ending if current == record else None)
+            return _enqueue(backend, replace(record, **ending), text, "its work was cut short: queued again")
+    ended, written = backend.store.change(job_id, lambda current: ending if current == record else None)
     if not written or ended is None:
         return None
-    here.queue.remove(job_id)
-    conclude(here, ended)
+    backend.queue.remove(job_id)
+    conclude(backend, ended)
     return Mended(job_id=job_id, what=f"its work was over: {ended.error_code or ended.status}")
 
 
-def _put_back(here: Backend, job_id: str) -> Mended | None:
+def _put_back(backend: Backend, job_id: str) -> Mended | None:
     """Queue a waiting job again whose entry is gone."""
-    record, text = here.store.load_text(job_id)
-    if record is None or not record.ours or record.status is not Status.QUEUED or at_work(here, job_id):
+    record, text = backend.store.load_text(job_id)
+    if record is None or not record.ours or record.status is not Status.QUEUED or at_work(backend, job_id):
         return None
-    return _enqueue(here, record, text, "it stood in no queue: queued again")
+    return _enqueue(backend, record, text, "it stood in no queue: queued again")
 
 
-def _enqueue(here: Backend, record: JobRecord, replaces: str | None, what: str) -> Mended | None:
+def _enqueue(backend: Backend, record: JobRecord, replaces: str | None, what: str) -> Mended | None:
     created = (record.created_at or now()).timestamp()
-    written = here.queue.enqueue(
+    written = backend.queue.enqueue(
         record.id, record.to_json(), created, replaces=replaces, first=record.lost_attempts > 0
     )
     return Mended(job_id=record.id, what=what) if written else None
 
 
-def _without_record(here: Backend, job_id: str) -> Mended | None:
+def _without_record(backend: Backend, job_id: str) -> Mended | None:
     """An entry of the queue whose job is not open."""
-    record = here.store.load(job_id)
+    record = backend.store.load(job_id)
     if record is not None and not record.status.final:
-        here.store.change(job_id, lambda _: {})  # open, but not in the index
+        backend.store.change(job_id, lambda _: {})  # open, but not in the index
         return None
-    here.queue.remove(job_id)
-    rebuilt = _rebuild(here, job_id) if record is None else None
+    backend.queue.remove(job_id)
+    rebuilt = _rebuild(backend, job_id) if record is None else None
     return rebuilt or Mended(job_id=job_id, what="an entry of the queue without an open job: removed")
 
 
-def _rebuild(here: Backend, job_id: str) -> Mended | None:
+def _rebuild(backend: Backend, job_id: str) -> Mended | None:
     """A job whose record the queue has forgotten: as job.json has it."""
-    written = here.storage.read_record(job_id)
-    if written is None or written.id != job_id or here.storage.record_age_s(job_id) < SUBMISSION_S:
+    written = backend.storage.read_record(job_id)
+    if written is None or written.id != job_id or backend.storage.record_age_s(job_id) < SUBMISSION_S:
         return None
     if written.status.final:
-        known = here.store.add_ended(written)
+        known = backend.store.add_ended(written)
         return Mended(job_id=job_id, what=f"its record was gone: {written.status}") if known else None
     waiting: dict[str, Any] = {"status": Status.QUEUED, "started_at": None}
-    return _enqueue(here, replace(written, **waiting), None, "its record was gone: queued again")
+    return _enqueue(backend, replace(written, **waiting), None, "its record was gone: queued again")
 
 
-def _agree(here: Backend, job_id: str) -> Mended | None:
+def _agree(backend: Backend, job_id: str) -> Mended | None:
     """A job that has ended, but whose folder does not say so."""
-    written = here.storage.read_record(job_id)
-    record, text = here.store.load_text(job_id)
+    written = backend.storage.read_record(job_id)
+    record, text = backend.store.load_text(job_id)
     if record is None or written is None or not record.status.final or written.status.final:
         return None
     if written.attempt > record.attempt:
-        return _enqueue(here, written, text, "its new start was forgotten: queued again")
+        return _enqueue(backend, written, text, "its new start was forgotten: queued again")
     if record.status is Status.COMPLETE:
-        here.statistics.record_complete(record)  # counts once, whoever was cut short
-    here.storage.remove_upload(job_id)
-    here.storage.write_record(record)
+        backend.statistics.record_complete(record)  # counts once, whoever was cut short
+    backend.storage.remove_upload(job_id)
+    backend.storage.write_record(record)
     return Mended(job_id=job_id, what="its end was not yet in its folder")
 
 
-def _is_queued(here: Backend, job_id: str) -> bool:
-    record = here.store.load(job_id)
+def _is_queued(backend: Backend, job_id: str) -> bool:
+    record = backend.store.load(job_id)
     return record is not None and record.ours and record.status is Status.QUEUED
 
 

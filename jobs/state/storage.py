@@ -21,6 +21,9 @@ from pipeline.workspace import Workspace, write_json
 SCAN_FILE: Final = "scan.json"
 """In the folder of an upload that waits: what its check found."""
 
+RESERVE_BYTES: Final = 500 * 1024 * 1024
+"""Free disk space that an upload must leave for results and for the queue's log."""
+
 _SAFE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
 
@@ -87,14 +90,6 @@ class Storage:
             return time.time() - (self.folder(job_id) / "job.json").stat().st_mtime
         except FileNotFoundError:
             return 0.0
-
-    def folders(self) -> list[Path]:
-        """Folders of jobs."""
-        return [self._jobs / job_id for job_id in self.job_ids()]
-
-    def record_paths(self) -> list[Path]:
-        """job.json of every job that has a folder."""
-        return sorted(self._jobs.glob("*/job.json"))
 
     def read_manifest(self, job_id: str) -> dict[str, Any] | None:
         """results/manifest.json, written last: its presence means complete."""

@@ -6,7 +6,7 @@ import statistics
 from datetime import timedelta
 from typing import Any, Final
 
-from jobs.state.backend import backend
+from jobs.state.backend import open_backend
 from jobs.state.estimate import Run
 from jobs.state.model import now
 from jobs.state.queue import queue_errors
@@ -24,21 +24,21 @@ def activity() -> dict[str, Any]:
              median where it ran); only models that have run
     waiting, running  jobs; workers  heard of within 15 s
     """
-    here = backend()
+    backend = open_backend()
     today = now().date()
     days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
-    counts = here.statistics.by_day(days)
+    counts = backend.statistics.by_day(days)
     models = []
     for entry in CATALOGUE:
-        runs = [run for run in here.statistics.runs(entry.id) if run.seconds]
+        runs = [run for run in backend.statistics.runs(entry.id) if run.seconds]
         if runs:
             models.append({"id": entry.id, "title": entry.title} | summary(runs))
     return {
         "days": [{"day": f"{day:%Y-%m-%d}", "jobs": count} for day, count in zip(days, counts, strict=True)],
         "models": models,
-        "waiting": here.queue.length(),
-        "running": len(here.queue.started()),
-        "workers": here.queue.living_workers(),
+        "waiting": backend.queue.length(),
+        "running": len(backend.queue.started()),
+        "workers": backend.queue.living_workers(),
     }
 
 

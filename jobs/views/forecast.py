@@ -16,8 +16,8 @@ MOST_AHEAD: Final = 200
 class Forecast:
     """Of one moment; what it needs is read when it is asked for."""
 
-    def __init__(self, here: Backend) -> None:
-        self._here = here
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
         self._histories: dict[str, list[Run]] = {}
         self._average: float | None = None
         self._waits: dict[str, float] | None = None
@@ -38,16 +38,16 @@ class Forecast:
         return self._waits.get(record.id, 0.0)
 
     def _all_waits(self) -> dict[str, float]:
-        waiting = list(dict.fromkeys(self._here.queue.waiting()))
+        waiting = list(dict.fromkeys(self._backend.queue.waiting()))
         running = [
             record
-            for record in self._here.store.load_several(list(self._here.queue.started()))
+            for record in self._backend.store.load_several(list(self._backend.queue.started()))
             if record.status is Status.PROCESSING
         ]
-        workers = max(1, self._here.queue.living_workers())
+        workers = max(1, self._backend.queue.living_workers())
         free = max(0, workers - len(running))
         before = sum(map(self.remaining_seconds, running))
-        ahead = {record.id: self._whole(record) for record in self._here.store.load_several(waiting[:MOST_AHEAD])}
+        ahead = {record.id: self._whole(record) for record in self._backend.store.load_several(waiting[:MOST_AHEAD])}
         usual = sum(ahead.values()) / len(ahead) if ahead else self._usual()
         waits = {}
         for place, job_id in enumerate(waiting):
@@ -62,12 +62,12 @@ class Forecast:
     def _history(self, record: JobRecord) -> list[Run]:
         model = str(record.options.get("segmentation_model"))
         if model not in self._histories:
-            self._histories[model] = self._here.statistics.history(record)
+            self._histories[model] = self._backend.statistics.history(record)
         return self._histories[model]
 
     def _usual(self) -> float:
         """An analysis of which nothing is known."""
         if self._average is None:
-            average = self._here.statistics.average_seconds()
+            average = self._backend.statistics.average_seconds()
             self._average = UNKNOWN_TIME_S if average is None else average
         return self._average

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from jobs.errors import QueueUnavailable
-from jobs.intake.uploads import RESERVE_BYTES
 from jobs.settings import load_settings
-from jobs.state.backend import backend
+from jobs.state.backend import open_backend
 from jobs.state.queue import queue_errors
-from jobs.state.storage import Storage
+from jobs.state.storage import RESERVE_BYTES, Storage
 from pipeline.comparison.reproducibility import read_reproducibility, reproducibility_path
 from pipeline.segmentation.catalogue import CATALOGUE, availability
 from pipeline.segmentation.installed import described
@@ -93,10 +92,10 @@ def health() -> dict[str, Any]:
     """
     redis_up = writes = worker_up = False
     with contextlib.suppress(QueueUnavailable), queue_errors():
-        here = backend()
-        redis_up = here.queue.ping()
-        worker_up = here.queue.living_workers() > 0
-        writes = here.queue.accepts_writes()
+        backend = open_backend()
+        redis_up = backend.queue.ping()
+        worker_up = backend.queue.living_workers() > 0
+        writes = backend.queue.accepts_writes()
     weights = {model["id"]: model["available"] for model in models()}
     free = Storage(load_settings().data_dir).free_bytes()
     problems = [

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from jobs.errors import JobNotFinished, JobNotFound, ResultNotFound
-from jobs.state.backend import Backend, backend
+from jobs.state.backend import Backend, open_backend
 from jobs.state.lifecycle import contradicted
 from jobs.state.model import JobRecord, JobView, Status
 from jobs.state.queue import queue_errors
@@ -24,31 +24,31 @@ _VIEW_NAME: Final = re.compile(r"[a-z0-9_-]{1,40}\.[a-z0-9]{1,8}")
 @queue_errors()
 def get(job_id: str) -> JobView:
     """A job as it stands; a record that RQ contradicts is repaired first. Raises JobNotFound."""
-    here = backend()
-    snapshot = _snapshot(here, job_id)
+    backend = open_backend()
+    snapshot = _snapshot(backend, job_id)
     if contradicted(snapshot):
-        mend(here, job_id)
-        snapshot = _snapshot(here, job_id)
-    return view(snapshot, Forecast(here))
+        mend(backend, job_id)
+        snapshot = _snapshot(backend, job_id)
+    return view(snapshot, Forecast(backend))
 
 
 @queue_errors()
 def recent(limit: int = 50) -> list[JobView]:
     """The newest jobs, newest first."""
-    here = backend()
-    forecast = Forecast(here)
-    places = {job_id: place for place, job_id in enumerate(here.store.waiting(), start=1)}
+    backend = open_backend()
+    forecast = Forecast(backend)
+    places = {job_id: place for place, job_id in enumerate(backend.store.waiting(), start=1)}
     return [
         view(Snapshot(record=record, position=places.get(record.id), rq_status=None), forecast)
-        for record in here.store.recent(limit)
+        for record in backend.store.recent(limit)
     ]
 
 
 def results_folder(job_id: str) -> Path:
     """The unpacked tree of the results zip. Raises JobNotFound, JobNotFinished, ResultNotFound."""
-    here = backend()
-    finished(here, job_id)
-    folder = here.storage.workspace(job_id).files_dir
+    backend = open_backend()
+    finished(backend, job_id)
+    folder = backend.storage.workspace(job_id).files_dir
     if not folder.is_dir():
         raise results_gone()
     return folder
@@ -56,10 +56,10 @@ def results_folder(job_id: str) -> Path:
 
 def archive(job_id: str) -> tuple[Path, str]:
     """The results zip, and the name to download it under. Raises JobNotFound, JobNotFinished, ResultNotFound."""
-    here = backend()
-    record = finished(here, job_id)
+    backend = open_backend()
+    record = finished(backend, job_id)
     path = Path(record.result_path or "")
-    if not record.result_path or not here.storage.holds(path):
+    if not record.result_path or not backend.storage.holds(path):
         raise results_gone()
     return path, record.archive_name
 
@@ -78,8 +78,8 @@ def artifact(job_id: str, name: str) -> Path:
 
 def view_file(job_id: str, name: str) -> Path:
     """What a viewer reads (`scene.bin`), as its gzip on disk. Raises JobNotFound, JobNotFinished, ResultNotFound."""
-    finished(backend(), job_id)
-    path = backend().storage.workspace(job_id).view_dir / f"{name}.gz"
+    finished(open_backend(), job_id)
+    path = open_backend().storage.workspace(job_id).view_dir / f"{name}.gz"
     if not _VIEW_NAME.fullmatch(name) or not path.is_file():
         raise ResultNotFound("There is no such file for the viewers.", hint="Run the analysis again.")
     return path
@@ -90,9 +90,9 @@ def measurements(job_id: str) -> list[dict[str, Any]]:
 
     Raises JobNotFound, JobNotFinished, ResultNotFound.
     """
-    finished(backend(), job_id)
+    finished(open_backend(), job_id)
     try:
-        rows = backend().storage.workspace(job_id).read_measurements("measurements")
+        rows = open_backend().storage.workspace(job_id).read_measurements("measurements")
     except FileNotFoundError:
         raise results_gone() from None
     return [asdict(row) | {"value": row.value if math.isfinite(row.value) else None} for row in rows]
@@ -103,23 +103,23 @@ def stats() -> dict[str, Any]:
     """total_jobs_processed, total_jobs_today, unique_users, average_processing_time_seconds, jobs_in_queue,
     uptime_hours.
     """
-    here = backend()
-    return here.statistics.summary(here.queue.length())
+    backend = open_backend()
+    return backend.statistics.summary(backend.queue.length())
 
 
-def _snapshot(here: Backend, job_id: str) -> Snapshot:
-    here.storage.folder(job_id)
-    snapshot = here.store.snapshot(job_id)
+def _snapshot(backend: Backend, job_id: str) -> Snapshot:
+    backend.storage.folder(job_id)
+    snapshot = backend.store.snapshot(job_id)
     if snapshot is None:
         raise not_found()
     return snapshot
 
 
-def finished(here: Backend, job_id: str) -> JobRecord:
+def finished(backend: Backend, job_id: str) -> JobRecord:
     """The record of a complete job. Raises JobNotFound, JobNotFinished."""
-    here.storage.folder(job_id)
+    backend.storage.folder(job_id)
     with queue_errors():
-        record = here.store.load(job_id)
+        record = backend.store.load(job_id)
     if record is None:
         raise not_found()
     if record.status is not Status.COMPLETE:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from jobs.errors import AttemptSuperseded, QueueUnavailable
-from jobs.state.backend import Backend, backend
+from jobs.state.backend import Backend, open_backend
 from jobs.state.ending import conclude
 from jobs.state.lifecycle import completed, ended, ending_on_disk, interrupted
 from jobs.state.model import JobRecord, Status, now
@@ -36,31 +36,31 @@ def run_job(job_id: str) -> None:
     A job that has ended, whose results are already whole, or that somebody else works on is not run. Raises
     QueueUnavailable where the end cannot be written: the folder then tells the reconciler that it has come.
     """
-    here = backend()
-    lock = here.storage.work_lock(job_id)
+    backend = open_backend()
+    lock = backend.storage.work_lock(job_id)
     with lock.hold() as held:
-        record = _claim(here, job_id, lock) if held else None
+        record = _claim(backend, job_id, lock) if held else None
         if record is None:
             log.info("job %s has ended, is gone or is somebody else's: nothing to do", job_id)
             return
-        with job_log(here.storage.workspace(job_id).log_path):
+        with job_log(backend.storage.workspace(job_id).log_path):
             log.info("job %s: attempt %d", job_id, record.attempt)
-            changes = _analyse(here, record)
+            changes = _analyse(backend, record)
             if changes is not None:
-                _end(here, record, changes)
+                _end(backend, record, changes)
 
 
 @queue_errors()
-def _claim(here: Backend, job_id: str, lock: WorkLock) -> JobRecord | None:
+def _claim(backend: Backend, job_id: str, lock: WorkLock) -> JobRecord | None:
     """Take the next attempt of a job, by the holder of its lock; from now on older attempts cannot write."""
-    if lock.elsewhere and here.queue.beats(job_id) not in (None, machine()):
+    if lock.elsewhere and backend.queue.beats(job_id) not in (None, machine()):
         return None
-    here.queue.beat(job_id)
+    backend.queue.beat(job_id)
 
     def decide(record: JobRecord) -> dict[str, Any] | None:
         if record.status.final:
             return None
-        if ending := ending_on_disk(here.storage, record):
+        if ending := ending_on_disk(backend.storage, record):
             return ending
         changes: dict[str, Any] = {}
         if record.status is Status.PROCESSING:  # nobody else holds the lock: that attempt is over
@@ -74,21 +74,21 @@ def _claim(here: Backend, job_id: str, lock: WorkLock) -> JobRecord | None:
             "step_name": "Starting",
         }
 
-    record, changed = here.store.change(job_id, decide)
+    record, changed = backend.store.change(job_id, decide)
     if record is None or not changed:
         return None
     if record.status.final:
-        conclude(here, record)
+        conclude(backend, record)
         return None
     lock.note_attempt(record.attempt)
     return record
 
 
-def _analyse(here: Backend, record: JobRecord) -> dict[str, Any] | None:
+def _analyse(backend: Backend, record: JobRecord) -> dict[str, Any] | None:
     """Run the analysis; -> the fields of the final record, or None where somebody else has ended the job."""
-    progress = _ProgressWriter(here, record)
+    progress = _ProgressWriter(backend, record)
     try:
-        return _run(here, record, progress)
+        return _run(backend, record, progress)
     except AttemptSuperseded:
         log.info("job %s was cancelled or taken over: stopped", record.id)
         return None
@@ -107,14 +107,14 @@ def _analyse(here: Backend, record: JobRecord) -> dict[str, Any] | None:
     return ending | {"steps": progress.steps_after_failure(str(ending["error_message"]))}
 
 
-def _run(here: Backend, record: JobRecord, progress: _ProgressWriter) -> dict[str, Any]:
+def _run(backend: Backend, record: JobRecord, progress: _ProgressWriter) -> dict[str, Any]:
     from pipeline.run import run_analysis
 
-    workspace = here.storage.workspace(record.id)
+    workspace = backend.storage.workspace(record.id)
     summary = run_analysis(
         workspace,
         AnalysisOptions.from_dict(record.options),
-        Resources(models_dir=here.settings.models_dir, device=here.settings.device),
+        Resources(models_dir=backend.settings.models_dir, device=backend.settings.device),
         Request(input_name="", scan=Path(record.input_path).name),
         progress.write,
     )
@@ -126,21 +126,21 @@ def _run(here: Backend, record: JobRecord, progress: _ProgressWriter) -> dict[st
     )
 
 
-def _end(here: Backend, record: JobRecord, changes: dict[str, Any]) -> None:
+def _end(backend: Backend, record: JobRecord, changes: dict[str, Any]) -> None:
     """Write the final state, as soon as the queue answers."""
     deadline = time.monotonic() + WRITE_END_S
     while True:
         try:
             with queue_errors():
-                final, written = here.store.change(record.id, _unless_superseded(record, changes))
+                final, written = backend.store.change(record.id, _unless_superseded(record, changes))
                 if final is None or not written:
                     log.info("job %s was ended by somebody else", record.id)
                 else:
-                    conclude(here, final)
+                    conclude(backend, final)
                 return
         except QueueUnavailable:
             if time.monotonic() > deadline:
-                here.storage.write_record(replace(record, **changes))
+                backend.storage.write_record(replace(record, **changes))
                 raise
             time.sleep(WRITE_AGAIN_S)
 
@@ -160,8 +160,8 @@ _SHOWN: Final = ("progress_percent", "current_step", "total_steps", "step_name",
 class _ProgressWriter:
     """Progress -> record and RQ's meta: at every change of step, else twice a second at most."""
 
-    def __init__(self, here: Backend, record: JobRecord) -> None:
-        self._here = here
+    def __init__(self, backend: Backend, record: JobRecord) -> None:
+        self._backend = backend
         self._record = record
         self._written = 0.0
         self._states: tuple[str, ...] = ()
@@ -187,8 +187,8 @@ class _ProgressWriter:
         }
         try:
             with queue_errors():
-                accepted = self._here.store.merge(self._record.id, self._record.attempt, changes)
-                self._here.queue.write_meta(self._record.id, {name: changes[name] for name in _SHOWN})
+                accepted = self._backend.store.merge(self._record.id, self._record.attempt, changes)
+                self._backend.queue.write_meta(self._record.id, {name: changes[name] for name in _SHOWN})
         except QueueUnavailable:
             log.warning("job %s: progress could not be written", self._record.id)
             return

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from jobs.state.backend import backend
+from jobs.state.backend import open_backend
 from tests.support.finished_jobs import finished_job
 from tests.support.processes import DATA_DIR, free_port, running, wait_until
 from tests.support.rest_client import answers
@@ -95,4 +95,4 @@ def test_statistics_show_the_work_of_a_server_and_ask_again_by_themselves(
     page.get_by_text("Time by model and step").wait_for(timeout=WAIT_MS)
     page.locator(".js-plotly-plot").first.wait_for()
     page.get_by_text("As a table").last.click()
-    assert backend().statistics.runs("nnunet_fullres")[0].seconds["segment"] == 9
+    assert open_backend().statistics.runs("nnunet_fullres")[0].seconds["segment"] == 9

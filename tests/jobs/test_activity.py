@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jobs import service
-from jobs.state.backend import backend
+from jobs.state.backend import open_backend
 from jobs.state.model import JobRecord, Status, now
 
 pytestmark = pytest.mark.slow
@@ -36,7 +36,7 @@ def test_an_empty_store_has_thirty_days_of_nothing(redis_client: Any) -> None:
 
 
 def test_jobs_are_counted_by_day_and_times_by_model_and_step(redis_client: Any) -> None:
-    statistics = backend().statistics
+    statistics = open_backend().statistics
     for number, seconds in enumerate((8.0, 12.0, 40.0)):
         statistics.record_complete(complete(f"a{number}", "nnunet_fullres", read_scan=1.0, segment=seconds))
     statistics.record_complete(complete("b", "nnunet_cascade", segment=20.0, t2=3.0))

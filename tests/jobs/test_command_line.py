@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from jobs import service
-from jobs.state.backend import backend
+from jobs.state.backend import open_backend
 from jobs.state.model import Status, now
 from tests.support.processes import DATA_DIR, ROOT
 from tests.support.submitted import image, submit
@@ -72,9 +72,9 @@ def test_no_command_shows_an_email_address(job_id: str) -> None:
 
 
 def test_what_has_expired_is_named_first_and_then_deleted(job_id: str) -> None:
-    record = backend().store.load(job_id)
+    record = open_backend().store.load(job_id)
     assert record is not None
-    backend().storage.write_record(replace(record, expires_at=now() - timedelta(seconds=1)))
+    open_backend().storage.write_record(replace(record, expires_at=now() - timedelta(seconds=1)))
     assert read("purge", "--dry-run")["jobs"] == [job_id]
     assert service.get(job_id).status is Status.QUEUED
     assert read("purge") == {"jobs": [job_id], "deleted": True}

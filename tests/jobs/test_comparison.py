@@ -20,10 +20,10 @@ import httpx
 import pytest
 
 from jobs import service
+from jobs.control.expiry import purge_expired
 from jobs.errors import ComparisonFailed, JobNotFinished, JobNotFound, ResultNotFound
-from jobs.state.backend import backend
+from jobs.state.backend import open_backend
 from jobs.state.model import Status, now
-from jobs.state.retention import purge_expired
 from pipeline.errors import NotComparable
 from tests.support.finished_jobs import finished_job
 from tests.support.processes import DATA_DIR, ROOT, wait_until
@@ -37,7 +37,7 @@ def pair(redis_client: Any) -> Iterator[tuple[str, str]]:
     first, second = finished_job("right"), finished_job("left")
     yield first, second
     for job_id in (first, second):
-        backend().storage.remove(job_id)
+        open_backend().storage.remove(job_id)
 
 
 def kept() -> list[str]:
@@ -69,13 +69,13 @@ def test_a_comparison_is_made_once_and_again_when_a_job_was_run_again(pair: tupl
     texts: list[str] = []
     service.comparison(*pair, report=lambda _, text: texts.append(text))
     assert any("femur" in text for text in texts)
-    folder = backend().storage.comparison_folder(*pair)
+    folder = open_backend().storage.comparison_folder(*pair)
     made = folder.stat().st_ino
     begun = time.monotonic()
     service.comparison(*pair)
     assert time.monotonic() - begun < 0.2
     assert folder.stat().st_ino == made
-    backend().store.change(pair[1], lambda _: {"attempt": 2})
+    open_backend().store.change(pair[1], lambda _: {"attempt": 2})
     service.comparison(*pair)
     assert folder.stat().st_ino != made
 
@@ -90,9 +90,9 @@ def test_a_comparison_goes_with_either_of_its_jobs(pair: tuple[str, str], which:
 
 def test_a_comparison_goes_when_a_job_expires(pair: tuple[str, str]) -> None:
     service.comparison(*pair)
-    record = backend().store.load(pair[0])
+    record = open_backend().store.load(pair[0])
     assert record is not None
-    backend().storage.write_record(replace(record, expires_at=now()))
+    open_backend().storage.write_record(replace(record, expires_at=now()))
     assert purge_expired() == [pair[0]]
     assert kept() == []
 
@@ -104,19 +104,19 @@ def test_what_cannot_be_compared_is_told_with_the_one_it_is_about(api: httpx.Cli
     with pytest.raises(JobNotFound, match="First analysis"):
         service.comparison("../jobs", pair[0])
     assert api.get(f"/compare/{pair[0]}/{unknown}").status_code == 404
-    backend().store.change(pair[1], lambda _: {"status": Status.PROCESSING})
+    open_backend().store.change(pair[1], lambda _: {"status": Status.PROCESSING})
     with pytest.raises(JobNotFinished, match="Second analysis"):
         service.comparison(*pair)
     assert api.get(f"/compare/{pair[0]}/{pair[1]}").status_code == 400
-    backend().store.change(pair[1], lambda _: {"status": Status.COMPLETE})
-    backend().storage.workspace(pair[1]).manifest_path.unlink()
+    open_backend().store.change(pair[1], lambda _: {"status": Status.COMPLETE})
+    open_backend().storage.workspace(pair[1]).manifest_path.unlink()
     with pytest.raises(ResultNotFound, match="Second analysis"):
         service.comparison(*pair)
     assert kept() == []
 
 
 def test_an_analysis_that_is_not_whole_is_refused_and_leaves_nothing(api: httpx.Client, pair: tuple[str, str]) -> None:
-    (backend().storage.workspace(pair[0]).work_dir / "thickness.json").unlink()
+    (open_backend().storage.workspace(pair[0]).work_dir / "thickness.json").unlink()
     with pytest.raises(NotComparable, match="not whole"):
         service.comparison(*pair)
     answer = api.get(f"/compare/{pair[0]}/{pair[1]}")
@@ -125,7 +125,7 @@ def test_an_analysis_that_is_not_whole_is_refused_and_leaves_nothing(api: httpx.
 
 
 def test_a_process_that_dies_is_a_failure_and_leaves_nothing(pair: tuple[str, str]) -> None:
-    path = backend().storage.workspace(pair[0]).work_dir / "thickness.0_thickness_mm.npy"
+    path = open_backend().storage.workspace(pair[0]).work_dir / "thickness.0_thickness_mm.npy"
     path.unlink()
     path.write_bytes(b"damaged")
     with pytest.raises(ComparisonFailed):

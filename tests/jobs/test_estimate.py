@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobs import service
-from jobs.state.backend import backend
+from jobs.state.backend import open_backend
 from jobs.state.estimate import Run, expected_seconds, remaining_seconds
 from jobs.state.model import JobRecord, Status, now
 from tests.support.processes import DATA_DIR
@@ -63,7 +63,7 @@ def complete(job_id: str, seconds: float, **changes: Any) -> JobRecord:
 
 
 def test_an_analysis_counts_once_however_often_its_end_is_told(redis_client: Any) -> None:
-    statistics = backend().statistics
+    statistics = open_backend().statistics
     assert statistics.record_complete(complete("a", 30))
     assert not statistics.record_complete(complete("a", 30))
     assert statistics.record_complete(complete("b", 50))
@@ -74,7 +74,7 @@ def test_an_analysis_counts_once_however_often_its_end_is_told(redis_client: Any
 
 
 def queued(job_id: str, **changes: Any) -> None:
-    here = backend()
+    here = open_backend()
     record = replace(complete(job_id, 1), status=Status.QUEUED, started_at=None, completed_at=None, steps=[], attempt=0)
     record = replace(record, created_at=now(), **changes)
     (DATA_DIR / "jobs" / job_id).mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ def queued(job_id: str, **changes: Any) -> None:
 
 
 def test_a_waiting_job_waits_for_what_runs_and_for_all_before_it(redis_client: Any) -> None:
-    here = backend()
+    here = open_backend()
     for number in range(3):
         here.statistics.record_complete(complete(f"past{number}", 20))
     for name in ("first", "second", "third"):

@@ -13,11 +13,11 @@ import pytest
 
 from bench.service.dump import dump
 from jobs import service
-from jobs.state.backend import backend
+from jobs.control.expiry import purge_expired
+from jobs.state.backend import open_backend
 from jobs.state.lifecycle import interrupted
 from jobs.state.model import Status, now
 from jobs.state.reconciler import mend
-from jobs.state.retention import purge_expired
 from tests.support.processes import DATA_DIR, wait_until
 from tests.support.submitted import image, submit
 
@@ -46,15 +46,15 @@ def job_id(redis_client: Any, tmp_path: Path) -> str:
 
 
 def expire(job_id: str) -> None:
-    record = backend().store.load(job_id)
+    record = open_backend().store.load(job_id)
     assert record is not None
-    backend().storage.write_record(replace(record, expires_at=now() - timedelta(seconds=1)))
+    open_backend().storage.write_record(replace(record, expires_at=now() - timedelta(seconds=1)))
     assert job_id in purge_expired()
 
 
 def lose(job_id: str) -> None:
     """Its second attempt is cut short."""
-    here = backend()
+    here = open_backend()
     here.store.change(job_id, lambda _: {"status": Status.PROCESSING, "attempt": 2, "lost_attempts": 1})
     here.store.change(job_id, interrupted)
     assert service.get(job_id).error_code == "WORKER_LOST"
@@ -62,7 +62,7 @@ def lose(job_id: str) -> None:
 
 def finish(job_id: str) -> None:
     """Its results are whole, and the worker is gone."""
-    here = backend()
+    here = open_backend()
     here.store.change(job_id, lambda _: {"status": Status.PROCESSING, "attempt": 1})
     path = here.storage.workspace(job_id).manifest_path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ def test_the_log_of_the_queue_forgets_the_address_too(redis_client: Any, job_id:
 
 def test_an_address_counts_once_and_cannot_be_read_back(redis_client: Any, valkey: str) -> None:
     for spelling in (ADDRESS, f"  {ADDRESS.upper()} ", ADDRESS.title()):
-        backend().statistics.record_email(spelling)
+        open_backend().statistics.record_email(spelling)
     (digest,) = redis_client.smembers("stats:unique_emails")
     assert len(digest) == 64
     assert service.stats()["unique_users"] == 1

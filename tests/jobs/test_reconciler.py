@@ -15,7 +15,7 @@ import pytest
 
 from jobs import service
 from jobs.state import reconciler
-from jobs.state.backend import Backend, backend
+from jobs.state.backend import Backend, open_backend
 from jobs.state.model import JobRecord, JobView, Status, now
 from jobs.state.reconciler import Reconciler
 from jobs.state.work_lock import Work, WorkLock
@@ -39,7 +39,7 @@ def here(redis_client: Any, monkeypatch: pytest.MonkeyPatch) -> Backend:
     monkeypatch.setattr(reconciler, "SECOND_LOOK_S", 0.0)
     monkeypatch.setattr(reconciler, "SUBMISSION_S", 0.0)
     monkeypatch.setattr(reconciler, "HEARTBEAT_MISSED", now() - now())  # the test's Valkey may be young
-    return backend()
+    return open_backend()
 
 
 def put(here: Backend, **fields: Any) -> JobRecord:

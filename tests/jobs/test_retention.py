@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 from jobs import service
+from jobs.control.expiry import Expiry, purge_expired
 from jobs.errors import JobNotFound
-from jobs.state.backend import backend
+from jobs.state.backend import open_backend
 from jobs.state.model import JobRecord, Status, now
-from jobs.state.retention import Retention, keep_for_research, purge_expired
+from jobs.state.research import keep_for_research
 from tests.support.processes import DATA_DIR, running, wait_until
 from tests.support.submitted import image, submit
 
@@ -27,9 +28,9 @@ pytestmark = pytest.mark.slow
 
 def set_end(job_id: str, moment: datetime) -> None:
     """When a job's time is over, by its folder."""
-    record = backend().store.load(job_id)
+    record = open_backend().store.load(job_id)
     assert record is not None
-    backend().storage.write_record(replace(record, expires_at=moment))
+    open_backend().storage.write_record(replace(record, expires_at=moment))
 
 
 def over(job_id: str) -> None:
@@ -77,7 +78,7 @@ def test_a_second_look_reads_what_is_new_and_what_is_due(redis_client: Any, tmp_
     late, soon = submit(content), submit(content)
     due = now() + timedelta(seconds=4)
     set_end(soon.id, due)
-    retention, storage = Retention(), backend().storage
+    retention, storage = Expiry(), open_backend().storage
     assert retention.expired(storage) == []
     storage.folder(late.id).joinpath("job.json").write_text("not read again")
     new = submit(content)
@@ -93,7 +94,7 @@ def test_a_second_look_reads_what_is_new_and_what_is_due(redis_client: Any, tmp_
 
 def test_the_end_that_the_record_tells_counts_as_well(redis_client: Any, tmp_path: Path) -> None:
     job = submit(image(tmp_path / "a.nii.gz", np.zeros((16, 16, 16), np.int16)))
-    backend().store.change(job.id, lambda _: {"expires_at": now() - timedelta(seconds=1)})
+    open_backend().store.change(job.id, lambda _: {"expires_at": now() - timedelta(seconds=1)})
     assert purge_expired() == [job.id]
 
 
@@ -111,7 +112,7 @@ def test_a_record_whose_folder_somebody_removed_goes_when_its_time_is_over(redis
     for job in (old, fresh):
         service.cancel(job.id)
         shutil.rmtree(DATA_DIR / "jobs" / job.id)
-    backend().store.change(old.id, lambda _: {"expires_at": now() - timedelta(seconds=1)})
+    open_backend().store.change(old.id, lambda _: {"expires_at": now() - timedelta(seconds=1)})
     assert purge_expired() == [old.id]
     assert list(redis_client.hkeys("jobs")) == [fresh.id]
 
@@ -145,13 +146,13 @@ def finished(storage: Any, consent: bool) -> JobRecord:
 
 
 def test_without_consent_nothing_is_kept(redis_client: Any) -> None:
-    storage = backend().storage
+    storage = open_backend().storage
     assert keep_for_research(storage, finished(storage, consent=False)) is None
     storage.remove("finished-job")
 
 
 def test_with_consent_labels_surfaces_and_numbers_are_kept_but_no_picture(redis_client: Any) -> None:
-    storage = backend().storage
+    storage = open_backend().storage
     kept = keep_for_research(storage, finished(storage, consent=True))
     assert kept is not None
     found = {path.relative_to(kept).as_posix() for path in kept.rglob("*") if path.is_file()}
@@ -164,7 +165,7 @@ def test_with_consent_labels_surfaces_and_numbers_are_kept_but_no_picture(redis_
 def test_a_worker_deletes_what_expires_while_it_waits(redis_client: Any, tmp_path: Path) -> None:
     job = submit(image(tmp_path / "a.nii.gz", np.zeros((16, 16, 16), np.int16)))
     end = now() + timedelta(seconds=8)
-    backend().store.change(job.id, lambda _: {"expires_at": end})
+    open_backend().store.change(job.id, lambda _: {"expires_at": end})
     set_end(job.id, end)
     with running([sys.executable, "worker.py"], DATA_DIR / "worker.log") as worker:
         wait_until(lambda: not (DATA_DIR / "jobs" / job.id).exists(), seconds=60, what="the end of an expired job")

@@ -20,7 +20,7 @@ import pytest
 
 from jobs import service
 from jobs.errors import JobConflict, JobNotFinished, JobNotFound
-from jobs.state.backend import backend
+from jobs.state.backend import open_backend
 from jobs.state.model import JobView, Status
 from pipeline.options import AnalysisOptions
 from tests.support.processes import DATA_DIR, ROOT, running, wait_until
@@ -262,7 +262,7 @@ def test_a_worker_that_is_told_to_stop_costs_its_job_no_attempt(redis_client: An
             time.sleep(1.2)  # RQ takes a second request for a repeated first one if it comes within a second
             worker.send_signal(signal.SIGTERM)
             worker.wait(timeout=20)
-        record = backend().store.load(job.id)
+        record = open_backend().store.load(job.id)
         assert record is not None
         assert record.lost_attempts <= 0
         assert not record.status.final

@@ -115,7 +115,6 @@ def test_edges_reach_jobs_through_the_service() -> None:
         "jobs.errors",
         "jobs.state.model",
         "jobs.settings",
-        "jobs.views.schemas",
         "jobs.intake.form",
     }
     for path in sources():

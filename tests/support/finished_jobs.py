@@ -10,7 +10,7 @@ from typing import Any
 
 import SimpleITK as sitk
 
-from jobs.state.backend import backend
+from jobs.state.backend import open_backend
 from jobs.state.model import JobRecord, Status, now
 from pipeline.grid import Grid
 from pipeline.options import AnalysisOptions
@@ -45,7 +45,7 @@ def analysed(side: str) -> Path:
 
 def finished_job(side: str = "right", **fields: Any) -> str:
     """A complete job whose folder holds a real analysis (its files are linked, not copied)."""
-    here, job_id = backend(), str(uuid.uuid4())
+    here, job_id = open_backend(), str(uuid.uuid4())
     folder = here.storage.folder(job_id)
     folder.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(["cp", "-rl", str(analysed(side)), str(folder)], check=True)

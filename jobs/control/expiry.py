@@ -1,4 +1,4 @@
-"""What stays and what goes: expired jobs are deleted, and results kept for research only where their user said so."""
+"""Delete expired jobs and abandoned files."""
 
 from __future__ import annotations
 
@@ -10,20 +10,16 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
 
-from jobs import service
+from jobs.control.cancelling import delete
 from jobs.errors import JobConflict, JobNotFound, QueueUnavailable
 from jobs.intake.scans import remove_forgotten
 from jobs.intake.uploads import remove_abandoned
 from jobs.settings import load_settings
-from jobs.state.backend import Backend, backend
-from jobs.state.model import JobRecord, Status, now, read_time
+from jobs.state.backend import Backend, open_backend
+from jobs.state.model import now, read_time
 from jobs.state.queue import queue_errors
 from jobs.state.storage import Storage
-
-KEPT_FOR_RESEARCH: Final = ("segmentation", "surfaces", "results.csv", "results.json")
-"""Labels, surfaces and measurements; never voxels, pictures of them, or the digest of the upload."""
 
 LEFTOVER_S: Final = 3600.0
 """What is older and half-done belongs to nobody."""
@@ -37,7 +33,7 @@ FORGET_EVERY_S: Final = 20.0
 log = logging.getLogger(__name__)
 
 
-class Retention:
+class Expiry:
     """Remembers when each job's time is over, so that a look costs one listing of the folders."""
 
     def __init__(self) -> None:
@@ -71,39 +67,39 @@ class Retention:
         """
         gone: list[str] = []
         try:
-            here = backend()
-            storage = here.storage
+            backend = open_backend()
+            storage = backend.storage
             for job_id in self.expired(storage):
                 try:
-                    service.delete(job_id)
+                    delete(job_id)
                 except JobNotFound:
                     storage.remove(job_id)
                 except JobConflict:  # its work has not stopped yet: the next look
                     continue
                 gone.append(job_id)
                 log.info("job %s: expired and deleted", job_id)
-            gone += self._by_record(here)
+            gone += self._by_record(backend)
             remove_abandoned(storage)
             remove_forgotten(storage)
             self._remove_leftovers(storage)
-            self._forget(here)
+            self._forget(backend)
         except (QueueUnavailable, OSError) as error:
             log.warning("expired jobs were not all deleted (%s)", type(error).__name__)
         return gone
 
     @queue_errors()
-    def _by_record(self, here: Backend) -> list[str]:
+    def _by_record(self, backend: Backend) -> list[str]:
         """Delete the jobs whose record says that their time is over, for example one without a folder. -> their ids."""
         moment = time.monotonic()
         if moment - self._read_at < READ_EVERY_S:
             return []
         self._read_at = moment
         gone = []
-        for job_id, record in here.store.index_open().items():
+        for job_id, record in backend.store.index_open().items():
             ends = None if record is None else record.expires_at
             if ends is not None and ends < now():
                 with contextlib.suppress(JobNotFound, JobConflict):
-                    service.delete(job_id)
+                    delete(job_id)
                     gone.append(job_id)
         return gone
 
@@ -119,40 +115,21 @@ class Retention:
                     log.info("%s: left half-done, deleted", path.name)
 
     @queue_errors()
-    def _forget(self, here: Backend) -> None:
+    def _forget(self, backend: Backend) -> None:
         moment = time.monotonic()
         if moment - self._forgot_at > FORGET_EVERY_S:
             self._forgot_at = moment
-            here.store.forget()
+            backend.store.forget()
 
 
 def purge_expired() -> list[str]:
     """Delete every job whose time is over, once. -> their ids."""
-    return Retention().purge()
+    return Expiry().purge()
 
 
 def expired_now() -> list[str]:
     """Ids of the jobs that `purge_expired` would delete."""
-    return Retention().expired(backend().storage)
-
-
-def keep_for_research(storage: Storage, record: JobRecord) -> Path | None:
-    """Copy a complete job's labels, surfaces and measurements to research/<random id>/, with consent only.
-
-    The random id cannot be traced to the job. -> the folder, or None.
-    """
-    if record.status is not Status.COMPLETE or not record.retain_for_research:
-        return None
-    source = storage.workspace(record.id).files_dir
-    target = storage.root / "research" / uuid4().hex
-    partial = target.with_name(f".{target.name}.part")
-    partial.mkdir(parents=True)
-    for name in KEPT_FOR_RESEARCH:
-        if (source / name).is_dir():
-            shutil.copytree(source / name, partial / name)
-        elif (source / name).exists():
-            shutil.copyfile(source / name, partial / name)
-    return partial.rename(target)
+    return Expiry().expired(open_backend().storage)
 
 
 def _end_of(path: Path) -> datetime | None:

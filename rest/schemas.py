@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from jobs.intake.scans import PendingScan
+from jobs.service import PendingScan
 from jobs.state.model import JobView, Status
 
 

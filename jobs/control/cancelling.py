@@ -1,0 +1,50 @@
+"""Cancel or delete a job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jobs.control.work import stop_work
+from jobs.errors import JobConflict
+from jobs.state.backend import open_backend
+from jobs.state.lifecycle import ended
+from jobs.state.model import CANCELLED, JobRecord, JobView
+from jobs.state.queue import queue_errors
+from jobs.views.reading import get, not_found
+
+
+@queue_errors()
+def cancel(job_id: str) -> JobView:
+    """End a queued or running job; its work stops within a second. Raises JobNotFound, JobConflict (already ended)."""
+    backend = open_backend()
+    backend.storage.folder(job_id)
+    record, cancelled = backend.store.change(job_id, lambda record: _cancelled(record, "The job was cancelled."))
+    if record is None:
+        raise not_found()
+    if not cancelled:
+        raise JobConflict(f"The job has already ended ({record.status}); expected a queued or running job.")
+    backend.storage.write_record(record)
+    stop_work(backend, job_id)
+    backend.queue.remove(job_id)
+    backend.storage.remove_upload(job_id)
+    return get(job_id)
+
+
+@queue_errors()
+def delete(job_id: str) -> None:
+    """Stop a job if it runs; delete its files and its record. Raises JobNotFound."""
+    backend = open_backend()
+    backend.storage.folder(job_id)
+    record, _ = backend.store.change(job_id, lambda record: _cancelled(record, "The job was deleted."))
+    if record is None:
+        raise not_found()
+    if not backend.storage.has_lost(job_id):
+        backend.storage.write_record(record)  # prevents another run, even if the queue loses this change
+    stop_work(backend, job_id)
+    backend.queue.remove(job_id)
+    backend.storage.remove(job_id)
+    backend.store.delete(job_id)
+
+
+def _cancelled(record: JobRecord, message: str) -> dict[str, Any] | None:
+    return None if record.status.final else ended(CANCELLED, message)

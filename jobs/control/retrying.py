@@ -1,0 +1,53 @@
+"""Run an ended job again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from jobs.control.work import stop_work
+from jobs.errors import JobConflict
+from jobs.intake.form import parse_options
+from jobs.state.backend import open_backend
+from jobs.state.lifecycle import reopened
+from jobs.state.model import JobView, now
+from jobs.state.queue import queue_errors
+from jobs.views.reading import get, not_found
+
+
+@queue_errors()
+def retry(job_id: str, options: Mapping[str, object] | None = None) -> JobView:
+    """Run an ended job again; `options` holds the options to change. Steps with unchanged input are not run again.
+
+    Raises JobNotFound, JobConflict (it has not ended, or its scan has been deleted), InvalidForm.
+    """
+    backend = open_backend()
+    workspace = backend.storage.workspace(job_id)
+    before, text = backend.store.load_text(job_id)
+    if before is None:
+        raise not_found()
+    if not before.status.final:
+        raise JobConflict(f"The job is {before.status}; expected one that has ended.")
+    chosen = parse_options(before.options, options or {})
+    if not workspace.has("scan") and not Path(before.input_path).is_file():
+        raise JobConflict("The scan of this job has been deleted.", hint="Upload the scan again.")
+    expires_at = now() + timedelta(hours=backend.settings.results_expiry_hours)
+    after = replace(before, **reopened(before.attempt + 1, chosen, expires_at))
+    if not stop_work(backend, job_id):
+        raise JobConflict("The previous run of this job is still stopping.", hint="Try again in a few seconds.")
+    workspace.discard("report")  # written again, with the manifest; an old manifest would mark the job as complete
+    workspace.manifest_path.unlink(missing_ok=True)
+    created = (before.created_at or now()).timestamp()
+    if not backend.queue.enqueue(job_id, after.to_json(), created, replaces=text):
+        raise JobConflict("Another request has just changed this job.", hint="Reload the job and try again.")
+    backend.storage.write_record(after)
+    return get(job_id)
+
+
+def can_retry(job_id: str) -> bool:
+    """Whether the scan of a job still exists. The upload goes when the job ends; the scan read from it is kept."""
+    backend = open_backend()
+    record = backend.storage.read_record(job_id)
+    return backend.storage.workspace(job_id).has("scan") or (record is not None and Path(record.input_path).is_file())
