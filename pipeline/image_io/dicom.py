@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.image_io.dicom_complete import completeness_warnings
+from pipeline.image_io.dicom_echoes import with_true_scale
 from pipeline.image_io.dicom_files import read_frames
 from pipeline.image_io.dicom_meaning import acquisition, guess_sequence, header_side
 from pipeline.image_io.dicom_pixels import frame_pieces
-from pipeline.image_io.dicom_series import choose_stack
+from pipeline.image_io.dicom_series import Stack, choose_stack
 from pipeline.image_io.dicom_stack import arrange, stack_grid
 from pipeline.image_io.source import Source
 
@@ -22,6 +23,7 @@ def open_dicom(paths: Iterable[Path], scratch_dir: Path | None = None, series: s
     """
     frames = [frame for path in paths for frame in read_frames(path)]
     stack, warnings = choose_stack(frames, series)
+    stack = Stack(with_true_scale(stack.frames), stack.kind)
     echoes, times = arrange(stack)
     grid = stack_grid(echoes[0])
     meanings = [frame.meaning for frame in stack.frames]
@@ -30,12 +32,23 @@ def open_dicom(paths: Iterable[Path], scratch_dir: Path | None = None, series: s
         shape=(len(echoes), *grid.shape),
         pieces=frame_pieces(echoes, scratch_dir),
         grid=grid,
+        inverted=stack.first.inverted,
         sequence=sequence,
         echo_times_ms=times,
         side=header_side(meanings),
         acquisition=acquisition(meanings[0], sequence),
         warnings=(
             *warnings,
+            *_direction_warnings(stack),
             *completeness_warnings(stack, [frame for frame in frames if frame.series == stack.first.series]),
         ),
+    )
+
+
+def _direction_warnings(stack: Stack) -> tuple[str, ...]:
+    if not any(frame.direction_assumed for frame in stack.frames):
+        return ()
+    return (
+        "Only the first slice of the multi-frame file has a position; the others were placed along the slice normal by "
+        "their distance. The stack may be mirrored, and the side cannot be trusted.",
     )

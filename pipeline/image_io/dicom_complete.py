@@ -24,7 +24,10 @@ def completeness_warnings(stack: Stack, frames: list[Frame]) -> tuple[str, ...]:
     """
     _refuse_lost_parts(frames)
     _refuse_lost_echoes(stack)
-    signs = [sign for sign in (_numbering(frames), _count(stack, frames), _gap(stack)) if sign]
+    count = _count(stack, frames)
+    signs = [sign for sign in (_numbering(frames), count, _gap(stack)) if sign]
+    if signs == [count] and _counts_other_images(frames):
+        return ()
     if len(signs) > 1:
         raise IncompleteSeries(
             f"Slices are missing: {'; '.join(signs)}.", hint="Export or upload the whole series again.", signs=signs
@@ -72,6 +75,12 @@ def _count(stack: Stack, frames: list[Frame]) -> str:
     return f"the header counts {promised} images in the acquisition, found {found}"
 
 
+def _counts_other_images(frames: list[Frame]) -> bool:
+    """Whether the count is a multiple of what is there: the acquisition's other echoes or reconstructions count too."""
+    found = len({(frame.instance or frame.path, frame.number) for frame in frames})
+    return max(frame.promised for frame in frames) % found == 0
+
+
 def _gap(stack: Stack) -> str:
     """A sign in the distance between slices: twice (three, four times) what the header promises."""
     promised = stack.first.slice_gap_mm
@@ -80,6 +89,9 @@ def _gap(stack: Stack) -> str:
     if promised is None or promised <= 0 or not len(gaps):
         return ""
     found = float(np.median(gaps))
+    thickness = stack.first.thickness_mm
+    if thickness and abs(found - promised - thickness) <= _MULTIPLE_TOLERANCE * found:
+        return ""  # the header holds the gap between the slices' edges, not between their centres
     times = found / promised
     if not 2 <= round(times) <= _LARGEST_MULTIPLE or abs(times - round(times)) > _MULTIPLE_TOLERANCE * times:
         return ""

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pydicom
@@ -31,6 +31,7 @@ from pydicom.uid import (
 from pipeline.errors import UnreadableImage, UnsupportedImage
 from pipeline.grid import FloatArray
 from pipeline.image_io.dicom_meaning import MEANING_TAGS, Meaning, read_meaning
+from pipeline.image_io.dicom_values import count_of, number, vector, words
 
 # Values that break the standard's rules of spelling are common and harmless; the warnings would quote them.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
@@ -82,6 +83,10 @@ _TAGS: Final = [
     "InConcatenationTotalNumber",
     "RescaleSlope",
     "RescaleIntercept",
+    "AcquisitionNumber",
+    "TemporalPositionIdentifier",
+    "TriggerTime",
+    *(tag for block in range(0x10, 0x18) for tag in ((0x2005, block), (0x2005, (block << 8) + 0x0E))),
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
     *MEANING_TAGS,
@@ -92,9 +97,6 @@ _MR_IMAGES: Final = (MRImageStorage, EnhancedMRImageStorage, LegacyConvertedEnha
 
 _UNIT_TOLERANCE: Final = 0.01
 """Direction cosines of two decimals are still believed."""
-
-
-_MOST_COUNTED: Final = 1e9
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,6 +111,12 @@ class Frame:
     promised              images in the acquisition, as the header counts them; 0 where it does not
     part                  (number, of how many) of an object split over files; (0, 0) where it is not
     slice_gap_mm          between slice centres, as the header says
+    thickness_mm          of the slice, as the header says
+    direction_assumed     only the first frame of the file has a position; where the others lie is a convention
+    image_type            the words of ImageType, upper case; with acquisition, time point and trigger time they tell
+                          images of the same place apart
+    private_scale         Philips' scale slope; None where there is none
+    inverted              low values are bright (MONOCHROME1)
     """
 
     path: Path
@@ -129,6 +137,14 @@ class Frame:
     promised: int
     part: tuple[int, int]
     slice_gap_mm: float | None
+    thickness_mm: float | None
+    direction_assumed: bool
+    image_type: tuple[str, ...]
+    acquisition_number: int
+    temporal_position: int
+    trigger_time_ms: float
+    private_scale: float | None
+    inverted: bool
     slope: float
     intercept: float
     meaning: Meaning
@@ -218,7 +234,7 @@ def _frame(data: Dataset, path: Path, k: int, groups: tuple[Dataset, ...], offse
         number=k,
         instance=str(data.get("SOPInstanceUID", "")),
         series=str(data.get("SeriesInstanceUID", "")),
-        series_number=str(_count(data, "SeriesNumber")),
+        series_number=str(count_of(data, "SeriesNumber")),
         modality=_modality(data),
         localizer="LOCALIZER" in [str(word).upper() for word in words(data, "ImageType")],
         grey=int(data.get("SamplesPerPixel") or 1) == 1
@@ -230,12 +246,20 @@ def _frame(data: Dataset, path: Path, k: int, groups: tuple[Dataset, ...], offse
         spacing_mm=_spacing(measures),
         echo=(
             round(number(echo, "EffectiveEchoTime") or number(echo, "EchoTime") or 0.0, 4),
-            _count(data, "EchoNumbers"),
+            count_of(data, "EchoNumbers"),
         ),
-        image_number=_count(data, "InstanceNumber", missing=-1),
-        promised=_count(data, "ImagesInAcquisition"),
-        part=(_count(data, "InConcatenationNumber"), _count(data, "InConcatenationTotalNumber")),
+        image_number=count_of(data, "InstanceNumber", missing=-1),
+        promised=count_of(data, "ImagesInAcquisition"),
+        part=(count_of(data, "InConcatenationNumber"), count_of(data, "InConcatenationTotalNumber")),
         slice_gap_mm=number(measures, "SpacingBetweenSlices"),
+        thickness_mm=number(measures, "SliceThickness"),
+        direction_assumed=offset_mm is not None and "SliceLocationVector" not in data,
+        image_type=_image_type(data, groups),
+        acquisition_number=count_of(data, "AcquisitionNumber"),
+        temporal_position=count_of(data, "TemporalPositionIdentifier"),
+        trigger_time_ms=number(data, "TriggerTime") or 0.0,
+        private_scale=_private_scale(data, groups),
+        inverted=data.get("PhotometricInterpretation") == "MONOCHROME1",
         slope=1.0 if slope is None else slope,
         intercept=number(values, "RescaleIntercept") or 0.0,
         meaning=read_meaning(data, groups),
@@ -275,9 +299,38 @@ def _slice_offsets(data: Dataset, count: int) -> FloatArray:
     return np.arange(count, dtype=np.float64) * gap
 
 
+def _image_type(data: Dataset, groups: tuple[Dataset, ...]) -> tuple[str, ...]:
+    """The words of ImageType, with those of the frame behind them in an enhanced file."""
+    frame_type = _lookup(Dataset(), groups, "MRImageFrameTypeSequence")
+    found = [
+        *words(data, "ImageType"),
+        *words(frame_type, "FrameType")[2:],
+        *words(frame_type, "ComplexImageComponent"),
+    ]
+    return tuple(str(word).strip().upper() for word in found)
+
+
+def _private_scale(data: Dataset, groups: tuple[Dataset, ...]) -> float | None:
+    """Philips' scale slope (2005,xx0E) of the frame or the file; None where there is none."""
+    nested = [item for group in groups for item in (group.get((0x2005, 0x140F)) or ())]
+    for source in (*nested, data):
+        try:
+            value = source.private_block(0x2005, "Philips MR Imaging DD 001")[0x0E].value
+        except KeyError:
+            continue
+        scale = float(value)
+        return scale if np.isfinite(scale) and scale > 0 else None
+    return None
+
+
 def _modality(data: Dataset) -> str:
-    """The code, `other` where it is none that we know; empty where there is none."""
+    """The code, `other` where it is none that we know; empty where there is none.
+
+    Where an anonymiser emptied it, the kind of object (SOP class) says that it is MR.
+    """
     code = str(data.get("Modality") or "").strip()
+    if not code and data.get("SOPClassUID", data.file_meta.get("MediaStorageSOPClassUID")) in _MR_IMAGES:
+        return "MR"
     return code if code in _MODALITIES or not code else "other"
 
 
@@ -293,32 +346,3 @@ def _lookup(data: Dataset, groups: tuple[Dataset, ...], name: str) -> Dataset:
 def _first(data: Dataset, name: str) -> Dataset:
     items = data.get(name)
     return items[0] if items else Dataset()
-
-
-def number(data: Dataset, name: str) -> float | None:
-    """A finite number, or None where the attribute is missing or empty."""
-    values = words(data, name)
-    if not values or str(values[0]).strip() == "":
-        return None
-    value = float(values[0])
-    return value if np.isfinite(value) else None
-
-
-def _count(data: Dataset, name: str, missing: int = 0) -> int:
-    """A whole number; `missing` where the attribute is missing, empty, or larger than any count."""
-    value = number(data, name)
-    return missing if value is None or abs(value) > _MOST_COUNTED else int(value)
-
-
-def vector(data: Dataset, name: str, length: int) -> FloatArray | None:
-    """(length,) float64, or None where the attribute is missing or has another length."""
-    values = words(data, name)
-    return np.array([float(value) for value in values], dtype=np.float64) if len(values) == length else None
-
-
-def words(data: Dataset, name: str) -> list[Any]:
-    """The values of an attribute, one or several."""
-    value = data.get(name)
-    if value is None:
-        return []
-    return list(value) if isinstance(value, (list, tuple, pydicom.multival.MultiValue)) else [value]

@@ -29,6 +29,7 @@ from pydicom.uid import (
 
 from pipeline.errors import UnreadableImage, UnsupportedImage
 from pipeline.image_io.dicom_files import DAMAGED, Frame, quiet
+from pipeline.image_io.dicom_words import WORD_TAGS, Words
 from pipeline.image_io.disk import disk_errors
 from pipeline.image_io.voxels import Piece, check_voxel_count, convert
 
@@ -47,6 +48,7 @@ _DESCRIPTION: Final = (
 )
 _TAGS: Final = (
     *_DESCRIPTION,
+    *WORD_TAGS,
     "SOPClassUID",
     "NumberOfFrames",
     "PixelData",
@@ -58,7 +60,7 @@ _TAGS: Final = (
 
 
 def frame_pieces(echoes: list[list[Frame]], scratch_dir: Path | None) -> Iterator[Piece]:
-    """Rescaled voxels of frames [echo][slice]; each file is decoded once, frame by frame.
+    """Rescaled voxels of frames [echo][slice], NaN where they are padding; each file is decoded once, frame by frame.
 
     Raises UnreadableImage (cut off, damaged), UnsupportedImage (unknown compression, too large).
     """
@@ -69,13 +71,15 @@ def frame_pieces(echoes: list[list[Frame]], scratch_dir: Path | None) -> Iterato
     for place, frame in enumerate(frame for frames in echoes for frame in frames):
         targets.setdefault(frame.path, {})[frame.number] = (place * image.size, frame)
     for path, wanted in targets.items():
-        for number, stored in enumerate(_stored_frames(path, scratch_dir)):
+        for number, (stored, padded) in enumerate(_stored_frames(path, scratch_dir)):
             if number not in wanted:
                 continue
             start, frame = wanted.pop(number)
             if stored.shape != image.shape:
                 raise _other_size()
             convert(stored, image, frame.slope, frame.intercept)
+            if padded is not None:
+                image[padded] = np.nan
             yield start, image.reshape(-1)
         if wanted:
             raise _other_size()
@@ -85,18 +89,19 @@ def _other_size() -> UnreadableImage:
     return UnreadableImage("A DICOM file's voxels do not have the size that its header promises.")
 
 
-def _stored_frames(path: Path, scratch_dir: Path | None) -> Iterator[NDArray[Any]]:
-    """The frames (rows, columns) of one file, not rescaled."""
+def _stored_frames(path: Path, scratch_dir: Path | None) -> Iterator[tuple[NDArray[Any], NDArray[np.bool_] | None]]:
+    """The frames (rows, columns) of one file, not rescaled, and where they are padding (None: nowhere)."""
     with _damage():
         data = pydicom.dcmread(path, force=True, specific_tags=[*_TAGS])
         count = int(data.get("NumberOfFrames") or 1)
         check_voxel_count((count, int(data.Rows), int(data.Columns)))
+        words = Words.of(data)
         syntax = _transfer_syntax(data)
         if syntax in _JPEG:
             coded = generate_frames(data.PixelData, number_of_frames=count)
             frames = (_decode_jpeg(data, frame, syntax, scratch_dir) for frame in coded)
         elif syntax in _DIRECT:
-            frames = (np.asarray(frame) for frame in iter_pixels(data, raw=True))
+            frames = (np.asarray(frame) for frame in iter_pixels(data, raw=True, correct_unused_bits=False))
         else:
             raise UnsupportedImage(
                 f"DICOM voxels are compressed as {syntax.name}; expected uncompressed, RLE or JPEG.",
@@ -107,7 +112,8 @@ def _stored_frames(path: Path, scratch_dir: Path | None) -> Iterator[NDArray[Any
             stored = next(frames, None)
         if stored is None:
             return
-        yield stored
+        values = words.values(stored)
+        yield values, words.padded(values)
 
 
 @contextlib.contextmanager
@@ -146,6 +152,7 @@ def _decode_jpeg(data: Dataset, frame: bytes, syntax: UID, scratch_dir: Path | N
     for name in _DESCRIPTION:
         if name in data:
             single[name] = data[name]
+    single.PhotometricInterpretation = "MONOCHROME2"  # GDCM would invert each frame by its own maximum
     single.PixelData = encapsulate([frame])
     with disk_errors(), tempfile.NamedTemporaryFile(prefix="frame-", suffix=".dcm", dir=scratch_dir) as file:
         single.save_as(file, enforce_file_format=True)

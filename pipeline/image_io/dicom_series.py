@@ -11,7 +11,9 @@ import numpy as np
 
 from pipeline.errors import AmbiguousSeries, IncompleteSeries, NoImageSeries, UnsupportedImage
 from pipeline.grid import FloatArray
+from pipeline.image_io.dicom_echoes import without_jitter
 from pipeline.image_io.dicom_files import Frame
+from pipeline.image_io.dicom_kinds import parts_of
 from pipeline.image_io.geometry import MIN_SLICES
 
 SAME_ORIENTATION: Final = 2e-3
@@ -21,6 +23,9 @@ SCOUT_ANGLE_DEG: Final = 20.0
 SCOUT_FOV_RATIO: Final = 1.2
 """Images of the same series tilted or scaled by more than this are a scout, not a faulty slice."""
 
+TILT_ANGLE_DEG: Final = 1.0
+"""Two stacks of a series that are tilted by more, and could each be a scan, were planned so."""
+
 SAME_POSITION_MM: Final = 0.01
 
 MOST_LISTED: Final = 30
@@ -29,9 +34,13 @@ MOST_LISTED: Final = 30
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """Frames of one series that share orientation, spacing and matrix."""
+    """Frames of one series that share orientation, spacing and matrix.
+
+    kind: what tells it from other stacks of the same geometry, for example `water`; empty where there is no other
+    """
 
     frames: list[Frame]
+    kind: str = ""
 
     @property
     def first(self) -> Frame:
@@ -77,9 +86,9 @@ class Stack:
         size = f"{self.slices} x {first.rows} x {first.columns}"
         plural = "es" if echoes > 1 else ""
         plane = f" {self.plane}" if self.plane else ""
-        return (
-            f"{first.modality or 'unknown'} series {label or first.series_number}: {size}{plane}, {echoes} echo{plural}"
-        )
+        kind = f", {self.kind}" if self.kind else ""
+        name = f"{first.modality or 'unknown'} series {label or first.series_number}"
+        return f"{name}: {size}{plane}, {echoes} echo{plural}{kind}"
 
     @property
     def plane(self) -> str:
@@ -94,6 +103,7 @@ class Stack:
             **size,
             "plane": self.plane,
             "echoes": self.echoes,
+            "kind": self.kind,
             "description": self.describe(label),
         }
 
@@ -197,7 +207,15 @@ def _split(frames: list[Frame]) -> list[Stack]:
                 break
         else:
             stacks.append(Stack([frame]))
-    return sorted(stacks, key=lambda stack: -len(stack.frames))
+    parts = [part for stack in stacks for part in _parts(stack)]
+    return sorted(parts, key=lambda stack: -len(stack.frames))
+
+
+def _parts(stack: Stack) -> list[Stack]:
+    """The stack's images of one kind each, with steady echo times."""
+    frames = without_jitter(stack.frames) if stack.has_geometry else stack.frames
+    normal = stack.normal if stack.has_geometry else None
+    return [Stack(group, kind) for kind, group in parts_of(frames, normal)]
 
 
 def _fits(frame: Frame, other: Frame) -> bool:
@@ -219,13 +237,22 @@ def _fits(frame: Frame, other: Frame) -> bool:
 def _refuse_strays(main: Stack, stacks: list[Stack]) -> None:
     """Raise IncompleteSeries where the series holds images that are neither in the main stack nor a scout."""
     for other in stacks:
-        if other is main or _is_scout(other, main):
+        if other is main or _is_scout(other, main) or _is_choice(other, main):
             continue
         raise IncompleteSeries(
             f"Slices of the series disagree in orientation, spacing or matrix: {len(main.frames)} images are "
             f"{_describe_plane(main)}, {len(other.frames)} are {_describe_plane(other)}; expected all the same.",
             hint="Export the series again, without images of other series.",
         )
+
+
+def _is_choice(stack: Stack, main: Stack) -> bool:
+    """Whether a stack of the same series could be the scan as well: an image of another kind, or another direction."""
+    if not (stack.usable and main.usable):
+        return False
+    if stack.kind or main.kind:
+        return True
+    return bool(abs(float(stack.normal @ main.normal)) < np.cos(np.radians(TILT_ANGLE_DEG)))
 
 
 def _is_scout(stack: Stack, main: Stack) -> bool:

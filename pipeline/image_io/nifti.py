@@ -15,14 +15,14 @@ from nibabel.nifti2 import Nifti2Header
 from nibabel.spatialimages import HeaderDataError
 
 from pipeline.errors import UnreadableImage, UnsupportedImage
-from pipeline.grid import FloatArray
 from pipeline.image_io.formats import is_gzip
-from pipeline.image_io.geometry import describe_shape, lps_from_ras, make_grid
+from pipeline.image_io.geometry import describe_shape, make_grid
+from pipeline.image_io.nifti_geometry import read_geometry
 from pipeline.image_io.source import Source
 from pipeline.image_io.voxels import check_echo_count, check_inflation, check_voxel_count, voxel_pieces
 
-_UNIT_MM: Final = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
-"""NIfTI's codes for unknown, metre, millimetre, micrometre."""
+_GREY_INTENTS: Final = (0, 1007)
+"""Codes of a fifth dimension that may be echoes: none, and the vector that ITK writes for any multi-channel image."""
 
 _MAX_HEADER_BYTES: Final = 16 << 20
 """Extensions lie between header and voxels; they are skipped, and longer ones are not believed."""
@@ -32,23 +32,23 @@ _MAX_HEADER_BYTES: Final = 16 << 20
 def open_nifti(path: Path) -> Iterator[Source]:
     """A NIfTI file as a scan without echo times and side; it is open for the length of the block.
 
-    Geometry: sform where its code is set, else qform, else spacing alone (nibabel's rule, with a warning);
-    RAS becomes LPS. Raises UnreadableImage, UnsupportedImage.
+    Geometry: see nifti_geometry.py; RAS becomes LPS. Raises UnreadableImage, UnsupportedImage.
     """
     with _opened(path) as stream:
-        header = _read_header(stream)
-        shape = _shape(header)
+        header, replaced = _read_header(stream)
+        shape, assumed = _shape(header)
         dtype = _dtype(header)
-        grid = make_grid(shape[1:], *_geometry(header))
+        geometry = read_geometry(header)
+        grid = make_grid(shape[1:], geometry.steps_mm, geometry.origin_mm)
         check_voxel_count(shape)
         if is_gzip(path):
             check_inflation(dtype, shape, path.stat().st_size)
-        slope, intercept = _scaling(header)
+        slope, intercept, unscaled = _scaling(header)
         yield Source(
             shape=shape,
             pieces=voxel_pieces(stream, dtype, shape, slope=slope, intercept=intercept),
             grid=grid,
-            warnings=_orientation_warnings(header),
+            warnings=(*geometry.warnings, *assumed, *replaced, *unscaled),
         )
 
 
@@ -62,8 +62,8 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
             yield inflated  # type: ignore[misc]  # a GzipFile is a binary stream in all but name
 
 
-def _read_header(stream: BinaryIO) -> Nifti1Header:
-    """The header, with the stream left at the first voxel."""
+def _read_header(stream: BinaryIO) -> tuple[Nifti1Header, tuple[str, ...]]:
+    """The header, with the stream left at the first voxel; and a warning where it places the voxels inside itself."""
     try:
         block = stream.read(348)
         kind: type[Nifti1Header] = Nifti1Header
@@ -71,7 +71,8 @@ def _read_header(stream: BinaryIO) -> Nifti1Header:
             block += stream.read(540 - 348)
             kind = Nifti2Header
         header: Nifti1Header = kind(block, check=False)
-        offset = int(max(float(header["vox_offset"]), len(block) + 4))
+        stated = float(header["vox_offset"])
+        offset = int(max(stated, len(block) + 4))
         if offset > _MAX_HEADER_BYTES:
             raise UnreadableImage(f"NIfTI header places the voxels at byte {offset:,}; expected a few hundred.")
         skipped = len(stream.read(offset - len(block)))
@@ -82,17 +83,32 @@ def _read_header(stream: BinaryIO) -> Nifti1Header:
             f"File is cut off: its header places the voxels at byte {offset:,}, the file ends before.",
             hint="Upload the file again.",
         )
-    return header
+    if stated in (0.0, float(len(block))) or stated >= len(block) + 4:  # 0: not given; 348: without extension bytes
+        return header, ()
+    return header, (
+        f"NIfTI header places the voxels at byte {stated:g}, inside itself; they were read from byte {offset}.",
+    )
 
 
-def _shape(header: Nifti1Header) -> tuple[int, int, int, int]:
-    """(e, z, y, x)."""
+def _shape(header: Nifti1Header) -> tuple[tuple[int, int, int, int], tuple[str, ...]]:
+    """(e, z, y, x), and a warning where the axes are not those of the standard."""
     dim = [int(n) for n in header["dim"]]
     if not 1 <= dim[0] <= 7 or min(dim[1 : dim[0] + 1]) < 1:
         raise UnreadableImage(f"NIfTI header is damaged: its dimensions are {dim}.")
     sizes = dim[1 : dim[0] + 1]
     while len(sizes) > 3 and sizes[-1] == 1:
         sizes.pop()
+    # a vector image of ITK and 3D Slicer: x, y, z, time, component
+    if len(sizes) == 5 and sizes[3] == 1 and int(header["intent_code"]) in _GREY_INTENTS:
+        sizes.pop(3)
+    warnings: tuple[str, ...] = ()
+    if len(sizes) == 4 and sizes[0] == 1:  # saved with its channel axis, but the affine of its spatial axes
+        sizes.pop(0)
+        steps = " x ".join(f"{size:.4g}" for size in np.linalg.norm(header.get_best_affine()[:3, :3], axis=0))
+        warnings = (
+            f"Image was saved with a leading axis of length 1, which was removed; voxels of {steps} were taken for "
+            f"the axes {describe_shape(tuple(sizes))}. Check the voxel size.",
+        )
     if not 3 <= len(sizes) <= 4:
         raise UnsupportedImage(
             f"Image has {len(sizes)} dimensions ({describe_shape(tuple(sizes))}); expected 3, or 4 with echoes.",
@@ -100,7 +116,7 @@ def _shape(header: Nifti1Header) -> tuple[int, int, int, int]:
         )
     echoes = sizes[3] if len(sizes) == 4 else 1
     check_echo_count(echoes)
-    return echoes, sizes[2], sizes[1], sizes[0]
+    return (echoes, sizes[2], sizes[1], sizes[0]), warnings
 
 
 def _dtype(header: Nifti1Header) -> np.dtype[Any]:
@@ -116,30 +132,20 @@ def _dtype(header: Nifti1Header) -> np.dtype[Any]:
     return dtype
 
 
-def _scaling(header: Nifti1Header) -> tuple[float, float]:
-    try:
-        slope, intercept = header.get_slope_inter()
-    except HeaderDataError as error:
-        raise UnreadableImage("NIfTI header is damaged: its value scaling is not a number.") from error
-    return (1.0 if slope is None else float(slope)), (0.0 if intercept is None else float(intercept))
-
-
-def _geometry(header: Nifti1Header) -> tuple[FloatArray, FloatArray]:
-    """Voxel steps (3, 3) and origin (3,), LPS mm."""
-    try:
-        affine = lps_from_ras(header.get_best_affine())
-    except (HeaderDataError, ValueError) as error:
-        raise UnreadableImage("NIfTI header is damaged: its orientation (qform) is no rotation.") from error
-    unit = int(header["xyzt_units"]) & 0x07
-    if unit not in _UNIT_MM:
-        raise UnreadableImage(f"NIfTI header is damaged: unknown unit of length {unit}; expected m, mm or um.")
-    return affine[:3, :3] * _UNIT_MM[unit], affine[:3, 3] * _UNIT_MM[unit]
-
-
-def _orientation_warnings(header: Nifti1Header) -> tuple[str, ...]:
-    if int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0:
-        return ()
+def _scaling(header: Nifti1Header) -> tuple[float, float, tuple[str, ...]]:
+    """Slope and intercept of the stored values, and a warning where the header's are no numbers (0: not given)."""
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    if slope == 0:
+        return 1.0, 0.0, ()
+    if np.isfinite(slope) and np.isfinite(intercept):
+        return slope, intercept, ()
+    if np.isnan(slope) and (np.isnan(intercept) or intercept == 0):  # how nibabel writes "not given"
+        return 1.0, 0.0, ()
     return (
-        "NIfTI header gives no orientation (sform and qform codes are 0); spacing alone was used, "
-        "and the side cannot be trusted.",
+        1.0,
+        0.0,
+        (
+            f"NIfTI header's value scaling is not a number (slope {slope:g}, intercept {intercept:g}); "
+            "the stored values were used.",
+        ),
     )

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.acquisition import Acquisition, PulseSequence
 from pipeline.anatomy import Side
 from pipeline.grid import Grid
+from pipeline.image_io.background import count_bad, fill_missing, fill_padding, judge_missing, outside_of
 from pipeline.image_io.geometry import extent_warnings, slice_plane
-from pipeline.image_io.voxels import Piece, count_bad, judge_bad, replace_bad
+from pipeline.image_io.voxels import Piece
 from pipeline.t2.availability import t2_unavailable
 from pipeline.types import Scan, ScanFacts
 
@@ -23,12 +25,14 @@ class Source:
 
     shape      as stored, slowest axis first; 4 axes, of which `echo_axis` counts the echoes
     pieces     the voxels; may be gone through once, and raises the errors of reading
+    inverted   whether low values are bright (MONOCHROME1): the scan is turned over, its highest value becomes 0
     """
 
     shape: tuple[int, int, int, int]
     pieces: Iterator[Piece]
     grid: Grid
     echo_axis: int = 0
+    inverted: bool = False
     sequence: PulseSequence = PulseSequence.UNKNOWN
     echo_times_ms: tuple[float, ...] = ()
     side: Side | None = None
@@ -42,6 +46,9 @@ class Source:
         for start, values in self.pieces:
             flat[start : start + values.size] = values
         echoes = np.ascontiguousarray(np.moveaxis(stored, self.echo_axis, 0))
+        if self.inverted:
+            np.subtract(np.nanmax(echoes), echoes, out=echoes)
+        filled = (*fill_missing(echoes), *fill_padding(echoes))
         return Scan(
             echoes=echoes,
             grid=self.grid,
@@ -49,7 +56,7 @@ class Source:
             echo_times_ms=self.echo_times_ms,
             side=self.side,
             acquisition=self.acquisition,
-            warnings=(*self.warnings, *replace_bad(echoes), *extent_warnings(self.grid)),
+            warnings=(*self.warnings, *filled, *extent_warnings(self.grid)),
         )
 
     def facts(self) -> ScanFacts:
@@ -69,5 +76,16 @@ class Source:
         )
 
     def check(self) -> None:
-        """Raise what `read` would raise, in a few megabytes of memory."""
-        judge_bad(sum(count_bad(values) for _, values in self.pieces), prod(self.shape))
+        """Raise what `read` would raise, in a few megabytes of memory (two bytes per voxel where values miss)."""
+        bad: NDArray[np.bool_] | None = None
+        missing: NDArray[np.bool_] | None = None
+        for start, values in self.pieces:
+            if not count_bad(values):
+                continue
+            if bad is None or missing is None:
+                bad, missing = np.zeros(prod(self.shape), dtype=bool), np.zeros(prod(self.shape), dtype=bool)
+            bad[start : start + values.size] = ~np.isfinite(values)
+            missing[start : start + values.size] = np.isnan(values)
+        if bad is not None and missing is not None:
+            echoes = np.moveaxis(missing.reshape(self.shape), self.echo_axis, 0)
+            judge_missing(bad, outside_of(echoes))

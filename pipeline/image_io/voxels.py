@@ -23,9 +23,6 @@ MAX_ECHOES: Final = 16
 MAX_EXCESS_BYTES: Final = 1 << 20
 """Some programs pad their files; more than this behind the voxels means that the header is wrong."""
 
-MAX_BAD_FRACTION: Final = 1e-3
-"""Share of voxels that may be NaN or infinite and is then set to 0."""
-
 LARGE_BYTES: Final = 256 << 20
 MAX_INFLATION: Final = 100
 """MR images compress to a half or a third, those with much background to a tenth; see `check_inflation`."""
@@ -125,44 +122,12 @@ def check_inflation(dtype: np.dtype[Any], shape: Sequence[int], stored_bytes: in
 def convert(
     stored: NDArray[Any], out: NDArray[np.float32], slope: float | NDArray[Any], intercept: float | NDArray[Any]
 ) -> None:
-    """Write stored * slope + intercept into `out`; a value beyond float32 becomes infinite (see `replace_bad`)."""
+    """Write stored * slope + intercept into `out`; a value beyond float32 becomes infinite (see background.py)."""
     with np.errstate(over="ignore", invalid="ignore"):
         if np.all(np.equal(slope, 1.0)) and np.all(np.equal(intercept, 0.0)):
             out[...] = stored
         else:
             out[...] = stored.astype(np.float64) * slope + intercept
-
-
-def replace_bad(echoes: NDArray[np.float32]) -> tuple[str, ...]:
-    """Set NaN and infinite voxels of `echoes` (e, z, y, x) to 0, in place; returns a warning where there were any.
-
-    Raises UnreadableImage where they are 0.1 % of the image or more.
-    """
-    bad = 0
-    for image in echoes.reshape(-1, *echoes.shape[2:]):
-        if found := count_bad(image):
-            image[~np.isfinite(image)] = 0.0
-            bad += found
-    return judge_bad(bad, echoes.size)
-
-
-def count_bad(piece: NDArray[np.float32]) -> int:
-    """How many values are NaN or infinite."""
-    # one bad value makes the sum bad: ten times faster than isfinite where all is well
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(piece.sum(dtype=np.float64)):
-            return 0
-    return int((~np.isfinite(piece)).sum())
-
-
-def judge_bad(bad: int, count: int) -> tuple[str, ...]:
-    """A warning about `bad` of `count` voxels, none where there are none; UnreadableImage where they are too many."""
-    if not bad:
-        return ()
-    found = f"{bad:,} of {count:,} voxels are not a number or infinite"
-    if bad >= MAX_BAD_FRACTION * count:
-        raise UnreadableImage(f"{found}; expected fewer than {MAX_BAD_FRACTION:.1%}.", bad_voxels=bad)
-    return (f"{found}; they were set to 0.",)
 
 
 def _fill(stream: BinaryIO, piece: NDArray[Any]) -> int:

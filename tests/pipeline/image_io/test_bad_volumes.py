@@ -52,8 +52,9 @@ def nifti_with(voxels: np.ndarray, affine: np.ndarray | None = None) -> Build:
 
 
 def many_not_finite(folder: Path) -> Path:
+    """Missing values in the middle, where the field of view cannot end."""
     voxels = np.random.default_rng(0).normal(size=(16, 16, 12)).astype(np.float32)
-    voxels.reshape(-1)[:40] = np.nan
+    voxels[6:10, 6:8, 4:9] = np.nan
     return nifti_with(voxels)(folder)
 
 
@@ -127,7 +128,7 @@ CASES: dict[str, Case] = {
     "nifti 2D": (UnsupportedImage, "dimension", nifti_with(GREY[:, :, 0])),
     "nifti few slices": (UnsupportedImage, "9 slices .* at least 10", nifti_with(GREY[:, :, :9])),
     "nifti time series": (UnsupportedImage, "20 entries", nifti_with(np.zeros((12, 12, 12, 20), np.int16))),
-    "nifti 5D": (UnsupportedImage, "5 dimensions", nifti_with(np.zeros((12, 12, 12, 1, 3), np.float32))),
+    "nifti 5D": (UnsupportedImage, "5 dimensions", nifti_with(np.zeros((12, 12, 12, 2, 3), np.float32))),
     "nifti colour": (UnsupportedImage, "colours", nifti_with(RGB)),
     "nifti complex": (UnsupportedImage, "complex", nifti_with(GREY.astype(np.complex64))),
     "nifti NaN": (UnreadableImage, "40 of 3,072", many_not_finite),

@@ -82,11 +82,14 @@ def test_a_left_handed_nifti_keeps_its_points(tmp_path: Path) -> None:
     assert np.abs(points_by_value(scan) - phantom.points()).max() <= TOLERANCE_MM
 
 
-def test_sform_wins_over_qform(tmp_path: Path) -> None:
-    phantom, other = make_phantom(1), make_phantom(2)
+def test_sform_wins_over_a_qform_of_the_same_voxel_size(tmp_path: Path) -> None:
+    phantom = make_phantom(1)
     image = nibabel.load(write_nifti(phantom, tmp_path / "a.nii"))
-    image.set_qform(np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine_lps(other), code=1)
-    image.set_sform(np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine_lps(phantom), code=2)
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine_lps(phantom)
+    turned = affine.copy()
+    turned[:3, :3] = np.array([[0.995, -0.0998, 0], [0.0998, 0.995, 0], [0, 0, 1]]) @ affine[:3, :3]
+    image.set_qform(turned, code=1)
+    image.set_sform(affine, code=2)
     nibabel.save(image, tmp_path / "b.nii")
     scan = read_scan(tmp_path / "b.nii")
     assert np.abs(points_by_value(scan) - phantom.points()).max() <= TOLERANCE_MM
