@@ -14,10 +14,11 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
 from jobs import service
 from jobs.intake.form import OptionsForm, UploadForm, parse_values
+from pipeline.results_tree import CSV
 from rest.access import admit
 from rest.answers import answer_errors, documented
 from rest.docs_page import docs_page
-from rest.files import file_response, packed_response
+from rest.files import artifact_response, file_response, packed_response
 from rest.guard import Guard
 from rest.receive import Intake, upload_form
 from rest.schemas import (
@@ -132,7 +133,7 @@ def measurements(job_id: str, request: Request) -> Response:
     writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    return Response(text.getvalue(), media_type="text/csv")
+    return Response(text.getvalue(), media_type=CSV)
 
 
 @app.get(
@@ -144,7 +145,7 @@ def measurements(job_id: str, request: Request) -> Response:
 )
 def artifact(job_id: str, name: str, request: Request) -> Response:
     """One file of the results tree; Range requests are answered, text and surfaces compressed on the way."""
-    return file_response(service.artifact(job_id, name), request.headers)
+    return artifact_response(service.artifact(job_id, name), name, request.headers)
 
 
 @app.get(
@@ -203,7 +204,9 @@ def comparison(first_id: str, second_id: str) -> dict[str, Any]:
 )
 def changes(first_id: str, second_id: str, request: Request) -> Response:
     """The comparison as a tidy table."""
-    return file_response(service.comparison_table(first_id, second_id), request.headers, "text/csv", "changes.csv")
+    return file_response(
+        service.comparison_table(first_id, second_id), request.headers, CSV, "changes.csv", compress=True
+    )
 
 
 @app.get(

@@ -15,6 +15,7 @@ from pipeline.anatomy import NUMBERINGS
 from pipeline.errors import InputError, KneeError, OptionsError
 from pipeline.options import CHOICES, AnalysisOptions
 from pipeline.progress import Progress
+from pipeline.results_tree import REPORT, RESULTS
 from pipeline.run import RunSummary, run_analysis
 from pipeline.types import Request, Resources
 from pipeline.weights import command
@@ -133,12 +134,12 @@ def _hand_over(workspace: Workspace, output: Path, summary: RunSummary) -> None:
 
 
 def _as_json(summary: RunSummary, output: Path) -> str:
-    results = json.loads((output / "results.json").read_text(encoding="utf-8"))
+    results = json.loads(RESULTS.at(output).read_text(encoding="utf-8"))
     return json.dumps(results | {"steps": [asdict(step) for step in summary.steps]}, indent=1)
 
 
 def _as_table(summary: RunSummary, output: Path) -> str:
-    results = json.loads((output / "results.json").read_text(encoding="utf-8"))
+    results = json.loads(RESULTS.at(output).read_text(encoding="utf-8"))
     lines = [f"{'':42}{'ThC mm':>9}{'SD':>7}{'tAB mm²':>10}{'dAB %':>8}"]
     rows = {
         (r["structure"], r["region"], r["quantity"], r["statistic"]): r["value"]
@@ -157,7 +158,7 @@ def _as_table(summary: RunSummary, output: Path) -> str:
         lines.append(f"{plate.replace('_', ' ')}, {region.replace('_', ' ')}".ljust(42) + "".join(cells))
     lines += [f"! {flag['message']}" for flag in results["flags"]]
     lines += [f"! {warning}" for warning in summary.warnings]
-    lines.append(f"Results: {output}/report.html, {output}/{summary.archive_name}")
+    lines.append(f"Results: {REPORT.at(output)}, {output}/{summary.archive_name}")
     return "\n".join(lines)
 
 

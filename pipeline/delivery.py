@@ -6,27 +6,11 @@ import hashlib
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from pathlib import PurePath
-from typing import Final
 
 from pipeline.report import write_archive, write_report, write_view
+from pipeline.results_tree import ARCHIVE_ROOT, archive_name
 from pipeline.types import AnalysisResult
 from pipeline.workspace import Workspace, write_json
-
-ARCHIVE_ROOT: Final = "knee_results"
-"""Top folder inside the zip; the upload's own name, which may be a patient's, stays outside."""
-
-_SUFFIXES: Final = (".nii.gz", ".nii", ".nrrd", ".dcm", ".zip")
-
-
-def archive_name(input_name: str) -> str:
-    """`{input stem}_results.zip` for what the user called the input."""
-    stem = PurePath(input_name.replace("\\", "/")).name
-    for suffix in _SUFFIXES:
-        if stem.lower().endswith(suffix):
-            stem = stem[: -len(suffix)]
-            break
-    return f"{stem or 'knee'}_results.zip"
 
 
 def deliver(result: AnalysisResult, workspace: Workspace) -> None:

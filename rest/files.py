@@ -14,8 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, MalformedRangeHeader, RangeNotSatisfiable, Response, StreamingResponse
 
 from jobs.errors import ResultNotFound
+from pipeline.results_tree import BINARY, HTML, JSON, artifact_of
 
-COMPRESSIBLE: Final = (".vtp", ".ply", ".json", ".csv", ".html", ".txt")
 PIECE_BYTES: Final = 1024 * 1024
 
 
@@ -33,8 +33,19 @@ class RangedFile(FileResponse):
             raise HTTPException(code, headers={"content-range": f"bytes */{error.max_size}"}) from None
 
 
-def file_response(path: Path, headers: Headers, media_type: str | None = None, filename: str | None = None) -> Response:
-    """Text and surfaces are compressed on the way where the client takes that; else the file or ranges of it.
+def artifact_response(path: Path, name: str, headers: Headers) -> Response:
+    """A file of the results tree under its path in the tree, `name`. Raises ResultNotFound where it has just gone."""
+    artifact = artifact_of(name)
+    if artifact is None:
+        return file_response(path, headers, BINARY)
+    filename = path.name if artifact.media_type == HTML else None
+    return file_response(path, headers, artifact.media_type, filename, compress=not artifact.compressed)
+
+
+def file_response(
+    path: Path, headers: Headers, media_type: str, filename: str | None = None, *, compress: bool = False
+) -> Response:
+    """The file or ranges of it; where `compress` is set and the client accepts gzip, the whole file as gzip.
 
     Raises ResultNotFound where the file has just gone.
     """
@@ -42,9 +53,8 @@ def file_response(path: Path, headers: Headers, media_type: str | None = None, f
         state = path.stat()
     except OSError:
         raise ResultNotFound("The results of this job are no longer there.", hint="Upload the scan again.") from None
-    attached = filename or (path.name if path.suffix == ".html" else None)
-    plain = RangedFile(path, media_type=media_type, filename=attached, stat_result=state)
-    if path.suffix not in COMPRESSIBLE or "gzip" not in headers.get("accept-encoding", "") or "range" in headers:
+    plain = RangedFile(path, media_type=media_type, filename=filename, stat_result=state)
+    if not compress or "gzip" not in headers.get("accept-encoding", "") or "range" in headers:
         return plain
     kept = {name: plain.headers[name] for name in ("last-modified", "content-disposition") if name in plain.headers}
     kept |= {"content-encoding": "gzip", "vary": "accept-encoding"}
@@ -60,7 +70,7 @@ def packed_response(path: Path, name: str) -> Response:
         state = path.stat()
     except OSError:
         raise ResultNotFound("The results of this job are no longer there.", hint="Upload the scan again.") from None
-    kind = "application/json" if name.endswith(".json") else "application/octet-stream"
+    kind = JSON if name.endswith(".json") else BINARY
     return FileResponse(path, media_type=kind, stat_result=state, headers={"content-encoding": "gzip"})
 
 

@@ -24,6 +24,7 @@ from starlette.types import Receive, Scope, Send
 from jobs import service
 from jobs.errors import ServerBusy, UploadTooSlow
 from pipeline.errors import KneeError
+from pipeline.file_kinds import EXTENSIONS, FileKind, either
 from rest.answers import error_response
 from rest.protocol import DIRECT
 
@@ -168,7 +169,7 @@ def upload_form(form: type[BaseModel], *names: str) -> dict[str, Any]:
     file = {
         "type": "string",
         "format": "binary",
-        "description": "Knee MRI: .nii, .nii.gz, .nrrd, .dcm, or a .zip of a DICOM folder.",
+        "description": f"Knee MRI: {either(EXTENSIONS)}; several {FileKind.DICOM} files as one {FileKind.ZIP}.",
     }
     properties = {"file": file} | {name: value for name, value in values.items() if not names or name in names}
     schema = {"type": "object", "required": ["file"], "properties": properties}

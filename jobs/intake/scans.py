@@ -18,10 +18,11 @@ from jobs.intake.form_receiver import FormReceiver
 from jobs.intake.submission import enqueue, new_record
 from jobs.intake.validation import check_upload
 from jobs.state.backend import Backend, open_backend
-from jobs.state.model import JobView, extension_of
+from jobs.state.model import JobView
 from jobs.state.queue import queue_errors
 from jobs.state.storage import SCAN_FILE, Storage
 from pipeline.errors import AmbiguousSeries
+from pipeline.file_kinds import extension_of
 from pipeline.options import AnalysisOptions
 from pipeline.types import ScanFacts
 from pipeline.workspace import Workspace, write_json

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from jobs.errors import InvalidUpload, StorageFull, UploadTooLarge
-from jobs.state.model import ALLOWED_EXTENSIONS, JobRecord, clean_filename, extension_of
+from jobs.state.model import JobRecord, clean_filename
 from jobs.state.storage import RESERVE_BYTES, SCAN_FILE, Storage
+from pipeline.file_kinds import COMPACT_EXTENSIONS, EXTENSIONS, IMAGES, FileKind, extension_of
 from pipeline.workspace import Workspace, write_json
 
 MEGABYTE: Final = 1024 * 1024
@@ -79,10 +80,10 @@ class Upload:
         """Begin the file. Raises InvalidUpload for an extension that is not accepted, StorageFull."""
         self.filename = clean_filename(filename)
         extension = extension_of(self.filename)
-        if extension not in ALLOWED_EXTENSIONS:
+        if extension not in EXTENSIONS:
             raise InvalidUpload(
-                f"Invalid file type '{extension}'; accepted: {', '.join(sorted(ALLOWED_EXTENSIONS))}.",
-                hint="Upload NIfTI, NRRD, DICOM, or a zip of a DICOM folder.",
+                f"Invalid file type '{extension}'; accepted: {', '.join(sorted(EXTENSIONS))}.",
+                hint=f"Upload {', '.join(IMAGES)}, or a {FileKind.ZIP} of a {FileKind.DICOM} folder.",
             )
         with _disk_errors():
             self._workspace.create()
@@ -165,7 +166,7 @@ class Upload:
     def _too_large(self) -> UploadTooLarge:
         return UploadTooLarge(
             f"The file is larger than the limit of {self._limit // MEGABYTE} MB.",
-            hint="Upload one series only, or compress it (.nii.gz, .zip).",
+            hint=f"Upload one series only, or compress it ({', '.join(COMPACT_EXTENSIONS)}).",
         )
 
 

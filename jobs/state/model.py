@@ -6,10 +6,11 @@ import json
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import PurePosixPath
 from typing import Any, Final
 
+from pipeline.file_kinds import extension_of
 from pipeline.options import AnalysisOptions
+from pipeline.results_tree import archive_name
 
 
 class Status(StrEnum):
@@ -27,7 +28,6 @@ class Status(StrEnum):
 
 CANCELLED: Final = "CANCELLED"
 WORKER_LOST: Final = "WORKER_LOST"
-ALLOWED_EXTENSIONS: Final = (".nii.gz", ".nii", ".nrrd", ".dcm", ".zip")
 
 
 def now() -> datetime:
@@ -115,7 +115,7 @@ class JobRecord:
     @property
     def archive_name(self) -> str:
         """Name under which the results zip is downloaded: `{input stem}_results.zip`."""
-        return f"{input_stem(self.input_filename)}_results.zip"
+        return archive_name(self.input_filename)
 
     @property
     def processing_seconds(self) -> float | None:
@@ -159,18 +159,6 @@ class JobView:
     options: dict[str, Any] = field(default_factory=lambda: AnalysisOptions().to_dict())
     result_size_bytes: int = 0
     archive_name: str = ""
-
-
-def extension_of(filename: str) -> str:
-    """`.nii.gz` for `Scan.NII.GZ`; else the last suffix in lower case; empty where there is none."""
-    name = filename.lower()
-    return ".nii.gz" if name.endswith(".nii.gz") else PurePosixPath(name).suffix
-
-
-def input_stem(filename: str) -> str:
-    """The name without its extension: `knee.nii.gz` -> `knee`; never empty."""
-    extension = extension_of(filename)
-    return (filename[: -len(extension)] if extension in ALLOWED_EXTENSIONS else filename) or "scan"
 
 
 def clean_filename(filename: str) -> str:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Final
 from uuid import uuid4
 
 from jobs.state.model import JobRecord, Status
 from jobs.state.storage import Storage
-
-KEPT_FOR_RESEARCH: Final = ("segmentation", "surfaces", "results.csv", "results.json")
-"""Labels, surfaces and measurements; never voxels, pictures of them, or the digest of the upload."""
+from pipeline.results_tree import ARTIFACTS
 
 
 def keep_for_research(storage: Storage, record: JobRecord) -> Path | None:
@@ -25,9 +22,8 @@ def keep_for_research(storage: Storage, record: JobRecord) -> Path | None:
     target = storage.root / "research" / uuid4().hex
     partial = target.with_name(f".{target.name}.part")
     partial.mkdir(parents=True)
-    for name in KEPT_FOR_RESEARCH:
-        if (source / name).is_dir():
-            shutil.copytree(source / name, partial / name)
-        elif (source / name).exists():
-            shutil.copyfile(source / name, partial / name)
+    for path in (path for artifact in ARTIFACTS if artifact.research for path in artifact.found(source)):
+        kept = partial / path.relative_to(source)
+        kept.parent.mkdir(exist_ok=True)
+        shutil.copyfile(path, kept)
     return partial.rename(target)

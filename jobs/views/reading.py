@@ -17,6 +17,7 @@ from jobs.state.reconciler import mend
 from jobs.state.store import Snapshot
 from jobs.views.forecast import Forecast
 from jobs.views.view import view
+from pipeline.results_tree import RESULTS
 
 _VIEW_NAME: Final = re.compile(r"[a-z0-9_-]{1,40}\.[a-z0-9]{1,8}")
 
@@ -73,7 +74,7 @@ def artifact(job_id: str, name: str) -> Path:
             return path
     except (OSError, ValueError):  # a name that no file system takes
         pass
-    raise ResultNotFound("There is no such file among the results.", hint="results.json lists what was measured.")
+    raise ResultNotFound("There is no such file among the results.", hint=f"{RESULTS.path} lists what was measured.")
 
 
 def view_file(job_id: str, name: str) -> Path:

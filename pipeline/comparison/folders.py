@@ -15,13 +15,14 @@ from pipeline.digest import NETWORK_DIGESTS
 from pipeline.errors import NotComparable
 from pipeline.grid import Grid
 from pipeline.report.tables import json_text
+from pipeline.results_tree import PROVENANCE
 from pipeline.workspace import Workspace, atomic_file
 
 
 def read_knee(workspace: Workspace) -> Knee:
     """A finished analysis. Raises NotComparable where it is not whole."""
     try:
-        provenance = json.loads((workspace.files_dir / "provenance.json").read_text(encoding="utf-8"))
+        provenance = json.loads((PROVENANCE.at(workspace.files_dir)).read_text(encoding="utf-8"))
         model = provenance["model"]
         return Knee(
             maps=tuple(item for item in workspace.read_thickness() if item.method == METHOD),

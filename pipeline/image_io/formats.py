@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from pipeline.errors import UnreadableImage, UnsupportedImage
+from pipeline.file_kinds import IMAGES, VOLUMES, FileKind, either
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 _HEAD_BYTES: Final = 560
@@ -19,42 +19,32 @@ _BARE_DICOM: Final = (b"\x02\x00\x00\x00", b"\x02\x00\x01\x00", b"\x02\x00\x02\x
 _BARE_DICOM_IDENTIFYING: Final = tuple(b"\x08\x00" + bytes([element, 0]) for element in (0, 1, 5, 6, 8, 0x12, 0x16))
 
 
-class Format(StrEnum):
-    """File types that are told apart; DETACHED is a header whose voxels lie in another file."""
-
-    NIFTI = "NIfTI"
-    NRRD = "NRRD"
-    DICOM = "DICOM"
-    ZIP = "zip"
-    DETACHED = "detached header"
-
-
-def peek(path: Path) -> Format | None:
-    """The file's type, None where it is no type that this product reads (or is damaged at its beginning)."""
+def peek(path: Path) -> FileKind | None:
+    """The kind of the file; None where it is not known, or the file is damaged at its beginning."""
     try:
         return _by_magic(_head(path))
     except UnreadableImage:
         return None
 
 
-def identify(path: Path) -> Format:
-    """The file's type.
+def identify(path: Path) -> FileKind:
+    """The kind of the file.
 
     Raises UnreadableImage for an empty, damaged or unknown file, UnsupportedImage for a header without its voxels.
     """
     head = _head(path)
     if not head:
         raise UnreadableImage(
-            "File is empty (0 bytes); expected NIfTI, NRRD, DICOM or a zip of one of them.",
+            f"File is empty (0 bytes); expected {', '.join(IMAGES)} or a {FileKind.ZIP} of one of them.",
             hint="The upload or the export may have been cut off.",
         )
     found = _by_magic(head)
     if found is None:
         raise UnreadableImage(
-            f"File type not recognised (first bytes {head[:8].hex(' ')}); expected NIfTI, NRRD, DICOM or zip.",
-            hint="Export the scan as DICOM or NIfTI.",
+            f"File type not recognised (first bytes {head[:8].hex(' ')}); expected {either([*IMAGES, FileKind.ZIP])}.",
+            hint=f"Export the scan as {FileKind.DICOM} or {FileKind.NIFTI}.",
         )
-    if found is Format.DETACHED:
+    if found is FileKind.DETACHED:
         raise detached_header()
     return found
 
@@ -63,7 +53,7 @@ def detached_header() -> UnsupportedImage:
     """The error for a header whose voxels are elsewhere (.hdr/.img, .nhdr)."""
     return UnsupportedImage(
         "Header and voxels are in two files; expected one file with both.",
-        hint="Save as .nii, .nii.gz or .nrrd.",
+        hint=f"Save as {either(extension for kind in VOLUMES for extension in kind.extensions)}.",
     )
 
 
@@ -89,17 +79,17 @@ def _head(path: Path) -> bytes:
         ) from error
 
 
-def _by_magic(head: bytes) -> Format | None:
+def _by_magic(head: bytes) -> FileKind | None:
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
-        return Format.ZIP
+        return FileKind.ZIP
     if head[:7] == b"NRRD000":
-        return Format.NRRD
+        return FileKind.NRRD
     if head[128:132] == b"DICM":
-        return Format.DICOM
+        return FileKind.DICOM
     if head[:4] in (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c"):  # 348: NIfTI-1, or Analyze without a magic
-        return Format.NIFTI if head[344:348] == b"n+1\x00" else Format.DETACHED
+        return FileKind.NIFTI if head[344:348] == b"n+1\x00" else FileKind.DETACHED
     if head[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c"):  # 540: NIfTI-2
-        return Format.NIFTI if head[4:8] == b"n+2\x00" else Format.DETACHED
+        return FileKind.NIFTI if head[4:8] == b"n+2\x00" else FileKind.DETACHED
     if head[:4] in _BARE_DICOM or head[:4] in _BARE_DICOM_IDENTIFYING:
-        return Format.DICOM
+        return FileKind.DICOM
     return None

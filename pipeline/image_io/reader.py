@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from pipeline.anatomy import Side
 from pipeline.errors import AmbiguousSeries, NoImageSeries, UnreadableImage, UnsafeArchive, UnsupportedImage
+from pipeline.file_kinds import IMAGES, VOLUMES, FileKind, either
 from pipeline.grid import Grid
 from pipeline.image_io.archive import is_ignored, unpacked
-from pipeline.image_io.formats import Format, detached_header, identify, peek
+from pipeline.image_io.formats import detached_header, identify, peek
 from pipeline.image_io.source import Source
 from pipeline.types import Scan, ScanFacts
 
-_VOLUMES: Final = (Format.NIFTI, Format.NRRD)
 MAX_LABEL: Final = 65_535
 MOST_LISTED: Final = 30
 
@@ -61,8 +61,11 @@ def read_label_map(path: Path, *, scratch_dir: Path | None = None) -> tuple[NDAr
     Raises UnsupportedImage where the values are no whole numbers from 0 to 65,535 or the image is not 3D; else as
     `read_scan`.
     """
-    if path.is_file() and identify(path) is Format.DICOM:
-        raise UnsupportedImage("Label map is a DICOM file; expected NIfTI or NRRD.", hint="Save the labels as NIfTI.")
+    if path.is_file() and identify(path) is FileKind.DICOM:
+        raise UnsupportedImage(
+            f"Label map is a {FileKind.DICOM} file; expected {either(VOLUMES)}.",
+            hint=f"Save the labels as {FileKind.NIFTI}.",
+        )
     with _opened(path, scratch_dir) as source:
         scan = source.read()
     if len(scan.echoes) != 1:
@@ -82,10 +85,10 @@ def read_label_map(path: Path, *, scratch_dir: Path | None = None) -> tuple[NDAr
 
 @contextlib.contextmanager
 def _opened(path: Path, scratch_dir: Path | None, series: str = "") -> Iterator[Source]:
-    if path.is_file() and identify(path) is Format.ZIP:
+    if path.is_file() and identify(path) is FileKind.ZIP:
         with unpacked(path, scratch_dir) as folder:
             files = _files(folder)
-            if all(peek(file) is Format.ZIP for file in files):
+            if all(peek(file) is FileKind.ZIP for file in files):
                 raise UnsafeArchive(
                     "Archive holds nothing but another archive; expected the scan itself.", hint="Pack the scan once."
                 )
@@ -111,11 +114,11 @@ def _files(folder: Path) -> list[Path]:
 def _one_of(files: list[Path], scratch_dir: Path | None, series: str) -> Iterator[Source]:
     """The one scan among the files; what is no image is passed over. The readers are loaded as they are needed."""
     kind, chosen = _choose(files)
-    if kind is Format.DICOM:
+    if kind is FileKind.DICOM:
         from pipeline.image_io.dicom import open_dicom
 
         yield open_dicom(chosen, scratch_dir, series)
-    elif kind is Format.NRRD:
+    elif kind is FileKind.NRRD:
         from pipeline.image_io.nrrd import open_nrrd
 
         with open_nrrd(chosen[0]) as source:
@@ -127,30 +130,30 @@ def _one_of(files: list[Path], scratch_dir: Path | None, series: str) -> Iterato
             yield source
 
 
-def _choose(files: list[Path]) -> tuple[Format, list[Path]]:
+def _choose(files: list[Path]) -> tuple[FileKind, list[Path]]:
     """The type of the one scan, and its files."""
     if len(files) == 1:
         identify(files[0])  # for its precise error
-    found: dict[Format | None, list[Path]] = {}
+    found: dict[FileKind | None, list[Path]] = {}
     for file in files:
         found.setdefault(peek(file), []).append(file)
-    volumes = [(kind, file) for kind in _VOLUMES for file in found.get(kind, [])]
-    series = found.get(Format.DICOM, [])
+    volumes = [(kind, file) for kind in VOLUMES for file in found.get(kind, [])]
+    series = found.get(FileKind.DICOM, [])
     if len(volumes) + bool(series) > 1:
         names = [f"{kind} file {number}" for number, (kind, _) in enumerate(volumes, start=1)]
-        names += [f"{len(series)} DICOM files"] if series else []
+        names += [f"{len(series)} {FileKind.DICOM} files"] if series else []
         raise AmbiguousSeries(
             f"{len(names)} scans could be meant ({'; '.join(names[:MOST_LISTED])}); expected one.",
             hint="Upload the scan to analyse alone.",
             series=[{"description": name} for name in names],
         )
     if series:
-        return Format.DICOM, series
+        return FileKind.DICOM, series
     if volumes:
         kind, file = volumes[0]
         return kind, [file]
-    if Format.DETACHED in found:
+    if FileKind.DETACHED in found:
         raise detached_header()
     raise NoImageSeries(
-        f"None of the {len(files)} files is an image; expected NIfTI, NRRD or DICOM.", hint="Upload the scan itself."
+        f"None of the {len(files)} files is an image; expected {either(IMAGES)}.", hint="Upload the scan itself."
     )

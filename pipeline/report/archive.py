@@ -7,11 +7,10 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
+from pipeline.results_tree import artifact_of
+
 EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 """Every member's time stamp: the earliest that zip knows."""
-
-COMPRESSED: Final = frozenset({".gz", ".nrrd", ".png", ".vtp", ".zip"})
-"""Suffixes whose content is compressed already and is stored as it is."""
 
 DEFLATE_LEVEL: Final = 1
 """Surfaces are nearly incompressible floats: level 6 takes four times as long for 3 % less."""
@@ -35,7 +34,7 @@ def write_archive(files_dir: Path, archive_path: Path, *, root: str) -> None:
         with partial.open("wb") as stream:
             with zipfile.ZipFile(stream, "w") as archive:
                 for name, path in members:
-                    archive.writestr(_entry(f"{root}/{name}"), path.read_bytes(), compresslevel=DEFLATE_LEVEL)
+                    archive.writestr(_entry(root, name), path.read_bytes(), compresslevel=DEFLATE_LEVEL)
             stream.flush()
             os.fsync(stream.fileno())
         partial.replace(archive_path)
@@ -43,10 +42,11 @@ def write_archive(files_dir: Path, archive_path: Path, *, root: str) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _entry(name: str) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(name, EPOCH)
+def _entry(root: str, name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(f"{root}/{name}", EPOCH)
     entry.create_system = 3  # Unix, on every platform
     entry.external_attr = 0o644 << 16
-    stored = Path(name).suffix in COMPRESSED
+    artifact = artifact_of(name)
+    stored = artifact is not None and artifact.compressed
     entry.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
     return entry

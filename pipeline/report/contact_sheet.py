@@ -1,4 +1,4 @@
-"""qc/overlay.png: slices through the joint with the outlines of what was found."""
+"""The contact sheet: slices through the joint with the outlines of what was found."""
 
 from __future__ import annotations
 

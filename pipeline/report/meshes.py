@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.grid import FloatArray
 from pipeline.report.colours import thickness_rgb
+from pipeline.results_tree import SURFACE_PLY, SURFACE_VTP
 from pipeline.types import LabelArray, Surface, ThicknessMap
 
 ZLIB_LEVEL: Final = 1
@@ -128,9 +129,8 @@ def write_ply(path: Path, bone: BoneMap) -> None:
     path.write_bytes("\n".join(header).encode("ascii") + vertices.tobytes() + faces.tobytes())
 
 
-def write_surfaces(bones: Iterable[BoneMap], folder: Path) -> None:
-    """One .vtp and one .ply a bone."""
-    folder.mkdir(parents=True, exist_ok=True)
+def write_surfaces(bones: Iterable[BoneMap], files_dir: Path) -> None:
+    """Each bone as VTP and as PLY."""
     for bone in bones:
-        write_vtp(folder / f"{bone.surface.structure.key}.vtp", bone)
-        write_ply(folder / f"{bone.surface.structure.key}.ply", bone)
+        write_vtp(SURFACE_VTP.target(files_dir, bone=bone.surface.structure.key), bone)
+        write_ply(SURFACE_PLY.target(files_dir, bone=bone.surface.structure.key), bone)

@@ -1,4 +1,4 @@
-"""report.html: one page that needs nothing but itself."""
+"""The report: one page that needs nothing but itself."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from pipeline.report.charts import (
 from pipeline.report.colours import BONE, css
 from pipeline.report.meshes import BoneMap
 from pipeline.report.page_tables import Lookup, confidence_rows, number, other_tables, plate_tables, region_row, words
+from pipeline.results_tree import OVERLAY, REPORT, SURFACES_PICTURE
 from pipeline.types import AnalysisResult
 
 TEMPLATE: Final = "report.html.jinja"
@@ -142,7 +143,7 @@ def data_uri(path: Path) -> str:
 
 
 def write_page(result: AnalysisResult, bones: Sequence[BoneMap], files_dir: Path) -> None:
-    """report.html with the pictures of qc/ (written before) inside.
+    """The report with the pictures for checking (written before) inside.
 
     The name of the input stays out: it may be a patient's.
     """
@@ -171,7 +172,7 @@ def write_page(result: AnalysisResult, bones: Sequence[BoneMap], files_dir: Path
         software=software_rows(result),
         slowest=slowest or 1.0,
         bone_colour=css(BONE),
-        surfaces=data_uri(files_dir / "qc" / "surfaces.png"),
-        overlay=data_uri(files_dir / "qc" / "overlay.png"),
+        surfaces=data_uri(SURFACES_PICTURE.at(files_dir)),
+        overlay=data_uri(OVERLAY.at(files_dir)),
     )
-    (files_dir / "report.html").write_text(page, encoding="utf-8", newline="\n")
+    REPORT.target(files_dir).write_text(page, encoding="utf-8", newline="\n")

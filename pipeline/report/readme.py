@@ -1,4 +1,4 @@
-"""README.txt: what each file of the results is."""
+"""The text that goes with the results: what each file is, coordinate system, numbers."""
 
 from __future__ import annotations
 
@@ -7,35 +7,15 @@ from typing import Final
 
 from pipeline.report.colours import THICKNESS_RANGE_MM
 from pipeline.report.tables import CSV_COLUMNS, DECIMALS, PEER_METHOD
+from pipeline.results_tree import ARTIFACTS, MEASUREMENTS, PEER_RESULTS, README
 from pipeline.types import AnalysisResult
 
 NOTICE: Final = "Research use only. Not for clinical diagnosis."
 
-FILES: Final = (
-    ("report.html", "everything on one page; opens in any browser, needs no network"),
-    ("results.csv", f"every measurement, one a line: {', '.join(CSV_COLUMNS)}"),
-    ("results.json", "the same at full precision, with warnings, quality flags, steps, side and options"),
-    ("provenance.json", "input digest, options, models and weights digests, package versions, seconds a step"),
-    ("segmentation/labels.nii.gz", "label map, NIfTI"),
-    ("segmentation/labels.nrrd", "the same label map with its geometry at full precision, NRRD"),
-    ("segmentation/subregions.nii.gz", "cartilage only, each voxel with the number of its region"),
-    ("segmentation/labels.itksnap.txt", "names and colours of the labels for ITK-SNAP"),
-    ("segmentation/labels.slicer.ctbl", "names and colours of the labels for 3D Slicer"),
-    ("surfaces", "bones as .vtp (ParaView, 3D Slicer) and .ply, with thickness and region at every vertex"),
-    ("t2/t2map.nii.gz", "T2 in ms; 0 where no fit was made"),
-    ("t2/r2map.nii.gz", "quality of that fit (coefficient of determination)"),
-    ("t2/results.csv", "the T2 rows of results.csv"),
-    ("shape", "coordinates in the shape model, and the surface it reconstructs"),
-    ("qc/overlay.png", "slices with the outlines of what was found: look here first"),
-    ("qc/surfaces.png", "bones coloured by cartilage thickness, {:g} to {:g} mm".format(*THICKNESS_RANGE_MM)),
-    ("openmsk/thickness_results.json", f"mean, std, median by KneePipeline's names ({PEER_METHOD} estimator)"),
-)
-"""Every file or folder there can be, with its meaning."""
-
 
 def readme_text(result: AnalysisResult, files_dir: Path) -> str:
     """The text; it names the files that are there, and not the input, whose name may be a patient's."""
-    listed = [(name, meaning) for name, meaning in FILES if (files_dir / name).exists()]
+    listed = [(item.path, item.meaning) for item in ARTIFACTS if item is not README and item.found(files_dir)]
     width = max((len(name) for name, _ in listed), default=0) + 2
     model = result.provenance.model
     cite = [f"Segmentation: {model['citation']}"] if model.get("citation") else []
@@ -51,7 +31,8 @@ def readme_text(result: AnalysisResult, files_dir: Path) -> str:
         "  as their format asks for (x and y with the opposite sign).",
         "",
         "Numbers",
-        f"  results.csv has {DECIMALS} decimals; an empty value with n = 0 means that there was nothing to measure.",
+        f"  Columns of {MEASUREMENTS.path}: {', '.join(CSV_COLUMNS)}.",
+        f"  It has {DECIMALS} decimals; an empty value with n = 0 means that there was nothing to measure.",
         "  ThC     cartilage thickness where there is cartilage, weighted by area",
         "  ThCtAB  the same over the total area of subchondral bone, denuded bone counted as 0",
         "  tAB     total area of subchondral bone; dAB its denuded share in per cent",
@@ -59,6 +40,8 @@ def readme_text(result: AnalysisResult, files_dir: Path) -> str:
         "          two_crossing: both crossings of the cartilage label (the estimator of pymskt and KneePipeline)",
         "  thickness_mm at a vertex is NaN outside the cartilage plate and 0 where the plate is denuded;",
         "  region is the label number of the region, 0 outside the plate.",
+        "  Pictures colour the bones by thickness from {:g} to {:g} mm.".format(*THICKNESS_RANGE_MM),
+        f"  {PEER_RESULTS.path} holds the {PEER_METHOD} estimator.",
         "",
         "Please cite",
         "  Eckstein F et al. Proposal for a nomenclature for magnetic resonance imaging based measures of articular",

@@ -1,4 +1,4 @@
-"""The folder `shape/`: what each shape model made of the knee."""
+"""The files of the shape fits."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.report.meshes import BoneMap, write_ply, write_vtp
 from pipeline.report.tables import json_text
+from pipeline.results_tree import SHAPE_PARAMETERS, SHAPE_PLY, SHAPE_VTP
 from pipeline.types import ShapeFit, Surface
 
 PREFIXES: Final = {"bone_and_cart": "NSM_recon", "bone_only": "NSM_bone_only_recon"}
@@ -17,16 +18,16 @@ PREFIXES: Final = {"bone_and_cart": "NSM_recon", "bone_only": "NSM_bone_only_rec
 ASSD_KEYS: Final = ("assd_bone_mm", "assd_cartilage_mm")
 
 
-def write_shapes(shapes: tuple[ShapeFit, ...], folder: Path) -> None:
+def write_shapes(shapes: tuple[ShapeFit, ...], files_dir: Path) -> None:
     """A parameter file for each model, and the shapes that it reconstructs as VTP and PLY."""
-    folder.mkdir(exist_ok=True)
     for shape in shapes:
         prefix = PREFIXES[shape.kind]
-        (folder / f"{prefix}_params.json").write_text(json_text(parameters(shape)), encoding="utf-8")
+        text = json_text(parameters(shape))
+        SHAPE_PARAMETERS.target(files_dir, model=prefix).write_text(text, encoding="utf-8")
         for surface in shape.reconstructions:
             bare = _bare(surface)
-            write_vtp(folder / f"{prefix}_{surface.structure.key}.vtp", bare)
-            write_ply(folder / f"{prefix}_{surface.structure.key}.ply", bare)
+            write_vtp(SHAPE_VTP.target(files_dir, model=prefix, structure=surface.structure.key), bare)
+            write_ply(SHAPE_PLY.target(files_dir, model=prefix, structure=surface.structure.key), bare)
 
 
 def parameters(shape: ShapeFit) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from pipeline.anatomy import ALL, FEMORAL_PLATE, PATELLAR_PLATE, TIBIAL_PLATE
 from pipeline.progress import StepRecord
+from pipeline.results_tree import MEASUREMENTS, PEER_RESULTS, PROVENANCE, RESULTS
 from pipeline.types import AnalysisResult, Measurement
 
 CSV_COLUMNS: Final = tuple(item.name for item in fields(Measurement))
@@ -76,7 +77,7 @@ def _without_nan(data: Any) -> Any:
 
 
 def results_document(result: AnalysisResult) -> dict[str, Any]:
-    """What results.json holds: the rows at full precision, and all that qualifies them."""
+    """The results as one document: the rows at full precision, and all that qualifies them."""
     scan, segmentation = result.scan, result.segmentation
     return {
         "notice": "Research use only. Not for clinical diagnosis.",
@@ -109,7 +110,7 @@ def results_document(result: AnalysisResult) -> dict[str, Any]:
 
 
 def provenance_document(result: AnalysisResult) -> dict[str, Any]:
-    """What provenance.json holds."""
+    """The provenance as one document."""
     return asdict(result.provenance)
 
 
@@ -133,10 +134,8 @@ def peer_results(rows: Iterable[Measurement]) -> dict[str, float | None]:
 
 
 def write_tables(result: AnalysisResult, files_dir: Path) -> None:
-    """results.csv, results.json, provenance.json and openmsk/thickness_results.json."""
-    (files_dir / "results.csv").write_text(measurements_csv(result.measurements), encoding="utf-8", newline="\n")
-    (files_dir / "results.json").write_text(json_text(results_document(result)), encoding="utf-8")
-    (files_dir / "provenance.json").write_text(json_text(provenance_document(result)), encoding="utf-8")
-    peer = files_dir / "openmsk" / "thickness_results.json"
-    peer.parent.mkdir(parents=True, exist_ok=True)
-    peer.write_text(json_text(peer_results(result.measurements)), encoding="utf-8")
+    """Measurements as CSV, results and provenance as JSON, and the thickness under the peer's names."""
+    MEASUREMENTS.target(files_dir).write_text(measurements_csv(result.measurements), encoding="utf-8", newline="\n")
+    RESULTS.target(files_dir).write_text(json_text(results_document(result)), encoding="utf-8")
+    PROVENANCE.target(files_dir).write_text(json_text(provenance_document(result)), encoding="utf-8")
+    PEER_RESULTS.target(files_dir).write_text(json_text(peer_results(result.measurements)), encoding="utf-8")

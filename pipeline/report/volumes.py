@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.anatomy import REGIONS, Structure
 from pipeline.grid import Grid
+from pipeline.results_tree import ITKSNAP_TABLE, LABELS_NIFTI, LABELS_NRRD, R2_MAP, SLICER_TABLE, SUBREGIONS, T2_MAP
 from pipeline.types import AnalysisResult, T2Map
 
 GZIP_LEVEL: Final = 4
@@ -30,7 +31,7 @@ LabelRow = tuple[int, str, tuple[int, int, int]]
 
 
 def label_rows() -> tuple[LabelRow, ...]:
-    """Number, title and colour of every label in labels.nii.gz and subregions.nii.gz, ascending.
+    """Number, title and colour of every label in the label map and the map of sub-regions, ascending.
 
     A structure that is a region as well (tibial and patellar cartilage) has the region's colour, so that the parts of
     a plate can be told apart.
@@ -69,7 +70,7 @@ def _identifier(title: str) -> str:
 
 
 def write_nifti(path: Path, array: NDArray[Any], grid: Grid) -> None:
-    """Array (z, y, x) as .nii.gz: sform and qform both set, millimetres, the same bytes for the same input."""
+    """Array (z, y, x) as gzipped NIfTI: sform and qform both set, millimetres, the same bytes for the same input."""
     affine = LPS_TO_RAS @ grid.affine[:, [2, 1, 0, 3]]
     image = nibabel.Nifti1Image(array.transpose(2, 1, 0), affine, dtype=array.dtype)
     image.set_sform(affine, SCANNER)
@@ -102,20 +103,18 @@ def _vector(values: Iterable[float]) -> str:
     return "(" + ",".join(repr(float(value)) for value in values) + ")"
 
 
-def write_segmentation(result: AnalysisResult, folder: Path) -> None:
+def write_segmentation(result: AnalysisResult, files_dir: Path) -> None:
     """Labels (NIfTI, NRRD), sub-regions (NIfTI) and both label tables."""
-    folder.mkdir(parents=True, exist_ok=True)
     grid = result.segmentation.grid
-    write_nifti(folder / "labels.nii.gz", result.segmentation.labels, grid)
-    write_nrrd(folder / "labels.nrrd", result.segmentation.labels, grid)
-    write_nifti(folder / "subregions.nii.gz", result.subregions, grid)
-    (folder / "labels.itksnap.txt").write_text(itksnap_table(), encoding="utf-8", newline="\n")
-    (folder / "labels.slicer.ctbl").write_text(slicer_table(), encoding="utf-8", newline="\n")
+    write_nifti(LABELS_NIFTI.target(files_dir), result.segmentation.labels, grid)
+    write_nrrd(LABELS_NRRD.target(files_dir), result.segmentation.labels, grid)
+    write_nifti(SUBREGIONS.target(files_dir), result.subregions, grid)
+    ITKSNAP_TABLE.target(files_dir).write_text(itksnap_table(), encoding="utf-8", newline="\n")
+    SLICER_TABLE.target(files_dir).write_text(slicer_table(), encoding="utf-8", newline="\n")
 
 
-def write_t2(t2: T2Map, folder: Path) -> None:
+def write_t2(t2: T2Map, files_dir: Path) -> None:
     """T2 in ms, and the quality of its fit where the method has one; 0 where nothing was fitted."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_nifti(folder / "t2map.nii.gz", np.nan_to_num(t2.t2_ms, nan=0.0), t2.grid)
+    write_nifti(T2_MAP.target(files_dir), np.nan_to_num(t2.t2_ms, nan=0.0), t2.grid)
     if np.isfinite(t2.r2).any():
-        write_nifti(folder / "r2map.nii.gz", np.nan_to_num(t2.r2, nan=0.0), t2.grid)
+        write_nifti(R2_MAP.target(files_dir), np.nan_to_num(t2.r2, nan=0.0), t2.grid)

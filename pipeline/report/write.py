@@ -13,6 +13,7 @@ from pipeline.report.shapes import write_shapes
 from pipeline.report.tables import measurements_csv, write_tables
 from pipeline.report.thumbnails import write_thumbnails
 from pipeline.report.volumes import write_segmentation, write_t2
+from pipeline.results_tree import OVERLAY, README, SURFACES_PICTURE, T2_MEASUREMENTS
 from pipeline.types import AnalysisResult
 
 
@@ -24,18 +25,17 @@ def write_report(result: AnalysisResult, files_dir: Path) -> None:
     files_dir.mkdir(parents=True, exist_ok=True)
     bones = bone_maps(result.thickness)
     with ThreadPoolExecutor(1) as beside:
-        (files_dir / "qc").mkdir(exist_ok=True)
-        sheet = beside.submit(write_contact_sheet, result, files_dir / "qc" / "overlay.png")
+        sheet = beside.submit(write_contact_sheet, result, OVERLAY.target(files_dir))
         write_tables(result, files_dir)
-        write_segmentation(result, files_dir / "segmentation")
-        write_surfaces(bones, files_dir / "surfaces")
+        write_segmentation(result, files_dir)
+        write_surfaces(bones, files_dir)
         if result.t2 is not None:
-            write_t2(result.t2, files_dir / "t2")
+            write_t2(result.t2, files_dir)
             rows = [row for row in result.measurements if row.quantity.startswith("T2")]
-            (files_dir / "t2" / "results.csv").write_text(measurements_csv(rows), encoding="utf-8", newline="\n")
+            T2_MEASUREMENTS.target(files_dir).write_text(measurements_csv(rows), encoding="utf-8", newline="\n")
         if result.shapes:
-            write_shapes(result.shapes, files_dir / "shape")
-        write_thumbnails(bones, result.alignment, files_dir / "qc" / "surfaces.png")
+            write_shapes(result.shapes, files_dir)
+        write_thumbnails(bones, result.alignment, SURFACES_PICTURE.target(files_dir))
         sheet.result()
     write_page(result, bones, files_dir)
-    (files_dir / "README.txt").write_text(readme_text(result, files_dir), encoding="utf-8", newline="\n")
+    README.target(files_dir).write_text(readme_text(result, files_dir), encoding="utf-8", newline="\n")

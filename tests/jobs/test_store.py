@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jobs.state.model import JobRecord, Status, clean_filename, input_stem
+from jobs.state.model import JobRecord, Status, clean_filename
 from jobs.state.store import JobStore
 
 
@@ -150,8 +150,3 @@ def test_a_record_survives_its_own_json() -> None:
 )
 def test_a_clients_file_name_is_reduced_to_a_harmless_one(given: str, kept: str) -> None:
     assert clean_filename(given) == kept
-
-
-@pytest.mark.parametrize(("name", "stem"), [("knee.nii.gz", "knee"), ("a.b.zip", "a.b"), ("K.NII.GZ", "K"), ("x", "x")])
-def test_the_stem_of_an_input_names_its_results(name: str, stem: str) -> None:
-    assert input_stem(name) == stem

@@ -47,7 +47,7 @@ def surfaces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_decimated_surface_stays_where_it_was_and_keeps_each_vertex_its_value(surfaces: Path) -> None:
-    full = pv.PolyData(pv.read(surfaces / "femur.vtp"))
+    full = pv.PolyData(pv.read(surfaces / "surfaces" / "femur.vtp"))
     light = scene_export.decimated(full)
     middle = np.array([100.0, -50.0, 0.0])
     assert 0 < light.n_cells < full.n_cells
@@ -61,7 +61,7 @@ def test_a_decimated_surface_stays_where_it_was_and_keeps_each_vertex_its_value(
 
 
 def test_every_triangle_of_a_decimated_surface_faces_outwards(surfaces: Path) -> None:
-    light = scene_export.decimated(pv.PolyData(pv.read(surfaces / "femur.vtp")))
+    light = scene_export.decimated(pv.PolyData(pv.read(surfaces / "surfaces" / "femur.vtp")))
     a, b, c = (light.points[light.regular_faces[:, k]] for k in range(3))
     outwards = (a + b + c) / 3 - np.array([100.0, -50.0, 0.0])
     area = np.cross(b - a, c - a)
@@ -97,7 +97,8 @@ def test_an_export_is_one_page_without_anything_from_elsewhere(surfaces: Path) -
 
 @pytest.mark.slow
 def test_an_export_that_fails_says_so_and_raises_nothing(tmp_path: Path) -> None:
-    (tmp_path / "femur.vtp").write_bytes(b"no surface at all")
+    (tmp_path / "surfaces").mkdir()
+    (tmp_path / "surfaces" / "femur.vtp").write_bytes(b"no surface at all")
     scene = export_scene(str(tmp_path), "right")
     assert scene.html == ""
     assert scene.failure == "the export failed"

@@ -9,12 +9,13 @@ from typing import Any
 import streamlit as st
 
 from jobs.state.model import JobView
+from pipeline.results_tree import OVERLAY
 from ui.parts import tables, wording
 from ui.parts.messages import escape
 
 
 def show_quality(job: JobView, document: dict[str, Any], folder: Path) -> None:
-    """`document` is results.json, `folder` the unpacked results."""
+    """`document` is the results document, `folder` the unpacked results."""
     flags = document.get("flags", [])
     if flags or job.warnings:
         for flag in flags:
@@ -24,7 +25,7 @@ def show_quality(job: JobView, document: dict[str, Any], folder: Path) -> None:
             st.warning(escape(warning), icon=":material/info:")
     else:
         st.success("No quality flag was raised. Look at the outlines all the same.", icon=":material/check:")
-    overlay = folder / "qc" / "overlay.png"
+    overlay = OVERLAY.at(folder)
     if overlay.exists():
         st.subheader("Outlines at a glance")
         st.image(str(overlay), width="stretch", alt="Slices of the scan with the outlines of bones and cartilage")

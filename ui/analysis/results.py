@@ -5,13 +5,14 @@ from __future__ import annotations
 import html
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import streamlit as st
 
 from jobs import service
 from jobs.errors import ResultNotFound
 from jobs.state.model import JobView
+from pipeline.results_tree import PROVENANCE, RESULTS, SHAPE_PARAMETERS, SURFACES_PICTURE
 from ui.analysis.downloads import archive_link, show_downloads
 from ui.analysis.measurements import read_json, show_measurements, show_t2
 from ui.analysis.provenance import show_provenance
@@ -23,22 +24,21 @@ from ui.viewers.pyvista_view import offer_pyvista
 from ui.viewers.scene import show_scene
 from ui.viewers.slices import show_slices
 
-SHAPE_FOLDER: Final = "shape"
-
 
 def show_results(job: JobView) -> None:
     """Everything about a finished analysis. Raises KneeError where its results are gone."""
     folder = service.results_folder(job.id)
     rows = service.measurements(job.id)
-    document = read_json(folder / "results.json")
-    provenance = read_json(folder / "provenance.json")
+    document = read_json(RESULTS.at(folder))
+    provenance = read_json(PROVENANCE.at(folder))
     _show_head(job, document)
     _show_headlines(rows)
     _show_warnings(job, document)
     _show_model(provenance.get("model") or {})
     titles = ["3D", "Slices", "Measurements", "Quality"]
     titles += ["T2"] if not tables.t2_by_region(rows).empty else []
-    titles += ["Shape"] if (folder / SHAPE_FOLDER).is_dir() else []
+    shapes = SHAPE_PARAMETERS.found(folder)
+    titles += ["Shape"] if shapes else []
     titles += ["Provenance", "Download"]
     tabs = dict(zip(titles, st.tabs(titles), strict=True))
     with tabs["3D"]:
@@ -54,8 +54,7 @@ def show_results(job: JobView) -> None:
             show_t2(rows)
     if "Shape" in tabs:
         with tabs["Shape"]:
-            records = sorted((folder / SHAPE_FOLDER).glob("*_params.json"), reverse=True)
-            show_shapes([read_json(path) for path in records])
+            show_shapes([read_json(path) for path in reversed(shapes)])
     with tabs["Provenance"]:
         show_provenance(provenance, job)
     with tabs["Download"]:
@@ -101,8 +100,8 @@ def _show_3d(job: JobView, folder: Path, side: str) -> None:
     if not _has_view(job.id, "scene.bin"):
         st.info("This analysis has no surfaces to show.", icon=":material/view_in_ar:")
         return
-    show_scene(f"/api/jobs/{job.id}/view/scene.bin", f"scene-{job.id}", fallback=folder / "qc" / "surfaces.png")
-    offer_pyvista(folder / "surfaces", side, key=f"pyvista-{job.id}")
+    show_scene(f"/api/jobs/{job.id}/view/scene.bin", f"scene-{job.id}", fallback=SURFACES_PICTURE.at(folder))
+    offer_pyvista(folder, side, key=f"pyvista-{job.id}")
 
 
 def _show_slices(job: JobView) -> None:

@@ -23,7 +23,7 @@ SCORE_NOTE: Final = (
 
 
 def show_shapes(shapes: list[dict[str, Any]]) -> None:
-    """Each is one *_params.json of the folder shape/: latent vector, fit errors, B-score where one is installed."""
+    """Each is the parameter file of one shape model: latent vector, fit errors, B-score where one is installed."""
     if not any(shapes):
         st.info("The shape fit left no record.", icon=":material/info:")
         return

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from pipeline.file_kinds import COMPACT_EXTENSIONS, UNNAMED, UPLOAD_WORDS, FileKind
 from ui.parts.components import mount
 
-HTML: Final = """
+HTML: Final = f"""
 <div class="upload" role="group" aria-label="Scan">
   <div class="zone" data-part="zone">
     <div class="ask">
@@ -15,10 +16,10 @@ HTML: Final = """
         <path d="M12 15V4m0 0L7.5 8.5M12 4l4.5 4.5M4 15v3a2 2 0 0 0 2 2h12a2 2 0 0 0 2-2v-3"/>
       </svg>
       <p class="lead">Drop a knee MRI here</p>
-      <p class="note">NIfTI, NRRD, DICOM files, a folder of them, or a zip</p>
+      <p class="note">{UPLOAD_WORDS}</p>
       <div class="row">
         <button type="button" data-part="files-button">Choose files</button>
-        <button type="button" data-part="folder-button">Choose a DICOM folder</button>
+        <button type="button" data-part="folder-button">Choose a {FileKind.DICOM} folder</button>
       </div>
     </div>
     <div class="way">
@@ -36,6 +37,13 @@ HTML: Final = """
 </div>
 """
 
+ENDINGS: Final = {
+    "compact": COMPACT_EXTENSIONS,
+    "archive": FileKind.ZIP.extensions[0],
+    "unnamed": UNNAMED,
+}
+"""What the script needs of the table of file kinds."""
+
 
 def ask_for_scan(limit_bytes: int) -> str | None:
     """The place to drop a scan; -> the id under which the service keeps it, once it has arrived and was found good."""
@@ -43,7 +51,7 @@ def ask_for_scan(limit_bytes: int) -> str | None:
         "upload",
         html=HTML,
         key="upload",
-        data={"limit_bytes": limit_bytes},
+        data={"limit_bytes": limit_bytes, "endings": ENDINGS},
         default={"scan": None},
         on_scan_change=_ignore,
     )

@@ -1,4 +1,6 @@
-"""Write surfaces as one self-contained HTML page: `python -m ui.viewers.pyvista_export FOLDER OUT.html [--side left]`.
+"""Write the surfaces of a results tree as one self-contained HTML page.
+
+    python -m ui.viewers.pyvista_export FOLDER OUT.html [--side left]
 
 Runs as a process of its own (pyvista_view.py starts it): VTK's wheel carries no GL and ends the whole process with a
 segmentation fault where the machine has none, which must never be the web server.
@@ -19,6 +21,7 @@ from vtkmodules.vtkFiltersCore import vtkBinnedDecimation
 
 from pipeline.anatomy import BONES, Structure
 from pipeline.report.colours import thickness_rgb
+from pipeline.results_tree import SURFACE_VTP
 
 CELL_MM: Final = 1.1
 """Edge of the cells whose points become one: 4 MB of HTML for a whole knee, no visible loss at the preview's size."""
@@ -65,10 +68,10 @@ def facing_out(surface: pv.PolyData) -> pv.PolyData:
 
 
 def coloured_bones(folder: Path) -> dict[Structure, pv.PolyData]:
-    """The bones in `folder`, their cartilage's thickness as colour, each turned about its own middle."""
+    """The bones of a results tree, their cartilage's thickness as colour, each turned about its own middle."""
     bones = {}
     for structure in BONES:
-        path = folder / f"{structure.key}.vtp"
+        path = SURFACE_VTP.at(folder, bone=structure.key)
         if not path.exists():
             continue
         bone = decimated(pv.PolyData(pv.read(path)))
@@ -95,7 +98,7 @@ def lay_out(bones: dict[Structure, pv.PolyData], side: str) -> None:
 
 
 def build_scene(folder: Path, side: str) -> Any:
-    """A plotter with all that the preview shows. Raises ValueError where the folder holds no surface."""
+    """A plotter with all that the preview shows. Raises ValueError where the results hold no surface."""
     bones = coloured_bones(folder)
     if not bones:
         raise ValueError("no surface to show")

@@ -13,8 +13,8 @@ from typing import Final
 
 import streamlit as st
 
-from pipeline.anatomy import BONES
 from pipeline.report.colours import BONE, THICKNESS_RANGE_MM, VIRIDIS, css
+from pipeline.results_tree import SURFACE_PLY, SURFACE_VTP
 
 EXPORT_TIMEOUT_S: Final = 60.0
 HEIGHT_PX: Final = 560
@@ -31,7 +31,7 @@ class Exported:
 
 @st.cache_data(max_entries=6, ttl=3600, show_spinner=False)
 def export_scene(folder: str, side: str) -> Exported:
-    """The surfaces in `folder` as HTML. Never raises and never takes longer than EXPORT_TIMEOUT_S."""
+    """The surfaces of a results tree, `folder`, as HTML. Never raises and never takes longer than EXPORT_TIMEOUT_S."""
     with tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch) / "scene.html"
         command = [sys.executable, "-m", "ui.viewers.pyvista_export", folder, str(output), "--side", side]
@@ -48,22 +48,22 @@ def export_scene(folder: str, side: str) -> Exported:
 
 
 @st.fragment
-def offer_pyvista(surfaces: Path, side: str, key: str) -> None:
+def offer_pyvista(files_dir: Path, side: str, key: str) -> None:
     """A switch, and below it the view while the switch is on. A fragment: the switch does not run the page again."""
     if st.toggle("PyVista view", key=f"{key}-wanted", help="The same bones, drawn by PyVista and stpyvista."):
-        show_pyvista(surfaces, side, key)
+        show_pyvista(files_dir, side, key)
 
 
-def show_pyvista(surfaces: Path, side: str, key: str) -> None:
-    """Draw the bones with cartilage thickness as colour, its scale below. `surfaces` holds {structure}.vtp files."""
-    if not any((surfaces / f"{bone.key}.vtp").exists() for bone in BONES):
+def show_pyvista(files_dir: Path, side: str, key: str) -> None:
+    """Draw the bones with cartilage thickness as colour, its scale below. `files_dir` is the results tree."""
+    if not SURFACE_VTP.found(files_dir):
         st.info("This analysis has no surfaces to show.", icon=":material/view_in_ar:")
         return
     with st.spinner("Preparing the PyVista view"):
-        scene = export_scene(str(surfaces), side)
+        scene = export_scene(str(files_dir), side)
     if scene.failure:
         st.warning(
-            f"No PyVista view: {scene.failure}. The surfaces are in the download (surfaces/*.vtp, *.ply).",
+            f"No PyVista view: {scene.failure}. The download has them as {SURFACE_VTP.path} and {SURFACE_PLY.path}.",
             icon=":material/view_in_ar:",
         )
         return

@@ -15,18 +15,18 @@ def make_tree(folder: Path) -> None:
     (folder / "qc").mkdir(parents=True)
     (folder / "README.txt").write_text("a knee\n" * 500)
     (folder / "qc" / "overlay.png").write_bytes(bytes(range(256)) * 20)
-    (folder / "a.csv").write_text("x,y\n1,2\n")
+    (folder / "results.csv").write_text("x,y\n1,2\n")
 
 
 def test_the_same_tree_gives_the_same_bytes_whatever_its_times_and_order(tmp_path: Path) -> None:
     make_tree(tmp_path / "one")
     two = tmp_path / "two"
     two.mkdir()
-    for name in ("a.csv", "README.txt"):
+    for name in ("results.csv", "README.txt"):
         (two / name).write_bytes((tmp_path / "one" / name).read_bytes())
     (two / "qc").mkdir()
     (two / "qc" / "overlay.png").write_bytes((tmp_path / "one" / "qc" / "overlay.png").read_bytes())
-    os.utime(two / "a.csv", (1_000_000_000, 1_000_000_000))
+    os.utime(two / "results.csv", (1_000_000_000, 1_000_000_000))
     (two / "README.txt").chmod(0o600)
     for name in ("one", "two"):
         write_archive(tmp_path / name, tmp_path / f"{name}.zip", root="knee_results")
@@ -38,7 +38,11 @@ def test_everything_lies_sorted_under_one_folder_and_reads_back(tmp_path: Path) 
     write_archive(tmp_path / "files", tmp_path / "r.zip", root="knee_results")
     with zipfile.ZipFile(tmp_path / "r.zip") as archive:
         assert archive.testzip() is None
-        assert archive.namelist() == ["knee_results/README.txt", "knee_results/a.csv", "knee_results/qc/overlay.png"]
+        assert archive.namelist() == [
+            "knee_results/README.txt",
+            "knee_results/qc/overlay.png",
+            "knee_results/results.csv",
+        ]
         for name in archive.namelist():
             assert archive.read(name) == (tmp_path / "files" / name.removeprefix("knee_results/")).read_bytes()
         assert archive.getinfo("knee_results/qc/overlay.png").compress_type == zipfile.ZIP_STORED

@@ -1,15 +1,14 @@
 // A scan on its way from the browser's disk to the server's: dropped or chosen, several files packed into one zip on the
 // way, sent with real progress. The bytes go to the REST interface; Streamlit only learns the id of what arrived.
-const IMAGES = [".nii.gz", ".nii", ".nrrd", ".dcm", ".zip"];
 const ZIP = "/assets/vendor/client-zip-2.5.1.min.js";
 
 const size = (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0)} MB`);
-const isImage = (name) => IMAGES.some((ending) => name.toLowerCase().endsWith(ending));
 
 export default function (component) {
   const { parentElement, data } = component;
   const root = parentElement.querySelector(".upload");
   root.limit = data.limit_bytes;
+  root.endings = data.endings;
   root.tell = component.setStateValue;
   if (root.dataset.state) return; // called again by a rerun: what is under way goes on
   const part = (name) => root.querySelector(`[data-part=${name}]`);
@@ -34,15 +33,15 @@ export default function (component) {
     if (!found.length) return fail("There is no file in what was chosen.", "Choose a scan, or the folder with its DICOM images.");
     const total = found.reduce((sum, { file }) => sum + file.size, 0);
     if (total > root.limit) {
-      return fail(`${size(total)} were chosen; this server takes up to ${size(root.limit)}.`, "Choose one series, or compress it (.nii.gz, .zip).");
+      return fail(`${size(total)} were chosen; this server takes up to ${size(root.limit)}.`, `Choose one series, or compress it (${root.endings.compact.join(", ")}).`);
     }
-    const alone = found.length === 1 && (isImage(found[0].path) || found[0].path.includes("."));
+    const alone = found.length === 1 && found[0].path.includes(".");
     if (alone) return send(found[0].file, found[0].file.name);
     show("packing", `Packing ${found.length} files`, size(total));
     try {
       const { downloadZip } = await import(ZIP);
       const entries = found.map(({ file, path }) => ({ name: path, input: file, lastModified: file.lastModified }));
-      await send(await downloadZip(entries).blob(), `${folder || found[0].path.split("/")[0] || "scan"}.zip`);
+      await send(await downloadZip(entries).blob(), `${folder || found[0].path.split("/")[0] || root.endings.unnamed}${root.endings.archive}`);
     } catch {
       fail("The files could not be read.", "Were they moved or deleted meanwhile? Choose them again.");
     }

@@ -1,0 +1,72 @@
+"""The kinds of file that can hold a scan: extensions and names, for readers, uploads, messages and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from pathlib import PurePosixPath
+from types import MappingProxyType
+from typing import Final
+
+
+class FileKind(StrEnum):
+    """What a file is by its first bytes; the value is its name in messages."""
+
+    NIFTI = "NIfTI"
+    NRRD = "NRRD"
+    DICOM = "DICOM"
+    ZIP = "zip"
+    DETACHED = "detached header"
+    """A header whose voxels are in another file. Recognised, and never accepted."""
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """Endings of its files, in lower case; the longest first."""
+        return _EXTENSIONS[self]
+
+
+_EXTENSIONS: Final[Mapping[FileKind, tuple[str, ...]]] = MappingProxyType(
+    {
+        FileKind.NIFTI: (".nii.gz", ".nii"),
+        FileKind.NRRD: (".nrrd",),
+        FileKind.DICOM: (".dcm",),
+        FileKind.ZIP: (".zip",),
+        FileKind.DETACHED: (),
+    }
+)
+
+VOLUMES: Final = (FileKind.NIFTI, FileKind.NRRD)
+"""Kinds that hold a whole volume in one file; a label map is one of these."""
+
+IMAGES: Final = (*VOLUMES, FileKind.DICOM)
+
+EXTENSIONS: Final = tuple(extension for kind in FileKind for extension in kind.extensions)
+"""Every ending that an upload may have."""
+
+COMPACT_EXTENSIONS: Final = (FileKind.NIFTI.extensions[0], FileKind.ZIP.extensions[0])
+"""Endings of what is compressed, for who sends too much."""
+
+UPLOAD_WORDS: Final = f"{', '.join(VOLUMES)}, {FileKind.DICOM} files, a folder of them, or a {FileKind.ZIP}"
+"""What the upload takes, for people."""
+
+UNNAMED: Final = "scan"
+"""Stem of what came without a name."""
+
+
+def either(names: Iterable[str]) -> str:
+    """`a, b or c`."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def extension_of(filename: str) -> str:
+    """`.nii.gz` for `Scan.NII.GZ`; else the last suffix in lower case; empty where there is none."""
+    name = filename.lower()
+    return next((known for known in EXTENSIONS if name.endswith(known)), PurePosixPath(name).suffix)
+
+
+def input_stem(filename: str) -> str:
+    """The last part of a path without its known extension: `knee.nii.gz` -> `knee`; never empty."""
+    name = PurePosixPath(filename.replace("\\", "/")).name
+    extension = extension_of(name)
+    return (name[: -len(extension)] if extension in EXTENSIONS else name) or UNNAMED

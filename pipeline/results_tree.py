@@ -1,0 +1,226 @@
+"""The results tree: every file that an analysis can leave, as one table.
+
+Writers, README.txt, the download page, the REST interface, the research copy and docs/results.md read it. Paths are
+those of the results zip, below its one top folder.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from pipeline.file_kinds import FileKind, input_stem
+
+ARCHIVE_ROOT: Final = "knee_results"
+"""Top folder inside the zip. The name of the upload may be a patient's and stays outside."""
+
+CSV: Final = "text/csv"
+GZIP: Final = "application/gzip"
+HTML: Final = "text/html"
+JSON: Final = "application/json"
+PLAIN: Final = "text/plain"
+PNG: Final = "image/png"
+BINARY: Final = "application/octet-stream"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A file of the results, or several whose names follow one pattern.
+
+    path        relative to the results tree; a name in braces stands for one part of it, e.g. `surfaces/{bone}.vtp`
+    meaning     what the file holds, for people
+    media_type  on the wire
+    compressed  its content is compressed already: stored as it is in the zip, sent as it is over the wire
+    research    kept where the user consented to research: labels, surfaces and measurements; never voxels, pictures of
+                them, or the digest of the upload
+    condition   when it is there; empty: always
+    """
+
+    path: str
+    meaning: str
+    media_type: str
+    compressed: bool = False
+    research: bool = False
+    condition: str = ""
+
+    def at(self, files_dir: Path, **names: str) -> Path:
+        """Its place below `files_dir`, with the names for the braces of its pattern. Raises KeyError without them."""
+        return files_dir / self.path.format(**names)
+
+    def target(self, files_dir: Path, **names: str) -> Path:
+        """As `at`, for who writes the file: its folder is made."""
+        path = self.at(files_dir, **names)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def found(self, files_dir: Path) -> list[Path]:
+        """Those of its files that are there, sorted."""
+        return sorted(path for path in files_dir.glob(re.sub(r"{\w+}", "*", self.path)) if path.is_file())
+
+    def matches(self, name: str) -> bool:
+        """Whether a path of the tree (with `/`) is one of its files."""
+        return self._pattern.fullmatch(name) is not None
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(self.path)))
+
+    @property
+    def folder(self) -> str:
+        """Top folder of the tree that it is in; empty for a file at the top."""
+        return self.path.partition("/")[0] if "/" in self.path else ""
+
+
+REPORT: Final = Artifact(
+    path="report.html", meaning="everything on one page; opens in any browser, needs no network", media_type=HTML
+)
+MEASUREMENTS: Final = Artifact(
+    path="results.csv", meaning="every measurement, one per row", media_type=CSV, research=True
+)
+RESULTS: Final = Artifact(
+    path="results.json",
+    meaning="the measurements at full precision, with warnings, quality flags, steps, side and options",
+    media_type=JSON,
+    research=True,
+)
+PROVENANCE: Final = Artifact(
+    path="provenance.json",
+    meaning="digest of the input, options, models and digests of their weights, package versions, seconds per step",
+    media_type=JSON,
+)
+README: Final = Artifact(path="README.txt", meaning="meaning of each file, coordinate system", media_type=PLAIN)
+LABELS_NIFTI: Final = Artifact(
+    path="segmentation/labels.nii.gz", meaning="label map, NIfTI", media_type=GZIP, compressed=True, research=True
+)
+LABELS_NRRD: Final = Artifact(
+    path="segmentation/labels.nrrd",
+    meaning="the same label map with its geometry at full precision, NRRD",
+    media_type=BINARY,
+    compressed=True,
+    research=True,
+)
+SUBREGIONS: Final = Artifact(
+    path="segmentation/subregions.nii.gz",
+    meaning="cartilage only, each voxel with the number of its region",
+    media_type=GZIP,
+    compressed=True,
+    research=True,
+)
+ITKSNAP_TABLE: Final = Artifact(
+    path="segmentation/labels.itksnap.txt",
+    meaning="names and colours of the labels for ITK-SNAP",
+    media_type=PLAIN,
+    research=True,
+)
+SLICER_TABLE: Final = Artifact(
+    path="segmentation/labels.slicer.ctbl",
+    meaning="names and colours of the labels for 3D Slicer",
+    media_type=PLAIN,
+    research=True,
+)
+SURFACE_VTP: Final = Artifact(
+    path="surfaces/{bone}.vtp",
+    meaning="bone surface with thickness and region at every vertex, for ParaView and 3D Slicer",
+    media_type=BINARY,
+    compressed=True,
+    research=True,
+    condition="for every bone that was segmented",
+)
+SURFACE_PLY: Final = Artifact(
+    path="surfaces/{bone}.ply",
+    meaning="the same surface for other programs",
+    media_type=BINARY,
+    research=True,
+    condition="for every bone that was segmented",
+)
+T2_MAP: Final = Artifact(
+    path="t2/t2map.nii.gz",
+    meaning="T2 in ms; 0 where no fit was made",
+    media_type=GZIP,
+    compressed=True,
+    condition="where T2 was fitted",
+)
+R2_MAP: Final = Artifact(
+    path="t2/r2map.nii.gz",
+    meaning="quality of that fit (coefficient of determination)",
+    media_type=GZIP,
+    compressed=True,
+    condition="where T2 was fitted to an echo train",
+)
+T2_MEASUREMENTS: Final = Artifact(
+    path="t2/results.csv", meaning="the T2 rows of results.csv", media_type=CSV, condition="where T2 was fitted"
+)
+SHAPE_PARAMETERS: Final = Artifact(
+    path="shape/{model}_params.json",
+    meaning="coordinates of the knee in a shape model, with the error of the fit",
+    media_type=JSON,
+    condition="for every shape model that was fitted",
+)
+SHAPE_VTP: Final = Artifact(
+    path="shape/{model}_{structure}.vtp",
+    meaning="surface that the shape model reconstructs",
+    media_type=BINARY,
+    compressed=True,
+    condition="for every shape model that was fitted",
+)
+SHAPE_PLY: Final = Artifact(
+    path="shape/{model}_{structure}.ply",
+    meaning="the same surface for other programs",
+    media_type=BINARY,
+    condition="for every shape model that was fitted",
+)
+OVERLAY: Final = Artifact(
+    path="qc/overlay.png",
+    meaning="slices with the outlines of what was found: look here first",
+    media_type=PNG,
+    compressed=True,
+)
+SURFACES_PICTURE: Final = Artifact(
+    path="qc/surfaces.png",
+    meaning="bones coloured by cartilage thickness",
+    media_type=PNG,
+    compressed=True,
+)
+PEER_RESULTS: Final = Artifact(
+    path="openmsk/thickness_results.json",
+    meaning="mean, std and median thickness under the names that KneePipeline and OpenMSK use",
+    media_type=JSON,
+)
+
+ARTIFACTS: Final = (
+    REPORT,
+    MEASUREMENTS,
+    RESULTS,
+    PROVENANCE,
+    README,
+    LABELS_NIFTI,
+    LABELS_NRRD,
+    SUBREGIONS,
+    ITKSNAP_TABLE,
+    SLICER_TABLE,
+    SURFACE_VTP,
+    SURFACE_PLY,
+    T2_MAP,
+    R2_MAP,
+    T2_MEASUREMENTS,
+    SHAPE_PARAMETERS,
+    SHAPE_VTP,
+    SHAPE_PLY,
+    OVERLAY,
+    SURFACES_PICTURE,
+    PEER_RESULTS,
+)
+"""Every file there can be, in the order in which people are told of them."""
+
+
+def artifact_of(name: str) -> Artifact | None:
+    """The entry for a path of the tree (with `/`); None for a file that is not in the table."""
+    return next((artifact for artifact in ARTIFACTS if artifact.matches(name)), None)
+
+
+def archive_name(input_name: str) -> str:
+    """Name of the results zip, `{input stem}_results.zip`, for what the user called the input."""
+    return f"{input_stem(input_name)}_results{FileKind.ZIP.extensions[0]}"
