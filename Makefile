@@ -22,7 +22,7 @@ EVALUATE ?=
 REPEAT ?=
 SCAN ?=
 
-.PHONY: help setup run test test-fast check format bench bench-service bench-pages bench-peer bench-nnunet screenshots sample train train-edges evaluate shape-model evaluate-shape reproducibility real-scan clean
+.PHONY: help setup run test test-fast docs check format bench bench-service bench-pages bench-peer bench-nnunet screenshots sample train train-edges evaluate shape-model evaluate-shape reproducibility real-scan clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,11 @@ test: $(READY) ## every test
 
 test-fast: $(READY) ## the tests that take seconds
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow"
+
+# Warnings are errors. Nothing is fetched: the site is built and read without a network.
+docs: $(READY) ## the documentation site, into build/docs
+	@$(BIN)/python -m sphinx -q -W --keep-going -n -j 2 -d build/doctrees docs build/docs
+	@echo "build/docs/index.html"
 
 check: $(READY) ## lint, format, types, who imports whom, sizes
 	@$(BIN)/ruff check .
