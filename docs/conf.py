@@ -22,7 +22,7 @@ release = "0.1.0"
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
 templates_path = ["_templates"]
-exclude_patterns = ["_templates"]
+exclude_patterns = ["_templates", "_static"]
 
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
@@ -33,10 +33,17 @@ nitpick_ignore_regex = [("py:.*", r"(?!pipeline\.).*")]
 
 html_theme = "pydata_sphinx_theme"
 html_title = "Kneebox"
+html_logo = str(ROOT / "ui" / "assets" / "logo.svg")
+html_favicon = str(ROOT / "ui" / "assets" / "icon.png")
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
+    "logo": {"alt_text": "Kneebox"},
     "navbar_align": "left",
+    "header_links_before_dropdown": 7,
+    "navigation_depth": 3,
     "footer_start": ["copyright"],
     "footer_end": ["theme-version"],
 }
@@ -65,7 +72,7 @@ def plain_docstring(_app: Sphinx, _what: str, _name: str, _of: object, _options:
 def short_signature(
     _app: Sphinx, _what: str, _name: str, _of: object, _options: object, signature: str | None, result: str | None
 ) -> tuple[str | None, str | None]:
-    """numpy writes the type of an array out in full; it is shown as it stands in the source."""
+    """An array type is shown as in the source, not in the long form that numpy expands it to."""
     return tuple(ARRAY.sub(r"NDArray[\1]", text) if text else text for text in (signature, result))
 
 
@@ -75,7 +82,7 @@ def _restructured(paragraph: str) -> list[str]:
     text = [_escaped(line) for line in found[:start]]
     if start == len(found):
         return text
-    return [*text, "", "::", "", *("    " + line for line in found[start:])]
+    return [*text, "", ".. code-block:: text", "", *("    " + line for line in found[start:])]
 
 
 def _escaped(line: str) -> str:

@@ -11,7 +11,18 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 REMOTE = re.compile(r"<(?:script|img|link|iframe)\b[^>]*\b(?:src|href)=\"(?:https?:)?//", re.IGNORECASE)
-PAGES = ("index", "tutorial", "methods", "benchmarks", "glossary", "operating", "changelog", "contributing", "api/index")
+PAGES = (
+    "index",
+    "tutorial",
+    "methods",
+    "benchmarks",
+    "glossary",
+    "operating",
+    "changelog",
+    "contributing",
+    "security",
+    "api/index",
+)
 
 
 @pytest.fixture(scope="module")
