@@ -105,18 +105,18 @@ $(TRAIN_VENV)/.ready: requirements-train.txt requirements.lock
 train: $(TRAIN_VENV)/.ready ## train the network, in .venv-train: make train MAPS=FOLDER MINUTES=60
 	@$(TRAIN_VENV)/bin/python -m training.knee_unet.train $(MAPS) --minutes $(MINUTES) $(TRAIN)
 
-# What it takes from the image of a first pass, it learns from imagined joints; MINUTES of them are collected first.
+# The networks are trained on profiles of synthetic joints, which are collected first, for MINUTES.
 train-edges: $(TRAIN_VENV)/.ready ## train the network for edges, in .venv-train: make train-edges MAPS=FOLDER MINUTES=30
 	@test -n "$(MAPS)" || { echo 'Name a folder of label maps: make train-edges MAPS=FOLDER' >&2; exit 1; }
 	@$(TRAIN_VENV)/bin/python -m training.edges.train $(MAPS) --collect $(MINUTES) $(TRAIN)
 
-# EVALUATE=--painted measures on training's own pictures of the held-out knees (painted_scan.py).
-# EVALUATE=--confidence chooses the confidence flag instead; EVALUATE="--confidence --model nnunet_cascade" that of the cascade.
+# EVALUATE=--training-renderer measures on scans of the held-out knees from the training renderer (rendered_scan.py).
+# EVALUATE=--confidence determines the confidence flag instead; EVALUATE="--confidence --model nnunet_cascade" for the cascade.
 evaluate: $(READY) ## measure the network on held-out maps, figures into its card: make evaluate MAPS=FOLDER
 	@test -n "$(MAPS)" || { echo 'Name a folder of held-out label maps: make evaluate MAPS=FOLDER' >&2; exit 1; }
 	@$(BIN)/python -m training.knee_unet.evaluate $(MAPS) --card $(EVALUATE)
 
-# Knees of MAPS/train that the shape model does not see and is measured on, beside those of MAPS/validation.
+# Knees of MAPS/train held out of the training of the shape model; it is measured on these and on MAPS/validation.
 WITHOUT ?= $(shell ls $(MAPS)/train 2>/dev/null | sed 's/_.*//' | sort -u | tail -n 3)
 SHAPE := data/shape_model
 

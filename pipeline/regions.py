@@ -16,7 +16,7 @@ from pipeline.anatomy import ALL, FEMORAL_PLATE, PATELLAR_PLATE, REGION_BY_NAME,
 from pipeline.grid import FloatArray
 from pipeline.types import Alignment, LabelArray, Segmentation
 
-MEDIAL, POSTERIOR, SUPERIOR = 0, 1, 2
+MEDIAL, POSTERIOR = 0, 1
 """Axes of the reference frame, each growing in the direction of its name."""
 
 SLICE_MM: Final = 0.7

@@ -1,7 +1,7 @@
-"""The image in the making, and the lattice on which soft tissues are decided.
+"""The image being rendered, and the lattice on which soft tissues are computed.
 
-Soft tissues are decided on a lattice of about 1.4 mm, where all fields are smooth, and brought to the grid by
-interpolating distances, not tissues.
+Soft tissues are computed on a lattice of about 1.4 mm, where all fields are smooth, and brought to the grid by
+interpolating distances, not tissue classes.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from training.signal import TISSUES, Kind, SignalModel
 
 CELL_MM = 1.4
 RAMP_MM = 0.7
-"""Width over which one soft tissue passes into the next."""
+"""Width of the transition between two soft tissues."""
 
 
 class Lattice:
-    """Nodes every CELL_MM or so along the axes of a grid; fields on it are interpolated linearly to the grid."""
+    """Nodes about every CELL_MM along the axes of a grid; its fields are interpolated linearly to the grid."""
 
     def __init__(self, grid: Grid) -> None:
         self.grid = grid
@@ -48,7 +48,7 @@ class Lattice:
         return labels[np.ix_(*(np.rint(a).astype(np.intp) for a in self.axes))]
 
     def box_of(self, wanted: NDArray[np.bool_]) -> Box | None:
-        """The part of the grid that holds the wanted nodes and the cells around them; None where there are none."""
+        """The part of the grid that contains the wanted nodes and the cells around them; None if there are none."""
         found = ndimage.find_objects(wanted.view(np.uint8))
         if not found:
             return None
@@ -79,18 +79,18 @@ class Lattice:
         return np.asarray(smooth / smooth.std(), np.float32)
 
 
-class Painter(Protocol):
-    """What soft tissues are painted onto: an image in the making, or a map of tissues."""
+class TissueTarget(Protocol):
+    """Destination of rendered soft tissues: an image, or a map of tissue classes."""
 
     def cover(self, box: Box, weight: Field, kind: Kind, *, texture: float = 0.0) -> None:
-        """Paint a tissue over what is there: weight (0 to 1) on a part of the grid."""
+        """Blend a tissue into a part of the grid with the given weight (0 to 1)."""
 
 
 @dataclass(kw_only=True, eq=False)
 class Canvas:
-    """An image in the making: echoes (e, z, y, x), the signal model, and a grain (z, y, x) that gives texture.
+    """The image being rendered: echoes (e, z, y, x), the signal model, and a grain (z, y, x) for texture.
 
-    t2_ms holds the T2 of structures where the caller sets it; elsewhere the table of tissues holds.
+    t2_ms holds the T2 of structures for which the caller sets it; otherwise the table of tissues applies.
     """
 
     echoes: NDArray[np.float32]
@@ -99,12 +99,12 @@ class Canvas:
     t2_ms: Mapping[Structure, float] = field(default_factory=dict)
 
     def level(self, kind: Kind, t2_ms: float | None = None) -> NDArray[np.float32]:
-        """(e,): the signal of a tissue."""
+        """(e,) signal of a tissue."""
         tissue = TISSUES[kind]
         return self.model(tissue, np.array([tissue.t2_ms if t2_ms is None else t2_ms]))[:, 0].astype(np.float32)
 
     def cover(self, box: Box, weight: Field, kind: Kind, *, texture: float = 0.0) -> None:
-        """Paint a tissue over what is there: weight (0 to 1) on a part of the grid."""
+        """Blend a tissue into a part of the grid with the given weight (0 to 1)."""
         shade = 1.0 + texture * self.grain[box] if texture else np.float32(1.0)
         for echo, level in zip(self.echoes, self.level(kind), strict=True):
             part = echo[box]

@@ -1,8 +1,8 @@
-"""python -m training.compact_weights NETWORK.onnx WEIGHTS.onnx: store a network's weights in half the size.
+"""python -m training.compact_weights NETWORK.onnx WEIGHTS.onnx: store a network's weights as float16.
 
-Each initializer of more than 256 numbers is kept as float16 behind a Cast node to float32, which the runtime folds when
-it loads the file: everything is computed in float32. Prints the SHA-256 for the card. Needs the package `onnx`, which
-nothing else here does: pip install onnx.
+Each initializer of more than 256 numbers is stored as float16 and followed by a Cast node to float32. The runtime folds
+the cast when it loads the file, so all computation is float32. Prints the SHA-256 for the card. Needs the package
+`onnx`: pip install onnx.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any, Final
 import numpy as np
 
 SMALL: Final = 256
-"""Numbers; scales and shifts of the normalisation are smaller and stay as they are."""
+"""Number of values up to which an initializer stays float32: scales and shifts of the normalisation."""
 
 
 def compact(model: Any) -> None:
-    """Change an onnx.ModelProto in place. Raises ValueError where a weight does not fit into float16."""
+    """Convert an onnx.ModelProto in place. Raises ValueError if a weight does not fit into float16."""
     from onnx import TensorProto, helper, numpy_helper
 
     casts, kept = [], []
@@ -30,7 +30,7 @@ def compact(model: Any) -> None:
             continue
         half = values.astype(np.float16)
         if not np.isfinite(half).all():
-            raise ValueError(f"{tensor.name} has values beyond float16")
+            raise ValueError(f"{tensor.name} has values outside the range of float16")
         kept.append(numpy_helper.from_array(half, f"{tensor.name}_h"))
         casts.append(helper.make_node("Cast", [f"{tensor.name}_h"], [tensor.name], to=TensorProto.FLOAT))
     nodes = [*casts, *model.graph.node]
@@ -40,7 +40,7 @@ def compact(model: Any) -> None:
 
 
 def main() -> None:
-    """Read, change, check, write."""
+    """Read, convert, check, write."""
     import onnx
 
     parser = argparse.ArgumentParser(description=__doc__)

@@ -1,4 +1,4 @@
-"""Expert label maps as registration wants them: canonical labels, a grid, and points on the bones."""
+"""Expert label maps prepared for registration: canonical labels, a grid, and points on the bones."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pipeline.grid import Grid
 from training.registration import FloatArray, Points
 
 PLATE_OF = {bone: plates[0] for bone, plates in CARTILAGE_OF.items()}
-"""Medial stands for both tibial plates until the average is split."""
+"""The medial label represents both tibial plates until the average is split."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Knee:
     """An expert's label map and the points of its bones, LPS mm.
 
-    points: (bone, True) where cartilage covers the bone, (bone, False) where it is bare.
+    points: (bone, True) where cartilage covers the bone, (bone, False) where the bone is denuded.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Knee:
 
 
 def read_knee(path: Path) -> Knee:
-    """Read a label map in the numbering `oai`; both tibial plates come as MEDIAL_TIBIAL_CARTILAGE."""
+    """Read a label map in the numbering `oai`; both tibial plates become MEDIAL_TIBIAL_CARTILAGE."""
     image = sitk.ReadImage(str(path))
     native = sitk.GetArrayViewFromImage(image)
     table = np.zeros(256, np.uint8)
@@ -49,9 +49,9 @@ def read_knee(path: Path) -> Knee:
 
 
 def bone_points(labels: NDArray[np.uint8], grid: Grid, *, count: int, border: int = 3) -> Points:
-    """At most `count` boundary points a bone and kind, (bone, covered) -> (n, 3) mm.
+    """At most `count` boundary points per bone and kind: (bone, covered) -> (n, 3) mm.
 
-    Voxels within `border` of the edge of the image are left out: a cut shaft is no surface.
+    Voxels within `border` of the edge of the image are excluded: a cut shaft is not a surface.
     """
     rng = np.random.default_rng(0)
     inner = np.zeros(labels.shape, bool)
@@ -72,7 +72,7 @@ def bone_points(labels: NDArray[np.uint8], grid: Grid, *, count: int, border: in
 
 
 def one_visit_each(folder: Path) -> list[Path]:
-    """The first visit of every knee number in the folder."""
+    """The first visit of every knee in the folder."""
     first: dict[str, Path] = {}
     for path in sorted(folder.glob("*.nii.gz")):
         first.setdefault(path.name.split("_")[0], path)

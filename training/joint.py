@@ -1,6 +1,6 @@
-"""What the labels hold, painted at full resolution: bones (cortex, marrow, growth-plate scars), cartilage, menisci.
+"""Renders the labelled structures at full resolution: bones (cortex, marrow, growth-plate scars), cartilage, menisci.
 
-Every voxel holds each structure to the part that a slightly smoothed label gives it (partial volume).
+Partial volumes are taken from slightly smoothed labels.
 """
 
 from __future__ import annotations
@@ -20,18 +20,17 @@ from training.signal import TISSUES, Kind
 EDGE_MM = 0.3
 """SD of the smoothing that gives partial volumes at the labels' boundaries."""
 DEPTH_MM = 0.9
-"""SD of the smoothing from which the distance to the bone is read (valid to about 2.5 mm)."""
+"""SD of the smoothing from which the distance to the bone is computed (valid to about 2.5 mm)."""
 _SCARRED = {Structure.FEMUR: 0.2, Structure.TIBIA: 0.2, Structure.PATELLA: 0.0}
-"""How much of the marrow's signal the scar of a growth plate takes."""
+"""Fraction of the marrow signal lost in the scar of a growth plate."""
 PATELLA_CORTEX_MM = 0.4
-"""How much thicker the patella's cortex is than that of the other bones near the joint."""
+"""Additional cortex thickness of the patella, compared with the other bones near the joint."""
 SHAFT_MM = 25.0
-"""A shaft that ends further from the edge of the field of view was cut on purpose."""
-TISSUE_KIND = {Tissue.BONE: Kind.MARROW, Tissue.CARTILAGE: Kind.CARTILAGE, Tissue.MENISCUS: Kind.MENISCUS}
+"""A shaft that ends further than this from the edge of the field of view was cut deliberately."""
 
 
-def paint_labels(canvas: Canvas, labels: LabelArray, grid: Grid, rng: np.random.Generator) -> None:
-    """Bones with their cortex, marrow and growth-plate scars, cartilage with its layers, menisci where labelled."""
+def render_labels(canvas: Canvas, labels: LabelArray, grid: Grid, rng: np.random.Generator) -> None:
+    """Render bones (cortex, marrow, growth-plate scars), cartilage with its layers, and menisci if labelled."""
     shares: list[tuple[Structure, Box, Field]] = []
     places = ndimage.find_objects(labels)
     rest = np.ones(labels.shape, np.float32)
@@ -58,10 +57,9 @@ def paint_labels(canvas: Canvas, labels: LabelArray, grid: Grid, rng: np.random.
 
 
 def with_whole_shafts(labels: LabelArray, grid: Grid) -> LabelArray:
-    """Labels in which a shaft that ends short of the field of view (by up to SHAFT_MM) goes on to its edge.
+    """Labels with shafts extended to the edge of the field of view if they end within SHAFT_MM of it.
 
-    Experts stop some slices before the edge; a scan shows the bone going on. Returns the labels themselves where
-    nothing is short.
+    Experts stop some slices before the edge, where a scan still shows bone. Returns the same array if nothing changes.
     """
     frame = limb_frame(labels, grid)
     along = grid.direction.T[::-1] @ frame.axes[2]
@@ -83,14 +81,14 @@ def with_whole_shafts(labels: LabelArray, grid: Grid) -> LabelArray:
 
 
 def _add_plain(canvas: Canvas, structure: Structure, box: Box, share: Field, kind: Kind) -> None:
-    """A structure of one tissue."""
+    """Render a structure of a single tissue."""
     weight = share * (1.0 + 0.2 * canvas.grain[box])
     for echo, level in zip(canvas.echoes, canvas.level(kind, canvas.t2_ms.get(structure)), strict=True):
         echo[box] += level * weight
 
 
 def _add_bone(canvas: Canvas, structure: Structure, box: Box, share: Field, rim: Field, scar: Field) -> None:
-    """Marrow with its trabecular grain, darker in the growth-plate scar, and cortex of weight `rim` over it."""
+    """Render marrow with trabecular grain, darker in the growth-plate scar, then cortex with weight `rim`."""
     t2_ms = canvas.t2_ms.get(structure)
     marrow = share * (1.0 - rim) * (1.0 + 0.10 * canvas.grain[box]) * (1.0 - scar)
     cortex = share * rim
@@ -100,7 +98,7 @@ def _add_bone(canvas: Canvas, structure: Structure, box: Box, share: Field, rim:
 
 
 def _grown(box: Box, grid: Grid, margin_mm: float) -> Box:
-    """The box and a margin around it, inside the grid."""
+    """The box enlarged by a margin, clipped to the grid."""
     grown = [
         slice(max(0, s.start - int(np.ceil(margin_mm / mm))), min(n, s.stop + int(np.ceil(margin_mm / mm))))
         for s, mm, n in zip(box, grid.spacing_mm, grid.shape, strict=True)
@@ -109,7 +107,7 @@ def _grown(box: Box, grid: Grid, margin_mm: float) -> Box:
 
 
 def _smooth(mask: NDArray[np.bool_], grid: Grid, width_mm: float) -> Field:
-    """Gaussian of a mask; the edge of the field of view goes on as it is."""
+    """Gaussian-smoothed mask; values at the edge of the field of view are repeated outside."""
     sigma = [width_mm / mm for mm in grid.spacing_mm]
     return np.asarray(ndimage.gaussian_filter(mask.astype(np.float32), sigma, mode="nearest", truncate=3.0))
 
@@ -119,7 +117,7 @@ _DEPTH_TABLE = (-DEPTH_MM * ndtri(np.clip(np.arange(4097) / 4096.0, 1e-3, 1 - 1e
 
 
 def _bone_depth(labels: LabelArray, grid: Grid) -> Field:
-    """(z, y, x) distance to the nearest bone's surface, mm, negative inside, cut at about 2.8 mm."""
+    """(z, y, x) distance to the nearest bone surface, mm, negative inside, clipped at about 2.8 mm."""
     depth = np.full(labels.shape, _DEPTH_TABLE[0], np.float32)
     for place in ndimage.find_objects(labels, max_label=max(BONES)):
         if place is not None:
@@ -131,7 +129,7 @@ def _bone_depth(labels: LabelArray, grid: Grid) -> Field:
 
 
 def _cortex(labels: LabelArray, grid: Grid, rng: np.random.Generator) -> tuple[Field, Field]:
-    """(z, y, x) mm of dark bone under the surface, thin near the joint and thick in the shafts; weight of the scars."""
+    """(z, y, x) cortex thickness in mm, thin near the joint and thick in the shafts; and weight of the scars."""
     lattice = Lattice(grid)
     frame = limb_frame(labels, grid)
     w = (lattice.points_mm() - frame.origin) @ frame.axes[2]
@@ -144,12 +142,12 @@ def _cortex(labels: LabelArray, grid: Grid, rng: np.random.Generator) -> tuple[F
 
 
 def _rim(depth: Field, thick: Field) -> Field:
-    """Weight of cortex over marrow: 1 from the surface down to the cortex's thickness, a short ramp, then 0."""
+    """Weight of cortex over marrow: 1 from the surface to the cortex thickness, then a short ramp to 0."""
     return np.asarray(0.92 * np.clip(0.5 + (depth + thick) / 0.5, 0.0, 1.0), np.float32)
 
 
 def _add_cartilage(canvas: Canvas, structure: Structure, box: Box, share: Field, depth: Field) -> None:
-    """Cartilage: T2 rises from the bone (about 25 ms) to the surface (about 45 ms), unless the caller set one T2."""
+    """Render cartilage: T2 rises from the bone (about 25 ms) to the surface (about 45 ms) unless the caller set it."""
     here = share > 0
     t2_ms = np.full(np.count_nonzero(here), canvas.t2_ms.get(structure, np.nan))
     if structure not in canvas.t2_ms:

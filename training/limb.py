@@ -1,8 +1,8 @@
-"""The soft tissues around a knee, written down as shapes: no atlas, no patient.
+"""The soft tissues around a knee as analytical shapes, without an atlas or patient data.
 
-Everything is in a frame that the bones themselves give (mm, u medial, v posterior, w superior, zero at the middle of
-the tibial plateau), so that it follows a knee of either side on any grid. A shape is a signed distance, negative
-inside; distances need only be right near the surface.
+Shapes are given in a frame defined by the bones (mm, u medial, v posterior, w superior, origin at the centre of the
+tibial plateau), and so apply to left and right knees on any grid. A shape is a signed distance, negative inside, which
+needs to be exact only near the surface.
 """
 
 from __future__ import annotations
@@ -18,26 +18,27 @@ from pipeline.types import LabelArray
 
 Field = NDArray[np.float32]
 TIBIA_WIDTH_MM = 74.0
-"""Width of the plateau for which the shapes below are drawn; others scale them."""
+"""Width of the plateau for which the shapes below are given; they are scaled for other widths."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LimbFrame:
-    """Axes (3, 3), rows u, v, w in LPS; origin (3,) LPS mm; scale: this knee's size over the drawn one."""
+    """Axes (3, 3), rows u, v, w in LPS; origin (3,) LPS mm; scale: size of this knee relative to the shapes."""
 
     origin: FloatArray
     axes: FloatArray
     scale: float
 
     def coordinates(self, points_mm: FloatArray) -> FloatArray:
-        """(n, 3) LPS mm -> (n, 3) in the frame, in the size in which the shapes are drawn."""
+        """(n, 3) LPS mm -> (n, 3) in the frame, at the scale of the shapes."""
         return np.asarray((points_mm - self.origin) @ self.axes.T / self.scale)
 
 
 def limb_frame(labels: LabelArray, grid: Grid) -> LimbFrame:
-    """The frame of a knee from its own labels. Raises ValueError where femur, tibia or the tibial plates are missing.
+    """The frame of a knee, computed from its labels.
 
-    Up is from tibia to femur, forward towards the patella, medial towards the medial tibial plate.
+    Superior is from tibia to femur, anterior towards the patella, medial towards the medial tibial plate. Raises
+    ValueError if femur, tibia or a tibial plate is missing.
     """
     step = tuple(max(1, round(1.4 / s)) for s in grid.spacing_mm)
     small = labels[:: step[0], :: step[1], :: step[2]]
@@ -45,7 +46,7 @@ def limb_frame(labels: LabelArray, grid: Grid) -> LimbFrame:
     def points(*structures: Structure) -> FloatArray:
         index = np.argwhere(np.isin(small, [int(s) for s in structures]))
         if len(index) < 10:
-            raise ValueError(f"{structures[0].title} is missing; a limb is drawn around femur, tibia and both plates")
+            raise ValueError(f"{structures[0].title} is missing; soft tissues need femur, tibia and both tibial plates")
         return grid.to_mm(index * np.array(step))
 
     medial = points(Structure.MEDIAL_TIBIAL_CARTILAGE).mean(0)
@@ -66,7 +67,7 @@ def limb_frame(labels: LabelArray, grid: Grid) -> LimbFrame:
 
 @dataclass(frozen=True, kw_only=True)
 class Tube:
-    """A muscle, tendon or vessel: an ellipse swept along a line of stations, blended between them.
+    """A muscle, tendon or vessel: an ellipse swept along a line of stations and interpolated between them.
 
     stations: (u, v, w, radius along u, radius along v), from top to bottom, mm.
     """
@@ -74,7 +75,7 @@ class Tube:
     stations: tuple[tuple[float, float, float, float, float], ...]
 
     def distance(self, uvw: Field) -> Field:
-        """Signed distance, mm, at points (..., 3): in the plane across the limb, and beyond the ends along it."""
+        """Signed distance, mm, at points (..., 3): in the cross-section of the limb, and along it beyond the ends."""
         table = np.array(self.stations)[::-1]
         w = uvw[..., 2]
         u0, v0, ru, rv = (np.interp(w, table[:, 2], table[:, k]).astype(np.float32) for k in (0, 1, 3, 4))
@@ -117,7 +118,9 @@ COLLATERALS = (
 
 
 def extensor_tubes(patella_uvw: FloatArray | None) -> tuple[Tube, Tube, Tube]:
-    """(quadriceps tendon, patellar ligament, suprapatellar recess) around the patella (n, 3), or where it would be."""
+    """(quadriceps tendon, patellar ligament, suprapatellar recess) around the patella (n, 3), or around its expected
+    position.
+    """
     if patella_uvw is None:
         u, front, back, top, tip = 0.0, -52.0, -34.0, 40.0, 2.0
     else:

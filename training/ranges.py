@@ -1,4 +1,4 @@
-"""What expert label maps show: thickness and volume, lowest and highest, for the quality flags.
+"""Minimum and maximum thickness and volume in expert label maps, for the quality flags.
 
 python -m training.ranges FOLDER_WITH_OAI_LABEL_MAPS
 """
@@ -23,7 +23,7 @@ from pipeline.types import Measurement
 
 
 def measured(path: Path) -> list[Measurement]:
-    """The rows of one expert map (OAI numbering) that the flags compare."""
+    """The measurements of one expert map (OAI numbering) that the flags use."""
     labels, grid = read_label_map(path)
     raw = canonical_labels(labels, grid, NUMBERINGS["oai"], None)
     alignment = align_knee(bone_surface(raw, Structure.FEMUR))

@@ -1,10 +1,10 @@
-"""The reference knee: an averaged right knee, nobody's, made from expert label maps.
+"""The reference knee: an average right knee computed from expert label maps.
 
     python -m training.reference_knee LABEL_FOLDER
 
-reads one visit a knee from LABEL_FOLDER (`<knee>_<visit>.nii.gz`, numbering `oai`), brings all knees together by
-similarity ICP of femur and tibia (left knees as their mirror image) and then by a smooth warp driven by the bones
-alone, so that cartilage keeps its thickness, and averages signed distances structure by structure. Writes
+reads one visit per knee from LABEL_FOLDER (`<knee>_<visit>.nii.gz`, numbering `oai`). It aligns all knees by similarity
+ICP of femur and tibia (left knees as mirror images), then by a smooth warp driven by the bones alone, so that cartilage
+keeps its thickness, and averages the signed distances of each structure. Writes
 models/reference_knee/labels.nrrd: canonical labels in the frame of the reference (mm): +x medial (the patient's left,
 it is a right knee), +y posterior, +z superior; the origin lies midway between the centres of the posterior condyles.
 """
@@ -41,24 +41,25 @@ SPACING_MM = 0.5
 COARSE_MM = 1.0
 BOX_LOW_MM = np.array([-56.0, -70.0, -84.0])
 BOX_HIGH_MM = np.array([56.0, 44.0, 68.0])
-"""Where the average is looked for, in the reference frame (x, y, z)."""
+"""Box in which the average is computed, in the reference frame (x, y, z)."""
 BAND_MM = 10.0
 PLATE_BAND_MM = 1.0
-"""Signed distances are cut here: beyond it only the sign matters. A plate is at most 1 mm or so "deep", but its edge
-can be centimetres away; cut alike on both sides, its edge comes to lie where half of the knees have it."""
+"""Signed distances are clipped here: beyond it only the sign matters. Inside a plate they reach about 1 mm, outside
+they can reach centimetres; with the same limit on both sides, the average edge is where half of the knees have it.
+"""
 DISTANCE_STEPS = 1000
-"""Distances are summed as whole numbers of 1/1000 mm: no order of summation changes the result."""
+"""Distances are summed as integers in 1/1000 mm, so that the order of summation does not change the result."""
 WIDTHS_MM = (25.0, 18.0, 13.0, 10.0, 8.0, 8.0)
 REACH_MM = 8.0
 
 
 def whole_bones(points: Points) -> Points:
-    """Femur and tibia points without the distinction covered or bare: what the similarity is fitted to."""
+    """Femur and tibia points, covered and denuded together, for the similarity fit."""
     return {b: np.concatenate([points[b, True], points[b, False]]) for b in (Structure.FEMUR, Structure.TIBIA)}
 
 
 def reference_grid(spacing_mm: float) -> Grid:
-    """Identity directions over the box of the reference frame."""
+    """A grid with identity directions over the box of the reference frame."""
     shape = np.round((BOX_HIGH_MM - BOX_LOW_MM) / spacing_mm).astype(int)[::-1] + 1
     return Grid(shape=tuple(shape), spacing_mm=(spacing_mm,) * 3, origin_mm=BOX_LOW_MM, direction=np.eye(3))
 
@@ -66,10 +67,10 @@ def reference_grid(spacing_mm: float) -> Grid:
 def sample_knee(
     knee: Knee, matrix: FloatArray, grid: Grid, warp: KernelWarp | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Labels of a knee on the grid of the reference, and where its image reached.
+    """Labels of a knee on the reference grid, and a mask of the voxels inside its image.
 
-    matrix (4, 4): the knee's LPS mm -> reference mm; warp: displacement in the reference frame before that.
-    Beyond the image's edge its last voxel is repeated, so that a cut shaft goes on.
+    matrix (4, 4): the knee's LPS mm -> reference mm; warp: displacement in the reference frame, applied first. Edge
+    voxels are repeated outside the image, so that a cut shaft continues.
     """
     z, y, x = (grid.origin_mm[2 - k] + grid.spacing_mm[k] * np.arange(n) for k, n in enumerate(grid.shape))
     back = np.linalg.inv(knee.grid.affine) @ np.linalg.inv(matrix)
@@ -84,7 +85,9 @@ def sample_knee(
 
 
 def signed_distance(mask: NDArray[np.bool_], spacing_mm: float, band_mm: float) -> NDArray[np.int16]:
-    """Distance to the boundary in 1/1000 mm, negative inside, cut at band_mm; zero midway between voxels in and out."""
+    """Distance to the boundary in 1/1000 mm, negative inside, clipped at band_mm; zero midway between inside and
+    outside.
+    """
     field = np.full(mask.shape, round(band_mm * DISTANCE_STEPS), np.int16)
     found = ndimage.find_objects(mask.view(np.uint8))
     if not found:
@@ -100,7 +103,9 @@ def signed_distance(mask: NDArray[np.bool_], spacing_mm: float, band_mm: float) 
 def summed_distances(
     jobs: list[tuple[Knee, FloatArray, KernelWarp | None]], grid: Grid
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Over some knees: distances (9, z, y, x) of each bone, its plate and both together, and how many images reach."""
+    """Sums over knees: distances (9, z, y, x) of each bone, its plate and their union; and the number of images per
+    voxel.
+    """
     total = np.zeros((3 * len(BONES), *grid.shape), np.int32)
     reached = np.zeros(grid.shape, np.int32)
     for knee, matrix, warp in jobs:
@@ -117,10 +122,9 @@ def summed_distances(
 def average(
     knees: list[Knee], matrices: list[FloatArray], warps: Iterable[KernelWarp | None], grid: Grid, workers: int
 ) -> NDArray[np.uint8]:
-    """Labels of the mean shape: every signed distance averaged, then the zero level.
-
-    A voxel that bone and cartilage hold only together goes to the nearer of the two, so that no gap opens between
-    them. Cut where fewer than half of the images reach.
+    """Labels of the mean shape: the zero level of the averaged signed distances.  A voxel inside the union of bone and
+    cartilage but in neither is assigned to the nearer one, so that there is no gap. Cropped to the region covered by at
+    least half of the images.
     """
     jobs = list(zip(knees, matrices, warps, strict=True))
     with ProcessPoolExecutor(workers) as pool:
@@ -139,7 +143,7 @@ def average(
 
 
 def tidy(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Largest piece of every bone, of the femoral and patellar plate, and the two largest of the tibial one."""
+    """Keep the largest component of every bone, of the femoral and patellar plate, and the two largest tibial ones."""
     result = np.zeros_like(labels)
     for structure in (*BONES, *PLATE_OF.values()):
         pieces, found = ndimage.label(labels == structure)
@@ -151,17 +155,16 @@ def tidy(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def condyle_centre(points: FloatArray) -> FloatArray:
-    """(3,) centre of the sphere that fits the posterior half of a condyle's covered points (least squares)."""
+    """(3,) centre of the least-squares sphere through the posterior half of a condyle's covered points."""
     back = points[points[:, 1] > 0.5 * (points[:, 1].min() + points[:, 1].max())]
     solution = np.linalg.lstsq(np.c_[2.0 * back, np.ones(len(back))], (back**2).sum(1), rcond=None)[0]
     return np.asarray(solution[:3])
 
 
 def anatomical_frame(labels: NDArray[np.uint8], grid: Grid) -> FloatArray:
-    """(4, 4): the frame of a coarse average -> the reference frame.
-
-    Medial is the side of the tibial plate that is longer from front to back. Up stays as in the scans; x runs from the
-    lateral to the medial condyle; a left knee comes back as its mirror image.
+    """(4, 4): the frame of a coarse average -> the reference frame.  Medial is the side of the tibial plate that is
+    longer in the anteroposterior direction. Superior is as in the scans; x points from the lateral to the medial
+    condyle; a left knee becomes its mirror image.
     """
     pieces, _ = ndimage.label(labels == PLATE_OF[Structure.TIBIA])
     plates = sorted((grid.to_mm(np.argwhere(pieces == k)) for k in (1, 2)), key=lambda p: float(np.ptp(p[:, 1])))
@@ -183,7 +186,7 @@ def anatomical_frame(labels: NDArray[np.uint8], grid: Grid) -> FloatArray:
 
 
 def split_plates(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The tibial piece on the +x side stays medial, the other becomes lateral."""
+    """Label the tibial component on the +x side medial and the other one lateral."""
     pieces, _ = ndimage.label(labels == Structure.MEDIAL_TIBIAL_CARTILAGE)
     centres = ndimage.center_of_mass(pieces > 0, pieces, (1, 2))
     result = labels.copy()
@@ -192,13 +195,13 @@ def split_plates(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def unit_size(matrices: list[FloatArray]) -> list[FloatArray]:
-    """The same similarities, scaled together so that their geometric mean scale is 1: the average keeps mean size."""
+    """The similarities with a common scale so that their geometric mean scale is 1: the average has the mean size."""
     scale = np.exp(np.mean([np.log(abs(np.linalg.det(m[:3, :3]))) / 3.0 for m in matrices]))
     return [np.diag([1 / scale, 1 / scale, 1 / scale, 1.0]) @ m for m in matrices]
 
 
 def align_all(knees: list[Knee], template: Points) -> list[FloatArray]:
-    """A similarity a knee onto the template; where the mirror image fits better, that."""
+    """A similarity transform per knee onto the template, or of its mirror image if that fits better."""
     matrices = []
     for knee in knees:
         same, same_mm, other, other_mm = align_either_side(whole_bones(knee.points), whole_bones(template))
@@ -207,7 +210,7 @@ def align_all(knees: list[Knee], template: Points) -> list[FloatArray]:
 
 
 def warps_to(template: Points, knees: list[Knee], matrices: list[FloatArray]) -> list[KernelWarp]:
-    """A warp a knee: the template's covered and bare bone onto the knee's own. Their mean is taken off again."""
+    """A warp per knee from the template's covered and denuded bone to the knee's, minus the mean warp."""
     warps = []
     for knee, matrix in zip(knees, matrices, strict=True):
         warp = KernelWarp(BOX_LOW_MM, BOX_HIGH_MM)
@@ -220,8 +223,8 @@ def warps_to(template: Points, knees: list[Knee], matrices: list[FloatArray]) ->
     return warps
 
 
-def build(knees: list[Knee], *, workers: int, say: Callable[[str], None]) -> tuple[NDArray[np.uint8], Grid]:
-    """Canonical labels and grid of the average of the knees."""
+def build(knees: list[Knee], *, workers: int, report: Callable[[str], None]) -> tuple[NDArray[np.uint8], Grid]:
+    """Canonical labels and grid of the average knee."""
     coarse, fine = reference_grid(COARSE_MM), reference_grid(SPACING_MM)
     first = whole_bones(knees[0].points)
     start = centred_start(first, trees_of({k: np.zeros((1, 3)) for k in first}), linear=np.eye(3))
@@ -234,19 +237,19 @@ def build(knees: list[Knee], *, workers: int, say: Callable[[str], None]) -> tup
         frame = anatomical_frame(labels, coarse)
         matrices = [frame @ m for m in matrices]
         template = {key: apply(frame, p) for key, p in bone_points(labels, coarse, count=2500).items()}
-        say(f"similarity round {turn + 1}: mirrored {sum(np.linalg.det(m[:3, :3]) < 0 for m in matrices)}")
+        report(f"similarity round {turn + 1}: mirrored {sum(np.linalg.det(m[:3, :3]) < 0 for m in matrices)}")
     labels = average(knees, matrices, nothing, coarse, workers)
     for turn in range(2):
         template = bone_points(labels, coarse, count=2500)
         warps = warps_to(template, knees, matrices)
         grid = coarse if turn == 0 else fine
         labels = average(knees, matrices, warps, grid, workers)
-        say(f"warp round {turn + 1}: mean length {np.mean([np.abs(w.displacement).mean() for w in warps]):.2f} mm")
+        report(f"warp round {turn + 1}: mean length {np.mean([np.abs(w.displacement).mean() for w in warps]):.2f} mm")
     return split_plates(labels), fine
 
 
 def plate_thickness(labels: NDArray[np.uint8], spacing_mm: tuple[float, float, float], bone: Structure) -> float:
-    """Volume of a cartilage plate over the area of its faces with the bone: a proxy of mean thickness, mm."""
+    """Volume of a cartilage plate divided by its interface area with the bone: a proxy of mean thickness, mm."""
     plates = np.isin(labels, [int(p) for p in CARTILAGE_OF[bone]])
     is_bone = labels == bone
     area = 0.0
@@ -258,7 +261,7 @@ def plate_thickness(labels: NDArray[np.uint8], spacing_mm: tuple[float, float, f
 
 
 def write_labels(labels: NDArray[np.uint8], grid: Grid, path: Path) -> None:
-    """Compressed NRRD, LPS."""
+    """Write a compressed NRRD in LPS."""
     image = sitk.GetImageFromArray(labels)
     image.SetSpacing(grid.spacing_mm[::-1])
     image.SetOrigin(grid.origin_mm.tolist())
@@ -273,11 +276,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="label maps, <knee>_<visit>.nii.gz")
     parser.add_argument("--target", type=Path, default=TARGET)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--knees", type=int, default=32, help="at most this many")
+    parser.add_argument("--knees", type=int, default=32, help="maximum number of knees")
     arguments = parser.parse_args()
     knees = [read_knee(path) for path in one_visit_each(arguments.folder)[: arguments.knees]]
     print(f"{len(knees)} knees read", flush=True)
-    labels, grid = build(knees, workers=arguments.workers, say=partial(print, flush=True))
+    labels, grid = build(knees, workers=arguments.workers, report=partial(print, flush=True))
     write_labels(labels, grid, arguments.target)
     for bone, plate in PLATES.items():
         cohort = [plate_thickness(k.labels, k.grid.spacing_mm, bone) for k in knees]

@@ -1,7 +1,7 @@
-"""Point-set registration of knees: similarity ICP and smooth free-form warps, structure by structure.
+"""Point-set registration of knees: similarity ICP and smooth free-form warps, per structure.
 
-Points are (n, 3) in millimetres. A knee is a mapping from a key (a structure, or a part of one) to its points, and
-closest points are only ever looked for under the same key: a femur never snaps to a tibia.
+Points are (n, 3) in millimetres. A knee is a mapping from a key (a structure or a part of one) to its points. Closest
+points are searched only under the same key, so that a femur is never matched to a tibia.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from scipy.spatial import cKDTree
 FloatArray = NDArray[np.float64]
 Points = Mapping[Any, FloatArray]
 Trees = Mapping[Any, cKDTree]
-"""By structure, or by part of one."""
+"""Keyed by structure, or by part of one."""
 
 MIRROR = np.diag([-1.0, 1.0, 1.0])
 """Swaps left and right in LPS."""
 
 
 def trees_of(points: Points) -> dict[Any, cKDTree]:
-    """Search trees of a fixed knee."""
+    """Search trees of the fixed knee."""
     return {key: cKDTree(p) for key, p in points.items()}
 
 
 def apply(matrix: FloatArray, points: FloatArray) -> FloatArray:
-    """(4, 4) homogeneous matrix applied to (n, 3) points."""
+    """Apply a (4, 4) homogeneous matrix to (n, 3) points."""
     return np.asarray(points @ matrix[:3, :3].T + matrix[:3, 3])
 
 
@@ -52,10 +52,9 @@ def fit_similarity(source: FloatArray, target: FloatArray) -> FloatArray:
 def similarity_icp(
     moving: Points, fixed: Trees, start: FloatArray, *, rounds: int = 30, keep: float = 0.85
 ) -> tuple[FloatArray, float]:
-    """Bring a knee onto a fixed one by trimmed iterative closest points.
-
-    start (4, 4) may hold a mirror image, which then stays. Returns the (4, 4) matrix and the mean distance, mm, of all
-    points (each at most 8 mm, so that a shaft that one scan cuts shorter cannot dominate).
+    """Align a knee to a fixed one by trimmed iterative closest points.  A reflection in start (4, 4) is kept. Returns
+    the (4, 4) matrix and the mean distance, mm, of all points (each limited to 8 mm, so that a shaft cut shorter in one
+    scan does not dominate).
     """
     matrix = start
     for _ in range(rounds):
@@ -72,7 +71,7 @@ def similarity_icp(
 
 
 def centred_start(moving: Points, fixed: Trees, *, linear: FloatArray) -> FloatArray:
-    """(4, 4) start for the ICP: `linear` (3, 3), e.g. a mirror image, then centroid upon centroid."""
+    """(4, 4) start for the ICP: `linear` (3, 3), e.g. a mirror image, then matching centroids."""
     here = np.mean([points.mean(0) for points in moving.values()], axis=0)
     there = np.mean([fixed[key].data.mean(0) for key in moving], axis=0)
     matrix = np.eye(4)
@@ -82,9 +81,9 @@ def centred_start(moving: Points, fixed: Trees, *, linear: FloatArray) -> FloatA
 
 
 def align_either_side(moving: Points, fixed: Points) -> tuple[FloatArray, float, FloatArray, float]:
-    """Similarity ICP of a knee as it is, and of its mirror image.
+    """Similarity ICP of a knee and of its mirror image.
 
-    Returns (matrix, residual mm) as it is, then (matrix, residual mm) mirrored: the lower residual names the side.
+    Returns (matrix, residual mm) for the knee, then for its mirror image: the lower residual identifies the side.
     """
     trees = trees_of(fixed)
     same, same_mm = similarity_icp(moving, trees, centred_start(moving, trees, linear=np.eye(3)))
@@ -95,7 +94,7 @@ def align_either_side(moving: Points, fixed: Points) -> tuple[FloatArray, float,
 class KernelWarp:
     """A smooth displacement field on a coarse lattice over a box, trilinear between its nodes.
 
-    low, high (3,) mm: corners of the box; cell_mm: distance of the nodes.
+    low, high (3,) mm: corners of the box; cell_mm: node spacing.
     """
 
     def __init__(self, low: FloatArray, high: FloatArray, *, cell_mm: float = 3.0) -> None:
@@ -106,7 +105,7 @@ class KernelWarp:
         self.displacement = np.zeros_like(self.nodes)
 
     def at(self, points: FloatArray) -> FloatArray:
-        """Displacement (n, 3), mm, at points (n, 3); outside the box that of its nearest face."""
+        """Displacement (n, 3), mm, at points (n, 3); outside the box, the value at its nearest face."""
         top = np.array(self.shape) - 1
         where = np.clip((points - self.low) / self.cell_mm, 0, top - 1e-9)
         base = where.astype(np.intp)
@@ -120,7 +119,7 @@ class KernelWarp:
         return total
 
     def on_axes(self, x: FloatArray, y: FloatArray, z: FloatArray) -> NDArray[np.float32]:
-        """Displacement (z, y, x, 3), mm, on the product of three axes: the same as `at`, separable and so faster."""
+        """Displacement (z, y, x, 3), mm, on the grid of three axes: same result as `at`, faster because separable."""
         field = self.displacement.reshape(*self.shape, 3)
         for k, axis in enumerate((x, y, z)):
             top = self.shape[k] - 1
@@ -134,12 +133,12 @@ class KernelWarp:
         return np.ascontiguousarray(field.transpose(2, 1, 0, 3), dtype=np.float32)
 
     def fit(
-        self, moving: Points, fixed: Trees, *, widths_mm: tuple[float, ...], reach_mm: float, calm: float = 2.0
+        self, moving: Points, fixed: Trees, *, widths_mm: tuple[float, ...], reach_mm: float, damping: float = 2.0
     ) -> None:
-        """Add displacements that carry the moving points to their closest fixed points, coarse to fine.
+        """Add displacements that move the points to their closest fixed points, coarse to fine.
 
-        widths_mm: SD of the Gaussian kernel, one a round. Pairs further apart than reach_mm are left out. `calm` is
-        the weight of "stay where you are" in each average: it keeps the field still where no points are.
+        widths_mm: SD of the Gaussian kernel, one value per round. Pairs further apart than reach_mm are ignored.
+        `damping` is the weight of zero displacement in each average: the field vanishes far from any point.
         """
         current = {key: p + self.at(p) for key, p in moving.items()}
         for width in widths_mm:
@@ -149,10 +148,10 @@ class KernelWarp:
                 near = np.isfinite(distance)
                 here.append(moving[key][near])
                 step.append(fixed[key].data[index[near]] - points[near])
-            self.displacement += self._smoothed(np.concatenate(here), np.concatenate(step), width, calm)
+            self.displacement += self._smoothed(np.concatenate(here), np.concatenate(step), width, damping)
             current = {key: p + self.at(p) for key, p in moving.items()}
 
-    def _smoothed(self, points: FloatArray, steps: FloatArray, width_mm: float, calm: float) -> FloatArray:
+    def _smoothed(self, points: FloatArray, steps: FloatArray, width_mm: float, damping: float) -> FloatArray:
         """Gaussian-weighted mean of the steps (n, 3) at the nodes; points are binned to their nearest node first."""
         index = np.clip(np.rint((points - self.low) / self.cell_mm).astype(np.intp), 0, np.array(self.shape) - 1)
         flat = np.ravel_multi_index(tuple(index.T), self.shape)
@@ -160,4 +159,4 @@ class KernelWarp:
         peak = (2.0 * np.pi) ** 1.5 * width**3
         binned = [np.bincount(flat, values, len(self.nodes)) for values in (np.ones(len(points)), *steps.T)]
         sums = [peak * gaussian_filter(part.reshape(self.shape), width, mode="constant") for part in binned]
-        return np.stack([s.ravel() / (sums[0].ravel() + calm) for s in sums[1:]], axis=1)
+        return np.stack([s.ravel() / (sums[0].ravel() + damping) for s in sums[1:]], axis=1)

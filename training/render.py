@@ -1,8 +1,8 @@
-"""Synthetic knee scans from label maps: a second renderer, independent of the one the network was trained with.
+"""Synthetic knee scans from label maps: a second renderer, independent of the one used in training.
 
-Numpy and scipy only; the same labels, grid and seed give the same image, bit for bit. The joint comes from the labels
-(training/joint.py), everything around it is drawn from shapes (training/soft_tissues.py), the contrast from the signal
-equations of the sequence (training/signal.py). Signals: 1000 x the equilibrium magnetisation of water.
+Uses only numpy and scipy; the same labels, grid and seed give a bit-identical image. The joint is rendered from the
+labels (training/joint.py), the surroundings from analytical shapes (training/soft_tissues.py), and the contrast follows
+the signal equations of the sequence (training/signal.py). Signals: 1000 x the equilibrium magnetisation of water.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from pipeline.anatomy import Structure
 from pipeline.grid import Box, Grid
 from pipeline.types import LabelArray
 from training.canvas import Canvas, Lattice
-from training.joint import paint_labels, with_whole_shafts
+from training.joint import render_labels, with_whole_shafts
 from training.signal import TISSUES, Kind, SignalModel, dess_model, qdess_model, spin_echo_model
-from training.soft_tissues import paint_soft_tissues
+from training.soft_tissues import render_soft_tissues
 
 SIGNAL_SCALE = 1000.0
 BIAS_MM = 80.0
-"""The receive field is smooth over about this length."""
+"""Length scale of the receive field."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scanner:
-    """What the acquisition does to the picture.
+    """Properties of the acquisition.
 
     psf_voxels  SD of the point spread along (z, y, x), in voxels
     bias        SD of the logarithm of the receive field, smooth over about BIAS_MM
@@ -42,7 +42,7 @@ class Scanner:
 
 
 QUIET = Scanner(psf_voxels=(0.0, 0.0, 0.0), bias=0.0, noise=0.0)
-"""A scanner that adds nothing: for tests of what comes after it."""
+"""A scanner without blur, bias or noise, for tests."""
 
 
 def render_dess(
@@ -56,8 +56,8 @@ def render_dess(
 ) -> NDArray[np.float32]:
     """(z, y, x): a water-excited DESS scan, echoes added, of canonical labels (z, y, x) on any grid.
 
-    model: a signal model of one echo, where the protocol is not dess_model's default; receiver: what noise and receive
-    field come from, where they are to differ while the seed, and with it the person, stays.
+    model: a signal model of one echo; default: dess_model with its default protocol. receiver: generator of noise and
+    receive field, if they should differ for the same seed and thus the same person.
     """
     echoes = _render(labels, grid, seed, model or dess_model(), scanner or Scanner(), {}, receiver)
     return np.asarray(echoes[0])
@@ -77,7 +77,7 @@ def render_multi_echo(
     *,
     scanner: Scanner | None = None,
 ) -> NDArray[np.float32]:
-    """(e, z, y, x): a multi-echo spin-echo scan; structures named in t2_ms_by_structure have exactly that T2 (ms)."""
+    """(e, z, y, x): a multi-echo spin-echo scan; structures in t2_ms_by_structure have exactly that T2 (ms)."""
     model = spin_echo_model(echo_times_ms)
     return _render(labels, grid, seed, model, scanner or Scanner(noise=8.0), t2_ms_by_structure)
 
@@ -91,7 +91,7 @@ def _render(
     t2_ms: Mapping[Structure, float],
     receiver: np.random.Generator | None = None,
 ) -> NDArray[np.float32]:
-    """(e, z, y, x). Each stage has a random stream of its own: a change in one leaves the others as they were."""
+    """(e, z, y, x). Each stage has a separate random stream, so that a change in one does not affect the others."""
     if labels.shape != grid.shape:
         raise ValueError(f"labels are {labels.shape}; expected the grid's {grid.shape}")
     soft, bone, texture, own_receiver = np.random.default_rng(seed).spawn(4)
@@ -103,15 +103,15 @@ def _render(
         t2_ms=t2_ms,
     )
     labels = with_whole_shafts(labels, grid)
-    paint_soft_tissues(canvas, labels, grid, soft)
-    paint_labels(canvas, labels, grid, bone)
+    render_soft_tissues(canvas, labels, grid, soft)
+    render_labels(canvas, labels, grid, bone)
     echoes = canvas.echoes
     echoes *= np.float32(SIGNAL_SCALE)
     return _acquire(echoes, grid, scanner, receiver or own_receiver)
 
 
 def _grain(grid: Grid, rng: np.random.Generator) -> NDArray[np.float32]:
-    """(z, y, x) texture, mean 0, SD about 1: grains of about 2 mm on patches of about 9 mm."""
+    """(z, y, x) texture, mean 0, SD about 1: a mixture of scales of about 2 mm and 9 mm."""
     lattice = Lattice(grid)
     field = 0.75 * lattice.noise(rng, 2.0) + 0.65 * lattice.noise(rng, 9.0)
     return lattice.to_grid(field, _whole(grid))
@@ -144,7 +144,7 @@ def _acquire(
 
 
 def thick_slices(volume: NDArray[np.float32], grid: Grid, factor: int) -> tuple[NDArray[np.float32], Grid]:
-    """Average `factor` neighbouring slices (axis z) of (..., z, y, x) into one, and the grid that goes with it."""
+    """Average `factor` neighbouring slices (axis z) of (..., z, y, x) into one, and return the matching grid."""
     count = grid.shape[0] // factor
     kept = volume[..., : count * factor, :, :]
     merged = kept.reshape(*kept.shape[:-3], count, factor, *kept.shape[-2:]).mean(-3, dtype=np.float32)

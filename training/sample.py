@@ -1,10 +1,7 @@
-"""The sample knee: a synthetic DESS scan of a knee that nobody has, with its true labels.
-
-    python -m training.sample
-
-bends the reference knee by a smooth random warp, lays an oblique sagittal grid of the Osteoarthritis Initiative's size
-over it, and renders it. Writes samples/sample_knee.nii.gz (int16) and samples/sample_knee_labels.nii.gz (uint8,
-canonical). The same seed gives the same bytes. NIfTI cannot say which side it is: it is a right knee.
+"""The sample knee: a synthetic DESS scan with its true labels.  python -m training.sample deforms the reference knee by
+a smooth random warp, resamples it to an oblique sagittal grid of the Osteoarthritis Initiative's size, and renders it.
+Writes samples/sample_knee.nii.gz (int16) and samples/sample_knee_labels.nii.gz (uint8,
+canonical). The same seed gives the same bytes. NIfTI does not store the side: it is a right knee.
 """
 
 from __future__ import annotations
@@ -33,13 +30,13 @@ SEED = 20
 SHAPE = (160, 384, 384)
 SPACING_MM = (0.7, 0.36458333, 0.36458333)
 OBLIQUE_DEG = (6.0, 2.5, -1.5)
-"""Turn of the slices about the leg's long axis (z), the axis across it (x), and the one from front to back (y)."""
+"""Rotation of the slices about the longitudinal axis (z), the left-right axis (x) and the anteroposterior axis (y)."""
 CENTRE_MM = (-1.0, -4.0, 2.0)
 """Centre of the field of view in the reference frame."""
 BEND_MM = 1.3
 BEND_WIDTH_MM = 22.0
 STEP = 6
-"""Grey values are multiples of it: noise is what fills a compressed file."""
+"""Grey values are multiples of it: this reduces the noise and with it the size of the compressed file."""
 CARTILAGE_GREY = 100.0
 SCANNER = Scanner(noise=2.0, bias=0.10)
 
@@ -71,7 +68,9 @@ def sagittal_grid() -> Grid:
 
 
 def random_bend(grid: Grid, rng: np.random.Generator) -> KernelWarp:
-    """A smooth random displacement over the field of view: SD BEND_MM along each axis, about BEND_WIDTH_MM wide."""
+    """A smooth random displacement over the field of view: SD BEND_MM along each axis, correlated over about
+    BEND_WIDTH_MM.
+    """
     corners = grid.to_mm(np.array(np.meshgrid(*[(0, n - 1) for n in grid.shape])).reshape(3, -1).T)
     warp = KernelWarp(corners.min(0), corners.max(0), cell_mm=5.0)
     for axis in range(3):
@@ -82,7 +81,7 @@ def random_bend(grid: Grid, rng: np.random.Generator) -> KernelWarp:
 
 
 def resample(labels: LabelArray, source: Grid, target: Grid, warp: KernelWarp) -> LabelArray:
-    """Labels on the target grid: of the smoothed structures, interpolated, the strongest."""
+    """Labels on the target grid: per voxel the largest of the smoothed, interpolated structures."""
     shares = []
     for structure, box in zip(Structure, ndimage.find_objects(labels), strict=False):
         if box is not None:
@@ -123,7 +122,7 @@ def make_sample(reference: Path = REFERENCE) -> tuple[NDArray[np.int16], LabelAr
 
 
 def nifti_bytes(volume: NDArray[np.int16] | LabelArray, grid: Grid) -> bytes:
-    """A gzipped NIfTI-1 of (z, y, x), without a date, so that equal voxels give equal bytes."""
+    """A gzipped NIfTI-1 of (z, y, x), without a timestamp, so that equal voxels give equal bytes."""
     lps = np.eye(4)
     lps[:3, :3] = grid.direction * np.array(grid.spacing_mm)[::-1]
     lps[:3, 3] = grid.origin_mm

@@ -1,11 +1,11 @@
-"""What a tissue sends back: signal equations of the sequences, and the tissues' properties at 3 T.
+"""MR signal: signal equations of the sequences, and tissue properties at 3 T.
 
 Times in ms, angles in degrees, signals in units of the equilibrium magnetisation of pure water.
 
-DESS: steady state of RF pulses with one full turn of dephasing a repetition (FID S+ and echo S-): M. L. Gyngell, Magn.
+DESS: steady state with one cycle of dephasing per repetition (FID S+ and echo S-): M. L. Gyngell, Magn.
 Reson. Imaging 6, 1988; H. Bruder et al., Magn. Reson. Med. 7, 1988; in the form of B. A. Hargreaves, J. Magn. Reson.
 Imaging 36, 2012. Relaxation times: G. E. Gold et al., Am. J. Roentgenol. 183, 2004 (cartilage, fluid, muscle, marrow,
-fat at 3 T); the remaining tissues are chosen so that they look as in scans of the Osteoarthritis Initiative.
+fat at 3 T); the other tissues are chosen to match scans of the Osteoarthritis Initiative.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FloatArray = NDArray[np.float64]
 
 
 class Kind(StrEnum):
-    """What a place in the limb is made of."""
+    """Tissue class of a position in the limb."""
 
     AIR = "air"
     SKIN = "skin"
@@ -41,11 +41,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Properties:
-    """A tissue as the scanner sees it.
+    """MR properties of a tissue.
 
-    density      of the visible protons, pure water 1; magnetisation transfer and flow are folded into it
-    t1_ms, t2_ms relaxation times of the water; where fat prevails, of the mixture
-    fat          part of the protons that belongs to fat
+    density      of the visible protons relative to water; includes the effects of magnetisation transfer and flow
+    t1_ms, t2_ms relaxation times of the water; in mostly fatty tissue, of the mixture
+    fat          fraction of the protons that belongs to fat
     """
 
     density: float
@@ -71,13 +71,13 @@ TISSUES: Final[dict[Kind, Properties]] = {
 }
 
 SignalModel = Callable[[Properties, FloatArray], FloatArray]
-"""(properties, t2_ms (n,)) -> signal (echoes, n); t2_ms stands in for the properties' own."""
+"""(properties, t2_ms (n,)) -> signal (echoes, n); t2_ms replaces the T2 of the properties."""
 
 
 def steady_state(
     t1_ms: ArrayLike, t2_ms: ArrayLike, *, repetition_ms: float, flip_deg: float
 ) -> tuple[FloatArray, FloatArray]:
-    """(S+, S-): transverse magnetisation right after and right before the RF pulse of an unbalanced steady state.
+    """(S+, S-): transverse magnetisation directly after and before the RF pulse of an unbalanced steady state.
 
     With E1 = exp(-TR/T1), E2 = exp(-TR/T2), c = cos(flip), p = 1 - E1 c - E2^2 (E1 - c), q = E2 (1 - E1)(1 + c) and
     r = (1 - E2^2) / sqrt(p^2 - q^2): S+ = tan(flip/2) (1 - (E1 - c) r), S- = tan(flip/2) (1 - (1 - E1 c) r).
@@ -97,7 +97,7 @@ def dess_echoes(
 ) -> FloatArray:
     """(2, n): the two echoes of water-excited DESS, at echo_ms after and echo_ms before an RF pulse.
 
-    fat_left: the part of the fat's signal that water excitation lets through.
+    fat_left: the fraction of the fat signal that water excitation leaves.
     """
     after, before = steady_state(tissue.t1_ms, t2_ms, repetition_ms=repetition_ms, flip_deg=flip_deg)
     excited = tissue.density * (1.0 - tissue.fat * (1.0 - fat_left))
@@ -121,7 +121,7 @@ def dess_model(
 def qdess_model(
     *, repetition_ms: float = 18.2, echo_ms: float = 5.7, flip_deg: float = 20.0, fat_left: float = 0.06
 ) -> SignalModel:
-    """The two echoes apart, as in quantitative DESS."""
+    """The two echoes separately, as in quantitative DESS."""
 
     def model(tissue: Properties, t2_ms: FloatArray) -> FloatArray:
         return dess_echoes(

@@ -1,4 +1,4 @@
-"""The soft tissues around the bones, layer over layer: skin, fat, muscles, vessels, ligaments, fluid, menisci."""
+"""Renders the soft tissues around the bones in layers: skin, fat, muscles, vessels, ligaments, fluid, menisci."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scipy import ndimage
 from pipeline.anatomy import Structure, Tissue
 from pipeline.grid import Grid
 from pipeline.types import LabelArray
-from training.canvas import RAMP_MM, Lattice, Painter, steps
+from training.canvas import RAMP_MM, Lattice, TissueTarget, steps
 from training.limb import (
     COLLATERALS,
     CRUCIATES,
@@ -24,8 +24,10 @@ from training.limb import (
 from training.signal import Kind
 
 
-def paint_soft_tissues(canvas: Painter, labels: LabelArray, grid: Grid, rng: np.random.Generator) -> None:
-    """Skin, fat, muscles, vessels, tendons, ligaments, synovium, fluid, menisci: all but what the labels hold."""
+def render_soft_tissues(canvas: TissueTarget, labels: LabelArray, grid: Grid, rng: np.random.Generator) -> None:
+    """Skin, fat, muscles, vessels, tendons, ligaments, synovium, fluid, menisci: everything except the labelled
+    structures.
+    """
     lattice = Lattice(grid)
     frame = limb_frame(labels, grid)
     points = lattice.points_mm()
@@ -60,7 +62,7 @@ def paint_soft_tissues(canvas: Painter, labels: LabelArray, grid: Grid, rng: np.
     cover(np.maximum(recess.distance(uvw) + 0.5 * fine, -bones), Kind.FLUID, texture=0.02)
     for tube in (*CRUCIATES, *COLLATERALS, quadriceps, ligament):
         cover(tube.distance(uvw + 0.5 * fine[..., None]), Kind.TENDON, texture=0.35)
-    if len(patella_uvw):  # the extensor fibres that run over the front of the patella
+    if len(patella_uvw):  # the extensor fibres over the front of the patella
         fibres = np.maximum(patella - 1.9, uvw[..., 1] - float(patella_uvw[:, 1].mean()))
         cover(fibres + 0.4 * fine, Kind.TENDON, texture=0.35)
     film = plates - 0.15 - np.clip(0.8 * middle + 0.4 * fine - 0.7, 0.0, 1.8)
@@ -88,13 +90,13 @@ _ENVELOPE = Tube(
 
 
 def _blend(a: Field, b: Field, width_mm: float = 14.0) -> Field:
-    """Smooth union of two signed distances (polynomial minimum): no crease where they meet."""
+    """Smooth union of two signed distances (polynomial minimum), without a crease."""
     share = np.clip(0.5 + 0.5 * (b - a) / width_mm, 0.0, 1.0)
     return np.asarray(b + (a - b) * share - width_mm * share * (1.0 - share), np.float32)
 
 
 def _distance(small: LabelArray, lattice: Lattice, *structures: Structure) -> Field:
-    """Signed distance (mm) of some structures at the nodes; 99 everywhere where none is there."""
+    """Signed distance (mm) of the given structures at the nodes; 99 everywhere if none is present."""
     mask = np.isin(small, [int(s) for s in structures])
     if not mask.any():
         return np.full(small.shape, 99.0, np.float32)
@@ -104,7 +106,7 @@ def _distance(small: LabelArray, lattice: Lattice, *structures: Structure) -> Fi
 
 
 def _ellipsoid(uvw: Field, centre: tuple[float, float, float], radii: tuple[float, float, float]) -> Field:
-    """Signed distance (mm), right to first order near the surface."""
+    """Signed distance (mm), correct to first order near the surface."""
     radius = np.sqrt((((uvw - np.array(centre, np.float32)) / np.array(radii, np.float32)) ** 2).sum(-1))
     return np.asarray((radius - 1.0) * min(radii), np.float32)
 

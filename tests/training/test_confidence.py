@@ -1,4 +1,4 @@
-"""Choosing the confidence flag, and up to which slices cartilage is usable, from figures whose answer is known."""
+"""Choice of the confidence flag and of the usable slice thickness, from figures with a known result."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def scans(dice: list[float], probability: list[float | None]) -> list[Rated]:
     ]
 
 
-def test_where_confidence_follows_dice_the_worst_tenth_is_flagged_and_nothing_else() -> None:
+def test_if_confidence_follows_dice_only_the_worst_tenth_is_flagged() -> None:
     dice = list(np.linspace(0.6, 0.9, 40))
     found = rule(scans(dice, dice))
     assert (found.worst_caught, found.others_flagged, found.scans) == (1.0, 0.0, 40)
     assert dice[3] < found.threshold < dice[4]
 
 
-def test_a_worst_scan_that_the_network_is_sure_of_is_missed_rather_than_all_flagged() -> None:
+def test_a_confident_failure_is_missed_rather_than_all_scans_flagged() -> None:
     dice = list(np.linspace(0.6, 0.9, 40))
     probability = [*dice[:3], 0.95, *dice[4:]]
     found = rule(scans(dice, probability))
@@ -42,7 +42,7 @@ def test_a_worst_scan_that_the_network_is_sure_of_is_missed_rather_than_all_flag
     assert found.others_flagged <= MOST_OTHERS
 
 
-def test_entropy_near_the_surface_catches_what_probability_misses_and_is_looked_at_only_then() -> None:
+def test_surface_entropy_is_used_only_if_it_finds_more_than_probability() -> None:
     dice = list(np.linspace(0.6, 0.9, 40))
     sure_inside = scans(dice, [*dice[:3], 0.95, *dice[4:]])
     uncertain = [replace(one, entropy_bits=0.95 if k == 3 else 0.8) for k, one in enumerate(sure_inside)]
@@ -54,14 +54,14 @@ def test_entropy_near_the_surface_catches_what_probability_misses_and_is_looked_
     assert rule([replace(one, entropy_bits=0.8) for one in scans(dice, dice)]).most_entropy_bits is None
 
 
-def test_a_scan_without_cartilage_cannot_be_caught_by_its_confidence() -> None:
+def test_a_scan_without_cartilage_is_not_flagged_by_confidence() -> None:
     dice = [0.0, *np.linspace(0.6, 0.9, 19)]
     assert rule(scans(dice, [None, *dice[1:]])).worst_caught == 0.5
     with pytest.raises(ValueError, match="no cartilage"):
         rule(scans(dice[:5], [None] * 5))
 
 
-def test_a_run_that_was_interrupted_goes_on_with_the_same_weights_only(tmp_path: Path) -> None:
+def test_an_interrupted_run_resumes_with_the_same_weights_only(tmp_path: Path) -> None:
     asked: list[tuple[str, str]] = []
 
     def rate(path: Path, number: int, condition: str) -> Rated:
@@ -77,7 +77,7 @@ def test_a_run_that_was_interrupted_goes_on_with_the_same_weights_only(tmp_path:
     assert len(asked) == 4 * len(CONDITIONS)
 
 
-def test_the_rule_goes_into_the_card_of_its_weights_only(tmp_path: Path) -> None:
+def test_the_rule_is_written_only_to_the_card_of_its_weights(tmp_path: Path) -> None:
     path, model = tmp_path / "card.json", card("nnunet_fullres")
     path.write_text((BUILT_IN_WEIGHTS / "knee_unet" / "card.json").read_text())
     found = rule(scans([0.5, 0.8, 0.9], [0.5, 0.8, 0.9]))
@@ -87,7 +87,7 @@ def test_the_rule_goes_into_the_card_of_its_weights_only(tmp_path: Path) -> None
     assert confidence_flag_of(json.loads(path.read_text()), model.digests) == found
 
 
-def test_dice_of_plates_leaves_out_what_the_expert_has_not() -> None:
+def test_plate_dice_excludes_plates_missing_in_the_expert_map() -> None:
     knee = turned_knee()
     none = Segmentation(labels=np.zeros_like(knee.labels), grid=knee.grid, model_id="none")
     assert plate_dice(knee, knee) == {"femur": 1.0, "tibia": 1.0, "patella": 1.0}
@@ -103,7 +103,7 @@ def thick(slice_mm: float, dice: float, error_mm: float) -> ThickKnee:
     )
 
 
-def test_thick_slices_are_usable_up_to_the_first_that_fail() -> None:
+def test_thick_slices_are_usable_up_to_the_first_failure() -> None:
     found = thick_figures([thick(2.8, 0.75, 0.2), thick(1.4, 0.8, 0.1), thick(1.4, 0.7, -0.1), thick(4.2, 0.65, 0.2)])
     assert [row["slice_mm"] for row in found["rows"]] == [1.4, 2.8, 4.2]
     assert found["rows"][0] == {
@@ -116,13 +116,13 @@ def test_thick_slices_are_usable_up_to_the_first_that_fail() -> None:
     assert found["usable_slice_mm"] == 2.8
 
 
-def test_a_thickness_error_that_is_too_large_makes_them_unusable_whatever_the_overlap() -> None:
+def test_a_large_thickness_error_makes_slices_unusable_at_any_overlap() -> None:
     assert thick_figures([thick(1.4, 0.9, 0.4), thick(2.8, 0.9, 0.1)])["usable_slice_mm"] == 0.0
     assert usable_slice_mm([]) == 0.0
 
 
 @pytest.mark.slow
-def test_thick_slices_are_stacked_along_the_longest_voxel_side_wherever_it_is_stored() -> None:
+def test_thick_slices_are_averaged_along_the_largest_voxel_side() -> None:
     knee = turned_knee()
     length = max(knee.grid.spacing_mm)
     stored = stored_otherwise(knee, (1, 2, 0))
@@ -135,7 +135,7 @@ def test_thick_slices_are_stacked_along_the_longest_voxel_side_wherever_it_is_st
 
 
 def stored_otherwise(knee: Segmentation, order: tuple[int, int, int]) -> Segmentation:
-    """The same knee with its array's axes in another order."""
+    """The same knee with its array axes in another order."""
     grid = knee.grid
     stored = Grid(
         shape=knee.labels.transpose(order).shape,

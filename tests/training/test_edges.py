@@ -1,4 +1,4 @@
-"""What the network for edges learns from: rays that cross what the labels say, and errors that are told in mm."""
+"""Training of the edge networks: rays cross the labelled structures, and errors are given in mm."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pipeline.segmentation.edges.network import ANSWERS, Ensemble, read_ensemble
 from pipeline.segmentation.edges.profiles import DEPTHS_MM, FEATURES, STEP_MM, Profiles
 from pipeline.types import Resources
 from tests.support.knees import turned_knee
-from training.edges.errors import edge_errors, first_errors
-from training.edges.examples import collect, held, load, read_surfaces, surfaces
-from training.edges.imagine import ImaginedJoint, imagine
+from training.edges.errors import edge_errors, first_pass_errors
+from training.edges.examples import collect, is_held_out, load, read_surfaces, surfaces
+from training.edges.synthesize import SyntheticJoint, synthesize
 from training.edges.vary import varied
 from training.knee_unet.specimen import BONE_CLASSES, CARTILAGE_CLASSES, CLASS_COUNT, make_specimen
 
@@ -24,8 +24,8 @@ SMALL = (104, 96, 104)
 
 
 @cache
-def joint() -> ImaginedJoint:
-    return imagine(make_specimen(turned_knee(), "turned", seed=3), np.random.default_rng(4), SMALL)
+def joint() -> SyntheticJoint:
+    return synthesize(make_specimen(turned_knee(), "turned", seed=3), np.random.default_rng(4), SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def collected(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-def test_an_imagined_joint_is_an_image_and_what_fills_every_voxel() -> None:
+def test_a_synthetic_joint_is_an_image_with_class_fractions_per_voxel() -> None:
     assert joint().image.shape == SMALL
     assert joint().targets.shape == (CLASS_COUNT, *SMALL)
     assert np.allclose(joint().targets.sum(axis=0), 1.0, atol=1e-5)
@@ -53,7 +53,7 @@ def test_surfaces_are_three_bones_each_with_its_own_cartilage() -> None:
     assert list(bones) == sorted(bones)
 
 
-def test_along_a_ray_lie_bone_then_cartilage_then_the_rest(collected) -> None:
+def test_along_a_ray_follow_bone_cartilage_and_remainder(collected) -> None:
     found = read_surfaces(collected)
     assert found
     truth = np.concatenate([surface.truth for surface in found])
@@ -66,15 +66,15 @@ def test_along_a_ray_lie_bone_then_cartilage_then_the_rest(collected) -> None:
     assert all(surface.features().shape == (len(surface.truth), FEATURES) for surface in found)
 
 
-def test_the_first_answer_is_off_and_the_truth_is_not(collected) -> None:
+def test_the_first_pass_has_errors_and_the_truth_has_none(collected) -> None:
     some = load([collected], np.random.default_rng(0))
-    assert 0.05 < first_errors(some).outer_mm < 2.0
+    assert 0.05 < first_pass_errors(some).outer_mm < 2.0
     truth = some.truth / np.maximum(some.truth.sum(axis=1, keepdims=True), 1).astype(np.float32)
     perfect = edge_errors(truth, truth)
     assert (perfect.inner_mm, perfect.outer_mm) == (0.0, 0.0)
 
 
-def test_errors_are_told_in_mm_with_their_sign() -> None:
+def test_errors_are_in_mm_with_sign() -> None:
     def answer(inner: float, outer: float) -> np.ndarray:
         below = [np.clip(0.5 - (DEPTHS_MM - edge) / 0.25, 0, 1) for edge in (inner, outer)]
         return np.stack([below[0], below[1] - below[0], 1 - below[1]])[None].repeat(5, axis=0)
@@ -86,12 +86,12 @@ def test_errors_are_told_in_mm_with_their_sign() -> None:
     assert found.rays == 5
 
 
-def test_one_joint_in_ten_is_kept_apart() -> None:
+def test_one_joint_in_ten_is_held_out() -> None:
     names = [Path(f"{seed:03d}_{number:05d}.npz") for seed in (1, 2) for number in range(40)]
-    assert sum(held(name) for name in names) == 8
+    assert sum(is_held_out(name) for name in names) == 8
 
 
-def test_what_is_fitted_is_nearer_the_truth_and_is_what_the_product_computes(collected, tmp_path) -> None:
+def test_the_fitted_network_reduces_errors_and_equals_the_exported_one(collected, tmp_path) -> None:
     torch = pytest.importorskip("torch")
     from pipeline.digest import sha256_of
     from training.edges.errors import errors
@@ -100,14 +100,14 @@ def test_what_is_fitted_is_nearer_the_truth_and_is_what_the_product_computes(col
     torch.set_num_threads(1)
     some = load([collected], np.random.default_rng(0))
     fitted = Ensemble(members=(fit(some, 0.15, 1, lambda _, __: None),))
-    before, after = first_errors(some), errors(fitted, some)
+    before, after = first_pass_errors(some), errors(fitted, some)
     assert after.inner_mm + after.outer_mm < 0.9 * (before.inner_mm + before.outer_mm)
     write_ensemble(fitted, tmp_path / "edges.npz")
     read_ensemble(tmp_path / "edges.npz", sha256_of(tmp_path / "edges.npz"))
 
 
 def clear_surface(inner_mm: float, outer_mm: float) -> tuple[Profiles, np.ndarray]:
-    """Profiles of forty rays across a bright plate on a dark bone, and what lies along them."""
+    """Profiles of forty rays across bright cartilage on dark bone, and the true fractions along them."""
     below = [np.clip(0.5 - (DEPTHS_MM - edge) / STEP_MM, 0, 1) for edge in (inner_mm, outer_mm)]
     shares = np.stack([below[0], below[1] - below[0], 1 - below[1]])[None].repeat(40, axis=0).astype(np.float32)
     bone, cartilage, _ = np.moveaxis(shares, 1, 0)
@@ -116,13 +116,13 @@ def clear_surface(inner_mm: float, outer_mm: float) -> tuple[Profiles, np.ndarra
     return Profiles(grey=grey, bone=bone, cartilage=cartilage, other_bone=nothing, other_cartilage=nothing), shares
 
 
-def test_a_varied_surface_is_thicker_or_thinner_and_its_answer_follows() -> None:
+def test_a_varied_surface_changes_thickness_and_its_truth_follows() -> None:
     seen, truth = clear_surface(0.1, 2.1)
     thick = []
     for seed in range(60):
         changed, shares = varied(seen, truth, np.random.default_rng(seed))
         assert np.allclose(shares.sum(axis=1), 1.0, atol=1e-5)
-        assert (np.ptp(changed.grey, axis=0) < 1e-5).all()  # what the rays of a surface share changes for all of them
+        assert (np.ptp(changed.grey, axis=0) < 1e-5).all()  # shared properties change for all rays of a surface
         thick.append(STEP_MM * float(shares[0, 1].sum()))
         own = STEP_MM * float(changed.cartilage[0].sum())
         assert own == pytest.approx(thick[-1], abs=0.1)  # between samples
@@ -131,7 +131,7 @@ def test_a_varied_surface_is_thicker_or_thinner_and_its_answer_follows() -> None
     assert np.mean(thick) == pytest.approx(2.0, abs=0.15)
 
 
-def test_a_varied_surface_keeps_its_edge_where_the_answer_has_it() -> None:
+def test_the_edge_of_a_varied_surface_stays_where_the_truth_has_it() -> None:
     seen, truth = clear_surface(0.1, 2.1)
     off = []
     for seed in range(60):
@@ -142,7 +142,7 @@ def test_a_varied_surface_keeps_its_edge_where_the_answer_has_it() -> None:
     assert np.median(off) < STEP_MM
 
 
-def test_the_same_state_makes_the_same_variation() -> None:
+def test_the_same_generator_state_gives_the_same_variation() -> None:
     seen, truth = clear_surface(0.1, 2.1)
     one, two = (varied(seen, truth, np.random.default_rng(5))[0].grey for _ in range(2))
     other = varied(seen, truth, np.random.default_rng(6))[0].grey
@@ -150,7 +150,7 @@ def test_the_same_state_makes_the_same_variation() -> None:
     assert not np.allclose(one, other, atol=0.01)
 
 
-def test_more_views_of_a_joint_cost_no_more_rays(collected) -> None:
+def test_the_number_of_rays_does_not_depend_on_the_number_of_views(collected) -> None:
     one, three = (load([collected], np.random.default_rng(0), views) for views in (1, 3))
     assert abs(len(one.features) - len(three.features)) < 10
     assert one.features.shape[1] == three.features.shape[1] == FEATURES

@@ -1,4 +1,4 @@
-"""The figures of evaluation and reproducibility, on shapes whose answers are known; collections of maps; rescans."""
+"""The figures of evaluation and reproducibility, on shapes with known results; collections of maps; rescans."""
 
 from __future__ import annotations
 
@@ -13,9 +13,16 @@ from pipeline.segmentation.catalogue import BUILT_IN_WEIGHTS, Accuracy, card
 from tests.support.knees import turned_knee
 from training.knee_unet.agreement import agreement, compare, parts
 from training.knee_unet.collection import knee_of, split_maps
-from training.knee_unet.evaluate import Knee, caution_of, structures_of, thickness_of, write_card, write_painted
+from training.knee_unet.evaluate import (
+    Knee,
+    caution_of,
+    structures_of,
+    thickness_of,
+    write_card,
+    write_training_renderer,
+)
 from training.knee_unet.reproducibility import one_visit_each, summarise
-from training.knee_unet.rescan import SHIFT_MM, TURN_DEG, laid_down, moved_grid
+from training.knee_unet.rescan import SHIFT_MM, TURN_DEG, moved_grid, repositioned
 
 SPACING = (0.5, 0.5, 0.5)
 
@@ -26,23 +33,23 @@ def cube(shift: int = 0, size: int = 20) -> np.ndarray:
     return mask
 
 
-def test_equal_masks_agree_wholly() -> None:
+def test_equal_masks_agree_completely() -> None:
     found = agreement(cube(), cube(), SPACING)
     assert (found.dice, found.mean_surface_distance_mm, found.volume_bias_percent) == (1.0, 0.0, 0.0)
 
 
-def test_a_shifted_cube_is_off_by_what_it_was_shifted() -> None:
+def test_a_shifted_cube_is_off_by_its_shift() -> None:
     found = agreement(cube(shift=2), cube(), SPACING)
     assert found.dice == pytest.approx(18 / 20)
     assert found.hausdorff95_mm == pytest.approx(1.0)
     assert found.volume_bias_percent == 0.0
 
 
-def test_a_longer_cube_is_too_large_by_its_length() -> None:
+def test_a_longer_cube_has_the_expected_volume_error() -> None:
     assert agreement(cube(size=23), cube(), SPACING).volume_bias_percent == pytest.approx(15.0)
 
 
-def test_an_answer_that_lacks_a_structure_counts_as_no_overlap() -> None:
+def test_a_missing_structure_counts_as_no_overlap() -> None:
     found = agreement(np.zeros_like(cube()), cube(), SPACING)
     assert found.dice == 0.0
     assert found.mean_surface_distance_mm == np.inf
@@ -68,7 +75,7 @@ def digests(weights: str) -> dict[str, str]:
     return card("nnunet_fullres").digests | {"weights_sha256": weights}
 
 
-def test_the_cards_figures_are_means_and_the_worst() -> None:
+def test_the_cards_figures_are_means_and_the_minimum() -> None:
     femur = structures_of(knees())["femur"]
     assert (femur["dice"], femur["dice_worst"]) == (0.975, 0.95)
     assert Accuracy(**femur).volume_bias_percent is None
@@ -76,7 +83,7 @@ def test_the_cards_figures_are_means_and_the_worst() -> None:
     assert "up to 0 % off" in caution_of(knees())
 
 
-def test_figures_go_into_the_card_of_the_weights_that_were_measured_only(tmp_path: Path) -> None:
+def test_figures_are_written_only_to_the_card_of_the_measured_weights(tmp_path: Path) -> None:
     path = tmp_path / "card.json"
     path.write_text((BUILT_IN_WEIGHTS / "knee_unet" / "card.json").read_text())
     with pytest.raises(ValueError, match="measured were"):
@@ -87,21 +94,21 @@ def test_figures_go_into_the_card_of_the_weights_that_were_measured_only(tmp_pat
     assert content["accuracy"]["thickness"]["femoral_cartilage/anterior"]["knees"] == 2
 
 
-def test_figures_by_trainings_own_painter_stand_beside_the_others_and_go_with_their_weights(tmp_path: Path) -> None:
+def test_training_renderer_figures_are_added_and_dropped_with_their_weights(tmp_path: Path) -> None:
     path, measured = tmp_path / "card.json", card("nnunet_fullres").digests
     path.write_text((BUILT_IN_WEIGHTS / "knee_unet" / "card.json").read_text())
     with pytest.raises(ValueError, match="measured were"):
-        write_painted(path, knees(), digests("0" * 64))
-    write_painted(path, knees()[1:], measured)
+        write_training_renderer(path, knees(), digests("0" * 64))
+    write_training_renderer(path, knees()[1:], measured)
     write_card(path, knees(), [], measured)
     accuracy = json.loads(path.read_text())["accuracy"]
     assert accuracy["structures"]["femur"]["dice"] == 0.975
     assert accuracy["painted"]["structures"]["femur"]["dice"] == 1.0
     write_card(path, knees(), [], measured | {"first_pass_sha256": "1" * 64})
-    assert "painted" not in json.loads(path.read_text())["accuracy"], "drawn for other networks"
+    assert "painted" not in json.loads(path.read_text())["accuracy"], "measured with other networks"
 
 
-def test_a_validation_knee_is_learned_from_in_no_visit(tmp_path: Path) -> None:
+def test_no_visit_of_a_validation_knee_is_used_in_training(tmp_path: Path) -> None:
     for name in ("train/7_00m", "train/8_00m", "train/8_96m", "train/9_00m", "validation/8_36m"):
         path = tmp_path / f"{name}.nii.gz"
         path.parent.mkdir(exist_ok=True)
@@ -111,17 +118,17 @@ def test_a_validation_knee_is_learned_from_in_no_visit(tmp_path: Path) -> None:
     assert [path.name for path in held] == ["8_36m.nii.gz"]
 
 
-def test_a_folder_without_maps_says_what_was_expected(tmp_path: Path) -> None:
+def test_the_error_for_a_folder_without_maps_names_the_expected_files(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"expected files that end in \.nii\.gz"):
         split_maps(tmp_path)
 
 
-def test_each_knee_is_scanned_again_once_whatever_its_visits(tmp_path: Path) -> None:
+def test_one_visit_per_knee_is_used_for_rescans(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("7_00m.nii.gz", "7_96m.nii.gz", "8_00m.nii.gz", "9_00m.nii.gz")]
     assert [path.name for path in one_visit_each(paths, 2)] == ["7_00m.nii.gz", "8_00m.nii.gz"]
 
 
-def test_detectable_change_is_that_of_two_measurements_with_the_spread_that_was_put_in() -> None:
+def test_detectable_change_follows_from_the_given_spread() -> None:
     rng = np.random.default_rng(0)
     values = [2.0 + 0.1 * rng.standard_normal(4000), 4.0 + 0.2 * rng.standard_normal(4000)]
     row = summarise({"plate/all": values})["plate/all"]
@@ -130,12 +137,12 @@ def test_detectable_change_is_that_of_two_measurements_with_the_spread_that_was_
     assert row["mean_mm"] == pytest.approx(3.0, abs=0.01)
 
 
-def test_a_region_that_one_repeat_lacks_is_measured_from_the_others() -> None:
+def test_a_region_missing_in_one_repeat_uses_the_other_repeats() -> None:
     assert summarise({"plate/all": [np.array([2.0, np.nan, 2.2])]})["plate/all"]["mean_mm"] == 2.1
     assert summarise({"plate/all": [np.array([2.0, np.nan])]}) == {}
 
 
-def test_a_knee_is_laid_down_within_five_millimetres_and_degrees() -> None:
+def test_a_knee_is_repositioned_within_five_millimetres_and_degrees() -> None:
     grid = turned_knee().grid
     for seed in range(50):
         moved = moved_grid(grid, np.random.default_rng(seed))
@@ -145,9 +152,9 @@ def test_a_knee_is_laid_down_within_five_millimetres_and_degrees() -> None:
         assert np.linalg.norm(moved.to_mm(middle) - grid.to_mm(middle)) <= SHIFT_MM + 1e-6
 
 
-def test_a_knee_laid_down_again_keeps_its_place_and_volume() -> None:
+def test_a_repositioned_knee_keeps_its_location_and_volume() -> None:
     knee = turned_knee()
-    again = laid_down(knee, moved_grid(knee.grid, np.random.default_rng(4)))
+    again = repositioned(knee, moved_grid(knee.grid, np.random.default_rng(4)))
     for structure in (Structure.FEMORAL_CARTILAGE, Structure.MEDIAL_TIBIAL_CARTILAGE, Structure.PATELLA):
         before, after = (np.argwhere(s.labels == structure) for s in (knee, again))
         assert len(after) == pytest.approx(len(before), rel=0.03)

@@ -1,4 +1,4 @@
-"""The network, its loss, its export, and a run that is killed: with torch, in the environment of `make train`."""
+"""The network, its loss, its export and resuming a killed run; needs torch, in the environment of `make train`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = ROOT / "models" / "knee_unet" / "weights.onnx"
 
 
-def test_the_stored_weights_answer_as_the_network_they_are_read_into() -> None:
+def test_stored_weights_and_the_torch_network_give_the_same_result() -> None:
     import onnxruntime
 
     network = KneeUNet()
@@ -38,7 +38,7 @@ def test_the_stored_weights_answer_as_the_network_they_are_read_into() -> None:
         assert np.abs(network.eval()(image).numpy() - stored).max() < 1e-3
 
 
-def test_export_and_reading_back_change_no_probability_by_more_than_float16_does(tmp_path: Path) -> None:
+def test_export_and_import_change_probabilities_by_float16_rounding_only(tmp_path: Path) -> None:
     torch.manual_seed(3)
     network = KneeUNet()
     with torch.no_grad():  # as after some steps: the exporter keeps one copy of parameters that are equal
@@ -54,12 +54,12 @@ def test_export_and_reading_back_change_no_probability_by_more_than_float16_does
     assert difference.abs().max() < 0.02
 
 
-def test_weights_of_another_network_are_refused() -> None:
-    with pytest.raises(ValueError, match="do not fit"):
+def test_weights_of_another_network_are_rejected() -> None:
+    with pytest.raises(ValueError, match="do not match"):
         load_parameters(KneeUNet(), {"stem.0.weight": torch.zeros(32, 1, 5, 5, 5), "other": torch.zeros(1)})
 
 
-def test_runs_of_one_network_become_their_mean_and_of_two_networks_are_refused(tmp_path: Path) -> None:
+def test_runs_of_one_network_are_averaged_and_of_two_networks_rejected(tmp_path: Path) -> None:
     for name, channels, level in (("a", CHANNELS, 1.0), ("b", CHANNELS, 4.0), ("other", CHANNELS[:3], 1.0)):
         average = {key: torch.full_like(values, level) for key, values in KneeUNet(channels).state_dict().items()}
         torch.save({"average": average}, tmp_path / f"{name}.pt")
@@ -69,7 +69,7 @@ def test_runs_of_one_network_become_their_mean_and_of_two_networks_are_refused(t
         mean_parameters([tmp_path / "a.pt", tmp_path / "other.pt"])
 
 
-def test_the_loss_is_least_where_the_answer_equals_soft_targets() -> None:
+def test_the_loss_has_its_minimum_at_the_soft_targets() -> None:
     targets = torch.softmax(3 * torch.randn(1, 7, 16, 16, 16, generator=torch.Generator().manual_seed(0)), 1)
     coarse = torch.nn.functional.avg_pool3d(targets, 4)
     right = soft_loss((targets.log(), coarse.log()), targets)
@@ -77,7 +77,7 @@ def test_the_loss_is_least_where_the_answer_equals_soft_targets() -> None:
         assert soft_loss((gain * targets.log(), coarse.log()), targets) > right
 
 
-def test_a_run_that_is_killed_goes_on_where_its_last_checkpoint_was_and_improves(tmp_path: Path) -> None:
+def test_a_killed_run_resumes_from_its_checkpoint_and_improves(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "training.knee_unet.train", "--output", str(tmp_path), "--minutes", "1.5"]
     command += ["--checkpoint-minutes", "0.2", "--probes", "2"]
     first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -90,7 +90,7 @@ def test_a_run_that_is_killed_goes_on_where_its_last_checkpoint_was_and_improves
     assert log.exists(), "no checkpoint within 240 s"
     before = [json.loads(line) for line in log.read_text().splitlines()]
     second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert f"going on from step {before[-1]['step']}" in second.stdout
+    assert f"resuming from step {before[-1]['step']}" in second.stdout
     after = [json.loads(line) for line in log.read_text().splitlines()]
     assert after[-1]["step"] > before[-1]["step"] > 0
     assert after[-1]["probe_loss"] < 0.95 * after[0]["probe_loss"]  # 1.99 to 1.77 on two busy cores

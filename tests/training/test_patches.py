@@ -1,4 +1,4 @@
-"""Patches for training: what the image shows is what the targets say, and both repeat."""
+"""Patches for training: image and targets agree, and both are reproducible."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.grid import Grid
 from pipeline.segmentation.catalogue import card
 from tests.support.knees import reference_knee, turned_knee
 from training.knee_unet.contrast import DESS_RANGES, FAMILIES, class_place, draw_contrast
-from training.knee_unet.painting import View, paint
+from training.knee_unet.patch_rendering import View, render_patch
 from training.knee_unet.patches import SUB_VOXEL, draw_matrix, make_patch, soft_targets
 from training.knee_unet.scans import UNSEEN
 from training.knee_unet.specimen import (
@@ -50,7 +50,7 @@ def test_classes_axes_and_resolution_are_those_of_the_built_in_network() -> None
     assert CLASS_OF[Structure.MEDIAL_MENISCUS] == 0
 
 
-def test_turning_into_the_networks_axes_leaves_every_voxel_where_it_is() -> None:
+def test_conversion_to_network_axes_keeps_patient_positions() -> None:
     knee = turned_knee()
     labels, grid = in_network_axes(knee.labels, knee.grid)
     points = knee.grid.to_mm(np.argwhere(knee.labels == Structure.PATELLA)[::50])
@@ -60,12 +60,12 @@ def test_turning_into_the_networks_axes_leaves_every_voxel_where_it_is() -> None
 
 
 @pytest.mark.slow
-def test_soft_tissues_fill_the_limb_and_air_the_rest() -> None:
+def test_soft_tissues_fill_the_limb_and_air_surrounds_it() -> None:
     tissues = specimen().tissues
     share = np.bincount(tissues.ravel(), minlength=len(KINDS)) / tissues.size
     for kind in (Kind.FAT, Kind.MUSCLE, Kind.FLUID, Kind.MENISCUS, Kind.TENDON):
         assert share[KINDS.index(kind)] > 0.0005, kind
-    assert share[KINDS.index(Kind.MARROW)] < 0.05  # bones come from the labels; only the fibula is drawn
+    assert share[KINDS.index(Kind.MARROW)] < 0.05  # bones come from the labels; only the fibula is generated
 
 
 def test_a_specimen_reads_back_as_it_was_written(tmp_path) -> None:
@@ -76,7 +76,7 @@ def test_a_specimen_reads_back_as_it_was_written(tmp_path) -> None:
         assert np.array_equal(getattr(found, field), getattr(specimen(), field))
 
 
-def test_a_specimen_that_was_not_finished_does_not_count(tmp_path) -> None:
+def test_an_unfinished_specimen_is_ignored(tmp_path) -> None:
     (tmp_path / "turned.part").mkdir()  # a kill while writing
     write_specimen(specimen(), tmp_path / "turned")
     assert read_specimen(tmp_path / "turned").name == "turned"
@@ -93,7 +93,7 @@ def test_the_same_state_gives_the_same_patch_and_targets_sum_to_one(family: str)
     assert set(np.unique(one.targets)) <= {0.0, 0.25, 0.5, 0.75, 1.0}
 
 
-def test_the_dark_plate_of_cortical_bone_lies_inside_the_bone() -> None:
+def test_the_dark_cortical_plate_is_inside_the_bone() -> None:
     side, voxel_mm = 40, 0.45
     depth = np.broadcast_to((np.arange(side, dtype=np.float32) - 19.5)[:, None, None] * voxel_mm, (side,) * 3).copy()
     classes = np.where(depth < 0, 1, 0).astype(np.uint8)
@@ -106,7 +106,7 @@ def test_the_dark_plate_of_cortical_bone_lies_inside_the_bone() -> None:
     )
     inside, outside = [], []
     for seed in range(40):
-        image = paint(view, draw_contrast(np.random.default_rng(seed), "dess"), np.random.default_rng(seed))
+        image = render_patch(view, draw_contrast(np.random.default_rng(seed), "dess"), np.random.default_rng(seed))
         profile = np.median(image, axis=(1, 2))
         inside.append(profile[19] / profile[:8].mean())
         outside.append(profile[21] / profile[32:].mean())
@@ -119,12 +119,12 @@ def test_in_dess_fluid_is_brighter_than_cartilage() -> None:
     assert min(draw_contrast(rng, "dess").of(Kind.FLUID) for _ in range(300)) >= 1.3
 
 
-def test_another_state_gives_another_patch() -> None:
+def test_another_generator_state_gives_another_patch() -> None:
     one, two = (make_patch(specimen(), np.random.default_rng(seed), SMALL) for seed in (1, 2))
     assert not np.array_equal(one.image, two.image)
 
 
-def test_soft_targets_of_a_plane_hold_its_volume_to_a_quarter_voxel() -> None:
+def test_soft_targets_of_a_plane_keep_its_volume_within_a_quarter_voxel() -> None:
     spacing = (0.1, 0.7, 0.7)
     classes = np.zeros((400, 8, 8), np.uint8)
     classes[: round(13.6 / 0.1)] = 2
@@ -163,14 +163,14 @@ def test_fat_is_bright_where_it_is_not_suppressed() -> None:
     assert np.median(bright) > 2.0 * np.median(suppressed)
 
 
-def test_evaluation_lies_outside_the_ranges_of_training() -> None:
+def test_evaluation_protocols_are_outside_the_training_ranges() -> None:
     for protocol in UNSEEN:
         for name, (low, high) in DESS_RANGES.items():
             assert not low <= getattr(protocol, name) <= high, (protocol.name, name)
 
 
 def test_a_knee_on_another_grid_fills_the_same_patient_positions() -> None:
-    """The reference (unturned, 0.5 mm) and its finer self give specimens of the same place and size."""
+    """The reference (axis-aligned, 0.5 mm) and a finer copy give specimens of the same position and size."""
     knee = reference_knee()
     cropped = knee.grid.crop((20, 20, 20), knee.grid.shape)
     part = replace(knee, labels=np.ascontiguousarray(knee.labels[20:, 20:, 20:]), grid=cropped)

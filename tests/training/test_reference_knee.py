@@ -1,4 +1,4 @@
-"""The reference knee as it is installed, and the averaging that made it, on knees of which the mean is known."""
+"""The installed reference knee, and the averaging algorithm on knees with a known mean."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def points(structure: Structure) -> np.ndarray:
     return grid.to_mm(np.argwhere(labels == structure))
 
 
-def test_it_is_small_canonical_and_on_an_unturned_grid() -> None:
+def test_it_is_small_canonical_and_on_an_axis_aligned_grid() -> None:
     labels, grid = reference()
     assert set(np.unique(labels)) == {0, *STRUCTURES}
     assert np.array_equal(grid.direction, np.eye(3))
@@ -47,7 +47,7 @@ def test_every_structure_is_one_piece_without_holes(structure: Structure) -> Non
     assert np.array_equal(ndimage.binary_fill_holes(mask), mask)
 
 
-def test_it_is_a_right_knee_in_the_frame_that_its_card_names() -> None:
+def test_it_is_a_right_knee_in_the_frame_of_its_card() -> None:
     medial, lateral = points(Structure.MEDIAL_TIBIAL_CARTILAGE), points(Structure.LATERAL_TIBIAL_CARTILAGE)
     assert medial[:, 0].min() > 0 > lateral[:, 0].max()
     assert np.ptp(medial[:, 1]) > np.ptp(lateral[:, 1])  # the medial plateau is the longer one: so +x is medial
@@ -56,7 +56,7 @@ def test_it_is_a_right_knee_in_the_frame_that_its_card_names() -> None:
     assert points(Structure.FEMUR)[:, 2].mean() > 0 > points(Structure.TIBIA)[:, 2].max()
 
 
-def test_its_origin_lies_between_condyles_at_the_same_depth() -> None:
+def test_its_origin_is_midway_between_the_condyles() -> None:
     labels, grid = reference()
     bone = labels == Structure.FEMUR
     covered = bone & ndimage.binary_dilation(labels == Structure.FEMORAL_CARTILAGE)
@@ -66,7 +66,7 @@ def test_its_origin_lies_between_condyles_at_the_same_depth() -> None:
     assert abs(left[1] - right[1]) < 1.5
 
 
-def test_plates_cover_trochlea_and_both_condyles_and_lie_on_their_bones() -> None:
+def test_plates_cover_trochlea_and_both_condyles_and_touch_their_bones() -> None:
     labels, _ = reference()
     cartilage = points(Structure.FEMORAL_CARTILAGE)
     for side in (-1, 1):
@@ -80,7 +80,7 @@ def test_plates_cover_trochlea_and_both_condyles_and_lie_on_their_bones() -> Non
             assert touching > 300.0
 
 
-def test_a_signed_distance_crosses_zero_between_the_voxels() -> None:
+def test_a_signed_distance_crosses_zero_between_voxels() -> None:
     mask = np.zeros((1, 1, 40), bool)
     mask[..., 10:30] = True
     field = signed_distance(mask, 0.5, 3.0)[0, 0]
@@ -91,7 +91,7 @@ def test_a_signed_distance_crosses_zero_between_the_voxels() -> None:
 
 
 def slab_knee(name: str, thickness: int) -> tuple[Knee, Grid]:
-    """Three bones, each with a plate of so many voxels of 0.5 mm on top."""
+    """Three bones, each with a plate on top; thickness: in voxels of 0.5 mm."""
     grid = Grid(shape=(60, 72, 36), spacing_mm=(0.5, 0.5, 0.5), origin_mm=np.zeros(3), direction=np.eye(3))
     labels = np.zeros(grid.shape, np.uint8)
     for n, (bone, plates) in enumerate(CARTILAGE_OF.items()):
@@ -110,7 +110,7 @@ def test_the_average_of_thin_and_thick_plates_has_their_mean_thickness() -> None
         assert np.count_nonzero(column == bone) == 26
 
 
-def test_the_plate_on_the_medial_side_stays_medial() -> None:
+def test_the_plate_on_the_medial_side_is_labelled_medial() -> None:
     labels = np.zeros((3, 9, 30), np.uint8)
     labels[1, 2:7, 3:12] = labels[1, 2:7, 18:27] = Structure.MEDIAL_TIBIAL_CARTILAGE
     parted = split_plates(labels)

@@ -1,4 +1,4 @@
-"""Registration against transformations that are known."""
+"""Registration recovers known transformations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def bent_shape() -> dict[str, np.ndarray]:
-    """Two point clouds on surfaces without any mirror symmetry."""
+    """Two point clouds on surfaces without mirror symmetry."""
     rng = np.random.default_rng(1)
     turn = rng.uniform(0, 2 * np.pi, 3000)
     along = rng.uniform(-1, 1, 3000)
@@ -30,7 +30,7 @@ def similarity(angle: float, scale: float, shift: tuple[float, float, float]) ->
     return matrix
 
 
-def test_a_similarity_comes_back_from_matched_points() -> None:
+def test_a_similarity_is_recovered_from_matched_points() -> None:
     points = np.random.default_rng(0).normal(size=(50, 3))
     truth = similarity(2.0, 1.3, (5, -40, 12))
     assert np.allclose(fit_similarity(points, apply(truth, points)), truth, atol=1e-10)
@@ -42,7 +42,7 @@ def test_a_mirror_image_is_never_fitted_as_a_rotation() -> None:
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_the_lower_residual_names_the_side_and_finds_the_place(bent_shape, mirrored: bool) -> None:
+def test_the_lower_residual_identifies_the_side_and_the_transform(bent_shape, mirrored: bool) -> None:
     truth = similarity(0.2, 1.1, (30, -20, 8))
     handed = MIRROR if mirrored else np.eye(3)
     moving = {key: apply(truth, p[::3] @ handed) for key, p in bent_shape.items()}
@@ -55,7 +55,7 @@ def test_the_lower_residual_names_the_side_and_finds_the_place(bent_shape, mirro
     assert np.abs(home).max() < 0.2
 
 
-def test_a_warp_recovers_a_smooth_bend_and_rests_where_no_points_are(bent_shape) -> None:
+def test_a_warp_recovers_a_smooth_bend_and_vanishes_far_from_points(bent_shape) -> None:
     def bend(p: np.ndarray) -> np.ndarray:
         return p + np.c_[2.0 * np.sin(p[:, 2] / 25), 1.5 * np.cos(p[:, 2] / 30), 0 * p[:, 0]]
 

@@ -1,4 +1,4 @@
-"""The synthetic scanner, on a geometric knee: two capped shafts, a patella, and plates between them, oblique grid."""
+"""The second renderer, on a geometric knee (two capped shafts, a patella, plates between them) on an oblique grid."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def grid() -> Grid:
 
 @pytest.fixture(scope="module")
 def labels(grid: Grid) -> LabelArray:
-    """A knee of ellipsoids and cylinders, right: +x medial, -y in front."""
+    """A knee of ellipsoids and cylinders, right: +x medial, -y anterior."""
     index = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), -1).reshape(-1, 3)
     x, y, z = grid.to_mm(index).T
 
@@ -70,7 +70,7 @@ def test_the_limb_frame_follows_the_anatomy_not_the_grid(labels: LabelArray, gri
     assert frame.scale == pytest.approx(1.0, abs=0.08)
 
 
-def test_a_knee_without_a_tibia_is_refused_by_name(labels: LabelArray, grid: Grid) -> None:
+def test_a_knee_without_a_tibia_is_rejected_and_the_tibia_named(labels: LabelArray, grid: Grid) -> None:
     with pytest.raises(ValueError, match="Tibia is missing"):
         render_dess(np.where(labels == Structure.TIBIA, 0, labels).astype(np.uint8), grid, 1)
 
@@ -82,7 +82,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_scan(labels
     assert np.abs(first - other).mean() > 1.0
 
 
-def test_fluid_outshines_cartilage_cartilage_marrow_and_marrow_air(labels: LabelArray, grid: Grid) -> None:
+def test_signal_decreases_from_fluid_to_cartilage_to_marrow_to_air(labels: LabelArray, grid: Grid) -> None:
     scan = render_dess(labels, grid, 3, scanner=Scanner(bias=0.0))
     cartilage = np.median(scan[inside(labels, *CARTILAGE)])
     marrow = np.median(scan[inside(labels, Structure.FEMUR, Structure.TIBIA, margin=4)])
@@ -101,7 +101,7 @@ def test_bone_has_a_dark_rim(labels: LabelArray, grid: Grid) -> None:
     assert np.median(scan[rim]) < 0.75 * np.median(scan[inside(labels, Structure.FEMUR, margin=4)])
 
 
-def test_t2_comes_back_from_noiseless_echoes(labels: LabelArray, grid: Grid) -> None:
+def test_t2_is_recovered_from_noiseless_echoes(labels: LabelArray, grid: Grid) -> None:
     truth = {Structure.FEMORAL_CARTILAGE: 42.0, Structure.LATERAL_TIBIAL_CARTILAGE: 31.0, Structure.TIBIA: 70.0}
     echoes = render_multi_echo(labels, grid, ECHO_TIMES, truth, 5, scanner=QUIET)
     for structure, t2_ms in truth.items():
@@ -117,7 +117,7 @@ def test_qdess_gives_a_bright_and_a_t2_weighted_echo(labels: LabelArray, grid: G
     assert 0.2 < np.median(echoes[1][cartilage] / echoes[0][cartilage]) < 0.7
 
 
-def test_thick_slices_keep_the_place_and_the_mean_of_what_they_merge(labels: LabelArray, grid: Grid) -> None:
+def test_thick_slices_keep_position_and_mean(labels: LabelArray, grid: Grid) -> None:
     volume = labels.astype(np.float32)
     merged, thick = thick_slices(volume, grid, 5)
     assert thick.shape == (11, 108, 108)

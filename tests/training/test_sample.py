@@ -1,4 +1,4 @@
-"""The sample knee as it is installed, and that it can be made again."""
+"""The installed sample knee, and that it can be regenerated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCAN, LABELS = SAMPLES / "sample_knee.nii.gz", SAMPLES / "sample_knee_labels.nii
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-def test_scan_and_labels_are_small_and_lie_on_the_same_oblique_grid() -> None:
+def test_scan_and_labels_are_small_and_on_the_same_oblique_grid() -> None:
     scan, labels = nib.load(SCAN), nib.load(LABELS)
     assert SCAN.stat().st_size + LABELS.stat().st_size <= 8e6
     assert scan.get_data_dtype() == np.int16
@@ -32,7 +32,7 @@ def test_scan_and_labels_are_small_and_lie_on_the_same_oblique_grid() -> None:
     assert np.linalg.det(scan.affine[:3, :3]) > 0  # right-handed, so no reader has to mirror it
 
 
-def test_the_labels_hold_a_whole_right_knee_and_the_scan_shows_it() -> None:
+def test_the_labels_are_a_complete_right_knee_and_match_the_scan() -> None:
     labels = nib.load(LABELS)
     values, scan = np.asarray(labels.dataobj), np.asarray(nib.load(SCAN).dataobj)
     assert set(np.unique(values)) == set(range(8))
@@ -50,12 +50,12 @@ def test_the_labels_hold_a_whole_right_knee_and_the_scan_shows_it() -> None:
     assert np.median(scan[values == Structure.FEMUR]) > 3 * np.median(scan[:4])
 
 
-def test_a_packed_nifti_has_no_date_and_keeps_voxels_and_place() -> None:
+def test_a_compressed_nifti_has_no_date_and_keeps_voxels_and_position() -> None:
     grid = Grid(shape=(3, 4, 5), spacing_mm=(0.7, 0.4, 0.3), origin_mm=(5, -9, 2), direction=sagittal_grid().direction)
     volume = np.random.default_rng(0).integers(0, 900, grid.shape).astype(np.int16)
     packed = nifti_bytes(volume, grid)
     assert packed == nifti_bytes(volume, grid)
-    assert packed[4:8] == bytes(4)  # gzip's date
+    assert packed[4:8] == bytes(4)  # gzip timestamp
     image = nib.Nifti1Image.from_bytes(gzip.decompress(packed))
     assert np.array_equal(image.get_fdata(), volume.transpose(2, 1, 0))
     index = (2, 1, 3)
@@ -63,8 +63,8 @@ def test_a_packed_nifti_has_no_date_and_keeps_voxels_and_place() -> None:
 
 
 @pytest.mark.slow
-def test_making_the_sample_again_gives_the_same_bytes() -> None:
-    """The packed bytes may depend on the zlib build; what is inside must not depend on the machine but by rounding."""
+def test_regenerating_the_sample_gives_the_same_bytes() -> None:
+    """Compressed bytes may depend on the zlib build; the content may differ between machines only by rounding."""
     scan, labels, grid = make_sample()
     for made, path in ((labels, LABELS), (scan, SCAN)):
         installed = gzip.decompress(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Making the shape model: fields of balls known by formula, modes, imagined femora, the order of visits."""
+"""Training of the shape model: fields of balls with a known formula, modes, synthetic femora, the order of visits."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from tests.support.ball_shape import fields as true_fields
 from training.shape_model.change_score import left_out_changes, measured
 from training.shape_model.collection import Femur, load_femora, save_femur
 from training.shape_model.evaluate import by_knee
-from training.shape_model.samples import imagined, outline_of, samples_of
+from training.shape_model.samples import deformed, outline_of, samples_of
 from training.shape_model.subspace import fields, linear_start, measured_fields
 
 
@@ -23,7 +23,7 @@ def femora():
     return made
 
 
-def test_a_femur_survives_its_file(femora, tmp_path):
+def test_a_femur_is_read_back_as_written(femora, tmp_path):
     save_femur(femora[1], tmp_path / "001_00m.npz")
     (found,) = load_femora(tmp_path)
     assert (found.name, found.knee, found.alignment.side) == ("001_00m", "001", femora[1].alignment.side)
@@ -40,13 +40,13 @@ def test_fields_are_distance_and_thickness(femora):
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     points = direction * rng.uniform(RADIUS_MM - 3, RADIUS_MM + 8, (400, 1))
     found, expected = fields(outline, points), true_fields(points)
-    # the formula's distance runs along the radius, which is a little longer than the shortest way
+    # the formula's distance is along the radius, which is slightly longer than the shortest distance
     np.testing.assert_allclose(found[:, 0], expected[:, 0], atol=0.3)
     assert np.abs(found[:, 1] - PLATE_MM).mean() < 0.15
 
 
 @pytest.mark.slow
-def test_modes_of_the_femora_alone_are_one_fewer_than_femora_and_smooth_fields_fill_the_rest(femora):
+def test_femora_alone_give_one_mode_fewer_than_femora_and_smooth_fields_add_modes(femora):
     measured = measured_fields([outline_of(femur, np.eye(4)) for femur in femora])
     assert linear_start(measured, 8, smooth=False).modes.shape[2] == len(femora) - 1
     start = linear_start(measured, 8)
@@ -56,10 +56,10 @@ def test_modes_of_the_femora_alone_are_one_fewer_than_femora_and_smooth_fields_f
 
 
 @pytest.mark.slow
-def test_an_imagined_femur_is_moved_and_its_cartilage_still_lies_on_the_bone(femora):
+def test_cartilage_of_a_deformed_femur_still_touches_the_bone(femora):
     rng = np.random.default_rng(0)
     samples = samples_of(outline_of(femora[0], np.eye(4)), rng)
-    made = imagined(samples, Lattice.over(np.full(3, -45.0), np.full(3, 45.0), 4.0), rng)
+    made = deformed(samples, Lattice.over(np.full(3, -45.0), np.full(3, 45.0), 4.0), rng)
     moved = np.linalg.norm(made.points - samples.points, axis=1)
     assert 0.5 < moved.mean() < 3.0
     assert np.array_equal(made.bone <= 0, samples.bone <= 0)
@@ -67,14 +67,14 @@ def test_an_imagined_femur_is_moved_and_its_cartilage_still_lies_on_the_bone(fem
     np.testing.assert_allclose(made.bone[on_bone], samples.bone[on_bone], atol=0.03)
 
 
-def test_visits_that_all_change_alike_are_ordered_and_those_without_a_common_change_are_not():
+def test_visits_are_ordered_only_if_knees_share_a_change():
     rng = np.random.default_rng(0)
     noise = rng.standard_normal((20, 8))
     assert (left_out_changes(noise + 2.0 * np.eye(8)[0]) > 0).sum() >= 18
     assert 4 <= (left_out_changes(noise) > 0).sum() <= 16
 
 
-def test_a_change_is_one_where_it_is_the_mean_change_and_knees_beside_are_ordered_by_the_same_direction():
+def test_a_mean_change_scores_one_and_other_knees_use_the_same_direction():
     rng = np.random.default_rng(0)
     change = np.array([3.0, -1.0, 0.0, 0.0])
     first = rng.standard_normal((12, 4))
@@ -88,13 +88,13 @@ def test_a_change_is_one_where_it_is_the_mean_change_and_knees_beside_are_ordere
     )
 
 
-def test_a_knee_counts_once_however_often_it_was_seen():
+def test_a_knee_counts_once_regardless_of_its_visits():
     rows = [{"map": "1_00m", "mm": 1.0}, {"map": "1_96m", "mm": 3.0}, {"map": "2_00m", "mm": 0.0}]
     assert by_knee(rows, "mm") == 1.0
 
 
 @pytest.mark.slow
-def test_training_goes_on_where_it_was_and_its_numpy_decoder_gives_the_same_distances(femora, tmp_path):
+def test_training_resumes_and_its_numpy_decoder_gives_the_same_distances(femora, tmp_path):
     torch = pytest.importorskip("torch")
     from training.shape_model.prepare import load_prepared, prepared, save_prepared, stocked
     from training.shape_model.train import Run

@@ -1,4 +1,4 @@
-"""The signal equations against a spin-by-spin account of the same pulses."""
+"""The signal equations compared with a spin simulation of the same pulses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from training.signal import TISSUES, Kind, SignalModel, dess_model, qdess_model,
 
 
 def dephased_steady_state(t1_ms: float, t2_ms: float, repetition_ms: float, flip_deg: float) -> tuple[float, float]:
-    """(S+, S-) by brute force: isochromats over one turn of dephasing, pulsed until nothing changes any more."""
+    """(S+, S-) by simulation: isochromats over one dephasing cycle, pulsed until the steady state."""
     phase = np.exp(2j * np.pi * (np.arange(400) + 0.5) / 400)
     e1, e2 = np.exp(-repetition_ms / t1_ms), np.exp(-repetition_ms / t2_ms)
     c, s = np.cos(np.radians(flip_deg)), np.sin(np.radians(flip_deg))
@@ -30,7 +30,7 @@ def test_the_dess_equations_agree_with_simulated_spins(t1_ms: float, t2_ms: floa
     assert np.allclose(closed_form, simulated, rtol=2e-3, atol=1e-5)
 
 
-def test_without_transverse_memory_the_first_echo_is_the_spoiled_one() -> None:
+def test_without_transverse_coherence_the_first_echo_equals_the_spoiled_one() -> None:
     e1, flip = np.exp(-16.3 / 1000.0), np.radians(25.0)
     spoiled = np.sin(flip) * (1 - e1) / (1 - e1 * np.cos(flip))
     after, before = steady_state(1000.0, 1e-2, repetition_ms=16.3, flip_deg=25.0)
@@ -39,7 +39,7 @@ def test_without_transverse_memory_the_first_echo_is_the_spoiled_one() -> None:
 
 
 @pytest.mark.parametrize("model", [dess_model(), qdess_model()])
-def test_in_dess_fluid_outshines_cartilage_and_cartilage_every_other_tissue(model: SignalModel) -> None:
+def test_in_dess_fluid_is_brightest_then_cartilage(model: SignalModel) -> None:
     level = {kind: float(model(TISSUES[kind], np.array([TISSUES[kind].t2_ms])).sum()) for kind in Kind}
     assert level[Kind.FLUID] > 1.3 * level[Kind.CARTILAGE]
     assert level[Kind.CARTILAGE] > 1.3 * max(level[k] for k in (Kind.MUSCLE, Kind.MARROW, Kind.FAT, Kind.SYNOVIUM))

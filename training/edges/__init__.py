@@ -1,1 +1,1 @@
-"""Training of the network that reads where bone and cartilage end (pipeline/segmentation/edges)."""
+"""Training of the networks that locate bone and cartilage edges along rays (pipeline/segmentation/edges)."""

@@ -1,4 +1,4 @@
-"""How far the edges that are read along rays lie from those of the expert's map."""
+"""Distance between the edges found along rays and those of the expert's map."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pipeline.segmentation.edges.network import Ensemble, edges_mm, prior
 from training.edges.examples import Examples, shares_of
 
 LEAST_COVERED: Final = 3
-"""Depths at which cartilage must lie for a ray to be counted: three quarters of a millimetre."""
+"""Minimum number of cartilage depths on a ray for it to be counted: 0.75 mm."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EdgeErrors:
-    """Mean error (bias) and mean absolute error of the depth at which bone and cartilage end, mm; over so many rays."""
+    """Mean error (bias) and mean absolute error (mm) of the depths at which bone (inner) and cartilage (outer) end."""
 
     inner_bias_mm: float
     inner_mm: float
@@ -27,7 +27,7 @@ class EdgeErrors:
 
 
 def edge_errors(probability: NDArray[np.float32], truth: NDArray[np.float32]) -> EdgeErrors:
-    """Of rays that cross cartilage in truth; both (n, ANSWERS, depths)."""
+    """Edge errors of the rays that cross true cartilage; both arrays (n, ANSWERS, depths)."""
     covered = (truth[:, 1] > 0.5).sum(axis=1) >= LEAST_COVERED
     (inner, outer), (true_inner, true_outer) = edges_mm(probability[covered]), edges_mm(truth[covered])
     return EdgeErrors(
@@ -39,12 +39,12 @@ def edge_errors(probability: NDArray[np.float32], truth: NDArray[np.float32]) ->
     )
 
 
-def first_errors(examples: Examples) -> EdgeErrors:
-    """Of the first answer alone."""
+def first_pass_errors(examples: Examples) -> EdgeErrors:
+    """Edge errors of the first pass alone."""
     answer = np.exp(prior(examples.features.astype(np.float32)))
     return edge_errors(answer / answer.sum(axis=1, keepdims=True), shares_of(examples.truth))
 
 
 def errors(networks: Ensemble, examples: Examples) -> EdgeErrors:
-    """Of what the networks say together."""
+    """Edge errors of the ensemble."""
     return edge_errors(networks(examples.features.astype(np.float32)), shares_of(examples.truth))

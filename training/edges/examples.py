@@ -1,6 +1,6 @@
-"""Examples to learn from: profiles of an imagined joint, and what lies along each ray in truth.
+"""Training examples: profiles of a synthetic joint, and the true classes along each ray.
 
-One file an imagined joint, a few hundred thousand numbers in half precision; features are made when they are read.
+One file per synthetic joint with a few hundred thousand half-precision numbers; features are computed on reading.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from pipeline.segmentation.edges import profiles
 from pipeline.segmentation.edges.profiles import DEPTHS_MM, Profiles
 from pipeline.segmentation.edges.rays import Rays, cast
 from pipeline.segmentation.runtime import Network
-from training.edges.imagine import VOXEL_MM, ImaginedJoint, first_answer
+from training.edges.synthesize import VOXEL_MM, SyntheticJoint, first_pass
 from training.edges.vary import varied
 from training.knee_unet.specimen import CLASS_OF
 from training.limb import Field
 
 SHARE: Final = {"dess": 0.5}
 OTHER_SHARE: Final = 0.25
-"""The part of an imagined joint's rays that is learned from, by its family of contrasts."""
+"""Fraction of a synthetic joint's rays used for training, by contrast family."""
 GROUP: Final = 50
-"""Joints that are put together at once: arrays so large go back to the system when given up, small ones do not."""
+"""Joints concatenated at once: the memory of arrays this large is returned to the system when they are freed."""
 HELD_EVERY: Final = 10
-"""One imagined joint of so many is kept apart."""
+"""One synthetic joint in this many is held out."""
 
 
 def surfaces() -> list[tuple[int, int]]:
@@ -39,9 +39,9 @@ def surfaces() -> list[tuple[int, int]]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Surface:
-    """One surface of an imagined joint; number: its place in surfaces().
+    """One surface of a synthetic joint; number: its index in surfaces().
 
-    truth  (n, ANSWERS, depths): the share of bone, own cartilage and rest along each ray
+    truth  (n, ANSWERS, depths): the fractions of bone, its cartilage and the remainder along each ray
     """
 
     number: int
@@ -51,20 +51,20 @@ class Surface:
     truth: Field
 
     def features(self, chosen: NDArray[np.intp] | slice = slice(None)) -> Field:
-        """(n, f) of all rays, or of those chosen."""
+        """(n, f) features of all rays, or of the chosen ones."""
         blur = profiles.blur_along(self.rays, (VOXEL_MM,) * 3)
         return profiles.features(self.profiles, self.rays, blur, self.number, chosen)
 
     def varied(self, rng: np.random.Generator) -> Surface:
-        """As another joint in another scan would show it."""
+        """The surface with a random variation, as in another joint and scan (vary.py)."""
         seen, truth = varied(self.profiles, self.truth, rng)
         return replace(self, profiles=seen, truth=truth)
 
 
-def collect(joint: ImaginedJoint, network: Network, card: ModelCard, path: Path) -> list[int]:
-    """Write the profiles of a joint; -> rays of each surface."""
+def collect(joint: SyntheticJoint, network: Network, card: ModelCard, path: Path) -> list[int]:
+    """Write the profiles of a joint; returns the number of rays per surface."""
     spacing = (VOXEL_MM,) * 3
-    kept, frame = first_answer(network, card, joint.image)
+    kept, frame = first_pass(network, card, joint.image)
     pairs = surfaces()
     arrays: dict[str, np.ndarray] = {}
     counts = []
@@ -88,7 +88,7 @@ def collect(joint: ImaginedJoint, network: Network, card: ModelCard, path: Path)
 
 
 def read_surfaces(path: Path) -> list[Surface]:
-    """The surfaces of one imagined joint."""
+    """The surfaces of one synthetic joint."""
     result = []
     with np.load(path, allow_pickle=False) as stored:
         family = str(stored["family"])
@@ -114,14 +114,14 @@ def read_surfaces(path: Path) -> list[Surface]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Examples:
-    """features (n, f) float16; truth (n, ANSWERS, depths) uint8, in 255 steps."""
+    """features (n, f) float16; truth (n, ANSWERS, depths) uint8, fractions times 255."""
 
     features: NDArray[np.float16]
     truth: NDArray[np.uint8]
 
 
 def load(paths: list[Path], rng: np.random.Generator, views: int = 1) -> Examples:
-    """Some of the rays of some imagined joints, seen `views` times: as they were imagined, then varied (vary.py)."""
+    """A random part of the rays of synthetic joints, in `views` versions: unchanged, then with variations (vary.py)."""
     features, truth = [], []
     for first in range(0, len(paths), GROUP):
         group = _load_group(paths[first : first + GROUP], rng, views)
@@ -145,7 +145,7 @@ def _load_group(paths: list[Path], rng: np.random.Generator, views: int) -> Exam
 
 
 def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
-    """One array of all parts, which are given up one by one: there is no memory for both."""
+    """Concatenate the parts, and free each one after copying: memory does not hold both."""
     whole = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
     end = len(whole)
     while parts:
@@ -156,12 +156,12 @@ def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
     return whole
 
 
-def held(path: Path) -> bool:
-    """Whether an imagined joint is kept apart."""
+def is_held_out(path: Path) -> bool:
+    """Whether a synthetic joint is held out of training."""
     return int(path.stem.split("_")[1]) % HELD_EVERY == HELD_EVERY - 1
 
 
 def shares_of(truth: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(n, ANSWERS, depths) in 255 steps -> parts that sum to 1."""
+    """(n, ANSWERS, depths) 8-bit values -> fractions that sum to 1."""
     shares = truth.astype(np.float32)
     return np.asarray(shares / np.maximum(shares.sum(axis=1, keepdims=True), 1.0))

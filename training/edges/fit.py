@@ -1,4 +1,4 @@
-"""Fit the network to examples: cross-entropy of what lies at every depth of every ray."""
+"""Fit the network to examples: cross-entropy of the class at every depth of every ray."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LEAST_SCALE: Final = 0.05
 
 
 class Perceptron(nn.Module):
-    """As pipeline.segmentation.edges.network.ProfileNetwork computes it, with dropout while it learns."""
+    """The network of pipeline.segmentation.edges.network.ProfileNetwork in torch, with dropout during training."""
 
     def __init__(self, centre: NDArray[np.float32], scale: NDArray[np.float32]) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Perceptron(nn.Module):
         self.register_buffer("scale", torch.from_numpy(scale))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """(n, f) -> (n, ANSWERS, depths): what is added to the logarithm of the first answer."""
+        """(n, f) -> (n, ANSWERS, depths): the correction added to the log-probabilities of the first pass."""
         first, *inner, last = self.layers
         x = self.drop(torch.relu(first(self.drop_features((features - self.centre) / self.scale))))
         for layer in inner:
@@ -48,7 +48,7 @@ class Perceptron(nn.Module):
         return last(x).reshape(-1, ANSWERS, len(DEPTHS_MM))
 
     def exported(self) -> ProfileNetwork:
-        """For the product."""
+        """The parameters as the pipeline uses them."""
         return ProfileNetwork(
             centre=self.centre.numpy().copy(),
             scale=self.scale.numpy().copy(),
@@ -59,7 +59,7 @@ class Perceptron(nn.Module):
 
 
 def fit(examples: Examples, minutes: float, seed: int, on_step: Callable[[int, float], None]) -> ProfileNetwork:
-    """Learn for so many minutes, the rate falling along a cosine; on_step is told the step and its loss."""
+    """Train for `minutes` with a cosine learning-rate schedule; on_step receives the step number and its loss."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     some = examples.features[rng.permutation(len(examples.features))[:50_000]].astype(np.float32)

@@ -1,11 +1,12 @@
-"""make train-edges: the networks that read where bone and cartilage end, from label maps and synthetic contrast.
+"""make train-edges: train the networks that locate bone and cartilage edges, on label maps with synthetic
+contrast.
 
     python -m training.edges.train MAPS --output FOLDER [--collect MINUTES] [--fit MINUTES] [--members N]
 
-Imagines joints of the training maps for so many minutes, has the first pass of the built-in model answer them, keeps
-the profiles in FOLDER, then fits to all that FOLDER holds and writes FOLDER/edges.npz. Goes on where it was when
-it is started again: what was collected stays. Several may collect into one folder, each with a seed of its own.
-The rays of a joint take 10 MB of memory while it is fitted to.
+Renders synthetic joints of the training maps for the given minutes, segments them with the first pass of the built-in
+model, and stores the profiles in FOLDER. Then it fits the networks to all profiles in FOLDER and writes
+FOLDER/edges.npz. Resumes when started again: collected profiles are kept. Several processes may collect into one
+folder, each with a different seed. Fitting needs 10 MB of memory per joint.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ from pipeline.segmentation import unet
 from pipeline.segmentation.catalogue import card
 from pipeline.segmentation.edges.network import Ensemble, ProfileNetwork, write_ensemble
 from pipeline.types import Resources
-from training.edges.errors import errors, first_errors
-from training.edges.examples import collect, held, load
+from training.edges.errors import errors, first_pass_errors
+from training.edges.examples import collect, is_held_out, load
 from training.edges.fit import fit
-from training.edges.imagine import imagine
+from training.edges.synthesize import synthesize
 from training.knee_unet.collection import Collection, split_maps
 from training.knee_unet.evaluate import with_weights
 
 VIEWS: Final = 4
-"""Each joint is learned from as it was imagined and in three variations; a part of its rays in each."""
+"""Each joint is used once unchanged and in three variations, with a different part of its rays in each."""
 
 
 def gather(maps: Collection, folder: Path, minutes: float, seed: int, weights: Path | None) -> None:
-    """Imagine and collect for so many minutes."""
+    """Render synthetic joints and collect their profiles for `minutes`."""
     model = with_weights(card("nnunet_fullres"), weights)
     network = unet.load(model, Resources())
     end = time.monotonic() + 60.0 * minutes
@@ -43,32 +44,32 @@ def gather(maps: Collection, folder: Path, minutes: float, seed: int, weights: P
         path = folder / f"{seed:03d}_{number:05d}.npz"
         if not path.exists():
             rng = np.random.default_rng([seed, number])
-            joint = imagine(maps.specimen(maps.maps[int(rng.integers(len(maps.maps)))]), rng)
+            joint = synthesize(maps.specimen(maps.maps[int(rng.integers(len(maps.maps)))]), rng)
             counts = collect(joint, network, model, path)
             print(f"{path.name}: {joint.family}, rays {' '.join(map(str, counts))}", flush=True)
         number += 1
 
 
 def learn(folder: Path, minutes: float, seed: int, members: int) -> None:
-    """Fit so many networks to what was collected, each to rays and variations of its own; what is fitted is written."""
+    """Fit `members` networks to the collected profiles, each to other rays and variations; write the ensemble."""
     paths = sorted(folder.glob("[0-9]*_[0-9]*.npz"))
-    apart = load([path for path in paths if held(path)] or paths[-1:], np.random.default_rng(seed))
-    # A run of an hour tells who waits for it how far it is, and what it has come to.
-    print(f"{len(paths)} imagined joints; first answers of those kept apart: {first_errors(apart)}", flush=True)
+    apart = load([path for path in paths if is_held_out(path)] or paths[-1:], np.random.default_rng(seed))
+    # A run takes about an hour: print its progress and the accuracy so far.
+    print(f"{len(paths)} synthetic joints; first-pass errors, held-out: {first_pass_errors(apart)}", flush=True)
     fitted: list[ProfileNetwork] = []
     for number in range(members):
-        examples = load([path for path in paths if not held(path)], np.random.default_rng([seed, number]), VIEWS)
-        fitted.append(fit(examples, minutes, seed + number, _told()))
+        examples = load([path for path in paths if not is_held_out(path)], np.random.default_rng([seed, number]), VIEWS)
+        fitted.append(fit(examples, minutes, seed + number, _loss_printer()))
         rays = len(examples.features)
-        del examples  # there is no memory for two
+        del examples  # memory does not hold two sets
         ensemble = Ensemble(members=tuple(fitted))
-        # one line a network, half an hour apart: whether another one still helps on joints kept apart
+        # one line per network, every half hour: shows whether one more network still helps on held-out joints
         print(f"{len(fitted)} of {members}, {rays} rays: {errors(ensemble, apart)}", flush=True)
         write_ensemble(ensemble, folder / "edges.npz")
 
 
-def _told() -> Callable[[int, float], None]:
-    """Prints the mean loss of every thousand steps."""
+def _loss_printer() -> Callable[[int, float], None]:
+    """Print the mean loss of every thousand steps."""
     losses: list[float] = []
 
     def on_step(step: int, loss: float) -> None:
@@ -87,9 +88,9 @@ def main() -> None:
     parser.add_argument("--specimens", type=Path, default=Path("data/training/specimens"))
     parser.add_argument("--numbering", default="oai")
     parser.add_argument("--collect", type=float, default=30.0, metavar="MINUTES")
-    parser.add_argument("--fit", type=float, default=25.0, metavar="MINUTES", help="of each network (default: 25)")
-    parser.add_argument("--members", type=int, default=3, help="networks that answer together (default: 3)")
-    parser.add_argument("--weights", type=Path, help="of the first pass, instead of the built-in ones")
+    parser.add_argument("--fit", type=float, default=25.0, metavar="MINUTES", help="per network (default: 25)")
+    parser.add_argument("--members", type=int, default=3, help="networks in the ensemble (default: 3)")
+    parser.add_argument("--weights", type=Path, help="first-pass weights to use instead of the built-in ones")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
-"""A surface seen again, as another joint in another scan would show it.
+"""Data augmentation of profiles: a surface as it would appear in another joint and scan.
 
-Thousands of rays share one joint: its plate of cortical bone, the layers of its cartilage, the film of fluid on it. A
-network that has seen some hundred joints knows each of them by heart, and is wrong about a new one all over the surface
-in the same sense. Changing what the rays of a surface share makes many joints of one. It is done on profiles, where a
-joint costs a tenth of a second, not the seconds of an image and a first answer.
+The thousands of rays of one joint share its cortical bone plate, its cartilage layers and its fluid film. A network
+trained on some hundred joints memorises them, and its error on a new joint has the same sign all over a surface.
+Varying these shared properties turns one joint into many. This is done on profiles, which takes 0.1 s per joint
+instead of the seconds needed for an image and its first pass.
 """
 
 from __future__ import annotations
@@ -18,38 +18,38 @@ from pipeline.segmentation.sampling import linear_matrix
 from training.limb import Field
 
 STRETCH: Final = 0.3
-"""Half the range of the logarithm by which all that lies along a ray is stretched, about the first answer's bone."""
+"""Half-range of the log of the factor by which a ray is stretched, about the bone edge of the first pass."""
 SHIFT_MM: Final = 0.1
-"""SD of how far the first answer is moved against image and truth."""
+"""SD of the shift of the first pass relative to image and truth."""
 TONE: Final = 0.35
-"""Half the range of the logarithm of the exponent on grey values."""
+"""Half-range of the log of the exponent (gamma) applied to grey values."""
 LAYERS: Final = (0.25, (0.3, 1.5))
 PLATE: Final = (0.25, (0.2, 0.8))
 FILM: Final = (0.25, (0.15, 0.6))
-"""What is added at the deep side of the cartilage, below it and above it: SD, in SD of the surface's grey values; and
-over how many mm it fades.
+"""Signal added in the deep cartilage, in the bone below it and in the fluid above it: SD (in SD of the surface's grey
+values), and range of the decay length in mm.
 """
 SOFT: Final = (0.25, 0.5, 0.25)
-"""Weights of neighbouring depths: what is added is no sharper than an image."""
+"""Weights of neighbouring depths: the added signal is no sharper than the image."""
 
 
 def varied(seen: Profiles, truth: Field, rng: np.random.Generator) -> tuple[Profiles, Field]:
-    """Profiles and what lies along each ray (n, 3, depths), changed alike; the same state, the same change."""
+    """Profiles and true fractions (n, 3, depths) with the same random change; deterministic for a generator state."""
     depths = DEPTHS_MM / np.float32(np.exp(rng.uniform(-STRETCH, STRETCH)))
     first, image = (_resampling(depths + shift) for shift in (SHIFT_MM * rng.standard_normal(), 0.0))
     moved = Profiles(**{part.name: getattr(seen, part.name) @ first for part in fields(Profiles)})
     shares = truth @ image
     grey = _toned(seen.grey, rng) @ image
-    return replace(moved, grey=_repainted(grey, shares, rng)), shares
+    return replace(moved, grey=_with_other_layers(grey, shares, rng)), shares
 
 
 def _resampling(depths_mm: Field) -> Field:
-    """(depths, depths): values along a ray @ this are those at depths_mm."""
+    """(depths, depths) matrix: values along a ray @ matrix are the values at depths_mm."""
     return np.asarray(linear_matrix((depths_mm - DEPTHS_MM[0]) / STEP_MM, len(DEPTHS_MM)).T, np.float32)
 
 
 def _toned(grey: Field, rng: np.random.Generator) -> Field:
-    """Grey values on another scale, which keeps their order."""
+    """Grey values after a random monotonic (gamma) change."""
     low, high = (float(level) for level in np.percentile(grey, (1, 99)))
     width = max(high - low, 1e-6)
     exponent = np.exp(rng.uniform(-TONE, TONE))
@@ -57,8 +57,8 @@ def _toned(grey: Field, rng: np.random.Generator) -> Field:
     return np.asarray(low + width * relative**exponent, np.float32)
 
 
-def _repainted(grey: Field, shares: Field, rng: np.random.Generator) -> Field:
-    """With other layers in the cartilage, another plate below it and another film on it."""
+def _with_other_layers(grey: Field, shares: Field, rng: np.random.Generator) -> Field:
+    """Grey values with random changes of the cartilage layers, the bone plate below and the fluid film above."""
     bone, cartilage, rest = np.moveaxis(shares, 1, 0)
     inner = DEPTHS_MM[0] + STEP_MM * (bone.sum(axis=1, keepdims=True) - 0.5)
     outer = inner + STEP_MM * cartilage.sum(axis=1, keepdims=True)

@@ -1,1 +1,1 @@
-"""How the weights in models/knee_unet are made: patches with synthetic contrast, training, evaluation, export."""
+"""Training of the weights in models/knee_unet: patches with synthetic contrast, training, evaluation, export."""

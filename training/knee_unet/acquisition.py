@@ -1,4 +1,4 @@
-"""What the scanner and the export do to a patch: resolution, thick slices, receive field, noise, grey scale."""
+"""Simulated acquisition of a patch: resolution, thick slices, receive field, noise, grey scale."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from training.limb import Field
 PSF_MM: Final = (0.14, 0.6)
 """SD of the point spread along each axis."""
 NOISE: Final = (0.005, 0.06)
-"""SD in each receiver channel at COARSE_MM, the brightest tissue 1; voxels of another size have more or less."""
+"""SD in each receiver channel at COARSE_MM, relative to the brightest tissue; scaled for other voxel sizes."""
 COARSE_MM: Final = 0.7
 
 
 @dataclass(frozen=True, kw_only=True)
 class Slices:
-    """How often a contrast is acquired slice by slice, how often of these side to side, and how thick they are."""
+    """Probability of a 2D acquisition, of sagittal slices among these, and the range of slice thickness."""
 
     often: float
     side_to_side: float
@@ -32,17 +32,17 @@ SPIN_ECHO: Final = {
     "fat_suppressed": Slices(often=0.65, side_to_side=0.85, thick_mm=(2.0, 4.6)),
 }
 OTHERS: Final = Slices(often=0.3, side_to_side=0.7, thick_mm=(1.0, 4.2))
-"""Spin echo is mostly acquired slice by slice, and these are thick; other contrasts mostly in three dimensions."""
+"""Spin echo is mostly a 2D acquisition with thick slices; other contrasts are mostly 3D."""
 ACROSS_MM: Final = (0.8, 2.0)
-"""Slices from front to back or from above."""
+"""Coronal or axial slices."""
 THIN_SLICES_MM: Final = (0.55, 0.9)
-"""Of a 3D scan, side to side; told apart only where voxels are smaller."""
+"""Slice thickness of a sagittal 3D scan; has an effect only where voxels are smaller."""
 
 
 def acquire(image: Field, rng: np.random.Generator, voxel_mm: float, family: str) -> Field:
-    """The patch as a network gets it: degraded, then standardised, with a gain and an offset of its own.
+    """The patch as network input: degraded, then standardised, with a random gain and offset.
 
-    family: of the contrast (contrast.FAMILIES)
+    family: the contrast family (contrast.FAMILIES)
     """
     for axis in range(3):
         image = blurred(image, axis, rng.uniform(*PSF_MM) / voxel_mm)
@@ -68,7 +68,7 @@ def acquire(image: Field, rng: np.random.Generator, voxel_mm: float, family: str
 
 
 def _as_slices(image: Field, rng: np.random.Generator, axis: int, thickness: float) -> Field:
-    """Slices of so many voxels along an axis, and back again as the product does it."""
+    """Average to slices of `thickness` voxels along an axis, and interpolate back as the pipeline does."""
     count = image.shape[axis]
     slices = max(4, round(count / thickness))
     step = count / slices
@@ -78,6 +78,6 @@ def _as_slices(image: Field, rng: np.random.Generator, axis: int, thickness: flo
 
 
 def rician(image: Field, rng: np.random.Generator, sd: float) -> Field:
-    """Magnitude of a signal with noise in both channels."""
+    """Magnitude of a signal with Gaussian noise in both channels."""
     real = image + np.float32(sd) * rng.standard_normal(image.shape, dtype=np.float32)
     return np.hypot(real, np.float32(sd) * rng.standard_normal(image.shape, dtype=np.float32))

@@ -1,4 +1,6 @@
-"""How far a segmentation is from the expert's: overlap, surfaces, volume, thickness by the product's own measure."""
+"""Agreement of a segmentation with an expert's: overlap, surface distance, volume, and thickness as the pipeline
+measures it.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """One structure of one knee. Distances in mm, volume in percent of the expert's."""
+    """Agreement for one structure of one knee. Distances in mm, volume difference in percent of the expert's."""
 
     dice: float
     mean_surface_distance_mm: float
@@ -30,7 +32,7 @@ class Agreement:
 
 
 def parts() -> dict[str, tuple[Structure, ...]]:
-    """What is compared: each bone, and each bone's cartilage as one plate (medial and lateral tibial together)."""
+    """The compared parts: each bone, and each bone's cartilage as one plate (medial and lateral tibia together)."""
     found: dict[str, tuple[Structure, ...]] = {}
     for bone in BONES:
         found[bone.key] = (bone,)
@@ -39,7 +41,7 @@ def parts() -> dict[str, tuple[Structure, ...]]:
 
 
 def compare(found: Segmentation, truth: Segmentation) -> dict[str, Agreement]:
-    """Every part that the truth has, by its name."""
+    """Agreement of every part in the truth, by name."""
     result = {}
     for name, structures in parts().items():
         true, ours = truth.mask(*structures), found.mask(*structures)
@@ -49,7 +51,7 @@ def compare(found: Segmentation, truth: Segmentation) -> dict[str, Agreement]:
 
 
 def agreement(ours: Mask, true: Mask, spacing_mm: tuple[float, float, float]) -> Agreement:
-    """Of two masks (z, y, x) on one grid; distances are infinite where ours is empty."""
+    """Agreement of two masks (z, y, x) on one grid; distances are infinite if ours is empty."""
     both, ours_count, true_count = (int(np.count_nonzero(m)) for m in (ours & true, ours, true))
     distances = surface_distances(ours, true, spacing_mm) if ours_count else None
     return Agreement(
@@ -61,7 +63,7 @@ def agreement(ours: Mask, true: Mask, spacing_mm: tuple[float, float, float]) ->
 
 
 def surface_distances(a: Mask, b: Mask, spacing_mm: tuple[float, float, float]) -> NDArray[np.float64]:
-    """Distances (mm) of the boundary voxels of each mask to the other's boundary; the image's edge is no boundary."""
+    """Distances (mm) from the boundary voxels of each mask to the other's boundary, without the image edge."""
     box = ndimage.find_objects((a | b).view(np.uint8))[0]
     box = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in box)
     a, b = a[box], b[box]
@@ -71,7 +73,9 @@ def surface_distances(a: Mask, b: Mask, spacing_mm: tuple[float, float, float]) 
 
 
 def region_means(segmentation: Segmentation) -> dict[str, float]:
-    """Mean ThC (mm, union) of every region, `femoral_cartilage/medial_weight_bearing`, as an analysis reports it."""
+    """Mean ThC (mm, union) of every region, as an analysis reports it; keys such as
+    `femoral_cartilage/medial_weight_bearing`.
+    """
     alignment = align_knee(bone_surface(segmentation, Structure.FEMUR))
     knee = split_tibial_cartilage(segmentation, alignment)
     regions = subregions(knee, alignment)

@@ -1,4 +1,4 @@
-"""The label maps of a training run: which may be learned from, and their specimens on disk."""
+"""The label maps of a training run: the split into training and validation, and prepared specimens on disk."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from pathlib import Path
 
 from training.knee_unet.specimen import Specimen, make_specimen, read_expert_map, read_specimen, write_specimen
 
-WHERE = """Expert label maps of knees of the Osteoarthritis Initiative (3D DESS, 160 x 384 x 384 voxels) can be had from
+WHERE = """Expert label maps of knees of the Osteoarthritis Initiative (3D DESS, 160 x 384 x 384) are available from
   - the Zuse Institute Berlin: OAI-ZIB, https://pubdata.zib.de, on request (Ambellan et al., Med. Image Anal. 52, 2019)
   - the authors of arXiv:2211.16696 (Woo et al.), whose maps the built-in weights were trained from
-The scans themselves are not needed. Name the folder: make train MAPS=FOLDER, with FOLDER/train and FOLDER/validation,
+The scans themselves are not needed. Give the folder: make train MAPS=FOLDER, with FOLDER/train and FOLDER/validation,
 or all maps in FOLDER; files KNEE_VISIT.nii.gz in the numbering `oai`."""
 SAMPLE = Path("samples/sample_knee_labels.nii.gz")
-"""What there is without such a folder; canonical numbering."""
+"""The label map used without such a folder; canonical numbering."""
 SUFFIXES = (".nii.gz", ".nii", ".nrrd")
 
 
 def knee_of(path: Path) -> str:
-    """The knee's number: what stands before the first underscore. Visits of one knee share it."""
+    """The knee's number: the file name up to the first underscore. All visits of a knee share it."""
     return path.name.split(".")[0].split("_")[0]
 
 
 def maps_in(folder: Path) -> list[Path]:
-    """Label maps of a folder, by name. Raises FileNotFoundError where it holds none."""
+    """Label maps of a folder, sorted by name. Raises FileNotFoundError if there are none."""
     found = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIXES)) if folder.is_dir() else []
     if not found:
         raise FileNotFoundError(f"no label map in {folder}; expected files that end in {', '.join(SUFFIXES)}")
@@ -34,7 +34,7 @@ def maps_in(folder: Path) -> list[Path]:
 def split_maps(folder: Path) -> tuple[list[Path], list[Path]]:
     """(training, validation) maps of a folder: FOLDER/train and FOLDER/validation, or all of FOLDER and none.
 
-    A knee of the validation folder is left out of training in every visit.
+    All visits of a knee in the validation folder are excluded from training.
     """
     if not (folder / "train").is_dir():
         return maps_in(folder), []
@@ -45,7 +45,7 @@ def split_maps(folder: Path) -> tuple[list[Path], list[Path]]:
 
 @dataclass(kw_only=True, eq=False)
 class Collection:
-    """Specimens of some maps, made when they are first asked for (about 4 s each) and kept in a cache folder."""
+    """Specimens of label maps, prepared on first use (about 4 s each) and kept in a cache folder."""
 
     maps: list[Path]
     numbering: str

@@ -1,9 +1,9 @@
-"""make evaluate EVALUATE=--confidence: from which confidence on a scan is worth a second look.
+"""make evaluate EVALUATE=--confidence: choose the confidence below which a scan is flagged.
 
-Every held-out map is rendered in the CONDITIONS, segmented by the product, and ranked by mean cartilage Dice. The rule
-that goes into the card flags the worst tenth of these scans, or the share of it that can be had without flagging more
-than MOST_OTHERS of the rest: a flag that is always up says nothing. Both shares are written beside it. Chosen and
-measured on the same scans, and on imagined ones: it will do worse on others.
+Every held-out map is rendered in the CONDITIONS, segmented by the pipeline, and ranked by mean cartilage Dice. The rule
+in the card flags the worst tenth of these scans, or as much of it as possible without flagging more than MOST_OTHERS of
+the others: a flag that is always raised is useless. Both fractions are stored with the rule. The rule is chosen and
+measured on the same synthetic scans, so expect worse results on other scans.
 """
 
 from __future__ import annotations
@@ -28,35 +28,35 @@ from training.knee_unet.specimen import read_expert_map
 SEED: Final = 90_000
 WORST_SHARE: Final = 0.1
 MOST_OTHERS: Final = 0.25
-"""Largest share of the scans that are not among the worst that may be flagged with them."""
+"""Maximum fraction of the scans outside the worst tenth that may be flagged."""
 DECIMALS: Final = 3
 RECORD: Final = Path("build/confidence")
-"""Scans that were rated already, a file a model."""
+"""Results of scans already rated, one file per model."""
 Segmenter = Callable[[Scan], Segmentation]
-Imagined = Callable[[Segmentation, int], tuple[Scan, Segmentation]]
-"""Expert map and seed -> a scan of it, and the map on the scan's grid."""
+RenderKnee = Callable[[Segmentation, int], tuple[Scan, Segmentation]]
+"""Expert map and seed -> a rendered scan, and the map on the scan's grid."""
 
 
-def _dess(protocol: Protocol) -> Imagined:
+def _dess(protocol: Protocol) -> RenderKnee:
     return lambda knee, seed: (dess_scan(knee, protocol, seed), knee)
 
 
 _SHORT, _LONG = UNSEEN
-CONDITIONS: Final[dict[str, Imagined]] = {
+CONDITIONS: Final[dict[str, RenderKnee]] = {
     "short": _dess(_SHORT),
     "long": _dess(_LONG),
     "noisy": _dess(replace(_LONG, scanner=replace(_LONG.scanner, noise=3 * _LONG.scanner.noise))),
     "uneven field": _dess(replace(_SHORT, scanner=replace(_SHORT.scanner, bias=3 * _SHORT.scanner.bias))),
     "bright fat, 1.4 mm slices": lambda knee, seed: thick_scan(knee, seed, factor=2),
 }
-"""Slices beyond quality.COARSE_MM have a flag of their own and stay out: all of them would be among the worst."""
+"""Slices thicker than quality.COARSE_MM have a separate flag and are excluded: all would be among the worst."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rated:
-    """One scan: Dice of each plate (0 where it was not found), mean probability and surface entropy of its cartilage.
+    """One scan: Dice of each plate (0 if not found), mean probability and surface entropy of its cartilage.
 
-    Both are None where no cartilage was found.
+    Probability and entropy are None if no cartilage was found.
     """
 
     name: str
@@ -67,12 +67,12 @@ class Rated:
 
     @property
     def mean_dice(self) -> float:
-        """Over the plates."""
+        """Mean over the plates."""
         return float(np.mean(list(self.dice.values())))
 
 
 def plate_dice(found: Segmentation, truth: Segmentation) -> dict[str, float]:
-    """Dice of the cartilage on each bone, where the truth has any."""
+    """Dice of the cartilage on each bone with cartilage in the truth."""
     result = {}
     for bone, plates in CARTILAGE_OF.items():
         ours, true = found.mask(*plates), truth.mask(*plates)
@@ -97,9 +97,8 @@ def rate(path: Path, number: int, condition: str, numbering: str, segment: Segme
 
 
 def rate_all(paths: list[Path], rate_one: Callable[[Path, int, str], Rated], digest: str, record: Path) -> list[Rated]:
-    """Every map in every condition. `record` keeps them as they come: a run that was interrupted goes on.
-
-    It counts only for the same weights.
+    """Rate every map in every condition.  Each result is appended to `record`, so that an interrupted run resumes. The
+    record is valid for the same weights only.
     """
     done = read_record(record, digest)
     rated = []
@@ -113,7 +112,7 @@ def rate_all(paths: list[Path], rate_one: Callable[[Path, int, str], Rated], dig
 
 
 def read_record(path: Path, digest: str) -> dict[tuple[str, str], Rated]:
-    """(map, condition) -> what a former run found with these weights; empty where there was none."""
+    """(map, condition) -> results of a previous run with these weights; empty if there are none."""
     if not path.is_file():
         return {}
     content = json.loads(path.read_text(encoding="utf-8"))
@@ -129,10 +128,10 @@ def write_record(path: Path, digest: str, rated: list[Rated]) -> None:
 
 
 def rule(rated: list[Rated]) -> ConfidenceFlag:
-    """The limits that flag the whole worst tenth, or as much of it as flags at most MOST_OTHERS of the other scans.
+    """The limits that flag all of the worst tenth, or as much of it as possible with at most MOST_OTHERS of the others.
 
-    Of limits that catch the same it is those that flag the fewest others, and a limit of the entropy only where that
-    is better. Raises ValueError where cartilage was found in none of the scans.
+    Ties are resolved in favour of fewer flagged others; an entropy limit is used only where it improves the result.
+    Raises ValueError if no cartilage was found in any scan.
     """
     ordered = sorted(rated, key=lambda one: one.mean_dice)
     count = math.ceil(WORST_SHARE * len(ordered))
@@ -161,13 +160,13 @@ def _tried(threshold: float, entropy_bits: float | None, worst: list[Rated], oth
 
 
 def _flagged(limits: ConfidenceFlag, scans: list[Rated]) -> float:
-    """Share of the scans that are flagged; one without cartilage has no confidence, and is not."""
+    """Fraction of the scans that are flagged; a scan without cartilage has no confidence and is not flagged."""
     flags = [one.probability is not None and limits.flags(one.probability, one.entropy_bits) for one in scans]
     return round(float(np.mean(flags)), 2) if flags else 0.0
 
 
 def choose(paths: list[Path], numbering: str, segment: Segmenter, model: ModelCard) -> ConfidenceFlag:
-    """Rate the maps in every condition, choose the rule, and tell what it is worth."""
+    """Rate the maps in every condition, choose the rule, and print its performance."""
 
     def rate_one(path: Path, number: int, condition: str) -> Rated:
         return rate(path, number, condition, numbering, segment)
@@ -184,18 +183,18 @@ def choose(paths: list[Path], numbering: str, segment: Segmenter, model: ModelCa
 
 
 def write_rule(path: Path, model: ModelCard, found: ConfidenceFlag) -> None:
-    """Put the rule into the model's card.
+    """Write the rule into the model's card.
 
-    Raises ValueError where the card's digest is not that of the weights measured.
+    Raises ValueError if the card's digest differs from that of the measured weights.
     """
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if content["sha256"] != model.sha256:
-        raise ValueError(f"{path} names weights {content['sha256'][:12]}; measured were {model.sha256[:12]}")
+        raise ValueError(f"{path} is for weights {content['sha256'][:12]}; measured: {model.sha256[:12]}")
     content["confidence_flag"] = {
         "made_by": "make evaluate EVALUATE=--confidence",
         "chosen_on": (
             f"synthetic scans of held-out maps, each in {len(CONDITIONS)} conditions ({'; '.join(CONDITIONS)}); "
-            "the shares are of the same scans: on others it will do worse"
+            "the fractions are of the same scans: expect worse on other scans"
         ),
         **model.digests,
         "rule": asdict(found),

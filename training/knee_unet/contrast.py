@@ -1,7 +1,7 @@
-"""The tissues' signals in one imagined scan: a protocol drawn at random, tissues that vary from person to person.
+"""Tissue signals of one synthetic scan: a random protocol and tissue properties that vary between people.
 
-Water-excited DESS from its signal equation, spin echo with and without fat suppression (proton density to T2), and, so
-that the network leans on shape, random contrasts that belong to no sequence.
+Water-excited DESS from its signal equation, spin echo with and without fat suppression (proton density to T2), and
+random contrasts of no particular sequence, so that the network learns shape.
 """
 
 from __future__ import annotations
@@ -16,37 +16,37 @@ from training.limb import Field
 from training.signal import TISSUES, Kind, Properties, SignalModel, dess_model, spin_echo_model
 
 FAMILIES: Final = {"dess": 0.54, "fat_suppressed": 0.12, "fat_bright": 0.24, "random": 0.1}
-"""How often each family of contrasts is drawn."""
+"""Probability of each contrast family."""
 DESS_RANGES: Final = {
     "repetition_ms": (14.5, 18.5),
     "echo_ms": (4.2, 5.4),
     "flip_deg": (20.0, 30.0),
     "fat_left": (0.0, 0.14),
 }
-"""Exact ranges of training; evaluation lies outside (training/knee_unet/evaluate.py)."""
+"""Parameter ranges of training; evaluation uses values outside them (training/knee_unet/evaluate.py)."""
 DESS_FLUID: Final = (1.3, 1.8)
-"""Least brightness of fluid, cartilage 1."""
+"""Minimum signal of fluid relative to cartilage."""
 DESS_MARROW: Final = (0.75, 1.05)
-"""Greatest brightness of marrow."""
+"""Maximum signal of marrow relative to cartilage."""
 ECHO_MS: Final = {"fat_suppressed": (10.0, 75.0), "fat_bright": (8.0, 85.0)}
 REPETITION_MS: Final = (1200.0, 4500.0)
 FAT_SUPPRESSED_LEFT: Final = (0.02, 0.3)
 DENSITY_JITTER: Final = 0.15
 TIME_JITTER: Final = 0.18
-"""SD of the logarithm of proton density and of T1 and T2, tissue by tissue."""
+"""SD of the log of proton density, and of T1 and T2, per tissue."""
 UNTOLD: Final = {
     Kind.VESSEL: (0.0, 0.25),
     Kind.FLUID: (0.0, 0.25),
     Kind.SYNOVIUM: (0.0, 0.25),
     Kind.MARROW: (0.15, 0.4),
 }
-"""Mean and SD of the logarithm of what the table of tissues does not tell of a signal. Marrow varies most: where it is
-dark, the plate of bone under the cartilage hardly shows; where it is bright, a dark line parts the two."""
+"""Mean and SD of the log of the signal variation that the table of tissues does not describe. Marrow varies most: if it
+is dark, the bone plate under the cartilage is barely visible; if it is bright, a dark line separates the two."""
 CARTILAGE_SHADE: Final = 0.05
 MARROW_SHADE: Final = 0.06
-"""SD of what tells one plate, or one bone, from another."""
+"""SD of the signal differences between cartilage plates, and between bones."""
 CLUSTERS: Final = 6
-"""Further grey values for backgrounds that are no anatomy."""
+"""Number of additional grey values for non-anatomical backgrounds."""
 LEVEL_COUNT: Final = len(KINDS) + CLUSTERS + CLASS_COUNT - 1
 
 
@@ -54,29 +54,29 @@ LEVEL_COUNT: Final = len(KINDS) + CLUSTERS + CLASS_COUNT - 1
 class Contrast:
     """Grey value of every tissue, cartilage about 1.
 
-    levels (LEVEL_COUNT,): of KINDS, then of the clusters, then of the classes 1, 2, ... of the network
+    levels (LEVEL_COUNT,): of KINDS, then of the clusters, then of the network's classes 1, 2, ...
     """
 
     family: str
     levels: Field
 
     def of(self, kind: Kind) -> float:
-        """Grey value of a kind of tissue."""
+        """Grey value of a tissue."""
         return float(self.levels[KINDS.index(kind)])
 
 
 def cluster_place(cluster: int) -> int:
-    """Where a cluster's grey value stands in the levels."""
+    """Index of a cluster's grey value in the levels."""
     return len(KINDS) + cluster
 
 
 def class_place(first: int = 1) -> int:
-    """Where the grey value of a class stands in the levels."""
+    """Index of a class's grey value in the levels."""
     return len(KINDS) + CLUSTERS + first - 1
 
 
 def draw_contrast(rng: np.random.Generator, family: str | None = None, *, model: SignalModel | None = None) -> Contrast:
-    """A contrast of the family named, or of one drawn by FAMILIES; model: the protocol, where it is not to be drawn."""
+    """A contrast of the given family, or of a random one (FAMILIES); model: a fixed instead of a random protocol."""
     if family is None:
         family = str(rng.choice(list(FAMILIES), p=list(FAMILIES.values())))
     kinds = _random_kinds(rng) if family == "random" else _physical_kinds(rng, family, model)
@@ -96,17 +96,17 @@ def _physical_kinds(rng: np.random.Generator, family: str, named: SignalModel | 
     model, fat_left = _protocol(rng, family) if named is None else (named, 1.0)
     signals = [_signal(_jittered(TISSUES[kind], rng), model, fat_left) for kind in KINDS]
     kinds = np.array(signals, np.float32) / max(signals[KINDS.index(Kind.CARTILAGE)], 1e-4)
-    # flow, synovitis, haemorrhage, marrow red and yellow and excited after all have no place in a table of tissues
+    # not in the table of tissues: flow, synovitis, haemorrhage, red and yellow marrow, incomplete water excitation
     for kind, (middle, spread) in UNTOLD.items():
         kinds[KINDS.index(kind)] *= np.exp(middle + spread * rng.standard_normal())
-    if family == "dess":  # where the fluid's long T2 tells it from any cartilage, and the water that is excited marrow
+    if family == "dess":  # keeps the differences due to the long T2 of fluid and to fat suppression
         kinds[KINDS.index(Kind.FLUID)] = max(kinds[KINDS.index(Kind.FLUID)], rng.uniform(*DESS_FLUID))
         kinds[KINDS.index(Kind.MARROW)] = min(kinds[KINDS.index(Kind.MARROW)], rng.uniform(*DESS_MARROW))
     return np.clip(kinds, 0.0, 6.0)
 
 
 def _protocol(rng: np.random.Generator, family: str) -> tuple[SignalModel, float]:
-    """A signal model, and the part of the fat's signal that is left before it."""
+    """A signal model, and the fraction of the fat signal that remains."""
     if family == "dess":
         return dess_model(**{name: float(rng.uniform(*bounds)) for name, bounds in DESS_RANGES.items()}), 1.0
     echo = float(rng.uniform(*ECHO_MS[family]))
@@ -126,7 +126,7 @@ def _signal(tissue: Properties, model: SignalModel, fat_left: float) -> float:
 
 
 def _random_kinds(rng: np.random.Generator) -> Field:
-    """Grey values that only keep bone and cartilage apart."""
+    """Random grey values with a difference between bone and cartilage."""
     kinds = rng.uniform(0.0, 1.0, len(KINDS)).astype(np.float32)
     cartilage, marrow = rng.uniform(0.1, 1.0), rng.uniform(0.0, 1.0)
     while abs(marrow - cartilage) < 0.12:

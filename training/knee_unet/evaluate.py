@@ -1,13 +1,13 @@
-"""make evaluate: measure the built-in network on imagined scans of held-out knees, and write the figures into its card.
+"""make evaluate: measure the built-in network on synthetic scans of held-out knees, and write the figures to its card.
 
     python -m training.knee_unet.evaluate MAPS [--weights FILE] [--card] [--knees N]
-    python -m training.knee_unet.evaluate MAPS --painted [--model nnunet_cascade] [--card]
+    python -m training.knee_unet.evaluate MAPS --training-renderer [--model nnunet_cascade] [--card]
     python -m training.knee_unet.evaluate MAPS --confidence [--model nnunet_cascade] [--card]
 
-MAPS/validation, or MAPS itself, holds expert label maps that training has not seen. Every map is rendered as DESS with
-parameters outside training's ranges (scans.UNSEEN, in turn) by a second renderer, which draws bones and cartilage
-otherwise than training does; with --painted by training's own painter, to tell how much of an error is the other
-hand's. Segmented, cleaned and measured is by the product itself. Needs no torch.
+MAPS/validation, or MAPS itself, contains expert label maps not used in training. Every map is rendered as DESS with
+parameters outside the training ranges (scans.UNSEEN, in turn) by a second renderer, which renders bones and cartilage
+differently from training. With --training-renderer the training renderer is used, to show how much of an error is due
+to the second renderer. Segmentation, post-processing and measurement are those of the pipeline. Does not need torch.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pipeline.types import Resources, Scan, Segmentation
 from training.knee_unet import confidence
 from training.knee_unet.agreement import Agreement, compare, region_means
 from training.knee_unet.collection import maps_in
-from training.knee_unet.painted_scan import painted_scan
+from training.knee_unet.rendered_scan import rendered_scan
 from training.knee_unet.scans import UNSEEN, Protocol, dess_scan
 from training.knee_unet.specimen import read_expert_map
 from training.knee_unet.thick import FACTORS, ThickKnee, examine_thick, thick_figures
@@ -38,16 +38,16 @@ from training.knee_unet.thick import FACTORS, ThickKnee, examine_thick, thick_fi
 SEED: Final = 70_000
 Segmenter = Callable[[Scan], Segmentation]
 Draw = Callable[[Segmentation, Protocol, int], tuple[Scan, Segmentation]]
-"""(knee, protocol, seed) -> a scan and the labels on its grid."""
-PAINTED_ON: Final = (
-    "the same maps and protocols, drawn by the painter that training learns from: tells how much of an error is the "
-    "second renderer's; not accuracy on real scans"
+"""(knee, protocol, seed) -> a rendered scan and the labels on its grid."""
+TRAINING_RENDERER: Final = (
+    "the same maps and protocols, rendered with the training renderer: shows how much of an error is due to the "
+    "second renderer; not accuracy on real scans"
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Knee:
-    """What was found in one imagined scan. ThC means by region, the expert's and ours, mm."""
+    """Results for one synthetic scan. Mean ThC by region, the expert's and ours, mm."""
 
     name: str
     protocol: str
@@ -57,22 +57,22 @@ class Knee:
 
 
 def segmenter(model: ModelCard) -> Segmenter:
-    """The product's own segmentation with the weights that a card names."""
+    """The pipeline's segmentation with the weights of a card."""
     return lambda scan: unet.segment(model, scan, Resources(), lambda _: None)
 
 
 def with_weights(model: ModelCard, weights: Path | None) -> ModelCard:
-    """The same card with other weights of its own network."""
+    """The same card with other weights of the same network."""
     return model if weights is None else replace(model, weights=weights, sha256=sha256_of(weights))
 
 
 def rendered(knee: Segmentation, protocol: Protocol, seed: int) -> tuple[Scan, Segmentation]:
-    """By the second renderer, on the map's own grid."""
+    """Rendered with the second renderer, on the map's grid."""
     return dess_scan(knee, protocol, seed), knee
 
 
 def examine(path: Path, number: int, numbering: str, segment: Segmenter, draw: Draw = rendered) -> Knee:
-    """Draw, segment and compare one map."""
+    """Render, segment and compare one map."""
     protocol = UNSEEN[number % len(UNSEEN)]
     scan, truth = draw(read_expert_map(path, numbering), protocol, SEED + number)
     found = segment(scan)
@@ -86,7 +86,7 @@ def examine(path: Path, number: int, numbering: str, segment: Segmenter, draw: D
 
 
 def structures_of(knees: list[Knee]) -> dict[str, dict[str, float | None]]:
-    """The card's figures: means over the knees, and the worst Dice."""
+    """The card's figures per structure: means over the knees, and the lowest Dice."""
     result = {}
     for name in knees[0].parts:
         rows = [knee.parts[name] for knee in knees if name in knee.parts]
@@ -104,7 +104,7 @@ def structures_of(knees: list[Knee]) -> dict[str, dict[str, float | None]]:
 
 
 def thickness_of(knees: list[Knee]) -> dict[str, dict[str, float]]:
-    """Mean ThC of each region against the expert's map: bias and RMSE over the knees, mm."""
+    """Mean ThC of each region compared with the expert's map: bias and RMSE over the knees, mm."""
     result = {}
     for region in knees[0].true_mm:
         pairs = [(k.found_mm.get(region, np.nan), k.true_mm.get(region, np.nan)) for k in knees]
@@ -120,31 +120,32 @@ def thickness_of(knees: list[Knee]) -> dict[str, dict[str, float]]:
 
 
 def measured_on(knees: list[Knee]) -> str:
-    """For the card, in words a user understands."""
+    """Description of the test set for the card."""
     return (
         f"{len(knees)} held-out expert maps ({len({k.name.split('_')[0] for k in knees})} knees), synthetic DESS "
-        "images with parameters outside those of training, full resolution, post-processed; the soft tissues are drawn "
-        "by the same code as in training: optimistic, and not accuracy on real scans"
+        "images with parameters outside the training ranges, full resolution, post-processed; the soft tissues are "
+        "rendered by the same code as in training: optimistic, and not accuracy on real scans"
     )
 
 
 def caution_of(knees: list[Knee]) -> str:
-    """For the card: how far cartilage volume is off."""
+    """Error of the cartilage volume, as text for the card."""
     plates = [name for name in knees[0].parts if name in PLATES.values()]
     biases = {name: [k.parts[name].volume_bias_percent for k in knees if name in k.parts] for name in plates}
     rounded = {name.replace("_cartilage", ""): round(float(np.mean(values))) for name, values in biases.items()}
     means = ", ".join(f"{value:+d} % ({name})" if value else f"0 % ({name})" for name, value in rounded.items())
     worst = max(abs(value) for values in biases.values() for value in values)
     return (
-        f"Synthetic validation only; cartilage volume {means} against the experts' maps, "
+        f"Synthetic validation only; cartilage volume {means} compared with the experts' maps, "
         f"and up to {worst:.0f} % off in single knees."
     )
 
 
 def write_card(path: Path, knees: list[Knee], thick: list[ThickKnee], digests: Mapping[str, str]) -> None:
-    """Put the figures into the card, no knee by its name. digests: of the networks measured (ModelCard.digests).
+    """Write the figures into the card, without names of knees.
 
-    Raises ValueError where the card's digest is not that of the weights measured.
+    digests: of the measured networks (ModelCard.digests). Raises ValueError if the card's digest differs from that of
+    the measured weights.
     """
     content = _card_of(path, digests)
     content["caution"] = caution_of(knees)
@@ -161,11 +162,11 @@ def write_card(path: Path, knees: list[Knee], thick: list[ThickKnee], digests: M
     _write(path, content)
 
 
-def write_painted(path: Path, knees: list[Knee], digests: Mapping[str, str]) -> None:
-    """Put the figures by training's own painter beside the others. Raises as write_card does."""
+def write_training_renderer(path: Path, knees: list[Knee], digests: Mapping[str, str]) -> None:
+    """Write the figures for the training renderer into the card. Raises as write_card does."""
     content = _card_of(path, digests)
     content["accuracy"]["painted"] = {
-        "measured_on": PAINTED_ON,
+        "measured_on": TRAINING_RENDERER,
         **digests,
         "structures": structures_of(knees),
         "thickness": thickness_of(knees),
@@ -177,7 +178,7 @@ def _card_of(path: Path, digests: Mapping[str, str]) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     measured = digests["weights_sha256"]
     if content["sha256"] != measured:
-        raise ValueError(f"{path} names weights {content['sha256'][:12]}; measured were {measured[:12]}")
+        raise ValueError(f"{path} is for weights {content['sha256'][:12]}; the measured weights are {measured[:12]}")
     return content
 
 
@@ -186,7 +187,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 
 
 def show(knees: list[Knee]) -> None:
-    """A table for the terminal."""
+    """Print the figures as a table."""
     print(f"{'':22}{'Dice':>7}{'SD':>7}{'worst':>7}{'MSD mm':>8}{'HD95 mm':>9}{'volume %':>10}")
     for name, row in structures_of(knees).items():
         cells = [row[key] for key in row]
@@ -194,13 +195,13 @@ def show(knees: list[Knee]) -> None:
             f"{name:22}"
             + "".join(f"{'-' if c is None else c:>{w}}" for c, w in zip(cells, (7, 7, 7, 8, 9, 10), strict=True))
         )
-    print(f"\n{'ThC against the expert':44}{'bias mm':>9}{'RMSE mm':>9}")
+    print(f"\n{'ThC compared with expert':44}{'bias mm':>9}{'RMSE mm':>9}")
     for region, figures in thickness_of(knees).items():
         print(f"{region:44}{figures['bias_mm']:>9}{figures['rmse_mm']:>9}")
 
 
 def show_thick(knees: list[ThickKnee]) -> None:
-    """The same for thick slices."""
+    """Print the figures for thick slices."""
     if knees:
         figures = thick_figures(knees)
         print("\nSlices, bright fat", *figures["rows"], sep="\n")
@@ -212,15 +213,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("maps", type=Path, help="folder of held-out label maps, or one with validation/")
     parser.add_argument("--numbering", default="oai")
-    parser.add_argument("--weights", type=Path, help="measure these instead of the built-in ones")
+    parser.add_argument("--weights", type=Path, help="weights to measure instead of the built-in ones")
     parser.add_argument("--model", default="nnunet_fullres", help="nnunet_fullres or nnunet_cascade")
-    parser.add_argument("--knees", type=int, help="at most this many maps")
-    parser.add_argument("--thick", type=int, default=3, help="maps that are also tried with thick slices")
+    parser.add_argument("--knees", type=int, help="maximum number of maps")
+    parser.add_argument("--thick", type=int, default=3, help="number of maps also rendered with thick slices")
     other = parser.add_mutually_exclusive_group()
     other.add_argument("--confidence", action="store_true", help="choose the confidence flag instead (confidence.py)")
-    other.add_argument("--painted", action="store_true", help="draw with training's own painter; no thick slices")
-    parser.add_argument("--card", action="store_true", help="write the figures into the model's card.json")
-    parser.add_argument("--json", type=Path, help="write every knee's figures there")
+    other.add_argument("--training-renderer", action="store_true", help="use the training renderer")
+    parser.add_argument("--card", action="store_true", help="write the figures to the model's card.json")
+    parser.add_argument("--json", type=Path, help="write the figures of every knee to this file")
     given = parser.parse_args()
     folder = given.maps / "validation"
     paths = maps_in(folder if folder.is_dir() else given.maps)[: given.knees]
@@ -233,21 +234,22 @@ def main() -> None:
             confidence.write_rule(path_of_card, model, found)
         return
     knees = []
+    render = rendered_scan if given.training_renderer else rendered
     for number, path in enumerate(paths):
-        knees.append(examine(path, number, given.numbering, segment, painted_scan if given.painted else rendered))
+        knees.append(examine(path, number, given.numbering, segment, render))
         dice = ", ".join(f"{name} {row.dice:.3f}" for name, row in knees[-1].parts.items())
         print(f"{knees[-1].name} ({knees[-1].protocol}): {dice}", flush=True)
     show(knees)
     thick = [
         examine_thick(path, number, given.numbering, segment, factor)
-        for number, path in enumerate(paths[: 0 if given.painted else given.thick])
+        for number, path in enumerate(paths[: 0 if given.training_renderer else given.thick])
         for factor in FACTORS
     ]
     show_thick(thick)
     if given.json:
         given.json.write_text(json.dumps([asdict(knee) for knee in knees], indent=1) + "\n", encoding="utf-8")
-    if given.card and given.painted:
-        write_painted(path_of_card, knees, model.digests)
+    if given.card and given.training_renderer:
+        write_training_renderer(path_of_card, knees, model.digests)
     elif given.card:
         write_card(path_of_card, knees, thick, model.digests)
 

@@ -1,11 +1,12 @@
-"""From a training run to stored weights, and back. Needs torch and onnx (requirements-train.txt).
+"""Export trained parameters as ONNX weights, and read them back. Needs torch and onnx (requirements-train.txt).
 
     python -m training.knee_unet.export data/training/best.pt models/knee_unet/weights.onnx
     python -m training.knee_unet.export data/one/state.pt data/other/state.pt models/knee_unet/weights.onnx
 
-writes the average of the parameters as ONNX in compact form (training/compact_weights.py), checks that the file answers
-as the network does, and writes its digest into card.json beside it. Runs that parted from one state (a core and a seed
-each) become one network: the mean of their parameters (M. Wortsman et al., Model soups, Proc. ICML 162, 2022).
+writes the average of the parameters as compact ONNX (training/compact_weights.py), checks that the file gives the same
+result as the network, and writes its digest to the card.json in the same folder. Runs that branched from one state
+(with different seeds) are combined into one network with the mean of their parameters (M. Wortsman et al., Model soups,
+Proc. ICML 162, 2022).
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from training.knee_unet.network import KneeUNet
 OPSET: Final = 17
 SIDE: Final = 64
 LARGEST_DIFFERENCE: Final = 0.02
-"""Of a probability, between the network and its stored form (float16 weights) on noise."""
+"""Maximum difference of a probability between the network and its stored form (float16 weights), on noise."""
 
 
 def read_parameters(path: Path) -> dict[str, torch.Tensor]:
-    """Parameters by name from stored weights; those kept as float16 carry `_h` behind their name."""
+    """Parameters by name from stored weights; names of float16 ones have the suffix `_h`."""
     import onnx
     from onnx import numpy_helper
 
@@ -40,19 +41,19 @@ def read_parameters(path: Path) -> dict[str, torch.Tensor]:
 
 
 def mean_parameters(runs: list[Path]) -> dict[str, torch.Tensor]:
-    """The averages that some runs kept, averaged in turn.
+    """Mean of the averaged parameters of several runs.
 
-    Raises ValueError where the runs are of different networks.
+    Raises ValueError if the runs are of different networks.
     """
     kept: list[dict[str, torch.Tensor]] = [torch.load(run, weights_only=True)["average"] for run in runs]
     shapes = [{name: tuple(values.shape) for name, values in average.items()} for average in kept]
     if any(shape != shapes[0] for shape in shapes):
-        raise ValueError("these runs trained different networks; expected one network and several runs of it")
+        raise ValueError("the runs trained different networks; expected runs of the same network")
     return {name: torch.stack([average[name] for average in kept]).mean(0) for name in kept[0]}
 
 
 def write_weights(network: KneeUNet, path: Path) -> str:
-    """Store the network; returns the file's SHA-256. Raises ValueError where the file answers otherwise than it."""
+    """Store the network; returns the SHA-256 of the file. Raises ValueError if the file gives other results."""
     import onnx
     import onnxruntime
 
@@ -80,17 +81,17 @@ def write_weights(network: KneeUNet, path: Path) -> str:
         difference = float((answer - torch.softmax(network(noise), 1)).abs().max())
     if difference > LARGEST_DIFFERENCE:
         raise ValueError(
-            f"stored weights answer {difference:.3f} apart from the network; expected {LARGEST_DIFFERENCE}"
+            f"stored weights differ by {difference:.3f} from the network; expected at most {LARGEST_DIFFERENCE}"
         )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {difference:.4f} apart at most, sha256 {digest}")
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, maximum difference {difference:.4f}, sha256 {digest}")
     return digest
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", type=Path, nargs="+", help="best.pt or state.pt of a training run, or of several")
+    parser.add_argument("runs", type=Path, nargs="+", help="best.pt or state.pt of one or more training runs")
     parser.add_argument("weights", type=Path)
     given = parser.parse_args()
     average = mean_parameters(given.runs)
@@ -102,7 +103,7 @@ def main() -> None:
         content = json.loads(card.read_text(encoding="utf-8"))
         content["sha256"] = digest
         card.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        print(f"{card}: digest written; its figures are still those of the former weights: make evaluate MAPS=FOLDER")
+        print(f"{card}: digest written; its figures are still those of the previous weights: make evaluate MAPS=FOLDER")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Small building blocks on patches: smooth noise, resampling along one axis, soft steps."""
+"""Operations on patches: smooth noise, resampling along one axis, soft steps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Shape = tuple[int, int, int]
 
 
 def smooth_noise(rng: np.random.Generator, shape: Shape, cell_voxels: float) -> Field:
-    """Random field, mean 0, SD at most 1: normal numbers on a lattice of cell_voxels, linear in between."""
+    """Random field, mean 0, SD at most 1: Gaussian values on a lattice of cell_voxels, interpolated linearly."""
     counts = [max(2, int(np.ceil(n / cell_voxels)) + 1) for n in shape]
     field = rng.standard_normal(counts, dtype=np.float32)
     for axis, (n, m) in enumerate(zip(shape, counts, strict=True)):
@@ -22,17 +22,17 @@ def smooth_noise(rng: np.random.Generator, shape: Shape, cell_voxels: float) -> 
 
 
 def along(volume: Field, axis: int, matrix: Field) -> Field:
-    """A matrix (targets, n) applied along one axis of length n."""
+    """Apply a matrix (targets, n) along one axis of length n."""
     return np.ascontiguousarray(np.moveaxis(np.tensordot(matrix, volume, axes=(1, axis)), 0, axis))
 
 
 def blurred(volume: Field, axis: int, sd_voxels: float) -> Field:
-    """Gaussian along one axis; below 0.15 voxels there is nothing to do."""
+    """Gaussian smoothing along one axis; no operation below an SD of 0.15 voxels."""
     if sd_voxels < 0.15:
         return volume
     return np.asarray(ndimage.gaussian_filter1d(volume, sd_voxels, axis, mode="nearest", truncate=3.0), np.float32)
 
 
 def soft_step(values: Field, width: float) -> Field:
-    """0 far below zero, 1 far above, over about four widths between."""
+    """Smooth step from 0 to 1 around zero, over about four widths."""
     return np.asarray(expit(values * np.float32(1.0 / width)), np.float32)

@@ -1,7 +1,7 @@
-"""Patches for training: a piece of a deformed knee, its image, and for every voxel how much of it each class fills.
+"""Patches for training: part of a deformed knee, its image, and the fraction of every voxel that each class fills.
 
-Targets are soft: the classes at four sub-voxel positions, as the image mixes them. A plate is two or three voxels
-thick; labels of whole voxels could not reach a Dice of more than 0.91 for cartilage at this resolution, these 0.97.
+Targets are soft: the classes at four sub-voxel positions, mixed as in the image. A cartilage plate is two or three
+voxels thick: at this resolution, hard labels limit cartilage Dice to 0.91, soft ones to 0.97.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pipeline.grid import FloatArray
 from training.knee_unet.acquisition import acquire
 from training.knee_unet.contrast import draw_contrast
 from training.knee_unet.fields import Shape, smooth_noise
-from training.knee_unet.painting import View, paint
+from training.knee_unet.patch_rendering import View, render_patch
 from training.knee_unet.specimen import (
     CARTILAGE_CLASSES,
     CLASS_COUNT,
@@ -29,21 +29,21 @@ from training.knee_unet.specimen import (
 from training.limb import Field
 
 SUB_VOXEL: Final = 0.25 * np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
-"""A tetrahedron, in voxels about the centre."""
+"""Sub-voxel positions: a tetrahedron, in voxels relative to the centre."""
 TURN_RAD: Final = 0.26
 SCALE: Final = 0.15
-"""Half the range of the logarithm of the size."""
+"""Half-range of the log of the size factor."""
 STRETCH: Final = 0.06
 SHEAR: Final = 0.05
 ON_CARTILAGE: Final = 0.8
 ON_KNEE: Final = 0.12
-"""How often a patch is centred near a cartilage voxel, or near any voxel of a class; else anywhere."""
+"""Probability that a patch is centred near a cartilage voxel, or near any labelled voxel; otherwise anywhere."""
 STRIDE_MM: Final = 2.8
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Patch:
-    """What the network gets and what it shall say.
+    """Input and target of the network.
 
     image    (1, a, b, c) float32: the standardised image
     targets  (classes, a, b, c) float32, summing to 1 over the classes
@@ -60,7 +60,7 @@ def make_patch(
     shape: Shape = (96, 96, 96),
     family: str | None = None,
 ) -> Patch:
-    """A patch in a random pose, contrast and acquisition; the same generator state, the same patch."""
+    """A patch in a random pose, contrast and acquisition; deterministic for a given generator state."""
     matrix = draw_matrix(rng)
     centre = draw_centre(specimen, rng, shape, RESOLUTION_MM)
     posed = pose(specimen, rng, matrix, centre, shape, RESOLUTION_MM, family)
@@ -71,7 +71,7 @@ def make_patch(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Posed:
-    """A piece of a deformed knee as its tissues show it, not yet scanned; image (a, b, c), targets as in Patch."""
+    """Part of a deformed knee before simulated acquisition; image (a, b, c), targets as in Patch."""
 
     image: Field
     targets: Field
@@ -87,13 +87,13 @@ def pose(
     voxel_mm: float,
     family: str | None,
 ) -> Posed:
-    """Bend, paint in a contrast of the family named (None: of one drawn), and cut at the field of view."""
+    """Deform, render with a contrast of the given family (None: random), and crop to the field of view."""
     places = _bent_places(rng, matrix, centre, shape, voxel_mm)
     index = [place * np.float32(1.0 / RESOLUTION_MM) - np.float32(0.5) for place in places]
     depth = ndimage.map_coordinates(specimen.bone_mm, index, np.float32, order=1, mode="nearest")
     view = view_at(specimen, places, depth, matrix, voxel_mm)
     contrast = draw_contrast(rng, family)
-    image = paint(view, contrast, rng)
+    image = render_patch(view, contrast, rng)
     seen = _inside(places, specimen.extent_mm)
     if rng.random() < 0.5:
         image *= seen
@@ -101,7 +101,7 @@ def pose(
 
 
 def view_at(specimen: Specimen, places: list[Field], depth: Field, matrix: FloatArray, voxel_mm: float) -> View:
-    """What a specimen shows at places (three arrays of mm that make up (a, b, c)).
+    """The content of a specimen at positions (three arrays of mm that broadcast to (a, b, c)).
 
     depth   (a, b, c): the specimen's bone_mm there, in DISTANCE_STEP_MM
     matrix  one mm in the view -> mm in the specimen, for the sub-voxel positions
@@ -119,7 +119,7 @@ def view_at(specimen: Specimen, places: list[Field], depth: Field, matrix: Float
 
 
 def soft_targets(samples: tuple[NDArray[np.uint8], ...], seen: NDArray[np.bool_]) -> Field:
-    """(classes, a, b, c): the share of each class among the samples; background where the map does not reach."""
+    """(classes, a, b, c): the fraction of each class among the samples; background outside the map."""
     targets = np.empty((CLASS_COUNT, *seen.shape), np.float32)
     for k in range(1, CLASS_COUNT):
         count = np.zeros(seen.shape, np.uint8)
@@ -131,10 +131,9 @@ def soft_targets(samples: tuple[NDArray[np.uint8], ...], seen: NDArray[np.bool_]
 
 
 def draw_matrix(rng: np.random.Generator, scale: float = SCALE) -> FloatArray:
-    """(3, 3): one mm in the patch -> mm in the specimen. Turned, scaled, sheared, and mirrored every other time.
-
-    scale: half the range of the logarithm of the size.
-    The first axis runs from side to side: its mirror image is the other knee.
+    """(3, 3): one mm in the patch -> mm in the specimen, with rotation, scale, shear, and a mirror image half of the
+    time.  scale: half-range of the log of the size factor. The first axis is left-right, so mirroring it gives the
+    other knee.
     """
     angles = rng.uniform(-TURN_RAD, TURN_RAD, 3)
     (cx, cy, cz), (sx, sy, sz) = np.cos(angles), np.sin(angles)
@@ -151,7 +150,7 @@ def draw_matrix(rng: np.random.Generator, scale: float = SCALE) -> FloatArray:
 
 
 def draw_centre(specimen: Specimen, rng: np.random.Generator, shape: Shape, voxel_mm: float) -> FloatArray:
-    """(3,) mm in the specimen: near cartilage (each plate as often as the others), near the knee, or anywhere."""
+    """(3,) mm in the specimen: near cartilage (each plate equally likely), near the knee, or anywhere."""
     landmarks = _landmarks(specimen)
     half = 0.5 * np.array(shape) * voxel_mm
     chance = rng.random()
@@ -169,7 +168,7 @@ def draw_centre(specimen: Specimen, rng: np.random.Generator, shape: Shape, voxe
 
 
 def _landmarks(specimen: Specimen) -> dict[int, FloatArray]:
-    """Class -> (n, 3) mm, every STRIDE_MM or so."""
+    """Class -> (n, 3) mm, about every STRIDE_MM."""
     known: dict[int, FloatArray] = specimen.__dict__.setdefault("landmarks", {})
     if not known:
         steps = [max(1, round(STRIDE_MM / s)) for s in specimen.spacing_mm]
@@ -184,7 +183,7 @@ def _landmarks(specimen: Specimen) -> dict[int, FloatArray]:
 def _bent_places(
     rng: np.random.Generator, matrix: FloatArray, centre: FloatArray, shape: Shape, voxel_mm: float
 ) -> list[Field]:
-    """Three arrays (a, b, c) of mm in the specimen, bent by two elastic fields nine times in ten."""
+    """Three arrays (a, b, c) of mm in the specimen, deformed by two elastic fields with probability 0.9."""
     axes = np.ix_(*(((np.arange(n) - 0.5 * (n - 1)) * voxel_mm).astype(np.float32) for n in shape))
     m = matrix.astype(np.float32)
     places = [m[i, 0] * axes[0] + m[i, 1] * axes[1] + m[i, 2] * axes[2] + np.float32(centre[i]) for i in range(3)]
@@ -196,6 +195,6 @@ def _bent_places(
 
 
 def _inside(places: list[Field], extent_mm: FloatArray) -> NDArray[np.bool_]:
-    """(a, b, c): whether a place lies in the field of view of the specimen's map."""
+    """(a, b, c): whether a position is in the field of view of the specimen's map."""
     a, b, c = ((place >= 0) & (place < extent) for place, extent in zip(places, extent_mm, strict=True))
     return np.asarray(a & b & c)

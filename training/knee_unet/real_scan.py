@@ -1,9 +1,9 @@
-"""make real-scan: a model's outlines on every slice of a real scan, as one picture beside its card.
+"""make real-scan: a model's outlines on every slice of a real scan, as one picture in the folder of its card.
 
     python -m training.knee_unet.real_scan SCAN [--model nnunet_fullres] [--picture FILE.png]
 
-No truth is known of such a scan: the picture is for looking at, slice by slice, and what was seen is said in the card.
-It shows pixels of the slices and nothing of the header.
+There is no ground truth for such a scan: the picture is for visual inspection, and the card states the findings. It
+contains pixel data only, and nothing from the header.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from pipeline.segmentation.catalogue import card
 from pipeline.types import Resources, Scan, Segmentation
 
 COLUMNS: Final = 6
-PIXELS_A_MM: Final = 2.2
+PIXELS_PER_MM: Final = 2.2
 AROUND_MM: Final = 12.0
-"""Shown around what was outlined."""
+"""Margin around the segmented region."""
 COLOURS: Final = 64
 
 
 def thick_slices(scan: Scan, found: Segmentation) -> list[Slice]:
-    """Every slice across the thickest voxels that shows anything outlined, cut to what is outlined anywhere."""
+    """Every slice (across the largest voxel side) with a segmented structure, cropped to the segmented region."""
     along = int(np.argmax(scan.grid.spacing_mm))
     image, labels = np.moveaxis(scan.anatomical, along, 0), np.moveaxis(found.labels, along, 0)
     spacing = [mm for axis, mm in enumerate(scan.grid.spacing_mm) if axis != along]
     places = np.argwhere(labels > 0)
     if not len(places):
-        raise SystemExit("Nothing was outlined in this scan.")
+        raise SystemExit("No structure was segmented in this scan.")
     margins = [round(AROUND_MM / mm) for mm in spacing]
     rows, columns = (
         slice(max(0, int(places[:, k + 1].min()) - m), int(places[:, k + 1].max()) + m + 1)
@@ -56,7 +56,7 @@ def thick_slices(scan: Scan, found: Segmentation) -> list[Slice]:
 
 
 def _upright(scan: Scan, along: int) -> tuple[slice, slice]:
-    """How to turn a slice so that rows run down and columns towards the back or the patient's left."""
+    """Orientation of a slice with rows downwards and columns towards posterior or the patient's left."""
     remaining = [axis for axis in range(3) if axis != along]
     vertical = axis_order(scan.grid)[2]
     directions = scan.grid.direction[:, ::-1]
@@ -66,10 +66,10 @@ def _upright(scan: Scan, along: int) -> tuple[slice, slice]:
 
 
 def sheet(slices: list[Slice]) -> Image.Image:
-    """The slices in rows of COLUMNS, in the order of the scan."""
+    """The slices tiled in rows of COLUMNS, in scan order."""
     values = np.concatenate([item.image.reshape(-1)[::3] for item in slices if item.image is not None])
     low, high = (float(v) for v in np.percentile(values, (1.0, 99.6)))
-    tiles = [draw_slice(item, PIXELS_A_MM, (low, high)) for item in slices]
+    tiles = [draw_slice(item, PIXELS_PER_MM, (low, high)) for item in slices]
     width, height = tiles[0].size
     picture = Image.new("RGB", (COLUMNS * width, -(-len(tiles) // COLUMNS) * height))
     for k, tile in enumerate(tiles):
@@ -82,7 +82,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scan", type=Path)
     parser.add_argument("--model", default="nnunet_fullres", help="nnunet_fullres or nnunet_cascade")
-    parser.add_argument("--picture", type=Path, help="default: real_scan.png beside the model's card")
+    parser.add_argument("--picture", type=Path, help="default: real_scan.png in the folder of the model's card")
     given = parser.parse_args()
     scan = read_scan(given.scan)
     found = segment(scan, given.model, Resources(), lambda _: None)

@@ -1,9 +1,9 @@
-"""make reproducibility: how much thickness differs when the same knee is scanned again, in simulation.
+"""make reproducibility: simulated scan-rescan repeatability of cartilage thickness.
 
     python -m training.knee_unet.reproducibility [MAPS] [--model nnunet_cascade] [--knees 6] [--repeats 20]
 
-Each knee is rendered as if scanned again and again (rescan.py), segmented and measured by the product itself. Writes
-reproducibility.json beside the model's weights, which the page that compares two analyses reads. Needs no torch.
+Each knee is rendered as if scanned repeatedly (rescan.py), segmented and measured by the pipeline. Writes
+reproducibility.json to the folder of the model's weights; the Compare page reads it. Does not need torch.
 
     cv_percent  coefficient of variation: SD over the repeats / mean, root mean square over the knees
     sdc_mm      smallest detectable change: 1.96 sqrt(2) x SD within a knee, root mean square over the knees
@@ -35,7 +35,7 @@ DETECTABLE: Final = 1.96 * np.sqrt(2.0)
 
 
 def one_visit_each(paths: list[Path], count: int) -> list[Path]:
-    """The first map of each knee, at most `count`."""
+    """The first map of up to `count` knees."""
     first: dict[str, Path] = {}
     for path in paths:
         first.setdefault(knee_of(path), path)
@@ -43,7 +43,7 @@ def one_visit_each(paths: list[Path], count: int) -> list[Path]:
 
 
 def summarise(values: dict[str, list[NDArray[np.float64]]]) -> dict[str, dict[str, float]]:
-    """Figures by region from (repeats,) mm of every knee; a repeat without the region is NaN."""
+    """Figures per region from (repeats,) mm of every knee; NaN for a repeat without the region."""
     result = {}
     for region, knees in values.items():
         kept = [v[np.isfinite(v)] for v in knees]
@@ -60,7 +60,7 @@ def summarise(values: dict[str, list[NDArray[np.float64]]]) -> dict[str, dict[st
 
 
 def measure(path: Path, numbering: str, model: str, repeats: int) -> dict[str, NDArray[np.float64]]:
-    """Mean ThC of one knee by region, (repeats,) mm."""
+    """Mean ThC of one knee per region, (repeats,) mm."""
     knee = read_expert_map(path, numbering)
     segment = segmenter(card(model))
     person = int.from_bytes(knee_of(path).encode()[-4:], "big")
@@ -76,12 +76,12 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("maps", type=Path, nargs="?", help="folder of held-out label maps, or one with validation/")
-    parser.add_argument("--numbering", help="default: oai; of the sample: canonical")
+    parser.add_argument("--numbering", help="default: oai; for the sample: canonical")
     parser.add_argument("--model", default="nnunet_fullres")
     parser.add_argument("--knees", type=int, default=6)
     parser.add_argument("--repeats", type=int, default=20)
-    parser.add_argument("--at-once", type=int, default=1, metavar="N", help="knees measured side by side")
-    parser.add_argument("--target", type=Path, help="default: beside the model's weights")
+    parser.add_argument("--at-once", type=int, default=1, metavar="N", help="knees measured in parallel")
+    parser.add_argument("--target", type=Path, help="default: the folder of the model's weights")
     given = parser.parse_args()
     paths, numbering = [SAMPLE], given.numbering or "canonical"
     if given.maps is not None:

@@ -1,4 +1,4 @@
-"""The same knee scanned again: laid down anew within some millimetres and degrees, new noise, new receive field."""
+"""A repeated scan of the same knee: repositioned by some millimetres and degrees, new noise, new receive field."""
 
 from __future__ import annotations
 
@@ -18,30 +18,32 @@ from training.render import render_dess
 SHIFT_MM: Final = 5.0
 TURN_DEG: Final = 5.0
 EDGE_VOXELS: Final = 0.5
-"""SD of the smoothing of a label before it is interpolated."""
+"""SD of the smoothing of a label before interpolation."""
 MARGIN: Final = 3
 
 
 def scan_again(knee: Segmentation, person: int, visit: int) -> Scan:
-    """A DESS scan of the Osteoarthritis Initiative's protocol; `person` fixes the soft tissues, `visit` the rest."""
+    """A DESS scan of the Osteoarthritis Initiative's protocol; `person` determines the soft tissues, `visit` everything
+    else.
+    """
     place, receiver = np.random.default_rng((person, visit)).spawn(2)
-    laid = laid_down(knee, moved_grid(knee.grid, place))
+    laid = repositioned(knee, moved_grid(knee.grid, place))
     image = render_dess(laid.labels, laid.grid, person, receiver=receiver)
     return Scan(echoes=image[None], grid=laid.grid, sequence=PulseSequence.DESS)
 
 
 def moved_grid(grid: Grid, rng: np.random.Generator) -> Grid:
-    """The grid turned about its middle by up to TURN_DEG about any axis, and shifted by up to SHIFT_MM."""
+    """The grid rotated about its centre by up to TURN_DEG about any axis, and shifted by up to SHIFT_MM."""
     turn = Rotation.from_rotvec(_in_ball(rng) * TURN_DEG, degrees=True).as_matrix()
     middle = grid.to_mm([0.5 * (np.array(grid.shape) - 1)])[0]
     origin = turn @ (grid.origin_mm - middle) + middle + _in_ball(rng) * SHIFT_MM
     return Grid(shape=grid.shape, spacing_mm=grid.spacing_mm, origin_mm=origin, direction=turn @ grid.direction)
 
 
-def laid_down(knee: Segmentation, grid: Grid) -> Segmentation:
-    """The knee's labels on another grid: of the smoothed structures, interpolated linearly, the strongest.
+def repositioned(knee: Segmentation, grid: Grid) -> Segmentation:
+    """The knee's labels on another grid: per voxel the largest of the smoothed, linearly interpolated structures.
 
-    What lies at the edge of the old field of view goes on beyond it.
+    Labels at the edge of the old field of view are extended beyond it.
     """
     to_old = np.linalg.inv(knee.grid.affine) @ grid.affine
     to_new = np.linalg.inv(to_old)
@@ -67,7 +69,7 @@ def laid_down(knee: Segmentation, grid: Grid) -> Segmentation:
 
 
 def _target_box(wide: list[slice], to_new: NDArray[np.float64], old: tuple[int, ...], new: tuple[int, ...]) -> Box:
-    """The part of the new grid that a box of the old one can reach; to the edge where the box lies at an edge."""
+    """The part of the new grid that a box of the old one can reach; up to the edge if the box touches an edge."""
     far = 40
     ends = [
         (s.start - (far if s.start == 0 else 0), s.stop + (far if s.stop == n else 0))
@@ -83,6 +85,6 @@ def _target_box(wide: list[slice], to_new: NDArray[np.float64], old: tuple[int, 
 
 
 def _in_ball(rng: np.random.Generator) -> NDArray[np.float64]:
-    """(3,) evenly distributed in the unit ball."""
+    """(3,) uniformly distributed in the unit ball."""
     direction = rng.standard_normal(3)
     return np.asarray(direction / np.linalg.norm(direction) * rng.random() ** (1 / 3))

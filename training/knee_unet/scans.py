@@ -1,7 +1,6 @@
-"""Imagined scans of whole knees for measuring the network: as training/render.py draws them, outside training's ranges.
-
-Renderer and training share the drawn soft tissues (training/soft_tissues.py): figures from here are optimistic, and no
-accuracy on real scans.
+"""Synthetic scans of whole knees for evaluation: rendered by training/render.py, with parameters outside the training
+ranges.  This renderer and training share the soft tissues (training/soft_tissues.py): the figures are optimistic and
+are not accuracy on real scans.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ class Protocol:
     scanner: Scanner
 
     def signal_model(self) -> SignalModel:
-        """Of one echo, the two of DESS added."""
+        """Signal model with one echo: the sum of the two DESS echoes."""
         return dess_model(
             repetition_ms=self.repetition_ms,
             echo_ms=self.echo_ms,
@@ -57,22 +56,22 @@ UNSEEN: Final = (
         scanner=Scanner(psf_voxels=(0.3, 0.4, 0.4), bias=0.25, noise=6.0),
     ),
 )
-"""Every parameter lies outside contrast.DESS_RANGES; a test holds that."""
+"""Every parameter is outside contrast.DESS_RANGES; a test checks this."""
 THICK_ECHO_MS: Final = 30.0
 THICK_FACTOR: Final = 6
-"""Slices of 0.7 mm that make one of 4.2 mm."""
+"""Number of 0.7 mm slices averaged to one of 4.2 mm."""
 
 
 def dess_scan(knee: Segmentation, protocol: Protocol, seed: int) -> Scan:
-    """A DESS scan of a knee on its own grid."""
+    """A DESS scan of a knee on its grid."""
     image = render_dess(knee.labels, knee.grid, seed, scanner=protocol.scanner, model=protocol.signal_model())
     return Scan(echoes=image[None], grid=knee.grid, sequence=PulseSequence.DESS)
 
 
 def thick_scan(knee: Segmentation, seed: int, *, factor: int = THICK_FACTOR) -> tuple[Scan, Segmentation]:
-    """A spin-echo scan with bright fat and slices `factor` times as thick, and the labels in their middle.
+    """A spin-echo scan with bright fat and slices `factor` times as thick, and the labels at their centres.
 
-    Slices are stacked along the map's longest voxel side, wherever it is stored; the scan has them first.
+    Slices are averaged along the largest voxel side of the map, whichever axis it is; it becomes the scan's first axis.
     """
     knee = slices_first(knee)
     echoes = render_multi_echo(knee.labels, knee.grid, (THICK_ECHO_MS,), {}, seed)
@@ -83,11 +82,11 @@ def thick_scan(knee: Segmentation, seed: int, *, factor: int = THICK_FACTOR) -> 
 
 
 def slices_first(knee: Segmentation) -> Segmentation:
-    """The same knee stored with its longest voxel side along the first axis, as thick_slices expects it."""
+    """The same knee with its largest voxel side along the first axis, as thick_slices expects."""
     slices = int(np.argmax(knee.grid.spacing_mm))
     first, second, third = order = (slices, *(axis for axis in range(3) if axis != slices))
     grid = knee.grid
-    columns = grid.direction[:, ::-1][:, order]  # of the array's axes
+    columns = grid.direction[:, ::-1][:, order]  # of the array axes
     stored = Grid(
         shape=(grid.shape[first], grid.shape[second], grid.shape[third]),
         spacing_mm=(grid.spacing_mm[first], grid.spacing_mm[second], grid.spacing_mm[third]),

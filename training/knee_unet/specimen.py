@@ -1,7 +1,7 @@
-"""One expert label map, made ready to be photographed: classes, soft tissues around them, and distances.
+"""One expert label map prepared for rendering: classes, surrounding soft tissues, and distances.
 
-A specimen lies in the network's axes. Its classes keep the map's own resolution, because cartilage is two voxels of the
-network thick; everything else lies at the network's resolution over the same field of view.
+A specimen is stored in the network's axes. Its classes keep the resolution of the map, because cartilage is only two
+network voxels thick. The other arrays have the network's resolution over the same field of view.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from training.joint import with_whole_shafts
 from training.knee_unet.fields import along
 from training.limb import Field
 from training.signal import Kind
-from training.soft_tissues import paint_soft_tissues
+from training.soft_tissues import render_soft_tissues
 
 AXES: Final = "RAS"
 """The network's array axes; equals `axes` of its card."""
 RESOLUTION_MM: Final = 0.7
 KINDS: Final = tuple(Kind)
-"""A tissue map holds places in this tuple."""
+"""A tissue map contains indices into this tuple."""
 DISTANCE_STEP_MM: Final = 0.1
 FAR_MM: Final = 12.0
-"""Distances are cut here."""
+"""Distances are clipped here."""
 SHARP_MM: Final = 0.8
-"""SD of the smoothing from which distances near a bone's surface are read."""
+"""SD of the smoothing from which distances near a bone surface are computed."""
 _NUMBERING: Final = NUMBERINGS["oai"]
 
 
@@ -64,10 +64,10 @@ CARTILAGE_CLASSES: Final = tuple(sorted({int(CLASS_OF[s]) for s in Structure if 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Specimen:
-    """A knee in the network's axes (AXES), lower edges of all arrays in common.
+    """A knee in the network's axes (AXES); all arrays start at the same lower edges.
 
     classes      (a, b, c) uint8 class of the network, at spacing_mm
-    tissues      (i, j, k) uint8 index into KINDS, at RESOLUTION_MM; what would be there if bones and cartilage were not
+    tissues      (i, j, k) uint8 index into KINDS, at RESOLUTION_MM; the tissue without bones and cartilage
     bone_mm      (i, j, k) int8 signed distance to the nearest bone's surface in DISTANCE_STEP_MM, negative inside
     cartilage_mm (i, j, k) uint8 distance to the nearest cartilage in DISTANCE_STEP_MM
     """
@@ -81,23 +81,23 @@ class Specimen:
 
     @property
     def extent_mm(self) -> NDArray[np.float64]:
-        """(3,) length of the field of view."""
+        """(3,) size of the field of view."""
         return np.array(self.classes.shape) * np.array(self.spacing_mm)
 
 
 class TissueMap:
-    """A canvas that keeps the kind of tissue, and nothing else, at every voxel."""
+    """A canvas that stores only the tissue class of every voxel."""
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
         self.kinds = np.full(shape, KINDS.index(Kind.AIR), np.uint8)
 
-    def cover(self, box: Box, weight: Field, kind: Kind, *, texture: float = 0.0) -> None:  # noqa: ARG002 a Painter
-        """The tissue takes every voxel that it fills by half."""
+    def cover(self, box: Box, weight: Field, kind: Kind, *, texture: float = 0.0) -> None:  # noqa: ARG002 as in TissueTarget
+        """Assign the tissue to every voxel with a weight of at least 0.5."""
         self.kinds[box][weight > 0.5] = KINDS.index(kind)
 
 
 def read_expert_map(path: Path, numbering: str) -> Segmentation:
-    """Canonical labels with medial and lateral tibial cartilage apart; shafts that stop short go on to the edge.
+    """Canonical labels with separate medial and lateral tibial cartilage; shafts are extended to the image edge.
 
     Raises the errors of pipeline.image_io.read_label_map and pipeline.labels.canonical_labels.
     """
@@ -110,7 +110,7 @@ def read_expert_map(path: Path, numbering: str) -> Segmentation:
 
 
 def make_specimen(knee: Segmentation, name: str, seed: int) -> Specimen:
-    """Draw the soft tissues around a knee; the same knee and seed give the same specimen."""
+    """Generate the soft tissues around a knee; deterministic for a given knee and seed."""
     labels, grid = in_network_axes(knee.labels, knee.grid)
     shape = isotropic_shape(grid.shape, grid.spacing_mm, RESOLUTION_MM)
     coarse = Grid(
@@ -125,7 +125,7 @@ def make_specimen(knee: Segmentation, name: str, seed: int) -> Specimen:
     ]
     small = np.ascontiguousarray(labels[np.ix_(*nearest)])
     tissues = TissueMap(shape)
-    paint_soft_tissues(tissues, small, coarse, np.random.default_rng(seed))
+    render_soft_tissues(tissues, small, coarse, np.random.default_rng(seed))
     classes = CLASS_OF[small]
     bone = np.isin(classes, BONE_CLASSES)
     depth = _distance(~bone) - _distance(bone)
@@ -141,7 +141,7 @@ def make_specimen(knee: Segmentation, name: str, seed: int) -> Specimen:
 
 
 def _sharpen(depth: Field, bone: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> None:
-    """Near the surface, in place: distances as the map's own voxels tell them, without the coarse grid's staircase.
+    """Replace, in place, distances near the surface by those from the map's voxels, which avoids coarse-grid steps.
 
     A label smoothed by a Gaussian of SD s is Phi(-d / s) at distance d from a plane.
     """
@@ -170,9 +170,9 @@ def in_network_axes(labels: LabelArray, grid: Grid) -> tuple[LabelArray, Grid]:
 
 
 def write_specimen(specimen: Specimen, folder: Path) -> None:
-    """A folder of plain arrays, so that patches read only what they show (memory map). Complete when it exists.
+    """Write a folder of plain arrays, of which patches read only what they need (memory map).
 
-    Another run that prepares the same map at the same time does no harm: the first one's folder stays.
+    The folder appears complete. If another run prepares the same map at the same time, the first folder is kept.
     """
     partial = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     partial.mkdir(parents=True, exist_ok=True)
@@ -188,7 +188,7 @@ def write_specimen(specimen: Specimen, folder: Path) -> None:
 
 
 def read_specimen(folder: Path) -> Specimen:
-    """What write_specimen wrote, memory-mapped."""
+    """Read a folder written by write_specimen, memory-mapped."""
     arrays = {
         field: np.load(folder / f"{field}.npy", mmap_mode="r", allow_pickle=False)
         for field in ("classes", "tissues", "bone_mm", "cartilage_mm")
@@ -200,7 +200,7 @@ def read_specimen(folder: Path) -> Specimen:
 def lookup(
     volume: NDArray[np.uint8], spacing_mm: tuple[float, ...], places: list[Field], shift_mm: FloatArray | None = None
 ) -> NDArray[np.uint8]:
-    """The nearest voxel at places (three arrays of mm from the lower edges); beyond the edges the last one."""
+    """The nearest voxel at positions (three arrays of mm from the lower edges); outside, the closest edge voxel."""
     flat = None
     for axis, (place, spacing, n) in enumerate(zip(places, spacing_mm, volume.shape, strict=True)):
         shift = 0.0 if shift_mm is None else float(shift_mm[axis])
@@ -211,9 +211,8 @@ def lookup(
 
 
 def _distance(mask: NDArray[np.bool_]) -> Field:
-    """Distance (mm, at most FAR_MM) of True voxels to the nearest False one; half a voxel less, so that it starts at 0.
-
-    Only the box of the False voxels and FAR_MM around it is computed.
+    """Distance (mm, at most FAR_MM) of True voxels to the nearest False one, minus half a voxel, so that it starts at
+    0.  Computed only in the bounding box of the False voxels plus FAR_MM.
     """
     result = np.where(mask, np.float32(FAR_MM), np.float32(0.0))
     found = ndimage.find_objects((~mask).view(np.uint8))

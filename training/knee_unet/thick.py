@@ -1,4 +1,4 @@
-"""Up to which slice thickness cartilage can be used: scans with bright fat and thicker and thicker slices."""
+"""Maximum slice thickness for usable cartilage: scans with bright fat and increasing slice thickness."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from training.knee_unet.specimen import read_expert_map
 
 SEED: Final = 70_500
 FACTORS: Final = (2, 4, 6)
-"""Slices of 0.7 mm that make one."""
+"""Numbers of 0.7 mm slices averaged to one."""
 USABLE_DICE: Final = 0.70
-"""Mean Dice of the cartilage from which agreement is called good (Zijdenbos et al., IEEE TMI 13, 1994: 716)."""
+"""Mean cartilage Dice from which agreement is considered good (Zijdenbos et al., IEEE TMI 13, 1994: 716)."""
 USABLE_RMSE_MM: Final = 0.25
-"""Of a region's mean thickness against the expert map at full resolution: about an eighth of healthy cartilage."""
+"""RMSE of a region's mean thickness compared with the expert map at full resolution: about 1/8 of healthy cartilage."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ThickKnee:
     """One scan with thick slices.
 
-    dice      by part, on the scan's own grid
-    error_mm  by region: our mean ThC - the expert's at full resolution; NaN where we found none
+    dice      per part, on the scan's grid
+    error_mm  per region: our mean ThC - the expert's at full resolution; NaN if the region was not found
     """
 
     slice_mm: float
@@ -53,7 +53,7 @@ def examine_thick(
 
 
 def thick_figures(knees: list[ThickKnee]) -> dict[str, Any]:
-    """For the card: means by slice thickness, and the thickest slices up to which cartilage is usable."""
+    """Figures for the card: means per slice thickness, and the maximum usable slice thickness."""
     rows = []
     plates = frozenset(PLATES.values())
     for slice_mm in sorted({knee.slice_mm for knee in knees}):
@@ -70,8 +70,8 @@ def thick_figures(knees: list[ThickKnee]) -> dict[str, Any]:
         )
     return {
         "measured_on": (
-            "spin echo, bright fat, some of the same knees: mean Dice on the scan's own grid, RMSE of the regions' "
-            "mean thickness against the expert map at full resolution"
+            "spin echo, bright fat, some of the same knees: mean Dice on the scan's grid, RMSE of the regions' "
+            "mean thickness compared with the expert map at full resolution"
         ),
         "rows": rows,
         "usable_slice_mm": usable_slice_mm(rows),
@@ -79,7 +79,7 @@ def thick_figures(knees: list[ThickKnee]) -> dict[str, Any]:
 
 
 def usable_slice_mm(rows: list[dict[str, Any]]) -> float:
-    """The thickest slices tried up to which, from the thinnest on, both figures are good enough; 0 where none are."""
+    """The largest tried thickness up to which all thicknesses meet both limits; 0 if none does."""
     usable = 0.0
     for row in sorted(rows, key=lambda row: float(row["slice_mm"])):
         if row["cartilage_dice"] < USABLE_DICE or row["thickness_rmse_mm"] > USABLE_RMSE_MM:

@@ -2,8 +2,8 @@
 
     python -m training.knee_unet.train [MAPS] [--minutes 5] [--start WEIGHTS.onnx]
 
-Everything lies in the output folder: specimens, state.pt (to go on from, after a kill too), best.pt (by the probes),
-log.jsonl. The same call goes on where it was. Without a folder of maps the sample knee alone is learned: it shows that
+The output folder contains specimens, state.pt (checkpoint), best.pt (best on the probes) and log.jsonl. The same call
+resumes an interrupted run. Without a folder of maps, the network is trained on the sample knee alone: this shows that
 training runs, and gives no useful network.
 """
 
@@ -29,21 +29,21 @@ from training.knee_unet.specimen import CLASS_COUNT
 
 SHAPES = ((96, 96, 96), (112, 128, 128))
 LARGE = 0.15
-"""Share of the larger patches: the product looks through windows of 128."""
+"""Fraction of larger patches: inference uses windows of 128."""
 WARM_UP = 40
 FINAL_RATE = 0.02
 CLIP_NORM = 5.0
 LONGEST_MEMORY = 0.995
-"""Of the average of the parameters over the steps."""
+"""Maximum decay of the moving average of the parameters."""
 FIRST_MAPS = 4
-STEPS_A_MAP = 10
-"""The first steps draw from few maps, so that training does not wait until all are prepared."""
+STEPS_PER_MAP = 10
+"""The first steps use few maps, so that training starts before all maps are prepared."""
 PROBES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a run is asked to do. minutes: of training, over all interruptions; pause: wait while this file exists."""
+    """Settings of a run. minutes: total training time over all restarts; pause: wait while this file exists."""
 
     output: Path
     minutes: float
@@ -54,7 +54,7 @@ class Plan:
 
 
 class Run:
-    """One training run: network, its average over the steps, optimiser, and where it is."""
+    """One training run: network, moving average of its parameters, optimiser, and progress."""
 
     def __init__(self, plan: Plan, collection: Collection, probes: list[Patch]) -> None:
         self.plan, self.collection, self.probes = plan, collection, probes
@@ -64,10 +64,10 @@ class Run:
             self.network.parameters(), lr=plan.rate, weight_decay=1e-4, betas=(0.9, 0.98)
         )
         self.step, self.seconds, self.best = 0, 0.0, -1.0
-        self.reduced = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # else bfloat16 is emulated, and slow
+        self.reduced = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # emulated bfloat16 is slow
 
     def start(self, weights: Path | None) -> None:
-        """From state.pt where there is one; else from stored weights, or from nothing."""
+        """Start from state.pt if it exists; otherwise from stored weights or from random ones."""
         state = self.plan.output / "state.pt"
         if state.is_file():
             kept = torch.load(state, weights_only=True)
@@ -75,7 +75,7 @@ class Run:
             self.average.load_state_dict(kept["average"])
             self.optimiser.load_state_dict(kept["optimiser"])
             self.step, self.seconds, self.best = kept["step"], kept["seconds"], kept["best"]
-            print(f"going on from step {self.step}, {self.seconds / 60:.1f} minutes", flush=True)
+            print(f"resuming from step {self.step}, {self.seconds / 60:.1f} minutes", flush=True)
             return
         if weights is not None:
             load_parameters(self.network, read_parameters(weights))
@@ -83,7 +83,7 @@ class Run:
         self.note(loss=None)
 
     def to_the_end(self, draw: Callable[[np.random.Generator, int], Patch]) -> None:
-        """Train until the plan's minutes are over; a checkpoint every checkpoint_minutes and at the end."""
+        """Train for the minutes of the plan; write a checkpoint every checkpoint_minutes and at the end."""
         self.network.train()
         losses: list[float] = []
         first, saved = self.step, time.monotonic()
@@ -122,7 +122,7 @@ class Run:
         return float(loss.detach())
 
     def note(self, loss: float | None) -> None:
-        """Measure the probes, keep the state and the best, add a line to the log."""
+        """Measure the probes, save the state and the best parameters, and add a line to the log."""
         dice, entropy = examine(self.average, self.probes)
         score = float(np.nanmean(dice))
         state = {
@@ -150,7 +150,7 @@ class Run:
 
 
 def _save(content: dict[str, Any], path: Path) -> None:
-    """Whole or not at all: a kill while writing leaves the former file."""
+    """Write atomically: if killed while writing, the previous file remains."""
     partial = path.with_suffix(".part")
     torch.save(content, partial)
     partial.replace(path)
@@ -172,14 +172,14 @@ def examine(network: KneeUNet, probes: list[Patch]) -> tuple[np.ndarray[Any, np.
 
 
 def draw_patch(collection: Collection, rng: np.random.Generator, step: int) -> Patch:
-    """A patch of one of the maps; of the first few only, at the beginning."""
-    count = min(len(collection.maps), FIRST_MAPS + step // STEPS_A_MAP)
+    """A patch of a random map; at the beginning only of the first few maps."""
+    count = min(len(collection.maps), FIRST_MAPS + step // STEPS_PER_MAP)
     specimen = collection.specimen(collection.maps[int(rng.integers(count))])
     return make_patch(specimen, rng, SHAPES[int(rng.random() < LARGE)])
 
 
 def make_probes(collection: Collection, count: int) -> list[Patch]:
-    """DESS patches that are the same in every run, from evenly spread maps."""
+    """DESS patches that are identical in every run, from evenly spaced maps."""
     chosen = [collection.maps[(k * len(collection.maps)) // count] for k in range(count)]
     return [
         make_patch(collection.specimen(path), np.random.default_rng((10**6, k)), family="dess")
@@ -191,29 +191,29 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("maps", type=Path, nargs="?", help="folder of label maps, or one with train/ and validation/")
-    parser.add_argument("--numbering", default=None, help="of the maps (default: oai; the sample's is canonical)")
+    parser.add_argument("--numbering", default=None, help="label numbering (default: oai; for the sample: canonical)")
     parser.add_argument("--output", type=Path, default=Path("data/training"))
-    parser.add_argument("--minutes", type=float, default=5.0, help="of training in all")
-    parser.add_argument("--start", type=Path, help="stored weights (.onnx) to go on from; default: from nothing")
-    parser.add_argument("--specimens", type=Path, help="keep prepared maps there (default: in the output folder)")
-    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate; 6e-4 to go on from weights")
+    parser.add_argument("--minutes", type=float, default=5.0, help="total training time")
+    parser.add_argument("--start", type=Path, help="stored weights (.onnx) to start from; default: random weights")
+    parser.add_argument("--specimens", type=Path, help="folder for prepared maps (default: in the output folder)")
+    parser.add_argument("--rate", type=float, default=2e-3, help="maximum learning rate; from weights: 6e-4")
     parser.add_argument("--checkpoint-minutes", type=float, default=1.0)
-    parser.add_argument("--threads", type=int, help="default: every core")
+    parser.add_argument("--threads", type=int, help="default: all cores")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--probes", type=int, default=PROBES, help="patches that are measured at every checkpoint")
+    parser.add_argument("--probes", type=int, default=PROBES, help="number of patches measured at every checkpoint")
     parser.add_argument("--pause", type=Path, help="wait while this file exists")
     given = parser.parse_args()
     if given.threads:
         torch.set_num_threads(given.threads)
     numbering = given.numbering or ("oai" if given.maps else "canonical")
     if given.maps is None:
-        print(f"{WHERE}\n\nNo folder was named: learning the sample knee alone, to show that it runs.\n", flush=True)
+        print(f"{WHERE}\n\nNo folder was given: training on the sample knee alone.\n", flush=True)
     training, held = split_maps(given.maps) if given.maps else ([SAMPLE], [])
     given.output.mkdir(parents=True, exist_ok=True)
     cache = given.specimens or given.output / "specimens"
     collection = Collection(maps=_shuffled(training, given.seed), numbering=numbering, cache=cache)
     of = Collection(maps=held, numbering=numbering, cache=cache) if held else collection
-    print(f"{len(training)} maps to learn from, {len(held)} held out for the probes", flush=True)
+    print(f"{len(training)} training maps, {len(held)} held out for the probes", flush=True)
     plan = Plan(
         output=given.output,
         minutes=given.minutes,

@@ -1,11 +1,12 @@
-"""Whether a direction in latent space orders two visits of a knee; and if so, that direction.
+"""Test whether a direction in latent space orders the visits of a knee, and determine that direction.
 
 python -m training.shape_model.change_score FEMORA --others FEMORA --model FOLDER; writes FOLDER/change.json.
 
 Each knee of FEMORA with two visits is left out in turn. The direction of change comes from the others' differences
-(last visit minus first), less along directions in which they scatter; the left-out pair is ordered where its own
-difference points along it. Knees of --others are ordered by the direction of all of FEMORA. The exact binomial test
-says how likely as many are by chance. Scores are in mean changes: 1 is what a knee of FEMORA changed by on average.
+(last visit minus first), with less weight on directions in which they vary; the left-out pair is ordered correctly if
+its difference has a positive component along it. Knees of --others are ordered by the direction of all of FEMORA. The
+exact binomial test gives the probability of this result by chance. Scores are in units of the mean change of the knees
+in FEMORA.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from pipeline.shape.placement import below_cut
 from training.shape_model.collection import load_femora
 
 RIDGE: Final = 1.0
-"""Added to the differences' covariance, in its mean variance."""
+"""Ridge added to the covariance of the differences, relative to its mean variance."""
 
 Pairs = dict[str, tuple[FloatArray, FloatArray]]
 """Knee -> latent vectors of its first and its last visit."""
 
 
 def direction_of(differences: FloatArray) -> FloatArray:
-    """(d,): from differences (n, d); their mean lies at 1 along it."""
+    """(d,) direction from differences (n, d), scaled so that the mean difference projects to 1."""
     scatter = np.cov(differences.T)
     ridge = RIDGE * np.trace(scatter) / len(scatter) * np.eye(len(scatter))
     mean = differences.mean(axis=0)
@@ -42,13 +43,13 @@ def direction_of(differences: FloatArray) -> FloatArray:
 
 
 def left_out_changes(differences: FloatArray) -> FloatArray:
-    """(n,): how far each pair went along the direction of all other pairs; above 0 it is ordered."""
+    """(n,): change of each pair along the direction of all other pairs; positive if ordered correctly."""
     each = [differences[k] @ direction_of(np.delete(differences, k, axis=0)) for k in range(len(differences))]
     return np.array(each)
 
 
 def pairs_of(folder: Path, decoder: FieldDecoder) -> Pairs:
-    """The knees of a folder with more than one visit, fitted."""
+    """Fitted latent vectors of the knees in a folder with more than one visit."""
     visits: dict[str, list[FloatArray]] = {}
     for femur in load_femora(folder):
         targets = targets_of(femur.bone, below_cut(femur.bone, femur.alignment), femur.cartilage)
@@ -68,7 +69,7 @@ def growth_with_time(changes: dict[str, float], folders: tuple[Path, ...]) -> di
 
 
 def measured(pairs: Pairs, others: Pairs) -> dict[str, Any]:
-    """The direction with its scale, and how often it orders knees that it does not come from."""
+    """The scaled direction, and the fraction of independent knees that it orders correctly."""
     differences = np.array([last - first for first, last in pairs.values()])
     vector = direction_of(differences)
     changes = left_out_changes(differences)

@@ -1,6 +1,6 @@
-"""Femora of expert label maps as the shape model wants them: the product's own surfaces, and where each knee lies.
+"""Femora of expert label maps for the shape model: surfaces as the pipeline makes them, and alignments.
 
-Run it: python -m training.shape_model.collection FOLDER OUTPUT. One .npz a map; maps that are there are left alone.
+python -m training.shape_model.collection FOLDER OUTPUT writes one .npz per map; existing files are not replaced.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def read_femur(path: Path) -> Femur:
 
 
 def save_femur(femur: Femur, path: Path) -> None:
-    """One .npz, replaced whole."""
+    """Write one .npz atomically."""
     arrays = {
         f"{part.key}_{name}": getattr(surface, name)
         for part, surface in zip(PARTS, (femur.bone, femur.cartilage), strict=True)
@@ -59,7 +59,7 @@ def save_femur(femur: Femur, path: Path) -> None:
 
 
 def load_femur(path: Path) -> Femur:
-    """What `save_femur` wrote."""
+    """Read a file written by `save_femur`."""
     with np.load(path) as stored:
         bone, cartilage = (
             Surface(
@@ -82,12 +82,12 @@ def load_femur(path: Path) -> Femur:
 
 
 def load_femora(folder: Path) -> tuple[Femur, ...]:
-    """Every femur of a folder, by name."""
+    """Every femur in a folder, sorted by name."""
     return tuple(load_femur(path) for path in sorted(folder.glob("*.npz")) if not path.stem.endswith(".part"))
 
 
 def collect(maps: Path, output: Path) -> None:
-    """Read every label map of a folder once."""
+    """Convert every label map of a folder that has not been converted."""
     output.mkdir(parents=True, exist_ok=True)
     for path in sorted(maps.glob("*.nii.gz")):
         target = output / f"{path.name.removesuffix('.nii.gz')}.npz"

@@ -1,8 +1,9 @@
-"""Measure a shape model on knees that it has not seen, as the product fits it, beside a PCA of the same femora.
+"""Measure a shape model on unseen knees, fitted as in the pipeline, in comparison with a PCA of the same femora.
 
 python -m training.shape_model.evaluate FEMORA --model FOLDER --output FILE [--knees KNEE ...]: FOLDER is an output of
-training; the PCA is fitted by the same search to the same points, its fields and latent size are the same (as far as
-the training femora span one), its modes those of the training femora alone. Prints a line a map and writes all to FILE.
+training; the PCA is fitted by the same search to the same points, with the same fields and latent size (limited by the
+number of training femora); its modes are those of the training femora alone. Prints one line per map and writes all to
+FILE.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from training.shape_model.collection import Femur, load_femora
 
 
 def measure(decoder: FieldDecoder, femur: Femur, *, cartilage: bool = True) -> dict[str, float]:
-    """Mean surface distances in mm, processor seconds of the fit with its surfaces, length of the latent vector."""
+    """Mean surface distances in mm, CPU seconds of the fit with its surfaces, length of the latent vector."""
     targets = (femur.bone, femur.cartilage) if cartilage else (femur.bone,)
     began = time.process_time()
     latent, _, made = fit_built_in(decoder, targets, femur.alignment)
@@ -32,7 +33,7 @@ def measure(decoder: FieldDecoder, femur: Femur, *, cartilage: bool = True) -> d
 
 
 def by_knee(rows: list[dict[str, object]], name: str) -> float:
-    """Mean over knees of the mean over a knee's visits."""
+    """Mean over knees of the mean over each knee's visits."""
     knees: dict[str, list[float]] = {}
     for row in rows:
         knees.setdefault(str(row["map"]).split("_")[0], []).append(float(str(row[name])))

@@ -1,7 +1,7 @@
-"""Put a trained shape model into models/femur_shape, with the figures of its card.
+"""Copy a trained shape model to models/femur_shape, and update the figures of its card.
 
-python -m training.shape_model.export FOLDER: an output of training, with left_out.json and validation.json, which
-training.shape_model.evaluate wrote. Text of the card stays; no knee is named in it.
+python -m training.shape_model.export FOLDER: an output of training, with left_out.json and validation.json written by
+training.shape_model.evaluate. The text of the card is kept; it names no knee.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def accuracy(rows: list[dict[str, object]]) -> dict[str, Any]:
     return {
         "made_by": "make evaluate-shape",
         "measured_on": (
-            f"{len(rows)} expert maps of {len(knees)} knees that the model was fitted to, but not trained on: mean "
+            f"{len(rows)} expert maps of {len(knees)} knees not used in training, to which the model was fitted: mean "
             "surface distance to the reconstruction and back, mean over knees"
         ),
         "structures": {

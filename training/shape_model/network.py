@@ -1,4 +1,4 @@
-"""The decoder in torch: the formula of pipeline/shape/built_in/decoder.py, which its parameters go into."""
+"""The decoder in torch: same formula as pipeline/shape/built_in/decoder.py, which uses its parameters."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pipeline.shape.built_in.lattice import Lattice
 from training.shape_model.subspace import Start
 
 EXTRA_FEATURES = 2
-"""Features beside the two first guesses."""
+"""Input features in addition to the two linear predictions."""
 
 HIDDEN = (64, 64)
 
 
 class Network(nn.Module):
-    """Mean fields, modes and the correcting network; a latent code a training shape is kept beside it."""
+    """Mean fields, modes and the correction network; the latent codes of the training shapes are stored separately."""
 
     def __init__(self, start: Start) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Network(nn.Module):
         return torch.stack([bone, torch.maximum(-bone, bone - thickness)], dim=1)
 
     def decoder(self) -> FieldDecoder:
-        """The same in numpy."""
+        """The numpy decoder with the current parameters."""
         layers = [*self.hidden, self.last]
         return FieldDecoder(
             fine=self.fine,
@@ -65,7 +65,7 @@ class Network(nn.Module):
 
 
 def encoded(points: Tensor) -> Tensor:
-    """(n, 3) mm -> (n, 3 + 6 a wave)."""
+    """(n, 3) mm -> (n, 3 + 6 per wave)."""
     place = points / PLACE_MM
     waves = [function(np.pi * wave * place) for wave in WAVES for function in (torch.sin, torch.cos)]
     return torch.cat([place, *waves], dim=1)

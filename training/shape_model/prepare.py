@@ -1,4 +1,4 @@
-"""What training starts from: femora laid on their mean, the linear start, samples with first codes; and its file."""
+"""Preparation of training: femora aligned to their mean, the linear start, samples with initial codes; and its file."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from pipeline.shape.built_in.lattice import Lattice
 from pipeline.shape.placement import below_cut
 from training.shape_model.collection import Femur
 from training.shape_model.network import Network
-from training.shape_model.samples import Outline, Samples, imagined, outline_of, samples_of
+from training.shape_model.samples import Outline, Samples, deformed, outline_of, samples_of
 from training.shape_model.subspace import COARSE_MM, HIGH, LOW, Fields, Start, mean_bone, measured_fields
 
-IMAGINED: Final = 6
-"""Of each femur."""
+SYNTHETIC_PER_FEMUR: Final = 6
+"""Synthetic deformations of each femur."""
 
 CHOSEN: Final = 6000
-"""Samples of a femur from which its first code is found."""
+"""Samples per femur from which its initial code is fitted."""
 
 NEAR_MM: Final = 3.0
-"""Samples this near the bone count there."""
+"""Only samples this close to the bone are used for it."""
 
 LATTICES: Final = ("fine", "coarse")
 PARTS: Final = ("low", "cell_mm", "counts")
@@ -34,14 +34,14 @@ SAMPLE_ARRAYS: Final = ("points", "outward", "bone", "cartilage")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Stock:
-    """What training draws from: samples of femora and imagined ones, and their first codes (n, d)."""
+    """Training data: samples of real and synthetic femora, and their initial codes (n, d)."""
 
     samples: list[Samples]
     codes: FloatArray
 
 
-def laid_on_mean(femora: tuple[Femur, ...], decoder: FieldDecoder | None) -> list[Outline]:
-    """Femora in the model's frame: as they are aligned, or laid on a mean."""
+def registered_to_mean(femora: tuple[Femur, ...], decoder: FieldDecoder | None) -> list[Outline]:
+    """Femora in the model's frame: as aligned, or registered to a mean."""
     matrices = [femur.alignment.matrix for femur in femora]
     if decoder is not None:
         matrices = [
@@ -62,21 +62,21 @@ def linear_decoder(start: Start) -> FieldDecoder:
 
 
 def prepared(femora: tuple[Femur, ...]) -> tuple[Fields, list[Outline]]:
-    """Femora as they lie on their mean, and their fields there."""
-    outlines = laid_on_mean(femora, None)
-    outlines = laid_on_mean(femora, linear_decoder(mean_bone(outlines)))
+    """Femora registered to their mean, and their fields in that frame."""
+    outlines = registered_to_mean(femora, None)
+    outlines = registered_to_mean(femora, linear_decoder(mean_bone(outlines)))
     measured = measured_fields(outlines)
     return measured, outlines
 
 
 def stocked(start: Start, outlines: list[Outline]) -> Stock:
-    """Samples of every femur and of IMAGINED more of each, and the codes that the linear start gives them."""
+    """Samples of every femur and of its SYNTHETIC_PER_FEMUR deformations, with codes from the linear start."""
     rng = np.random.default_rng(1)
     lattice = Lattice.over(LOW, HIGH, COARSE_MM)
     samples = []
     for outline in outlines:
         own = samples_of(outline, rng)
-        samples += [own, *(imagined(own, lattice, rng) for _ in range(IMAGINED))]
+        samples += [own, *(deformed(own, lattice, rng) for _ in range(SYNTHETIC_PER_FEMUR))]
     decoder = linear_decoder(start)
     return Stock(samples=samples, codes=np.stack([first_code(decoder, one, rng) for one in samples]))
 
@@ -95,7 +95,7 @@ def first_code(decoder: FieldDecoder, samples: Samples, rng: np.random.Generator
 
 
 def save_prepared(start: Start, stock: Stock, path: Path) -> None:
-    """The linear start and the samples, so that a restart need not make them again."""
+    """Save the linear start and the samples, so that a restart does not compute them again."""
     arrays = {f"{name}_{part}": getattr(getattr(start, name), part) for name in LATTICES for part in PARTS}
     arrays |= {name: getattr(start, name) for name in ("mean", "rows", "modes")}
     arrays |= {f"sample_{name}": np.stack([getattr(one, name) for one in stock.samples]) for name in SAMPLE_ARRAYS}
@@ -105,7 +105,7 @@ def save_prepared(start: Start, stock: Stock, path: Path) -> None:
 
 
 def load_prepared(path: Path) -> tuple[Start, Stock]:
-    """What `save_prepared` wrote."""
+    """Read the file written by `save_prepared`."""
     with np.load(path) as file:
         stored = {name: file[name] for name in file.files}
     fine, coarse = (

@@ -1,4 +1,4 @@
-"""What the decoder is trained on: points near the surfaces of a femur with their distances, and imagined femora."""
+"""Training samples of the decoder: points near the surfaces of a femur with their distances, and synthetic femora."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from training.shape_model.collection import Femur
 
 ABOVE_CUT_MM: Final = 6.0
 CAP_MM: Final = 3.0
-"""Bone is learnt this far above the standard cut, but never this near the end of the image."""
+"""The model covers bone up to this height above the standard cut, but not within this distance of the image end."""
 
 POINTS: Final = 7000
 SAMPLES: Final = 30_000
-"""Of a femur, on and off both surfaces."""
+"""Samples per femur, on and near both surfaces."""
 
 PLANE_MM: Final = 1.0
-"""Nearer than this a distance is taken to the tangent plane of the closest vertex."""
+"""Below this, the distance is measured to the tangent plane of the closest vertex."""
 
 THICKEST_MM: Final = 6.0
 RAY_MM: Final = np.arange(0.25, THICKEST_MM + 0.3, 0.5)
-"""Where cartilage is looked for above the bone."""
+"""Maximum cartilage thickness, and length of the ray on which cartilage is searched above the bone."""
 
 OFFSETS_MM: Final = (0.0, 0.3, 1.2)
-"""Standard deviations of how far samples lie off a surface; each vertex gives one sample a deviation."""
+"""Standard deviations of the samples' distance from a surface; each vertex gives one sample per value."""
 
 WARP_MM: Final = (22.0, 0.8)
 GROWTH: Final = (15.0, 0.15)
-"""Width of the kernel, and standard deviation of imagined displacement (mm) and of imagined growth of cartilage."""
+"""Kernel width and SD of the synthetic displacement (mm), and the same of the synthetic cartilage growth."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Outline:
-    """A femur in the model's frame. bone (n, 3) with normals: kept points, evenly spread; the rest: all vertices."""
+    """A femur in the model's frame. bone (n, 3) with normals: evenly spaced points; the others: all vertices."""
 
     bone: FloatArray
     bone_normals: FloatArray
@@ -65,7 +65,7 @@ class Outline:
 
     @cached_property
     def thickness(self) -> FloatArray:
-        """(n,) mm of cartilage along the normal at the kept points of bone; minus the distance to it where none is."""
+        """(n,) mm of cartilage along the normal at the bone points; without cartilage, minus the distance to it."""
         along = [self.cartilage_distance(self.bone + t * self.bone_normals) for t in RAY_MM]
         inside = np.stack(along, axis=1) < 0
         covered = inside[:, :3].any(axis=1)
@@ -102,7 +102,7 @@ class Samples:
 
 
 def outline_of(femur: Femur, matrix: FloatArray) -> Outline:
-    """A femur as `matrix` (LPS mm -> the model's frame) lays it."""
+    """A femur transformed by `matrix` (LPS mm -> the model's frame)."""
     turn = matrix[:3, :3].T / scale_of(matrix)
     bone = apply(matrix, femur.bone.points_mm)
     height = femur.alignment.to_reference(femur.bone.points_mm)[:, UP]
@@ -121,7 +121,7 @@ def outline_of(femur: Femur, matrix: FloatArray) -> Outline:
 
 
 def samples_of(outline: Outline, rng: np.random.Generator) -> Samples:
-    """SAMPLES points on and off both surfaces."""
+    """SAMPLES points on and near both surfaces."""
     plate = np.unique(chosen_rows(outline.cartilage, POINTS))
     surfaces = (
         (outline.bone, outline.bone_normals),
@@ -143,10 +143,10 @@ def samples_of(outline: Outline, rng: np.random.Generator) -> Samples:
     )
 
 
-def imagined(samples: Samples, lattice: Lattice, rng: np.random.Generator) -> Samples:
-    """The same femur in another smooth shape, its cartilage thicker here and thinner there.
+def deformed(samples: Samples, lattice: Lattice, rng: np.random.Generator) -> Samples:
+    """The same femur with a smooth deformation and locally thicker or thinner cartilage.
 
-    Distances off the surfaces are kept as they were; on the surfaces, where most samples lie, they are exact.
+    Distances of samples off the surfaces are kept unchanged; on the surfaces, where most samples are, they are exact.
     """
     points = samples.points.astype(np.float64)
     sampling = lattice.sampling(points)
@@ -163,7 +163,7 @@ def imagined(samples: Samples, lattice: Lattice, rng: np.random.Generator) -> Sa
 
 
 def _noise(lattice: Lattice, width_mm: float, deviation: float, rng: np.random.Generator) -> FloatArray:
-    """(nodes,) of a smooth random field."""
+    """(nodes,) values of a smooth random field."""
     sigma = width_mm / lattice.cell_mm / np.sqrt(2)
     field = ndimage.gaussian_filter(rng.standard_normal(lattice.counts), sigma, mode="constant")
     return np.asarray(deviation * field.reshape(-1) / field.std())

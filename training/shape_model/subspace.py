@@ -1,8 +1,8 @@
-"""The linear start of the decoder: mean fields of the training femora and the directions in which knees differ.
+"""The linear start of the decoder: mean fields of the training femora and their main modes of variation.
 
-Two fields a femur on the coarse lattice: signed distance to the bone, and cartilage thickness carried out from the
-bone (negative beside the cartilage: minus the distance to it). Few knees span few directions, so the covariance of the
-training femora is joined by that of smooth random fields (M. Luethi et al., IEEE PAMI 40(8), 2018, "Gaussian process
+Each femur has two fields on the coarse lattice: signed distance to the bone, and cartilage thickness extrapolated from
+the bone (outside the cartilage: minus the distance to it). A few knees span only a few directions, so the covariance of
+smooth random fields is added to that of the training femora (M. Luethi et al., IEEE PAMI 40(8), 2018, "Gaussian process
 morphable models"); the leading directions of the sum are the modes.
 """
 
@@ -20,27 +20,27 @@ from training.shape_model.samples import Outline
 
 LOW: Final = np.array([-50.0, -52.0, -32.0])
 HIGH: Final = np.array([50.0, 33.0, 44.0])
-"""Corners of the model's box in the frame of the reference knee, mm: femora up to 0.7 of their width."""
+"""Corners of the model's box in the frame of the reference knee, mm: femora up to a height of 0.7 of their width."""
 
 COARSE_MM: Final = 4.0
 FINE_MM: Final = 2.0
 
 SMOOTH_BONE: Final = (20.0, 1.0)
 SMOOTH_THICKNESS: Final = (12.0, 0.6)
-"""Width of the kernel and standard deviation of the random fields, mm. Chosen on training knees left out in turn."""
+"""Kernel width and standard deviation of the random fields, mm. Chosen by leave-one-out over the training knees."""
 
 RANDOM_FIELDS: Final = 600
 BAND_MM: Final = 6.0
-"""Nodes this near the mean bone decide what the modes are."""
+"""Nodes this close to the mean bone determine the modes."""
 
 KEPT_MM: Final = 10.0
-"""Nodes this near the mean bone keep their modes."""
+"""Modes are stored at nodes this close to the mean bone."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Start:
-    """mean: node values (fine nodes, 2); modes: node values (2, kept nodes, d) a standard deviation each; rows: which
-    nodes of the coarse lattice are kept.
+    """mean: node values (fine nodes, 2); modes: node values (2, kept nodes, d) per standard deviation; rows: indices of
+    the kept nodes of the coarse lattice.
     """
 
     fine: Lattice
@@ -61,13 +61,13 @@ class Fields:
 
 
 def fields(outline: Outline, points: FloatArray) -> FloatArray:
-    """(n, 2): signed distance to the bone and thickness carried out, at points (n, 3) in the model's frame."""
+    """(n, 2): signed distance to the bone and extrapolated thickness, at points (n, 3) in the model's frame."""
     _, near = outline.kept_tree.query(points, k=4)
     return np.stack([outline.bone_distance(points), outline.thickness[near].mean(axis=1)], axis=1)
 
 
 def mean_bone(outlines: list[Outline]) -> Start:
-    """The mean distance to the bone alone, on the coarse lattice, with one mode of nothing: to lay femora on."""
+    """The mean distance to the bone on the coarse lattice, with one zero mode: the target for aligning femora."""
     coarse = Lattice.over(LOW, HIGH, COARSE_MM)
     mean = np.mean([outline.bone_distance(coarse.nodes()) for outline in outlines], axis=0)
     values = np.stack([_coefficients(mean, coarse), np.zeros(coarse.size)], axis=1)
@@ -76,21 +76,21 @@ def mean_bone(outlines: list[Outline]) -> Start:
 
 
 def measured_fields(outlines: list[Outline]) -> Fields:
-    """The two fields of femora in the model's frame."""
+    """Compute the two fields of femora in the model's frame."""
     coarse, fine = Lattice.over(LOW, HIGH, COARSE_MM), Lattice.over(LOW, HIGH, FINE_MM)
     each = np.stack([fields(outline, coarse.nodes()).T for outline in outlines])
     return Fields(coarse=coarse, each=each, fine=fine, mean=_fine_mean(outlines, fine, coarse, each.mean(axis=0)))
 
 
 def linear_start(measured: Fields, latent_size: int, *, smooth: bool = True) -> Start:
-    """Mean and modes. smooth False: of the training femora alone, a plain PCA."""
+    """Mean and modes. smooth False: without random fields, a plain PCA of the training femora."""
     coarse, fine = measured.coarse, measured.fine
     middle = measured.each.mean(axis=0)
     spread = (measured.each - middle).reshape(len(measured.each), -1) / np.sqrt(len(measured.each))
     if smooth:
         spread = np.concatenate([spread, _random_fields(coarse)])
     weighed = spread * np.tile(np.abs(middle[0]) < BAND_MM, 2)
-    # directions of the rows' span, largest first: those of the singular value decomposition, from the smaller product
+    # right singular vectors in decreasing order, from the eigenvectors of the smaller product
     size, left = np.linalg.eigh(weighed @ weighed.T)
     size, left = size[::-1], left[:, ::-1]
     count = min(latent_size, int((size > 1e-9 * size[0]).sum()))
@@ -107,7 +107,7 @@ def linear_start(measured: Fields, latent_size: int, *, smooth: bool = True) -> 
 
 
 def _fine_mean(outlines: list[Outline], fine: Lattice, coarse: Lattice, middle: FloatArray) -> FloatArray:
-    """(fine nodes, 2): the mean fields, away from the bone from the coarse lattice's (2, nodes)."""
+    """(fine nodes, 2): the mean fields; away from the bone interpolated from the coarse lattice's (2, nodes)."""
     nodes = fine.nodes()
     coefficients = np.stack([_coefficients(field, coarse) for field in middle], axis=1)
     mean = coarse.sampling(nodes) @ coefficients
@@ -129,5 +129,5 @@ def _random_fields(lattice: Lattice) -> FloatArray:
 
 
 def _coefficients(values: FloatArray, lattice: Lattice) -> FloatArray:
-    """Values that a field has at the nodes -> B-spline coefficients (size,)."""
+    """Values of a field at the nodes -> B-spline coefficients (size,)."""
     return np.asarray(ndimage.spline_filter(values.reshape(lattice.counts), order=2, mode="nearest").reshape(-1))

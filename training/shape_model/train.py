@@ -1,8 +1,8 @@
 """Train the built-in shape model. Run it: python -m training.shape_model.train FEMORA --output FOLDER --minutes 20
 
-FEMORA holds what training.shape_model.collection made. The linear start (subspace.py) takes half a minute; then the
-mean, the modes, the correcting network and a latent code a femur are trained together on signed distances, on the
-femora and on imagined ones. Goes on where it was when it is started again. --without leaves knees out, all visits.
+FEMORA is an output of training.shape_model.collection. The linear start (subspace.py) takes half a minute; then the
+mean, the modes, the correction network and one latent code per femur are trained jointly on the signed distances of
+real and synthetic femora. Resumes when started again. --without excludes all visits of the given knees.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pipeline.shape.built_in.weights_file import write_decoder
 from training.shape_model.collection import load_femora
 from training.shape_model.network import Network
 from training.shape_model.prepare import (
-    IMAGINED,
+    SYNTHETIC_PER_FEMUR,
     Stock,
     linear_decoder,
     load_prepared,
@@ -35,19 +35,19 @@ from training.shape_model.subspace import Start, linear_start
 LATENT: Final = 64
 
 POINTS: Final = 3000
-"""In a step, of one femur."""
+"""Points per step, of one femur."""
 
 RATES: Final = {"modes": 5e-4, "network": 2e-3, "codes": 1e-2}
 WARM_SHARE: Final = 0.02
 NEAR_MM: Final = 3.0
 PLATE_MM: Final = 2.0
-"""Distances beyond count as these."""
+"""Larger distances are clipped to these."""
 
 ROUND_MM: Final = 0.2
 
 
 def loss_of(found: Tensor, bone: Tensor, cartilage: Tensor) -> Tensor:
-    """Mean distance error, quadratic below ROUND_MM; far from a surface only that it is far."""
+    """Mean distance error, quadratic below ROUND_MM; distances are clipped far from a surface."""
     off_bone = (found[:, 0].clamp(-NEAR_MM, NEAR_MM) - bone.clamp(-NEAR_MM, NEAR_MM)).abs()
     off_plate = (found[:, 1].clamp(-PLATE_MM, PLATE_MM) - cartilage.clamp(-PLATE_MM, PLATE_MM)).abs()
     both = torch.cat([off_bone, off_plate])
@@ -55,7 +55,7 @@ def loss_of(found: Tensor, bone: Tensor, cartilage: Tensor) -> Tensor:
 
 
 class Run:
-    """Network, codes and optimiser, as a checkpoint holds them."""
+    """Network, codes and optimiser: the content of a checkpoint."""
 
     def __init__(self, start: Start, stock: Stock, seed: int) -> None:
         torch.manual_seed(seed)
@@ -74,7 +74,7 @@ class Run:
         self.steps = 0
 
     def step(self, stock: Stock, done: float) -> float:
-        """One femur; `done` is the share of the time that is over. Returns the loss in mm."""
+        """One step on one femur; `done` is the elapsed fraction of the time. Returns the loss in mm."""
         rate = min(1.0, done / WARM_SHARE + 0.05) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
         for optimiser in self.optimisers:
             optimiser.zero_grad()
@@ -117,15 +117,15 @@ class Run:
 
 
 def train(run: Run, stock: Stock, minutes: float, checkpoint: Path) -> None:
-    """Until the minutes are over, counting those before a restart."""
-    began, losses, told = time.monotonic() - run.seconds, [], time.monotonic()
+    """Train for `minutes`, including the time before a restart."""
+    began, losses, reported = time.monotonic() - run.seconds, [], time.monotonic()
     while run.seconds < 60 * minutes:
         losses.append(run.step(stock, run.seconds / (60 * minutes)))
         run.seconds = time.monotonic() - began
-        if time.monotonic() - told > 60:
+        if time.monotonic() - reported > 60:
             print(f"{run.seconds / 60:5.1f} min  {run.steps:6d} steps  {np.mean(losses):.4f} mm", flush=True)
             run.save(checkpoint)
-            losses, told = [], time.monotonic()
+            losses, reported = [], time.monotonic()
     run.save(checkpoint)
 
 
@@ -152,7 +152,7 @@ def main() -> None:
     checkpoint = given.output / "checkpoint.pt"
     if checkpoint.exists():
         run.restore(checkpoint)
-    print(f"{len(stock.samples)} femora, {IMAGINED} of {IMAGINED + 1} imagined", flush=True)
+    print(f"{len(stock.samples)} femora, {SYNTHETIC_PER_FEMUR} of {SYNTHETIC_PER_FEMUR + 1} synthetic", flush=True)
     train(run, stock, given.minutes, checkpoint)
     write_decoder(run.network.decoder(), given.output / "decoder.npz")
 

@@ -1,4 +1,4 @@
-"""Imagined scans of a whole joint, painted as for the networks on voxels, and what those answer to them."""
+"""Synthetic scans of a whole joint, rendered as for the training of the voxel networks, and their first pass."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ from training.limb import Field
 
 VOXEL_MM: Final = 0.45
 JOINT: Final[Shape] = (184, 160, 184)
-"""Voxels: 83 x 72 x 83 mm, the joint with what lies around it."""
+"""Voxels: 83 x 72 x 83 mm, the joint and its surroundings."""
 OFF_CENTRE_MM: Final = 6.0
 SCALE: Final = 0.35
-"""Half the range of the logarithm of the size, much wider than knees are: a ray sees how thick cartilage is and not how
-large the knee, and a network that has seen little but 2 mm draws every other thickness towards that.
+"""Half-range of the log of the size factor, much wider than in real knees: a ray shows the cartilage thickness but not
+the size of the knee, and a network trained mostly on 2 mm biases every other thickness towards 2 mm.
 """
 MORE_DESS: Final = 0.45
-"""How often the contrast is water-excited DESS whatever contrast.FAMILIES would draw."""
+"""Probability of a water-excited DESS contrast before contrast.FAMILIES is consulted."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ImaginedJoint:
-    """image (a, b, c) on isotropic voxels of VOXEL_MM; targets (classes, a, b, c): the part that each class fills."""
+class SyntheticJoint:
+    """image (a, b, c) on isotropic voxels of VOXEL_MM; targets (classes, a, b, c): the fraction of each class."""
 
     image: Field
     targets: Field
     family: str
 
 
-def imagine(specimen: Specimen, rng: np.random.Generator, shape: Shape = JOINT) -> ImaginedJoint:
-    """A joint in a random pose, contrast and acquisition; the same generator state, the same joint."""
+def synthesize(specimen: Specimen, rng: np.random.Generator, shape: Shape = JOINT) -> SyntheticJoint:
+    """A joint in a random pose, contrast and acquisition; deterministic for a given generator state."""
     family = "dess" if rng.random() < MORE_DESS else None
     posed = pose(specimen, rng, draw_matrix(rng, SCALE), _centre(specimen, rng), shape, VOXEL_MM, family)
-    return ImaginedJoint(
+    return SyntheticJoint(
         image=acquire(posed.image, rng, VOXEL_MM, posed.family), targets=posed.targets, family=posed.family
     )
 
 
-def first_answer(network: Network, card: ModelCard, image: Field) -> tuple[NDArray[np.uint8], Frame]:
-    """(classes - 1, a, b, c) probabilities as the product keeps them, and their grid."""
+def first_pass(network: Network, card: ModelCard, image: Field) -> tuple[NDArray[np.uint8], Frame]:
+    """(classes - 1, a, b, c) first-pass probabilities as the pipeline stores them (8-bit), and their grid."""
     spacing = (VOXEL_MM,) * 3
     shape = image.shape[0], image.shape[1], image.shape[2]
     frame = Frame(shape=shape, spacing_mm=spacing, resolution_mm=card.resolution_mm)
@@ -65,7 +65,7 @@ def first_answer(network: Network, card: ModelCard, image: Field) -> tuple[NDArr
 
 
 def _centre(specimen: Specimen, rng: np.random.Generator) -> NDArray[np.float64]:
-    """(3,) mm: the middle of the cartilage, a little off."""
+    """(3,) mm: the centre of the cartilage with a random offset."""
     step = 4
     found = np.argwhere(np.isin(specimen.classes[::step, ::step, ::step], CARTILAGE_CLASSES))
     places = found * step * np.array(specimen.spacing_mm)

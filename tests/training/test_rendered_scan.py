@@ -1,4 +1,4 @@
-"""Whole knees drawn by training's own painter: on the grid of their labels, with the contrast of their protocol."""
+"""Whole knees from the training renderer: on the grid of their labels, with the contrast of their protocol."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from pipeline.anatomy import BONES, CARTILAGE_OF, Structure
 from pipeline.types import Scan, Segmentation
 from tests.support.knees import turned_knee
-from training.knee_unet.painted_scan import painted_scan, whole_view
+from training.knee_unet.rendered_scan import rendered_scan, whole_view
 from training.knee_unet.scans import UNSEEN
 from training.knee_unet.specimen import BONE_CLASSES, CLASS_OF, make_specimen
 
@@ -21,7 +21,7 @@ SHORT, LONG = UNSEEN
 
 @cache
 def coarse_knee() -> Segmentation:
-    """Every second voxel of the turned knee along each axis: an eighth of the work."""
+    """Every second voxel of the rotated knee along each axis: 1/8 of the work."""
     knee = turned_knee()
     labels = np.ascontiguousarray(knee.labels[::2, ::2, ::2])
     x, y, z = knee.grid.spacing_mm
@@ -29,36 +29,36 @@ def coarse_knee() -> Segmentation:
 
 
 @pytest.fixture(scope="module")
-def drawn() -> tuple[Scan, Segmentation]:
-    return painted_scan(coarse_knee(), SHORT, seed=5)
+def rendered() -> tuple[Scan, Segmentation]:
+    return rendered_scan(coarse_knee(), SHORT, seed=5)
 
 
-def test_scan_and_labels_are_the_same_knee_in_the_same_places(drawn: tuple[Scan, Segmentation]) -> None:
-    knee, (scan, truth) = coarse_knee(), drawn
+def test_scan_and_labels_show_the_same_knee_at_the_same_positions(rendered: tuple[Scan, Segmentation]) -> None:
+    knee, (scan, truth) = coarse_knee(), rendered
     assert scan.grid == truth.grid
     for structure in (Structure.FEMUR, Structure.PATELLAR_CARTILAGE):
         one, other = (k.grid.to_mm(np.argwhere(k.labels == structure)).mean(axis=0) for k in (knee, truth))
         assert other == pytest.approx(one, abs=1e-3)
 
 
-def test_cartilage_is_brighter_than_marrow_and_the_more_so_the_lower_the_flip_angle(
-    drawn: tuple[Scan, Segmentation],
+def test_cartilage_marrow_contrast_increases_with_a_lower_flip_angle(
+    rendered: tuple[Scan, Segmentation],
 ) -> None:
     def ratio(scan: Scan, truth: Segmentation) -> float:
         plates = truth.mask(*(s for bone in BONES for s in CARTILAGE_OF[bone]))
         return float(np.median(scan.echoes[0][plates]) / np.median(scan.echoes[0][truth.mask(*BONES)]))
 
-    short, long = ratio(*drawn), ratio(*painted_scan(coarse_knee(), LONG, seed=5))
+    short, long = ratio(*rendered), ratio(*rendered_scan(coarse_knee(), LONG, seed=5))
     assert short > 1.5, "at 17 degrees marrow is half as bright as cartilage"
     assert 0.9 < long < short, "at 35 degrees nearly as bright"
 
 
-def test_the_same_seed_gives_the_same_scan(drawn: tuple[Scan, Segmentation]) -> None:
-    again, _ = painted_scan(coarse_knee(), SHORT, seed=5)
-    assert np.array_equal(again.echoes, drawn[0].echoes)
+def test_the_same_seed_gives_the_same_scan(rendered: tuple[Scan, Segmentation]) -> None:
+    again, _ = rendered_scan(coarse_knee(), SHORT, seed=5)
+    assert np.array_equal(again.echoes, rendered[0].echoes)
 
 
-def test_the_whole_view_shows_every_bone_voxel_where_the_distance_is_negative() -> None:
+def test_bone_voxels_of_the_whole_view_have_negative_distance() -> None:
     specimen = make_specimen(coarse_knee(), "turned", seed=3)
     view = whole_view(specimen)
     bone = np.isin(view.samples[0], BONE_CLASSES)

@@ -1,6 +1,7 @@
-"""From tissues to grey values: what one imagined scan would show in a patch, before the scanner spoils it.
+"""From tissues to grey values: a patch of one synthetic scan before the degradation by the scanner.
 
-Ranges are chosen, not measured: wider than scans are, so that the network does not lean on what varies between them.
+The ranges are chosen, not measured. They are wider than in real scans, so that the network does not rely on properties
+that vary between scans.
 """
 
 from __future__ import annotations
@@ -21,22 +22,22 @@ from training.signal import Kind
 
 ONLY_CLUSTERS: Final = {"dess": 0.12}
 SOME_CLUSTERS: Final = 0.25
-"""How often the soft tissues give way to random ones, altogether (0.3 where no other figure stands) or in part."""
+"""Probability that random tissues replace the soft tissues entirely (default 0.3) or partly."""
 FILM: Final = 0.6
 FILM_MM: Final = (0.05, 0.6)
-"""How often, and how thick, fluid lies all over the cartilage: thinner than a voxel, and yet it moves the edge seen."""
+"""Probability and thickness of a fluid film on the cartilage: thinner than a voxel, but it shifts the visible edge."""
 PLATE_MM: Final = (0.2, 0.9)
 PLATE_SPREAD: Final = 0.3
-"""Cortical bone under the cartilage: how thick, and the SD of the logarithm of what tells one bone's from another's."""
+"""Subchondral bone plate: range of thickness, and SD of the log of its variation between bones."""
 RIM_RAMP_MM: Final = 0.15
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class View:
-    """What a patch shows, voxel by voxel (a, b, c).
+    """The content of a patch, per voxel (a, b, c).
 
-    samples      four arrays of classes, one a sub-voxel position
-    tissues      index into KINDS where no class is
+    samples      four arrays of classes, one per sub-voxel position
+    tissues      index into KINDS where there is no class
     bone_mm      signed distance to the nearest bone, negative inside; cartilage_mm: distance to the nearest cartilage
     voxel_mm     side of a voxel
     """
@@ -49,22 +50,22 @@ class View:
 
     @property
     def shape(self) -> Shape:
-        """Of the patch."""
+        """Shape of the patch."""
         a, b, c = self.tissues.shape
         return a, b, c
 
     def noise(self, rng: np.random.Generator, least_mm: float, most_mm: float) -> Field:
-        """Smooth noise in the patch, its cells somewhere between two sizes."""
+        """Smooth noise in the patch with a random cell size between the two limits."""
         return smooth_noise(rng, self.shape, rng.uniform(least_mm, most_mm) / self.voxel_mm)
 
     def share(self, classes: tuple[int, ...]) -> Field:
-        """(a, b, c): the part of each voxel that belongs to some classes."""
+        """(a, b, c): the fraction of each voxel that belongs to the given classes."""
         table = np.zeros(256, np.float32)
         table[list(classes)] = 1.0 / len(self.samples)
         return np.asarray(sum(table[sample] for sample in self.samples))
 
 
-def paint(view: View, contrast: Contrast, rng: np.random.Generator) -> Field:
+def render_patch(view: View, contrast: Contrast, rng: np.random.Generator) -> Field:
     """Grey values (a, b, c): partial volumes of the four samples, then texture, layers, lesions, cortical rim."""
     coarse = view.noise(rng, 7, 17.5)
     fine = view.noise(rng, 2.8, 5.6)
@@ -77,7 +78,7 @@ def paint(view: View, contrast: Contrast, rng: np.random.Generator) -> Field:
     if rng.random() < FILM:
         _film(image, view, contrast, cartilage, bone, rng)
     _texture(image, view, places, cartilage, bone, rng)
-    if rng.random() < 0.95:  # layers: T2, and with it the signal, rises from the bone to the surface
+    if rng.random() < 0.95:  # layers: T2 and the signal rise from the bone to the surface
         depth = np.maximum(view.bone_mm, 0.0) / np.float32(rng.uniform(0.5, 1.9))
         image *= 1.0 - cartilage * np.float32(rng.uniform(0.0, 0.6)) * np.exp(-depth)
     _marrow(image, view, bone, contrast, rng)
@@ -89,7 +90,7 @@ def paint(view: View, contrast: Contrast, rng: np.random.Generator) -> Field:
 def _soft_tissues(
     view: View, rng: np.random.Generator, coarse: Field, fine: Field, clusters_alone: float
 ) -> NDArray[np.uint8]:
-    """(a, b, c) places in the levels: the drawn tissues, with the joint's changed from scan to scan."""
+    """(a, b, c) indices into the levels: the soft tissues, with random changes in the joint."""
     places = view.tissues.copy()
     near = view.cartilage_mm + 0.5 * fine
     shifted = np.roll(coarse, (7, 11, 5), (0, 1, 2))
@@ -100,11 +101,11 @@ def _soft_tissues(
     menisci = places == KINDS.index(Kind.MENISCUS)
     if rng.random() < 0.2:
         put(menisci, Kind.SYNOVIUM if rng.random() < 0.5 else Kind.FLUID)
-    if rng.random() < 0.5:  # effusion, thick or thin, here and there
+    if rng.random() < 0.5:  # effusion of varying thickness, in places
         put(~menisci & (near < rng.uniform(0.4, 4.0)) & (shifted > rng.uniform(-0.5, 1.2)), Kind.FLUID)
     if rng.random() < 0.3:
         put(~menisci & (view.cartilage_mm < rng.uniform(0.5, 1.1)), Kind.FLUID)
-    if rng.random() < 0.35:  # ligament, tendon or meniscus that lies on the cartilage
+    if rng.random() < 0.35:  # ligament, tendon or meniscus in contact with the cartilage
         put((view.cartilage_mm < rng.uniform(0.5, 2.5)) & (coarse > rng.uniform(-0.3, 0.9)), Kind.TENDON)
     style = rng.random()
     if style < clusters_alone + SOME_CLUSTERS:
@@ -120,7 +121,7 @@ def _soft_tissues(
 def _film(
     image: Field, view: View, contrast: Contrast, cartilage: Field, bone: Field, rng: np.random.Generator
 ) -> None:
-    """Synovial fluid on the surface of the cartilage, as far as nothing else of the knee lies there."""
+    """Add synovial fluid on the surface of the cartilage where no other labelled structure is in contact."""
     beyond = np.maximum(ndimage.distance_transform_edt(cartilage < 0.5) - 1.0, 0.0).astype(np.float32)
     thickness = np.float32(rng.uniform(*FILM_MM) / view.voxel_mm) * (1.0 + 0.7 * view.noise(rng, 4.0, 10.0))
     share = np.clip(thickness - beyond, 0.0, 1.0) * (1.0 - cartilage - bone)
@@ -135,7 +136,7 @@ def _texture(
     bone: Field,
     rng: np.random.Generator,
 ) -> None:
-    """Grain, each tissue its own."""
+    """Add grain, different for each tissue."""
     amplitudes = rng.uniform(0.0, 0.16, LEVEL_COUNT).astype(np.float32)
     grain = 0.7 * view.noise(rng, 0.84, 2.1) + 0.6 * view.noise(rng, 2.8, 6.3)
     strength = amplitudes[places] * (1.0 - cartilage - bone)
@@ -144,7 +145,7 @@ def _texture(
 
 
 def _marrow(image: Field, view: View, bone: Field, contrast: Contrast, rng: np.random.Generator) -> None:
-    """Lesions with the signal of fluid or muscle, and marrow that changes towards the joint."""
+    """Add lesions with the signal of fluid or muscle, and a change of marrow signal towards the joint."""
     if rng.random() < 0.45:
         target = contrast.of(Kind.FLUID if rng.random() < 0.5 else Kind.MUSCLE)
         patches = view.noise(rng, 7, 17.5)
@@ -156,13 +157,13 @@ def _marrow(image: Field, view: View, bone: Field, contrast: Contrast, rng: np.r
 
 
 def _rim(image: Field, view: View, contrast: Contrast, bone: Field, rng: np.random.Generator) -> None:
-    """The dark plate of cortical bone: it belongs to the bone, and ends at the expert's edge or a trace outside.
+    """Add the dark plate of cortical bone: part of the bone, ending at the expert's edge or slightly outside.
 
-    A plate that lay anywhere about the edge taught the network to guess: bones came out too small.
+    With the plate at a random position around the edge, the trained network segmented bones too small.
     """
     bumps = np.clip(view.noise(rng, 7, 17.5), -1.2, 1.2)
     width = np.float32(rng.uniform(*PLATE_MM)) * (1.0 + 0.5 * bumps) * _each_bone(view, bone, rng)
-    if rng.random() < 0.5:  # thicker where no cartilage lies on it
+    if rng.random() < 0.5:  # thicker where it is not covered by cartilage
         width *= 1.0 + soft_step(view.cartilage_mm - np.float32(4.0), 1.0)
     weight = bone * soft_step(view.bone_mm + width, RIM_RAMP_MM)
     beyond = rng.uniform(-0.3, 0.12)
@@ -173,7 +174,7 @@ def _rim(image: Field, view: View, contrast: Contrast, bone: Field, rng: np.rand
 
 
 def _each_bone(view: View, bone: Field, rng: np.random.Generator) -> Field:
-    """(a, b, c): a factor of its own for every bone, 0 outside."""
+    """(a, b, c): a separate factor for every bone, 0 outside."""
     factors = np.exp(PLATE_SPREAD * rng.standard_normal(len(BONE_CLASSES)))
     parts = sum(np.float32(factor) * view.share((k,)) for k, factor in zip(BONE_CLASSES, factors, strict=True))
     return np.asarray(parts / np.maximum(bone, np.float32(0.1)), np.float32)
