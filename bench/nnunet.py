@@ -1,12 +1,13 @@
-"""Compare with nnU-Net's own predictor: the same network, imagined scan and threads, one after the other.
+"""Compare with nnU-Net's own predictor: the same network, synthetic scan and number of threads, run one after the
+other.
 
     python -m bench.nnunet --map FILE [--environment .venv-nnunet]
 
-FILE is an expert label map in the numbering `oai` that the network has not learned from. It is rendered as DESS at full
-resolution; both answers are cleaned alike and compared with it. nnU-Net runs with its defaults (tiles that overlap by
-half, Gaussian weights, mirrored along every axis) and, since this network was trained on knees mirrored from side to
-side only, once more with that mirror alone. Loading the network counts for ours and not for nnU-Net. Exit status 1 when
-a bar is missed.
+FILE is an expert label map in the numbering `oai` that was not used in training. It is rendered as DESS at full
+resolution; both results get the same post-processing and are compared with it. nnU-Net runs with its defaults (tiles
+with half overlap, Gaussian weights, mirroring along every axis) and again with left-right mirroring only, since this
+network was trained with that mirroring only. The time to load the network is included for ours and excluded for
+nnU-Net. Exit status 1 if a bar is missed.
 """
 
 from __future__ import annotations
@@ -42,12 +43,12 @@ OURS, DEFAULTS, SIDEWAYS = "ours", "defaults", "mirrored as in training"
 
 
 def environment_python(folder: Path) -> Path:
-    """nnU-Net's interpreter; makes its environment where it is missing or its requirements have changed."""
+    """nnU-Net's interpreter; creates its environment if it is missing or its requirements have changed."""
     python, stamp = folder / "bin" / "python", folder / ".ready"
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in REQUIREMENTS)).hexdigest()
     if python.exists() and stamp.exists() and stamp.read_text() == digest:
         return python
-    print(f"Making {folder.name} (about 2 GB without CUDA) ...", flush=True)
+    print(f"Creating {folder.name} (about 2 GB without CUDA) ...", flush=True)
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -58,7 +59,7 @@ def environment_python(folder: Path) -> Path:
 
 
 def run_ours(model: ModelCard, scan: Scan, threads: int) -> tuple[Segmentation, dict[str, float]]:
-    """Our labels, and what they cost."""
+    """Our labels and their cost."""
     wall, cpu = time.perf_counter(), time.process_time()
     found = unet.segment(model, scan, Resources(threads=threads), lambda _: None)
     return found, {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
@@ -67,7 +68,7 @@ def run_ours(model: ModelCard, scan: Scan, threads: int) -> tuple[Segmentation, 
 def run_theirs(
     python: Path, model: ModelCard, scan: Scan, threads: int
 ) -> dict[str, tuple[Segmentation, dict[str, float]]]:
-    """Mirroring -> nnU-Net's labels, canonical and cleaned as ours are (which is not timed), and what they cost."""
+    """Mirroring -> nnU-Net's labels, canonical and post-processed like ours (not timed), and their cost."""
     order = nearest_order(scan.grid, model.axes)
     table = np.zeros(256, np.uint8)
     for native, structure in model.native_to_canonical.to_canonical.items():
@@ -99,12 +100,12 @@ def run_theirs(
 
 
 def side_axis(model: ModelCard) -> int:
-    """The array axis of the network's image that runs from side to side."""
+    """The left-right axis of the network's image array."""
     return next(k for k, letter in enumerate(model.axes) if letter in "LR")
 
 
 def show(costs: dict[str, dict[str, float]], dice: dict[str, dict[str, float]]) -> None:
-    """What each cost, and how well each agrees with the expert."""
+    """Print the cost of each and its agreement with the expert."""
     print(f"{'':28}{'wall s':>9}{'CPU s':>9}{'ours / it, wall':>17}{'CPU':>8}")
     for name, cost in costs.items():
         ratios = [costs[OURS][key] / cost[key] for key in ("wall_s", "cpu_s")]
@@ -116,12 +117,12 @@ def show(costs: dict[str, dict[str, float]], dice: dict[str, dict[str, float]]) 
 
 
 def missed_bars(costs: dict[str, dict[str, float]], dice: dict[str, dict[str, float]]) -> list[str]:
-    """One line for every bar that is not met, against nnU-Net however it mirrors."""
+    """One line for every missed bar, compared with nnU-Net in both mirroring modes."""
     missed = []
     for name in costs.keys() - {OURS}:
         ratio = costs[OURS]["cpu_s"] / costs[name]["cpu_s"]
         if ratio > TIME_BAR:
-            missed.append(f"{name}: {ratio:.3f} of its processor time, expected at most {TIME_BAR}")
+            missed.append(f"{name}: {ratio:.3f} of its CPU time, expected at most {TIME_BAR}")
         for part, ours in dice[OURS].items():
             if ours < dice[name][part] - DICE_BAR:
                 worse = f"Dice {ours:.4f}, nnU-Net {dice[name][part]:.4f}"

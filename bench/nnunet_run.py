@@ -1,9 +1,9 @@
-"""nnU-Net's side of the comparison; runs inside its own environment (bench/nnunet.py makes it).
+"""nnU-Net's side of the comparison; runs in a separate environment (created by bench/nnunet.py).
 
     .venv-nnunet/bin/python -m bench.nnunet_run FOLDER
 
-FOLDER/image.npy is a scan (a, b, c) in the network's axes, FOLDER/request.json the rest. Writes the labels (a, b, c)
-uint8 of every mirroring asked for as FOLDER/NAME.npy, and what each cost, from the image in memory to labels, to
+FOLDER/image.npy is a scan (a, b, c) in the network's axes, FOLDER/request.json the settings. Writes the labels (a, b,
+c) uint8 of every requested mirroring as FOLDER/NAME.npy, and the cost of each, from image in memory to labels, to
 FOLDER/costs.json.
 """
 
@@ -27,7 +27,7 @@ CONFIGURATION = "3d_fullres"
 
 
 def plans(resolution_mm: float, window_voxels: int) -> dict[str, Any]:
-    """What nnU-Net's planner writes, with our resolution and window; its own defaults elsewhere."""
+    """The plans file of nnU-Net's planner with our resolution and window; otherwise its defaults."""
     image: dict[str, Any] = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None}
     resample = "resample_data_or_seg_to_shape"
     return {
@@ -65,7 +65,7 @@ def plans(resolution_mm: float, window_voxels: int) -> dict[str, Any]:
 
 
 def predictor_of(request: dict[str, Any]) -> nnUNetPredictor:
-    """nnU-Net's predictor with its defaults, around our network."""
+    """nnU-Net's predictor with its defaults and our network."""
     network = KneeUNet()
     load_parameters(network, read_parameters(Path(request["weights"])))
     network.eval()

@@ -2,9 +2,9 @@
 
     python -m bench.peer --labels FILE [--environment .venv-peer]
 
-FILE is a label map in mskt's numbering, such as the example of its own tests. The peer runs in an environment of its
-own, made from requirements-peer.txt when it is missing. Both run here, one after the other, and are charged alike: the
-processor seconds from the label map in memory to the region means. Exit status 1 when a bar is missed.
+FILE is a label map in mskt's numbering, such as the example in its tests. The peer runs in a separate environment,
+created from requirements-peer.txt if it is missing. Both run on this machine, one after the other, and are measured in
+the same way: CPU seconds from the label map in memory to the region means. Exit status 1 if a bar is missed.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ MEMORY_BAR_MB = 1000.0
 
 
 def environment_python(folder: Path) -> Path:
-    """The peer's interpreter; makes its environment where it is missing or its requirements have changed."""
+    """The peer's interpreter; creates its environment if it is missing or its requirements have changed."""
     python, stamp = folder / "bin" / "python", folder / ".ready"
     digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
     if python.exists() and stamp.exists() and stamp.read_text() == digest:
         return python
-    print(f"Making {folder.name} (2.6 GB, about two minutes) ...", flush=True)
+    print(f"Creating {folder.name} (2.6 GB, about two minutes) ...", flush=True)
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
@@ -50,14 +50,14 @@ def environment_python(folder: Path) -> Path:
 
 
 def measure_peer(python: Path, labels: Path, out_dir: Path) -> dict[str, Any]:
-    """What peer_run.py found and what it cost."""
+    """Results and cost of peer_run.py."""
     command = [str(python), str(ROOT / "bench" / "peer_run.py"), str(labels), str(out_dir)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=out_dir)
     return _read(out_dir / "peer.json")
 
 
 def measure_ours(labels: Path, out_dir: Path) -> dict[str, Any]:
-    """What peer_ours.py found and what it cost: the median of OUR_RUNS processes, since ours takes only seconds."""
+    """Results and cost of peer_ours.py: the median of OUR_RUNS processes, because ours takes only seconds."""
     runs = []
     for _ in range(OUR_RUNS):
         subprocess.run([sys.executable, "-m", "bench.peer_ours", str(labels), str(out_dir)], check=True, cwd=ROOT)
@@ -83,7 +83,7 @@ def dice_by_region(out_dir: Path) -> dict[str, float]:
 
 
 def print_table(peer: dict[str, Any], ours: dict[str, Any], dice: dict[str, float]) -> None:
-    """Region by region, then what each cost."""
+    """Print the regions, then the cost of each."""
     print(f"{'mean thickness, mm':42}{'mskt':>8}{'two_crossing':>14}{'difference':>12}{'union':>8}{'Dice':>8}")
     for name, region in peer["regions"].items():
         same, union = ours["means"]["two_crossing"][name], ours["means"]["union"][name]
@@ -92,7 +92,7 @@ def print_table(peer: dict[str, Any], ours: dict[str, Any], dice: dict[str, floa
         print(f"{title:42}{region['mean']:8.3f}{same:14.3f}{same - region['mean']:+12.3f}{union:8.3f}{score:>8}")
     print(f"\n{'':42}{'mskt':>8}{'ours':>14}{'ratio':>12}")
     ratio = peer["cpu_s"] / ours["cpu_s"]
-    print(f"{'processor s: surfaces, regions, thickness':42}{peer['cpu_s']:8.1f}{ours['cpu_s']:14.2f}{ratio:11.0f}x")
+    print(f"{'CPU s: surfaces, regions, thickness':42}{peer['cpu_s']:8.1f}{ours['cpu_s']:14.2f}{ratio:11.0f}x")
     without = peer["cpu_meshes_s"]
     print(f"{'  the same without its image registration':42}{without:8.1f}{'':14}{without / ours['cpu_s']:11.0f}x")
     print(
@@ -101,7 +101,7 @@ def print_table(peer: dict[str, Any], ours: dict[str, Any], dice: dict[str, floa
 
 
 def missed_bars(peer: dict[str, Any], ours: dict[str, Any], dice: dict[str, float]) -> list[str]:
-    """One line for every bar that is not met."""
+    """One line for every missed bar."""
     missed = []
     for name, region in peer["regions"].items():
         difference = abs(ours["means"]["two_crossing"][name] - region["mean"])
@@ -109,7 +109,7 @@ def missed_bars(peer: dict[str, Any], ours: dict[str, Any], dice: dict[str, floa
             missed.append(f"{name}: {difference:.3f} mm apart, expected at most {THICKNESS_BAR_MM}")
     missed += [f"{name}: Dice {d:.3f}, expected at least {DICE_BAR}" for name, d in dice.items() if d < DICE_BAR]
     if (ratio := peer["cpu_s"] / ours["cpu_s"]) < CPU_BAR:
-        missed.append(f"{ratio:.1f} times less processor time, expected at least {CPU_BAR:.0f}")
+        missed.append(f"{ratio:.1f} times less CPU time, expected at least {CPU_BAR:.0f}")
     if ours["peak_mb"] > MEMORY_BAR_MB:
         missed.append(f"peak memory {ours['peak_mb']:.0f} MB, expected at most {MEMORY_BAR_MB:.0f}")
     return missed
@@ -118,7 +118,7 @@ def missed_bars(peer: dict[str, Any], ours: dict[str, Any], dice: dict[str, floa
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.peer", description=__doc__.splitlines()[0])
     parser.add_argument("--labels", type=Path, required=True, help="label map in mskt's numbering (.nrrd)")
-    parser.add_argument("--environment", type=Path, default=ROOT / ".venv-peer", help="the peer's environment")
+    parser.add_argument("--environment", type=Path, default=ROOT / ".venv-peer", help="environment of the peer")
     given = parser.parse_args()
     if not given.labels.is_file():
         parser.error(f"there is no file {given.labels.name}; expected a label map in mskt's numbering")

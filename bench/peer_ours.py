@@ -1,4 +1,4 @@
-"""Our side of the comparison with the peer: the same label map, the same stages, in a process of its own.
+"""Our side of the comparison with the peer: the same label map and stages, in a separate process.
 
     python -m bench.peer_ours LABELS OUT_DIR
 
@@ -28,7 +28,7 @@ from pipeline.thickness import thickness_maps
 
 
 def main(labels_path: Path, out_dir: Path) -> None:
-    """Measure, and write what was found and what it cost."""
+    """Measure, and write results and cost."""
     labels, grid = read_label_map(labels_path)
     start = time.process_time()
     raw = canonical_labels(labels, grid, NUMBERINGS["pymskt"], None)

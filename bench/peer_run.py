@@ -1,13 +1,13 @@
-"""The peer's side of the comparison; runs inside the peer's own environment (see requirements-peer.txt).
+"""The peer's side of the comparison; runs in the peer's environment (see requirements-peer.txt).
 
     .venv-peer/bin/python bench/peer_run.py LABELS OUT_DIR
 
-Drives mskt as the pipeline built around it does: bone variance 0.5 mm², cartilage variance 0.3125 mm², 10,000 vertices
-a bone, thickness, then the region of each vertex from a label map with femoral sub-regions. LABELS must be in mskt's
-own numbering. Writes OUT_DIR/peer.json and OUT_DIR/peer_subregions.nrrd (canonical numbering).
+Calls mskt as the pipeline built on it does: bone variance 0.5 mm², cartilage variance 0.3125 mm², 10,000 vertices per
+bone, thickness, then the region of each vertex from a label map with femoral sub-regions. LABELS must be in mskt's
+numbering. Writes OUT_DIR/peer.json and OUT_DIR/peer_subregions.nrrd (canonical numbering).
 
-mskt aligns every knee to an example knee that it downloads. Nothing is downloaded here: LABELS is put in that place, so
-that the alignment is the identity, as it is for mskt's own example.
+mskt aligns every knee to an example knee that it downloads. This program replaces the download by LABELS, so that the
+alignment is the identity, as for mskt's example.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ BONES = {
     "tibia": (6, [2, 3], {2: "medial", 3: "lateral"}),
     "patella": (7, [4], {4: "all"}),
 }  # fmt: skip
-"""Bone: its label, its cartilage's labels, region label -> our region name."""
+"""Bone -> its label, the labels of its cartilage, and region label -> our region name."""
 
 PLATE = {"femur": "femoral_cartilage", "tibia": "tibial_cartilage", "patella": "patellar_cartilage"}
 TO_CANONICAL = {2: 5, 3: 6, 4: 7, 5: 1, 6: 2, 7: 3} | {r: r for r in range(11, 16)}
@@ -67,7 +67,7 @@ def measure_bone(bone: str, labels: sitk.Image, subregions: sitk.Image) -> dict[
 
 
 def canonical(subregions: sitk.Image) -> sitk.Image:
-    """The peer's label map with femoral sub-regions in our numbering."""
+    """The peer's label map with femoral sub-regions, in our numbering."""
     native = sitk.GetArrayFromImage(subregions)
     table = np.zeros(256, dtype=np.uint8)
     for theirs, ours in TO_CANONICAL.items():
@@ -78,7 +78,7 @@ def canonical(subregions: sitk.Image) -> sitk.Image:
 
 
 def main(labels_path: Path, out_dir: Path) -> None:
-    """Measure, and write what was found and what it cost."""
+    """Measure, and write results and cost."""
     from pymskt.image.cartilage_processing import get_knee_segmentation_with_femur_subregions
 
     with tempfile.TemporaryDirectory() as scratch:

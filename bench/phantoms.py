@@ -1,6 +1,6 @@
-"""Cartilage of known thickness on spheres, ellipsoids and slabs, voxelised on turned, shifted, anisotropic grids.
+"""Cartilage of known thickness on spheres, ellipsoids and slabs, voxelised on rotated, shifted, anisotropic grids.
 
-The tests assert on them; `make bench` prints the figures.
+Used by the tests; `make bench` prints the figures.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ SPACING_MM: Final = (0.7, 0.3646, 0.3646)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Phantom:
-    """A bone with cartilage whose thickness is known at every point.
+    """A bone with cartilage of known thickness at every point.
 
-    semi_axes_mm (3,): of the bone, in its own frame; rotation (3, 3): own frame -> LPS; centre_mm (3,) LPS.
+    semi_axes_mm (3,): of the bone, in its local frame; rotation (3, 3): local frame -> LPS; centre_mm (3,) LPS.
     """
 
     segmentation: Segmentation
@@ -39,7 +39,7 @@ class Phantom:
         """(n,) mm: along the true normal at the foot of each point, from the inner to the outer ellipsoid."""
         inner, outer = self.semi_axes_mm, self.semi_axes_mm + self.thickness_mm
         foot = (points_mm - self.centre_mm) @ self.rotation
-        for _ in range(30):  # down the gradient onto the inner ellipsoid
+        for _ in range(30):  # project along the gradient to the inner ellipsoid
             value, gradient = ((foot / inner) ** 2).sum(axis=1) - 1, 2 * foot / inner**2
             foot -= (value / (gradient**2).sum(axis=1))[:, None] * gradient
         normal = foot / inner**2
@@ -57,7 +57,9 @@ def ellipsoid(
     seed: int,
     spacing_mm: tuple[float, float, float] = SPACING_MM,
 ) -> Phantom:
-    """An ellipsoidal bone (a sphere where the axes are equal) wrapped in cartilage, turned and shifted at random."""
+    """An ellipsoidal bone (a sphere where the axes are equal) covered with cartilage, at a random rotation and
+    position.
+    """
     random = np.random.default_rng(seed)
     axes = np.array(semi_axes_mm)
     reach = 2 * (axes.max() + thickness_mm + 2.0)
@@ -85,9 +87,9 @@ def ellipsoid(
 def slab(
     thickness_mm: float, seed: int, spacing_mm: tuple[float, float, float] = SPACING_MM
 ) -> tuple[Segmentation, FloatArray]:
-    """A flat block of bone under a flat plate of cartilage, tilted at random: (segmentation, unit normal (3,) LPS).
+    """A flat block of bone under a flat plate of cartilage at a random tilt: (segmentation, unit normal (3,) LPS).
 
-    The bone ends 12 mm inside the image on every side but under the plate, so that edges can be left out.
+    The bone ends 12 mm inside the image on every side except under the plate, so that edges can be excluded.
     """
     random = np.random.default_rng(seed)
     shape = [int(60 / s) for s in spacing_mm]
@@ -113,14 +115,14 @@ def _labelled(bone: NDArray[np.bool_], plate: NDArray[np.bool_], grid: Grid) -> 
 
 
 def measured(segmentation: Segmentation, variance_mm2: float = 0.3125) -> tuple[ThicknessMap, ThicknessMap]:
-    """Both estimators on the phantom's bone: (union, two_crossing)."""
+    """Both thickness methods on the phantom's bone: (union, two_crossing)."""
     surface = bone_surface(segmentation, Structure.FEMUR)
     return thickness_maps(surface, segmentation, segmentation.labels, variance_mm2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Errors:
-    """Of a thickness map against the truth, mm; missed: share of vertices without a thickness, %."""
+    """Errors of a thickness map, mm; missed: percentage of vertices without a thickness."""
 
     bias: float
     rmse: float
@@ -128,7 +130,7 @@ class Errors:
 
 
 def errors(thickness_mm: FloatArray, truth_mm: FloatArray) -> Errors:
-    """Compare where a thickness was found."""
+    """Errors at the vertices with a thickness."""
     found = thickness_mm > 0
     off = (thickness_mm - truth_mm)[found]
     return Errors(
@@ -141,7 +143,7 @@ def errors(thickness_mm: FloatArray, truth_mm: FloatArray) -> Errors:
 def slab_errors(
     thickness_mm: float, seed: int, spacing_mm: tuple[float, float, float] = SPACING_MM
 ) -> dict[str, Errors]:
-    """Errors by method, over the middle of a slab, 5 mm and more from its edges."""
+    """Errors per method over the centre of a slab, at least 5 mm from its edges."""
     segmentation, up = slab(thickness_mm, seed, spacing_mm)
     maps = measured(segmentation)
     surface = maps[0].surface
@@ -154,7 +156,7 @@ def slab_errors(
 
 
 def ellipsoid_errors(phantom: Phantom) -> dict[str, Errors]:
-    """Errors by method, over the whole phantom."""
+    """Errors per method over the whole phantom."""
     maps = measured(phantom.segmentation)
     truth = phantom.true_thickness(maps[0].surface.points_mm)
     return {m.method: errors(m.thickness_mm, truth) for m in maps}

@@ -1,4 +1,4 @@
-"""make bench: the figures of README's table that are not tests, each measured here and now.
+"""make bench: measure the figures that the documentation states and the tests do not check.
 
 python -m bench.run [--labels FOLDER_WITH_OAI_LABEL_MAPS] [--only NAME ...]
 """
@@ -25,7 +25,7 @@ SAMPLE = ROOT / "samples" / "sample_knee.nii.gz"
 
 
 def phantoms() -> None:
-    """Union thickness on turned spheres, ellipsoids and slabs."""
+    """Union thickness on rotated spheres, ellipsoids and slabs."""
     print("true mm   shape       bias mm   RMSE mm   missed %   (5 random poses each, 0.7 x 0.3646 x 0.3646 mm)")
     for thickness in (0.8, 1.0, 1.5, 2.0, 3.0, 4.0):
         shapes: dict[str, Callable[[int], Errors]] = {
@@ -42,7 +42,7 @@ def phantoms() -> None:
 
 
 def _timed(arguments: list[str]) -> tuple[float, float, float]:
-    """(wall s, CPU s, peak MB) of one child process. Raises CalledProcessError where it fails."""
+    """(wall s, CPU s, peak MB) of one child process. Raises CalledProcessError if it fails."""
     start = time.perf_counter()
     child = subprocess.Popen(
         [sys.executable, "-m", "pipeline", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -56,7 +56,7 @@ def _timed(arguments: list[str]) -> tuple[float, float, float]:
 
 
 def whole() -> None:
-    """The sample knee twice, from file to zip."""
+    """Analyse the sample knee twice, from file to zip."""
     for model in ("nnunet_fullres", "nnunet_cascade"):
         tables = []
         for turn in (1, 2):
@@ -70,7 +70,7 @@ def whole() -> None:
 
 
 def label_maps(folder: Path) -> None:
-    """Every expert map of a folder through --labels, its cost and side; the shape model is measured apart."""
+    """Analyse every expert map of a folder with --labels: cost and side; without the shape model."""
     for path in sorted(folder.glob("*.nii.gz")):
         with tempfile.TemporaryDirectory() as out:
             wall, cpu, peak = _timed(["--labels", str(path), "--numbering", "oai", "--no-nsm", out])
@@ -87,7 +87,7 @@ def label_maps(folder: Path) -> None:
 
 
 def main() -> None:
-    """Run the chosen parts, all by default."""
+    """Run the chosen parts (default: all)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--labels", type=Path, help="folder with OAI label maps")
     parser.add_argument("--only", nargs="*", choices=("phantoms", "t2", "whole", "labels"))

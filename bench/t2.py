@@ -1,4 +1,4 @@
-"""T2 of multi-echo spin echo against scipy's curve_fit, voxel by voxel: how far apart, and how much faster.
+"""T2 of multi-echo spin echo compared with scipy's curve_fit per voxel: differences and speed.
 
 python -m bench.t2
 """
@@ -44,9 +44,9 @@ def main() -> None:
         ours, _ = fit_decay(signals, TIMES_MS)
     our_time = (time.process_time() - start) / VOXELS / repeats
     print(f"{VOXELS} voxels, 8 echoes, T2 15 to 90 ms, S0 {SIGNAL_TO_NOISE:.0f} times the noise")
-    print(f"largest difference   {np.abs(ours - np.array(theirs)).max():.2e} ms from curve_fit as it comes")
+    print(f"largest difference   {np.abs(ours - np.array(theirs)).max():.2e} ms from curve_fit with defaults")
     print(f"                     {np.abs(ours - np.array(optimum)).max():.2e} ms from curve_fit, tolerances 1e-12")
-    print(f"processor time       curve_fit {their_time * 1e6:.0f} us a voxel, ours {our_time * 1e6:.2f} us", end="")
+    print(f"CPU time             curve_fit {their_time * 1e6:.0f} us per voxel, ours {our_time * 1e6:.2f} us", end="")
     print(f": {their_time / our_time:.0f} times less")
 
 

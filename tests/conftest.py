@@ -1,5 +1,5 @@
-"""Real parts for the tests of the service: a Valkey, a worker and a REST server, each a process, on a data directory
-of their own. Tests that need none of them start none.
+"""Fixtures for the tests of the service: a real Valkey, worker and REST server as processes on a separate data
+directory.  Tests that do not use them do not start them.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What runs alone runs last: it waits for the others to end."""
+    """Move tests marked `alone` to the end, because they wait for all others."""
     items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
-    """A test that is marked `alone` runs while no other one does, in whatever process; the others run side by side.
+    """Run a test marked `alone` while no other test runs in any process; other tests run in parallel.
 
-    Who waits for the room keeps the door, so that nobody slips in before him.
+    A waiting `alone` test holds the entry lock, so that no other test starts before it.
     """
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return (yield)
@@ -44,17 +44,17 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
         try:
             return (yield)
         finally:
-            fcntl.flock(room, fcntl.LOCK_UN)  # a process that the test forked may still hold the file
+            fcntl.flock(room, fcntl.LOCK_UN)  # a process forked by the test may still hold the file
 
 
 def pytest_sessionfinish() -> None:
-    """Remove what the tests left."""
+    """Remove the files of the tests."""
     shutil.rmtree(DATA_DIR, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[str]:
-    """URL of a Valkey server as the product starts it."""
+    """URL of a Valkey server, started as by the product."""
     from jobs import embedded
     from jobs.errors import QueueUnavailable
     from jobs.state.queue import AnalysisQueue, queue_errors
@@ -72,7 +72,7 @@ def valkey() -> Iterator[str]:
 
 @pytest.fixture
 def redis_client(valkey: str):
-    """A client whose answers are str, on an empty store (living workers stay registered)."""
+    """A client with str responses on an empty store (running workers stay registered)."""
     from jobs.state.queue import text_client
 
     client = text_client(valkey)
@@ -81,13 +81,13 @@ def redis_client(valkey: str):
             client.delete(key)
     for folder in ("scans", "comparisons"):
         shutil.rmtree(DATA_DIR / folder, ignore_errors=True)
-    shutil.rmtree(DATA_DIR / "jobs", ignore_errors=True)  # a job that the store forgot is queued again from there
+    shutil.rmtree(DATA_DIR / "jobs", ignore_errors=True)  # jobs missing in the store would be queued again from there
     return client
 
 
 @pytest.fixture
 def worker(redis_client) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker process that listens."""
+    """A running worker process."""
     from jobs import service
 
     client = redis_client
@@ -100,7 +100,7 @@ def worker(redis_client) -> Iterator[subprocess.Popen[bytes]]:
 
 @pytest.fixture(scope="session")
 def server(valkey: str) -> Iterator[str]:
-    """Base URL of the REST interface, served by uvicorn in a process of its own."""
+    """Base URL of the REST interface, served by uvicorn in a separate process."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "rest"]
@@ -124,7 +124,7 @@ def api(server: str, redis_client) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="session")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """The whole product: queue, worker, REST and pages on free ports, data in a new folder."""
+    """The complete product: queue, worker, REST and pages on free ports, data in a new folder."""
     require_chromium()
     served = Product(tmp_path_factory.mktemp("served"), free_port(), free_port())
     try:
@@ -142,7 +142,7 @@ def sample_job(product: Product) -> str:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Chromium, without a window."""
+    """Headless Chromium."""
     path = require_chromium()
     from playwright.sync_api import expect, sync_playwright
 
@@ -155,7 +155,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, product: Product) -> Iterator[Page]:
-    """A new tab on the home page, of a browser that was never here."""
+    """A new tab on the home page, in a new browser profile."""
     with opened(browser, product) as tab:
         tab.goto(product.url)
         yield tab

@@ -1,4 +1,4 @@
-"""make bench-pages: the figures of the pages, each measured here and now in a real browser.
+"""make bench-pages: measure the figures of the pages in a real browser.
 
 python -m bench.pages [PART ...]
 """
@@ -21,7 +21,7 @@ PARTS: Final = {
 
 
 def main() -> int:
-    """Run the chosen parts, all by default; -> 1 where a bar was missed."""
+    """Run the chosen parts (default: all). Returns 1 if a bar was missed."""
     parser = argparse.ArgumentParser(prog="python -m bench.pages", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--short", action="store_true", help="fewer repetitions")

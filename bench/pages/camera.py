@@ -1,4 +1,4 @@
-"""Pictures of a whole page: light and dark, wide and narrow, as long as the page is."""
+"""Full-page screenshots: light and dark, wide and narrow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WIDTHS: Final = (1440, 390)
 HEIGHTS: Final = {1440: 900, 390: 844}
 LONGEST_PX: Final = 6000
 SETTLE_MS: Final = 700
-"""Charts and tables draw themselves again after a change of width or colours."""
+"""Charts and tables are redrawn after a change of width or colours."""
 
 _CONTENT_PX: Final = """() => {
   const main = document.querySelector("[data-testid=stMain]");
@@ -24,7 +24,7 @@ _CONTENT_PX: Final = """() => {
 
 
 class Camera:
-    """Writes FOLDER/NAME-SCHEME-WIDTH.png; only names that `wanted` matches."""
+    """Writes FOLDER/NAME-SCHEME-WIDTH.png for names that match `wanted`."""
 
     def __init__(self, folder: Path, wanted: str = "") -> None:
         self._folder = folder
@@ -33,11 +33,11 @@ class Camera:
         folder.mkdir(parents=True, exist_ok=True)
 
     def wants(self, name: str) -> bool:
-        """Whether anybody asked for this picture."""
+        """Whether this picture was requested."""
         return self._wanted.search(name) is not None
 
     def take(self, page: Page, name: str, *, whole: bool = True) -> None:
-        """All four pictures of what the page shows. `whole`: as long as it is; else one screen (dialogs)."""
+        """Take all four pictures of the current page. `whole`: the full length; otherwise one screen (dialogs)."""
         if not self.wants(name):
             return
         for scheme, width in combinations():
@@ -55,7 +55,7 @@ class Camera:
 
 
 def _make_room(page: Page, width: int) -> None:
-    """A window as high as the page; looked at again, since what is drawn for the new height may be longer."""
+    """Resize the window to the height of the page; repeated because the content may grow with the new height."""
     length = HEIGHTS[width]
     for _ in range(3):
         needed = min(LONGEST_PX, int(page.evaluate(_CONTENT_PX)))
@@ -67,7 +67,7 @@ def _make_room(page: Page, width: int) -> None:
 
 
 def combinations() -> Iterator[tuple[Literal["light", "dark"], int]]:
-    """Scheme and width of each picture of a state."""
+    """Colour scheme and width of each picture of a state."""
     for scheme in SCHEMES:
         for width in WIDTHS:
             yield scheme, width

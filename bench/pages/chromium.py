@@ -1,4 +1,4 @@
-"""The browser that pages are measured in: Debian's Chromium with software GL, so that every machine can repeat it."""
+"""The browser for measurements of pages: Debian's Chromium with software GL, so that every machine can repeat them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ ARGS: Final = (
 
 
 def chromium_path() -> str | None:
-    """Where the browser is, if there is one."""
+    """Path of the browser, or None."""
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def launch(playwright: Playwright) -> Browser:
-    """A new browser. Raises RuntimeError where none is installed."""
+    """Start a new browser. Raises RuntimeError if none is installed."""
     path = chromium_path()
     if path is None:
         raise RuntimeError("no Chromium found; get one with: apt-get install chromium")

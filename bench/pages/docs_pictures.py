@@ -1,6 +1,6 @@
-"""The pictures of README, from those of `make screenshots`: cut to what says most, small enough for a repository.
+"""The pictures of the README: crops of the `make screenshots` pictures, small enough for a repository.
 
-Colours stay as they are: with a palette of 256 the scales would no longer be the ones that were measured with.
+Colours are not reduced to a palette: with 256 colours the colour scales would change.
 
 python -m bench.pages.docs_pictures [FOLDER]
 """
@@ -28,7 +28,7 @@ MOST_BYTES: Final = 400 * 1024
 
 
 def main() -> int:
-    """-> 1 where a picture is too large."""
+    """Returns 1 if a picture is too large."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "build" / "screenshots"
     too_large = False
     for name, (source, first, last) in PICTURES.items():
@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def _write(picture: Image.Image, target: Path) -> int:
-    """In the largest of SCALES that is small enough; -> bytes."""
+    """Write at the largest of SCALES that is small enough; returns the size in bytes."""
     size = 0
     for scale in SCALES:
         shape = (round(picture.width * scale), round(picture.height * scale))

@@ -1,7 +1,7 @@
-"""What open pages cost while nobody touches them: bytes to and from the browser, processor time on both sides.
+"""Cost of idle open pages: bytes to and from the browser, CPU time of server and browser.
 
-The analysis page has followed its job to the end before it is measured: a poll that goes on would be seen. It and the
-home page are open at the same time, each the front page of a window of its own, and share one bar of processor time.
+The analysis page has followed its job to the end before it is measured, so that continued polling would be detected.
+It and the home page are open at the same time, in separate foreground windows, and share one bar for CPU time.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ LONG_S: Final = 60.0
 SHORT_S: Final = 35.0
 REST_S: Final = 20.0
 SHORT_REST_S: Final = 10.0
-"""A page that has just been opened may still be drawing."""
+"""Waiting time before the measurement: a newly opened page may still be drawing."""
 
 MOST_BYTES_S: Final = 1024.0
 MOST_CPU: Final = 0.02
-"""Of one core."""
+"""Fraction of one core."""
 
 
 @dataclass
 class Traffic:
-    """What went over the wire since `clear`: bytes of answers and of frames, number of frames and requests."""
+    """Network traffic since `clear`: bytes of responses and of frames, number of frames and requests."""
 
     received: int = 0
     sent: int = 0
@@ -45,7 +45,7 @@ class Traffic:
     session: Any = field(default=None, repr=False)
 
     def watch(self, page: Page) -> None:
-        """Listen to everything that this page sends and gets."""
+        """Listen to all traffic of this page."""
         self.session = page.context.new_cdp_session(page)
         self.session.on("Network.dataReceived", self._data)
         self.session.on("Network.requestWillBeSent", self._request)
@@ -54,7 +54,7 @@ class Traffic:
         self.session.send("Network.enable")
 
     def clear(self) -> None:
-        """Count from here."""
+        """Reset the counters."""
         self.received = self.sent = self.frames = self.requests = 0
 
     def _data(self, event: dict[str, Any]) -> None:
@@ -75,7 +75,7 @@ class Traffic:
 
 @dataclass(frozen=True, kw_only=True)
 class Idle:
-    """server, pages: share of a core."""
+    """server, pages: fraction of a core."""
 
     server: float
     pages: float
@@ -83,7 +83,7 @@ class Idle:
 
 
 def measure(browser: Browser, page: Page, traffic: list[Traffic], server_pid: int, seconds: float) -> Idle:
-    """Leave all pages alone for so long; `page`: any of them."""
+    """Measure idle pages for `seconds`; `page`: any of them."""
     server = psutil.Process(server_pid)
     for one in traffic:
         one.clear()
@@ -94,13 +94,13 @@ def measure(browser: Browser, page: Page, traffic: list[Traffic], server_pid: in
 
 
 def _busy(process: psutil.Process) -> float:
-    """Seconds of processor time of a process so far."""
+    """CPU seconds of a process so far."""
     times = process.cpu_times()
     return float(times.user + times.system)
 
 
 def _browser_busy(browser: Browser) -> float:
-    """The same of what draws the page: renderers, and the GPU process, which is software here."""
+    """CPU seconds of the browser's renderers and its GPU process, which renders in software."""
     session = browser.new_browser_cdp_session()
     processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
     session.detach()
@@ -108,7 +108,7 @@ def _browser_busy(browser: Browser) -> float:
 
 
 def follow_to_the_end(page: Page, site: PageSite, traffic: Traffic, *, short: bool) -> None:
-    """Open a job that waits for a worker and stay until its results are there; its page polls meanwhile."""
+    """Open a job that waits for a worker and stay until its results appear; its page polls meanwhile."""
     with tempfile.TemporaryDirectory() as folder:
         scan = Path(folder) / "knee.nii.gz"
         scan.write_bytes(small_knee() if short else SAMPLE.read_bytes())
@@ -122,7 +122,7 @@ def follow_to_the_end(page: Page, site: PageSite, traffic: Traffic, *, short: bo
 
 
 def figures(*, short: bool) -> list[Figure]:
-    """60 seconds; `short`: 35, and a coarse knee."""
+    """Measure for 60 s; `short`: 35 s and a coarse knee."""
     from playwright.sync_api import sync_playwright
 
     with page_site() as site, sync_playwright() as playwright:

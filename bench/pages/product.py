@@ -1,4 +1,4 @@
-"""The whole product behind one address, its parts started one by one, so that each may be missing for a while."""
+"""The complete service behind one address; its parts are started one by one, so that each can be left out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FINAL: Final = ("complete", "error")
 
 
 class PageSite(Site):
-    """A Site with pages. `pages_url` is where a browser goes; the REST interface is below its /api."""
+    """A Site with pages. `pages_url` is the address for a browser; the REST interface is below its /api."""
 
     def __init__(self, **environment: str) -> None:
         self.pages_port = free_port()
@@ -26,12 +26,12 @@ class PageSite(Site):
         self.pages: subprocess.Popen[bytes] | None = None
 
     def start_queue(self) -> subprocess.Popen[bytes]:
-        """The embedded Valkey, ready."""
+        """Start the embedded Valkey and wait until it is ready."""
         self.queue = super().start_queue()
         return self.queue
 
     def start_pages(self) -> subprocess.Popen[bytes]:
-        """The pages' server, ready."""
+        """Start the server of the pages and wait until it is ready."""
         self.pages = self.start("web.py", log="web")
         wait_for(self._pages_answer, 120, "the pages' server")
         return self.pages
@@ -42,7 +42,7 @@ class PageSite(Site):
         return False
 
     def submit(self, path: Path, **values: str) -> str:
-        """Queue an analysis; -> its id."""
+        """Queue an analysis; returns the job ID."""
         with path.open("rb") as stream:
             answer = httpx.post(
                 f"{self.pages_url}/api/upload", files={"file": (path.name, stream)}, data=values, timeout=300
@@ -51,18 +51,18 @@ class PageSite(Site):
         return str(answer.json()["job_id"])
 
     def status(self, job_id: str) -> dict[str, Any]:
-        """What /status says."""
+        """The response of /status."""
         answer: dict[str, Any] = httpx.get(f"{self.pages_url}/api/status/{job_id}", timeout=30).json()
         return answer
 
     def wait_final(self, job_id: str, seconds: float = 600.0) -> str:
-        """Wait until a job has ended; -> its status."""
+        """Wait until a job has ended; returns its status."""
         wait_for(lambda: self.status(job_id)["status"] in FINAL, seconds, f"the end of {job_id}")
         return str(self.status(job_id)["status"])
 
 
 def end(process: subprocess.Popen[bytes] | None) -> None:
-    """Stop one part of a site before the others."""
+    """Stop one process of a site."""
     if process is not None:
         process.terminate()
         try:
@@ -74,7 +74,7 @@ def end(process: subprocess.Popen[bytes] | None) -> None:
 
 @contextlib.contextmanager
 def page_site(**environment: str) -> Iterator[PageSite]:
-    """A PageSite for the length of a block."""
+    """A context manager with a PageSite."""
     opened = PageSite(**environment)
     try:
         yield opened

@@ -1,7 +1,7 @@
-"""The 3D viewer against stpyvista's public call: the same full-resolution bones, opened in the same browser in turn.
+"""The 3D viewer compared with stpyvista's public call: the same full-resolution bones, alternately in one browser.
 
-Measured from asking for the page until the bones are seen in a screenshot, with an empty cache each time. Bytes as the
-browser counts them: responses on the wire, and payloads of the websocket.
+Measured from the request of the page until the bones are visible in a screenshot, with an empty cache each time. Bytes
+as counted by the browser: HTTP responses and WebSocket payloads.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ BYTES_BAR: Final = 0.6
 HOVER_BAR_MS: Final = 50.0
 HOVERS: Final = 40
 SEEN_SHARE: Final = 0.04
-"""Of the viewer's picture that must be coloured: bones fill several times that, an empty viewer none of it."""
+"""Fraction of coloured pixels from which bones are visible: bones fill several times this, an empty viewer has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,14 +50,14 @@ class Opening:
 
 @dataclass(frozen=True, kw_only=True)
 class Hover:
-    """One movement of the pointer: until the number stood beside it, and the viewer's own part of that."""
+    """One pointer movement: time until the value is shown, and the viewer's part of that time."""
 
     seen_ms: float
     work_ms: float
 
 
 def figures(*, short: bool) -> list[Figure]:
-    """Time and bytes as a share of stpyvista's, and the time to the number under the pointer."""
+    """Time and bytes relative to stpyvista, and the time until the value under the pointer is shown."""
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
@@ -69,7 +69,7 @@ def figures(*, short: bool) -> list[Figure]:
             served("scene", job.view_dir, Path(scratch) / "ours.log") as our_page,
             served("stpyvista", job.files_dir / "surfaces", Path(scratch) / "theirs.log") as their_page,
         ):
-            # each server imports its libraries at its first page: not part of what is compared
+            # each server imports its libraries at its first page, which is not part of the comparison
             _open(browser, our_page, "canvas", count=False)
             _open(browser, their_page, "#stpyvistaframe", count=False)
             for _ in range(REPEATS_SHORT if short else REPEATS):
@@ -84,18 +84,18 @@ def figures(*, short: bool) -> list[Figure]:
     own = max(hover.work_ms for hover in hovers)
     return [
         Figure(
-            bar=f"3D visible after opening, against stpyvista <= {TIME_BAR} x",
+            bar=f"3D visible after opening, relative to stpyvista <= {TIME_BAR} x",
             measured=f"{time_ours / time_theirs:.2f} x ({time_ours:.2f} s against {time_theirs:.2f} s)",
             met=time_ours <= TIME_BAR * time_theirs,
         ),
         Figure(
-            bar=f"bytes to the browser, against stpyvista <= {BYTES_BAR} x",
+            bar=f"bytes to the browser, relative to stpyvista <= {BYTES_BAR} x",
             measured=f"{bytes_ours / bytes_theirs:.2f} x ({bytes_ours / 1e6:.1f} against {bytes_theirs / 1e6:.1f} MB)",
             met=bytes_ours <= BYTES_BAR * bytes_theirs,
         ),
         Figure(
             bar=f"value under the pointer <= {HOVER_BAR_MS:.0f} ms (median of {len(hovers)} movements)",
-            measured=f"{usual:.0f} ms, 95 of 100 within {often:.0f} ms; own work at most {own:.0f} ms, the "
+            measured=f"{usual:.0f} ms, 95 % within {often:.0f} ms; computation at most {own:.0f} ms, the "
             "rest waits for the next frame, which software GL draws in about 90 ms",
             met=usual <= HOVER_BAR_MS,
         ),
@@ -103,7 +103,7 @@ def figures(*, short: bool) -> list[Figure]:
 
 
 def _analysed(folder: Path) -> Workspace:
-    """The sample knee, analysed."""
+    """An analysis of the sample knee."""
     workspace = Workspace(folder / "job")
     request = Request(input_name=SAMPLE.name, scan=str(SAMPLE))
     run_analysis(workspace, AnalysisOptions(), Resources(), request, lambda _: None)
@@ -120,7 +120,7 @@ def _tab(browser: Any) -> Iterator[Any]:
 
 
 def _open(browser: Any, address: str, picture: str, *, count: bool = True) -> Opening:
-    """Open a page with an empty cache and wait until its bones are seen."""
+    """Open a page with an empty cache and wait until its bones are visible."""
     with _tab(browser) as page:
         session = page.context.new_cdp_session(page)
         received: list[int] = []
@@ -134,25 +134,25 @@ def _open(browser: Any, address: str, picture: str, *, count: bool = True) -> Op
         frame.wait_for(timeout=LIMIT_S * 1000)
         while not _seen(frame.screenshot()):
             if time.monotonic() - start > LIMIT_S:
-                raise TimeoutError(f"no bones were seen at {picture} after {LIMIT_S:.0f} s")
+                raise TimeoutError(f"no bones visible at {picture} after {LIMIT_S:.0f} s")
         return Opening(seconds=time.monotonic() - start, received=sum(received))
 
 
 def _payload(response: dict[str, Any]) -> int:
-    """Bytes of a websocket frame: binary ones are told in base64."""
+    """Bytes of a WebSocket frame; binary frames are reported in base64."""
     text = str(response["payloadData"])
     return len(text) * 3 // 4 if response["opcode"] == 2 else len(text)
 
 
 def _seen(picture: bytes) -> bool:
-    """Whether something coloured stands in the picture."""
+    """Whether the picture has enough coloured pixels."""
     pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(np.int64)
     saturation = pixels.max(axis=-1) - pixels.min(axis=-1)
     return bool((saturation > 40).mean() > SEEN_SHARE)
 
 
 def _hovers(browser: Any, address: str) -> list[Hover]:
-    """The pointer moved to points all over the picture."""
+    """Move the pointer to points all over the picture."""
     with _tab(browser) as page:
         page.goto(address)
         root = page.locator('[data-ok3d][data-state="ready"]')

@@ -1,4 +1,4 @@
-"""A page with the 3D viewer alone, a button that does nothing but rerun it, and a part that runs again by itself."""
+"""A page with only the 3D viewer, a button that reruns it, and a fragment that reruns periodically."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ st.session_state["runs"] += 1
 
 @st.fragment(run_every=0.5)
 def tick() -> None:
-    """As a page does that follows a job."""
+    """Rerun like a page that follows a job."""
     st.session_state["ticks"] = st.session_state.get("ticks", 0) + 1
     st.write("Ticks:", st.session_state["ticks"])
 

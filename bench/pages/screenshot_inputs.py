@@ -1,4 +1,4 @@
-"""Scans that bring the pages into their states, all made from the sample knee or from nothing."""
+"""Scans that produce the different states of the pages, all made from the sample knee or synthetic."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pipeline.anatomy import Structure
 LABELS: Final = ROOT / "samples" / "sample_knee_labels.nii.gz"
 ECHO_TIMES_MS: Final = (10.0, 25.0, 40.0, 55.0)
 LEFT_MM: Final = 1.2
-"""Cartilage that stays in the worn compartment."""
+"""Remaining cartilage thickness in the worn compartment."""
 
 FEMORAL, MEDIAL_TIBIAL, LATERAL_TIBIAL = (
     int(Structure.FEMORAL_CARTILAGE),
@@ -35,7 +35,7 @@ FEMORAL, MEDIAL_TIBIAL, LATERAL_TIBIAL = (
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
     """sample, later: the same knee before and after a loss of cartilage; thick: slices of 2.1 mm; echoes: with T2;
-    noise: no knee in it; series: two that could be meant; broken: no image at all.
+    noise: no knee; series: two usable series; broken: not an image.
     """
 
     sample: Path
@@ -48,7 +48,7 @@ class Inputs:
 
 
 def make_inputs(folder: Path) -> Inputs:
-    """Write them all into a folder; some seconds."""
+    """Write all inputs into a folder; takes some seconds."""
     image = nib.load(SAMPLE)
     voxels = np.asanyarray(image.dataobj)
     inputs = Inputs(
@@ -76,7 +76,7 @@ def _save(voxels: NDArray[np.generic], affine: NDArray[np.float64], path: Path) 
 
 
 def _worn(voxels: NDArray[np.generic]) -> NDArray[np.generic]:
-    """The medial compartment worn down to 1.2 mm: what is gone looks like what lies beside the cartilage."""
+    """The medial compartment worn down to 1.2 mm; removed cartilage gets the signal of its surroundings."""
     image = nib.load(LABELS)
     labels = np.asanyarray(image.dataobj)
     plates = np.isin(labels, (FEMORAL, MEDIAL_TIBIAL, LATERAL_TIBIAL))
@@ -97,7 +97,7 @@ def _worn(voxels: NDArray[np.generic]) -> NDArray[np.generic]:
 
 
 def _moved(affine: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The knee lies otherwise in the scanner the second time: turned by 6 degrees, 9 mm away."""
+    """Another position of the knee in the scanner: rotated by 6 degrees and shifted by 9 mm."""
     turn = np.eye(4)
     c, s = np.cos(np.radians(6)), np.sin(np.radians(6))
     turn[:3, :3] = [[c, -s, 0], [s, c, 0], [0, 0, 1]]
@@ -107,7 +107,7 @@ def _moved(affine: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _write_echoes(voxels: NDArray[np.generic], affine: NDArray[np.float64], path: Path) -> None:
-    """A multi-echo spin echo DICOM series, half the resolution in the plane; T2 falls from 55 to 30 ms across."""
+    """A multi-echo spin echo DICOM series, at half the in-plane resolution; T2 decreases across it from 55 to 30 ms."""
     pairs = voxels.astype(np.float32).reshape(voxels.shape[0] // 2, 2, voxels.shape[1] // 2, 2, -1)
     first = pairs.mean(axis=(1, 3))
     decay_ms = np.linspace(55, 30, first.shape[0])[:, None, None]

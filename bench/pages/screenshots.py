@@ -2,7 +2,7 @@
 
 python -m bench.pages.screenshots [--only REGULAR_EXPRESSION] [--into FOLDER]
 
-The states are real: jobs that run, fail and are cancelled, a worker that is not there, a queue that is away.
+The states are real: jobs that run, fail and are cancelled, no worker, an unavailable queue.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 UNKNOWN: Final = "00000000-0000-4000-8000-000000000000"
 ANALYSIS_MS: Final = 600_000
 SLOW_BYTES_S: Final = 400_000
-"""Upload speed at which there is time to look."""
+"""Upload speed slow enough for a screenshot."""
 
 TABS: Final = ("3D", "Slices", "Measurements", "Quality", "Shape", "Provenance", "Download")
 
 
 class Album:
-    """One walk through the product, in the order in which its states can be reached."""
+    """One walk through the pages, in the order in which their states can be reached."""
 
     def __init__(self, site: PageSite, browser: Browser, camera: Camera, inputs: Inputs) -> None:
         self.site, self.camera, self.inputs = site, camera, inputs
@@ -43,7 +43,7 @@ class Album:
         self.jobs: dict[str, str] = {}
 
     def open(self, path: str = "", *, title: str = "") -> Page:
-        """Go there and wait until Streamlit has drawn it."""
+        """Open a page and wait until Streamlit has drawn it."""
         self.page.goto(f"{self.site.pages_url}/{path}")
         heading = self.page.get_by_role("heading", level=1)
         (heading.filter(has_text=title) if title else heading).first.wait_for()
@@ -51,7 +51,7 @@ class Album:
         return self.page
 
     def settle(self) -> None:
-        """Until no script runs and no placeholder is left."""
+        """Wait until no script runs and no placeholder remains."""
         self.page.wait_for_timeout(300)
         self.page.wait_for_function(
             "() => !document.querySelector('[data-testid=stSkeleton]') && "
@@ -60,7 +60,7 @@ class Album:
         self.page.wait_for_timeout(300)
 
     def before_any_job(self) -> None:
-        """Pages of a server that has done nothing yet."""
+        """Pages of a new server without jobs."""
         self.open()
         self.camera.take(self.page, "home-empty")
         self.open("jobs")
@@ -78,14 +78,14 @@ class Album:
                 self.camera.take(self.page, f"{name}-empty")
 
     def there_is(self, name: str) -> bool:
-        """Whether this version has such a page; says so where not."""
+        """Whether this version has such a page; prints a message if not."""
         found = (ROOT / "pages" / f"{name}.py").exists()
         if not found:
-            print(f"  {name}: no such page, no picture", flush=True)
+            print(f"  {name}: page does not exist, no picture", flush=True)
         return found
 
     def uploads(self) -> None:
-        """What becomes of a file that was dropped."""
+        """States after a file is dropped."""
         self.drop(self.inputs.broken)
         self.page.locator("[data-part=problem]:not(:empty)").wait_for()
         self.camera.take(self.page, "home-refused")
@@ -106,7 +106,7 @@ class Album:
         self.slow_upload()
 
     def slow_upload(self) -> None:
-        """An upload on its way, over a slow line."""
+        """An upload in progress over a slow connection."""
         if not self.camera.wants("home-uploading"):
             return
         self.open()
@@ -123,7 +123,7 @@ class Album:
         line.detach()
 
     def drop(self, path: Path) -> None:
-        """A file for the empty home page."""
+        """Drop a file on the empty home page."""
         self.open()
         self.page.locator(".upload[data-state=idle]").wait_for()
         self.page.locator("input[data-part=files]").set_input_files(str(path))
@@ -134,8 +134,8 @@ class Album:
         self.open(f"analysis?job={self.jobs[name]}")
         return self.jobs[name]
 
-    def on_their_way(self) -> None:
-        """Waiting while no worker is there, running once one is, and every way to end."""
+    def unfinished(self) -> None:
+        """Waiting without a worker, running with one, and every final state."""
         for name in ("sample", "noise", "later", "thick", "echoes"):
             self.submit(name, getattr(self.inputs, name))
         cancelled = self.submit("cancelled", self.inputs.sample)
@@ -167,7 +167,7 @@ class Album:
         self.tabs("echoes", "echoes", ("3D", "Slices", "T2"))
 
     def tabs(self, job: str, state: str, names: tuple[str, ...]) -> None:
-        """Pictures of some tabs of a job, where the page is long enough to hold them."""
+        """Pictures of the given tabs of a job."""
         wanted = [name for name in names if self.camera.wants(f"analysis-{state}-{name.lower()}")]
         if not wanted:
             return
@@ -185,7 +185,7 @@ class Album:
             self.camera.take(self.page, f"analysis-{state}-{name.lower()}")
 
     def ready(self, viewer: Locator) -> None:
-        """Until a viewer shows its data."""
+        """Wait until a viewer shows its data."""
         viewer.and_(self.page.locator("[data-state=ready]")).wait_for(timeout=120_000)
         self.page.wait_for_timeout(800)
 
@@ -203,8 +203,8 @@ class Album:
             self.page.wait_for_timeout(800)
             self.camera.take(self.page, "statistics-filled")
 
-    def things_away(self) -> None:
-        """The queue is gone, then the server."""
+    def outages(self) -> None:
+        """States without the queue, then without the server."""
         end(self.site.queue)
         for name, path in (("home", ""), ("jobs", "jobs"), ("analysis", f"analysis?job={self.jobs['sample']}")):
             self.open(path)
@@ -217,10 +217,10 @@ class Album:
 
 
 def key_asked(browser: Browser, camera: Camera) -> None:
-    """The door of a server that others reach."""
+    """The access key prompt of a server that is reachable from outside."""
     if not camera.wants("key-asked"):
         return
-    with page_site(HOST="0.0.0.0", API_KEYS="a-key-for-the-picture") as site:  # noqa: S104 -- the setting that makes it ask
+    with page_site(HOST="0.0.0.0", API_KEYS="a-key-for-the-picture") as site:  # noqa: S104 -- requires a key
         site.start_pages()
         context = browser.new_context()
         page = context.new_page()
@@ -235,9 +235,9 @@ def key_asked(browser: Browser, camera: Camera) -> None:
 
 
 def main() -> int:
-    """-> exit status."""
+    """Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench.pages.screenshots", description=__doc__)
-    parser.add_argument("--only", default="", metavar="EXPRESSION", help="pictures whose names match")
+    parser.add_argument("--only", default="", metavar="EXPRESSION", help="only pictures with matching names")
     parser.add_argument("--into", type=Path, default=ROOT / "build" / "screenshots", metavar="FOLDER")
     given = parser.parse_args()
     from playwright.sync_api import sync_playwright
@@ -252,10 +252,10 @@ def main() -> int:
         album = Album(site, browser, camera, inputs)
         album.before_any_job()
         album.uploads()
-        album.on_their_way()
+        album.unfinished()
         album.finished()
         album.with_history()
-        album.things_away()
+        album.outages()
         key_asked(browser, camera)
         browser.close()
     print(f"{len(camera.taken)} pictures in {given.into}, {time.monotonic() - begun:.0f} s")

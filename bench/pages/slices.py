@@ -1,7 +1,7 @@
-"""The slice viewer: from asking for the page until the pictures stand and answer a key, and what a slice costs.
+"""The slice viewer: time from the request of the page until it shows slices and responds to a key, and cost per slice.
 
-The sample knee, 160 x 384 x 384, analysed here and now; an empty cache each time. Where the page of the 3D viewer lies
-beside this module, its time is measured in turn with ours.
+Uses an analysis of the sample knee, 160 x 384 x 384, with an empty cache each time. Measured alternately with the 3D
+viewer if its page is available.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ _LEAF_MS: Final = """async (root, times) => {
   }
   return taken;
 }"""
-"""From a notch of the wheel until the frame with the next slice, and with all cross-hairs, is handed over."""
+"""Time from a wheel event until the frame with the next slice and all crosshairs is submitted."""
 
 
 def figures(*, short: bool) -> list[Figure]:
-    """Seconds until usable, as a share of the 3D viewer's, and requests to other hosts."""
+    """Seconds until usable, the ratio to the 3D viewer, and requests to other hosts."""
     from playwright.sync_api import sync_playwright
 
     repeats = REPEATS_SHORT if short else REPEATS
@@ -60,7 +60,7 @@ def figures(*, short: bool) -> list[Figure]:
         browser = launch(playwright)
         hosts: set[str] = set()
         with served("slices", workspace.view_dir, folder / "slices.log") as page:
-            _slices(browser, page, hosts)  # the server's first page imports what all share
+            _slices(browser, page, hosts)  # the first page of the server imports shared libraries
             ours = [_slices(browser, page, hosts) for _ in range(repeats)]
             leaf_ms = _leaf_ms(browser, page)
             hosts.discard(urlsplit(page).netloc)
@@ -74,7 +74,7 @@ def figures(*, short: bool) -> list[Figure]:
     found = [
         Figure(
             bar=f"slices usable after opening <= {USABLE_BAR_S:.0f} s",
-            measured=f"{seconds:.2f} s ({min(ours):.2f} to {max(ours):.2f}; a slice on: {leaf_ms:.0f} ms)",
+            measured=f"{seconds:.2f} s ({min(ours):.2f} to {max(ours):.2f}; next slice: {leaf_ms:.0f} ms)",
             met=seconds <= USABLE_BAR_S,
         ),
         Figure(bar="requests to other hosts: 0", measured=str(len(hosts)), met=not hosts),
@@ -83,7 +83,7 @@ def figures(*, short: bool) -> list[Figure]:
         ratio = seconds / statistics.median(scene)
         found.append(
             Figure(
-                bar=f"slices usable, against 3D visible <= {RATIO_BAR:.0f} x",
+                bar=f"slices usable, relative to 3D visible <= {RATIO_BAR:.0f} x",
                 measured=f"{ratio:.2f} x ({seconds:.2f} s against {statistics.median(scene):.2f} s)",
                 met=ratio <= RATIO_BAR,
             )
@@ -92,7 +92,7 @@ def figures(*, short: bool) -> list[Figure]:
 
 
 def _slices(browser: Browser, address: str, hosts: set[str]) -> float:
-    """Seconds from asking for the page until a key has moved the cross-hair."""
+    """Seconds from the request of the page until a key has moved the crosshair."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
     page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc) if "//" in request.url[:8] else None)
@@ -111,7 +111,7 @@ def _slices(browser: Browser, address: str, hosts: set[str]) -> float:
 
 
 def _leaf_ms(browser: Browser, address: str) -> float:
-    """Median milliseconds for a slice."""
+    """Median milliseconds per slice."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
     page.goto(address)
@@ -123,7 +123,7 @@ def _leaf_ms(browser: Browser, address: str) -> float:
 
 
 def _scene(browser: Browser, address: str) -> float:
-    """Seconds from asking for the page until the 3D viewer says that it has drawn."""
+    """Seconds from the request of the page until the 3D viewer reports that it has drawn."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
     start = time.monotonic()

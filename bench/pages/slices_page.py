@@ -1,4 +1,4 @@
-"""A page with the slice viewer alone, and a button that does nothing but rerun it."""
+"""A page with only the slice viewer, and a button that reruns it."""
 
 from __future__ import annotations
 

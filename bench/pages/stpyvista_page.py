@@ -1,4 +1,4 @@
-"""The same bones through stpyvista's public call. The folder of the process' second argument holds {bone}.vtp."""
+"""The same bones through stpyvista's public call. The second command-line argument is the folder with {bone}.vtp."""
 
 from __future__ import annotations
 

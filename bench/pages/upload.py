@@ -1,4 +1,4 @@
-"""A large file through the page: what it costs the server that shows the pages, in memory and in time."""
+"""A large file uploaded through the page: its cost in memory and time on the server of the pages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import psutil
 
 from bench.pages.chromium import launch
 from bench.service.figures import Figure
-from bench.service.site import Site, free_port, site, wait_for
+from bench.service.site import Site, free_port, running_site, wait_for
 from bench.service.uploads import MEGABYTE, padded_scan
 
 MEMORY_BAR_MB: Final = 64
@@ -29,11 +29,11 @@ NOTE_PROGRESS: Final = """root => {
         }
     }).observe(root, {subtree: true, childList: true, characterData: true});
 }"""
-"""Inside the page: a short upload is over before it has been asked from outside twice."""
+"""Recorded inside the page, because a short upload ends before it can be polled twice from outside."""
 
 
 class Peak:
-    """The highest memory (RSS) of a process during a block, sampled."""
+    """The peak memory (RSS) of a process during a block, sampled."""
 
     def __init__(self, process: psutil.Process) -> None:
         self._process = process
@@ -55,15 +55,15 @@ class Peak:
 
 
 def figures(*, short: bool) -> list[Figure]:
-    """Of a file of 600 MB, or of 60 MB in the short form."""
+    """Measure with a file of 600 MB; `short`: 60 MB."""
     from playwright.sync_api import sync_playwright
 
     folder = Path(tempfile.mkdtemp(prefix="knee-page-upload-"))
     try:
-        with site() as here, sync_playwright() as playwright:
-            here.start_queue()
+        with running_site() as site, sync_playwright() as playwright:
+            site.start_queue()
             port = free_port()
-            server = psutil.Process(_start_pages(here, port))
+            server = psutil.Process(_start_pages(site, port))
             scan = padded_scan(folder / "knee.zip", (60 if short else 600) * MEGABYTE - 4096)
             page = launch(playwright).new_page()
             page.set_default_timeout(LIMIT_MS)
@@ -84,18 +84,18 @@ def figures(*, short: bool) -> list[Figure]:
         return [
             Figure(
                 bar=f"{size:.0f} MB through the page: memory of its server + <= {MEMORY_BAR_MB} MB",
-                measured=f"+ {grown:.1f} MB (RSS, sampled; at rest {resting / MEGABYTE:.0f} MB), found good after "
+                measured=f"+ {grown:.1f} MB (RSS, sampled; idle: {resting / MEGABYTE:.0f} MB), accepted after "
                 f"{seconds:.1f} s",
                 met=grown <= MEMORY_BAR_MB,
             ),
-            Figure(bar="progress is seen on the way", measured=f"{steps} different readings", met=steps >= 2),
+            Figure(bar="progress is shown during the upload", measured=f"{steps} different readings", met=steps >= 2),
         ]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start_pages(here: Site, port: int) -> int:
-    process = here.start("web.py", log="web", APP_PORT=str(port))
+def _start_pages(site: Site, port: int) -> int:
+    process = site.start("web.py", log="web", APP_PORT=str(port))
 
     def answers() -> bool:
         with contextlib.suppress(httpx.TransportError):

@@ -1,4 +1,4 @@
-"""A page with one viewer on it, as the product serves it: Streamlit, /assets, and viewer data below /api.
+"""A page with one viewer, served as in the product: Streamlit, /assets, and viewer data below /api.
 
 python -m bench.pages.viewer_site VIEWER VIEW_DIR PORT
 """
@@ -49,7 +49,7 @@ def make_app(viewer: str, view_dir: Path) -> Starlette:
 
 @contextlib.contextmanager
 def served(viewer: str, view_dir: Path, log: Path) -> Iterator[str]:
-    """Address of the page, in a process of its own for the length of a block. Raises RuntimeError with its log."""
+    """A context manager with the address of the page in a separate process. Raises RuntimeError with its log."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""make bench-service: the figures of the service, each measured here and now on processes of its own.
+"""make bench-service: measure the figures of the service on separate processes.
 
 python -m bench.service [PART ...]
 """
@@ -27,10 +27,10 @@ PARTS: Final = (
 
 
 def main() -> int:
-    """Run the chosen parts, all by default; -> 1 where a bar was missed."""
+    """Run the chosen parts (default: all). Returns 1 if a bar was missed."""
     parser = argparse.ArgumentParser(prog="python -m bench.service", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], metavar="PART", help=", ".join(PARTS))
-    parser.add_argument("--short", action="store_true", help="the forms that the tests run")
+    parser.add_argument("--short", action="store_true", help="the short forms that the tests run")
     given = parser.parse_args()
     missed = False
     for part in given.parts or PARTS:

@@ -1,8 +1,8 @@
-"""`python -m bench.service.asking`: for every line read, do what it names on the jobs of DATA_DIR; -> milliseconds.
+"""`python -m bench.service.asking`: time an operation on the jobs of DATA_DIR for every input line, in ms.
 
-list       the newest jobs, as the page of jobs asks for them
-reconcile  one look of the reconciler
-purge      one look for what has expired
+list       the newest jobs, as for the page of jobs
+reconcile  one pass of the reconciler
+purge      one pass of the retention
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from jobs.state.backend import open_backend
 from jobs.state.reconciler import Reconciler
 
 LISTED: Final = 100
-"""As the page of jobs."""
+"""As on the page of jobs."""
 
 
 def main() -> None:

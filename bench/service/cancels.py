@@ -1,4 +1,4 @@
-"""Cancelling while progress is written, and cancelling work that runs."""
+"""Cancelling jobs while progress is written, and cancelling running jobs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psutil
 
 from bench.service.figures import Figure
 from bench.service.inside import Inside, small_knee
-from bench.service.site import ROOT, Site, site, wait_for
+from bench.service.site import ROOT, Site, running_site, wait_for
 from jobs.state.model import CANCELLED, JobRecord, Status, now
 from jobs.state.queue import text_client
 from jobs.state.store import JobStore
@@ -23,16 +23,16 @@ WRITERS = 2
 
 def figures(*, short: bool) -> list[Figure]:
     """400 cancels while two processes write progress, 10 of running work; 60 and 1 in the short form."""
-    with site() as here:
-        here.start_queue()
-        inside = Inside(here)
-        contested = _contested(here, inside, 60 if short else 400)
-        running = _running(here, inside, 1 if short else 10)
+    with running_site() as site:
+        site.start_queue()
+        inside = Inside(site)
+        contested = _contested(site, inside, 60 if short else 400)
+        running = _running(site, inside, 1 if short else 10)
     return [contested, *running]
 
 
-def _contested(here: Site, inside: Inside, count: int) -> Figure:
-    """Jobs of which two processes report progress as fast as they can, cancelled one after the other."""
+def _contested(site: Site, inside: Inside, count: int) -> Figure:
+    """Cancel jobs one after the other while two processes write their progress at the maximum rate."""
     ids = [f"contested-{number}" for number in range(count)]
     for job_id in ids:
         record = JobRecord(id=job_id, status=Status.PROCESSING, attempt=1, created_at=now())
@@ -40,12 +40,12 @@ def _contested(here: Site, inside: Inside, count: int) -> Figure:
         inside.storage.write_record(record)
     fresh = multiprocessing.get_context("spawn")
     stop, written = fresh.Event(), fresh.Value("q", 0)
-    url = (here.folder / "valkey" / "url").read_text(encoding="utf-8").strip()
+    url = (site.folder / "valkey" / "url").read_text(encoding="utf-8").strip()
     writers = [fresh.Process(target=_write_progress, args=(url, ids, stop, written)) for _ in range(WRITERS)]
     for writer in writers:
         writer.start()
     wait_for(lambda: written.value > count, 60, "progress of every job")
-    _cancel(here, *ids)
+    _cancel(site, *ids)
     stop.set()
     for writer in writers:
         writer.join()
@@ -55,7 +55,7 @@ def _contested(here: Site, inside: Inside, count: int) -> Figure:
     inside.client.flushall()
     return Figure(
         bar=f"0 of {count} cancels lost while progress is written",
-        measured=f"{lost}, against {written.value} writes of progress",
+        measured=f"{lost} lost during {written.value} writes of progress",
         met=lost == 0,
     )
 
@@ -67,31 +67,31 @@ def _write_progress(url: str, ids: list[str], stop: Event, written: object) -> N
         percent = (percent + 1) % 100
         for job_id in ids:
             accepted = store.merge(job_id, 1, {"progress_percent": percent, "status": Status.PROCESSING})
-            written.value += accepted  # type: ignore[attr-defined]  # a lost count does no harm
+            written.value += accepted  # type: ignore[attr-defined]  # a lost count is harmless
             if stop.is_set():
                 return
 
 
-def _cancel(here: Site, *ids: str) -> None:
+def _cancel(site: Site, *ids: str) -> None:
     program = f"from jobs import service\nfor job_id in {ids!r}:\n    service.cancel(job_id)"
-    subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=here.environment, check=True)
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=site.environment, check=True)
 
 
-def _running(here: Site, inside: Inside, count: int) -> list[Figure]:
-    server = here.start_api()
-    worker = psutil.Process(here.start_worker().pid)
+def _running(site: Site, inside: Inside, count: int) -> list[Figure]:
+    server = site.start_api()
+    worker = psutil.Process(site.start_worker().pid)
     import httpx
 
     seconds, left = [], 0
     assert server.poll() is None
-    with httpx.Client(base_url=here.url, timeout=30) as client:
+    with httpx.Client(base_url=site.url, timeout=30) as client:
         for number in range(count):
             answer = client.post("/upload", files={"file": ("knee.nii.gz", small_knee())})
             job_id = answer.json()["job_id"]
-            wait_for(lambda job_id=job_id: _outlining(inside, job_id), 60, "a job at work")
+            wait_for(lambda job_id=job_id: _outlining(inside, job_id), 60, "a running job")
             time.sleep(0.3 * (number % 5))
             horses = worker.children(recursive=True)
-            assert horses, "a job at work has a process"
+            assert horses, "a running job has a process"
             begun = time.monotonic()
             assert client.post(f"/jobs/{job_id}/cancel").status_code == 202
             while any(_lives(horse) for horse in horses) and time.monotonic() - begun < 10:
@@ -104,7 +104,7 @@ def _running(here: Site, inside: Inside, count: int) -> list[Figure]:
     return [
         Figure(
             bar="cancel of a running job <= 1 s",
-            measured=f"{slowest:.2f} s at most, {middle:.2f} s in the middle, of {count}",
+            measured=f"maximum {slowest:.2f} s, median {middle:.2f} s, of {count}",
             met=slowest <= 1,
         ),
         Figure(bar="0 processes left", measured=f"{left} after {count} cancels", met=left == 0),

@@ -1,4 +1,4 @@
-"""schemathesis over the OpenAPI document, against a running server with jobs in every state."""
+"""Runs schemathesis on the OpenAPI document and a running server with jobs in every state."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from typing import Any, Final
 
 from bench.service.figures import Figure
-from bench.service.site import ROOT, Site, site
+from bench.service.site import ROOT, Site, running_site
 
 CHECKS: Final = (
     "not_a_server_error",
@@ -18,37 +18,37 @@ CHECKS: Final = (
     "response_schema_conformance",
     "unsupported_method",
 )
-"""Left out are those that compare what is refused with the schema: no schema can say which bytes are a knee."""
+"""Checks that compare rejections with the schema are excluded: a schema cannot define which bytes are a knee."""
 
 MANY: Final = 150
-"""Fewer requests than this were no test."""
+"""Minimum number of requests for a valid test."""
 
 _JOBS: Final = """
 from jobs.state.backend import open_backend
 from jobs.state.model import JobRecord, Status, now
-here = open_backend()
+backend = open_backend()
 for name, status in (("complete", Status.COMPLETE), ("waiting", Status.QUEUED), ("failed", Status.ERROR)):
-    workspace = here.storage.workspace(name)
+    workspace = backend.storage.workspace(name)
     workspace.create()
     path = workspace.results_dir / "results.zip"
     path.write_bytes(b"PK")
     record = JobRecord(id=name, status=status, created_at=now(), result_path=str(path), ours=False)
-    here.store._client.hset("jobs", name, record.to_json())
+    backend.store._client.hset("jobs", name, record.to_json())
     (workspace.files_dir / "surfaces").mkdir(parents=True, exist_ok=True)
     for artifact in ("results.csv", "report.html", "surfaces/femur.ply"):
         (workspace.files_dir / artifact).write_text("text")
     workspace.write_measurements("measurements", ())
 """
-"""Records as another program writes them: they stay as they are."""
+"""Records as other programs write them: the service leaves them unchanged."""
 
 
 def figures(*, short: bool) -> list[Figure]:
-    """With 300 examples an operation, or 10 in the short form."""
-    with site() as here:
-        here.start_queue()
-        here.start_api()
-        assert here.python(_JOBS) == 0
-        report = _run(here, 10 if short else 300)
+    """Run with 300 examples per operation; `short`: 10."""
+    with running_site() as site:
+        site.start_queue()
+        site.start_api()
+        assert site.python(_JOBS) == 0
+        report = _run(site, 10 if short else 300)
     wrong = [f"{kind['title']}: {', '.join(_operations(kind))}" for kind in report["failures"]]
     server_errors = sum(kind["count"] for kind in report["failures"] if kind["type"] == "ServerError")
     found = sum(kind["count"] for kind in report["failures"])
@@ -57,7 +57,7 @@ def figures(*, short: bool) -> list[Figure]:
     return [
         Figure(bar="0 server errors", measured=f"{server_errors} of {tested}", met=whole and server_errors == 0),
         Figure(
-            bar="0 undocumented answers",
+            bar="0 undocumented responses",
             measured=f"{found - server_errors} of {tested} {'; '.join(wrong)}".rstrip(),
             met=whole and found == server_errors == 0,
         ),
@@ -68,13 +68,13 @@ def _operations(kind: dict[str, Any]) -> list[str]:
     return [str(item.get("label", item) if isinstance(item, dict) else item) for item in kind["operations"]]
 
 
-def _run(here: Site, examples: int) -> dict[str, Any]:
-    path = here.folder / "schemathesis.json"
-    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{here.url}/openapi.json", "--no-color"]
+def _run(site: Site, examples: int) -> dict[str, Any]:
+    path = site.folder / "schemathesis.json"
+    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{site.url}/openapi.json", "--no-color"]
     command += ["--checks", ",".join(CHECKS), "--max-examples", str(examples), "--continue-on-failure", "--no-shrink"]
     command += ["--generation-deterministic", "--report-json-path", str(path)]
-    environment = here.environment | {"SCHEMATHESIS_HOOKS": "bench.service.contract_hooks", "PYTHONPATH": str(ROOT)}
-    answer = subprocess.run(command, cwd=here.folder, env=environment, capture_output=True, text=True, check=False)
+    environment = site.environment | {"SCHEMATHESIS_HOOKS": "bench.service.contract_hooks", "PYTHONPATH": str(ROOT)}
+    answer = subprocess.run(command, cwd=site.folder, env=environment, capture_output=True, text=True, check=False)
     if not path.exists():
         raise RuntimeError(f"schemathesis did not run:\n{answer.stdout}\n{answer.stderr}")
     report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Loaded by schemathesis: half of its requests name a job and a file that exist, and some uploads are a real scan."""
+"""Loaded by schemathesis: half of its requests use an existing job and file, and some uploads are a real scan."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ FILES = ("results.csv", "report.html", "surfaces/femur.ply")
 
 @schemathesis.hook
 def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Existing names in the place of every second made-up one."""
-    if not path_parameters or context.operation.method.upper() == "DELETE":  # they are needed by the others
+    """Replace every second generated name by an existing one."""
+    if not path_parameters or context.operation.method.upper() == "DELETE":  # needed by the other requests
         return path_parameters
     chosen = dict(path_parameters)
     for name, known in (("job_id", JOBS), ("name", FILES)):
@@ -27,7 +27,7 @@ def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) ->
 
 @schemathesis.hook
 def map_body(context: Any, body: Any) -> Any:  # noqa: ARG001 -- the hook's signature
-    """The sample knee in the place of every fourth made-up file."""
+    """Replace every fourth generated file by the sample knee."""
     if isinstance(body, dict) and isinstance(body.get("file"), bytes) and len(body["file"]) % 4 == 1:
         return body | {"file": SAMPLE.read_bytes()}
     return body

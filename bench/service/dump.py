@@ -1,4 +1,4 @@
-"""Everything that a Redis server holds, as bytes."""
+"""All content of a Redis server, as bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import redis
 
 
 def dump(url: str) -> dict[str, bytes]:
-    """Key -> its values one after the other; those that RQ has compressed are unpacked."""
+    """Key -> its concatenated values; values compressed by RQ are decompressed."""
     client: Any = redis.Redis.from_url(url)
     readers = {
         b"string": lambda key: [client.get(key)],
@@ -20,7 +20,7 @@ def dump(url: str) -> dict[str, bytes]:
         b"set": lambda key: list(client.smembers(key)),
         b"zset": lambda key: client.zrange(key, 0, -1),
         b"stream": lambda key: [part for _, fields in client.xrange(key) for pair in fields.items() for part in pair],
-        b"none": lambda _: [],  # gone meanwhile
+        b"none": lambda _: [],  # deleted in the meantime
     }
     return {
         key.decode("utf-8", "replace"): b"\n".join(_unpacked(readers[client.type(key)](key)))

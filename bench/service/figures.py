@@ -1,4 +1,4 @@
-"""One measured figure beside its bar."""
+"""One measured figure and its bar."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """bar: what is asked for; measured: what was seen, with its unit; met: whether it is enough."""
+    """bar: the requirement; measured: the result with its unit; met: whether it meets the bar."""
 
     bar: str
     measured: str

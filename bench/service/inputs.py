@@ -1,4 +1,4 @@
-"""Hostile and awkward uploads to a real server: the right answer, in time, in little memory, with nothing left."""
+"""Malicious and unusual uploads to a real server: expected response, time and memory limits, no files left."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.service.corpus import all_cases
 from bench.service.corpus.case import ESCAPED, PATIENT_ID, Case, Place, form_of
 from bench.service.corpus.volumes import nifti, voxels
 from bench.service.figures import Figure
-from bench.service.site import ROOT, Site, site
+from bench.service.site import ROOT, Site, running_site
 
 MOST_SECONDS: Final = 10.0
 MOST_MEMORY_MB: Final = 1000.0
@@ -27,7 +27,7 @@ _SAMPLE_S: Final = 0.03
 
 @dataclass
 class Seen:
-    """What was observed over all cases."""
+    """Observations over all cases."""
 
     cases: int = 0
     wrong: list[str] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Seen:
 
 
 class Memory(threading.Thread):
-    """Samples the resident memory of a process with all its children; `peak_mb` is the largest sum."""
+    """Samples the resident memory of a process and its children; `peak_mb` is the largest sum."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -65,7 +65,7 @@ class Memory(threading.Thread):
 
 
 class Listener(threading.Thread):
-    """A port on 127.0.0.1 that counts who calls."""
+    """A port on 127.0.0.1 that counts connections."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -87,9 +87,9 @@ class Listener(threading.Thread):
 
 
 def figures(*, short: bool) -> list[Figure]:
-    """The corpus, case by case; the short form takes each fifth."""
+    """Run all cases of the corpus; `short`: every fifth."""
     cases = all_cases()[:: SHORT_FORM_EVERY if short else 1]
-    with site() as product:
+    with running_site() as product:
         temporary, forbidden = product.folder / "tmp", product.folder / "forbidden"
         for folder in (temporary, forbidden):
             folder.mkdir()
@@ -101,7 +101,7 @@ def figures(*, short: bool) -> list[Figure]:
         listener.start()
         place = Place(_make_canaries(forbidden, product.folder), listener.port)
         seen = Seen()
-        # a connection for each: the server may close one that is idle while the next case is made
+        # one connection per case: the server may close an idle one while the next case is generated
         with httpx.Client(base_url=product.url, timeout=60, limits=httpx.Limits(max_keepalive_connections=0)) as client:
             _begin(client)
             for case in cases:
@@ -109,25 +109,25 @@ def figures(*, short: bool) -> list[Figure]:
         memory.stop()
         listener.close()
     if listener.calls:
-        seen.followed.append(f"{listener.calls} calls over the network")
+        seen.followed.append(f"{listener.calls} network connections")
     return _figures(seen, memory.peak_mb)
 
 
 def _begin(client: httpx.Client) -> None:
-    """A good upload with an e-mail address, deleted: folders that the server keeps are there from now on."""
+    """Submit and delete a valid upload with an e-mail address, so that the server creates its permanent folders."""
     content_type, body = form_of("a.nii", nifti(), {"email": "a@b.org"})
     answer = client.post("/upload", content=body, headers={"content-type": content_type})
     client.delete(f"/jobs/{answer.raise_for_status().json()['job_id']}").raise_for_status()
 
 
 def _make_canaries(folder: Path, data_dir: Path) -> Path:
-    """Raw voxels that fit the headers, where absolute, relative and numbered references would find them."""
+    """Write raw voxels that fit the headers, where absolute, relative and numbered references would find them."""
     raw = voxels().tobytes()
     canary = folder / "voxels.raw"
     names = [canary, data_dir / canary.name, *(folder / f"slice{k:02d}.raw" for k in range(1, 13))]
     for name in names:
         name.write_bytes(raw if "voxels" in name.name else raw[: len(raw) // 12])
-        os.utime(name, (0, name.stat().st_mtime))  # a read moves the time of access, which is older than the change
+        os.utime(name, (0, name.stat().st_mtime))  # a read would update the access time
     return canary
 
 
@@ -137,7 +137,7 @@ def _accessed(canary: Path, data_dir: Path) -> float:
 
 
 def _tree(product: Site) -> dict[str, tuple[int, int]]:
-    """Files and folders of the data directory and TMPDIR, but for the queue's own and the logs."""
+    """Files and folders of the data directory and TMPDIR, except those of the queue and the logs."""
     return {
         str(path.relative_to(product.folder)): (path.stat().st_size, path.stat().st_mtime_ns)
         for path in product.folder.rglob("*")
@@ -150,8 +150,8 @@ def _tree(product: Site) -> dict[str, tuple[int, int]]:
 
 
 def _outside(product: Site) -> list[str]:
-    """Where an entry or file name that leads out would lead: nothing by its name may be there."""
-    parents = {product.folder, *product.folder.parents, ROOT, *ROOT.parents, Path("/etc"), Path.home(), Path("/tmp")}  # noqa: S108  looked at only
+    """Paths to which an escaping entry or file name would lead; no such file may exist."""
+    parents = {product.folder, *product.folder.parents, ROOT, *ROOT.parents, Path("/etc"), Path.home(), Path("/tmp")}  # noqa: S108  only inspected
     return [str(parent) for parent in parents if any(parent.glob(f"{ESCAPED}*"))]
 
 
@@ -163,7 +163,7 @@ def _try(case: Case, place: Place, client: httpx.Client, product: Site, seen: Se
     try:
         answer = client.post("/upload", content=body, headers={"content-type": content_type} if content_type else {})
     except httpx.TransportError as error:
-        seen.wrong.append(f"{name}: no answer ({type(error).__name__})")
+        seen.wrong.append(f"{name}: no response ({type(error).__name__})")
         return
     seconds = time.monotonic() - start
     seen.cases += 1
@@ -179,10 +179,10 @@ def _try(case: Case, place: Place, client: httpx.Client, product: Site, seen: Se
         gone = client.delete(f"/jobs/{found['job_id']}")
         if gone.status_code != 204:
             seen.wrong.append(f"{name}: deleting it gave {gone.status_code}")
-    told = answer.text if answer.status_code != 201 else ""
-    # 201 names the file as its sender did
-    secrets = (str(product.folder), str(ROOT), "site-packages", "/tmp/", "Traceback", "Doe", PATIENT_ID)  # noqa: S108  looked for
-    seen.telling += [f"{name}: {secret}" for secret in secrets if secret in told]
+    messages = answer.text if answer.status_code != 201 else ""
+    # a 201 response contains the file name of the sender
+    secrets = (str(product.folder), str(ROOT), "site-packages", "/tmp/", "Traceback", "Doe", PATIENT_ID)  # noqa: S108  searched for
+    seen.telling += [f"{name}: {secret}" for secret in secrets if secret in messages]
     after = _tree(product)
     seen.left += [f"{name}: {path}" for path in sorted(after.keys() - before.keys())]
     seen.outside += [f"{name}: {path} changed" for path in before if path in after and before[path] != after[path]]
@@ -199,12 +199,12 @@ def _figures(seen: Seen, peak_mb: float) -> list[Figure]:
     right = seen.cases - len(seen.wrong)
     return [
         Figure(
-            bar="hostile and awkward inputs answered right",
+            bar="malicious and unusual inputs with the expected response",
             measured=f"{right} of {seen.cases}" + "".join(f"\n    {line}" for line in seen.wrong),
             met=not seen.wrong and seen.cases > 0,
         ),
         Figure(
-            bar=f"longest answer <= {MOST_SECONDS:.0f} s",
+            bar=f"longest response time <= {MOST_SECONDS:.0f} s",
             measured=f"{seen.slowest_s:.1f} s ({seen.slowest})",
             met=seen.slowest_s <= MOST_SECONDS,
         ),
@@ -213,9 +213,9 @@ def _figures(seen: Seen, peak_mb: float) -> list[Figure]:
             measured=f"{peak_mb:.0f} MB",
             met=peak_mb <= MOST_MEMORY_MB,
         ),
-        none_of("answers of 500 and above: 0", seen.server_errors),
+        none_of("responses with status 500 or above: 0", seen.server_errors),
         none_of("files left behind: 0", seen.left),
         none_of("files written outside: 0", seen.outside),
-        none_of("references followed: 0", seen.followed),
+        none_of("external references followed: 0", seen.followed),
         none_of("server paths and patients in messages: 0", seen.telling),
     ]

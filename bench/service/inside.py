@@ -1,4 +1,4 @@
-"""A look into the store, the queue and the folders of a Site from the measuring process, and scans to submit there."""
+"""Access to the store, queue and folders of a Site from the measuring process, and scans for submission."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from jobs.state.store import JobStore
 
 
 class Inside:
-    """Made when the site's queue runs."""
+    """Access to a site whose queue is running."""
 
-    def __init__(self, here: Site) -> None:
-        url = (here.folder / "valkey" / "url").read_text(encoding="utf-8").strip()
+    def __init__(self, site: Site) -> None:
+        url = (site.folder / "valkey" / "url").read_text(encoding="utf-8").strip()
         self.client = text_client(url)
         self.store = JobStore(self.client)
         self.queue = AnalysisQueue(url)
-        self.storage = Storage(here.folder)
+        self.storage = Storage(site.folder)
 
     def records(self) -> dict[str, JobRecord]:
         """Every record, by id."""
@@ -32,7 +32,7 @@ class Inside:
         return {job_id: JobRecord.from_json(text) for job_id, text in texts.items()}
 
     def attempts(self, job_id: str) -> int:
-        """How often the analysis of a job has begun, by its own log."""
+        """Number of starts of a job's analysis, according to its log."""
         try:
             log = self.storage.workspace(job_id).log_path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -42,7 +42,7 @@ class Inside:
 
 @functools.cache
 def small_knee() -> bytes:
-    """The sample knee on voxels of 3 mm: a whole analysis that ends with results, in a few seconds."""
+    """The sample knee with 3 mm voxels: a complete analysis with results in a few seconds."""
     sample = SimpleITK.ReadImage(str(SAMPLE))
     spacing = [3.0] * 3
     size = [round(count * step / 3.0) for count, step in zip(sample.GetSize(), sample.GetSpacing(), strict=True)]
@@ -62,7 +62,7 @@ def small_knee() -> bytes:
 
 @functools.cache
 def empty_scan() -> bytes:
-    """Accepted, and refused by the first step of the analysis: the shortest job there is."""
+    """A scan that is accepted and then rejected by the first step: the shortest possible job."""
     return _bytes(SimpleITK.GetImageFromArray(np.zeros((16, 16, 16), np.int16)))
 
 

@@ -1,4 +1,4 @@
-"""Work-horse, worker, queue and pairs of them killed at random moments of real analyses, under `serve.py`."""
+"""Work-horse, worker, queue and pairs of them are killed at random times during real analyses under `serve.py`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import redis
 
 from bench.service.figures import Figure
 from bench.service.inside import Inside, small_knee
-from bench.service.site import Site, free_port, site, wait_for
+from bench.service.site import Site, free_port, running_site, wait_for
 from jobs.state.model import Status
 from jobs.state.work_lock import Work
 
@@ -27,17 +27,17 @@ LIMIT_S = 30.0
 TARGETS = ("work-horse", "worker", "Valkey", "work-horse and worker", "Valkey and worker")
 T = TypeVar("T")
 WAITING = 2
-"""So many jobs wait at every moment: each kill meets work."""
+"""Number of waiting jobs at any time, so that each kill interrupts work."""
 
 
 def figures(*, short: bool) -> list[Figure]:
-    """Of 50 kills; of 4 in the short form."""
+    """Run 50 kills; `short`: 4."""
     kills = 4 if short else 50
     longest_s = 3.0 if short else 14.0
-    with site(APP_PORT=str(free_port())) as here:
-        product = _Product(here)
+    with running_site(APP_PORT=str(free_port())) as site:
+        product = _Product(site)
         with _watched_manifests(product) as manifests:
-            dice = random.Random(7)  # noqa: S311 -- moments, no secrets
+            dice = random.Random(7)  # noqa: S311 -- not used for secrets
             for target in islice(cycle(TARGETS[:1] + TARGETS[2:] if short else TARGETS), kills):
                 product.keep_busy(1 if short else WAITING)
                 time.sleep(dice.uniform(0, longest_s))
@@ -62,7 +62,7 @@ def figures(*, short: bool) -> list[Figure]:
         ),
         Figure(
             bar=f"final or running again <= {LIMIT_S:.0f} s after the kill",
-            measured=f"{slowest:.1f} s at most, {sorted(product.waits)[len(product.waits) // 2]:.1f} s in the middle",
+            measured=f"maximum {slowest:.1f} s, median {sorted(product.waits)[len(product.waits) // 2]:.1f} s",
             met=slowest <= LIMIT_S,
         ),
     ]
@@ -70,27 +70,27 @@ def figures(*, short: bool) -> list[Figure]:
 
 @dataclass
 class _Product:
-    """`serve.py` and what is done to it. waits: seconds from each kill until its jobs were final or at work again."""
+    """A running `serve.py`. waits: seconds from each kill until its jobs were final or running again."""
 
-    here: Site
+    site: Site
     submitted: list[str] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.server = psutil.Process(self.here.start("serve.py", log="serve").pid)
-        wait_for(self.here.answers, 120, "the REST server")
-        self.inside = Inside(self.here)
+        self.server = psutil.Process(self.site.start("serve.py", log="serve").pid)
+        wait_for(self.site.answers, 120, "the REST server")
+        self.inside = Inside(self.site)
 
     def keep_busy(self, waiting: int) -> None:
-        """Submit until so many jobs wait."""
+        """Submit until `waiting` jobs wait."""
         while _when_it_answers(self.inside.queue.length) < waiting:
             with contextlib.suppress(httpx.TransportError):
-                answer = httpx.post(f"{self.here.url}/upload", files={"file": ("k.nii.gz", small_knee())}, timeout=60)
+                answer = httpx.post(f"{self.site.url}/upload", files={"file": ("k.nii.gz", small_knee())}, timeout=60)
                 if answer.status_code == httpx.codes.CREATED:
                     self.submitted.append(answer.json()["job_id"])
 
     def kill(self, target: str) -> None:
-        """Kill, and wait until what was at work has ended or is at work again."""
+        """Kill, and wait until the interrupted jobs have ended or run again."""
         before = _when_it_answers(self.inside.records)
         at_work = [record.id for record in before.values() if record.status is Status.PROCESSING]
         victims = self._victims(target)
@@ -100,7 +100,7 @@ class _Product:
                 victim.kill()
         dead = {victim.pid for victim in victims}
         with contextlib.suppress(TimeoutError):
-            wait_for(lambda: self._goes_on(at_work, dead), 3 * LIMIT_S, "")
+            wait_for(lambda: self._continues(at_work, dead), 3 * LIMIT_S, "")
         self.waits.append(time.monotonic() - begun)
 
     def _victims(self, target: str) -> list[psutil.Process]:
@@ -115,7 +115,7 @@ class _Product:
                     victims += [child] if "Valkey" in target else []
         return victims
 
-    def _goes_on(self, job_ids: list[str], dead: set[int]) -> bool:
+    def _continues(self, job_ids: list[str], dead: set[int]) -> bool:
         try:
             records = self.inside.records()
         except redis.RedisError:
@@ -132,7 +132,7 @@ class _Product:
         return psutil.pid_exists(holder["pid"])
 
     def wait_for_the_end(self, seconds: float) -> None:
-        """Until every job has ended, or the time is over: what is open then is lost."""
+        """Wait until every job has ended or the time has elapsed; unfinished jobs then count as lost."""
         with contextlib.suppress(TimeoutError):
             wait_for(lambda: all(record.status.final for record in self.inside.records().values()), seconds, "")
 
@@ -146,7 +146,7 @@ def _when_it_answers(ask: Callable[[], T]) -> T:
 
 @contextlib.contextmanager
 def _watched_manifests(product: _Product) -> Iterator[dict[str, set[tuple[int, int]]]]:
-    """Job id -> every manifest that was ever seen in its folder (inode, time of writing)."""
+    """Job ID -> every manifest ever observed in its folder (inode, modification time)."""
     seen: dict[str, set[tuple[int, int]]] = {}
     done = threading.Event()
 

@@ -1,4 +1,4 @@
-"""Uploads in which everything that could tell of a patient is a string that stands nowhere else."""
+"""Uploads in which every potentially identifying value is a unique marker string."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from pydicom.sequence import Sequence
 from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage
 
 MARK: Final = "ZQPLANT"
-"""Every planted text begins so; two letters after it tell them apart."""
+"""Prefix of every planted text; the next two letters distinguish them."""
 
 UID_ROOT: Final = "2.25.7771119"
 BIRTH: Final = "18760413"
 FILE_NAME: Final = "ZQPLANTFN_Maria"
-"""The upload's own name: kept in the job's record, and given back as the name of the download."""
+"""File name of the upload: stored in the job record and used as the name of the download."""
 
 EMAIL: Final = "zqplantem@example.org"
-"""Kept in the job's record until the job ends."""
+"""Stored in the job record until the job ends."""
 
 _SHORT: Final = ("PatientID", "AccessionNumber", "StudyID", "StationName", "OperatorsName", "PatientName")
 _TEXTS: Final = (
@@ -45,12 +45,12 @@ _DATES: Final = ("PatientBirthDate", "StudyDate", "SeriesDate", "AcquisitionDate
 
 
 def mark(number: int) -> str:
-    """A text of nine letters, the same for the same number."""
+    """A deterministic text of nine letters for a number."""
     return MARK + chr(65 + number // 26) + chr(65 + number % 26)
 
 
 def _texts_of(data: Dataset, number: int) -> None:
-    """Everything that a header can say about a patient, private groups and overlays too."""
+    """All patient information that a header can contain, including private groups and overlays."""
     for place, name in enumerate(_TEXTS):
         setattr(data, name, mark(place))
     for place, name in enumerate(_UIDS):
@@ -100,7 +100,7 @@ def _position(image: SimpleITK.Image, z: int) -> list[str]:
 
 
 def dicom_slices(image: SimpleITK.Image, *, series: int = 5, modality: str = "MR") -> dict[str, bytes]:
-    """Names, with planted folders, and bytes of a series of one file a slice."""
+    """File names (in planted folders) and bytes of a series with one file per slice."""
     voxels = SimpleITK.GetArrayFromImage(SimpleITK.Cast(image, SimpleITK.sitkInt16))
     files = {}
     for z, picture in enumerate(voxels):
@@ -118,7 +118,7 @@ def dicom_slices(image: SimpleITK.Image, *, series: int = 5, modality: str = "MR
 
 
 def dicom_zip(*series: dict[str, bytes]) -> bytes:
-    """The files, below folders and with a comment that are planted too."""
+    """A zip of the files, with planted folder names and comment."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         archive.comment = mark(44).encode()
@@ -185,7 +185,7 @@ _PATTERN: Final = re.compile(rb"zqplant[a-z]{2}|" + UID_ROOT.encode().replace(b"
 
 
 def _fingerprints() -> dict[bytes, str]:
-    """Digests of what identifies, as text: pseudonyms made so are known to whoever has a list of patients."""
+    """Digests of identifiers, as text: such pseudonyms can be reversed with a list of patients."""
     words = [mark(_TEXTS.index(name)) for name in ("PatientName", "PatientID", "AccessionNumber")]
     words += [f"{UID_ROOT}{place}" for place in range(len(_UIDS))] + [f"{UID_ROOT}15"]
     kinds = ("md5", "sha1", "sha256", "sha512")
@@ -198,7 +198,7 @@ FINGERPRINTS: Final = _fingerprints()
 
 
 def found_in(data: bytes) -> set[str]:
-    """What of the planted stands in some bytes: as it is, in UTF-16, as a digest, in a zip, gzip or NRRD within."""
+    """Planted values found in bytes: plain, in UTF-16, as a digest, or inside a zip, gzip or NRRD."""
     found = _found(data)
     if data[:4] == b"PK\3\4":
         with zipfile.ZipFile(io.BytesIO(data)) as archive:

@@ -1,4 +1,4 @@
-"""Patient data planted wherever a file can hold it, the whole product run on it, then every byte it left looked at."""
+"""Plants patient data in every possible place of a file, runs the complete service, and searches all output bytes."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from bench.service import planted
 from bench.service.dump import dump
 from bench.service.figures import Figure
 from bench.service.inside import Inside, small_knee
-from bench.service.site import SAMPLE, Site, site, wait_for
+from bench.service.site import SAMPLE, Site, running_site, wait_for
 
 LONGEST_S: Final = 300.0
 FORGOTTEN_AFTER_S: Final = 30.0
-"""The queue's log on disk holds an address until it is written anew, soon after the job has ended."""
+"""The queue's log on disk contains an address until it is rewritten, soon after the job has ended."""
 
 NAME_ALLOWED: Final = frozenset({planted.FILE_NAME[:9].lower()})
-"""The record, its copy in job.json and the queue's own log hold the file name: the download is named after it."""
+"""The record, its copy in job.json and the queue's log contain the file name, which is the name of the download."""
 
 
 @dataclass
 class Seen:
-    """looked_at: bytes; hits: where something planted was found; controls: what should have been found, and was not;
-    digests: of the uploads, which a copy for research must not hold.
+    """looked_at: bytes; hits: places with a planted value; controls: values that should have been found but were not;
+    digests: of the uploads, which a copy for research must not contain.
     """
 
     looked_at: int = 0
@@ -40,42 +40,42 @@ class Seen:
     controls: list[str] = field(default_factory=list)
 
     def look(self, place: str, data: bytes, allowed: frozenset[str] = frozenset()) -> None:
-        """Search some bytes."""
+        """Search bytes for planted values."""
         self.places += 1
         self.looked_at += len(data)
         self.hits += [f"{place}: {hit}" for hit in sorted(planted.found_in(data) - allowed)]
 
     def expect(self, what: str, holds: bool) -> None:
-        """A control: where it fails, a search that finds nothing proves nothing."""
+        """Check a control: if it fails, a search without hits proves nothing."""
         if not holds:
             self.controls.append(what)
 
 
 def figures(*, short: bool) -> list[Figure]:
-    """Jobs that end in every way; in the short form the complete one is of a coarse knee."""
+    """Run jobs to every final state; `short`: the complete job uses a coarse knee."""
     seen = Seen()
-    with site() as here:
-        here.start_queue()
-        here.start_api()
-        here.start_worker()
-        # a connection for each question: the server closes one that is idle while the next upload is made
+    with running_site() as site:
+        site.start_queue()
+        site.start_api()
+        site.start_worker()
+        # one connection per request: the server closes an idle one while the next upload is generated
         once = httpx.Limits(max_keepalive_connections=0)
-        with httpx.Client(base_url=here.url, timeout=120, limits=once) as client:
-            jobs = _run(_Sender(client, seen), Inside(here), _knee(small=short))
-            _look_at_waiting_scans(here, client, seen)
+        with httpx.Client(base_url=site.url, timeout=120, limits=once) as client:
+            jobs = _run(_Sender(client, seen), Inside(site), _knee(small=short))
+            _look_at_waiting_scans(site, client, seen)
             _look_at_answers(client, seen, jobs)
-        _look_at_redis(here, seen)
-        _look_at_files(here, seen, jobs)
-    told = "".join(f"\n    {line}" for line in seen.hits[:40])
+        _look_at_redis(site, seen)
+        _look_at_files(site, seen, jobs)
+    named = "".join(f"\n    {line}" for line in seen.hits[:40])
     missing = "".join(f"\n    {line}" for line in seen.controls)
     return [
         Figure(
             bar="planted patient data: 0 hits in zip, logs, Redis, responses, folders",
-            measured=f"{len(seen.hits)} in {seen.looked_at / 1e6:.0f} MB of {seen.places} places{told}",
+            measured=f"{len(seen.hits)} in {seen.looked_at / 1e6:.0f} MB of {seen.places} places{named}",
             met=not seen.hits,
         ),
         Figure(
-            bar="the same search finds all that was planted in the uploads, and what may be kept where it is kept",
+            bar="the search finds all planted values in the uploads, and permitted values in their permitted places",
             measured=f"{len(seen.controls)} controls failed{missing}",
             met=not seen.controls,
         ),
@@ -83,13 +83,13 @@ def figures(*, short: bool) -> list[Figure]:
 
 
 class _Sender:
-    """Sends uploads under the planted name, and looks at each answer."""
+    """Sends uploads with the planted name and searches each response."""
 
     def __init__(self, client: httpx.Client, seen: Seen) -> None:
         self.client, self.seen = client, seen
 
     def send(self, kind: str, content: bytes, *, plants: int, extension: str, status: int = 201) -> str:
-        """-> the job's id; empty where it was refused. plants: so many planted texts the file holds at least."""
+        """Returns the job ID, empty if rejected. plants: minimum number of planted texts in the file."""
         found = planted.found_in(content)
         self.seen.expect(f"{kind}: only {sorted(found)} found in the upload itself", len(found) >= plants)
         self.seen.digests += digests_of(content)
@@ -109,20 +109,20 @@ class _Sender:
         return dict(answer.json())
 
     def wait(self, job_id: str, status: str) -> None:
-        """Until the job has ended, as expected."""
+        """Wait until the job has ended as expected."""
         wait_for(lambda: self.status(job_id)["status"] in ("complete", "error"), LONGEST_S, "the end of a job")
         ended = self.status(job_id)
         self.seen.expect(f"ended {ended['status']}, expected {status}: {ended}", ended["status"] == status)
 
 
 def _run(sender: _Sender, inside: Inside, knee: SimpleITK.Image) -> dict[str, str]:
-    """-> the jobs that are still there: how each was to end -> its id."""
+    """Returns the existing jobs: expected final state -> job ID."""
     noise, zeros = _block(900), _block(1)
     complete = sender.send("DICOM", planted.dicom_zip(planted.dicom_slices(knee)), plants=46, extension=".zip")
     cancelled = sender.send("NRRD", planted.nrrd(noise), plants=5, extension=".nrrd")
     deleted = sender.send("NIfTI", planted.nifti(noise), plants=6, extension=".nii.gz")
     waiting = str(inside.client.hget("jobs", cancelled)).lower()
-    sender.seen.expect("the address is in the record of a job that waits", planted.EMAIL in waiting)
+    sender.seen.expect("the address is in the record of a waiting job", planted.EMAIL in waiting)
     sender.seen.look("cancel", sender.client.post(f"/jobs/{cancelled}/cancel").content)
     sender.seen.look("delete", sender.client.delete(f"/jobs/{deleted}").content)
     failed = [
@@ -136,7 +136,7 @@ def _run(sender: _Sender, inside: Inside, knee: SimpleITK.Image) -> dict[str, st
 
 
 def _refuse(sender: _Sender, image: SimpleITK.Image) -> None:
-    """Files that are refused, each for a reason that a message could explain with the header's own words."""
+    """Submit files that are rejected, each for a reason whose message might quote the header."""
     slices = planted.dicom_slices(image)
     gaps = dict(list(slices.items())[:4] + list(slices.items())[7:])
     strange = planted.dicom_slices(image, modality=planted.mark(48))
@@ -160,12 +160,12 @@ def _refuse(sender: _Sender, image: SimpleITK.Image) -> None:
             files={"file": (f"{planted.FILE_NAME}{extension}", content)},
             data={"email": planted.EMAIL},
         )
-        sender.seen.look(f"refusal of {kind}", answer.content)
-        sender.seen.expect(f"{kind} was not refused: {answer.status_code}", answer.status_code == 400)
+        sender.seen.look(f"rejection of {kind}", answer.content)
+        sender.seen.expect(f"{kind} was not rejected: {answer.status_code}", answer.status_code == 400)
 
 
-def _look_at_waiting_scans(here: Site, client: httpx.Client, seen: Seen) -> None:
-    """Uploads that are described before they are started: the answers, and what is noted beside them."""
+def _look_at_waiting_scans(site: Site, client: httpx.Client, seen: Seen) -> None:
+    """Search responses and notes of uploads that are inspected before they are started."""
     image = _block(900)
     slices = planted.dicom_slices(image)
     for content, extension in (
@@ -174,20 +174,20 @@ def _look_at_waiting_scans(here: Site, client: httpx.Client, seen: Seen) -> None
         (planted.nifti(image), ".nii.gz"),
     ):
         answer = client.post("/scans", files={"file": (f"{planted.FILE_NAME}{extension}", content)})
-        seen.look("answer to a scan that waits", answer.content, NAME_ALLOWED)
-        seen.expect(f"a scan waits: {answer.status_code}", answer.status_code == 201)
+        seen.look("response for a waiting scan", answer.content, NAME_ALLOWED)
+        seen.expect(f"waiting scan: {answer.status_code}", answer.status_code == 201)
         scan_id = str(answer.json().get("scan_id", ""))
-        noted = here.folder / "scans" / scan_id / "scan.json"
-        seen.look("note on a scan that waits", noted.read_bytes(), NAME_ALLOWED)
-        seen.expect("the note holds the upload's name", planted.FILE_NAME.encode() in noted.read_bytes())
+        noted = site.folder / "scans" / scan_id / "scan.json"
+        seen.look("note of a waiting scan", noted.read_bytes(), NAME_ALLOWED)
+        seen.expect("the note contains the upload's name", planted.FILE_NAME.encode() in noted.read_bytes())
         seen.expect("it is discarded", client.delete(f"/scans/{scan_id}").status_code == 204)
 
 
 def _look_at_answers(client: httpx.Client, seen: Seen, jobs: dict[str, str]) -> None:
-    """All that can be asked about the jobs, and every file of the results."""
+    """Search all responses about the jobs, and every result file."""
     results = client.get(f"/download/{jobs['complete']}")
     named = results.headers.get("content-disposition", "")
-    seen.expect("the download bears the name of the upload", planted.FILE_NAME in named)
+    seen.expect("the download has the name of the upload", planted.FILE_NAME in named)
     seen.expect("the results are a zip", results.content[:4] == b"PK\3\4")
     seen.look("results zip", results.content)
     for job_id in jobs.values():
@@ -202,34 +202,34 @@ def _look_at_answers(client: httpx.Client, seen: Seen, jobs: dict[str, str]) -> 
         seen.look(path, client.get(path).content)
 
 
-def _look_at_redis(here: Site, seen: Seen) -> None:
-    """Every key, RQ's too."""
-    stored = dump(here.folder.joinpath("valkey", "url").read_text(encoding="utf-8").strip())
+def _look_at_redis(site: Site, seen: Seen) -> None:
+    """Search every key, including those of RQ."""
+    stored = dump(site.folder.joinpath("valkey", "url").read_text(encoding="utf-8").strip())
     for key, value in stored.items():
         seen.look(f"Redis key {key}", key.encode())
         seen.look(f"Redis {key}", value, NAME_ALLOWED if key == "jobs" else frozenset())
-    seen.expect("the record holds the upload's name", planted.FILE_NAME.encode() in stored["jobs"])
-    seen.expect("RQ's packed values were read", any(b"jobs.worker.tasks.run_job" in value for value in stored.values()))
+    seen.expect("the record contains the upload's name", planted.FILE_NAME.encode() in stored["jobs"])
+    seen.expect("RQ values were decompressed", any(b"jobs.worker.tasks.run_job" in value for value in stored.values()))
 
 
-def _look_at_files(here: Site, seen: Seen, jobs: dict[str, str]) -> None:
-    """Everything below the data directory: folders of jobs, copies for research, logs, the queue's own log."""
-    log = here.folder / "valkey"
+def _look_at_files(site: Site, seen: Seen, jobs: dict[str, str]) -> None:
+    """Search the data directory: job folders, copies for research, logs, the queue's log."""
+    log = site.folder / "valkey"
     address = planted.EMAIL.encode()
 
     def forgotten() -> bool:
-        with contextlib.suppress(FileNotFoundError):  # written anew just now
+        with contextlib.suppress(FileNotFoundError):  # recently rewritten
             return not any(address in path.read_bytes() for path in log.rglob("*.aof"))
         return False
 
     try:
         wait_for(forgotten, FORGOTTEN_AFTER_S, "a queue's log without addresses")
     except TimeoutError:
-        seen.hits.append(f"the queue's log holds an address {FORGOTTEN_AFTER_S:.0f} s after its job has ended")
-    here.stop()  # the queue may be writing its log anew: files come and go while it runs
-    names, told = set(), 0
-    for path in sorted(here.folder.rglob("*")):
-        name = path.relative_to(here.folder).as_posix()
+        seen.hits.append(f"the queue's log contains an address {FORGOTTEN_AFTER_S:.0f} s after its job has ended")
+    site.stop()  # while the queue runs it may rewrite its log, so files appear and disappear
+    names, named = set(), 0
+    for path in sorted(site.folder.rglob("*")):
+        name = path.relative_to(site.folder).as_posix()
         names.add(name)
         seen.look(f"name of {name}", name.encode())
         if path.is_file():
@@ -238,16 +238,16 @@ def _look_at_files(here: Site, seen: Seen, jobs: dict[str, str]) -> None:
             seen.look(name, content, NAME_ALLOWED if kept else frozenset())
             if name.startswith("research/") and any(digest in content for digest in seen.digests):
                 seen.hits.append(f"{name}: the digest of an upload")
-            told += name.endswith("results/files/provenance.json") and any(d in content for d in seen.digests)
+            named += name.endswith("results/files/provenance.json") and any(d in content for d in seen.digests)
     seen.expect("a log of the worker, the REST server and a job", {"worker.log", "api.log"} <= names)
-    seen.expect("provenance holds the digest of the upload", told == 1)
+    seen.expect("provenance holds the digest of the upload", named == 1)
     seen.expect("a copy for research", any(name.startswith("research/") for name in names))
     seen.hits += [f"{name} was left" for name in names if "/input/" in name or name.startswith("incoming/")]
     seen.expect("job.json of the complete job", f"jobs/{jobs['complete']}/job.json" in names)
 
 
 def digests_of(content: bytes) -> list[bytes]:
-    """sha256 as text, of the bytes and as the analysis makes it."""
+    """SHA-256 as text: of the bytes, and as computed by the analysis."""
     once = hashlib.sha256(content)
     return [digest.hexdigest().encode() for digest in (once, hashlib.sha256(once.digest()))]
 
@@ -262,7 +262,7 @@ def _knee(*, small: bool) -> SimpleITK.Image:
 
 
 def _block(values: int) -> SimpleITK.Image:
-    """A small image of random values below a number; 1 leaves zeros."""
+    """A small image of random values below a number; 1 gives zeros."""
     voxels = np.random.default_rng(1).integers(0, values, (12, 16, 18)).astype(np.int16)
     image = SimpleITK.GetImageFromArray(voxels)
     image.SetSpacing((5.0, 5.0, 3.0))

@@ -1,4 +1,4 @@
-"""A whole product for one measurement: queue, workers, REST server, each a process, on a data directory of its own."""
+"""A complete service for one measurement: queue, workers and REST server as processes on a separate data directory."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ _OURS: Final = (
 
 
 def free_port() -> int:
-    """A port on 127.0.0.1 that nobody uses at the moment."""
+    """A currently unused port on 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def wait_for(condition: Callable[[], object], seconds: float, what: str) -> float:
-    """Poll until it holds; -> the seconds it took. Raises TimeoutError."""
+    """Poll until the condition is true; returns the elapsed seconds. Raises TimeoutError."""
     start = time.monotonic()
     while not condition():
         if time.monotonic() - start > seconds:
-            raise TimeoutError(f"{what} did not come true within {seconds:.0f} s")
+            raise TimeoutError(f"{what} was not reached within {seconds:.0f} s")
         time.sleep(0.02)
     return time.monotonic() - start
 
 
 class Site:
-    """Start its parts one by one; `close` stops whatever still runs. `environment` goes to every part.
+    """Its parts are started one by one; `close` stops those still running.
 
-    folder, port, url, environment   the data directory, the REST server's port and address, what parts are given
+    folder, port, url, environment   the data directory, port and address of the REST server, environment of all parts
     """
 
     def __init__(self, **environment: str) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="knee-site-"))  # short: a unix socket's path holds 104 bytes
+        self.folder = Path(tempfile.mkdtemp(prefix="knee-site-"))  # a Unix socket path has at most 104 bytes
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         kept = {name: value for name, value in os.environ.items() if name not in _OURS}
@@ -63,7 +63,7 @@ class Site:
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, *command: str, log: str, **environment: str) -> subprocess.Popen[bytes]:
-        """`python COMMAND...` of this project in a session of its own; output goes to `log` in the folder."""
+        """Run `python COMMAND...` of this project in a separate session; output goes to `log` in the folder."""
         with (self.folder / f"{log}.log").open("ab") as stream:
             process = subprocess.Popen(
                 [sys.executable, *command],
@@ -78,7 +78,7 @@ class Site:
         return process
 
     def start_queue(self) -> subprocess.Popen[bytes]:
-        """The embedded Valkey, ready."""
+        """Start the embedded Valkey and wait until it is ready."""
         process = self.start("-m", "bench.service.valkey", log="valkey")
         ping = "from jobs.state.backend import open_backend; open_backend().queue.ping()"
         wait_for(lambda: self.python(ping) == 0, 30, "Valkey")
@@ -89,26 +89,26 @@ class Site:
         return self.start("worker.py", log="worker")
 
     def start_api(self) -> subprocess.Popen[bytes]:
-        """The REST server, ready."""
+        """Start the REST server and wait until it is ready."""
         process = self.start("-m", "rest", log="api")
         wait_for(self.answers, 60, "the REST server")
         return process
 
     def answers(self) -> bool:
-        """Whether the REST server is there and reaches its queue."""
+        """Whether the REST server responds and is connected to its queue."""
         with contextlib.suppress(httpx.TransportError):
             return httpx.get(f"{self.url}/health", timeout=5).status_code == 200
         return False
 
     def python(self, program: str) -> int:
-        """Run a program in a process of its own on this site's settings; -> its exit status."""
+        """Run a program in a separate process with this site's settings; returns its exit status."""
         answer = subprocess.run(
             [sys.executable, "-c", program], cwd=ROOT, env=self.environment, capture_output=True, check=False
         )
         return answer.returncode
 
     def stop(self) -> None:
-        """Stop what still runs: after this nothing in the folder changes any more."""
+        """Stop all running parts; after this, the folder no longer changes."""
         for process in reversed(self._processes):
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
@@ -122,14 +122,14 @@ class Site:
                 process.wait()
 
     def close(self) -> None:
-        """Stop what still runs, remove the folder."""
+        """Stop all running parts and remove the folder."""
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def site(**environment: str) -> Iterator[Site]:
-    """A Site for the length of a block."""
+def running_site(**environment: str) -> Iterator[Site]:
+    """A context manager with a Site."""
     opened = Site(**environment)
     try:
         yield opened

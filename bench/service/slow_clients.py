@@ -1,4 +1,4 @@
-"""Clients that open a connection and then take their time: all of them lose it, nobody else notices."""
+"""Slow clients: their connections are closed, and other clients are not affected."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Final
 import httpx
 
 from bench.service.figures import Figure
-from bench.service.site import Site, site
+from bench.service.site import Site, running_site
 
 CLOSED_WITHIN_S: Final = 30.0
 ESTABLISHED: Final = 1
-"""TCP's own number for an open connection."""
+"""TCP state number of an open connection."""
 
 KINDS: Final[dict[str, tuple[bytes, bytes]]] = {
     "silent": (b"", b""),
@@ -34,16 +34,16 @@ KINDS: Final[dict[str, tuple[bytes, bytes]]] = {
     ),
     "reader": (b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 400, b""),
 }
-"""What a client sends at once, and then once a second. The reader asks for much and reads nothing."""
+"""Bytes that each client sends at once, and then once per second. The reader requests much data and reads nothing."""
 
 
 def figures(*, short: bool) -> list[Figure]:
-    """Of 300 connections, or of 60 in the short form; the deadlines are those of the product."""
-    with site() as here:
-        here.start_queue()
-        here.start_api()
-        assert here.python(_QUEUED_JOB) == 0
-        return _flood(here, 60 if short else 300)
+    """Run with 300 connections; `short`: 60. Time-outs are those of the service."""
+    with running_site() as site:
+        site.start_queue()
+        site.start_api()
+        assert site.python(_QUEUED_JOB) == 0
+        return _flood(site, 60 if short else 300)
 
 
 _QUEUED_JOB: Final = """
@@ -52,11 +52,11 @@ from jobs.state.model import JobRecord, now
 record = JobRecord(id="waiting", created_at=now(), ours=False)
 open_backend().store._client.hset("jobs", record.id, record.to_json())
 """
-"""A record as another program writes it: it stays as it is."""
+"""A record as other programs write it: the service leaves it unchanged."""
 
 
 class _Prober:
-    """Asks for the status of a job on fresh connections until it is stopped."""
+    """Requests the status of a job on new connections until it is stopped."""
 
     def __init__(self, url: str) -> None:
         self.answers: Counter[str] = Counter()
@@ -85,13 +85,13 @@ class _Prober:
             self._done.wait(0.05)
 
 
-def _flood(here: Site, connections: int) -> list[Figure]:
+def _flood(site: Site, connections: int) -> list[Figure]:
     kinds = list(KINDS)
     opened: dict[socket.socket, tuple[str, float]] = {}
-    with _Prober(here.url) as prober:
+    with _Prober(site.url) as prober:
         for number in range(connections):
             kind = kinds[number % len(kinds)]
-            connection = socket.create_connection(("127.0.0.1", here.port), timeout=10)
+            connection = socket.create_connection(("127.0.0.1", site.port), timeout=10)
             connection.setblocking(False)
             if kind == "reader":
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -109,7 +109,7 @@ def _flood(here: Site, connections: int) -> list[Figure]:
             met=max(slowest.values()) <= CLOSED_WITHIN_S,
         ),
         Figure(
-            bar="other requests answered all the while",
+            bar="other requests answered meanwhile",
             measured=f"{dict(prober.answers)}, worst {waits[-1]:.0f} ms",
             met=set(prober.answers) == {"200"},
         ),
@@ -117,7 +117,7 @@ def _flood(here: Site, connections: int) -> list[Figure]:
 
 
 def _until_closed(opened: dict[socket.socket, tuple[str, float]]) -> list[tuple[str, float]]:
-    """Dribble until the server closes, for two limits at most. -> (kind, seconds it was open) of each."""
+    """Send slowly until the server closes, for at most twice the limit. Returns (kind, seconds open) of each."""
     lasted: list[tuple[str, float]] = []
     limit = time.monotonic() + 2 * CLOSED_WITHIN_S
     left = dict(opened)
@@ -139,8 +139,9 @@ def _until_closed(opened: dict[socket.socket, tuple[str, float]]) -> list[tuple[
 
 
 def _closed(connection: socket.socket, kind: str, drop: bytes) -> bool:
-    """Whether the server has closed; sends a drop more where there is one. A reader never reads: it looks at what the
-    kernel says of the connection.
+    """Whether the server has closed the connection; otherwise sends the next bytes, if any.
+
+    A reader never reads; it checks the connection state in the kernel.
     """
     try:
         if drop:

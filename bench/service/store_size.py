@@ -1,5 +1,6 @@
-"""What is asked most often, with 10,000 finished jobs in the store and with next to none: two whole sites side by side,
-asked in turn, so that what else the machine does meets both.
+"""The most frequent requests with 10,000 finished jobs in the store and with very few.
+
+Two complete sites run in parallel and are queried alternately, so that other load on the machine affects both.
 """
 
 from __future__ import annotations
@@ -20,25 +21,25 @@ import httpx
 from bench.service.asking import LISTED
 from bench.service.figures import Figure
 from bench.service.inside import Inside
-from bench.service.site import ROOT, Site, site
+from bench.service.site import ROOT, Site, running_site
 from jobs.state.model import JobRecord, Status, now
 from jobs.state.statistics import Statistics
 
 MOST: Final = 1.5
-LOOK_EVERY_S: Final = 5.0
-MOST_OF_A_LOOK: Final = 0.05
-"""A worker looks every 5 s: the look may take 5 % of that."""
+INTERVAL_S: Final = 5.0
+MOST_OF_INTERVAL: Final = 0.05
+"""A worker runs these passes every 5 s: each may take 5 % of that."""
 
 STEPS: Final = ("read_scan", "segment", "surfaces", "align", "thickness", "t2", "shape", "measure", "quality", "report")
 
 Ask = Callable[[], float]
-"""Asks once; -> milliseconds."""
+"""Sends one request; returns milliseconds."""
 
 
 def figures(*, short: bool) -> list[Figure]:
-    """With 10,000 jobs and 200 questions of each kind; 2,000 and 60 in the short form."""
+    """Run with 10,000 jobs and 200 requests of each kind; `short`: 2,000 and 60."""
     jobs, questions = (2_000, 60) if short else (10_000, 200)
-    with site() as small, site() as full, _asking(small) as of_small, _asking(full) as of_full:
+    with running_site() as small, running_site() as full, _asking(small) as of_small, _asking(full) as of_full:
         few, many = _ready(small, LISTED), _ready(full, jobs)
         pairs: dict[str, tuple[Ask, Ask]] = {
             "/status": (_get(small, f"/status/{few}"), _get(full, f"/status/{many}")),
@@ -50,7 +51,7 @@ def figures(*, short: bool) -> list[Figure]:
 
 
 def _compared(what: str, of_small: Ask, of_full: Ask, *, jobs: int, questions: int) -> Figure:
-    times = [(of_small(), of_full()) for _ in range(questions + 5)][5:]  # the first ones open connections
+    times = [(of_small(), of_full()) for _ in range(questions + 5)][5:]  # the first requests open connections
     small, full = (statistics.median(column) for column in zip(*times, strict=True))
     return Figure(
         bar=f"{what} within {MOST} x with {jobs:,} finished jobs",
@@ -63,14 +64,14 @@ def _chore(what: str, ask: Callable[[str], float], jobs: int) -> Figure:
     first, *later = [ask(what) for _ in range(6)]
     usual = statistics.median(later)
     return Figure(
-        bar=f"{what}: a look at {jobs:,} finished jobs <= {MOST_OF_A_LOOK:.0%} of the time between two",
-        measured=f"{usual:.0f} ms every {LOOK_EVERY_S:.0f} s; {first:.0f} ms the first time",
-        met=usual <= 1000 * LOOK_EVERY_S * MOST_OF_A_LOOK,
+        bar=f"{what}: a pass over {jobs:,} finished jobs <= {MOST_OF_INTERVAL:.0%} of its interval",
+        measured=f"{usual:.0f} ms every {INTERVAL_S:.0f} s; {first:.0f} ms the first time",
+        met=usual <= 1000 * INTERVAL_S * MOST_OF_INTERVAL,
     )
 
 
-def _get(here: Site, path: str) -> Ask:
-    client = httpx.Client(base_url=here.url, timeout=30)
+def _get(site: Site, path: str) -> Ask:
+    client = httpx.Client(base_url=site.url, timeout=30)
 
     def ask() -> float:
         start = time.perf_counter()
@@ -81,13 +82,13 @@ def _get(here: Site, path: str) -> Ask:
 
 
 @contextlib.contextmanager
-def _asking(here: Site) -> Iterator[Callable[[str], float]]:
-    """Ask a process that works on the site's own settings."""
-    here.start_queue()
+def _asking(site: Site) -> Iterator[Callable[[str], float]]:
+    """Query a process that uses the site's settings."""
+    site.start_queue()
     with subprocess.Popen(
         [sys.executable, "-m", "bench.service.asking"],
         cwd=ROOT,
-        env=here.environment,
+        env=site.environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -105,11 +106,11 @@ def _asking(here: Site) -> Iterator[Callable[[str], float]]:
         asked.close()
 
 
-def _ready(here: Site, jobs: int) -> str:
-    """Fill the site with finished jobs, records and folders, and start its REST server; -> the id of one job."""
-    inside = Inside(here)
+def _ready(site: Site, jobs: int) -> str:
+    """Fill the site with finished jobs, records and folders, and start its REST server; returns the ID of one job."""
+    inside = Inside(site)
     pipe = inside.client.pipeline(transaction=False)
-    numbers = Statistics(inside.client, here.folder)
+    numbers = Statistics(inside.client, site.folder)
     for number in range(jobs):
         record = _finished(inside, number)
         folder = inside.storage.folder(record.id)
@@ -125,12 +126,12 @@ def _ready(here: Site, jobs: int) -> str:
             pipe.execute()
         numbers.record_complete(record)
     pipe.execute()
-    here.start_api()
+    site.start_api()
     return record.id
 
 
 def _finished(inside: Inside, number: int) -> JobRecord:
-    """A job that ended some hours ago; each has the size of a real one."""
+    """A job that ended some hours ago, of realistic size."""
     started = now() - timedelta(hours=12) + timedelta(seconds=number)
     steps = [{"name": name, "title": name, "state": "done", "seconds": 2.5, "reason": ""} for name in STEPS]
     job_id = str(uuid4())

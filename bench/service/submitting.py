@@ -1,7 +1,7 @@
-"""`python -m bench.service.submitting FILE COUNT`: submit a scan so often, as a page does.
+"""`python -m bench.service.submitting FILE COUNT`: submit a scan COUNT times, as a page does.
 
-COUNT `forked`: for every line read, a child that submits until it is killed from outside; its process number is
-written, then `ended`.
+COUNT `forked`: for every input line, start a child that submits until it is killed; its process ID is written, then
+`ended`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""A large upload beside `cat` through a socket to disk; and one that is too large by its own announcement.
-
-Both senders are `sendfile` on the same file. An upload is over when its file is closed, which is after fsync; `cat`
-likewise. The check of the file comes later, in a process of its own, and is not part of receiving it.
+"""A large upload compared with `cat` through a socket to disk; and an upload with a declared size above the limit.
+Both senders use `sendfile` on the same file. An upload ends when its file is closed after fsync, as for `cat`. The
+check of the file follows in a separate process and is not part of the transfer.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ import httpx
 import psutil
 
 from bench.service.figures import Figure
-from bench.service.site import SAMPLE, Site, site, wait_for
+from bench.service.site import SAMPLE, Site, running_site, wait_for
 
 MEGABYTE: Final = 1024 * 1024
 BOUNDARY: Final = "----WebKitFormBoundary7MA4YWxkTrZu0gW"  # as long as a browser's
@@ -38,28 +37,28 @@ HEAD: Final = (
 ).encode()
 TAIL: Final = f"\r\n--{BOUNDARY}--\r\n".encode()
 PAIRS: Final = 5
-"""Each of cat and upload so many times, in turn: what else the machine does meets both."""
+"""Number of alternating cat and upload runs, so that other load on the machine affects both."""
 
 LONGEST_WAIT_S: Final = 120.0
 
 
 def figures(*, short: bool) -> list[Figure]:
-    """Of a file of 600 MB, or of 240 MB in the short form: a smaller one is over before its fixed costs are paid."""
-    size = (240 if short else 600) * MEGABYTE - 4096  # the limit is for the file
+    """Run with a file of 600 MB; `short`: 240 MB, since fixed costs dominate for smaller files."""
+    size = (240 if short else 600) * MEGABYTE - 4096  # the limit applies to the file
     folder = Path(tempfile.mkdtemp(prefix="knee-upload-"))
     try:
-        with site() as here:
-            here.start_queue()
-            server = psutil.Process(here.start_api().pid)
+        with running_site() as site:
+            site.start_queue()
+            server = psutil.Process(site.start_api().pid)
             scan = padded_scan(folder / "scan.zip", size)
-            return [*_upload_figures(here, server, scan), *_refusal_figures(here, server)]
+            return [*_upload_figures(site, server, scan), *_refusal_figures(site, server)]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def padded_scan(path: Path, size: int) -> Path:
-    """An archive that holds the sample knee and, up to the size, a stored file of random bytes beside it: accepted, and
-    checked at little cost.
+    """An archive with the sample knee and an uncompressed file of random bytes up to the size: valid and cheap to
+    check.
     """
     piece = os.urandom(MEGABYTE)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
@@ -73,8 +72,10 @@ def padded_scan(path: Path, size: int) -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class _Watched:
-    """One upload. seconds: until it was on the disk; written: bytes by the server until then; grown: bytes of memory
-    at the highest; waits_ms: of /status meanwhile.
+    """One upload.
+
+    seconds: until it was on disk; written: bytes written by the server until then; grown: peak memory growth in bytes;
+    waits_ms: response times of /status meanwhile.
     """
 
     seconds: float
@@ -83,13 +84,13 @@ class _Watched:
     waits_ms: list[float]
 
 
-def _upload_figures(here: Site, server: psutil.Process, scan: Path) -> Iterator[Figure]:
+def _upload_figures(site: Site, server: psutil.Process, scan: Path) -> Iterator[Figure]:
     size = scan.stat().st_size
-    with _sending(here, scan) as answer:  # the first one warms both up
+    with _sending(site, scan) as answer:  # warm-up run
         pass
     job = answer[0].split(b'"job_id":"')[1][:36].decode()
-    _cat(scan, here.folder)
-    pairs = [(_watched(here, server, scan, job), _cat(scan, here.folder)) for _ in range(PAIRS)]
+    _cat(scan, site.folder)
+    pairs = [(_watched(site, server, scan, job), _cat(scan, site.folder)) for _ in range(PAIRS)]
     seen = [watched for watched, _ in pairs]
     most = max(one.written for one in seen) / size
     yield Figure(
@@ -103,7 +104,7 @@ def _upload_figures(here: Site, server: psutil.Process, scan: Path) -> Iterator[
     late = waits[int(len(waits) * 0.99)]
     yield Figure(
         bar="/status p99 <= 50 ms meanwhile",
-        measured=f"{late:.1f} ms of {len(waits)} answers, median {statistics.median(waits):.1f}, worst {waits[-1]:.0f}",
+        measured=f"{late:.1f} ms ({len(waits)} responses), median {statistics.median(waits):.1f}, max {waits[-1]:.0f}",
         met=late <= 50,
     )
     took, beside = (statistics.median(column) for column in zip(*((one.seconds, c) for one, c in pairs), strict=True))
@@ -116,14 +117,14 @@ def _upload_figures(here: Site, server: psutil.Process, scan: Path) -> Iterator[
 
 
 @contextlib.contextmanager
-def _sending(here: Site, scan: Path) -> Iterator[list[bytes]]:
-    """Upload in a thread during the block; afterwards the answer is in the list."""
+def _sending(site: Site, scan: Path) -> Iterator[list[bytes]]:
+    """Upload in a thread during the block; afterwards the list contains the response."""
     answer: list[bytes] = []
 
     def send() -> None:
         length = len(HEAD) + scan.stat().st_size + len(TAIL)
-        with socket.create_connection(("127.0.0.1", here.port)) as connection, scan.open("rb") as source:
-            connection.sendall(_request(here, length) + HEAD)
+        with socket.create_connection(("127.0.0.1", site.port)) as connection, scan.open("rb") as source:
+            connection.sendall(_request(site, length) + HEAD)
             connection.sendfile(source)
             connection.sendall(TAIL)
             answer.append(_answer(connection))
@@ -137,10 +138,10 @@ def _sending(here: Site, scan: Path) -> Iterator[list[bytes]]:
     assert answer[0].startswith(b"HTTP/1.1 201"), answer
 
 
-def _request(here: Site, length: int) -> bytes:
+def _request(site: Site, length: int) -> bytes:
     lines = (
         "POST /upload HTTP/1.1",
-        f"Host: 127.0.0.1:{here.port}",
+        f"Host: 127.0.0.1:{site.port}",
         f"Content-Type: multipart/form-data; boundary={BOUNDARY}",
         f"Content-Length: {length}",
     )
@@ -154,7 +155,7 @@ def _answer(connection: socket.socket) -> bytes:
     return answer
 
 
-def _watched(here: Site, server: psutil.Process, scan: Path, job: str) -> _Watched:
+def _watched(site: Site, server: psutil.Process, scan: Path, job: str) -> _Watched:
     waits: list[float] = []
     before, resting = server.io_counters().write_chars, server.memory_info().rss
     peak = resting
@@ -162,7 +163,7 @@ def _watched(here: Site, server: psutil.Process, scan: Path, job: str) -> _Watch
 
     def probe() -> None:
         nonlocal peak
-        with httpx.Client(base_url=here.url) as client:
+        with httpx.Client(base_url=site.url) as client:
             while not stored.is_set():
                 begun = time.perf_counter()
                 assert client.get(f"/status/{job}").status_code == 200
@@ -173,8 +174,8 @@ def _watched(here: Site, server: psutil.Process, scan: Path, job: str) -> _Watch
     prober = threading.Thread(target=probe)
     prober.start()
     begun = time.monotonic()
-    with _sending(here, scan):
-        wait_for(lambda: _stored(here, server, scan.stat().st_size), LONGEST_WAIT_S, "the upload on the disk")
+    with _sending(site, scan):
+        wait_for(lambda: _stored(site, server, scan.stat().st_size), LONGEST_WAIT_S, "the upload on the disk")
         seconds = time.monotonic() - begun
         written = server.io_counters().write_chars - before
         stored.set()
@@ -182,9 +183,9 @@ def _watched(here: Site, server: psutil.Process, scan: Path, job: str) -> _Watch
     return _Watched(seconds=seconds, written=written, grown=peak - resting, waits_ms=waits)
 
 
-def _stored(here: Site, server: psutil.Process, size: int) -> bool:
-    """Whether the one upload under way is whole and closed."""
-    for path in (here.folder / "incoming").glob("*/input/upload.zip"):
+def _stored(site: Site, server: psutil.Process, size: int) -> bool:
+    """Whether the current upload is complete and closed."""
+    for path in (site.folder / "incoming").glob("*/input/upload.zip"):
         with contextlib.suppress(OSError):
             if path.stat().st_size == size:
                 return all(opened.path != str(path) for opened in server.open_files())
@@ -192,7 +193,7 @@ def _stored(here: Site, server: psutil.Process, size: int) -> bool:
 
 
 def _cat(scan: Path, folder: Path) -> float:
-    """Seconds that `cat` takes from the first byte sent to the file on the disk."""
+    """Seconds that `cat` takes from the first byte sent to the file on disk."""
     target = folder / "cat"
     with socket.create_server(("127.0.0.1", 0)) as listener, target.open("wb") as sink:
         sender = threading.Thread(target=_send_plain, args=(listener.getsockname(), scan))
@@ -213,12 +214,12 @@ def _send_plain(address: tuple[str, int], scan: Path) -> None:
         connection.sendfile(source)
 
 
-def _refusal_figures(here: Site, server: psutil.Process) -> Iterator[Figure]:
-    """A client that announces 601 MB and goes on sending whatever it is told."""
+def _refusal_figures(site: Site, server: psutil.Process) -> Iterator[Figure]:
+    """A client that declares 601 MB and continues to send regardless of the response."""
     before = server.io_counters().write_chars
     begun = time.monotonic()
-    with socket.create_connection(("127.0.0.1", here.port), timeout=10) as connection:
-        connection.sendall(_request(here, 601 * MEGABYTE) + HEAD)
+    with socket.create_connection(("127.0.0.1", site.port), timeout=10) as connection:
+        connection.sendall(_request(site, 601 * MEGABYTE) + HEAD)
         answer = _answer(connection)
         seconds = time.monotonic() - begun
         sent = taken = 0

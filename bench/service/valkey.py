@@ -9,4 +9,4 @@ from jobs.settings import load_settings
 
 if __name__ == "__main__":
     command, _ = embedded.configure(load_settings().valkey_dir)
-    os.execv(command[0], command)  # noqa: S606 -- our own binary, our own configuration file
+    os.execv(command[0], command)  # noqa: S606 -- our binary and configuration file

@@ -1,5 +1,7 @@
-"""Two workers on one store beside one. Each worker has one core of its own in both cases: what is measured is whether
-they get in each other's way, not how many cores an analysis can use.
+"""Two workers on one store compared with one.
+
+Each worker is pinned to one core in both cases: this measures interference between workers, not the parallelism of an
+analysis.
 """
 
 from __future__ import annotations
@@ -10,27 +12,27 @@ import sys
 
 from bench.service.figures import Figure
 from bench.service.inside import Inside, empty_scan, small_knee
-from bench.service.site import ROOT, site, wait_for
+from bench.service.site import ROOT, running_site, wait_for
 
 LEAST_GAIN = 1.8
 LEAST_GAIN_SHORT = 1.4
-"""The short form runs beside other tests, on jobs of two seconds."""
+"""The short form runs in parallel with other tests, on jobs of two seconds."""
 
 
 def figures(*, short: bool) -> list[Figure]:
-    """6 analyses with one worker, 12 with two; the short form: 3 and 6 of scans that the first step refuses."""
+    """Run 6 analyses with one worker and 12 with two; `short`: 3 and 6 with scans that the first step rejects."""
     jobs = 3 if short else 6
     scan = empty_scan() if short else small_knee()
     bar = LEAST_GAIN_SHORT if short else LEAST_GAIN
     if len(os.sched_getaffinity(0)) < 2:
         return [Figure(bar="two workers", measured="not measured: this machine has one core", met=True)]
-    one, one_twice = _jobs_a_minute(scan, jobs=jobs, workers=1)
-    two, two_twice = _jobs_a_minute(scan, jobs=2 * jobs, workers=2)
-    each = "each worker on one core of its own"
+    one, one_twice = _jobs_per_minute(scan, jobs=jobs, workers=1)
+    two, two_twice = _jobs_per_minute(scan, jobs=2 * jobs, workers=2)
+    each = "each worker on a separate core"
     return [
         Figure(
             bar=f"two workers >= {bar} x one",
-            measured=f"{two / one:.2f} x: {two:.1f} jobs a minute, one {one:.1f} ({each})",
+            measured=f"{two / one:.2f} x: {two:.1f} jobs per minute, one {one:.1f} ({each})",
             met=two >= bar * one,
         ),
         Figure(
@@ -39,18 +41,18 @@ def figures(*, short: bool) -> list[Figure]:
     ]
 
 
-def _jobs_a_minute(scan: bytes, *, jobs: int, workers: int) -> tuple[float, int]:
-    """(jobs a minute from the first start to the last end, jobs that were not begun exactly once)"""
-    with site() as here:
-        here.start_queue()
-        inside = Inside(here)
-        path = here.folder / "scan.nii.gz"
+def _jobs_per_minute(scan: bytes, *, jobs: int, workers: int) -> tuple[float, int]:
+    """(jobs per minute from the first start to the last end, number of jobs not started exactly once)"""
+    with running_site() as site:
+        site.start_queue()
+        inside = Inside(site)
+        path = site.folder / "scan.nii.gz"
         path.write_bytes(scan)
         command = [sys.executable, "-m", "bench.service.submitting", str(path), str(jobs)]
-        subprocess.run(command, cwd=ROOT, env=here.environment, check=True)
+        subprocess.run(command, cwd=ROOT, env=site.environment, check=True)
         cores = sorted(os.sched_getaffinity(0))
         for number in range(workers):
-            os.sched_setaffinity(here.start_worker().pid, {cores[number]})
+            os.sched_setaffinity(site.start_worker().pid, {cores[number]})
         wait_for(lambda: all(record.status.final for record in inside.records().values()), 600, "the end of all jobs")
         records = inside.records().values()
         begun = min(record.started_at for record in records if record.started_at)

@@ -1,4 +1,4 @@
-"""The comparison with nnU-Net's predictor calls a bar missed only where it is."""
+"""The comparison with nnU-Net's predictor reports exactly the missed bars."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def test_a_quarter_of_the_time_and_dice_within_the_bar_pass() -> None:
     assert missed_bars(costs(25, 100), dice(0.900, 0.904)) == []
 
 
-def test_a_better_answer_than_theirs_is_no_missed_bar() -> None:
+def test_a_better_result_than_theirs_misses_no_bar() -> None:
     assert missed_bars(costs(10, 100), dice(0.95, 0.90)) == []
 
 
-def test_more_time_or_a_worse_answer_is_named_with_both_numbers() -> None:
+def test_more_time_or_a_worse_result_is_reported_with_both_numbers() -> None:
     slow, worse = missed_bars(costs(30, 100), dice(0.89, 0.90))
     assert "0.300" in slow
     assert "0.25" in slow
     assert "femur: Dice 0.8900, nnU-Net 0.9000" in worse
 
 
-def test_the_axis_that_is_mirrored_runs_from_side_to_side() -> None:
+def test_the_mirrored_axis_is_left_right() -> None:
     entry = card("nnunet_fullres")
     assert entry.axes[side_axis(entry)] in "LR"

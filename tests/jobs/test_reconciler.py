@@ -340,13 +340,13 @@ def test_a_look_asked_for_by_hand_mends_what_needs_two(here: Backend, redis_clie
 
 @pytest.mark.slow
 def test_a_job_that_ends_while_the_queue_is_away_is_complete_and_not_run_again(tmp_path: Path) -> None:
-    """Its own Valkey, which is killed while the analysis runs and comes back when it has ended."""
+    """A separate Valkey is killed while the analysis runs and restarted when it has ended."""
     from bench.service.inside import Inside, small_knee
-    from bench.service.site import site
+    from bench.service.site import running_site
 
     scan = tmp_path / "scan.nii.gz"
     scan.write_bytes(small_knee())
-    with site() as place:
+    with running_site() as place:
         queue = place.start_queue()
         inside = Inside(place)
         assert (

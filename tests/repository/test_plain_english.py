@@ -157,7 +157,6 @@ CITED = re.compile(r'"(?:citation|licence|license|url|doi)"\s*:|https?://\S+')
 PENDING: tuple[str, ...] = (
     "api.py",
     "app.py",
-    "bench/",
     "CHANGELOG.md",
     "deploy/",
     "docs/",

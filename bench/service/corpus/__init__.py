@@ -1,4 +1,4 @@
-"""Hostile and awkward uploads, each with the answer that is right for it; made anew, always the same."""
+"""Malicious and unusual uploads with the expected response of each; generated deterministically."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from bench.service.corpus.case import Case
 
 
 def all_cases() -> list[Case]:
-    """Every case, class by class."""
+    """All cases, grouped by class."""
     return [case for module in (archives, nrrd, nifti, dicom, forms) for case in module.cases()]

@@ -1,4 +1,4 @@
-"""Archives that attack, lie or are broken, and odd ones that are harmless."""
+"""Malicious, inconsistent and damaged archives, and unusual harmless ones."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def _knee() -> bytes:
 
 
 def _one(name: str, content: bytes | None = None, *, mode: int = 0o100644) -> bytes:
-    """A good image, and one entry more."""
+    """A valid image and one more entry."""
     return zipped([("scan.nii", _knee()), (entry(name, mode), b"x" if content is None else content)])
 
 
 def _named_raw(wanted: bytes) -> bytes:
-    """With a name that zipfile would not write."""
+    """An entry with a name that zipfile would not write."""
     data = zipped([("scan.nii", _knee()), ("?" * len(wanted), b"x")])
     return data.replace(b"?" * len(wanted), wanted)
 
@@ -46,7 +46,7 @@ def _escapes() -> list[Case]:
         "parent folder": f"../{ESCAPED}",
         "far up": f"{up}tmp/{ESCAPED}",
         "parent inside a path": f"a/b/../../../{ESCAPED}",
-        "absolute": f"/tmp/{ESCAPED}",  # noqa: S108  what an attacker would try
+        "absolute": f"/tmp/{ESCAPED}",  # noqa: S108  an attacker's path
         "absolute with two slashes": f"//tmp/{ESCAPED}",
         "backslashes": f"..\\..\\{ESCAPED}",
         "absolute backslash": f"\\tmp\\{ESCAPED}",

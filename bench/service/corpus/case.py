@@ -1,4 +1,4 @@
-"""One upload and the answer that is right for it."""
+"""One upload and its expected response."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 ESCAPED: Final = "escaped-from-archive"
-"""The name that every entry bears that tries to leave its archive."""
+"""The file name of every entry that tries to leave its archive."""
 
 PATIENT: Final = "Doe^Jane"
 PATIENT_ID: Final = "4711-0815"
@@ -18,8 +18,8 @@ BOUNDARY: Final = "----corpus-boundary-5f1c"
 
 @dataclass(frozen=True)
 class Place:
-    """What a case may point at: a readable file that nobody may read (as large as the image needs), and a port that
-    nobody may call.
+    """Targets that a case may reference: a readable file that must not be read (as large as the image needs), and a
+    port that must not be contacted.
     """
 
     canary: Path
@@ -31,9 +31,10 @@ Make = Callable[[Place], bytes]
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """make: the file; sent under `filename` with `fields`; `codes`: any of these error codes is right, none: accepted.
+    """One case.
 
-    body: the whole body of the request instead, with its content type.
+    make: creates the file, which is sent as `filename` with `fields`; codes: accepted error codes, empty: the upload is
+    valid; body: replaces the whole request body, with its content type.
     """
 
     kind: str
@@ -50,14 +51,14 @@ class Case:
         return self.status or (400 if self.codes else 201)
 
     def request(self, place: Place) -> tuple[str, bytes]:
-        """Content type and body."""
+        """Content type and body of the request."""
         if self.body is not None:
             return self.body
         return form_of(self.filename, self.make(place), self.fields)
 
 
 def form_of(filename: str, content: bytes, fields: dict[str, str]) -> tuple[str, bytes]:
-    """A multipart form; the file name goes in as it is, in UTF-8."""
+    """A multipart form; the file name is inserted unescaped, in UTF-8."""
     parts = [
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
         for name, value in fields.items()

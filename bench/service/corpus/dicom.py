@@ -1,4 +1,4 @@
-"""DICOM series with faults that other readers repair in silence."""
+"""DICOM series with faults that other readers repair silently."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _case(
 
 
 def _without(*missing: int, echo: int | None = None, echoes: int = 1, count: int = 12, **all_of_them: object) -> Make:
-    """A series that lacks these slices (of one echo, or of all)."""
+    """A series without these slices (of one echo, or of all)."""
 
     def change(data: Dataset, e: int, z: int) -> bool:
         for name, value in all_of_them.items():
@@ -53,7 +53,7 @@ def _without(*missing: int, echo: int | None = None, echoes: int = 1, count: int
 
 
 def _slice(change: Callable[[Dataset], Any], *, z: int = 5) -> Make:
-    """A series in which one slice differs."""
+    """A series with one changed slice."""
     return lambda _: zipped(slices(change=lambda data, _, k: change(data) if k == z else None))
 
 
@@ -285,5 +285,5 @@ def _gapped() -> Files:
 
 
 def cases() -> list[Case]:
-    """All of them."""
+    """All cases of this module."""
     return [*_gaps(), *_damaged(), *_kinds(), *dicom_good.cases()]

@@ -1,4 +1,4 @@
-"""DICOM that is odd and good: every way in which scanners, archives and file managers hand it out."""
+"""Unusual but valid DICOM, as scanners, archives and file managers export it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _case(name: str, make: Make, codes: tuple[str, ...] = (), filename: str = "s
 
 
 def _bare(data: bytes) -> bytes:
-    """Without preamble and file meta information: the data set alone."""
+    """The data set without preamble and file meta information."""
     length = int.from_bytes(data[140:144], "little")
     return data[144 + length :]
 
@@ -48,7 +48,7 @@ def _jpeg() -> Files:
 
 
 def cases() -> list[Case]:
-    """All of them."""
+    """All cases of this module."""
     implicit, big, rle = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.5"
     scan = slices()
     folder = {f"DICOM/S\u00e9rie \u819d/{name}": data for name, data in scan.items()}
@@ -95,7 +95,7 @@ def cases() -> list[Case]:
             lambda _: zipped(slices(change=lambda d, _, z: set_to(RescaleSlope=str(1 + z), RescaleIntercept="-5")(d))),
         ),
         _case("two echoes", lambda _: zipped(slices(echoes=2))),
-        _case("the second echo as a series of its own", every(set_to(EchoNumbers=2, ImagesInAcquisition="24"))),
+        _case("the second echo as a separate series", every(set_to(EchoNumbers=2, ImagesInAcquisition="24"))),
         _case(
             "positions with one decimal",
             lambda _: zipped(

@@ -1,4 +1,4 @@
-"""Forms that are wrong, and file names that are odd."""
+"""Invalid forms and unusual file names."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def _names() -> list[Case]:
         _named("extension in capitals", "SCAN.NII"),
         _named("extension in capitals, two of them", "Scan.Nii.GZ"),
         _named("path", f"../../{ESCAPED}.nii"),
-        _named("absolute path", f"/tmp/{ESCAPED}.nii"),  # noqa: S108  what an attacker would try
+        _named("absolute path", f"/tmp/{ESCAPED}.nii"),  # noqa: S108  an attacker's path
         _named("path of Windows", f"C:\\Users\\Jane Doe\\{ESCAPED}.nii"),
         _named("path in percent code", f"..%2f..%2f{ESCAPED}.nii"),
         _named("NUL", "a\0b.nii"),
@@ -171,5 +171,5 @@ def _names() -> list[Case]:
 
 
 def cases() -> list[Case]:
-    """All of them."""
+    """All cases of this module."""
     return [*_bodies(), *_names()]

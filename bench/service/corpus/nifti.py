@@ -1,4 +1,4 @@
-"""NIfTI files whose header lies, and odd ones that are good."""
+"""NIfTI files with wrong headers, and unusual valid ones."""
 
 from __future__ import annotations
 
@@ -193,5 +193,5 @@ def _micrometres() -> bytes:
 
 
 def cases() -> list[Case]:
-    """All of them."""
+    """All cases of this module."""
     return [*_cut(), *_dimensions(), *_geometry(), *_types(), *_good()]

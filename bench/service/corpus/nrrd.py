@@ -1,4 +1,4 @@
-"""NRRD files: headers that point elsewhere, that lie, and good ones."""
+"""NRRD files: headers that reference other files, wrong headers, and valid files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _case(name: str, make: Make, codes: tuple[str, ...] = (), filename: str = "s
 
 
 def _followed() -> list[Case]:
-    """Headers that name another file: the canary is as large as they promise, so that a reader could follow."""
+    """Headers that reference another file: the canary has the declared size, so that a reader could read it."""
 
     def absolute(place: Place) -> bytes:
         return nrrd(f"data file: {place.canary}", data=b"")
@@ -200,5 +200,5 @@ def _good() -> list[Case]:
 
 
 def cases() -> list[Case]:
-    """All of them."""
+    """All cases of this module."""
     return [*_followed(), *_lies(), *_good()]

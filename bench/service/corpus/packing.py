@@ -1,4 +1,4 @@
-"""Zip files, honest and not."""
+"""Valid and manipulated zip files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def zipped(
     method: int = zipfile.ZIP_DEFLATED,
     comment: bytes = b"",
 ) -> bytes:
-    """An archive of these files, in their order."""
+    """An archive of these files, in the given order."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", method) as archive:
         archive.comment = comment
@@ -40,7 +40,7 @@ def zipped(
 
 
 def patched(data: bytes, magic: bytes, offset: int, form: str, value: int, *, which: int = 0) -> bytes:
-    """With another value `offset` bytes behind the magic number that comes `which` times before."""
+    """Replace the value `offset` bytes after the occurrence number `which` of the magic number."""
     at = -1
     for _ in range(which + 1):
         at = data.index(magic, at + 1)
@@ -50,7 +50,7 @@ def patched(data: bytes, magic: bytes, offset: int, form: str, value: int, *, wh
 
 
 def streamed(files: Mapping[str, bytes]) -> bytes:
-    """As a program writes it that cannot seek: sizes in descriptors behind the data."""
+    """A zip written without seeking: sizes are in descriptors after the data."""
 
     class OneWay(io.RawIOBase):
         def __init__(self) -> None:
@@ -71,7 +71,7 @@ def streamed(files: Mapping[str, bytes]) -> bytes:
 
 
 def overlapping(content: bytes, count: int) -> bytes:
-    """`count` entries of the directory that all point at the data of one."""
+    """`count` directory entries that all reference the data of one."""
     single = zipped({"a": content})
     at, end = single.index(CENTRAL), single.index(END)
     record = single[at:end]
@@ -81,7 +81,7 @@ def overlapping(content: bytes, count: int) -> bytes:
 
 
 def quoted(content: bytes, count: int) -> bytes:
-    """Entries whose data holds the headers of the next ones: each inflates the same kernel again."""
+    """Entries whose data contains the headers of the next ones: each inflates the same kernel."""
     import zlib
 
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)

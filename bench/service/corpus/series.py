@@ -33,12 +33,12 @@ _UID: Final = "1.2.826.0.1.3680043.8.498"
 
 
 def uid(*numbers: int) -> str:
-    """Always the same for the same numbers."""
+    """A deterministic UID for the given numbers."""
     return ".".join([_UID, *(str(number + 1) for number in numbers)])
 
 
 def base(series: int, instance: int, syntax: UID, sop_class: UID = MRImageStorage) -> Dataset:
-    """What every image has, and a patient."""
+    """A data set with the attributes of every image, and a patient."""
     data = Dataset()
     data.file_meta = FileMetaDataset()
     data.file_meta.TransferSyntaxUID = syntax
@@ -63,7 +63,7 @@ def slices(
     name: str = "IM{:04d}.dcm",
     change: Change = lambda *_: None,
 ) -> Files:
-    """Sagittal slices 3 mm apart, one file a slice and echo."""
+    """Sagittal slices 3 mm apart, one file per slice and echo."""
     random = np.random.default_rng(series)
     files: Files = {}
     for k in range(count * echoes):
@@ -118,7 +118,7 @@ def enhanced(count: int = 12, *, change: Callable[[Dataset], object] = lambda _:
 
 
 def multiframe(count: int = 12, *, gap: str | None = "3") -> bytes:
-    """An old multi-frame file: the first position, and the distance of the frames."""
+    """A legacy multi-frame file: the first position and the frame distance."""
     data = base(6, 0, ExplicitVRLittleEndian)
     data.NumberOfFrames = count
     data.PixelSpacing, data.ImageOrientationPatient = ["5", "5"], [0, 1, 0, 0, 0, -1]
@@ -131,7 +131,7 @@ def multiframe(count: int = 12, *, gap: str | None = "3") -> bytes:
 
 
 def report() -> bytes:
-    """A structured report: no image."""
+    """A structured report, without an image."""
     data = base(8, 0, ExplicitVRLittleEndian, UID("1.2.840.10008.5.1.4.1.1.88.11"))
     data.Modality = "SR"
     for name in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated"):
@@ -140,7 +140,7 @@ def report() -> bytes:
 
 
 def localizer(count: int = 3, series: int = 1) -> Files:
-    """A few images of another plane."""
+    """A few images in another plane."""
 
     def change(data: Dataset, _: int, z: int) -> None:
         data.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
@@ -150,7 +150,7 @@ def localizer(count: int = 3, series: int = 1) -> Files:
 
 
 def set_to(**attributes: object) -> Callable[[Dataset], None]:
-    """Sets these attributes."""
+    """A change that sets these attributes."""
 
     def change(data: Dataset) -> None:
         for name, value in attributes.items():
@@ -160,5 +160,5 @@ def set_to(**attributes: object) -> Callable[[Dataset], None]:
 
 
 def every(change: Callable[[Dataset], Any], *, echoes: int = 1) -> Make:
-    """A zip of a series whose every slice is changed."""
+    """A zip of a series with every slice changed."""
     return lambda _: zipped(slices(echoes=echoes, change=lambda data, *_: change(data)))

@@ -1,4 +1,4 @@
-"""NIfTI and NRRD files written by hand: every field of the header can be made to lie."""
+"""NIfTI and NRRD files written byte by byte: every header field can be set to a wrong value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHAPE: Final = (12, 16, 20)
 
 
 def voxels(shape: tuple[int, ...] = SHAPE, code: str = "<i2") -> NDArray[np.generic]:
-    """Random values from 0 to 999, always the same."""
+    """Deterministic random values from 0 to 999."""
     return np.random.default_rng(3).integers(0, 1000, size=shape).astype(code)
 
 
@@ -63,13 +63,13 @@ def nifti(data: bytes | None = None, *, order: str = "<", magic: bytes = b"n+1\0
     for name, form, at in places:
         value = header[name]
         struct.pack_into(order + form, block, at, *(value if isinstance(value, tuple) else (value,)))
-    block[148:228] = b"Doe^Jane 4711-0815".ljust(80, b"\0")  # descrip: where converters put names
+    block[148:228] = b"Doe^Jane 4711-0815".ljust(80, b"\0")  # descrip: converters store names there
     block[344:348] = magic
     return bytes(block) + b"\0" * 4 + (voxels(code=order + "i2").tobytes() if data is None else data)
 
 
 def nifti2(dim: tuple[int, ...] = (3, 20, 16, 12, 1, 1, 1, 1)) -> bytes:
-    """The same as NIfTI-2."""
+    """The same image as NIfTI-2."""
     block = bytearray(540)
     struct.pack_into("<i8s", block, 0, 540, b"n+2\0\r\n\x1a\n")
     struct.pack_into("<hh8q", block, 12, 4, 16, *dim)
@@ -83,12 +83,12 @@ def nifti2(dim: tuple[int, ...] = (3, 20, 16, 12, 1, 1, 1, 1)) -> bytes:
 
 
 def packed(content: bytes) -> bytes:
-    """As gzip, the same bytes every time."""
+    """Compress with gzip, deterministically."""
     return gzip.compress(content, mtime=0)
 
 
 def nrrd(*lines: str, data: bytes | None = None, without: tuple[str, ...] = (), ending: str = "\n") -> bytes:
-    """An NRRD file; `lines` come after the usual fields, of which those in `without` are left out."""
+    """An NRRD file; `lines` follow the usual fields, of which those in `without` are omitted."""
     usual = {
         "type": "short",
         "dimension": "3",

@@ -1,4 +1,4 @@
-"""Hostile and awkward uploads: each fifth of the corpus of bench/service against a real server."""
+"""Malicious and unusual uploads: every fifth case of the corpus of bench/service on a real server."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from bench.service.corpus import all_cases
 
 
 @pytest.mark.slow
-def test_hostile_and_awkward_uploads_get_the_right_answer_and_leave_nothing() -> None:
+def test_malicious_uploads_get_the_expected_response_and_leave_no_files() -> None:
     figures = inputs.figures(short=True)
     assert all(figure.met for figure in figures), "\n".join(figure.line() for figure in figures)
 
 
-def test_the_corpus_names_each_case_once_and_covers_every_class() -> None:
+def test_case_names_are_unique_and_cover_every_class() -> None:
     cases = all_cases()
     assert len({(case.kind, case.name) for case in cases}) == len(cases) >= 150
     assert {case.kind for case in cases} == {"archive", "nrrd", "nifti", "dicom", "form"}

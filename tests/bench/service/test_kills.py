@@ -1,4 +1,4 @@
-"""The short form of `make bench-service`'s part `kills`."""
+"""The short form of part `kills` of `make bench-service`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.service.site import SAMPLE
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.skipif(not SAMPLE.exists(), reason="the sample knee has not been made yet: make sample")
+@pytest.mark.skipif(not SAMPLE.exists(), reason="the sample knee is missing: make sample")
 def test_jobs_survive_kills_of_every_process_and_are_published_once() -> None:
     for figure in figures(short=True):
         assert figure.met, figure.line()

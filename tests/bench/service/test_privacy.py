@@ -1,4 +1,4 @@
-"""The short form of `make bench-service`'s part `privacy`."""
+"""The short form of part `privacy` of `make bench-service`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from bench.service.privacy import figures
 pytestmark = pytest.mark.slow
 
 
-def test_nothing_of_the_patient_is_left_anywhere() -> None:
+def test_no_patient_data_remains_anywhere() -> None:
     for figure in figures(short=True):
         assert figure.met, figure.line()
 
 
-def test_what_was_planted_is_found_however_it_is_wrapped() -> None:
+def test_planted_values_are_found_in_every_encoding() -> None:
     inner = io.BytesIO()
     with zipfile.ZipFile(inner, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.nii.gz", gzip.compress(f"x{planted.mark(7)}y".encode()))

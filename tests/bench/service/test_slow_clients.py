@@ -8,6 +8,6 @@ from bench.service import slow_clients
 
 
 @pytest.mark.slow
-def test_slow_clients_lose_their_connection_and_nobody_notices() -> None:
+def test_slow_clients_are_disconnected_without_affecting_others() -> None:
     figures = slow_clients.figures(short=True)
     assert all(figure.met for figure in figures), "\n".join(figure.line() for figure in figures)

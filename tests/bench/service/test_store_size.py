@@ -1,4 +1,4 @@
-"""The short form of `make bench-service`'s part `store_size`."""
+"""The short form of part `store_size` of `make bench-service`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from bench.service.store_size import figures
 pytestmark = pytest.mark.slow
 
 
-def test_thousands_of_finished_jobs_slow_nothing_down() -> None:
+def test_requests_stay_fast_with_thousands_of_finished_jobs() -> None:
     for figure in figures(short=True):
         assert figure.met, figure.line()

@@ -1,4 +1,4 @@
-"""The short form of `make bench-service`'s part `submissions`."""
+"""The short form of part `submissions` of `make bench-service`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from bench.service.submissions import figures
 pytestmark = pytest.mark.slow
 
 
-def test_a_killed_submission_leaves_no_half_of_a_job() -> None:
+def test_a_killed_submission_leaves_no_partial_job() -> None:
     for figure in figures(short=True):
         assert figure.met, figure.line()

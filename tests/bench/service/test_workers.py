@@ -1,4 +1,4 @@
-"""The short form of `make bench-service`'s part `workers`."""
+"""The short form of part `workers` of `make bench-service`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from bench.service.workers import figures
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
-def test_two_workers_share_the_work_and_run_nothing_twice() -> None:
+def test_two_workers_share_the_jobs_and_run_none_twice() -> None:
     for figure in figures(short=True):
         assert figure.met, figure.line()
