@@ -8,6 +8,7 @@ from jobs import service
 from jobs.errors import JobConflict, QueueUnavailable
 from jobs.state.model import CANCELLED, JobView, Status
 from pipeline.errors import KneeError
+from pipeline.progress import StepState
 from ui.analysis.progress import follow, steps_list
 from ui.analysis.results import show_results
 from ui.parts import session
@@ -21,7 +22,7 @@ def show_failed(job: JobView) -> None:
         st.info("This analysis was cancelled.", icon=":material/block:")
     else:
         show_failure(job.error_message, job.hint)
-    if any(step["state"] != "waiting" for step in job.steps):
+    if any(step["state"] != StepState.WAITING for step in job.steps):
         with st.expander("How far it came"):
             st.html(steps_list(job))
     again = service.can_retry(job.id)

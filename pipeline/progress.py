@@ -15,6 +15,16 @@ class StepState(StrEnum):
     SKIPPED = "skipped"
     FAILED = "failed"
 
+    @property
+    def words(self) -> str:
+        """For people, at the beginning of a line."""
+        return self.value.capitalize()
+
+    @property
+    def ended_without_result(self) -> bool:
+        """Whether a reason belongs to it."""
+        return self in (StepState.SKIPPED, StepState.FAILED)
+
 
 @dataclass(frozen=True, kw_only=True)
 class StepRecord:

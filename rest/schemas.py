@@ -36,7 +36,7 @@ class UploadResponse(BaseModel):
     """A job that waits."""
 
     job_id: str
-    status: Literal["queued"]
+    status: Literal[Status.QUEUED]
     queue_position: int
     estimated_wait_seconds: int
     message: str
@@ -89,7 +89,7 @@ class StatusQueued(BaseModel):
     """The job waits."""
 
     job_id: str
-    status: Literal["queued"]
+    status: Literal[Status.QUEUED]
     queue_position: int
     estimated_wait_seconds: int
 
@@ -98,7 +98,7 @@ class StatusProcessing(BaseModel):
     """The job is at work."""
 
     job_id: str
-    status: Literal["processing"]
+    status: Literal[Status.PROCESSING]
     progress_percent: int
     current_step: int
     total_steps: int
@@ -112,7 +112,7 @@ class StatusComplete(BaseModel):
     """The results can be downloaded."""
 
     job_id: str
-    status: Literal["complete"]
+    status: Literal[Status.COMPLETE]
     download_url: str
     result_size_bytes: int
     processing_time_seconds: int
@@ -123,7 +123,7 @@ class StatusError(BaseModel):
     """The job ended without results; CANCELLED where somebody ended it."""
 
     job_id: str
-    status: Literal["error"]
+    status: Literal[Status.ERROR]
     error_message: str
     error_code: str
     hint: str
@@ -226,7 +226,7 @@ def upload_response(job: JobView) -> UploadResponse:
     """What POST /upload answers."""
     return UploadResponse(
         job_id=job.id,
-        status="queued",
+        status=Status.QUEUED,
         queue_position=max(1, job.queue_position),
         estimated_wait_seconds=job.estimated_wait_seconds,
         message=f"File uploaded successfully. You are #{max(1, job.queue_position)} in queue.",
@@ -239,14 +239,14 @@ def status_body(job: JobView) -> StatusBody:
         case Status.QUEUED:
             return StatusQueued(
                 job_id=job.id,
-                status="queued",
+                status=Status.QUEUED,
                 queue_position=job.queue_position,
                 estimated_wait_seconds=job.estimated_wait_seconds,
             )
         case Status.PROCESSING:
             return StatusProcessing(
                 job_id=job.id,
-                status="processing",
+                status=Status.PROCESSING,
                 progress_percent=job.progress_percent,
                 current_step=job.current_step,
                 total_steps=job.total_steps,
@@ -258,7 +258,7 @@ def status_body(job: JobView) -> StatusBody:
         case Status.COMPLETE:
             return StatusComplete(
                 job_id=job.id,
-                status="complete",
+                status=Status.COMPLETE,
                 download_url=f"/download/{job.id}",
                 result_size_bytes=job.result_size_bytes,
                 processing_time_seconds=job.elapsed_seconds,
@@ -267,7 +267,7 @@ def status_body(job: JobView) -> StatusBody:
         case Status.ERROR:
             return StatusError(
                 job_id=job.id,
-                status="error",
+                status=Status.ERROR,
                 error_message=job.error_message or "Unknown error",
                 error_code=job.error_code or "UNKNOWN",
                 hint=job.hint,

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pipeline.progress import StepState
+
 UNKNOWN_TIME_S: Final = 60.0
 """An analysis while there is no history (a 160 x 384 x 384 scan on two cores: 15 to 45)."""
 
@@ -46,12 +48,14 @@ def expected_seconds(history: Sequence[Run], voxels: int) -> dict[str, float]:
 def remaining_seconds(expected: dict[str, float], states: dict[str, str], elapsed: float, done: float) -> float:
     """What a running analysis still needs.
 
-    states   step -> waiting, running, done, skipped or failed
+    states   step -> StepState
     elapsed  seconds since the start; done: those of the steps that have ended
     """
-    left = sum(seconds for name, seconds in expected.items() if states.get(name, "waiting") == "waiting")
+    left = sum(
+        seconds for name, seconds in expected.items() if states.get(name, StepState.WAITING) == StepState.WAITING
+    )
     for name, state in states.items():
-        if state == "running":
+        if state == StepState.RUNNING:
             whole = expected.get(name, 0.0)
             left += max(whole - max(0.0, elapsed - done), AT_LEAST * whole)
     return left

@@ -9,6 +9,7 @@ from jobs.state.model import CANCELLED, WORKER_LOST, JobRecord, Status, now
 from jobs.state.storage import Storage
 from jobs.state.store import Snapshot
 from pipeline.options import AnalysisOptions
+from pipeline.progress import StepState
 
 MOST_ATTEMPTS: Final = 2
 _RQ_ENDED: Final = ("failed", "stopped", "canceled", "finished")
@@ -41,7 +42,8 @@ def results_on_disk(storage: Storage, job_id: str) -> dict[str, Any] | None:
         return None
     # the manifest is written by the last step, which does not yet know that it is done
     steps = [
-        step | {"state": "done"} if step["state"] in ("waiting", "running") else step for step in manifest["steps"]
+        step | {"state": StepState.DONE} if step["state"] in (StepState.WAITING, StepState.RUNNING) else step
+        for step in manifest["steps"]
     ]
     return completed(
         steps=steps,
@@ -100,7 +102,7 @@ def interrupted(record: JobRecord) -> dict[str, Any]:
         }
     message = "The analysis was interrupted and could not be finished."
     steps = [
-        step | {"state": "failed", "reason": message} if step.get("state") == "running" else step
+        step | {"state": StepState.FAILED, "reason": message} if step.get("state") == StepState.RUNNING else step
         for step in record.steps
     ]
     return lost | ended(WORKER_LOST, message, "Start it again.") | {"steps": steps}

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pipeline.file_kinds import extension_of
 from pipeline.options import AnalysisOptions
+from pipeline.progress import StepState
 from pipeline.results_tree import archive_name
 
 
@@ -22,9 +23,21 @@ class Status(StrEnum):
     ERROR = "error"
 
     @property
+    def words(self) -> str:
+        """For people: the word for a step in the same state."""
+        return _STATES[self].words
+
+    @property
     def final(self) -> bool:
         return self in (Status.COMPLETE, Status.ERROR)
 
+
+_STATES: Final = {
+    Status.QUEUED: StepState.WAITING,
+    Status.PROCESSING: StepState.RUNNING,
+    Status.COMPLETE: StepState.DONE,
+    Status.ERROR: StepState.FAILED,
+}
 
 CANCELLED: Final = "CANCELLED"
 WORKER_LOST: Final = "WORKER_LOST"
@@ -147,7 +160,7 @@ class JobView:
     estimated_remaining_seconds: int = 0
     elapsed_seconds: int = 0
     steps: tuple[dict[str, Any], ...] = ()
-    """name, title, state (waiting, running, done, skipped, failed), seconds or None, reason."""
+    """name, title, state (a StepState), seconds or None, reason."""
     warnings: tuple[str, ...] = ()
     error_message: str = ""
     error_code: str = ""
@@ -159,6 +172,11 @@ class JobView:
     options: dict[str, Any] = field(default_factory=lambda: AnalysisOptions().to_dict())
     result_size_bytes: int = 0
     archive_name: str = ""
+
+    @property
+    def state_words(self) -> str:
+        """Its state for people."""
+        return CANCELLED.capitalize() if self.error_code == CANCELLED else self.status.words
 
 
 def clean_filename(filename: str) -> str:

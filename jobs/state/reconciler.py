@@ -155,7 +155,7 @@ class Reconciler:
         ids = self._backend.store.open_ids()
         found = [_settle(self._backend, job_id) for job_id in ids if job_id not in waiting or everything]
         queued = [job_id for job_id in ids if job_id not in waiting and _is_queued(self._backend, job_id)]
-        found += [_put_back(self._backend, job_id) for job_id in self._still("queued", queued)]
+        found += [_put_back(self._backend, job_id) for job_id in self._still(Status.QUEUED, queued)]
         return _only(found)
 
     def _leftovers(self) -> list[Mended]:

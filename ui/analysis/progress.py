@@ -11,6 +11,7 @@ from jobs import service
 from jobs.errors import JobConflict, JobNotFound
 from jobs.state.model import JobView, Status
 from pipeline.errors import KneeError
+from pipeline.progress import StepState
 from ui.parts import wording
 from ui.parts.messages import show_error, show_unreachable
 
@@ -37,8 +38,8 @@ def steps_list(job: JobView) -> str:
     """The steps as an HTML list: state, title, seconds, and the reason where one was skipped or failed."""
     lines = []
     for step in job.steps:
-        seconds = "" if step["state"] == "skipped" else wording.step_seconds(step.get("seconds"))
-        note = "skipped" if step["state"] == "skipped" else seconds
+        skipped = step["state"] == StepState.SKIPPED
+        note = step["state"] if skipped else wording.step_seconds(step.get("seconds"))
         reason = f'<span class="reason">{escape(step["reason"])}</span>' if step.get("reason") else ""
         state = escape(step["state"])
         lines.append(

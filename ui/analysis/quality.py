@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from jobs.state.model import JobView
+from pipeline.progress import StepState
 from pipeline.results_tree import OVERLAY
 from ui.parts import tables, wording
 from ui.parts.messages import escape
@@ -69,10 +70,10 @@ def _show_confidence(segmentation: Mapping[str, Any]) -> None:
 
 
 def _show_skipped(job: JobView) -> None:
-    skipped = [step for step in job.steps if step["state"] in ("skipped", "failed")]
+    skipped = [step for step in job.steps if StepState(step["state"]).ended_without_result]
     if not skipped:
         return
     st.subheader("What was not done")
     for step in skipped:
-        state = "skipped" if step["state"] == "skipped" else "failed"
-        st.markdown(f"**{escape(step['title'])}**, {state}: {escape(step.get('reason') or 'no reason was given')}.")
+        reason = escape(step.get("reason") or "no reason was given")
+        st.markdown(f"**{escape(step['title'])}**, {escape(step['state'])}: {reason}.")

@@ -22,12 +22,12 @@ SHOWN: Final = 30
 """Analyses on one screen; the others come with a button."""
 
 BADGES: Final = {
-    Status.QUEUED: ("Waiting", "gray", ":material/hourglass_empty:"),
-    Status.PROCESSING: ("Running", "blue", ":material/sync:"),
-    Status.COMPLETE: ("Done", "green", ":material/check:"),
-    Status.ERROR: ("Failed", "red", ":material/error:"),
+    Status.QUEUED: ("gray", ":material/hourglass_empty:"),
+    Status.PROCESSING: ("blue", ":material/sync:"),
+    Status.COMPLETE: ("green", ":material/check:"),
+    Status.ERROR: ("red", ":material/error:"),
 }
-CANCELLED_BADGE: Final = ("Cancelled", "gray", ":material/block:")
+CANCELLED_BADGE: Final = ("gray", ":material/block:")
 
 
 def show_job_list() -> None:
@@ -92,7 +92,8 @@ def _draw_line(job: JobView) -> None:
         with st.container(width="content", gap=None):
             st.html(f'<p class="ok-name">{html_escape(job.input_filename)}</p><p class="ok-quiet">{_facts(job)}</p>')
         with st.container(horizontal=True, width="content", vertical_alignment="center", gap="small"):
-            label, colour, icon = CANCELLED_BADGE if job.error_code == CANCELLED else BADGES[job.status]
+            colour, icon = CANCELLED_BADGE if job.error_code == CANCELLED else BADGES[job.status]
+            label = job.state_words
             if job.status is Status.PROCESSING:
                 label = f"{label}, {job.progress_percent} %"
             st.badge(label, color=colour, icon=icon)

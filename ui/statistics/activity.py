@@ -7,6 +7,7 @@ from typing import Any, Final
 import streamlit as st
 
 from jobs import service
+from jobs.state.model import Status
 from pipeline.errors import KneeError
 from ui.home.statistics import show_statistics
 from ui.parts import wording
@@ -30,8 +31,8 @@ def show_now() -> None:
         return
     workers = activity["workers"]
     with st.container(horizontal=True, key="figures"):
-        st.metric("Waiting", f"{activity['waiting']:,}", border=True)
-        st.metric("Running", f"{activity['running']:,}", border=True)
+        st.metric(Status.QUEUED.words, f"{activity['waiting']:,}", border=True)
+        st.metric(Status.PROCESSING.words, f"{activity['running']:,}", border=True)
         st.metric("Workers", f"{workers:,}" if workers else "none", border=True, help="Heard of within 15 s.")
         st.metric("Free disk", wording.size(health["disk_free_bytes"]), border=True)
     if health["problems"]:
