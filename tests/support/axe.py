@@ -1,4 +1,4 @@
-"""axe-core in a page: what it finds, as lines that a failed test can show."""
+"""Runs axe-core in a page and returns its findings as lines for a failed test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BAD = ("serious", "critical")
 COLOUR_RULES = ["color-contrast", "link-in-text-block"]
 
 STREAMLITS_OWN: dict[str, dict[str, str]] = {}
-"""Rule -> selector of Streamlit's own element -> why it cannot be mended from here."""
+"""Rule -> selector of Streamlit's own element -> why we cannot fix it."""
 
 _RUN = """async ([own, runOnly]) => {
   const answer = await axe.run(document, { resultTypes: ["violations"], ...(runOnly ? { runOnly } : {}) });
@@ -31,7 +31,7 @@ _RUN = """async ([own, runOnly]) => {
 
 
 def findings(page: Page, *, colours_alone: bool = False) -> list[str]:
-    """Serious and critical findings of the page as it stands, one line each; `colours_alone`: by COLOUR_RULES."""
+    """Serious and critical findings of the current page, one line each; `colours_alone`: by COLOUR_RULES."""
     if not page.evaluate("typeof axe === 'object'"):
         page.evaluate(SCRIPT.read_text(encoding="utf-8"))
     own = {rule: list(places) for rule, places in STREAMLITS_OWN.items()}

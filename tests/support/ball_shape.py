@@ -1,7 +1,7 @@
-"""A decoder of the built-in kind whose shapes are known by formula: a long ball that bulges, with cartilage below it.
+"""A decoder of the built-in type with shapes given by a formula: an elongated ball with cartilage on its lower part.
 
-It is longest along y, so that its turn is known. The first latent number lengthens it along x and thins it across; the
-second thickens the cartilage, which covers the lower part. Its network corrects nothing.
+It is longest along y, so that its rotation is known. The first latent number lengthens it along x and makes it thinner
+in the other directions; the second thickens the cartilage. The correction of its network is zero.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def fields(points, latent=(0.0, 0.0)):
     far = np.maximum(np.linalg.norm(points, axis=1), 1e-6)
     along, back, up = (points[:, 0] / far) ** 2, (points[:, 1] / far) ** 2, points[:, 2] / far
     bone = far - RADIUS_MM - 2 * BULGE_MM * back - latent[0] * BULGE_MM * (along - 1 / 3)
-    # full below -0.3, gone above: smooth, so that a lattice can hold it
+    # full below -0.3, zero above, with a smooth transition that a lattice can represent
     share = np.clip((-0.1 - up) / 0.2, -1, 1)
     return np.stack([bone, (PLATE_MM + latent[1] * THICKER_MM) * share], axis=1)
 
@@ -50,7 +50,7 @@ def ball_decoder():
 
 
 def ball(latent, turn, place_mm, side=Side.RIGHT, growth=1.0):
-    """Bone and cartilage in LPS mm, `growth` times as large, turned and moved, and an alignment nearly there."""
+    """Bone and cartilage in LPS mm, scaled by `growth`, rotated and moved, and an approximate alignment."""
     mirror = np.diag([1.0 if side is Side.RIGHT else -1.0, 1.0, 1.0])
     n = round((HIGH[0] - LOW[0]) / SPACING_MM)
     grid = Grid(

@@ -1,4 +1,4 @@
-"""What the tests in a browser share: the whole product as `make run` starts it, and Chromium in front of it."""
+"""Shared parts of the browser tests: the complete product as started by `make run`, and Chromium."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ SAMPLE = ROOT / "samples" / "sample_knee.nii.gz"
 CHROMIUM_ARGS = list(ARGS)
 START_LIMIT_S = 180.0
 ANALYSIS_LIMIT_MS = 420_000.0
-"""A shared machine with two cores may take some times the 45 s of a free one."""
+"""A shared machine with two cores may take several times the 45 s of an idle one."""
 
 
 def require_chromium() -> str:
-    """Path of the browser; without one: skip at home, fail in CI."""
+    """Path of the browser; without one, the test is skipped locally and fails in CI."""
     path = chromium_path()
     if path is None:
         reason = "no Chromium found; get one with: apt-get install chromium"
@@ -43,7 +43,7 @@ def require_chromium() -> str:
 
 
 class Product:
-    """`serve.py` on ports and a data folder of its own; it can be stopped and started again on the same ones."""
+    """`serve.py` on separate ports and a separate data folder; it can be stopped and restarted on the same ones."""
 
     def __init__(self, folder: Path, app_port: int, api_port: int, **environment: str) -> None:
         self.folder = folder
@@ -66,7 +66,7 @@ class Product:
         return self._process.pid
 
     def start(self) -> None:
-        """Start it and wait until its pages answer."""
+        """Start it and wait until its pages respond."""
         with self._log.open("ab") as stream:
             self._process = subprocess.Popen(
                 [sys.executable, "serve.py"], cwd=ROOT, env=self._environment, stdout=stream, stderr=subprocess.STDOUT
@@ -75,14 +75,14 @@ class Product:
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 pytest.fail(f"serve.py ended with {self._process.returncode}:\n{self._tail()}")
-            with contextlib.suppress(URLError, OSError), urlopen(f"{self.url}/_stcore/health", timeout=2) as answer:  # noqa: S310 -- our own address
+            with contextlib.suppress(URLError, OSError), urlopen(f"{self.url}/_stcore/health", timeout=2) as answer:  # noqa: S310 -- our address
                 if answer.status == 200:
                     return
             time.sleep(0.2)
         pytest.fail(f"serve.py was not ready after {START_LIMIT_S:.0f} s:\n{self._tail()}")
 
     def stop(self) -> None:
-        """Ask it to end, as Ctrl-C does."""
+        """Stop it as Ctrl-C does."""
         if self._process is None:
             return
         self._process.send_signal(signal.SIGTERM)
@@ -93,7 +93,7 @@ class Product:
             self._process.wait(10)
 
     def analyse(self, path: Path, **values: str) -> str:
-        """Analyse a scan through the REST interface; -> the id of the job, which is complete."""
+        """Analyse a scan through the REST interface; returns the ID of the completed job."""
         with path.open("rb") as stream:
             answer = httpx.post(f"{self.api_url}/upload", files={"file": (path.name, stream)}, data=values, timeout=120)
         job_id = str(answer.json()["job_id"])
@@ -112,11 +112,11 @@ class Product:
 
 @contextlib.contextmanager
 def opened(browser: Browser, product: Product, *, width: int = 1440, scheme: str = "light") -> Iterator[Page]:
-    """A new tab of a new browser profile. In the end nothing may have been asked of any other host."""
+    """A new tab in a new browser profile. At the end, checks that no other host received a request."""
     context = browser.new_context(
         viewport={"width": width, "height": 900},
         color_scheme=scheme,
-        reduced_motion="reduce",  # whatever moves is drawn by the processor here, which has an analysis to do
+        reduced_motion="reduce",  # animations are rendered by the CPU, which also runs the analysis
         accept_downloads=True,  # type: ignore[arg-type] # a literal
     )
     tab = context.new_page()

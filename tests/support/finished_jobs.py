@@ -1,4 +1,4 @@
-"""Complete jobs whose folders hold a real analysis of the reference knee, right or left."""
+"""Complete jobs whose folders contain a real analysis of the reference knee, right or left."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def write_labels(path: Path, segmentation: Segmentation) -> Path:
 
 @lru_cache(maxsize=2)
 def analysed(side: str) -> Path:
-    """The folder of an analysis that the pipeline has made of the reference knee, or of its mirror image."""
+    """The folder of a pipeline analysis of the reference knee, or of its mirror image."""
     root = DATA_DIR / f"analysed-{side}"
     knee = turned_knee(scale=1.0)
     root.mkdir()
@@ -44,7 +44,7 @@ def analysed(side: str) -> Path:
 
 
 def finished_job(side: str = "right", **fields: Any) -> str:
-    """A complete job whose folder holds a real analysis (its files are linked, not copied)."""
+    """A complete job whose folder contains a real analysis (its files are linked, not copied)."""
     here, job_id = open_backend(), str(uuid.uuid4())
     folder = here.storage.folder(job_id)
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What every refusal of a bad file must satisfy, and the faults that several tests put into files."""
+"""Checks for every rejection of an invalid file, and faults that several tests insert into files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Case = tuple[type[InputError], str, Build]
 
 
 def assert_refused(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error's class and words; nothing about server or patient in it; no file left in the system's folder."""
+    """Check the error's class and text, that it reveals nothing about server or patient, and that no file remains."""
     error, message, build = case
     source, scratch = tmp_path / "server-folder", tmp_path / "scratch"
     source.mkdir()
@@ -27,8 +27,8 @@ def assert_refused(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(error, match=message) as caught:
         read_scan(path)
     assert type(caught.value) is error
-    told = f"{caught.value} {caught.value.facts}"
-    assert not any(secret in told for secret in ("server-folder", str(tmp_path), "Doe", "4711", "/etc"))
+    text = f"{caught.value} {caught.value.facts}"
+    assert not any(secret in text for secret in ("server-folder", str(tmp_path), "Doe", "4711", "/etc"))
     assert not list(scratch.iterdir())
 
 

@@ -1,4 +1,4 @@
-"""One small oblique, anisotropic scan in every format that read_scan knows, and where its voxels truly lie."""
+"""A small oblique, anisotropic scan in every format that read_scan supports, with the true voxel positions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Change = Callable[[Dataset, int, int], None]
 
 @dataclass(frozen=True)
 class Phantom:
-    """echoes (e, z, y, x) int16, each voxel of the first with a value of its own; LPS geometry in columns x, y, z."""
+    """echoes (e, z, y, x) int16, with unique values in the first echo; LPS geometry in columns x, y, z."""
 
     echoes: NDArray[np.int16]
     spacing_xyz: NDArray[np.float64]
@@ -69,7 +69,7 @@ def affine_lps(phantom: Phantom) -> NDArray[np.float64]:
 def write_nifti(
     phantom: Phantom, path: Path, *, qform_only: bool = False, voxels: NDArray[np.generic] | None = None
 ) -> Path:
-    """With sform and qform, or with a qform alone."""
+    """Write NIfTI with sform and qform, or with a qform only."""
     data = phantom.echoes if voxels is None else voxels
     array = data[0].T if len(data) == 1 else data.transpose(3, 2, 1, 0)
     ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine_lps(phantom)
@@ -94,7 +94,7 @@ def write_nrrd(phantom: Phantom, path: Path, *, compressed: bool = True) -> Path
 
 
 def base_dataset(uid: str, syntax: UID = ExplicitVRLittleEndian, sop_class: UID = MRImageStorage) -> Dataset:
-    """All that slices of one series share."""
+    """The attributes shared by all slices of a series."""
     data = Dataset()
     data.file_meta = FileMetaDataset()
     data.file_meta.TransferSyntaxUID = syntax
@@ -119,7 +119,7 @@ def write_dicom(
     name: str = "IM{:04d}",
     order_seed: int = 5,
 ) -> Path:
-    """One file a slice and echo, shuffled; `change(dataset, echo, slice)` may alter each before it is written."""
+    """One file per slice and echo, shuffled; `change(dataset, echo, slice)` may modify each before writing."""
     folder.mkdir(parents=True, exist_ok=True)
     count, slices, rows, columns = phantom.echoes.shape
     uid = uid or generate_uid()
@@ -194,7 +194,7 @@ def write_old_multiframe(phantom: Phantom, path: Path, *, gap: bool = True) -> P
 
 
 def zip_of(source: Path, path: Path, *, inside: str = "knee/study 1") -> Path:
-    """A file or folder packed below nested folders, with the litter that a Mac adds."""
+    """A zip of a file or folder below nested folders, with the metadata files that macOS adds."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
         for file in files:

@@ -1,4 +1,4 @@
-"""Knees that the repository itself carries: the averaged reference, and turned, scaled, mirrored copies of it."""
+"""Knees from the repository: the average reference knee, and rotated, scaled, mirrored copies of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.image_io import read_label_map
 from pipeline.types import Segmentation
 
 SPACING_MM = (1.0, 0.6, 0.6)
-"""(z, y, x) of the sagittal grids that the copies are stored on: z medial to lateral, y downwards, x backwards."""
+"""(z, y, x) spacing of the sagittal grids of the copies: z medial to lateral, y downwards, x towards posterior."""
 
 SAGITTAL = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 """Columns: LPS directions of x, y and z on such a grid, for a right knee."""
@@ -22,14 +22,14 @@ SAGITTAL = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 
 @lru_cache(maxsize=1)
 def reference_knee() -> Segmentation:
-    """The averaged right knee in its own frame."""
+    """The average right knee in its frame."""
     labels, grid = read_label_map(REFERENCE_PATH)
     return Segmentation(labels=labels.astype(np.uint8), grid=grid, model_id="reference_knee")
 
 
 @lru_cache(maxsize=8)
 def turned_knee(*, degrees: tuple[float, float, float] = (6.0, -4.0, 9.0), scale: float = 1.06) -> Segmentation:
-    """The reference knee turned, scaled and shifted in the scanner, stored on an oblique sagittal grid."""
+    """The reference knee rotated, scaled and shifted, stored on an oblique sagittal grid."""
     source = reference_knee()
     turn = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix() * scale
     shift = np.array([25.0, -40.0, 15.0])
@@ -46,8 +46,8 @@ def turned_knee(*, degrees: tuple[float, float, float] = (6.0, -4.0, 9.0), scale
 
 
 def _sampled(source: Segmentation, grid: Grid, turn: FloatArray, shift: FloatArray) -> np.ndarray:
-    """Nearest labels of the source, turned and shifted, on a grid."""
-    # index -> mm -> back through the turn -> index of the source: all affine, so one matrix does it
+    """Nearest-neighbour labels of the source, rotated and shifted, on a grid."""
+    # index -> mm -> inverse rotation -> index of the source: all affine, so one matrix is sufficient
     matrix = grid.affine
     back = np.linalg.inv(turn)
     source_matrix = np.linalg.inv(source.grid.affine)
@@ -57,7 +57,7 @@ def _sampled(source: Segmentation, grid: Grid, turn: FloatArray, shift: FloatArr
 
 
 def mirrored(segmentation: Segmentation) -> Segmentation:
-    """The other knee: mirrored in LPS x, stored with its last axis flipped so that vertices come in another order."""
+    """The other knee: mirrored in LPS x, stored with its last axis flipped so that vertices have another order."""
     grid = segmentation.grid
     mirror = np.diag([-1.0, 1.0, 1.0])
     last = grid.to_mm([[0, 0, grid.shape[2] - 1]])[0]
@@ -71,7 +71,7 @@ def mirrored(segmentation: Segmentation) -> Segmentation:
 
 
 def tibia_unsplit(segmentation: Segmentation) -> Segmentation:
-    """The same knee with one number for both tibial plates, as expert maps have it."""
+    """The same knee with one label for both tibial plates, as in expert maps."""
     return Segmentation(
         labels=np.where(segmentation.labels == 6, 5, segmentation.labels).astype(np.uint8),
         grid=segmentation.grid,

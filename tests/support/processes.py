@@ -1,4 +1,4 @@
-"""Processes of the product in tests: where their data lies, how one is started, waited for and stopped."""
+"""Processes of the product in tests: data directory, starting, waiting and stopping."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ for name in ("REDIS_URL", "MODELS_DIR", "API_KEYS", "HOST", "DEVICE", "MAX_UPLOA
 
 
 def wait_until(condition: Callable[[], object], *, seconds: float = 20.0, what: str = "the condition") -> None:
-    """Poll until it holds; fails the test where it does not within the time."""
+    """Poll until the condition is true; fails the test after the given time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():
             return
         time.sleep(0.05)
-    pytest.fail(f"{what} did not come true within {seconds:.0f} s")
+    pytest.fail(f"{what} was not reached within {seconds:.0f} s")
 
 
 def free_port() -> int:
-    """A port on 127.0.0.1 that nobody uses at the moment."""
+    """A currently unused port on 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -39,7 +39,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def running(command: list[str], log: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process of the product for the length of a block."""
+    """A context manager with a process of the product."""
     with log.open("ab") as stream:
         process = subprocess.Popen(
             command, cwd=ROOT, env=os.environ | environment, stdout=stream, stderr=stream, stdin=subprocess.DEVNULL
@@ -51,7 +51,7 @@ def running(command: list[str], log: Path, **environment: str) -> Iterator[subpr
         try:
             process.wait(timeout=1.2)
         except subprocess.TimeoutExpired:
-            process.terminate()  # a worker at work stops at the second request
+            process.terminate()  # a busy worker stops at the second signal
             try:
                 process.wait(timeout=5)
             except subprocess.TimeoutExpired:

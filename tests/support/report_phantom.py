@@ -1,4 +1,4 @@
-"""A knee of three spheres with known geometry, on an oblique anisotropic grid: what the report's tests are made of."""
+"""A knee of three spheres with known geometry, on an oblique anisotropic grid, for the tests of the report."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CENTRES_MM = {
     Structure.TIBIA: np.array([0.0, 0.0, -20.0]),
     Structure.PATELLA: np.array([0.0, -30.0, 22.0]),
 }
-"""In the anatomical frame (x to the left, y to the back, z up) about the joint's middle."""
+"""In the anatomical frame (x left, y posterior, z superior), relative to the joint centre."""
 
 RADII_MM = {Structure.FEMUR: 15.0, Structure.TIBIA: 15.0, Structure.PATELLA: 9.0}
 THICKNESS_MM = {Structure.FEMUR: 2.5, Structure.TIBIA: 2.0, Structure.PATELLA: 3.0}
@@ -38,7 +38,7 @@ TOWARDS_JOINT = {
 }
 MIDDLE_MM = np.array([31.0, -12.0, 240.0])
 FOLDER = "/srv/knees/job-17/input"
-"""A folder that must never show up in a result."""
+"""A folder that must not appear in a result."""
 
 
 def rotation(degrees: float, axis: tuple[float, float, float]) -> FloatArray:
@@ -50,7 +50,7 @@ def rotation(degrees: float, axis: tuple[float, float, float]) -> FloatArray:
 
 
 def oblique_grid() -> Grid:
-    """Sagittal slices (z runs to the left), tilted by 17 degrees, 2.1 x 0.9 x 0.8 mm."""
+    """Sagittal slices (z towards left), tilted by 17 degrees, 2.1 x 0.9 x 0.8 mm."""
     sagittal = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
     direction = rotation(17.0, (0.3, 1.0, -0.4)) @ sagittal
     shape, spacing = (24, 104, 96), (2.1, 0.9, 0.8)
@@ -77,7 +77,7 @@ def sphere(structure: Structure, rings: int = 40) -> Surface:
 
 
 def label_map(grid: Grid) -> np.ndarray:
-    """Canonical labels at the voxel centres; right knee: medial is at positive x."""
+    """Canonical labels at the voxel centres; right knee: medial is positive x."""
     index = np.stack(np.meshgrid(*[np.arange(n) for n in grid.shape], indexing="ij"), axis=-1).reshape(-1, 3)
     local = grid.to_mm(index) - MIDDLE_MM
     labels = np.zeros(len(local), dtype=np.uint8)
@@ -98,7 +98,7 @@ def label_map(grid: Grid) -> np.ndarray:
 
 
 def thickness_map(surface: Surface, method: str) -> ThicknessMap:
-    """Constant thickness on the cap that faces the joint, NaN elsewhere; a small denuded spot on the femur."""
+    """Constant thickness on the cap facing the joint, NaN elsewhere; a small denuded spot on the femur."""
     bone = surface.structure
     facing = surface.normals @ TOWARDS_JOINT[bone]
     inside = facing > 0.4
@@ -121,7 +121,7 @@ def thickness_map(surface: Surface, method: str) -> ThicknessMap:
 
 
 def measurements(maps: tuple[ThicknessMap, ...]) -> tuple[Measurement, ...]:
-    """Plain rows of every kind; the last one has nothing to measure."""
+    """Rows of every kind; the last one has no value."""
     rows = []
 
     def add(quantity: str, method: str, plate: str, region: str, statistic: str, value: float, unit: str) -> None:
@@ -157,7 +157,7 @@ def measurements(maps: tuple[ThicknessMap, ...]) -> tuple[Measurement, ...]:
 
 
 def phantom() -> AnalysisResult:
-    """A right knee with everything but T2 and shape."""
+    """A right knee with all results except T2 and shape."""
     grid = oblique_grid()
     labels = label_map(grid)
     maps = tuple(thickness_map(sphere(bone), method) for bone in BONES for method in ("union", "two_crossing"))
@@ -215,7 +215,7 @@ def phantom() -> AnalysisResult:
 
 
 def stored_otherwise(result: AnalysisResult, order: tuple[int, int, int], flipped: tuple[int, ...]) -> AnalysisResult:
-    """The same knee with its array axes permuted and some of them read backwards."""
+    """The same knee with its array axes permuted and some of them reversed."""
     grid = result.segmentation.grid
 
     def turned(array: np.ndarray) -> np.ndarray:

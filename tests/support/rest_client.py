@@ -1,4 +1,4 @@
-"""What the tests of the REST interface share: requests, records, a server with settings of its own."""
+"""Shared parts of the REST tests: requests, records, a server with separate settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def post(
 
 
 def save(redis_client: Any, record: dict[str, Any]) -> str:
-    """A record as the specification's own program writes it: without a queue entry."""
+    """Save a record as the program of the specification does: without a queue entry."""
     record = {"id": str(uuid.uuid4()), "input_filename": "patient_scan.nii.gz", "options": {}} | record
     redis_client.hset("jobs", record["id"], json.dumps(record))
     return str(record["id"])
@@ -38,7 +38,7 @@ def complete(redis_client: Any, path: Path, **fields: Any) -> str:
 
 
 def job_folders() -> set[str]:
-    """Of jobs, and of uploads that are being received."""
+    """Folders of jobs and of uploads in progress."""
     return {path.name for kind in ("jobs", "incoming") for path in (DATA_DIR / kind).glob("*")}
 
 
@@ -50,7 +50,7 @@ def answers(url: str) -> bool:
 
 @contextlib.contextmanager
 def own_server(limit: str = "", **environment: str) -> Iterator[str]:
-    """A REST server with settings of its own, and with what the shell is told to limit."""
+    """A REST server with separate settings; `limit`: a ulimit command for its shell."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = ["sh", "-c", f"{limit or ':'}; exec {shlex.quote(sys.executable)} -m rest"]
@@ -64,7 +64,7 @@ FORM = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 
 def part(name: str, filename: str | None = None) -> bytes:
-    """The head of one part of a form; its content follows."""
+    """The header of one part of a form; its content follows."""
     file = f'; filename="{filename}"' if filename is not None else ""
     return f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'.encode()
 
@@ -73,7 +73,7 @@ END = f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
 def exchange(url: str, request: bytes, seconds: float = 10.0) -> bytes:
-    """Send bytes as they are; -> everything that came back until the server closed, or the time was over."""
+    """Send raw bytes; returns everything received until the server closed or the time elapsed."""
     address = httpx.URL(url)
     answer = b""
     connection = socket.create_connection((address.host, address.port or 0), timeout=seconds)

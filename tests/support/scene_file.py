@@ -1,4 +1,4 @@
-"""A reader of scene.bin, written from the format's description alone: what the writer's tests check against."""
+"""A reader of scene.bin, implemented only from the format's description, to check the writer."""
 
 from __future__ import annotations
 

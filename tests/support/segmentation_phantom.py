@@ -1,4 +1,4 @@
-"""A knee of two ellipsoids with a bright rim, as an MR image on a grid of choice: bone is known analytically."""
+"""A knee of two ellipsoids with a bright rim, as an MR image on a given grid: bone is known analytically."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def two_bones(
 
 
 def stored_otherwise(scan: Scan, order: tuple[int, int, int], flips: tuple[int, ...]) -> Scan:
-    """The same scan with its array axes permuted and some of them running backwards."""
+    """The same scan with its array axes permuted and some of them reversed."""
     grid = scan.grid
     echoes = np.flip(scan.echoes.transpose(0, *(axis + 1 for axis in order)), [axis + 1 for axis in flips])
     columns = grid.direction[:, ::-1][:, order]

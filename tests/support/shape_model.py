@@ -1,8 +1,8 @@
-"""A shape model in the installed format whose shapes are known by formula: two ellipsoids, and how a latent moves them.
+"""A shape model in the installed format with shapes given by a formula: two ellipsoids that depend on the latent.
 
 bone: an ellipsoid whose first half-axis grows with the first latent number; cartilage: a smaller one below it that
 grows with the second. The planes carry the latent vector (tanh of a small multiple, the same in every pixel), so that
-the point network, with random first weights and a least-squares last layer, is all there is to fit, without torch.
+only the point network has to be fitted, with random first weights and a least-squares last layer, without torch.
 """
 
 import json
@@ -42,13 +42,14 @@ CARRY = 0.1
 
 
 def half_axes(latent):
-    """(3,) of the bone and (3,) of the cartilage, before a shape is centred and scaled."""
+    """(3,) of the bone and (3,) of the cartilage, before centring and scaling."""
     return AXES * [1 + GROWTH * latent[0], 1, 1], CARTILAGE_AXES * (1 + GROWTH * latent[1])
 
 
 def shape(latent):
-    """Middle and half-axes of the bone, and of the cartilage, in the model's units: as in its training, the mean of the
-    bone's lower 95 % is the centre, and its largest distance from there is 1.
+    """Centre and half-axes of the bone and of the cartilage, in the model's units.
+
+    As in its training, the mean of the lower 95 % of the bone is the centre, and the largest distance from it is 1.
     """
     bone, cartilage = half_axes(latent)
     angle = np.pi * (1 + 5**0.5) * np.arange(4000)
@@ -63,14 +64,14 @@ def shape(latent):
 
 
 def ellipsoid_distance(points, axes):
-    """(n,) signed distance, to first order, negative inside: exact on the surface and nearly so beside it."""
+    """(n,) signed distance, to first order, negative inside: exact on the surface and nearly exact close to it."""
     k = np.linalg.norm(points / axes, axis=-1)
     return k * (k - 1) / np.maximum(np.linalg.norm(points / axes**2, axis=-1), 1e-6)
 
 
 @lru_cache(maxsize=1)
 def tensors():
-    """Name -> float32 array: what the checkpoint holds."""
+    """The content of the checkpoint: name -> float32 array."""
     rng = np.random.default_rng(5)
     found = OrderedDict()
     found["vae_decoder.fc.weight"] = np.kron(np.eye(LATENT), np.ones((4, 1))) * CARRY
@@ -101,7 +102,7 @@ def tensors():
     weight /= np.linalg.norm(weight, axis=1, keepdims=True)
     hidden = np.maximum(inputs @ weight.T + bias, 0)
     design = np.concatenate([hidden, np.ones((len(hidden), 1))], axis=1)
-    close = 1 / (0.05 + np.abs(wanted).min(axis=1, keepdims=True))  # what is near a surface counts more
+    close = 1 / (0.05 + np.abs(wanted).min(axis=1, keepdims=True))  # points near a surface have more weight
     gram = (design * close).T @ (design * close) + 1e-6 * len(design) * np.eye(701)
     answer = np.linalg.solve(gram, (design * close).T @ (wanted * close))
     for number, (matrix, shift) in enumerate(((weight, bias), (answer[:-1].T, answer[-1]))):
@@ -117,7 +118,7 @@ def direction(rng, n):
 
 
 def install(folder, *, only_bone=False, score=None, config=None):
-    """Write a model's folder as a lab would copy it; returns it."""
+    """Write a model folder as a user would copy it; returns its path."""
     folder.mkdir(parents=True)
     weights = dict(tensors())
     settings = CONFIG | (config or {})
@@ -150,7 +151,7 @@ class _Tensor:
 
 
 def write_checkpoint(path, content, *, extra=None):
-    """What torch.save writes for dictionaries of tensors; `extra` is pickled as it is, whatever it is."""
+    """Write the format of torch.save for dictionaries of tensors; `extra` is pickled unchanged."""
     storage_kind = type("FloatStorage", (), {"__module__": "torch"})
     utils = types.ModuleType("torch._utils")
 

@@ -1,4 +1,4 @@
-"""Small uploads and their submission, as tests of jobs need them."""
+"""Small uploads and their submission, for tests of jobs."""
 
 from __future__ import annotations
 
