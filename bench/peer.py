@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.anatomy import FEMORAL_PLATE, REGIONS
+from pipeline.anatomy import Plate
 from pipeline.image_io import read_label_map
+from pipeline.quantities import Method
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements-peer.txt"
@@ -75,10 +76,9 @@ def dice_by_region(out_dir: Path) -> dict[str, float]:
     theirs, _ = read_label_map(out_dir / "peer_subregions.nrrd")
     ours = np.load(out_dir / "ours_subregions.npy")
     scores = {}
-    for region in REGIONS:
-        if region.plate == FEMORAL_PLATE:
-            a, b = theirs == region.label, ours == region.label
-            scores[f"{region.plate}/{region.name}"] = 2.0 * float((a & b).sum()) / max(1, int(a.sum() + b.sum()))
+    for region in Plate.FEMORAL.parts:
+        a, b = theirs == region.label, ours == region.label
+        scores[region.key] = 2.0 * float((a & b).sum()) / max(1, int(a.sum() + b.sum()))
     return scores
 
 
@@ -86,7 +86,7 @@ def print_table(peer: dict[str, Any], ours: dict[str, Any], dice: dict[str, floa
     """Print the regions, then the cost of each."""
     print(f"{'mean thickness, mm':42}{'mskt':>8}{'two_crossing':>14}{'difference':>12}{'union':>8}{'Dice':>8}")
     for name, region in peer["regions"].items():
-        same, union = ours["means"]["two_crossing"][name], ours["means"]["union"][name]
+        same, union = ours["means"][Method.TWO_CROSSING][name], ours["means"][Method.UNION][name]
         score = f"{dice[name]:.3f}" if name in dice else ""
         title = name.replace("_", " ").replace("/", ", ")
         print(f"{title:42}{region['mean']:8.3f}{same:14.3f}{same - region['mean']:+12.3f}{union:8.3f}{score:>8}")
@@ -104,7 +104,7 @@ def missed_bars(peer: dict[str, Any], ours: dict[str, Any], dice: dict[str, floa
     """One line for every missed bar."""
     missed = []
     for name, region in peer["regions"].items():
-        difference = abs(ours["means"]["two_crossing"][name] - region["mean"])
+        difference = abs(ours["means"][Method.TWO_CROSSING][name] - region["mean"])
         if not difference <= THICKNESS_BAR_MM:
             missed.append(f"{name}: {difference:.3f} mm apart, expected at most {THICKNESS_BAR_MM}")
     missed += [f"{name}: Dice {d:.3f}, expected at least {DICE_BAR}" for name, d in dice.items() if d < DICE_BAR]

@@ -22,6 +22,7 @@ from pipeline.image_io import read_label_map
 from pipeline.labels import canonical_labels
 from pipeline.measure import measure_thickness
 from pipeline.options import AnalysisOptions
+from pipeline.quantities import THC, Method
 from pipeline.regions import split_tibial_cartilage, subregions
 from pipeline.surface import bone_surface
 from pipeline.thickness import thickness_maps
@@ -43,14 +44,14 @@ def main(labels_path: Path, out_dir: Path) -> None:
         for surface in surfaces.values()
         for item in thickness_maps(surface, segmentation, parts, smoothing)
         for row in measure_thickness(item)
-        if (row.quantity, row.statistic) == ("ThC", "mean")
+        if (row.quantity, row.statistic) == (THC.id, THC.main)
     ]
     stop = time.process_time()
     np.save(out_dir / "ours_subregions.npy", parts)
     found = {
         "means": {
             method: {f"{row.structure}/{row.region}": row.value for row in rows if row.method == method}
-            for method in ("union", "two_crossing")
+            for method in (Method.UNION, Method.TWO_CROSSING)
         },
         "cpu_surfaces_regions_s": split - start,
         "cpu_thickness_s": stop - split,

@@ -19,6 +19,8 @@ from pathlib import Path
 
 from bench import t2
 from bench.phantoms import Errors, ellipsoid, ellipsoid_errors, slab_errors
+from pipeline.anatomy import Plate
+from pipeline.quantities import PRIMARY, THC, Method
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "samples" / "sample_knee.nii.gz"
@@ -29,9 +31,9 @@ def phantoms() -> None:
     print("true mm   shape       bias mm   RMSE mm   missed %   (5 random poses each, 0.7 x 0.3646 x 0.3646 mm)")
     for thickness in (0.8, 1.0, 1.5, 2.0, 3.0, 4.0):
         shapes: dict[str, Callable[[int], Errors]] = {
-            "sphere": lambda seed, t=thickness: ellipsoid_errors(ellipsoid((20, 20, 20), t, seed))["union"],
-            "ellipsoid": lambda seed, t=thickness: ellipsoid_errors(ellipsoid((22, 17, 26), t, seed))["union"],
-            "slab": lambda seed, t=thickness: slab_errors(t, seed)["union"],
+            "sphere": lambda seed, t=thickness: ellipsoid_errors(ellipsoid((20, 20, 20), t, seed))[Method.UNION],
+            "ellipsoid": lambda seed, t=thickness: ellipsoid_errors(ellipsoid((22, 17, 26), t, seed))[Method.UNION],
+            "slab": lambda seed, t=thickness: slab_errors(t, seed)[Method.UNION],
         }
         for name, measure in shapes.items():
             found = [measure(seed) for seed in range(5)]
@@ -80,7 +82,7 @@ def label_maps(folder: Path) -> None:
                     row["region"]: row["value"]
                     for row in csv.DictReader(stream)
                     if (row["quantity"], row["method"], row["statistic"], row["structure"])
-                    == ("ThC", "union", "mean", "femoral_cartilage")
+                    == (THC.id, PRIMARY, THC.main, Plate.FEMORAL)
                 }
         cost = f"{wall:5.1f} s wall {cpu:5.1f} CPU s {peak:5.0f} MB"
         print(f"{path.stem[:11]} {side:6} {cost}   ThC femur {means['all']} mm")

@@ -8,11 +8,11 @@ import streamlit as st
 
 from jobs import service
 from pipeline.anatomy import REGIONS
+from pipeline.quantities import QUANTITIES
 from pipeline.report.colours import css
 from ui.analysis.provenance import facts_list
 from ui.methods.model_card import show_card
 from ui.methods.repeatability import show_repeatability
-from ui.parts import wording
 from ui.parts.frame import end_page, narrow, start_page
 
 STEPS = """
@@ -31,7 +31,7 @@ with narrow():
     st.title("Methods")
     st.markdown(STEPS)
     st.subheader("Quantities")
-    st.html(facts_list({wording.QUANTITIES[key]: text for key, text in wording.DEFINITIONS.items()}))
+    st.html(facts_list({quantity.title: quantity.explained for quantity in QUANTITIES.values()}))
     st.subheader("Regions")
     swatches = "".join(
         f'<span><i style="background:{css(region.colour)}"></i>{html_escape(region.title)}</span>' for region in REGIONS

@@ -15,6 +15,8 @@ from pipeline.anatomy import NUMBERINGS
 from pipeline.errors import InputError, KneeError, OptionsError
 from pipeline.options import CHOICES, AnalysisOptions
 from pipeline.progress import Progress
+from pipeline.report.tables import measurement_from_json
+from pipeline.report.text_table import text_table
 from pipeline.results_tree import REPORT, RESULTS
 from pipeline.run import RunSummary, run_analysis
 from pipeline.types import Request, Resources
@@ -140,22 +142,7 @@ def _as_json(summary: RunSummary, output: Path) -> str:
 
 def _as_table(summary: RunSummary, output: Path) -> str:
     results = json.loads(RESULTS.at(output).read_text(encoding="utf-8"))
-    lines = [f"{'':42}{'ThC mm':>9}{'SD':>7}{'tAB mm²':>10}{'dAB %':>8}"]
-    rows = {
-        (r["structure"], r["region"], r["quantity"], r["statistic"]): r["value"]
-        for r in results["measurements"]
-        if r["method"] == "union"
-    }
-    for plate, region in dict.fromkeys((key[0], key[1]) for key in rows):
-        values = [
-            rows.get((plate, region, *key))
-            for key in (("ThC", "mean"), ("ThC", "std"), ("tAB", "total"), ("dAB", "share"))
-        ]
-        cells = [
-            f"{'–' if value is None else format(value, f'.{digits}f'):>{width}}"
-            for value, digits, width in zip(values, (2, 2, 0, 1), (9, 7, 10, 8), strict=True)
-        ]
-        lines.append(f"{plate.replace('_', ' ')}, {region.replace('_', ' ')}".ljust(42) + "".join(cells))
+    lines = text_table(measurement_from_json(row) for row in results["measurements"])
     lines += [f"! {flag['message']}" for flag in results["flags"]]
     lines += [f"! {warning}" for warning in summary.warnings]
     lines.append(f"Results: {REPORT.at(output)}, {output}/{summary.archive_name}")

@@ -1,71 +1,90 @@
 """From maps to rows of the tidy table. Statistics on surfaces are weighted by area: vertices are not evenly spread.
 
-ThC     thickness where cartilage is; ThCtAB the same over the total bone area, with denuded bone as 0;
-tAB     total area of subchondral bone under the plate; dAB the denuded share of it
-        (nomenclature: Eckstein et al., Osteoarthritis and Cartilage 2006, 14:974).
+A new measure is a function here (or in a module of its own), an entry of MEASURES, and its Quantity in
+pipeline.quantities.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.anatomy import ALL, PLATES, REGIONS, Tissue
+from pipeline.anatomy import ALL, PLATE_ON, Plate, Region, Tissue
 from pipeline.grid import FloatArray
+from pipeline.quantities import DAB, SPREAD, TAB, THC, THC_TAB, VOLUME, Method, Quantity, Statistic
 from pipeline.types import LabelArray, Measurement, Segmentation, ThicknessMap
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Findings:
+    """What measures are taken from.
+
+    subregions (z, y, x) uint8 on the segmentation's grid: labels of anatomy.REGIONS; thickness: one map per bone and
+    method; t2_rows: the rows of the T2 step, empty where T2 was not measured.
+    """
+
+    segmentation: Segmentation
+    subregions: LabelArray
+    thickness: tuple[ThicknessMap, ...]
+    t2_rows: tuple[Measurement, ...] = ()
+
+
+def measure_knee(findings: Findings) -> tuple[Measurement, ...]:
+    """All rows of results.csv, in the order of MEASURES."""
+    return tuple(row for measure in MEASURES for row in measure(findings))
 
 
 def measure_thickness(item: ThicknessMap) -> tuple[Measurement, ...]:
     """ThC, ThCtAB (mean, std, median), tAB and dAB of every region of one plate, and of the whole plate."""
-    plate = PLATES[item.surface.structure]
+    plate = PLATE_ON[item.surface.structure]
     areas = item.surface.vertex_areas_mm2
     inside = np.isfinite(item.thickness_mm) & (item.region > 0)
     rows: list[Measurement] = []
-    for region in REGIONS:
-        if region.plate == plate and region.name != ALL:
-            rows += _region_rows(item, plate, region.name, inside & (item.region == region.label), areas)
-    return (*rows, *_region_rows(item, plate, ALL, inside, areas))
+    for region in plate.parts:
+        rows += _region_rows(item, region, inside & (item.region == region.label), areas)
+    return (*rows, *_region_rows(item, plate.whole, inside, areas))
 
 
-def _region_rows(
-    item: ThicknessMap, plate: str, region: str, inside: NDArray[np.bool_], areas: FloatArray
-) -> list[Measurement]:
+def _region_rows(item: ThicknessMap, region: Region, inside: NDArray[np.bool_], areas: FloatArray) -> list[Measurement]:
     covered = inside & (item.thickness_mm > 0)
     total, bare = float(areas[inside].sum()), float(areas[inside & ~covered].sum())
 
-    def row(quantity: str, statistic: str, value: float, unit: str, n: int) -> Measurement:
-        return Measurement(
-            quantity=quantity,
+    def row(quantity: Quantity, statistic: Statistic, value: float, n: int) -> Measurement:
+        return Measurement.of(
+            quantity,
             method=item.method,
-            structure=plate,
-            region=region,
+            structure=region.plate,
+            region=region.name,
             statistic=statistic,
             value=value,
-            unit=unit,
             n=n,
         )
 
     rows = []
-    for quantity, where in (("ThC", covered), ("ThCtAB", inside)):
+    for quantity, where in ((THC, covered), (THC_TAB, inside)):
         n = int(where.sum())
         for statistic, value in weighted_statistics(item.thickness_mm[where], areas[where]).items():
-            rows.append(row(quantity, statistic, value, "mm", n))
+            rows.append(row(quantity, statistic, value, n))
     n = int(inside.sum())
-    rows.append(row("tAB", "total", total, "mm2", n))
-    rows.append(row("dAB", "share", 100.0 * bare / total if total else np.nan, "%", n))
+    rows.append(row(TAB, Statistic.TOTAL, total, n))
+    rows.append(row(DAB, Statistic.SHARE, 100.0 * bare / total if total else np.nan, n))
     return rows
 
 
-def weighted_statistics(values: FloatArray, weights: FloatArray) -> dict[str, float]:
+def weighted_statistics(values: FloatArray, weights: FloatArray) -> dict[Statistic, float]:
     """mean, std (of the population) and median of weighted values; NaN where there are none."""
     if not len(values) or weights.sum() <= 0:
-        return dict.fromkeys(("mean", "std", "median"), float("nan"))
+        return dict.fromkeys(SPREAD, float("nan"))
     mean = float(np.average(values, weights=weights))
     std = float(np.sqrt(np.average((values - mean) ** 2, weights=weights)))
     order = np.argsort(values, kind="stable")
     share = np.cumsum(weights[order])
     median = float(values[order[int(np.searchsorted(share, share[-1] / 2))]])
-    return {"mean": mean, "std": std, "median": median}
+    return {Statistic.MEAN: mean, Statistic.STD: std, Statistic.MEDIAN: median}
 
 
 def measure_volumes(segmentation: Segmentation, subregions: LabelArray) -> tuple[Measurement, ...]:
@@ -73,23 +92,40 @@ def measure_volumes(segmentation: Segmentation, subregions: LabelArray) -> tuple
     voxel = segmentation.grid.voxel_volume_mm3
     counts = np.bincount(subregions[subregions > 0], minlength=256)
     rows = []
-    for plate in PLATES.values():
-        labels = {region.name: region.label for region in REGIONS if region.plate == plate}
-        parts = {name: int(counts[label]) for name, label in labels.items() if name != ALL}
-        parts[ALL] = sum(parts.values()) or int(counts[labels[ALL]] if ALL in labels else 0)
-        rows += [_volume(plate, name, n, voxel) for name, n in parts.items()]
+    for plate in Plate:
+        rows += [_volume(plate, part.name, int(counts[part.label]), voxel) for part in plate.parts]
+        rows.append(_volume(plate, plate.whole.name, int(counts[list(plate.labels)].sum()), voxel))
     menisci = {s: box for s, box in segmentation.boxes.items() if s.tissue is Tissue.MENISCUS}
     return (*rows, *(_volume(s.key, ALL, int((segmentation.labels[b] == s).sum()), voxel) for s, b in menisci.items()))
 
 
 def _volume(structure: str, region: str, n: int, voxel_mm3: float) -> Measurement:
-    return Measurement(
-        quantity="volume",
-        method="voxel_count",
+    return Measurement.of(
+        VOLUME,
+        method=Method.VOXEL_COUNT,
         structure=structure,
         region=region,
-        statistic="total",
+        statistic=Statistic.TOTAL,
         value=n * voxel_mm3,
-        unit="mm3",
         n=n,
     )
+
+
+def _all_thickness(findings: Findings) -> tuple[Measurement, ...]:
+    return tuple(row for item in findings.thickness for row in measure_thickness(item))
+
+
+def _all_volumes(findings: Findings) -> tuple[Measurement, ...]:
+    return measure_volumes(findings.segmentation, findings.subregions)
+
+
+def _t2_rows(findings: Findings) -> tuple[Measurement, ...]:
+    return findings.t2_rows
+
+
+MEASURES: Final[tuple[Callable[[Findings], tuple[Measurement, ...]], ...]] = (
+    _all_thickness,
+    _all_volumes,
+    _t2_rows,
+)
+"""Everything that is measured, in the order of results.csv."""

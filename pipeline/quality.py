@@ -9,7 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.anatomy import ALL, BONES, CARTILAGE_OF, PLATES, Structure
+from pipeline.anatomy import ALL, BONES, CARTILAGE_OF, Plate, Structure, place_title
+from pipeline.quantities import PRIMARY, QUANTITIES, THC, VOLUME
 from pipeline.types import Alignment, Measurement, QualityFlag, Segmentation
 
 RANGES_PATH: Final = Path(__file__).parent.parent / "models" / "reference_knee" / "ranges.json"
@@ -134,9 +135,9 @@ def _side(alignment: Alignment, stated_side: str | None) -> list[QualityFlag]:
 
 def tracked(row: Measurement) -> str | None:
     """The key under which expert_ranges() holds a row; None for rows that are not compared."""
-    thickness = (row.quantity, row.method, row.statistic) == ("ThC", "union", "mean")
-    volume = row.quantity == "volume" and row.region == ALL
-    if row.structure not in PLATES.values() or not (thickness or volume):
+    thickness = (row.quantity, row.method, row.statistic) == (THC.id, PRIMARY, THC.main)
+    volume = row.quantity == VOLUME.id and row.region == ALL
+    if row.structure not in tuple(Plate) or not (thickness or volume):
         return None
     return f"{row.quantity}/{row.structure}/{row.region}"
 
@@ -150,14 +151,14 @@ def _implausible(measurements: tuple[Measurement, ...]) -> list[QualityFlag]:
             continue
         low, high = ranges[key]
         if not low * (1 - RANGE_SLACK) <= row.value <= high * (1 + RANGE_SLACK):
-            name = {"ThC": "Mean thickness", "volume": "Volume"}[row.quantity]
-            where = row.structure.replace("_", " ") + ("" if row.region == ALL else f", {row.region.replace('_', ' ')}")
+            quantity = QUANTITIES[row.quantity]
+            unit, place = quantity.unit.symbol, place_title(row.structure, row.region).lower()
             flags.append(
                 QualityFlag(
                     code="OUTSIDE_EXPERT_RANGE",
                     structure=row.structure,
-                    message=f"{name} of {where} is {row.value:.4g} {row.unit}; "
-                    f"expert label maps show {low:.4g} to {high:.4g} {row.unit}.",
+                    message=f"{quantity.title} of {place} is {row.value:.4g} {unit}; "
+                    f"expert label maps show {low:.4g} to {high:.4g} {unit}.",
                 )
             )
     return flags

@@ -12,7 +12,17 @@ from typing import Final
 import numpy as np
 from scipy import ndimage
 
-from pipeline.anatomy import ALL, FEMORAL_PLATE, PATELLAR_PLATE, REGION_BY_NAME, TIBIAL_PLATE, Structure
+from pipeline.anatomy import (
+    FEMUR_ANTERIOR,
+    FEMUR_LATERAL_POSTERIOR,
+    FEMUR_LATERAL_WEIGHT_BEARING,
+    FEMUR_MEDIAL_POSTERIOR,
+    FEMUR_MEDIAL_WEIGHT_BEARING,
+    PATELLA_WHOLE,
+    TIBIA_LATERAL,
+    TIBIA_MEDIAL,
+    Structure,
+)
 from pipeline.grid import FloatArray
 from pipeline.types import Alignment, LabelArray, Segmentation
 
@@ -42,15 +52,12 @@ _MIXED_SHARE: Final = 0.15
 """A piece of tibial cartilage with at least this share on either side of the middle is two plates that touch."""
 
 
-def _label(plate: str, name: str) -> int:
-    return REGION_BY_NAME[plate, name].label
-
-
-_WHOLE_PLATES: Final = {
-    Structure.MEDIAL_TIBIAL_CARTILAGE: _label(TIBIAL_PLATE, "medial"),
-    Structure.LATERAL_TIBIAL_CARTILAGE: _label(TIBIAL_PLATE, "lateral"),
-    Structure.PATELLAR_CARTILAGE: _label(PATELLAR_PLATE, ALL),
+_UNDIVIDED: Final = {
+    Structure.MEDIAL_TIBIAL_CARTILAGE: TIBIA_MEDIAL,
+    Structure.LATERAL_TIBIAL_CARTILAGE: TIBIA_LATERAL,
+    Structure.PATELLAR_CARTILAGE: PATELLA_WHOLE,
 }
+"""Structures that are one region each."""
 
 
 def _tilted(points_ref: FloatArray) -> FloatArray:
@@ -83,12 +90,12 @@ def femoral_regions(points: FloatArray, voxel_mm: tuple[float, float]) -> LabelA
             is_medial,
         ],
         [
-            _label(FEMORAL_PLATE, "anterior"),
-            _label(FEMORAL_PLATE, "medial_weight_bearing"),
-            _label(FEMORAL_PLATE, "lateral_weight_bearing"),
-            _label(FEMORAL_PLATE, "medial_posterior"),
+            FEMUR_ANTERIOR.label,
+            FEMUR_MEDIAL_WEIGHT_BEARING.label,
+            FEMUR_LATERAL_WEIGHT_BEARING.label,
+            FEMUR_MEDIAL_POSTERIOR.label,
         ],
-        _label(FEMORAL_PLATE, "lateral_posterior"),
+        FEMUR_LATERAL_POSTERIOR.label,
     )
     return labels.astype(np.uint8)
 
@@ -157,6 +164,6 @@ def subregions(segmentation: Segmentation, alignment: Alignment) -> LabelArray:
             edges = np.abs(alignment.matrix[:3, :3] @ grid.affine[:3, :3])
             voxel_mm = float(edges[MEDIAL].max()), float(edges[POSTERIOR].max())
             result[box][here] = femoral_regions(_tilted(alignment.to_reference(grid.to_mm(index))), voxel_mm)
-        elif structure in _WHOLE_PLATES:
-            result[box][here] = _WHOLE_PLATES[structure]
+        elif structure in _UNDIVIDED:
+            result[box][here] = _UNDIVIDED[structure].label
     return result

@@ -20,7 +20,7 @@ from pipeline.delivery import deliver
 from pipeline.digest import NETWORK_DIGESTS
 from pipeline.image_io import read_label_map, read_scan, require_content
 from pipeline.labels import canonical_labels
-from pipeline.measure import measure_thickness, measure_volumes
+from pipeline.measure import Findings, measure_knee
 from pipeline.model_flags import model_flags
 from pipeline.options import AnalysisOptions
 from pipeline.progress import StepRecord, StepState
@@ -220,11 +220,14 @@ def _shape_identity(context: Context) -> object:
 
 
 def _measure(context: Context) -> None:
-    rows = [row for item in context.workspace.read_thickness() for row in measure_thickness(item)]
-    rows += measure_volumes(context.segmentation(), context.workspace.read_subregions())
-    if context.workspace.has("t2_rows"):
-        rows += context.workspace.read_measurements("t2_rows")
-    context.workspace.write_measurements("measurements", tuple(rows))
+    workspace = context.workspace
+    findings = Findings(
+        segmentation=context.segmentation(),
+        subregions=workspace.read_subregions(),
+        thickness=workspace.read_thickness(),
+        t2_rows=workspace.read_measurements("t2_rows") if workspace.has("t2_rows") else (),
+    )
+    workspace.write_measurements("measurements", measure_knee(findings))
 
 
 def _quality(context: Context) -> None:

@@ -21,6 +21,7 @@ from scipy.spatial import cKDTree
 
 from pipeline.anatomy import CARTILAGE_OF, Structure
 from pipeline.grid import FloatArray, Grid
+from pipeline.quantities import Method
 from pipeline.surface import LEVEL, SMOOTHING_VARIANCE_MM2, Field, smoothed
 from pipeline.types import LabelArray, Segmentation, Surface, ThicknessMap
 
@@ -53,7 +54,7 @@ class Contact:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Plate:
+class CartilageCrop:
     """The part of a segmentation around one bone's cartilage.
 
     bone, cartilage (z, y, x) bool and regions (z, y, x) uint8, all on `grid`.
@@ -65,9 +66,9 @@ class Plate:
     grid: Grid
 
 
-def plate_around(structure: Structure, segmentation: Segmentation, regions: LabelArray) -> Plate | None:
+def crop_to_cartilage(structure: Structure, segmentation: Segmentation, regions: LabelArray) -> CartilageCrop | None:
     """Crop to the cartilage of a bone, with enough bone around it that no ray sees the edge; None without cartilage."""
-    found = [segmentation.boxes[plate] for plate in CARTILAGE_OF[structure] if plate in segmentation.boxes]
+    found = [segmentation.boxes[part] for part in CARTILAGE_OF[structure] if part in segmentation.boxes]
     if not found:
         return None
     margin = [int(np.ceil(2 * MEET_MM / spacing)) for spacing in segmentation.grid.spacing_mm]
@@ -75,7 +76,7 @@ def plate_around(structure: Structure, segmentation: Segmentation, regions: Labe
     stop = [min(segmentation.grid.shape[k], max(box[k].stop for box in found) + margin[k]) for k in range(3)]
     box = tuple(slice(low, high) for low, high in zip(start, stop, strict=True))
     labels = segmentation.labels[box]
-    return Plate(
+    return CartilageCrop(
         bone=labels == structure,
         cartilage=np.isin(labels, CARTILAGE_OF[structure], kind="table"),
         regions=regions[box],
@@ -83,16 +84,16 @@ def plate_around(structure: Structure, segmentation: Segmentation, regions: Labe
     )
 
 
-def find_contact(surface: Surface, plate: Plate) -> Contact:
+def find_contact(surface: Surface, crop: CartilageCrop) -> Contact:
     """Follow each normal for MEET_MM and note the region of the first cartilage voxel of this bone."""
     label = np.zeros(len(surface.points_mm), dtype=np.uint8)
-    near = _near(surface, plate.grid)
-    start, step = _rays(surface, plate.grid, near)
-    carried = np.where(plate.cartilage, plate.regions, 0)
+    near = _near(surface, crop.grid)
+    start, step = _rays(surface, crop.grid, near)
+    carried = np.where(crop.cartilage, crop.regions, 0)
     waiting = np.arange(len(near))
     for distance in np.arange(OFF_SURFACE_MM, MEET_MM + 1e-9, UNION_STEP_MM):
         index = np.rint(start[waiting] + distance * step[waiting]).astype(np.int64)
-        inside = ((index >= 0) & (index < plate.grid.shape)).all(axis=1)
+        inside = ((index >= 0) & (index < crop.grid.shape)).all(axis=1)
         hit = np.zeros(len(waiting), dtype=np.uint8)
         z, y, x = index[inside].T
         hit[inside] = carried[z, y, x]
@@ -190,28 +191,28 @@ def _last_inside(inside: NDArray[np.bool_], start: NDArray[np.int64], gap: int) 
     return last
 
 
-def union_thickness(surface: Surface, plate: Plate, contact: Contact) -> FloatArray:
+def union_thickness(surface: Surface, crop: CartilageCrop, contact: Contact) -> FloatArray:
     """(n,) mm at each vertex: bone surface to the last crossing of bone-or-cartilage; NaN where no cartilage is met."""
     thickness = np.full(len(contact.met), np.nan)
     rows = np.flatnonzero(contact.met)
-    field = smoothed(plate.bone | plate.cartilage, plate.grid, SMOOTHING_VARIANCE_MM2)
+    field = smoothed(crop.bone | crop.cartilage, crop.grid, SMOOTHING_VARIANCE_MM2)
     entry, end = _follow(field, surface, rows, 0.0, UNION_STEP_MM)
     # a ray that starts below one half stands on a rim that the Gaussian has rounded off: no thickness is left there
     thickness[rows] = np.where(entry > 0.0, 0.0, np.nan_to_num(end, nan=0.0))
     return thickness
 
 
-def two_crossing_thickness(surface: Surface, plate: Plate, contact: Contact, variance_mm2: float) -> FloatArray:
+def two_crossing_thickness(surface: Surface, crop: CartilageCrop, contact: Contact, variance_mm2: float) -> FloatArray:
     """(n,) mm: first to last crossing of the cartilage's own smoothed field; NaN where it is not crossed twice."""
     thickness = np.full(len(contact.met), np.nan)
     rows = np.flatnonzero(contact.met)
-    field = smoothed(plate.cartilage, plate.grid, variance_mm2)
+    field = smoothed(crop.cartilage, crop.grid, variance_mm2)
     entry, end = _follow(field, surface, rows, -INWARD_MM, TWO_CROSSING_STEP_MM)
     thickness[rows] = np.where(entry > -INWARD_MM, end - entry, np.nan)
     return thickness
 
 
-def plate_of(surface: Surface, contact: Contact) -> tuple[NDArray[np.bool_], LabelArray]:
+def plate_vertices(surface: Surface, contact: Contact) -> tuple[NDArray[np.bool_], LabelArray]:
     """The cartilage plate on a bone: (n,) bool, and the region of each of its vertices (n,) uint8.
 
     Covered vertices, and the bare patches that they enclose: of the uncovered pieces of the surface the largest is the
@@ -249,19 +250,19 @@ def thickness_maps(
 
     subregions (z, y, x) uint8: the region label of each cartilage voxel. cartilage_variance_mm2: see AnalysisOptions.
     """
-    plate = plate_around(surface.structure, segmentation, subregions)
-    if plate is None:
+    crop = crop_to_cartilage(surface.structure, segmentation, subregions)
+    if crop is None:
         nowhere = np.full(len(surface.points_mm), np.nan)
         none = np.zeros(len(surface.points_mm), dtype=np.uint8)
-        bare = ThicknessMap(surface=surface, thickness_mm=nowhere, region=none, method="union")
-        return bare, replace(bare, method="two_crossing")
-    contact = find_contact(surface, plate)
-    inside, labels = plate_of(surface, contact)
+        bare = ThicknessMap(surface=surface, thickness_mm=nowhere, region=none, method=Method.UNION)
+        return bare, replace(bare, method=Method.TWO_CROSSING)
+    contact = find_contact(surface, crop)
+    inside, labels = plate_vertices(surface, contact)
     region = np.where(inside, labels, 0).astype(np.uint8)
     maps = []
     for method, values in (
-        ("union", union_thickness(surface, plate, contact)),
-        ("two_crossing", two_crossing_thickness(surface, plate, contact, cartilage_variance_mm2)),
+        (Method.UNION, union_thickness(surface, crop, contact)),
+        (Method.TWO_CROSSING, two_crossing_thickness(surface, crop, contact, cartilage_variance_mm2)),
     ):
         thickness = np.where(inside, np.nan_to_num(values, nan=0.0), np.nan)
         maps.append(ThicknessMap(surface=surface, thickness_mm=thickness, region=region, method=method))

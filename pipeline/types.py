@@ -15,6 +15,7 @@ from pipeline.acquisition import Acquisition, PulseSequence
 from pipeline.anatomy import Side, Structure
 from pipeline.grid import Box, FloatArray, Grid
 from pipeline.progress import StepRecord
+from pipeline.quantities import Method, Quantity, Statistic
 
 LabelArray = NDArray[np.uint8]
 
@@ -187,13 +188,13 @@ class ThicknessMap:
 
     thickness_mm (n,) at the surface's vertices: NaN outside the cartilage plate, 0 where the plate is denuded
     region       (n,) uint8, label of anatomy.REGIONS; 0 outside the plate
-    method       `union` or `two_crossing`
+    method       the thickness estimator
     """
 
     surface: Surface
     thickness_mm: FloatArray
     region: LabelArray
-    method: str
+    method: Method
 
     def __post_init__(self) -> None:
         n = len(self.surface.points_mm)
@@ -206,12 +207,12 @@ class T2Map:
     """Transverse relaxation time.
 
     t2_ms (z, y, x) float32, NaN where no fit was made; r2 (z, y, x) float32 fit quality, NaN where the method has none
-    method: `multi_echo` (weighted Gauss-Newton) or the name of the qDESS estimator used
+    method: MULTI_ECHO (weighted Gauss-Newton) or one of the qDESS estimators
     """
 
     t2_ms: NDArray[np.float32]
     r2: NDArray[np.float32]
-    method: str
+    method: Method
     grid: Grid
 
 
@@ -263,6 +264,32 @@ class Measurement:
     value: float
     unit: str
     n: int
+
+    @classmethod
+    def of(
+        cls,
+        quantity: Quantity,
+        *,
+        method: Method,
+        structure: str,
+        region: str,
+        statistic: Statistic,
+        value: float,
+        n: int,
+    ) -> Measurement:
+        """A row of this quantity, in its unit. Raises ValueError for a statistic that the quantity does not declare."""
+        if statistic not in quantity.statistics:
+            raise ValueError(f"{quantity.id} reports {', '.join(quantity.statistics)}, found {statistic}")
+        return cls(
+            quantity=quantity.id,
+            method=method.value,
+            structure=str(structure),
+            region=region,
+            statistic=statistic.value,
+            value=value,
+            unit=quantity.unit.value,
+            n=n,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pipeline.acquisition import Acquisition, PulseSequence
 from pipeline.anatomy import Side, Structure
 from pipeline.grid import Grid
+from pipeline.quantities import Method
 from pipeline.types import (
     Alignment,
     LabelArray,
@@ -180,7 +181,7 @@ class Workspace:
                 surface=surfaces[meta["structure"]],
                 thickness_mm=self._array("thickness", f"{index}_thickness_mm"),
                 region=self._array("thickness", f"{index}_region"),
-                method=meta["method"],
+                method=Method(meta["method"]),
             )
             for index, meta in enumerate(self.read_json("thickness"))
         )
@@ -196,7 +197,7 @@ class Workspace:
         return T2Map(
             t2_ms=self._array("t2", "t2_ms"),
             r2=self._array("t2", "r2"),
-            method=meta["method"],
+            method=Method(meta["method"]),
             grid=Grid.from_dict(meta["grid"]),
         )
 

@@ -22,7 +22,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.anatomy import BONES, CARTILAGE_OF, PLATES, Structure
+from pipeline.anatomy import BONES, CARTILAGE_OF, PLATE_ON, Structure
 from pipeline.grid import Grid
 from training.expert_maps import PLATE_OF, Knee, bone_points, one_visit_each, read_knee
 from training.registration import (
@@ -282,7 +282,7 @@ def main() -> None:
     print(f"{len(knees)} knees read", flush=True)
     labels, grid = build(knees, workers=arguments.workers, report=partial(print, flush=True))
     write_labels(labels, grid, arguments.target)
-    for bone, plate in PLATES.items():
+    for bone, plate in PLATE_ON.items():
         cohort = [plate_thickness(k.labels, k.grid.spacing_mm, bone) for k in knees]
         print(f"{plate}: {plate_thickness(labels, grid.spacing_mm, bone):.2f} mm, cohort {np.mean(cohort):.2f} mm")
 

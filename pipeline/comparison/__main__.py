@@ -6,10 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from pipeline.comparison.changes import MATCHED, Change
+from pipeline.anatomy import place_title
+from pipeline.comparison.changes import Change
 from pipeline.comparison.documents import registration_note
 from pipeline.comparison.folders import compare_folders
 from pipeline.errors import KneeError
+from pipeline.quantities import THC_MATCHED
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,8 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KneeError as error:
         sys.stderr.write(f"{error.code}: {error}\n")
         return 1
-    lines = [f"{'matched thickness, mm':42}{'A':>7}{'B':>7}{'B - A':>8}  against measurement error"]
-    lines += [_line(row) for row in comparison.changes if row.quantity == MATCHED]
+    lines = [f"{THC_MATCHED.column:42}{'A':>7}{'B':>7}{'B - A':>8}  against measurement error"]
+    lines += [_line(row) for row in comparison.changes if row.quantity == THC_MATCHED.id]
     lines += [f"! {text}" for text in comparison.warnings]
     lines.append(registration_note(comparison))
     sys.stdout.write("\n".join(lines) + "\n")
@@ -36,8 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _line(row: Change) -> str:
-    name = f"{row.structure}, {row.region}".replace("_", " ")
-    a, b, change = ("–" if value is None else f"{value:.2f}" for value in (row.a, row.b, row.change))
+    name = place_title(row.structure, row.region)
+    a, b, change = ("–" if value is None else THC_MATCHED.format(value) for value in (row.a, row.b, row.change))
     return f"{name:42}{a:>7}{b:>7}{change:>8}  {row.verdict}"
 
 

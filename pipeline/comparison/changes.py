@@ -1,7 +1,7 @@
 """What differs between two knees: per vertex, per region, and against the error of the measurement.
 
 ThC_matched is the mean thickness over the points of bone that carry a plate in both knees, denuded bone as 0: the
-same points in both. ThC, ThCtAB, tAB, dAB and volume are each knee's own, over its own regions.
+same points in both. Every other quantity is each knee's own, over its own regions.
 """
 
 from __future__ import annotations
@@ -14,25 +14,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.anatomy import ALL, PLATES, REGIONS, Structure
+from pipeline.anatomy import PLATE_ON, Region, Structure
 from pipeline.comparison.bones import Residual
-from pipeline.comparison.knee import METHOD
 from pipeline.comparison.reproducibility import Reproducibility
 from pipeline.grid import FloatArray
+from pipeline.quantities import THC, THC_MATCHED, THC_TAB, Unit, is_main
 from pipeline.types import Measurement, ThicknessMap
 
-MATCHED: Final = "ThC_matched"
-
-OWN: Final = (
-    ("ThC", METHOD, "mean"),
-    ("ThCtAB", METHOD, "mean"),
-    ("tAB", METHOD, "total"),
-    ("dAB", METHOD, "share"),
-    ("volume", "voxel_count", "total"),
-)
-"""Quantity, method and statistic of each knee's own rows that are compared."""
-
-THICKNESSES: Final = ("ThC", "ThCtAB", MATCHED)
+WITH_SDC: Final = frozenset({THC.id, THC_TAB.id, THC_MATCHED.id})
 """The smallest detectable change was measured on ThC; it is used for all three."""
 
 LEAST_COMPARED: Final = 0.5
@@ -94,14 +83,12 @@ class Change:
 
 def matched_changes(bone: BoneChange, known: Reproducibility) -> tuple[Change, ...]:
     """ThC_matched of every region of a plate, then of the whole plate."""
-    plate = PLATES[bone.structure]
-    parts = [r for r in REGIONS if r.plate == plate and r.name != ALL]
-    inside = bone.first.region > 0
-    rows = [_matched(bone, plate, part.name, bone.first.region == part.label, known) for part in parts]
-    return (*rows, _matched(bone, plate, ALL, inside, known))
+    plate = PLATE_ON[bone.structure]
+    rows = [_matched(bone, part, bone.first.region == part.label, known) for part in plate.parts]
+    return (*rows, _matched(bone, plate.whole, bone.first.region > 0, known))
 
 
-def _matched(bone: BoneChange, plate: str, region: str, here: NDArray[np.bool_], known: Reproducibility) -> Change:
+def _matched(bone: BoneChange, region: Region, here: NDArray[np.bool_], known: Reproducibility) -> Change:
     areas = bone.first.surface.vertex_areas_mm2
     both = here & np.isfinite(bone.change_mm)
     a = b = error = None
@@ -111,7 +98,7 @@ def _matched(bone: BoneChange, plate: str, region: str, here: NDArray[np.bool_],
         b = float(np.average(bone.second_mm[both], weights=areas[both]))
         error = bone.residual.plate_rms * float(np.linalg.norm(_mean_gradient(bone.first, both)))
     return _change(
-        (MATCHED, plate, region, "mm"),
+        (THC_MATCHED.id, region.plate.value, region.name, THC_MATCHED.unit.value),
         (a, b),
         known,
         registration_rms_mm=bone.residual.plate_rms,
@@ -149,7 +136,7 @@ def own_changes(
     rows = []
     for row in first:
         other = there.get(_key(row))
-        if (row.quantity, row.method, row.statistic) in OWN and other is not None:
+        if is_main(row.quantity, row.method, row.statistic) and other is not None:
             names = (row.quantity, row.structure, row.region, row.unit)
             rows.append(_change(names, (_finite(row.value), _finite(other.value)), known))
     return tuple(rows)
@@ -175,7 +162,7 @@ def _change(
     quantity, structure, region, unit = names
     a, b = values
     change = None if a is None or b is None else b - a
-    sdc = known.sdc_mm(structure, region) if quantity in THICKNESSES else None
+    sdc = known.sdc_mm(structure, region) if quantity in WITH_SDC else None
     return Change(
         quantity=quantity,
         structure=structure,
@@ -183,7 +170,7 @@ def _change(
         a=a,
         b=b,
         change=change,
-        change_percent=None if change is None or not a or unit == "%" else 100.0 * change / a,
+        change_percent=None if change is None or not a or unit == Unit.PERCENT else 100.0 * change / a,
         sdc=sdc,
         verdict=_verdict(change, sdc, registration_error),
         registration_rms_mm=registration_rms_mm,

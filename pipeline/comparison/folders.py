@@ -7,13 +7,14 @@ from pathlib import Path
 
 from pipeline.comparison.compare import Comparison, Report, compare
 from pipeline.comparison.documents import changes_csv, comparison_document
-from pipeline.comparison.knee import METHOD, Knee
+from pipeline.comparison.knee import Knee
 from pipeline.comparison.names import RESULT, SCENE, TABLE, VIEW
 from pipeline.comparison.reproducibility import known_of
 from pipeline.comparison.scene import write_comparison_scene
 from pipeline.digest import NETWORK_DIGESTS
 from pipeline.errors import NotComparable
 from pipeline.grid import Grid
+from pipeline.quantities import PRIMARY
 from pipeline.report.tables import json_text
 from pipeline.results_tree import PROVENANCE
 from pipeline.workspace import Workspace, atomic_file
@@ -25,7 +26,7 @@ def read_knee(workspace: Workspace) -> Knee:
         provenance = json.loads((PROVENANCE.at(workspace.files_dir)).read_text(encoding="utf-8"))
         model = provenance["model"]
         return Knee(
-            maps=tuple(item for item in workspace.read_thickness() if item.method == METHOD),
+            maps=tuple(item for item in workspace.read_thickness() if item.method == PRIMARY),
             alignment=workspace.read_alignment(),
             measurements=workspace.read_measurements("measurements"),
             model={key: model.get(key) for key in ("id", "sha256", *NETWORK_DIGESTS) if model.get(key)},

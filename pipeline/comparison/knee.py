@@ -11,9 +11,6 @@ from pipeline.anatomy import Side
 from pipeline.grid import FloatArray, Grid
 from pipeline.types import Alignment, Measurement, Surface, ThicknessMap
 
-METHOD: Final = "union"
-"""The thickness estimator that is compared: the other one loses thin cartilage."""
-
 MIRROR: Final[FloatArray] = np.diag([-1.0, 1.0, 1.0, 1.0])
 """(4, 4) left and right of LPS swapped."""
 
@@ -22,7 +19,7 @@ MIRROR: Final[FloatArray] = np.diag([-1.0, 1.0, 1.0, 1.0])
 class Knee:
     """One finished analysis.
 
-    maps        one a bone, estimator METHOD, LPS mm
+    maps        one per bone, by the primary thickness estimator, LPS mm
     model       id and weights' digest of what made the outlines; options: those of the analysis
     grid        of the label map; a mirrored knee keeps it
     """

@@ -8,6 +8,7 @@ from typing import Final
 from pipeline.comparison.changes import BoneChange
 from pipeline.comparison.compare import Comparison
 from pipeline.grid import FloatArray, Grid
+from pipeline.quantities import THC
 from pipeline.report.colours import CHANGE_RANGE_MM, DIVERGING, THICKNESS_RANGE_MM, VIRIDIS
 from pipeline.report.knee_scene import NO_PLATE, bone_mesh, region_channel
 from pipeline.report.meshes import BoneMap
@@ -31,7 +32,7 @@ def _mesh(bone: BoneChange) -> SceneMesh:
     difference = Scalar(
         name="change",
         title="Change",
-        unit="mm",
+        unit=THC.unit.symbol,
         values=bone.change_mm,
         range=CHANGE_RANGE_MM,
         colours=DIVERGING,
@@ -48,7 +49,7 @@ def _thickness(name: str, title: str, values: FloatArray, missing: str) -> Scala
     return Scalar(
         name=name,
         title=title,
-        unit="mm",
+        unit=THC.unit.symbol,
         values=values,
         range=THICKNESS_RANGE_MM,
         colours=VIRIDIS,

@@ -16,7 +16,7 @@ from pipeline.report.colours import thickness_css
 WIDTH: Final = 460
 """User units; pages scale the drawing to the width there is. 12 units of text stay legible on a phone."""
 
-LABELS: Final = 148
+LABELS: Final = 190
 """Left of the plot, for the names of the rows."""
 
 VALUES: Final = 44
@@ -52,7 +52,7 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Distribution:
-    """Thickness (mm) at the vertices of a plate and the area (mm2) that each stands for; denuded vertices are 0."""
+    """Thickness (mm) at the vertices of a plate and the area (mm²) that each stands for; denuded vertices are 0."""
 
     title: str
     thickness_mm: FloatArray

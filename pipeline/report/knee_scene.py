@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.anatomy import BONE_OF, REGIONS, Structure, Tissue
 from pipeline.grid import FloatArray, Grid
+from pipeline.quantities import T2, THC
 from pipeline.report.colours import THICKNESS_RANGE_MM, VIRIDIS
 from pipeline.report.meshes import BoneMap, bone_maps
 from pipeline.report.scene import Categories, Scalar, SceneMesh
@@ -68,7 +69,7 @@ def _bone(bone: BoneMap, result: AnalysisResult) -> SceneMesh:
         Scalar(
             name="thickness",
             title="Thickness",
-            unit="mm",
+            unit=THC.unit.symbol,
             values=bone.thickness_mm,
             range=THICKNESS_RANGE_MM,
             colours=VIRIDIS,
@@ -79,14 +80,14 @@ def _bone(bone: BoneMap, result: AnalysisResult) -> SceneMesh:
         channels.append(
             Scalar(
                 name="t2",
-                title="T2",
-                unit="ms",
+                title=T2.title,
+                unit=T2.unit.symbol,
                 values=t2_on_surface(bone.surface, bone.thickness_mm, result.t2, result.subregions),
                 range=T2_RANGE_MS,
                 colours=VIRIDIS,
-                missing_title="No T2",
+                missing_title=f"No {T2.title}",
                 resolution=0.01,
-                decimals=1,
+                decimals=T2.digits,
             )
         )
     return bone_mesh(bone, (*channels, region_channel(bone)))

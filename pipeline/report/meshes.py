@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.grid import FloatArray
+from pipeline.quantities import PRIMARY, SECOND, Method
 from pipeline.report.colours import thickness_rgb
 from pipeline.results_tree import SURFACE_PLY, SURFACE_VTP
 from pipeline.types import LabelArray, Surface, ThicknessMap
@@ -34,21 +35,21 @@ def bone_maps(maps: Iterable[ThicknessMap]) -> tuple[BoneMap, ...]:
 
     Raises ValueError where two maps of a bone have different vertices.
     """
-    found: dict[int, dict[str, ThicknessMap]] = {}
+    found: dict[int, dict[Method, ThicknessMap]] = {}
     for item in maps:
         found.setdefault(int(item.surface.structure), {})[item.method] = item
     return tuple(_bone_map(found[structure]) for structure in sorted(found))
 
 
-def _bone_map(by_method: dict[str, ThicknessMap]) -> BoneMap:
-    first = by_method.get("union") or next(iter(by_method.values()))
+def _bone_map(by_method: dict[Method, ThicknessMap]) -> BoneMap:
+    first = by_method.get(PRIMARY) or next(iter(by_method.values()))
     nowhere = np.full(len(first.surface.points_mm), np.nan)
     if any(len(item.thickness_mm) != len(nowhere) for item in by_method.values()):
         raise ValueError("the thickness maps of one bone must lie on the same surface")
     return BoneMap(
         surface=first.surface,
-        thickness_mm=by_method["union"].thickness_mm if "union" in by_method else nowhere,
-        two_crossing_mm=by_method["two_crossing"].thickness_mm if "two_crossing" in by_method else nowhere,
+        thickness_mm=by_method[PRIMARY].thickness_mm if PRIMARY in by_method else nowhere,
+        two_crossing_mm=by_method[SECOND].thickness_mm if SECOND in by_method else nowhere,
         region=first.region,
     )
 

@@ -12,9 +12,10 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.anatomy import ALL, FEMORAL_PLATE, PATELLAR_PLATE, PLATES, REGION_BY_NAME, TIBIAL_PLATE, Structure
+from pipeline.anatomy import COMPARTMENT_PAIRS, PLATE_ON, REGIONS, Structure, pair_title
 from pipeline.digest import NETWORK_DIGESTS
 from pipeline.options import AnalysisOptions
+from pipeline.quantities import DAB, HEADLINES, SECOND, TAB, THC, THC_TAB, VOLUME, Statistic
 from pipeline.report.charts import (
     Bar,
     Distribution,
@@ -25,36 +26,20 @@ from pipeline.report.charts import (
 )
 from pipeline.report.colours import BONE, css
 from pipeline.report.meshes import BoneMap
-from pipeline.report.page_tables import Lookup, confidence_rows, number, other_tables, plate_tables, region_row, words
+from pipeline.report.page_tables import (
+    Lookup,
+    confidence_rows,
+    measured,
+    number,
+    other_tables,
+    plate_tables,
+    region_row,
+    words,
+)
 from pipeline.results_tree import OVERLAY, REPORT, SURFACES_PICTURE
 from pipeline.types import AnalysisResult
 
 TEMPLATE: Final = "report.html.jinja"
-
-SHORT: Final = {
-    (FEMORAL_PLATE, "anterior"): "Femur anterior",
-    (FEMORAL_PLATE, "medial_weight_bearing"): "Femur med. w.-b.",
-    (FEMORAL_PLATE, "lateral_weight_bearing"): "Femur lat. w.-b.",
-    (FEMORAL_PLATE, "medial_posterior"): "Femur med. post.",
-    (FEMORAL_PLATE, "lateral_posterior"): "Femur lat. post.",
-    (TIBIAL_PLATE, "medial"): "Tibia medial",
-    (TIBIAL_PLATE, "lateral"): "Tibia lateral",
-    (PATELLAR_PLATE, ALL): "Patella",
-}
-"""Names where there is little room."""
-
-PAIRS: Final = (
-    ("Femur, weight-b.", FEMORAL_PLATE, "medial_weight_bearing", "lateral_weight_bearing"),
-    ("Femur, posterior", FEMORAL_PLATE, "medial_posterior", "lateral_posterior"),
-    ("Tibia", TIBIAL_PLATE, "medial", "lateral"),
-)
-
-HEADLINES: Final = (
-    ("Femur", FEMORAL_PLATE, ALL),
-    ("Medial tibia", TIBIAL_PLATE, "medial"),
-    ("Lateral tibia", TIBIAL_PLATE, "lateral"),
-    ("Patella", PATELLAR_PLATE, ALL),
-)
 
 CARD_KEYS: Final = (
     "title",
@@ -76,21 +61,21 @@ def charts(lookup: Lookup, bones: Sequence[BoneMap]) -> dict[str, Markup]:
     """The three drawings of the page."""
     bars = [
         Bar(
-            title=short,
-            colour=css(REGION_BY_NAME[key].colour),
-            mean=lookup.value("ThC", "union", *key, "mean"),
-            std=lookup.value("ThC", "union", *key, "std"),
-            other=lookup.value("ThC", "two_crossing", *key, "mean"),
+            title=region.short,
+            colour=css(region.colour),
+            mean=lookup.value(THC, region),
+            std=lookup.value(THC, region, Statistic.STD),
+            other=lookup.value(THC, region, method=SECOND),
         )
-        for key, short in SHORT.items()
+        for region in REGIONS
     ]
     pairs = [
         Pair(
-            title=title,
-            medial=lookup.value("ThC", "union", plate, medial, "mean"),
-            lateral=lookup.value("ThC", "union", plate, lateral, "mean"),
+            title=pair_title(medial),
+            medial=lookup.value(THC, medial),
+            lateral=lookup.value(THC, lateral),
         )
-        for title, plate, medial, lateral in PAIRS
+        for medial, lateral in COMPARTMENT_PAIRS
     ]
     plates = []
     for bone in bones:
@@ -98,7 +83,7 @@ def charts(lookup: Lookup, bones: Sequence[BoneMap]) -> dict[str, Markup]:
         if inside.any():
             plates.append(
                 Distribution(
-                    title=words(PLATES[bone.surface.structure]),
+                    title=PLATE_ON[bone.surface.structure].display_name,
                     thickness_mm=bone.thickness_mm[inside],
                     area_mm2=bone.surface.vertex_areas_mm2[inside],
                 )
@@ -162,7 +147,14 @@ def write_page(result: AnalysisResult, bones: Sequence[BoneMap], files_dir: Path
         grid=result.segmentation.grid,
         confidence=confidence_rows(result.segmentation),
         found=[s.title for s in Structure if (result.segmentation.labels == s).any()],
-        headlines=[(title, region_row(lookup, plate, region)) for title, plate, region in HEADLINES],
+        thc=THC,
+        thctab=THC_TAB,
+        tab=TAB,
+        dab=DAB,
+        volume=VOLUME,
+        second=SECOND,
+        measured=measured(result.measurements),
+        headlines=[(title, region_row(lookup, region)) for title, region in HEADLINES],
         tables=plate_tables(lookup),
         others=other_tables(result.measurements),
         charts=charts(lookup, bones),

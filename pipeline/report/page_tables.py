@@ -1,28 +1,30 @@
-"""The measurements as the page shows them: one table a plate, and one for every other quantity."""
+"""The measurements as the page shows them: one table per plate, and one for every other quantity."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from pipeline.anatomy import ALL, FEMORAL_PLATE, PATELLAR_PLATE, PLATES, REGION_BY_NAME, TIBIAL_PLATE
+from pipeline.anatomy import TABLE_ORDER, Plate, Region, place_order, place_title
+from pipeline.quantities import (
+    DAB,
+    PRIMARY,
+    QUANTITIES,
+    SECOND,
+    TAB,
+    THC,
+    THC_TAB,
+    THICKNESSES,
+    VOLUME,
+    Method,
+    Quantity,
+    Statistic,
+)
 from pipeline.report.colours import css
 from pipeline.segmentation.confidence import title_of
 from pipeline.types import Measurement, Segmentation
-
-REGION_ORDER: Final = (
-    (
-        FEMORAL_PLATE,
-        ("anterior", "medial_weight_bearing", "lateral_weight_bearing", "medial_posterior", "lateral_posterior", ALL),
-    ),
-    (TIBIAL_PLATE, ("medial", "lateral", ALL)),
-    (PATELLAR_PLATE, (ALL,)),
-)
-"""Plates and their regions in the order of every table and chart."""
-
-SURFACE_QUANTITIES: Final = frozenset({"ThC", "ThCtAB", "tAB", "dAB"})
 
 
 class Lookup:
@@ -30,30 +32,30 @@ class Lookup:
 
     def __init__(self, rows: Iterable[Measurement]) -> None:
         self._rows = {(r.quantity, r.method, r.structure, r.region, r.statistic): r for r in rows}
-        self._volumes = {(r.structure, r.region): r for r in rows if r.quantity == "volume"}
 
-    def value(self, quantity: str, method: str, plate: str, region: str, statistic: str) -> float:
-        """NaN where there is no such row."""
-        row = self._rows.get((quantity, method, plate, region, statistic))
+    def value(
+        self, quantity: Quantity, region: Region, statistic: Statistic | None = None, method: Method = PRIMARY
+    ) -> float:
+        """The quantity's main statistic, or another one; NaN where there is no such row."""
+        row = self._row(quantity, region, statistic or quantity.main, method)
         return math.nan if row is None else row.value
 
-    def count(self, quantity: str, method: str, plate: str, region: str, statistic: str) -> int:
-        """Vertices or voxels behind a value; 0 where there is no such row."""
-        row = self._rows.get((quantity, method, plate, region, statistic))
+    def count(self, quantity: Quantity, region: Region) -> int:
+        """Vertices behind the main statistic; 0 where there is no such row."""
+        row = self._row(quantity, region, quantity.main, PRIMARY)
         return 0 if row is None else row.n
 
-    def volume(self, plate: str, region: str) -> float:
-        """mm3; NaN where there is no such row."""
-        row = self._volumes.get((plate, region))
-        return math.nan if row is None else row.value
+    def _row(self, quantity: Quantity, region: Region, statistic: Statistic, method: Method) -> Measurement | None:
+        return self._rows.get((quantity.id, method, region.plate, region.name, statistic))
 
 
 @dataclass(frozen=True, kw_only=True)
 class PivotTable:
-    """Rows that have no table of their own (T2, menisci): regions down, statistics across."""
+    """Rows that have no table of their own (T2, menisci): places down, statistics across."""
 
     title: str
     unit: str
+    digits: int
     statistics: tuple[str, ...]
     rows: tuple[tuple[str, tuple[float, ...], int], ...]
 
@@ -71,60 +73,70 @@ def words(key: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def measured(rows: Iterable[Measurement]) -> list[Quantity]:
+    """The quantities that have rows, in the order of QUANTITIES."""
+    found = {row.quantity for row in rows}
+    return [quantity for quantity in QUANTITIES.values() if quantity.id in found]
+
+
 def plate_tables(lookup: Lookup) -> list[dict[str, Any]]:
-    """One table a plate that was measured."""
+    """One table for each plate that was measured."""
     tables = []
-    for plate, regions in REGION_ORDER:
-        rows = [region_row(lookup, plate, region) for region in regions]
+    for plate in Plate:
+        rows = [region_row(lookup, region) for region in TABLE_ORDER if region.plate is plate]
         if any(math.isfinite(row["tab"]) and row["tab"] > 0 for row in rows):
-            tables.append({"title": words(plate), "rows": rows})
+            tables.append({"title": plate.display_name, "rows": rows})
     return tables
 
 
-def region_row(lookup: Lookup, plate: str, region: str) -> dict[str, Any]:
+def region_row(lookup: Lookup, region: Region) -> dict[str, Any]:
     """What a table says of one region, or of a whole plate."""
-    key = REGION_BY_NAME.get((plate, region))
-    union = {s: lookup.value("ThC", "union", plate, region, s) for s in ("mean", "std", "median")}
-    other = {s: lookup.value("ThC", "two_crossing", plate, region, s) for s in ("mean", "std")}
     return {
-        "title": "Whole plate" if region == ALL else words(region),
-        "whole": region == ALL,
-        "colour": None if key is None else css(key.colour),
-        "thc": union,
-        "thctab": lookup.value("ThCtAB", "union", plate, region, "mean"),
-        "tab": lookup.value("tAB", "union", plate, region, "total"),
-        "dab": lookup.value("dAB", "union", plate, region, "share"),
-        "volume": lookup.volume(plate, region),
-        "n": lookup.count("ThC", "union", plate, region, "mean"),
-        "other": other,
+        "title": region.short,
+        "whole": region.parent is None,
+        "colour": css(region.colour) if region.label else None,
+        "thc": {statistic.value: lookup.value(THC, region, statistic) for statistic in THC.statistics},
+        "thctab": lookup.value(THC_TAB, region),
+        "tab": lookup.value(TAB, region),
+        "dab": lookup.value(DAB, region),
+        "volume": lookup.value(VOLUME, region, method=Method.VOXEL_COUNT),
+        "n": lookup.count(THC, region),
+        "other": {
+            statistic.value: lookup.value(THC, region, statistic, SECOND)
+            for statistic in (Statistic.MEAN, Statistic.STD)
+        },
     }
 
 
 def other_tables(rows: Iterable[Measurement]) -> list[PivotTable]:
     """Everything that the plate tables leave out, so that no measurement is missing from the page."""
-    groups: dict[tuple[str, str, str], list[Measurement]] = {}
+    groups: dict[tuple[str, str], list[Measurement]] = {}
+    own = {quantity.id for quantity in THICKNESSES}
     for row in rows:
-        on_plate = row.structure in PLATES.values()
-        if row.quantity in SURFACE_QUANTITIES or (row.quantity == "volume" and on_plate):
+        if row.quantity in own or (row.quantity == VOLUME.id and row.structure in tuple(Plate)):
             continue
-        groups.setdefault((row.quantity, row.method, row.unit), []).append(row)
-    return [
-        _pivot(words(quantity) + f" ({words(method).lower()})", unit, group)
-        for (quantity, method, unit), group in groups.items()
-    ]
+        groups.setdefault((row.quantity, row.method), []).append(row)
+    return [_pivot(QUANTITIES[quantity], Method(method), group) for (quantity, method), group in groups.items()]
 
 
-def _pivot(title: str, unit: str, group: Sequence[Measurement]) -> PivotTable:
-    statistics = tuple(dict.fromkeys(row.statistic for row in group))
-    places = dict.fromkeys((row.structure, row.region) for row in group)
+def _pivot(quantity: Quantity, method: Method, group: Sequence[Measurement]) -> PivotTable:
+    places = sorted({(row.structure, row.region) for row in group}, key=lambda place: place_order(*place))
     values = {(row.structure, row.region, row.statistic): row for row in group}
+    statistics = tuple(s for s in quantity.statistics if any(row.statistic == s for row in group))
     rows = []
-    for structure, region in places:
-        cells = [values.get((structure, region, statistic)) for statistic in statistics]
-        name = words(structure) if region == ALL else f"{words(structure)}, {region.replace('_', ' ')}"
+    for place in places:
+        cells = [values.get((*place, statistic)) for statistic in statistics]
         found = [cell.n for cell in cells if cell is not None]
-        rows.append((name, tuple(math.nan if cell is None else cell.value for cell in cells), max(found)))
-    return PivotTable(title=title, unit=unit, statistics=statistics, rows=tuple(rows))
+        rows.append(
+            (place_title(*place), tuple(math.nan if cell is None else cell.value for cell in cells), max(found))
+        )
+    return PivotTable(
+        title=f"{quantity.title}, {method.display_name}",
+        unit=quantity.unit.symbol,
+        digits=quantity.digits,
+        statistics=tuple(statistic.value for statistic in statistics),
+        rows=tuple(rows),
+    )
 
 
 def confidence_rows(segmentation: Segmentation) -> list[tuple[str, float, float | None]]:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 from typing import Final
 
+from pipeline.quantities import NOMENCLATURE, PRIMARY, Method
 from pipeline.report.colours import THICKNESS_RANGE_MM
+from pipeline.report.page_tables import measured
 from pipeline.report.tables import CSV_COLUMNS, DECIMALS, PEER_METHOD
 from pipeline.results_tree import ARTIFACTS, MEASUREMENTS, PEER_RESULTS, README
 from pipeline.types import AnalysisResult
 
 NOTICE: Final = "Research use only. Not for clinical diagnosis."
+
+NAME_WIDTH: Final = 20
+"""Of the column of quantity and method names: the longest has 18 characters."""
 
 
 def readme_text(result: AnalysisResult, files_dir: Path) -> str:
@@ -18,6 +24,7 @@ def readme_text(result: AnalysisResult, files_dir: Path) -> str:
     listed = [(item.path, item.meaning) for item in ARTIFACTS if item is not README and item.found(files_dir)]
     width = max((len(name) for name, _ in listed), default=0) + 2
     model = result.provenance.model
+    methods = {row.method for row in result.measurements}
     cite = [f"Segmentation: {model['citation']}"] if model.get("citation") else []
     lines = [
         f"Knee MRI analysis: {result.alignment.side.value} knee",
@@ -33,20 +40,22 @@ def readme_text(result: AnalysisResult, files_dir: Path) -> str:
         "Numbers",
         f"  Columns of {MEASUREMENTS.path}: {', '.join(CSV_COLUMNS)}.",
         f"  It has {DECIMALS} decimals; an empty value with n = 0 means that there was nothing to measure.",
-        "  ThC     cartilage thickness where there is cartilage, weighted by area",
-        "  ThCtAB  the same over the total area of subchondral bone, denuded bone counted as 0",
-        "  tAB     total area of subchondral bone; dAB its denuded share in per cent",
-        "  method  union: bone surface to the end of bone-or-cartilage (primary);",
-        "          two_crossing: both crossings of the cartilage label (the estimator of pymskt and KneePipeline)",
+        *(_explained(quantity.id, quantity.definition) for quantity in measured(result.measurements)),
+        f"  Methods; the primary one for thickness is {PRIMARY}:",
+        *(_explained(method, method.definition) for method in Method if method in methods),
         "  thickness_mm at a vertex is NaN outside the cartilage plate and 0 where the plate is denuded;",
         "  region is the label number of the region, 0 outside the plate.",
         "  Pictures colour the bones by thickness from {:g} to {:g} mm.".format(*THICKNESS_RANGE_MM),
         f"  {PEER_RESULTS.path} holds the {PEER_METHOD} estimator.",
         "",
         "Please cite",
-        "  Eckstein F et al. Proposal for a nomenclature for magnetic resonance imaging based measures of articular",
-        "  cartilage in osteoarthritis. Osteoarthritis and Cartilage 2006; 14: 974-983.",
+        f"  Names of the measures: {NOMENCLATURE}",
         *(f"  {line}" for line in cite),
         "",
     ]
     return "\n".join(lines)
+
+
+def _explained(name: str, meaning: str) -> str:
+    """Name and meaning in lines of at most 110 characters, the meaning in a column of its own."""
+    return fill(meaning, 110, initial_indent=f"  {name:<{NAME_WIDTH}}", subsequent_indent=" " * (NAME_WIDTH + 2))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.anatomy import CARTILAGE_OF, Side
+from pipeline.anatomy import CARTILAGE_OF, Compartment, Side
 from pipeline.grid import Box, FloatArray, Grid
 from pipeline.types import AnalysisResult, LabelArray, Scan
 
@@ -110,7 +110,8 @@ def _compartment(result: AnalysisResult, plane: Plane, part: float) -> str:
     """Which side of the knee a sagittal slice shows; nothing near the middle."""
     if plane.normal != 0 or abs(part - 0.5) < NEAR_MIDDLE:
         return ""
-    return " medial" if (part > 0.5) == (result.alignment.side is Side.RIGHT) else " lateral"
+    compartment = Compartment.MEDIAL if (part > 0.5) == (result.alignment.side is Side.RIGHT) else Compartment.LATERAL
+    return f" {compartment}"
 
 
 def _positions(

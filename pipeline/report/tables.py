@@ -6,14 +6,24 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from pipeline.anatomy import ALL, FEMORAL_PLATE, PATELLAR_PLATE, TIBIAL_PLATE
+from pipeline.anatomy import (
+    FEMUR_ANTERIOR,
+    FEMUR_LATERAL_POSTERIOR,
+    FEMUR_LATERAL_WEIGHT_BEARING,
+    FEMUR_MEDIAL_POSTERIOR,
+    FEMUR_MEDIAL_WEIGHT_BEARING,
+    PATELLA_WHOLE,
+    TIBIA_LATERAL,
+    TIBIA_MEDIAL,
+)
 from pipeline.progress import StepRecord
+from pipeline.quantities import SPREAD, THC, Method
 from pipeline.results_tree import MEASUREMENTS, PEER_RESULTS, PROVENANCE, RESULTS
 from pipeline.types import AnalysisResult, Measurement
 
@@ -24,22 +34,20 @@ DECIMALS: Final = 6
 
 PEER_KEYS: Final = MappingProxyType(
     {
-        (FEMORAL_PLATE, "anterior"): "ant_fem_cart",
-        (FEMORAL_PLATE, "medial_weight_bearing"): "med_wb_fem_cart",
-        (FEMORAL_PLATE, "lateral_weight_bearing"): "lat_wb_fem_cart",
-        (FEMORAL_PLATE, "medial_posterior"): "med_post_fem_cart",
-        (FEMORAL_PLATE, "lateral_posterior"): "lat_post_fem_cart",
-        (TIBIAL_PLATE, "medial"): "med_tib_cart",
-        (TIBIAL_PLATE, "lateral"): "lat_tib_cart",
-        (PATELLAR_PLATE, ALL): "pat_cart",
+        FEMUR_ANTERIOR: "ant_fem_cart",
+        FEMUR_MEDIAL_WEIGHT_BEARING: "med_wb_fem_cart",
+        FEMUR_LATERAL_WEIGHT_BEARING: "lat_wb_fem_cart",
+        FEMUR_MEDIAL_POSTERIOR: "med_post_fem_cart",
+        FEMUR_LATERAL_POSTERIOR: "lat_post_fem_cart",
+        TIBIA_MEDIAL: "med_tib_cart",
+        TIBIA_LATERAL: "lat_tib_cart",
+        PATELLA_WHOLE: "pat_cart",
     }
 )
 """Region -> its name in the results of KneePipeline (config_template.json, regions.cart)."""
 
-PEER_METHOD: Final = "two_crossing"
+PEER_METHOD: Final = Method.TWO_CROSSING
 """The thickness estimator that is the peer's as well."""
-
-PEER_STATISTICS: Final = ("mean", "std", "median")
 
 
 def format_value(value: float) -> str:
@@ -59,6 +67,11 @@ def measurements_csv(rows: Iterable[Measurement]) -> str:
         values = asdict(row) | {"value": format_value(row.value)}
         writer.writerow([values[name] for name in CSV_COLUMNS])
     return stream.getvalue()
+
+
+def measurement_from_json(row: Mapping[str, Any]) -> Measurement:
+    """A row of results.json: null stands for a value that does not exist (NaN)."""
+    return Measurement(**dict(row) | {"value": math.nan if row["value"] is None else row["value"]})
 
 
 def json_text(data: object) -> str:
@@ -124,12 +137,12 @@ def peer_results(rows: Iterable[Measurement]) -> dict[str, float | None]:
     found = {
         (row.structure, row.region, row.statistic): row.value
         for row in rows
-        if row.quantity == "ThC" and row.method == PEER_METHOD
+        if row.quantity == THC.id and row.method == PEER_METHOD
     }
     return {
-        f"{name}_mm_{statistic}": found.get((*key, statistic))
-        for key, name in PEER_KEYS.items()
-        for statistic in PEER_STATISTICS
+        f"{name}_mm_{statistic}": found.get((region.plate, region.name, statistic))
+        for region, name in PEER_KEYS.items()
+        for statistic in SPREAD
     }
 
 

@@ -15,8 +15,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.anatomy import CARTILAGE_OF, REGIONS, Side, Structure
+from pipeline.anatomy import CARTILAGE_OF, REGIONS, Compartment, Side, Structure
 from pipeline.grid import Grid
+from pipeline.quantities import T2
 from pipeline.report.colours import VIRIDIS, css
 from pipeline.report.slices import PLANES, PictureAxis, Plane, axis_order, edge_letters, picture_axes
 from pipeline.types import AnalysisResult, LabelArray, Scan, T2Map
@@ -64,7 +65,14 @@ def write_slices(result: AnalysisResult, view_dir: Path) -> None:
         _write(view_dir / "scan.bin.gz", codes)
     if result.t2 is not None:
         _write(view_dir / "t2.bin.gz", _t2_on(grid, result.t2))
-        document["t2"] = {"step_ms": T2_STEP_MS, "range_ms": list(T2_RANGE_MS), "colours": [list(c) for c in VIRIDIS]}
+        document["t2"] = {
+            "title": T2.title,
+            "unit": T2.unit.symbol,
+            "digits": T2.digits,
+            "step_ms": T2_STEP_MS,
+            "range_ms": list(T2_RANGE_MS),
+            "colours": [list(c) for c in VIRIDIS],
+        }
     text = json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
     (view_dir / "slices.json.gz").write_bytes(gzip.compress(text, GZIP_LEVEL, mtime=0))
 
@@ -126,7 +134,7 @@ def _plane(grid: Grid, plane: Plane, side: Side) -> dict[str, Any]:
         "right": _axis(right),
         "letters": {edge: edge_letters(direction) for edge, direction in edges.items()},
         "words": {
-            edge: "medial" if (direction[0] > 0) == (side is Side.RIGHT) else "lateral"
+            edge: (Compartment.MEDIAL if (direction[0] > 0) == (side is Side.RIGHT) else Compartment.LATERAL).value
             for edge, direction in edges.items()
             if np.argmax(np.abs(direction)) == 0
         },

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from pipeline.quantities import T2_LAYERS
 from pipeline.report.contact_sheet import write_contact_sheet
 from pipeline.report.meshes import bone_maps, write_surfaces
 from pipeline.report.page import write_page
@@ -31,7 +32,8 @@ def write_report(result: AnalysisResult, files_dir: Path) -> None:
         write_surfaces(bones, files_dir)
         if result.t2 is not None:
             write_t2(result.t2, files_dir)
-            rows = [row for row in result.measurements if row.quantity.startswith("T2")]
+            ids = {quantity.id for quantity in T2_LAYERS}
+            rows = [row for row in result.measurements if row.quantity in ids]
             T2_MEASUREMENTS.target(files_dir).write_text(measurements_csv(rows), encoding="utf-8", newline="\n")
         if result.shapes:
             write_shapes(result.shapes, files_dir)

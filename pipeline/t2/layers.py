@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.anatomy import ALL, CARTILAGE_OF, REGIONS
+from pipeline.anatomy import CARTILAGE_OF, Plate, Region
 from pipeline.grid import FloatArray
+from pipeline.quantities import SPREAD, T2, T2_DEEP, T2_SUPERFICIAL, Method, Quantity, Statistic
 from pipeline.types import LabelArray, Measurement, Segmentation, T2Map
 
 MIN_R2: Final = 0.8
@@ -73,34 +74,35 @@ def measure_t2(t2: T2Map, subregions: LabelArray, depth: FloatArray) -> tuple[Me
     values = t2.t2_ms[usable].astype(np.float64)
     label, at = subregions[usable], depth[usable]
     rows: list[Measurement] = []
-    for plate in dict.fromkeys(region.plate for region in REGIONS):
-        parts = {region.name: [region.label] for region in REGIONS if region.plate == plate}
-        parts[ALL] = [number for numbers in parts.values() for number in numbers]
-        for name, numbers in parts.items():
+    for plate in Plate:
+        for region, numbers in (*((part, (part.label,)) for part in plate.parts), (plate.whole, plate.labels)):
             here = np.isin(label, numbers)
             for quantity, where in (
-                ("T2", here),
-                ("T2_deep", here & (at < DEEP_BELOW)),
-                ("T2_superficial", here & (at >= DEEP_BELOW)),
+                (T2, here),
+                (T2_DEEP, here & (at < DEEP_BELOW)),
+                (T2_SUPERFICIAL, here & (at >= DEEP_BELOW)),
             ):
-                rows += _rows(quantity, t2.method, plate, name, values[where])
+                rows += _rows(quantity, t2.method, region, values[where])
     return tuple(rows)
 
 
-def _rows(quantity: str, method: str, plate: str, region: str, values: FloatArray) -> list[Measurement]:
+def _rows(quantity: Quantity, method: Method, region: Region, values: FloatArray) -> list[Measurement]:
     """mean, std (of the population) and median; NaN where there is nothing to measure."""
-    found = dict.fromkeys(("mean", "std", "median"), float("nan"))
+    found = dict.fromkeys(SPREAD, float("nan"))
     if len(values):
-        found = {"mean": float(values.mean()), "std": float(values.std()), "median": float(np.median(values))}
+        found = {
+            Statistic.MEAN: float(values.mean()),
+            Statistic.STD: float(values.std()),
+            Statistic.MEDIAN: float(np.median(values)),
+        }
     return [
-        Measurement(
-            quantity=quantity,
+        Measurement.of(
+            quantity,
             method=method,
-            structure=plate,
-            region=region,
+            structure=region.plate,
+            region=region.name,
             statistic=statistic,
             value=value,
-            unit="ms",
             n=len(values),
         )
         for statistic, value in found.items()

@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from pipeline.anatomy import CARTILAGE_OF
 from pipeline.errors import UnsupportedImage
+from pipeline.quantities import Method
 from pipeline.t2 import availability
 from pipeline.t2.decay import fit_t2
 from pipeline.t2.qdess import qdess_t2
@@ -36,12 +37,12 @@ def fit_t2_map(scan: Scan, segmentation: Segmentation, *, skip_first_echo: bool)
         r2 = np.full(t2.shape, np.nan, dtype=np.float32)
     else:
         t2, r2 = fit_t2(scan.echoes, scan.echo_times_ms, mask, skip_first_echo=skip_first_echo)
-        method = "multi_echo"
+        method = Method.MULTI_ECHO
     return T2Map(t2_ms=t2, r2=r2, method=method, grid=scan.grid)
 
 
-def _fit_qdess_map(scan: Scan, mask: NDArray[np.bool_]) -> tuple[NDArray[np.float32], str]:
-    """(t2_ms (z, y, x), name of the estimator) of a qDESS scan; without spoiler tags diffusion is left out."""
+def _fit_qdess_map(scan: Scan, mask: NDArray[np.bool_]) -> tuple[NDArray[np.float32], Method]:
+    """(t2_ms (z, y, x), the estimator) of a qDESS scan; without spoiler tags diffusion is left out."""
     acquisition = scan.acquisition
     area, duration = acquisition.spoiler_gradient_area, acquisition.spoiler_duration_us
     spoiled = bool(area) and bool(duration)
@@ -55,4 +56,4 @@ def _fit_qdess_map(scan: Scan, mask: NDArray[np.bool_]) -> tuple[NDArray[np.floa
         spoiler_gradient_area=float(area or 0.0) if spoiled else 0.0,
         spoiler_duration_us=float(duration or 0.0) if spoiled else 0.0,
     )
-    return t2, "qdess_spoiled" if spoiled else "qdess_low_spoiling"
+    return t2, Method.QDESS_SPOILED if spoiled else Method.QDESS_LOW_SPOILING

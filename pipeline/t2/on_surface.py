@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.anatomy import PLATES, REGIONS
+from pipeline.anatomy import PLATE_ON
 from pipeline.grid import FloatArray
 from pipeline.t2.layers import usable_voxels
 from pipeline.types import LabelArray, Surface, T2Map
@@ -33,8 +33,7 @@ def t2_on_surface(surface: Surface, thickness_mm: FloatArray, t2: T2Map, subregi
     voxels of this bone's own plate count, and of those only what measure_t2 counts. Samples lie STEP_MM apart in the
     middle of their steps and are trilinear over the usable voxels alone (values and weights are interpolated alike).
     """
-    labels = [region.label for region in REGIONS if region.plate == PLATES[surface.structure]]
-    usable = usable_voxels(t2) & np.isin(subregions, labels)
+    usable = usable_voxels(t2) & np.isin(subregions, PLATE_ON[surface.structure].labels)
     values = np.where(usable, t2.t2_ms, 0.0).astype(np.float32)
     weights = usable.astype(np.float32)
     found = np.full(len(thickness_mm), np.nan)

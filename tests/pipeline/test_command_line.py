@@ -23,7 +23,7 @@ def test_a_label_map_becomes_a_table_and_a_results_folder(tmp_path):
     write_nrrd(turned_knee(), tmp_path / "my knee.nrrd")
     done = call("--labels", tmp_path / "my knee.nrrd", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert "femoral cartilage, medial weight bearing" in done.stdout
+    assert "Femur, medial weight bearing" in done.stdout
     assert (tmp_path / "out" / "results.csv").exists()
     assert (tmp_path / "out" / "my knee_results.zip").exists()
     assert not (tmp_path / "out" / ".analysis").exists()

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.acquisition import PulseSequence
-from pipeline.anatomy import ALL, BONES, PLATES, REGIONS, Side, Structure
+from pipeline.anatomy import ALL, BONES, PLATE_ON, TIBIA_LATERAL, TIBIA_MEDIAL, Side, Structure
 from pipeline.grid import FloatArray, Grid
 from pipeline.progress import StepRecord, StepState
+from pipeline.quantities import Method
 from pipeline.types import (
     Alignment,
     AnalysisResult,
@@ -37,6 +38,7 @@ TOWARDS_JOINT = {
     Structure.PATELLA: np.array([0.0, 1.0, 0.0]),
 }
 MIDDLE_MM = np.array([31.0, -12.0, 240.0])
+BOTH = (Method.UNION, Method.TWO_CROSSING)
 FOLDER = "/srv/knees/job-17/input"
 """A folder that must not appear in a result."""
 
@@ -97,16 +99,16 @@ def label_map(grid: Grid) -> np.ndarray:
     return labels.reshape(grid.shape)
 
 
-def thickness_map(surface: Surface, method: str) -> ThicknessMap:
+def thickness_map(surface: Surface, method: Method) -> ThicknessMap:
     """Constant thickness on the cap facing the joint, NaN elsewhere; a small denuded spot on the femur."""
     bone = surface.structure
     facing = surface.normals @ TOWARDS_JOINT[bone]
     inside = facing > 0.4
-    value = THICKNESS_MM[bone] - (0.125 if method == "two_crossing" else 0.0)
+    value = THICKNESS_MM[bone] - (0.125 if method is Method.TWO_CROSSING else 0.0)
     thickness = np.where(inside, value, np.nan)
-    labels = [region.label for region in REGIONS if region.plate == PLATES[bone]]
+    labels = PLATE_ON[bone].labels
     if bone is Structure.TIBIA:
-        region = np.where(surface.normals[:, 0] > 0, 5, 6)
+        region = np.where(surface.normals[:, 0] > 0, TIBIA_MEDIAL.label, TIBIA_LATERAL.label)
     else:
         angle = np.arctan2(surface.normals[:, 1], surface.normals[:, 0])
         region = np.array(labels)[((angle + np.pi) / (2 * np.pi + 1e-9) * len(labels)).astype(int)]
@@ -140,9 +142,8 @@ def measurements(maps: tuple[ThicknessMap, ...]) -> tuple[Measurement, ...]:
         )
 
     for item in maps:
-        plate = PLATES[item.surface.structure]
-        names = dict.fromkeys([*(r.name for r in REGIONS if r.plate == plate), ALL])
-        for k, name in enumerate(names):
+        plate = PLATE_ON[item.surface.structure]
+        for k, name in enumerate([*(part.name for part in plate.parts), ALL]):
             value = float(np.nanmax(item.thickness_mm)) + k / 7
             for quantity in ("ThC", "ThCtAB"):
                 for statistic, number in (("mean", value), ("std", 0.31), ("median", value - 1 / 3)):
@@ -160,7 +161,9 @@ def phantom() -> AnalysisResult:
     """A right knee with all results except T2 and shape."""
     grid = oblique_grid()
     labels = label_map(grid)
-    maps = tuple(thickness_map(sphere(bone), method) for bone in BONES for method in ("union", "two_crossing"))
+    maps = tuple(
+        thickness_map(sphere(bone), method) for bone in BONES for method in (Method.UNION, Method.TWO_CROSSING)
+    )
     brightness = np.array([0.35, 0.15, 0.15, 0.15, 0.8, 0.8, 0.8, 0.8], dtype=np.float32)
     noise = np.random.default_rng(5).normal(0, 0.02, labels.shape).astype(np.float32)
     frame = np.eye(4)

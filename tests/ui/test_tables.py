@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from pipeline.quantities import THC_MATCHED, VOLUME
 from ui.methods import model_limits
 from ui.parts import tables
 
@@ -109,22 +110,22 @@ CHANGES = [
 
 
 def test_changes_come_with_the_whole_plate_first_and_only_of_one_quantity() -> None:
-    frame = tables.changes([*CHANGES, changed("all", 9.0, None) | {"quantity": "ThC"}], "ThC_matched")
+    frame = tables.changes([*CHANGES, changed("all", 9.0, None) | {"quantity": "ThC"}], THC_MATCHED)
     assert list(frame["Region"]) == ["Femur, whole plate", "Femur, anterior", "Femur, medial posterior"]
     assert list(frame["Change"][:2]) == [0.2, -0.3]
-    assert tables.changes(CHANGES, "volume").empty
+    assert tables.changes(CHANGES, VOLUME).empty
 
 
 def test_the_chart_of_changes_has_a_band_where_the_smallest_detectable_change_is_known() -> None:
     from ui.compare.change_charts import GAIN, LOSS, change_bars
 
-    figure = change_bars(tables.changes(CHANGES, "ThC_matched"), "mm", "Change")
+    figure = change_bars(tables.changes(CHANGES, THC_MATCHED), "mm", "Change")
     assert figure is not None
     band, bars = figure.data
     assert (list(band.y), list(band.x), list(band.base)) == (["Femur, anterior"], [0.2], [-0.1])
     assert (list(bars.y), list(bars.marker.color)) == (["Femur, anterior", "Femur, whole plate"], [LOSS, GAIN])
     assert list(figure.layout.yaxis.categoryarray) == list(bars.y)
-    assert change_bars(tables.changes(CHANGES[1:2], "ThC_matched"), "mm", "Change") is None
+    assert change_bars(tables.changes(CHANGES[1:2], THC_MATCHED), "mm", "Change") is None
 
 
 def test_confidence_has_a_line_a_structure_and_no_column_that_nobody_filled() -> None:

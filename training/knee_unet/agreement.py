@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.alignment import align_knee
-from pipeline.anatomy import BONES, CARTILAGE_OF, PLATES, Structure
+from pipeline.anatomy import BONES, CARTILAGE_OF, PLATE_ON, Structure
 from pipeline.measure import measure_thickness
+from pipeline.quantities import THC
 from pipeline.regions import split_tibial_cartilage, subregions
 from pipeline.surface import bone_surface
 from pipeline.thickness import thickness_maps
@@ -36,7 +37,7 @@ def parts() -> dict[str, tuple[Structure, ...]]:
     found: dict[str, tuple[Structure, ...]] = {}
     for bone in BONES:
         found[bone.key] = (bone,)
-        found[PLATES[bone]] = CARTILAGE_OF[bone]
+        found[PLATE_ON[bone].value] = CARTILAGE_OF[bone]
     return found
 
 
@@ -84,6 +85,6 @@ def region_means(segmentation: Segmentation) -> dict[str, float]:
         if bone in knee.boxes:
             union, _ = thickness_maps(bone_surface(knee, bone), knee, regions, 0.0)
             for row in measure_thickness(union):
-                if (row.quantity, row.statistic) == ("ThC", "mean"):
+                if (row.quantity, row.statistic) == (THC.id, THC.main):
                     means[f"{row.structure}/{row.region}"] = row.value
     return means

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipeline.anatomy import PLATES
+from pipeline.anatomy import Plate
 from pipeline.digest import sha256_of
 from pipeline.segmentation import unet
 from pipeline.segmentation.catalogue import ModelCard, card
@@ -98,7 +98,7 @@ def structures_of(knees: list[Knee]) -> dict[str, dict[str, float | None]]:
             "dice_worst": round(float(dice.min()), 3),
             "mean_surface_distance_mm": round(float(np.mean([row.mean_surface_distance_mm for row in rows])), 2),
             "hausdorff95_mm": round(float(np.mean([row.hausdorff95_mm for row in rows])), 1),
-            "volume_bias_percent": round(bias, 1) if name in PLATES.values() else None,
+            "volume_bias_percent": round(bias, 1) if name in tuple(Plate) else None,
         }
     return result
 
@@ -130,7 +130,7 @@ def measured_on(knees: list[Knee]) -> str:
 
 def caution_of(knees: list[Knee]) -> str:
     """Error of the cartilage volume, as text for the card."""
-    plates = [name for name in knees[0].parts if name in PLATES.values()]
+    plates = [name for name in knees[0].parts if name in tuple(Plate)]
     biases = {name: [k.parts[name].volume_bias_percent for k in knees if name in k.parts] for name in plates}
     rounded = {name.replace("_cartilage", ""): round(float(np.mean(values))) for name, values in biases.items()}
     means = ", ".join(f"{value:+d} % ({name})" if value else f"0 % ({name})" for name, value in rounded.items())

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from pipeline.anatomy import PLATES
+from pipeline.anatomy import Plate
 from pipeline.types import Scan, Segmentation
 from training.knee_unet.agreement import compare, region_means
 from training.knee_unet.scans import thick_scan
@@ -55,7 +55,7 @@ def examine_thick(
 def thick_figures(knees: list[ThickKnee]) -> dict[str, Any]:
     """Figures for the card: means per slice thickness, and the maximum usable slice thickness."""
     rows = []
-    plates = frozenset(PLATES.values())
+    plates = frozenset(plate.value for plate in Plate)
     for slice_mm in sorted({knee.slice_mm for knee in knees}):
         here = [knee for knee in knees if knee.slice_mm == slice_mm]
         errors = np.array([error for knee in here for error in knee.error_mm.values()])

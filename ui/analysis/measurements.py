@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import streamlit as st
 
 from jobs import service
 from jobs.errors import ResultNotFound
-from pipeline.anatomy import FEMORAL_PLATE
+from pipeline.anatomy import TIBIA_LATERAL, TIBIA_MEDIAL
+from pipeline.quantities import DAB, PRIMARY, QUANTITIES, T2, TAB, THC, THC_TAB, THICKNESSES, Quantity
 from ui.parts import charts, tables, wording
 
 _NUMBER = st.column_config.NumberColumn
@@ -39,6 +41,7 @@ def show_measurements(job_id: str, rows: tables.Rows) -> None:
                 st.subheader("Medial against lateral")
                 st.plotly_chart(pairs, config=charts.CONFIG, key="pairs")
                 _caption(_ratio_sentence(rows))
+    _show_others(rows)
     _show_rows(rows)
 
 
@@ -50,31 +53,36 @@ def _show_region_table(rows: tables.Rows) -> None:
         alt="Cartilage thickness by region",
         column_config={
             "Region": st.column_config.TextColumn(width=188),
-            "Mean": _NUMBER("ThC (mm)", format="%.2f", width=74, help=wording.DEFINITIONS["ThC"]),
-            "SD": _NUMBER("SD", format="%.2f", width=46, help="Spread of the thickness over the region, mm."),
-            "Over all bone": _NUMBER("ThCtAB (mm)", format="%.2f", width=94, help=wording.DEFINITIONS["ThCtAB"]),
-            "Bone area": _NUMBER("tAB (mm²)", format="%.0f", width=78, help=wording.DEFINITIONS["tAB"]),
-            "Denuded": _NUMBER("dAB (%)", format="%.1f", width=64, help=wording.DEFINITIONS["dAB"]),
+            "Mean": _number(THC, width=74),
+            "SD": _NUMBER("SD", format=f"%.{THC.digits}f", width=46, help="Spread of the thickness over the region."),
+            "Over all bone": _number(THC_TAB, width=94),
+            "Bone area": _number(TAB, width=78),
+            "Denuded": _number(DAB, width=64),
         },
     )
-    _caption('Weighted by area, estimator "union": from the bone surface to the outer cartilage surface.')
+    _caption(f'Weighted by area, estimator "{PRIMARY.display_name}". {PRIMARY.definition}')
     with st.popover("What do these mean?", icon=":material/help:", type="tertiary"):
-        for key, text in wording.DEFINITIONS.items():
-            st.markdown(f"**{wording.QUANTITIES[key]}**  \n{text}")
+        for quantity in THICKNESSES:
+            st.markdown(f"**{quantity.title}**  \n{quantity.definition}")
+
+
+def _number(quantity: Quantity, *, width: int | None = None) -> Any:
+    """A column of this quantity with its unit, digits and definition."""
+    return _NUMBER(quantity.column, format=f"%.{quantity.digits}f", width=width, help=quantity.definition)
 
 
 def _show_distributions(job_id: str) -> None:
     document = _document(job_id)
-    keys = charts.region_keys(document)
-    if not keys:
+    regions = charts.regions_in(document)
+    if not regions:
         return
     st.subheader("How thickness is spread")
     chosen = st.pills(
         "Regions",
-        keys,
-        default=[key for key in keys if key.startswith(FEMORAL_PLATE)][1:3] or keys[:2],
+        regions,
+        default=[region for region in regions if region.part and region.compartment][:2] or regions[:2],
         selection_mode="multi",
-        format_func=lambda key: tables.region_title(*key.split("/")),
+        format_func=lambda region: region.short,
         label_visibility="collapsed",
     )
     if (figure := charts.distributions(document, chosen)) is not None:
@@ -93,21 +101,42 @@ def _document(job_id: str) -> dict[str, Any]:
 
 
 def _ratio_sentence(rows: tables.Rows) -> str:
-    medial, lateral = (
-        tables.value_of(rows, "ThC", tables.PRIMARY_METHOD, "tibial_cartilage", side, "mean")
-        for side in ("medial", "lateral")
-    )
+    medial, lateral = (tables.value_of(rows, THC, region) for region in (TIBIA_MEDIAL, TIBIA_LATERAL))
     if not medial or not lateral:
         return "Mean thickness of the two compartments."
-    return f"Tibia: medial is {medial / lateral:.2f} times lateral ({medial - lateral:+.2f} mm)."
+    return f"Tibia: medial is {medial / lateral:.2f} times lateral ({medial - lateral:+.2f} {THC.unit.symbol})."
+
+
+def _show_others(rows: tables.Rows) -> None:
+    """Every quantity that has no table of its own here or in the T2 tab."""
+    found = tables.other_quantities(rows)
+    if not found:
+        return
+    st.subheader("Other measures")
+    for column, (quantity, frame) in zip(cycle(st.columns(2, gap="large")), found, strict=False):
+        with column:
+            st.markdown(f"**{quantity.title}**")
+            st.dataframe(
+                frame,
+                hide_index=True,
+                height="content",
+                alt=quantity.title,
+                column_config={
+                    name: _NUMBER(f"{name} ({quantity.unit.symbol})", format=f"%.{quantity.digits}f")
+                    for name in frame.columns[1:]
+                },
+            )
+            _caption(quantity.definition)
 
 
 def _show_rows(rows: tables.Rows) -> None:
     st.subheader("Every measurement")
     frame = tables.tidy(rows)
-    kinds = sorted(frame["quantity"].unique())
+    kinds = [key for key in QUANTITIES if (frame["quantity"] == key).any()]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        quantities = st.multiselect("Quantity", kinds, placeholder="All", width=260)
+        quantities = st.multiselect(
+            "Quantity", kinds, placeholder="All", width=260, format_func=lambda key: QUANTITIES[key].title
+        )
         places = st.multiselect(
             "Structure", sorted(frame["structure"].unique()), placeholder="All", width=260, format_func=wording.name
         )
@@ -152,19 +181,21 @@ def show_t2(rows: tables.Rows) -> None:
         st.plotly_chart(figure, config=charts.CONFIG, key="t2")
     with right:
         st.subheader("In numbers")
-        layers = {
-            "Deep": "Median of the half of the cartilage at the bone.",
-            "Superficial": "Median of the half of the cartilage at the joint.",
+        columns = {
+            title: _NUMBER(format=f"%.{quantity.digits}f", help=f"{statistic.capitalize()}. {quantity.definition}")
+            for title, (quantity, statistic) in tables.T2_COLUMNS.items()
         }
-        columns = {title: _NUMBER(format="%.1f", help=layers.get(title)) for title in tables.T2_COLUMNS}
         st.dataframe(
             tables.t2_by_region(rows),
             hide_index=True,
             height="content",
-            alt="T2 by region",
+            alt=f"{T2.title} by region",
             column_config=columns | {"Region": st.column_config.TextColumn(width=190)},
         )
-    _caption("In ms, over the voxels of each region. The map is an overlay of the slices and a colour of the surfaces.")
+    _caption(
+        f"In {T2.unit.symbol}, over the voxels of each region. "
+        "The map is an overlay of the slices and a colour of the surfaces."
+    )
 
 
 def read_json(path: Path) -> dict[str, Any]:

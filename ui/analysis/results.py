@@ -12,6 +12,7 @@ import streamlit as st
 from jobs import service
 from jobs.errors import ResultNotFound
 from jobs.state.model import JobView
+from pipeline.quantities import T2, THC
 from pipeline.results_tree import PROVENANCE, RESULTS, SHAPE_PARAMETERS, SURFACES_PICTURE
 from ui.analysis.downloads import archive_link, show_downloads
 from ui.analysis.measurements import read_json, show_measurements, show_t2
@@ -36,7 +37,7 @@ def show_results(job: JobView) -> None:
     _show_warnings(job, document)
     _show_model(provenance.get("model") or {})
     titles = ["3D", "Slices", "Measurements", "Quality"]
-    titles += ["T2"] if not tables.t2_by_region(rows).empty else []
+    titles += [T2.title] if not tables.t2_by_region(rows).empty else []
     shapes = SHAPE_PARAMETERS.found(folder)
     titles += ["Shape"] if shapes else []
     titles += ["Provenance", "Download"]
@@ -49,8 +50,8 @@ def show_results(job: JobView) -> None:
         show_measurements(job.id, rows)
     with tabs["Quality"]:
         show_quality(job, document, folder)
-    if "T2" in tabs:
-        with tabs["T2"]:
+    if T2.title in tabs:
+        with tabs[T2.title]:
             show_t2(rows)
     if "Shape" in tabs:
         with tabs["Shape"]:
@@ -75,8 +76,8 @@ def _show_head(job: JobView, document: dict[str, Any]) -> None:
 def _show_headlines(rows: tables.Rows) -> None:
     figures = st.container(horizontal=True, key="figures")
     for title, value in tables.headline_thickness(rows):
-        shown = "not measured" if value is None else f"{value:.2f} mm"
-        figures.metric(title, shown, border=True, help=f"Mean cartilage thickness (ThC). {wording.DEFINITIONS['ThC']}")
+        shown = "not measured" if value is None else f"{THC.format(value)} {THC.unit.symbol}"
+        figures.metric(title, shown, border=True, help=f"{THC.title}. {THC.definition}")
 
 
 def _show_warnings(job: JobView, document: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import streamlit as st
 
 from jobs import service
 from jobs.state.model import JobView
+from pipeline.quantities import THC_MATCHED, Quantity
 from ui.compare.change_charts import change_bars
 from ui.parts import tables, wording
 from ui.parts.charts import CONFIG
@@ -20,7 +21,6 @@ _NUMBER = st.column_config.NumberColumn
 SDC: Final = "Smallest detectable change: what repeated scans of an unchanged knee differ by at most, 19 times of 20."
 FIT: Final = "What the mean would change if the bones were shifted along their surface by as much as they lie apart."
 AREA: Final = "Share of the region's area that carries cartilage in both knees."
-UNITS: Final = {"ThC_matched": "mm", "ThC": "mm", "ThCtAB": "mm", "tAB": "mm²", "dAB": "%", "volume": "mm³"}
 
 
 def show_comparison(first_id: str, second_id: str) -> None:
@@ -85,20 +85,22 @@ def _show_warnings(warnings: list[str]) -> None:
 def _show_regions(rows: tables.Rows, word: str) -> None:
     """Chart and table of one quantity; choosing another one draws these two alone."""
     st.subheader(f"{word} by region")
-    there = [quantity for quantity in tables.COMPARED if not tables.changes(rows, quantity).empty]
+    there = {quantity.id: quantity for quantity in tables.compared(rows)}
     if not there:
         st.info("No cartilage was found that could be compared.", icon=":material/info:")
         return
-    quantity = st.segmented_control("Quantity", there, default=there[0], format_func=tables.COMPARED.get, required=True)
-    frame, unit = tables.changes(rows, quantity), UNITS[quantity]
+    chosen = st.segmented_control(
+        "Quantity", list(there), default=next(iter(there)), format_func=lambda key: there[key].short, required=True
+    )
+    quantity = there[str(chosen)]
+    frame, unit = tables.changes(rows, quantity), quantity.unit.symbol
     if (figure := change_bars(frame, unit, word)) is not None:
-        st.plotly_chart(figure, config=CONFIG, key=f"bars-{quantity}")
+        st.plotly_chart(figure, config=CONFIG, key=f"bars-{quantity.id}")
     _caption(_explained(quantity, known=bool(frame["SDC"].notna().any())))
-    decimals = 2 if unit == "mm" else 1
-    digits = f"%.{decimals}f"
-    for column, places in (("Change", decimals), ("Percent", 1)):  # a change that rounds to nothing has no sign
+    digits = f"%.{quantity.digits}f"
+    for column, places in (("Change", quantity.digits), ("Percent", 1)):  # a change that rounds to nothing has no sign
         frame[column] = frame[column].astype(float).round(places) + 0.0
-    matched, known = quantity == "ThC_matched", bool(frame["SDC"].notna().any())
+    matched, known = quantity is THC_MATCHED, bool(frame["SDC"].notna().any())
     columns = {
         "Region": st.column_config.TextColumn(width=176),
         "First": _NUMBER(f"First ({unit})", format=digits, width=80),
@@ -113,15 +115,15 @@ def _show_regions(rows: tables.Rows, word: str) -> None:
     st.dataframe(frame, hide_index=True, height="content", alt=f"{word} by region", column_config=columns)
 
 
-def _explained(quantity: str, *, known: bool) -> str:
+def _explained(quantity: Quantity, *, known: bool) -> str:
     band = (
         "The grey band is what repeated scans of an unchanged knee differ by; a bar inside it may be no change at all."
         if known
         else "How much repeated scans of an unchanged knee differ is not known here, so no verdict is given."
     )
-    if quantity == "ThC_matched":
-        return f"Mean thickness over points of bone that carry cartilage in both knees. {band}"
-    return f"{wording.DEFINITIONS.get(quantity, 'Counted voxels.')} Each knee over its own regions. {band}"
+    if quantity is THC_MATCHED:
+        return f"{quantity.definition} {band}"
+    return f"{quantity.title} ({quantity.main}). {quantity.definition} Each knee over its own regions. {band}"
 
 
 def _show_worth(document: dict[str, Any]) -> None:

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import plotly.graph_objects as go
 
-from pipeline.anatomy import REGION_BY_NAME, REGIONS
+from pipeline.anatomy import COMPARTMENT_PAIRS, TABLE_ORDER, Region, pair_title
+from pipeline.quantities import T2, THC
 from pipeline.report.colours import css, thickness_css
 from ui.parts import tables
 
@@ -18,15 +19,11 @@ MEDIAL: Final = "#c2410c"
 LATERAL: Final = "#0e7490"
 """Told apart by colour-blind readers too, and on white and on dark."""
 
+MEAN_AXIS: Final = f"Mean thickness, {THC.unit.symbol}"
+T2_AXIS: Final = f"Median {T2.title}, {T2.unit.symbol}"
+
 MARGIN_MM: Final = 0.5
 """Empty axis beyond the thickest point."""
-
-SIDES: Final = (
-    ("Tibia", "tibial_cartilage", "medial", "lateral"),
-    ("Femur, weight-bearing", "femoral_cartilage", "medial_weight_bearing", "lateral_weight_bearing"),
-    ("Femur, posterior", "femoral_cartilage", "medial_posterior", "lateral_posterior"),
-)
-"""Compartments that are compared: title, plate, medial and lateral region."""
 
 
 def thickness_bars(rows: tables.Rows) -> go.Figure | None:
@@ -45,25 +42,21 @@ def thickness_bars(rows: tables.Rows) -> go.Figure | None:
             hovertemplate="%{y}<br>%{x:.2f} mm, SD %{error_x.array:.2f} mm<extra></extra>",
         )
     )
-    return _laid_out(figure, height=44 + 30 * len(frame), x_title="Mean thickness, mm", x_range=[0, None])
+    return _laid_out(figure, height=44 + 30 * len(frame), x_title=MEAN_AXIS, x_range=[0, None])
 
 
 def medial_lateral(rows: tables.Rows) -> go.Figure | None:
     """Medial beside lateral for each pair of compartments."""
-    means = {
-        (plate, region): tables.value_of(rows, "ThC", tables.PRIMARY_METHOD, plate, region, "mean")
-        for _, plate, *pair in SIDES
-        for region in pair
-    }
-    shown = [pair for pair in SIDES if all(means[pair[1], region] is not None for region in pair[2:])]
+    means = {region: tables.value_of(rows, THC, region) for pair in COMPARTMENT_PAIRS for region in pair}
+    shown = [pair for pair in COMPARTMENT_PAIRS if all(means[region] is not None for region in pair)]
     if not shown:
         return None
     figure = go.Figure()
-    for name, colour, place in (("Lateral", LATERAL, 3), ("Medial", MEDIAL, 2)):
-        values = [means[pair[1], pair[place]] for pair in shown]
+    for name, colour, place in (("Lateral", LATERAL, 1), ("Medial", MEDIAL, 0)):
+        values = [means[pair[place]] for pair in shown]
         figure.add_bar(
             x=values,
-            y=[pair[0] for pair in shown],
+            y=[pair_title(medial) for medial, _ in shown],
             orientation="h",
             name=name,
             marker={"color": colour},
@@ -73,42 +66,47 @@ def medial_lateral(rows: tables.Rows) -> go.Figure | None:
             hovertemplate=f"%{{y}}, {name.lower()}<br>%{{x:.2f}} mm<extra></extra>",
         )
     figure.update_layout(legend={"traceorder": "reversed"}, barmode="group")
-    return _laid_out(figure, height=80 + 62 * len(shown), x_title="Mean thickness, mm", x_range=[0, None], legend=True)
+    return _laid_out(
+        figure,
+        height=80 + 62 * len(shown),
+        x_title=MEAN_AXIS,
+        x_range=[0, None],
+        legend=True,
+    )
 
 
-def distributions(document: Mapping[str, Any], regions: Sequence[str]) -> go.Figure | None:
+def distributions(document: Mapping[str, Any], regions: Sequence[Region]) -> go.Figure | None:
     """Share of each region's area by thickness; `document` is what pipeline.report.distributions writes."""
     edges = document.get("edges_mm") or []
     figure = go.Figure()
     thickest = 0.0
     middles = [(a + b) / 2 for a, b in pairwise(edges)]
-    for key in regions:
-        area = document["regions"][key]
-        plate, name = key.split("/")
+    for region in regions:
+        area = document["regions"][region.key]
         total = sum(area) or 1.0
         thickest = max(thickest, *(edge for edge, value in zip(edges[1:], area, strict=True) if value > 0), 0.0)
         figure.add_scatter(
             x=middles,
             y=[100 * value / total for value in area],
-            name=tables.region_title(plate, name),
+            name=region.short,
             mode="lines",
-            line={"color": css(REGION_BY_NAME[plate, name].colour), "width": 2.2, "shape": "hvh"},
+            line={"color": css(region.colour), "width": 2.2, "shape": "hvh"},
             hovertemplate="%{x:.2f} mm: %{y:.1f} %<extra>%{fullData.name}</extra>",
         )
     if not figure.data:
         return None
     figure.update_yaxes(title="Share of area, %", rangemode="tozero")
     end = min(edges[-1], thickest + MARGIN_MM)
-    return _laid_out(figure, height=340, x_title="Thickness, mm", x_range=[0, end], legend=True)
+    return _laid_out(figure, height=340, x_title=f"Thickness, {THC.unit.symbol}", x_range=[0, end], legend=True)
 
 
-def region_keys(document: Mapping[str, Any]) -> list[str]:
+def regions_in(document: Mapping[str, Any]) -> list[Region]:
     """The regions of a distribution, in the order of the tables."""
-    return [key for key in (f"{r.plate}/{r.name}" for r in REGIONS) if key in document.get("regions", {})]
+    return [region for region in TABLE_ORDER if region.key in document.get("regions", {})]
 
 
 def t2_bars(rows: tables.Rows) -> go.Figure | None:
-    """Median T2 of both layers a region; None where T2 was not measured."""
+    """Median T2 of both layers per region; None where T2 was not measured."""
     frame = tables.t2_by_region(rows)
     if frame.empty:
         return None
@@ -124,7 +122,13 @@ def t2_bars(rows: tables.Rows) -> go.Figure | None:
             hovertemplate=f"%{{y}}, {name.lower()} half<br>%{{x:.1f}} ms<extra></extra>",
         )
     figure.update_layout(legend={"traceorder": "reversed"}, barmode="group")
-    return _laid_out(figure, height=90 + 46 * len(frame), x_title="Median T2, ms", x_range=[0, None], legend=True)
+    return _laid_out(
+        figure,
+        height=90 + 46 * len(frame),
+        x_title=T2_AXIS,
+        x_range=[0, None],
+        legend=True,
+    )
 
 
 def _laid_out(

@@ -7,14 +7,31 @@ from typing import Any, Final
 
 import pandas as pd
 
-from pipeline.anatomy import ALL, FEMORAL_PLATE, PATELLAR_PLATE, PLATES, REGIONS, TIBIAL_PLATE, Structure
+from pipeline.anatomy import TABLE_ORDER, Region, Structure, place_order, place_title
+from pipeline.quantities import (
+    DAB,
+    HEADLINES,
+    PRIMARY,
+    QUANTITIES,
+    T2,
+    T2_DEEP,
+    T2_LAYERS,
+    T2_SUPERFICIAL,
+    TAB,
+    THC,
+    THC_TAB,
+    THICKNESSES,
+    Method,
+    Quantity,
+    Statistic,
+    Unit,
+)
+from pipeline.report.tables import CSV_COLUMNS
 from pipeline.segmentation.confidence import title_of
 from ui.parts import wording
 
 Rows = Sequence[Mapping[str, Any]]
 
-PRIMARY_METHOD: Final = "union"
-TIDY_COLUMNS: Final = ("quantity", "method", "structure", "region", "statistic", "value", "unit", "n")
 ACCURACY_TITLES: Final = {
     "dice_sd": "Dice SD",
     "dice_worst": "Worst Dice",
@@ -23,65 +40,86 @@ ACCURACY_TITLES: Final = {
     "volume_bias_percent": "Volume bias (%)",
 }
 T2_COLUMNS: Final = {
-    "Median": ("T2", "median"),
-    "SD": ("T2", "std"),
-    "Deep": ("T2_deep", "median"),
-    "Superficial": ("T2_superficial", "median"),
+    "Median": (T2, Statistic.MEDIAN),
+    "SD": (T2, Statistic.STD),
+    "Deep": (T2_DEEP, Statistic.MEDIAN),
+    "Superficial": (T2_SUPERFICIAL, Statistic.MEDIAN),
 }
-HEADLINES: Final = (
-    ("Femur", FEMORAL_PLATE, ALL),
-    ("Medial tibia", TIBIAL_PLATE, "medial"),
-    ("Lateral tibia", TIBIAL_PLATE, "lateral"),
-    ("Patella", PATELLAR_PLATE, ALL),
-)
 
 
-def value_of(rows: Rows, quantity: str, method: str, structure: str, region: str, statistic: str) -> float | None:
-    """The value of the one row with these keys; None where there is none or it holds nothing."""
-    wanted = (quantity, method, structure, region, statistic)
+def value_of(
+    rows: Rows, quantity: Quantity, region: Region, statistic: Statistic | None = None, method: Method | None = PRIMARY
+) -> float | None:
+    """The quantity's main statistic, or another one; None where there is no such row or it holds nothing.
+
+    method None: whichever there is (T2 has one method per scan).
+    """
+    wanted = (quantity.id, region.plate, region.name, statistic or quantity.main)
     for row in rows:
-        if (row["quantity"], row["method"], row["structure"], row["region"], row["statistic"]) == wanted:
+        same = (row["quantity"], row["structure"], row["region"], row["statistic"]) == wanted
+        if same and method in (None, row["method"]):
             value = row["value"]
             return None if value is None or value != value else float(value)
     return None
 
 
 def headline_thickness(rows: Rows) -> list[tuple[str, float | None]]:
-    """Mean cartilage thickness (mm) of the four plates that a reader asks for first."""
-    return [(title, _thickness(rows, plate, region, "mean")) for title, plate, region in HEADLINES]
+    """Mean cartilage thickness (mm) of the places that a reader asks for first."""
+    return [(title, value_of(rows, THC, region)) for title, region in HEADLINES]
 
 
 def thickness_by_region(rows: Rows) -> pd.DataFrame:
-    """One line a region: name, mean and SD (mm), ThCtAB (mm), tAB (mm²), dAB (%); the whole plate before its parts."""
-    lines = []
-    for plate, region in _plates_and_regions():
-        line = {
-            "Region": region_title(plate, region),
-            "Mean": _thickness(rows, plate, region, "mean"),
-            "SD": _thickness(rows, plate, region, "std"),
-            "Over all bone": value_of(rows, "ThCtAB", PRIMARY_METHOD, plate, region, "mean"),
-            "Bone area": _of_unit(rows, "tAB", plate, region, "mm²", "mm2"),
-            "Denuded": _of_unit(rows, "dAB", plate, region, "%"),
+    """One line per region: mean and SD (mm), ThCtAB (mm), tAB (mm²), dAB (%); the whole plate before its parts."""
+    lines = [
+        {
+            "Region": region.short,
+            "Mean": value_of(rows, THC, region),
+            "SD": value_of(rows, THC, region, Statistic.STD),
+            "Over all bone": value_of(rows, THC_TAB, region),
+            "Bone area": value_of(rows, TAB, region),
+            "Denuded": value_of(rows, DAB, region),
         }
-        lines.append(line)
+        for region in TABLE_ORDER
+    ]
     frame = pd.DataFrame(lines)
     return frame[frame[["Mean", "Denuded"]].notna().any(axis=1)].reset_index(drop=True)
 
 
 def t2_by_region(rows: Rows) -> pd.DataFrame:
-    """One line a region: median, SD and the medians of both layers (ms); empty where T2 was not measured."""
-    found = {
-        (row["structure"], row["region"], row["quantity"], row["statistic"]): row["value"]
-        for row in rows
-        if row["unit"] == "ms"
-    }
+    """One line per region: median, SD and the medians of both layers (ms); empty where T2 was not measured."""
     lines = [
-        {"Region": region_title(plate, region)}
-        | {title: found.get((plate, region, *key)) for title, key in T2_COLUMNS.items()}
-        for plate, region in _plates_and_regions()
+        {"Region": region.short}
+        | {
+            title: value_of(rows, quantity, region, statistic, None)
+            for title, (quantity, statistic) in T2_COLUMNS.items()
+        }
+        for region in TABLE_ORDER
     ]
     frame = pd.DataFrame(lines)
     return frame[frame["Median"].notna()].reset_index(drop=True)
+
+
+def other_quantities(rows: Rows) -> list[tuple[Quantity, pd.DataFrame]]:
+    """Quantities without a table of their own: of each, one line per place, its statistics across."""
+    own = {quantity.id for quantity in (*THICKNESSES, *T2_LAYERS)}
+    tables = []
+    for quantity in QUANTITIES.values():
+        found = [row for row in rows if row["quantity"] == quantity.id and row["value"] is not None]
+        if found and quantity.id not in own:
+            tables.append((quantity, _by_place(quantity, found)))
+    return tables
+
+
+def _by_place(quantity: Quantity, rows: Rows) -> pd.DataFrame:
+    places = sorted({(row["structure"], row["region"]) for row in rows}, key=lambda place: place_order(*place))
+    values = {(row["structure"], row["region"], row["statistic"]): row["value"] for row in rows}
+    return pd.DataFrame(
+        [
+            {"Place": place_title(*place)}
+            | {wording.name(statistic): values.get((*place, statistic)) for statistic in quantity.statistics}
+            for place in places
+        ]
+    )
 
 
 def accuracy(figures: Mapping[str, Mapping[str, float | None]]) -> pd.DataFrame:
@@ -106,52 +144,46 @@ def confidence(probability: Mapping[str, float], entropy_bits: Mapping[str, floa
 
 
 def repeatability(regions: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
-    """One line a region of a model's reproducibility.json, the whole plate before its parts."""
+    """One line per region of a model's reproducibility.json, the whole plate before its parts."""
     lines = [
         {
-            "Region": region_title(plate, region),
+            "Region": region.short,
             "CV": row.get("cv_percent"),
             "SDC": row.get("sdc_mm"),
             "Mean": row.get("mean_mm"),
         }
-        for plate, region in _plates_and_regions()
-        if (row := regions.get(f"{plate}/{region}")) is not None
+        for region in TABLE_ORDER
+        if (row := regions.get(region.key)) is not None
     ]
     return pd.DataFrame(lines)
 
 
 def thickness_errors(regions: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
-    """A model card's errors of regional thickness: one line a region, the whole plate before its parts."""
+    """A model card's errors of regional thickness: one line per region, the whole plate before its parts."""
     lines = [
         {
-            "Region": region_title(plate, region),
+            "Region": region.short,
             "Bias (mm)": row["bias_mm"],
             "RMSE (mm)": row["rmse_mm"],
             "Maps": row["knees"],
         }
-        for plate, region in _plates_and_regions()
-        if (row := regions.get(f"{plate}/{region}")) is not None
+        for region in TABLE_ORDER
+        if (row := regions.get(region.key)) is not None
     ]
     return pd.DataFrame(lines)
 
 
-COMPARED: Final = {
-    "ThC_matched": "Same points",
-    "ThC": "ThC",
-    "ThCtAB": "ThCtAB",
-    "tAB": "Bone area",
-    "dAB": "Denuded",
-    "volume": "Volume",
-}
-"""Quantities of a comparison, and what their tables are called."""
+def compared(rows: Rows) -> list[Quantity]:
+    """The quantities that a comparison has values of, in the order of QUANTITIES."""
+    return [quantity for quantity in QUANTITIES.values() if not changes(rows, quantity).empty]
 
 
-def changes(rows: Rows, quantity: str) -> pd.DataFrame:
-    """One line a region of a comparison's rows of one quantity; first the whole plate, then its parts."""
-    found = {(row["structure"], row["region"]): row for row in rows if row["quantity"] == quantity}
+def changes(rows: Rows, quantity: Quantity) -> pd.DataFrame:
+    """One line per place of a comparison's rows of one quantity; first the whole plate, then its parts."""
+    found = [row for row in rows if row["quantity"] == quantity.id and not (row["a"] is None and row["b"] is None)]
     lines = [
         {
-            "Region": region_title(plate, region),
+            "Region": place_title(row["structure"], row["region"]),
             "First": row["a"],
             "Second": row["b"],
             "Change": row["change"],
@@ -161,15 +193,14 @@ def changes(rows: Rows, quantity: str) -> pd.DataFrame:
             "Registration": row["registration_error"],
             "Compared": row["compared_percent"],
         }
-        for plate, region in _plates_and_regions()
-        if (row := found.get((plate, region))) is not None and (row["a"] is not None or row["b"] is not None)
+        for row in sorted(found, key=lambda row: place_order(row["structure"], row["region"]))
     ]
     return pd.DataFrame(lines)
 
 
 def tidy(rows: Rows) -> pd.DataFrame:
     """All rows with the columns of results.csv."""
-    return pd.DataFrame([dict(row) for row in rows], columns=list(TIDY_COLUMNS))
+    return pd.DataFrame([dict(row) for row in rows], columns=list(CSV_COLUMNS))
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
@@ -177,34 +208,6 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
     shown = frame.assign(
         structure=frame["structure"].map(wording.name),
         region=frame["region"].map(wording.name),
-        unit=frame["unit"].replace({"mm2": "mm²", "mm3": "mm³"}),
+        unit=frame["unit"].replace({unit.value: unit.symbol for unit in Unit}),
     )
-    return shown.rename(columns={name: wording.name(name) for name in TIDY_COLUMNS if name != "n"})
-
-
-def region_title(plate: str, region: str) -> str:
-    """`Femur, medial posterior`; the plate's bone alone stands for the whole plate."""
-    bone = next(structure.title for structure, name in PLATES.items() if name == plate)
-    return f"{bone}, whole plate" if region == ALL else f"{bone}, {region.replace('_', ' ')}"
-
-
-def _plates_and_regions() -> list[tuple[str, str]]:
-    order = []
-    for plate in (FEMORAL_PLATE, TIBIAL_PLATE, PATELLAR_PLATE):
-        parts = [region.name for region in REGIONS if region.plate == plate and region.name != ALL]
-        order += [(plate, name) for name in (ALL, *parts)]
-    return order
-
-
-def _thickness(rows: Rows, plate: str, region: str, statistic: str) -> float | None:
-    return value_of(rows, "ThC", PRIMARY_METHOD, plate, region, statistic)
-
-
-def _of_unit(rows: Rows, quantity: str, plate: str, region: str, *units: str) -> float | None:
-    """An area under whichever statistic carries it in this unit."""
-    wanted = (quantity, PRIMARY_METHOD, plate, region)
-    for row in rows:
-        same = (row["quantity"], row["method"], row["structure"], row["region"]) == wanted
-        if same and row["unit"] in units and row["value"] is not None:
-            return float(row["value"])
-    return None
+    return shown.rename(columns={name: wording.name(name) for name in CSV_COLUMNS if name != "n"})

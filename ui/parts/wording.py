@@ -3,24 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Final
-
-QUANTITIES: Final = {
-    "ThC": "Cartilage thickness (ThC)",
-    "ThCtAB": "Thickness over all bone (ThCtAB)",
-    "tAB": "Total bone area (tAB)",
-    "dAB": "Denuded bone area (dAB)",
-    "volume": "Volume",
-    "T2": "T2",
-}
-
-DEFINITIONS: Final = {
-    "ThC": "Mean thickness where there is cartilage, from the bone surface to the outer cartilage surface along the "
-    "bone's normal.",
-    "ThCtAB": "Mean thickness over the total area of bone that should be covered; denuded bone counts as 0 mm.",
-    "tAB": "Total area of bone that belongs to the plate, covered or denuded.",
-    "dAB": "The part of that area without any cartilage, as a percentage.",
-}
 
 
 def duration(seconds: float | None) -> str:

@@ -15,7 +15,7 @@ from bench.phantoms import Phantom, ellipsoid
 from pipeline.alignment import align_knee
 from pipeline.anatomy import BONES, Side, Structure
 from pipeline.comparison.bones import register_bone
-from pipeline.comparison.changes import LARGER, MATCHED, UNKNOWN, WITHIN
+from pipeline.comparison.changes import LARGER, UNKNOWN, WITHIN
 from pipeline.comparison.compare import Comparison, compare
 from pipeline.comparison.documents import CSV_COLUMNS, changes_csv, comparison_document, registration_note
 from pipeline.comparison.knee import MIRROR, Knee
@@ -23,6 +23,7 @@ from pipeline.comparison.reproducibility import Reproducibility, known_of, read_
 from pipeline.errors import NotComparable
 from pipeline.grid import FloatArray, Grid
 from pipeline.measure import measure_thickness, measure_volumes
+from pipeline.quantities import THC_MATCHED
 from pipeline.regions import subregions
 from pipeline.registration import apply
 from pipeline.segmentation.catalogue import CATALOGUE, ModelCard
@@ -81,7 +82,7 @@ def matched(comparison: Comparison) -> dict[tuple[str, str], float]:
     return {
         (row.structure, row.region): row.change
         for row in comparison.changes
-        if row.quantity == MATCHED and row.change is not None
+        if row.quantity == THC_MATCHED.id and row.change is not None
     }
 
 
@@ -108,7 +109,7 @@ def test_a_knee_stored_again_on_an_oblique_grid_changes_by_less_than_voxels_are_
         there = points @ turn.T + np.array([25.0, -40.0, 15.0])
         assert apply(bone.matrix, there) == pytest.approx(points, abs=0.25)
     assert max(map(abs, matched(comparison).values())) < 0.08
-    assert all(row.compared_percent > 90 for row in comparison.changes if row.quantity == MATCHED)
+    assert all(row.compared_percent > 90 for row in comparison.changes if row.quantity == THC_MATCHED.id)
 
 
 def test_a_left_knee_against_its_mirror_image_shows_no_change() -> None:
@@ -188,10 +189,10 @@ def test_a_change_is_judged_against_what_repeated_scans_differ_by() -> None:
     }
     comparison = compare(first, second, Reproducibility(method="phantoms", knees=1, repeats=2, regions=regions))
     verdicts = {(row.quantity, row.region): row.verdict for row in comparison.changes}
-    assert verdicts[MATCHED, "medial_weight_bearing"] == LARGER
-    assert verdicts[MATCHED, "lateral_weight_bearing"] == WITHIN
+    assert verdicts[THC_MATCHED.id, "medial_weight_bearing"] == LARGER
+    assert verdicts[THC_MATCHED.id, "lateral_weight_bearing"] == WITHIN
     assert verdicts["ThC", "medial_weight_bearing"] == LARGER
-    assert verdicts[MATCHED, "all"] == UNKNOWN
+    assert verdicts[THC_MATCHED.id, "all"] == UNKNOWN
     assert verdicts["dAB", "medial_weight_bearing"] == UNKNOWN
 
 
@@ -245,7 +246,7 @@ def test_the_table_is_tidy_and_the_document_says_what_the_registration_means() -
     comparison = compare(first, second, NOTHING_KNOWN)
     rows = list(csv.DictReader(io.StringIO(changes_csv(comparison.changes))))
     assert tuple(rows[0]) == CSV_COLUMNS
-    assert {row["quantity"] for row in rows} == {MATCHED, "ThC", "ThCtAB", "tAB", "dAB"}
+    assert {row["quantity"] for row in rows} == {THC_MATCHED.id, "ThC", "ThCtAB", "tAB", "dAB"}
     assert all(row["sdc"] == "" and row["verdict"] == UNKNOWN for row in rows)
     for row in rows:
         if row["a"] and row["b"]:

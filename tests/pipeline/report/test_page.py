@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.anatomy import FEMUR_ANTERIOR
 from pipeline.report import write_report
 from pipeline.report.charts import Bar, Pair, compartments_chart, regions_chart
 from pipeline.report.page_tables import Lookup, number, other_tables, plate_tables
@@ -108,7 +109,7 @@ def test_light_dark_and_print_are_provided_for(source: str) -> None:
 def test_plate_tables_take_each_number_from_its_own_row() -> None:
     rows = phantom().measurements
     femoral = plate_tables(Lookup(rows))[0]
-    anterior = femoral["rows"][0]
+    anterior = next(row for row in femoral["rows"] if row["title"] == FEMUR_ANTERIOR.short)
     here = [row for row in rows if (row.structure, row.region) == ("femoral_cartilage", "anterior")]
     truth = {(row.quantity, row.method, row.statistic): row.value for row in here}
     assert anterior["thc"]["mean"] == truth["ThC", "union", "mean"]
@@ -121,9 +122,9 @@ def test_plate_tables_take_each_number_from_its_own_row() -> None:
 
 def test_rows_without_a_table_of_their_own_are_pivoted() -> None:
     tables = other_tables(phantom().measurements)
-    assert [table.title for table in tables] == ["T2 (multi echo)"]
+    assert [table.title for table in tables] == ["T2, multi-echo"]
     assert tables[0].unit == "ms"
-    assert [row[0] for row in tables[0].rows] == ["Femoral cartilage, anterior", "Patellar cartilage"]
+    assert [row[0] for row in tables[0].rows] == ["Femur, anterior", "Patella, whole plate"]
     assert tables[0].rows[0][1] == (41.7,)
     assert math.isnan(tables[0].rows[1][1][0])
 

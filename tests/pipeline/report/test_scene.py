@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.anatomy import BONES, REGIONS, Side, Structure
+from pipeline.quantities import Method
 from pipeline.report import write_view
 from pipeline.report.knee_scene import knee_meshes, soft_surface
 from pipeline.report.scene import LARGEST_STEP_MM, Scalar, SceneMesh, write_scene
@@ -159,7 +160,7 @@ def test_t2_stands_at_the_vertices_where_it_was_measured(result: AnalysisResult,
     t2 = T2Map(
         t2_ms=np.full(grid.shape, 41.5, dtype=np.float32),
         r2=np.full(grid.shape, 0.95, dtype=np.float32),
-        method="multi_echo",
+        method=Method.MULTI_ECHO,
         grid=grid,
     )
     write_view(replace(result, t2=t2), tmp_path)

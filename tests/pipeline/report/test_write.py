@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.anatomy import Structure
+from pipeline.quantities import Method
 from pipeline.report import write_report
 from pipeline.results_tree import artifact_of
 from pipeline.types import ShapeFit, T2Map
@@ -88,7 +89,7 @@ def test_t2_and_shape_add_their_folders(tmp_path: Path) -> None:
     reconstruction = result.thickness[0].surface
     full = replace(
         result,
-        t2=T2Map(t2_ms=values, r2=values / 50, method="multi_echo", grid=grid),
+        t2=T2Map(t2_ms=values, r2=values / 50, method=Method.MULTI_ECHO, grid=grid),
         shapes=(
             ShapeFit(
                 model="femurs",

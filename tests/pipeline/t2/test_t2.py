@@ -15,6 +15,7 @@ from pipeline.acquisition import Acquisition, PulseSequence
 from pipeline.anatomy import Structure
 from pipeline.errors import UnsupportedImage
 from pipeline.grid import FloatArray, Grid
+from pipeline.quantities import Method
 from pipeline.t2.decay import CHUNK, fit_decay, fit_t2
 from pipeline.t2.layers import MIN_R2, measure_t2, relative_depth
 from pipeline.t2.maps import fit_t2_map, t2_unavailable
@@ -357,7 +358,9 @@ def test_layers_and_regions_are_measured_apart() -> None:
     t2[:, :, 2], r2[:, :, 2] = 90.0, MIN_R2 - 0.01  # a poor fit
     t2[:, :, 3] = np.nan  # no fit
     t2[:, :, 4] = 140.0  # fluid
-    found = T2Map(t2_ms=t2.astype(np.float32), r2=r2.astype(np.float32), method="multi_echo", grid=segmentation.grid)
+    found = T2Map(
+        t2_ms=t2.astype(np.float32), r2=r2.astype(np.float32), method=Method.MULTI_ECHO, grid=segmentation.grid
+    )
     rows = rows_by_key(measure_t2(found, regions, depth))
 
     def value(plate: str, region: str, quantity: str, statistic: str = "mean") -> float:

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.anatomy import Structure
 from pipeline.grid import FloatArray, Grid
+from pipeline.quantities import Method
 from pipeline.t2.on_surface import t2_on_surface
 from pipeline.types import Surface, T2Map
 from tests.support.report_phantom import rotation
@@ -57,7 +58,10 @@ def plane(grid: Grid) -> Surface:
 
 def t2_map(values: FloatArray, grid: Grid) -> T2Map:
     return T2Map(
-        t2_ms=values.astype(np.float32), r2=np.full(grid.shape, 0.99, dtype=np.float32), method="multi_echo", grid=grid
+        t2_ms=values.astype(np.float32),
+        r2=np.full(grid.shape, 0.99, dtype=np.float32),
+        method=Method.MULTI_ECHO,
+        grid=grid,
     )
 
 

@@ -75,7 +75,7 @@ export function buildPanel(viewer) {
     scale.hidden = state.mode !== "t2";
   }
   const modes = [["structures", "Structures"], ["regions", "Sub-regions"]];
-  if (volume.meta.t2) modes.push(["t2", "T2"]);
+  if (volume.meta.t2) modes.push(["t2", volume.meta.t2.title]);
 
   const panel = el("div", { className: "panel" },
     readout.list,
@@ -131,7 +131,7 @@ function buildPlane(viewer, plane, k) {
 function buildReadout({ volume, state }) {
   const { scan, t2, structures, regions } = volume.meta;
   const title = (entries, label) => entries.find((entry) => entry.label === label)?.title ?? "none";
-  const lines = ["Structure", "Sub-region", ...(scan ? ["Intensity"] : []), ...(t2 ? ["T2"] : []), "Position", "Voxel"];
+  const lines = ["Structure", "Sub-region", ...(scan ? ["Intensity"] : []), ...(t2 ? [t2.title] : []), "Position", "Voxel"];
   const cells = Object.fromEntries(lines.map((name) => [name, el("dd", {})]));
   const list = el("dl", { className: "readout", "aria-label": "Under the cross-hair" }, ...lines.flatMap((name) => [el("dt", {}, name), cells[name]]));
   cells["Sub-region"].className = "long";
@@ -145,7 +145,7 @@ function buildReadout({ volume, state }) {
         Structure: title(structures, value.label),
         "Sub-region": title(regions, value.region),
         Intensity: value.intensity?.toFixed(scan?.step < 0.1 ? 2 : scan?.step < 1 ? 1 : 0),
-        T2: value.t2 === null ? "no fit here" : `${value.t2.toFixed(1)} ms`,
+        ...(t2 && { [t2.title]: value.t2 === null ? "no fit here" : `${value.t2.toFixed(t2.digits)} ${t2.unit}` }),
         Position: mm.map((x, k) => `${letters[k][x < 0 ? 1 : 0]}\u00a0${Math.abs(x).toFixed(1)}`).join(" ") + " mm",
         Voxel: [...state.at].reverse().join(", "),
       };
@@ -173,7 +173,7 @@ function buildScale(t2) {
   const bar = el("div", { className: "ramp" });
   bar.style.background = `linear-gradient(90deg, ${t2.colours.map((c) => `rgb(${c})`).join()})`;
   const ticks = [0, 0.25, 0.5, 0.75, 1].map((part) => el("span", {}, `${low + part * (high - low)}`));
-  return el("div", { className: "scale" }, bar, el("div", { className: "ticks" }, ...ticks), el("span", { className: "unit" }, "T2 in ms"));
+  return el("div", { className: "scale" }, bar, el("div", { className: "ticks" }, ...ticks), el("span", { className: "unit" }, `${t2.title} in ${t2.unit}`));
 }
 
 function buildWindow(viewer) {

@@ -28,7 +28,10 @@ export function savePicture(viewer) {
   pen.fillStyle = "#eef3f6";
   pen.textBaseline = "middle";
   const parts = shown.map(({ plane, slice }) => `${plane.name} ${slice + 1}/${plane.n}`);
-  if (state.mode === "t2") parts.push(`T2 ${volume.meta.t2.range_ms.join(" to ")} ms, viridis`);
+  if (state.mode === "t2") {
+    const { title, range_ms, unit } = volume.meta.t2;
+    parts.push(`${title} ${range_ms.join(" to ")} ${unit}, viridis`);
+  }
   parts.push("Research use only");
   const line = `${volume.meta.side} knee · ${parts.join(" · ")}`;
   pen.fillText(line[0].toUpperCase() + line.slice(1), 8 * ratio, sheet.height - (FOOT / 2) * ratio, sheet.width - 16 * ratio);

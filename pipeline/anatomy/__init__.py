@@ -1,0 +1,76 @@
+"""The one table of structures, regions, sides and label numberings.
+
+Every number, name, colour, code and order that any other module, page or file shows comes from here.
+"""
+
+from pipeline.anatomy.numberings import (
+    NUMBERINGS,
+    Numbering,
+)
+from pipeline.anatomy.regions import (
+    ALL,
+    COMPARTMENT_PAIRS,
+    FEMUR_ANTERIOR,
+    FEMUR_LATERAL_POSTERIOR,
+    FEMUR_LATERAL_WEIGHT_BEARING,
+    FEMUR_MEDIAL_POSTERIOR,
+    FEMUR_MEDIAL_WEIGHT_BEARING,
+    FEMUR_WHOLE,
+    PATELLA_WHOLE,
+    PLATE_ON,
+    REGIONS,
+    TABLE_ORDER,
+    TIBIA_LATERAL,
+    TIBIA_MEDIAL,
+    TIBIA_WHOLE,
+    Compartment,
+    Plate,
+    Region,
+    pair_title,
+    place_order,
+    place_title,
+    region_named,
+)
+from pipeline.anatomy.structures import (
+    BONE_OF,
+    BONES,
+    CARTILAGE_OF,
+    TISSUE_COLOURS,
+    Side,
+    Structure,
+    Tissue,
+)
+
+__all__ = [
+    "ALL",
+    "BONES",
+    "BONE_OF",
+    "CARTILAGE_OF",
+    "COMPARTMENT_PAIRS",
+    "FEMUR_ANTERIOR",
+    "FEMUR_LATERAL_POSTERIOR",
+    "FEMUR_LATERAL_WEIGHT_BEARING",
+    "FEMUR_MEDIAL_POSTERIOR",
+    "FEMUR_MEDIAL_WEIGHT_BEARING",
+    "FEMUR_WHOLE",
+    "NUMBERINGS",
+    "PATELLA_WHOLE",
+    "PLATE_ON",
+    "REGIONS",
+    "TABLE_ORDER",
+    "TIBIA_LATERAL",
+    "TIBIA_MEDIAL",
+    "TIBIA_WHOLE",
+    "TISSUE_COLOURS",
+    "Compartment",
+    "Numbering",
+    "Plate",
+    "Region",
+    "Side",
+    "Structure",
+    "Tissue",
+    "pair_title",
+    "place_order",
+    "place_title",
+    "region_named",
+]

@@ -1,0 +1,85 @@
+"""How label maps are numbered: by us, and by others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from pipeline.anatomy.structures import Structure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numbering:
+    """How somebody else numbers a knee's labels.
+
+    `to_canonical` names every label that the numbering declares; None means background on purpose.
+    `compartments_apart` is False where medial and lateral tibial cartilage share one number: both are then read as
+    MEDIAL_TIBIAL_CARTILAGE until the analysis has told them apart by anatomy.
+    """
+
+    id: str
+    title: str
+    to_canonical: Mapping[int, Structure | None]
+    compartments_apart: bool = True
+
+
+_S = Structure
+NUMBERINGS: Final[Mapping[str, Numbering]] = MappingProxyType(
+    {
+        n.id: n
+        for n in (
+            Numbering(
+                id="canonical",
+                title="This product's own labels",
+                # femoral sub-regions 11 to 15 are parts of the femoral cartilage
+                to_canonical={int(s): s for s in Structure} | dict.fromkeys(range(11, 16), _S.FEMORAL_CARTILAGE),
+            ),
+            Numbering(
+                id="oai",
+                title="Expert label maps of the Osteoarthritis Initiative (bone lesions count as bone)",
+                to_canonical={
+                    1: _S.FEMUR,
+                    2: _S.FEMORAL_CARTILAGE,
+                    3: _S.TIBIA,
+                    4: _S.MEDIAL_TIBIAL_CARTILAGE,
+                    5: _S.PATELLA,
+                    6: _S.PATELLAR_CARTILAGE,
+                    7: _S.FEMUR,
+                    8: _S.TIBIA,
+                    9: _S.PATELLA,
+                },
+                compartments_apart=False,
+            ),
+            Numbering(
+                id="pymskt",
+                title="Label maps of pymskt's examples",
+                to_canonical={
+                    1: _S.FEMORAL_CARTILAGE,
+                    2: _S.MEDIAL_TIBIAL_CARTILAGE,
+                    3: _S.LATERAL_TIBIAL_CARTILAGE,
+                    4: _S.PATELLAR_CARTILAGE,
+                    5: _S.FEMUR,
+                    6: _S.TIBIA,
+                    7: _S.PATELLA,
+                },
+            ),
+            Numbering(
+                id="dosma",
+                title="DOSMA, and nnU-Net models trained with its labels",
+                to_canonical={
+                    1: _S.PATELLAR_CARTILAGE,
+                    2: _S.FEMORAL_CARTILAGE,
+                    3: _S.MEDIAL_TIBIAL_CARTILAGE,
+                    4: _S.LATERAL_TIBIAL_CARTILAGE,
+                    5: _S.MEDIAL_MENISCUS,
+                    6: _S.LATERAL_MENISCUS,
+                    7: _S.FEMUR,
+                    8: _S.TIBIA,
+                    9: _S.PATELLA,
+                },
+            ),
+        )
+    }
+)

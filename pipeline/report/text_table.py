@@ -1,0 +1,43 @@
+"""The measurements as a table for a terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Final
+
+from pipeline.anatomy import place_order, place_title
+from pipeline.quantities import SECOND, THC, Quantity, Statistic
+from pipeline.report.page_tables import measured
+from pipeline.types import Measurement
+
+PLACE_WIDTH: Final = 30
+GAP: Final = 2
+
+
+def text_table(rows: Iterable[Measurement]) -> list[str]:
+    """Lines: places down, every quantity that was measured across, ThC with its standard deviation.
+
+    Of each quantity its main statistic, of thickness by the primary estimator.
+    """
+    known = tuple(row for row in rows if row.method != SECOND)
+    columns: list[tuple[Quantity, Statistic, str]] = []
+    for quantity in measured(known):
+        columns.append((quantity, quantity.main, f"{quantity.short} {quantity.unit.symbol}"))
+        if quantity is THC:
+            columns.append((quantity, Statistic.STD, "SD"))
+    values = {(row.structure, row.region, row.quantity, row.statistic): row.value for row in known}
+    places = sorted({(row.structure, row.region) for row in known}, key=lambda place: place_order(*place))
+    table = [["", *(head for _, _, head in columns)]]
+    for place in places:
+        cells = [_cell(quantity, values.get((*place, quantity.id, what))) for quantity, what, _ in columns]
+        table.append([place_title(*place), *cells])
+    widths = [max(len(line[k]) for line in table) + GAP for k in range(1, len(columns) + 1)]
+    return [
+        line[0].ljust(PLACE_WIDTH) + "".join(cell.rjust(width) for cell, width in zip(line[1:], widths, strict=True))
+        for line in table
+    ]
+
+
+def _cell(quantity: Quantity, value: float | None) -> str:
+    return "–" if value is None or not math.isfinite(value) else quantity.format(value)
