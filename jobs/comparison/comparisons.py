@@ -43,7 +43,7 @@ MOST_WAITING: Final = 4
 
 POLL_S: Final = 0.1
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the method: a comparison that an older one made is made again."""
 
 _VIEW_NAME: Final = re.compile(r"[a-z0-9_-]{1,40}\.[a-z0-9]{1,8}")
