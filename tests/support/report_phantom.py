@@ -38,7 +38,6 @@ TOWARDS_JOINT = {
     Structure.PATELLA: np.array([0.0, 1.0, 0.0]),
 }
 MIDDLE_MM = np.array([31.0, -12.0, 240.0])
-BOTH = (Method.UNION, Method.TWO_CROSSING)
 FOLDER = "/srv/knees/job-17/input"
 """A folder that must not appear in a result."""
 
