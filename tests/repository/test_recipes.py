@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,9 @@ print(json.dumps({
 """
 
 
+LABELS_COMMAND = ".venv/bin/python -m pipeline --no-nsm --labels samples/sample_knee_labels.nii.gz results/"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Checkout:
     """A copy of the tree in which a recipe was followed."""
@@ -63,6 +67,11 @@ class Checkout:
         )
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
+
+    def analyse_labels(self) -> Path:
+        """Measure the sample's label map with the command that the recipes give; -> the folder with the results."""
+        self.python(*LABELS_COMMAND.split()[1:])
+        return self.root / "results"
 
 
 def follow(title: str, folder: Path) -> Checkout:
@@ -108,6 +117,17 @@ def test_an_added_page_is_in_the_navigation_and_opens(tmp_path: Path) -> None:
     assert page["links"][-1] == "Glossary"
     assert "smallest detectable change" in page["text"]
     checkout.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", "tests/ui/test_frame.py")
+
+
+def test_an_added_export_is_in_the_zip_and_in_its_readme(tmp_path: Path) -> None:
+    checkout = follow("Add an export", tmp_path)
+    results = checkout.analyse_labels()
+    with zipfile.ZipFile(next(results.glob("*.zip"))) as archive:
+        table = archive.read("knee_results/surfaces/femur.csv").decode().splitlines()
+        readme = archive.read("knee_results/README.txt").decode()
+    assert table[0] == "x,y,z,thickness_mm,region"
+    assert len(table) > 10_000
+    assert "surfaces/{bone}.csv" in readme
 
 
 def test_a_recipe_that_no_longer_fits_the_tree_is_noticed(tmp_path: Path) -> None:
