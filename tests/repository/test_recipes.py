@@ -6,6 +6,7 @@ lines of an existing one with `+` and `-`.
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -40,12 +41,9 @@ page.run()
 print(json.dumps({
     "exceptions": [item.message for item in page.exception],
     "links": [item.proto.label for item in page.sidebar.get("page_link")],
-    "text": "\\n".join(item.value for item in page.markdown),
+    "text": "\\n".join(item.proto.body for kind in ("markdown", "html") for item in page.get(kind)),
 }))
 """
-
-
-LABELS_COMMAND = ".venv/bin/python -m pipeline --no-nsm --labels samples/sample_knee_labels.nii.gz results/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +51,7 @@ class Checkout:
     """A copy of the tree in which a recipe was followed."""
 
     root: Path
+    recipe: str
 
     def python(self, *arguments: str) -> str:
         """Run Python at the top of the copy; -> standard output."""
@@ -68,10 +67,10 @@ class Checkout:
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
 
-    def analyse_labels(self) -> Path:
-        """Measure the sample's label map with the command that the recipes give; -> the folder with the results."""
-        self.python(*LABELS_COMMAND.split()[1:])
-        return self.root / "results"
+    def run_check(self) -> str:
+        """The command that the recipe ends with; -> standard output."""
+        (command,) = re.findall(r"^ *```sh\n *\.venv/bin/python (.*)\n", self.recipe, re.MULTILINE)
+        return self.python(*command.split())
 
 
 def follow(title: str, folder: Path) -> Checkout:
@@ -88,7 +87,7 @@ def follow(title: str, folder: Path) -> Checkout:
         apply(
             block["kind"], folder / block["path"], re.sub(f"^{block['indent']}", "", block["text"], flags=re.MULTILINE)
         )
-    checkout = Checkout(root=folder)
+    checkout = Checkout(root=folder, recipe=RECIPES[title])
     changed = [block["path"] for block in blocks if block["path"].endswith(".py")]
     checkout.python("-m", "ruff", "check", "--no-cache", *changed)
     checkout.python("-m", "ruff", "format", "--no-cache", "--check", *changed)
@@ -119,10 +118,24 @@ def test_an_added_page_is_in_the_navigation_and_opens(tmp_path: Path) -> None:
     checkout.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", "tests/ui/test_frame.py")
 
 
+def test_an_added_measure_is_in_the_table_the_report_and_the_methods(tmp_path: Path) -> None:
+    checkout = follow("Add a measure", tmp_path)
+    checkout.run_check()
+    with (tmp_path / "results" / "results.csv").open(encoding="utf-8", newline="") as table:
+        volumes = {row["structure"]: row for row in csv.DictReader(table) if row["quantity"] == "bone_volume"}
+    assert volumes.keys() == {"femur", "tibia", "patella"}
+    assert 100_000 < float(volumes["femur"]["value"]) < 400_000
+    assert volumes["femur"]["unit"] == "mm3"
+    assert "Bone volume" in (tmp_path / "results" / "report.html").read_text(encoding="utf-8")
+    page = json.loads(checkout.python("-c", NAVIGATION, "pages/methods.py").splitlines()[-1])
+    assert page["exceptions"] == []
+    assert "Volume of the bone inside the image" in page["text"]
+
+
 def test_an_added_export_is_in_the_zip_and_in_its_readme(tmp_path: Path) -> None:
     checkout = follow("Add an export", tmp_path)
-    results = checkout.analyse_labels()
-    with zipfile.ZipFile(next(results.glob("*.zip"))) as archive:
+    checkout.run_check()
+    with zipfile.ZipFile(next((tmp_path / "results").glob("*.zip"))) as archive:
         table = archive.read("knee_results/surfaces/femur.csv").decode().splitlines()
         readme = archive.read("knee_results/README.txt").decode()
     assert table[0] == "x,y,z,thickness_mm,region"
