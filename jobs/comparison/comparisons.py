@@ -29,9 +29,8 @@ from jobs.settings import PROJECT_ROOT
 from jobs.state.backend import Backend, open_backend
 from jobs.views.reading import finished, results_gone
 from pipeline.comparison.names import RESULT, TABLE, VIEW
-from pipeline.comparison.reproducibility import reproducibility_path
+from pipeline.comparison.reproducibility import reproducibility_paths
 from pipeline.errors import NotComparable
-from pipeline.segmentation.catalogue import CATALOGUE
 from pipeline.workspace import write_json
 
 WALL_CLOCK_S: Final = 120.0
@@ -106,7 +105,7 @@ def _inputs(backend: Backend, first_id: str, second_id: str) -> dict[str, Any]:
         "version": VERSION,
         "first": _fingerprint(backend, first_id, "First"),
         "second": _fingerprint(backend, second_id, "Second"),
-        "reproducibility": [_digest(reproducibility_path(model)) for model in CATALOGUE],
+        "reproducibility": [_digest(path) for path in reproducibility_paths()],
     }
 
 
