@@ -8,14 +8,14 @@ from pathlib import Path
 from pipeline.comparison.compare import Comparison, Report, compare
 from pipeline.comparison.documents import changes_csv, comparison_document
 from pipeline.comparison.knee import Knee
-from pipeline.comparison.names import RESULT, SCENE, TABLE, VIEW
+from pipeline.comparison.names import RESULT, TABLE, VIEW
 from pipeline.comparison.reproducibility import known_of
 from pipeline.comparison.scene import write_comparison_scene
 from pipeline.errors import NotComparable
 from pipeline.grid import Grid
 from pipeline.quantities import PRIMARY
 from pipeline.report.tables import json_text
-from pipeline.results_tree import PROVENANCE
+from pipeline.results_tree import PROVENANCE, ViewFile
 from pipeline.segmentation.identity import ModelIdentity
 from pipeline.workspace import Workspace, atomic_file
 
@@ -45,7 +45,7 @@ def compare_folders(first: Path, second: Path, target: Path, report: Report = la
     comparison = compare(*knees, known_of(*knees), lambda share, what: report(0.05 + 0.65 * share, what))
     report(0.75, "Writing the comparison")
     target.mkdir(parents=True, exist_ok=True)
-    write_comparison_scene(target / VIEW / SCENE, comparison, knees[0].grid)
+    write_comparison_scene(ViewFile.SCENE.at(target / VIEW), comparison, knees[0].grid)
     for name, text in (
         (TABLE, changes_csv(comparison.changes)),
         (RESULT, json_text(comparison_document(comparison))),

@@ -12,6 +12,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline import results_tree
 from pipeline.anatomy import COMPARTMENT_PAIRS, PLATE_ON, REGIONS, Structure, pair_title
 from pipeline.options import AnalysisOptions
 from pipeline.quantities import DAB, HEADLINES, SECOND, TAB, THC, THC_TAB, VOLUME, Statistic
@@ -164,6 +165,7 @@ def write_page(result: AnalysisResult, bones: Sequence[BoneMap], files_dir: Path
         software=software_rows(result),
         slowest=slowest or 1.0,
         bone_colour=css(BONE),
+        files=results_tree,
         surfaces=data_uri(SURFACES_PICTURE.at(files_dir)),
         overlay=data_uri(OVERLAY.at(files_dir)),
     )
