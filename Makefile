@@ -58,7 +58,20 @@ docs: $(READY) ## the documentation site, into build/docs
 	@$(BIN)/python -m sphinx -q -W --keep-going -n -j 2 -d build/doctrees docs build/docs
 	@echo "build/docs/index.html"
 
-check: $(READY) ## lint, format, types, import rules, module sizes
+# JavaScript is checked where node is. package-lock.json pins the tools; nothing of node is needed to run the product.
+NODE_READY := node_modules/.ready
+
+$(NODE_READY): package.json package-lock.json
+	@npm ci --silent --no-audit --no-fund
+	@touch $@
+
+.PHONY: check-javascript
+check-javascript: ## types and lint of ui/assets, if node is installed
+	@if command -v npm >/dev/null 2>&1; then \
+		$(MAKE) --no-print-directory $(NODE_READY) && npm run --silent check; \
+	else echo "JavaScript was not checked: npm is not installed (node 20 or newer)."; fi
+
+check: $(READY) check-javascript ## lint, format, types, import rules, module sizes
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -141,5 +154,5 @@ real-scan: $(READY) ## picture of a model's outlines on every slice of a real sc
 	@$(BIN)/python -m training.knee_unet.real_scan $(SCAN) $(EVALUATE)
 
 clean: ## remove environments and caches, but not data/
-	@rm -rf $(VENV) $(PEER_VENV) $(TRAIN_VENV) $(NNUNET_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf $(VENV) $(PEER_VENV) $(TRAIN_VENV) $(NNUNET_VENV) node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

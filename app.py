@@ -10,13 +10,13 @@ from jobs.settings import load_settings
 from pipeline.errors import KneeError
 from ui.home import options_form
 from ui.home.preflight import show_preflight
-from ui.home.statistics import show_statistics
 from ui.home.submission import start_sample, start_scan
 from ui.home.upload import ask_for_scan
 from ui.home.welcome import show_outcome, show_title
-from ui.parts.ahead import read_ahead
 from ui.parts.frame import end_page, start_page
 from ui.parts.messages import await_queue, show_error, show_unreachable
+from ui.parts.preload import preload
+from ui.parts.usage_figures import show_usage
 
 
 def wait_for_scan() -> None:
@@ -62,10 +62,10 @@ with form:
         show_unreachable(error)
     try:
         with st.container(key="foot"):
-            show_statistics(service.stats())
+            show_usage(service.stats())
     except QueueUnavailable:
         await_queue()
 with outcome:
     show_outcome()
 end_page()
-read_ahead()
+preload("ui.analysis.results")  # charts, tables, the report

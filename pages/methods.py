@@ -10,9 +10,9 @@ from jobs import service
 from pipeline.anatomy import REGIONS
 from pipeline.quantities import QUANTITIES
 from pipeline.report.colours import css
-from ui.analysis.provenance import facts_list
 from ui.methods.model_card import show_card
 from ui.methods.repeatability import show_repeatability
+from ui.parts.facts import facts_list
 from ui.parts.frame import end_page, narrow, start_page
 
 STEPS = """

@@ -7,3 +7,4 @@ from typing import Final
 RESULT: Final = "comparison.json"
 TABLE: Final = "changes.csv"
 VIEW: Final = "view"
+SCENE: Final = "scene.bin.gz"

@@ -27,9 +27,13 @@ ROWS = {
 
 
 def test_every_script_has_its_row() -> None:
-    assert set(ROWS) == {path for folder in FOLDERS for path in folder.iterdir()} - {
-        folder / "README.md" for folder in FOLDERS
-    }
+    files = {path for folder in FOLDERS for path in folder.iterdir() if not path.name.endswith(".d.ts")}
+    assert set(ROWS) == files - {folder / "README.md" for folder in FOLDERS}
+
+
+def test_types_of_a_script_have_its_version() -> None:
+    types = {path for folder in FOLDERS for path in folder.glob("*.d.ts")}
+    assert {path.with_name(path.name.removesuffix(".d.ts") + ".js") for path in types} <= set(ROWS)
 
 
 @pytest.mark.parametrize("path", sorted(ROWS), ids=lambda path: path.name)

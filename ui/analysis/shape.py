@@ -7,8 +7,8 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
-from ui.analysis.provenance import facts_list
 from ui.parts.charts import LATERAL
+from ui.parts.facts import facts_list
 
 KINDS: Final = {"bone_and_cart": "Bone and cartilage", "bone_only": "Bone alone"}
 

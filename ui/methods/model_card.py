@@ -8,9 +8,9 @@ import streamlit as st
 
 from jobs import service
 from pipeline.acquisition import PulseSequence
-from ui.analysis.provenance import TITLES, facts_list
 from ui.methods import model_limits
 from ui.parts import tables, wording
+from ui.parts.facts import MODEL_FACT_TITLES, facts_list
 from ui.parts.messages import escape
 
 FACTS: Final = (
@@ -40,14 +40,14 @@ def show_card(card: dict[str, Any]) -> None:
             st.warning(escape(card["caution"]), icon=":material/flag:")
         missing = {} if card["available"] else {"Missing": card.get("reason")}
         named = card | {"sequences": [PulseSequence(name).words for name in card.get("sequences", ())]}
-        st.html(facts_list(missing | {TITLES.get(key, wording.name(key)): named.get(key) for key in FACTS}))
+        st.html(facts_list(missing | {MODEL_FACT_TITLES.get(key, wording.name(key)): named.get(key) for key in FACTS}))
         if card.get("accuracy"):
             with st.expander("Measured accuracy"):
                 st.dataframe(tables.accuracy(card["accuracy"]), hide_index=True)
                 _show_thickness(card)
                 _show_limits(card)
-                _show_training_renderer(card)
-        picture = service.model_picture(card["id"]) if card.get("real_scan") else None
+                _show_painted(card)
+        picture = service.model_picture(card["id"]) if card["source"] == "built-in" else None
         if picture is not None:
             with st.expander("On a real scan"):
                 st.write(escape(card["real_scan"]))
@@ -62,13 +62,13 @@ def _show_thickness(card: dict[str, Any]) -> None:
         st.dataframe(errors, hide_index=True)
 
 
-def _show_training_renderer(card: dict[str, Any]) -> None:
-    """The same knees as the renderer of training makes them: how much of an error is due to the renderer."""
-    if figures := card.get("training_renderer"):
-        st.markdown("**Images of the training renderer**")
-        st.caption(escape(f"Measured on {figures['measured_on']}."))
-        st.dataframe(tables.accuracy(figures["accuracy"]), hide_index=True)
-        _show_thickness(figures)
+def _show_painted(card: dict[str, Any]) -> None:
+    """The same knees drawn otherwise: how much of an error is the hand's that draws."""
+    if painted := card.get("painted"):
+        st.markdown("**Drawn by another hand**")
+        st.caption(escape(f"Measured on {painted['measured_on']}."))
+        st.dataframe(tables.accuracy(painted["accuracy"]), hide_index=True)
+        _show_thickness(painted)
 
 
 def _show_limits(card: dict[str, Any]) -> None:

@@ -9,11 +9,11 @@ import streamlit as st
 from jobs import service
 from jobs.state.model import Status
 from pipeline.errors import KneeError
-from ui.home.statistics import show_statistics
 from ui.parts import wording
 from ui.parts.charts import CONFIG
 from ui.parts.components import mount
 from ui.parts.messages import listed, show_unreachable
+from ui.parts.usage_figures import show_usage
 from ui.statistics.activity_charts import jobs_a_day, step_times
 
 EVERY_MS: Final = 10_000
@@ -23,7 +23,7 @@ _NUMBER = st.column_config.NumberColumn
 @st.fragment
 def show_now() -> None:
     """Queue, worker and disk as they are; asked again every ten seconds while the page can be seen."""
-    mount("pulse", key="pulse", data={"everyMs": EVERY_MS}, default={"beat": 0}, on_beat_change=lambda: None)
+    mount("pulse", key="pulse", data={"everyMs": EVERY_MS}, default={"tick": 0}, on_tick_change=lambda: None)
     try:
         health, activity = service.health(), service.activity()
     except KneeError as error:
@@ -43,7 +43,7 @@ def show_now() -> None:
 
 def show_history(stats: dict[str, Any], activity: dict[str, Any]) -> None:
     """Totals, analyses a day, and times by model and step; each chart with its table."""
-    show_statistics(stats)
+    show_usage(stats)
     st.html(
         f'<p class="ok-quiet">Users who left an e-mail address: {stats["unique_users"]:,}. Server up for '
         f"{wording.duration(stats['uptime_hours'] * 3600)}.</p>"

@@ -20,17 +20,17 @@ export default function ({ data, parentElement, setStateValue }) {
   const asked = fetch(data.url);
   const link = parentElement.querySelector("link");
   const styled = new Promise((done) => (link.sheet ? done() : (link.onload = link.onerror = done)));
-  asked.catch(() => {});  // told where it is awaited
+  asked.catch(() => {});  // reported where it is awaited
   const failed = () => setStateValue("failed", true);
   import(new URL("scene.js", own)).then(({ Viewer }) => {
-    root.viewer = new Viewer(root, { url: data.url, height: data.height, failed });
+    root.viewer = new Viewer(root, { height: data.height, failed });
     return root.viewer.open(asked, styled);
   }).catch(() => {
     root.dataset.state = "failed";
     root.textContent = "The 3D view could not be loaded.";
     failed();
   });
-  // a rerun may call this again: only a root that has left the page gives up its scene
+  // a rerun calls this again: only a root that has left the page disposes of its scene
   root.leave = () => setTimeout(() => root.isConnected || root.viewer?.dispose());
   return root.leave;
 }

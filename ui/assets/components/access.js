@@ -1,8 +1,11 @@
-// The key goes to the server once; what comes back is a cookie that no script can read.
+// Sends the API key to the server once; the answer sets a cookie that scripts cannot read.
+
+/** @param {{parentElement: HTMLElement}} component */
 export default function ({ parentElement }) {
   const form = parentElement.querySelector("form");
-  const field = form.querySelector("input");
-  const problem = form.querySelector(".problem");
+  const field = form?.querySelector("input");
+  const problem = form?.querySelector(".problem");
+  if (!form || !field || !problem) throw new Error("the form of ui/parts/access.py has changed");
   form.onsubmit = async (event) => {
     event.preventDefault();
     problem.textContent = "";
@@ -11,7 +14,7 @@ export default function ({ parentElement }) {
       if (answer.ok) window.location.reload();
       else problem.textContent = (await answer.json()).detail;
     } catch {
-      problem.textContent = "The server does not answer. Try again.";
+      problem.textContent = "The server is not responding. Try again.";
     }
   };
   field.focus();

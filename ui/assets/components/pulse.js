@@ -1,8 +1,14 @@
-// A beat every data.everyMs, only while the page can be seen: a page in the background asks nothing of the server.
+// Reruns its fragment every data.everyMs while the page is visible; a hidden page sends the server nothing.
+
+/** @type {WeakMap<HTMLElement, ReturnType<typeof setInterval>>} */
+const timers = new WeakMap();
+
+/** @param {{data: {everyMs: number}, parentElement: HTMLElement, setStateValue: (name: "tick", value: number) => void}} component */
 export default function ({ data, parentElement, setStateValue }) {
-  clearInterval(parentElement.pulse);
-  parentElement.pulse = setInterval(() => {
-    if (document.visibilityState === "visible") setStateValue("beat", Date.now());
+  clearInterval(timers.get(parentElement));
+  const timer = setInterval(() => {
+    if (document.visibilityState === "visible") setStateValue("tick", Date.now());
   }, data.everyMs);
-  return () => clearInterval(parentElement.pulse);
+  timers.set(parentElement, timer);
+  return () => clearInterval(timer);
 }

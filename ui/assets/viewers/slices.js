@@ -1,15 +1,34 @@
-// The slice viewer: three linked planes of one scan. No WebGL: 2D canvases, outlines as vectors.
-// mount(parent, {base, height}) may be called again and again for the same parent (every rerun of the page does);
-// the voxels are fetched once, when the viewer first comes into sight.
+// The slice viewer: three linked planes of one scan, on 2D canvases with outlines as vectors (no WebGL).
+// Every rerun of the page calls mount() for the same parent; the voxels are fetched once, when the viewer first becomes
+// visible.
 
 import { Pane } from "./slices_pane.js";
 import { buildFrame, buildPanel } from "./slices_panel.js";
 import { savePicture } from "./slices_picture.js";
 import { Volume } from "./slices_volume.js";
 
-const mounted = new WeakMap(); // parent -> Viewer
-let kept = null; // {base, loading, state}: the last scan survives a viewer that is taken away and put back
+/** @import { SlicesMeta, T2Meta } from "./slices_volume.js" */
 
+/**
+ * What the planes share.
+ * @typedef {"structures" | "regions" | "t2"} Overlay
+ * @typedef {object} State
+ * @property {number[]} at position of the cross-hair
+ * @property {Overlay} mode
+ * @property {Set<string>} hidden keys of structures and sub-regions
+ * @property {Record<Overlay, number>} fill opacity, 0 to 1
+ * @property {boolean} outline
+ * @property {boolean} cross
+ * @property {[number, number]} window intensities shown as black and as white
+ * @property {number} large number of the enlarged plane
+ */
+
+/** @type {WeakMap<HTMLElement, Viewer>} */
+const mounted = new WeakMap(); // by parent
+/** @type {{base: string, loading: Promise<Volume>, state: State | null} | null} */
+let kept = null; // the last scan, for a viewer that is removed and added again
+
+/** @param {HTMLElement} parent @param {{base: string, height: number}} options base: address of the files */
 export function mount(parent, { base, height }) {
   let viewer = mounted.get(parent);
   if (viewer?.base !== base || !viewer.root.isConnected) {
@@ -18,15 +37,26 @@ export function mount(parent, { base, height }) {
     mounted.set(parent, viewer);
   }
   viewer.root.style.setProperty("--height", `${height}px`);
-  viewer.dress();
+  viewer.followTheme();
   return viewer;
 }
 
-class Viewer {
+export class Viewer {
+  /** @param {HTMLElement} parent @param {string} base */
   constructor(parent, base) {
     this.base = base;
     this.ended = new AbortController();
+    /** @type {Pane[]} */
     this.panes = [];
+    /** @type {Volume | null} */
+    this.loaded = null;
+    /** @type {number | null} */
+    this.due = null; // the coming frame
+    this.font = "";
+    this.greys = new Uint32Array(256); // ABGR of each stored intensity
+    this.t2Table = new Uint32Array(0); // ABGR of each stored T2
+    this.state = firstState(null);
+    this.windowChanged = () => {}; // set by the panel: its sliders follow a drag on the picture
     this.frame = buildFrame(parent);
     this.root = this.frame.root;
     this.root.dataset.loads = "0";
@@ -40,53 +70,63 @@ class Viewer {
     this.sight.observe(this.root);
   }
 
+  /** The scan, once it is loaded. */
+  get volume() {
+    if (!this.loaded) throw new Error("The slices are not loaded yet.");
+    return this.loaded;
+  }
+
   async #load() {
     const start = performance.now();
     try {
-      if (kept?.base !== this.base) {
-        kept = { base: this.base, loading: Volume.load(this.base), state: null };
+      let current = kept;
+      if (current?.base !== this.base) {
+        current = kept = { base: this.base, loading: Volume.load(this.base), state: null };
         this.root.dataset.loads = String(Number(this.root.dataset.loads) + 1);
       }
-      this.volume = await kept.loading;
+      this.loaded = await current.loading;
       if (this.ended.signal.aborted) return;
-      this.state = kept.state ??= firstState(this.volume.meta);
+      this.state = current.state ??= firstState(this.volume.meta);
       this.#build();
       this.root.dataset.readyMs = String(Math.round(performance.now() - start));
       this.#say("ready", "");
-      for (const name of this.volume.meta.t2 ? ["subregions", "t2"] : ["subregions"]) await this.volume.need(name);
+      await this.volume.need("subregions");
+      if (this.volume.meta.t2) await this.volume.need("t2");
       this.refresh();
     } catch (error) {
       kept = null;
-      this.#say("failed", error.message);
+      this.#say("failed", error instanceof Error ? error.message : String(error));
     }
   }
 
   #build() {
     this.font = getComputedStyle(this.root).fontFamily;
-    this.dress(); // the style sheet has come by now
+    this.followTheme(); // the style sheet is loaded by now
     this.#shade();
     if (this.volume.meta.t2) this.t2Table = t2Table(this.volume.meta.t2);
     this.panel = buildPanel(this);
-    this.panes = this.volume.planes.map((plane, k) => new Pane(this, k, this.panel.planes[k]));
+    const { planes } = this.panel;
+    this.panes = this.volume.planes.map((plane, k) => new Pane(this, k, plane, planes[k]));
     this.sizes = new ResizeObserver(() => this.refresh());
     for (const pane of this.panes) this.sizes.observe(pane.canvas);
     this.#draw();
   }
 
+  /** @param {string} state @param {string} text */
   #say(state, text) {
     this.root.dataset.state = state;
     this.frame.message.textContent = text;
   }
 
-  /** Sliders and boxes that the browser draws follow the page's theme, not the system's. */
-  dress() {
-    const [r, g, b] = getComputedStyle(this.root).color.match(/[\d.]+/g).map(Number);
+  /** Give the browser's own sliders and boxes the page's theme instead of the system's. */
+  followTheme() {
+    const [r, g, b] = getComputedStyle(this.root).color.split(/[^\d.]+/).filter(Boolean).map(Number);
     this.root.style.colorScheme = r + g + b > 382 ? "dark" : "light";
   }
 
-  // ---- what panes and panel ask for
+  // Called by panes and panel.
 
-  /** Draws everything at the next frame, once however often it is called. */
+  /** Draw everything in the next frame, once however often this is called. */
   refresh() {
     this.due ??= requestAnimationFrame(() => {
       this.due = null;
@@ -94,36 +134,42 @@ class Viewer {
     });
   }
 
+  /** @param {number[]} at */
   moveTo(at) {
     this.state.at = at.map((k, axis) => Math.min(Math.max(k, 0), this.volume.shape[axis] - 1));
     this.refresh();
   }
 
-  /** Goes `steps` slices on in plane k. */
-  leaf(k, slice, steps) {
+  /** Show another slice of plane k. @param {number} k @param {number} slice @param {number} steps from there */
+  changeSlice(k, slice, steps) {
     const at = [...this.state.at];
     at[this.volume.planes[k].normal] = slice + steps;
     this.moveTo(at);
   }
 
+  /** @param {Partial<State>} values */
   change(values) {
     Object.assign(this.state, values);
     this.refresh();
   }
 
+  /** @param {number} black @param {number} white */
   setWindow(black, white) {
-    const { step } = this.volume.meta.scan;
-    this.state.window = [black, Math.max(white, black + step)];
+    const { scan } = this.volume.meta;
+    if (!scan) return;
+    this.state.window = [black, Math.max(white, black + scan.step)];
     this.#shade();
+    this.windowChanged();
     this.refresh();
   }
 
-  /** A drag by CSS pixels: to the right widens the window, upwards brightens. */
+  /** A drag to the right widens the window, upwards brightens. @param {number} dx @param {number} dy CSS pixels */
   dragWindow(dx, dy) {
-    if (!this.volume.scan) return;
+    const { scan } = this.volume.meta;
+    if (!scan) return;
     const [black, white] = this.state.window;
-    const unit = this.volume.meta.scan.step * 0.6;
-    const width = Math.max(white - black + dx * unit, this.volume.meta.scan.step);
+    const unit = scan.step * 0.6;
+    const width = Math.max(white - black + dx * unit, scan.step);
     const level = (black + white) / 2 + dy * unit;
     this.setWindow(level - width / 2, level + width / 2);
   }
@@ -132,10 +178,11 @@ class Viewer {
     savePicture(this);
   }
 
-  /** Grey (ABGR words) of each of the 256 stored intensities. */
+  /** Fill the table of greys for the current window. */
   #shade() {
-    if (!this.volume.scan) return;
-    const { offset, step } = this.volume.meta.scan;
+    const { scan } = this.volume.meta;
+    if (!scan) return;
+    const { offset, step } = scan;
     const [black, white] = this.state.window;
     this.greys = Uint32Array.from({ length: 256 }, (_, code) => {
       const part = (offset + step * code - black) / (white - black);
@@ -148,11 +195,11 @@ class Viewer {
     const { state, volume, root } = this;
     const value = volume.value(state.at);
     root.dataset.position = state.at.join();
-    root.dataset.label = value.label;
-    root.dataset.region = value.region;
+    root.dataset.label = String(value.label);
+    root.dataset.region = String(value.region);
     root.dataset.intensity = value.intensity === null ? "" : value.intensity.toFixed(2);
     root.dataset.t2 = value.t2 === null ? "" : value.t2.toFixed(2);
-    this.panel.show(value, volume.millimetres(state.at));
+    this.panel?.show(value, volume.millimetres(state.at));
   }
 
   end() {
@@ -163,20 +210,21 @@ class Viewer {
   }
 }
 
+/** @param {SlicesMeta | null} meta null: before it is loaded @returns {State} */
 function firstState(meta) {
   return {
-    at: meta.start,
+    at: meta?.start ?? [0, 0, 0],
     mode: "structures",
     hidden: new Set(),
-    fill: meta.scan ? { structures: 0.2, regions: 0.35, t2: 0.85 } : { structures: 0.6, regions: 0.6, t2: 0.85 },
+    fill: meta?.scan ? { structures: 0.2, regions: 0.35, t2: 0.85 } : { structures: 0.6, regions: 0.6, t2: 0.85 },
     outline: true,
     cross: true,
-    window: meta.scan ? meta.scan.window : [0, 1],
+    window: meta?.scan ? meta.scan.window : [0, 1],
     large: 0,
   };
 }
 
-/** Colour (ABGR words) of each stored T2; 0 (no fit) is clear. */
+/** Colour (ABGR) of each stored T2; 0 (no fit) is transparent. @param {T2Meta} t2 */
 function t2Table({ step_ms: step, range_ms: [low, high], colours }) {
   return Uint32Array.from({ length: 65536 }, (_, code) => {
     if (!code) return 0;

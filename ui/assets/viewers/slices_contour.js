@@ -9,10 +9,16 @@ const STEPS = [
   [3, 2], [0, 2], [1, 0, 3, 2], [1, 2], [3, 1], [0, 1], [3, 0], [],
 ];
 
-/** Map: label -> Path2D of its borders in a slice of `rows` x `columns` labels. */
+/**
+ * Borders of each label in a slice.
+ * @param {Uint8Array} labels rows x columns @param {number} rows @param {number} columns
+ * @returns {Map<number, Path2D>}
+ */
 export function borders(labels, rows, columns) {
   const wide = columns + 2;
-  const next = new Map(); // label -> Map(point -> next point)
+  /** @type {Map<number, Map<number, number>>} */
+  const next = new Map(); // label -> (point -> next point)
+  /** @param {number} r @param {number} c */
   const value = (r, c) => (r < 0 || c < 0 || r >= rows || c >= columns ? 0 : labels[r * columns + c]);
   for (let r = -1; r < rows; r += 1) {
     let a = 0;
@@ -25,9 +31,10 @@ export function borders(labels, rows, columns) {
         const edges = [2 * point, 2 * (point + 1) + 1, 2 * (point + wide), 2 * point + 1];
         for (const label of new Set([a, b, d, e])) {
           if (label) {
-            const steps = STEPS[(a === label) + 2 * (b === label) + 4 * (e === label) + 8 * (d === label)];
-            if (!next.has(label)) next.set(label, new Map());
-            for (let k = 0; k < steps.length; k += 2) next.get(label).set(edges[steps[k]], edges[steps[k + 1]]);
+            const steps = STEPS[Number(a === label) + 2 * Number(b === label) + 4 * Number(e === label) + 8 * Number(d === label)];
+            const following = next.get(label) ?? new Map();
+            next.set(label, following);
+            for (let k = 0; k < steps.length; k += 2) following.set(edges[steps[k]], edges[steps[k + 1]]);
           }
         }
       }
@@ -38,18 +45,19 @@ export function borders(labels, rows, columns) {
   return new Map([...next].map(([label, steps]) => [label, closed(steps, wide)]));
 }
 
-/** The steps joined to loops; points on a straight line are left out. */
+/** Join the steps to closed lines; points on a straight line are left out. @param {Map<number, number>} steps @param {number} wide */
 function closed(steps, wide) {
   const path = new Path2D();
+  /** @param {number} id */
   const place = (id) => {
     const point = id >> 1;
     const [r, c] = [Math.floor(point / wide) - 1, (point % wide) - 1];
     return id % 2 ? [c + 0.5, r + 1] : [c + 1, r + 0.5];
   };
   while (steps.size) {
-    const [first] = steps.keys();
+    const [[first, second]] = steps;
     let [x, y] = place(first);
-    let id = steps.get(first);
+    let id = second;
     let [dx, dy] = [0, 0];
     path.moveTo(x, y);
     steps.delete(first);
@@ -57,8 +65,8 @@ function closed(steps, wide) {
       const [px, py] = place(id);
       if ((dx || dy) && (px - x !== dx || py - y !== dy)) path.lineTo(x, y);
       [dx, dy, x, y] = [px - x, py - y, px, py];
-      if (!steps.has(id)) break;
       const after = steps.get(id);
+      if (after === undefined) break;
       steps.delete(id);
       id = after;
     }

@@ -1,26 +1,57 @@
-// One plane: its picture, what is drawn over it, and where a pixel of it lies in the scan.
+// One plane: its picture, the overlay, and which voxel a pixel shows.
 // The viewer (slices.js) holds the state that the planes share and calls draw().
 
 import { borders } from "./slices_contour.js";
-import { listen } from "./slices_hand.js";
+import { listen } from "./slices_controls.js";
+
+/** @import { Viewer } from "./slices.js" */
+/** @import { Edge, Plane } from "./slices_volume.js" */
+
+/**
+ * @typedef {{scale: number, sx: number, sy: number, x: number, y: number}} Placement
+ *   canvas pixels per mm and per voxel to the right and down; where the picture's corner lies
+ * @typedef {[number, number, number, number]} Box left, top, width, height in canvas pixels
+ * @typedef {object} Sheet a slice in colour, one pixel per voxel
+ * @property {HTMLCanvasElement} canvas
+ * @property {CanvasRenderingContext2D} pen
+ * @property {ImageData} pixels
+ * @property {Uint32Array} words the same pixels as ABGR
+ * @property {string} shown name of its content
+ */
 
 const CROSS = "#ff7a6b";
 const INK = "#eef3f6";
 const NO_SCAN = "#161d22";
-const GAP_PX = 9; // of the cross-hair, so that it does not hide what it points at
-const LETTER_PX = 26; // at the edges, left to the letters
+const GAP_PX = 9; // of the cross-hair around the voxel it marks
+const LETTER_PX = 26; // at the edges, reserved for the letters
 const BAR_MM = [1, 2, 5, 10, 20, 50, 100];
 const MOST_ZOOM = 12;
 const PATHS_KEPT = 24;
+/** @type {Edge[]} */
+const EDGES = ["top", "bottom", "left", "right"];
 
 export class Pane {
-  constructor(viewer, k, { canvas, slider, count }) {
-    Object.assign(this, { viewer, k, canvas, slider, count, plane: viewer.volume.planes[k] });
-    this.pen = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
+  /**
+   * @param {Viewer} viewer
+   * @param {number} k number of the plane
+   * @param {Plane} plane
+   * @param {{canvas: HTMLCanvasElement, slider: HTMLInputElement, count: HTMLElement}} elements
+   */
+  constructor(viewer, k, plane, { canvas, slider, count }) {
+    this.viewer = viewer;
+    this.k = k;
+    this.plane = plane;
+    this.canvas = canvas;
+    this.slider = slider;
+    this.count = count;
+    this.ratio = 1; // canvas pixels per CSS pixel
+    this.pen = context(canvas, { alpha: false, willReadFrequently: true });
     this.image = this.#sheet();
     this.colours = this.#sheet();
+    /** @type {Map<string, Map<number, Path2D>>} */
     this.paths = new Map();
-    this.fit();
+    this.zoom = 1;
+    this.shift = [0, 0]; // mm by which the picture's middle is moved to the right and down
     listen(this);
   }
 
@@ -30,40 +61,49 @@ export class Pane {
 
   fit() {
     this.zoom = 1;
-    this.shift = [0, 0]; // mm by which the picture's middle is moved to the right and down
+    this.shift = [0, 0];
   }
 
+  /** @returns {Sheet} */
   #sheet() {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [this.plane.right.n, this.plane.down.n];
-    const pen = canvas.getContext("2d", { willReadFrequently: true });
+    const pen = context(canvas, { willReadFrequently: true });
     const pixels = pen.createImageData(canvas.width, canvas.height);
     return { canvas, pen, pixels, words: new Uint32Array(pixels.data.buffer), shown: "" };
   }
 
-  /** Paints a sheet anew where its content (named by `shown`) has changed. */
-  #paint(sheet, shown, array, table) {
+  /**
+   * Draw a sheet again if its content has changed.
+   * @param {Sheet} sheet @param {string} shown name of the content
+   * @param {Uint8Array | Uint16Array} array @param {Uint32Array} table ABGR colour of each value
+   */
+  #fillSheet(sheet, shown, array, table) {
     const name = `${this.slice} ${shown}`;
     if (sheet.shown === name) return;
-    this.viewer.volume.walk(this.plane, this.slice, (at, voxel) => { sheet.words[at] = table[array[voxel]]; });
+    const { volume } = this.viewer;
+    volume.walk(this.plane, this.slice, (at, voxel) => { sheet.words[at] = table[array[voxel]]; });
     sheet.pen.putImageData(sheet.pixels, 0, 0);
     sheet.shown = name;
   }
 
-  /** Borders of a label array in this slice, kept for the last slices. */
+  /** Borders of labels in this slice; those of the last slices are kept. @param {string} name @param {Uint8Array} array */
   #borders(name, array) {
     const key = `${name} ${this.slice}`;
-    if (!this.paths.has(key)) {
+    let found = this.paths.get(key);
+    if (!found) {
       const { down, right } = this.plane;
       const flat = new Uint8Array(down.n * right.n);
       this.viewer.volume.walk(this.plane, this.slice, (at, voxel) => { flat[at] = array[voxel]; });
-      if (this.paths.size >= PATHS_KEPT) this.paths.delete(this.paths.keys().next().value);
-      this.paths.set(key, borders(flat, down.n, right.n));
+      const [oldest] = this.paths.keys();
+      if (this.paths.size >= PATHS_KEPT) this.paths.delete(oldest);
+      found = borders(flat, down.n, right.n);
+      this.paths.set(key, found);
     }
-    return this.paths.get(key);
+    return found;
   }
 
-  /** Pixels of the canvas a voxel, and where the picture's corner lies. */
+  /** @returns {Placement} */
   layout() {
     const { down, right } = this.plane;
     const { width, height } = this.canvas;
@@ -81,16 +121,17 @@ export class Pane {
     const box = this.canvas.getBoundingClientRect();
     this.ratio = window.devicePixelRatio || 1;
     const size = [Math.round(box.width * this.ratio), Math.round(box.height * this.ratio)];
-    if (size[0] < 2 || size[1] < 2) return; // not on show
+    if (size[0] < 2 || size[1] < 2) return; // not visible
     if (this.canvas.width !== size[0]) this.canvas.width = size[0];
     if (this.canvas.height !== size[1]) this.canvas.height = size[1];
     const { state, volume } = this.viewer;
     const at = this.layout();
+    /** @type {Box} */
     const place = [at.x, at.y, this.plane.right.n * at.sx, this.plane.down.n * at.sy];
     this.pen.fillStyle = "#000";
-    this.pen.fillRect(0, 0, ...size);
+    this.pen.fillRect(0, 0, size[0], size[1]);
     if (volume.scan) {
-      this.#paint(this.image, state.window.join(), volume.scan, this.viewer.greys);
+      this.#fillSheet(this.image, state.window.join(), volume.scan, this.viewer.greys);
       this.pen.imageSmoothingEnabled = true;
       this.pen.drawImage(this.image.canvas, ...place);
     } else {
@@ -100,30 +141,32 @@ export class Pane {
     this.#overlay(at, place);
     if (state.cross) this.#crossHair(at);
     this.#annotate(at);
-    this.slider.value = this.slice + 1;
+    this.slider.value = String(this.slice + 1);
     this.slider.setAttribute("aria-valuetext", `${this.slice + 1} of ${this.plane.n}`);
     this.count.textContent = `${this.slice + 1} / ${this.plane.n}`;
   }
 
+  /** @param {Placement} at @param {Box} place */
   #overlay(at, place) {
     const { state, volume } = this.viewer;
     const opacity = state.fill[state.mode];
     if (state.mode === "t2" && volume.t2) {
-      this.#paint(this.colours, "t2", volume.t2, this.viewer.t2Table);
+      this.#fillSheet(this.colours, "t2", volume.t2, this.viewer.t2Table);
       this.pen.globalAlpha = opacity;
-      this.pen.imageSmoothingEnabled = false; // a voxel without a fit must not borrow colour from its neighbour
+      this.pen.imageSmoothingEnabled = false; // a voxel without a fit must not take colour from its neighbour
       this.pen.drawImage(this.colours.canvas, ...place);
       this.pen.globalAlpha = 1;
     }
-    const regions = state.mode === "regions" && volume.subregions;
-    const found = regions ? this.#borders("regions", volume.subregions) : this.#borders("structures", volume.labels);
+    const regions = state.mode === "regions" ? volume.subregions : null;
+    const found = regions ? this.#borders("regions", regions) : this.#borders("structures", volume.labels);
     const matrix = new DOMMatrix([at.sx, 0, 0, at.sy, at.x, at.y]);
     this.pen.lineWidth = 1.5 * this.ratio;
     this.pen.lineJoin = "round";
     for (const entry of regions ? volume.meta.regions : volume.meta.structures) {
-      if (state.hidden.has(entry.key) || !found.has(entry.label)) continue;
+      const border = found.get(entry.label);
+      if (state.hidden.has(entry.key) || !border) continue;
       const path = new Path2D();
-      path.addPath(found.get(entry.label), matrix);
+      path.addPath(border, matrix);
       if (state.mode !== "t2" && opacity > 0) {
         this.pen.globalAlpha = opacity;
         this.pen.fillStyle = entry.colour;
@@ -137,6 +180,7 @@ export class Pane {
     }
   }
 
+  /** @param {Placement} at */
   #crossHair(at) {
     const { width, height } = this.canvas;
     const [row, column] = this.viewer.volume.cell(this.plane, this.viewer.state.at);
@@ -157,19 +201,21 @@ export class Pane {
     this.pen.globalAlpha = 1;
   }
 
-  /** Letters at the edges and the scale bar: on the picture, so that they are in its export too. */
+  /** Letters at the edges and the scale bar, drawn on the picture so that its export has them. @param {Placement} at */
   #annotate(at) {
     const { width, height } = this.canvas;
     const { letters, words } = this.plane;
     const unit = this.ratio;
     const edge = 7 * unit;
+    /** @type {Record<Edge, [number, number, CanvasTextAlign, CanvasTextBaseline]>} */
     const places = {
       top: [width / 2, edge, "center", "top"],
       bottom: [width / 2, height - edge, "center", "bottom"],
       left: [edge, height / 2, "left", "middle"],
       right: [width - edge, height / 2, "right", "middle"],
     };
-    for (const [name, [x, y, align, baseline]] of Object.entries(places)) {
+    for (const name of EDGES) {
+      const [x, y, align, baseline] = places[name];
       this.#text(letters[name], x, y, align, baseline, 600, 14);
       if (words[name] && width > 240 * unit) this.#text(words[name], x, y + 15 * unit, align, baseline, 400, 11.5);
     }
@@ -177,7 +223,9 @@ export class Pane {
     if (!mm) return;
     const [x, y, long] = [edge + unit, height - edge - 2 * unit, mm * at.scale];
     this.pen.lineCap = "butt";
-    for (const [colour, thick] of [["#000", 4.5], [INK, 2]]) {
+    /** @type {[string, number][]} */
+    const strokes = [["#000", 4.5], [INK, 2]];
+    for (const [colour, thick] of strokes) {
       this.pen.strokeStyle = colour;
       this.pen.lineWidth = thick * unit;
       this.pen.beginPath();
@@ -190,6 +238,11 @@ export class Pane {
     this.#text(`${mm} mm`, x + long / 2, y - 6 * unit, "center", "bottom", 400, 11.5);
   }
 
+  /**
+   * @param {string} text @param {number} x @param {number} y
+   * @param {CanvasTextAlign} align @param {CanvasTextBaseline} baseline
+   * @param {number} weight @param {number} size in CSS pixels
+   */
   #text(text, x, y, align, baseline, weight, size) {
     this.pen.font = `${weight} ${size * this.ratio}px ${this.viewer.font}`;
     Object.assign(this.pen, { textAlign: align, textBaseline: baseline, lineJoin: "round", lineWidth: 3 * this.ratio });
@@ -199,13 +252,13 @@ export class Pane {
     this.pen.fillText(text, x, y);
   }
 
-  /** Where an event lies, in pixels of the canvas. */
+  /** Place of an event in pixels of the canvas. @param {MouseEvent} event @returns {[number, number]} */
   pixel(event) {
     const box = this.canvas.getBoundingClientRect();
     return [(event.clientX - box.left) * this.ratio, (event.clientY - box.top) * this.ratio];
   }
 
-  /** Moves the cross-hair under an event. */
+  /** Move the cross-hair to an event. @param {MouseEvent} event */
   point(event) {
     const at = this.layout();
     const [x, y] = this.pixel(event);
@@ -213,7 +266,7 @@ export class Pane {
     this.viewer.moveTo(volume.position(this.plane, (y - at.y) / at.sy, (x - at.x) / at.sx, state.at));
   }
 
-  /** Zooms so that what lies under a pixel of the canvas stays there. */
+  /** Zoom about a pixel of the canvas. @param {number} factor @param {[number, number]} pixel */
   magnify(factor, [x, y] = [this.canvas.width / 2, this.canvas.height / 2]) {
     const before = this.layout();
     this.zoom = Math.min(Math.max(this.zoom * factor, 0.5), MOST_ZOOM);
@@ -225,7 +278,7 @@ export class Pane {
     this.viewer.refresh();
   }
 
-  /** Moves the picture by CSS pixels. */
+  /** Move the picture. @param {number} dx @param {number} dy CSS pixels */
   pan(dx, dy) {
     const { scale } = this.layout();
     this.shift[0] += (dx * this.ratio) / scale;
@@ -233,10 +286,15 @@ export class Pane {
     this.viewer.refresh();
   }
 
-  /** Moves the cross-hair by voxels. */
+  /** Move the cross-hair by voxels. @param {number} rows @param {number} columns */
   nudge(rows, columns) {
     const { volume, state } = this.viewer;
     const [row, column] = volume.cell(this.plane, state.at);
     this.viewer.moveTo(volume.position(this.plane, row + rows, column + columns, state.at));
   }
+}
+
+/** @param {HTMLCanvasElement} canvas @param {CanvasRenderingContext2DSettings} settings */
+function context(canvas, settings) {
+  return /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", settings));
 }

@@ -1,4 +1,7 @@
-// The chrome: frame, planes' headers and sliders, switches, and what lies under the cross-hair.
+// The controls: frame, headers and sliders of the planes, switches, and the values under the cross-hair.
+
+/** @import { Overlay, Viewer } from "./slices.js" */
+/** @import { Entry, Plane, SlicesMeta, T2Meta, ScanMeta, VoxelValue } from "./slices_volume.js" */
 
 const ICONS = {
   minus: "M4 10h12", plus: "M4 10h12M10 4v12", fit: "M4 8V4h4M12 4h4v4M16 12v4h-4M8 16H4v-4",
@@ -13,24 +16,33 @@ const HELP = [
   ["Ctrl wheel, + and −, pinch", "zoom; 0 fits"],
 ];
 
-/** An element: el("button", {type: "button"}, "text", child, ...). */
+/**
+ * Make an element: el("button", {type: "button"}, "text", child, ...).
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag
+ * @param {Record<string, unknown>} attributes properties, attributes, and listeners (on...)
+ * @param {...(Node | string | null)} children
+ * @returns {HTMLElementTagNameMap[K]}
+ */
 function el(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else if (name in made && name !== "list") made[name] = value;
-    else made.setAttribute(name, value);
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
+    else if (name in made && name !== "list") Object.assign(made, { [name]: value });
+    else made.setAttribute(name, String(value));
   }
-  made.append(...children.filter((child) => child !== null));
+  for (const child of children) if (child !== null) made.append(child);
   return made;
 }
 
+/** @param {keyof typeof ICONS} name @param {string} label @param {() => void} onclick */
 function icon(name, label, onclick) {
   const button = el("button", { type: "button", title: label, "aria-label": label, className: "icon", onclick });
   button.innerHTML = `<svg viewBox="0 0 20 20" aria-hidden="true"><path d="${ICONS[name]}"/></svg>`;
   return button;
 }
 
+/** @param {HTMLElement} parent */
 export function buildFrame(parent) {
   const message = el("p", { className: "message", role: "status" });
   const body = el("div", { className: "body" });
@@ -44,10 +56,11 @@ export function buildFrame(parent) {
   return { root, message, body };
 }
 
+/** @param {Viewer} viewer */
 export function buildPanel(viewer) {
   const { volume, state, frame } = viewer;
   const planes = volume.planes.map((plane, k) => buildPlane(viewer, plane, k));
-  const chooser = choice("Plane", "chooser", volume.planes.map(({ name }, k) => [k, name]), state.large, enlarge);
+  const chooser = choice("Plane", "chooser", volume.planes.map(({ name }, k) => ({ value: k, text: name })), state.large, enlarge);
   const readout = buildReadout(viewer);
   const entries = el("div", { className: "entries" });
   const scale = buildScale(volume.meta.t2);
@@ -56,13 +69,15 @@ export function buildPanel(viewer) {
     viewer.change({ fill: { ...state.fill, [state.mode]: value / 100 } });
   }, (value) => `${value} %`);
 
+  /** @param {number} k */
   function enlarge(k) {
-    planes.forEach(({ section }, other) => section.classList.toggle("large", other === k));
+    for (const [other, { section }] of planes.entries()) section.classList.toggle("large", other === k);
     chooser.querySelectorAll("input")[k].checked = true;
     viewer.change({ large: k });
   }
-  planes.forEach((plane, k) => plane.enlarge.addEventListener("click", () => enlarge(k)));
+  for (const [k, plane] of planes.entries()) plane.enlarge.addEventListener("click", () => enlarge(k));
 
+  /** @param {Overlay} mode */
   async function overlay(mode) {
     if (mode !== "structures") await volume.need(mode === "t2" ? "t2" : "subregions");
     viewer.change({ mode });
@@ -74,8 +89,9 @@ export function buildPanel(viewer) {
     entries.replaceChildren(...shown.map((entry) => buildEntry(viewer, entry)));
     scale.hidden = state.mode !== "t2";
   }
-  const modes = [["structures", "Structures"], ["regions", "Sub-regions"]];
-  if (volume.meta.t2) modes.push(["t2", volume.meta.t2.title]);
+  /** @type {{value: Overlay, text: string}[]} */
+  const modes = [{ value: "structures", text: "Structures" }, { value: "regions", text: "Sub-regions" }];
+  if (volume.meta.t2) modes.push({ value: "t2", text: volume.meta.t2.title });
 
   const panel = el("div", { className: "panel" },
     readout.list,
@@ -86,7 +102,7 @@ export function buildPanel(viewer) {
     el("div", { className: "checks" },
       check("Outlines", state.outline, (outline) => viewer.change({ outline })),
       check("Cross-hair", state.cross, (cross) => viewer.change({ cross }))),
-    volume.scan ? buildWindow(viewer) : null,
+    volume.meta.scan ? buildWindow(viewer, volume.meta.scan) : null,
     el("button", { type: "button", className: "save", onclick: () => viewer.save() }, "Save picture"),
     el("details", {}, el("summary", {}, "Mouse and keys"),
       el("dl", { className: "help" }, ...HELP.flatMap(([what, does]) => [el("dt", {}, what), el("dd", {}, does)]))));
@@ -95,16 +111,18 @@ export function buildPanel(viewer) {
     el("p", { className: "note" }, note(volume.meta)));
   enlarge(state.large);
   list();
-  return { planes, show: (value, mm) => readout.show(value, mm) };
+  return { planes, show: readout.show };
 }
 
+/** @param {SlicesMeta} meta */
 function note(meta) {
   const parts = ["Radiological convention: the patient's left is on the right of coronal and axial pictures."];
   if (meta.tilt_deg >= 1) parts.push(`Slices lie in the scan's own planes, up to ${meta.tilt_deg.toFixed(0)}° from the body's.`);
-  if (!meta.scan) parts.unshift("Labels were measured without a scan: there is no image to show under them.");
+  if (!meta.scan) parts.unshift("The label map was measured without a scan, so there is no image under it.");
   return parts.join(" ");
 }
 
+/** @param {Viewer} viewer @param {Plane} plane @param {number} k */
 function buildPlane(viewer, plane, k) {
   const name = plane.name;
   const canvas = el("canvas", {
@@ -113,7 +131,7 @@ function buildPlane(viewer, plane, k) {
   });
   const slider = el("input", {
     type: "range", min: 1, max: plane.n, step: 1, "aria-label": `${name} slice`,
-    oninput: () => viewer.leaf(k, Number(slider.value) - 1, 0),
+    oninput: () => viewer.changeSlice(k, Number(slider.value) - 1, 0),
   });
   const count = el("span", { className: "count" });
   const pane = () => viewer.panes[k];
@@ -128,8 +146,10 @@ function buildPlane(viewer, plane, k) {
   return { section, canvas, slider, count, enlarge };
 }
 
+/** @param {Viewer} viewer */
 function buildReadout({ volume, state }) {
   const { scan, t2, structures, regions } = volume.meta;
+  /** @param {Entry[]} entries @param {number} label */
   const title = (entries, label) => entries.find((entry) => entry.label === label)?.title ?? "none";
   const lines = ["Structure", "Sub-region", ...(scan ? ["Intensity"] : []), ...(t2 ? [t2.title] : []), "Position", "Voxel"];
   const cells = Object.fromEntries(lines.map((name) => [name, el("dd", {})]));
@@ -140,13 +160,15 @@ function buildReadout({ volume, state }) {
   const letters = [["L", "R"], ["P", "A"], ["S", "I"]];
   return {
     list,
+    /** @param {VoxelValue} value @param {number[]} mm LPS */
     show(value, mm) {
+      /** @type {Record<string, string>} */
       const texts = {
         Structure: title(structures, value.label),
         "Sub-region": title(regions, value.region),
-        Intensity: value.intensity?.toFixed(scan?.step < 0.1 ? 2 : scan?.step < 1 ? 1 : 0),
+        Intensity: value.intensity?.toFixed(!scan || scan.step >= 1 ? 0 : scan.step < 0.1 ? 2 : 1) ?? "",
         ...(t2 && { [t2.title]: value.t2 === null ? "no fit here" : `${value.t2.toFixed(t2.digits)} ${t2.unit}` }),
-        Position: mm.map((x, k) => `${letters[k][x < 0 ? 1 : 0]}\u00a0${Math.abs(x).toFixed(1)}`).join(" ") + " mm",
+        Position: `${mm.map((x, k) => `${letters[k][x < 0 ? 1 : 0]}\u00a0${Math.abs(x).toFixed(1)}`).join(" ")} mm`,
         Voxel: [...state.at].reverse().join(", "),
       };
       for (const name of lines) if (cells[name].textContent !== texts[name]) cells[name].textContent = texts[name];
@@ -154,6 +176,7 @@ function buildReadout({ volume, state }) {
   };
 }
 
+/** @param {Viewer} viewer @param {Entry} entry */
 function buildEntry(viewer, { key, title, colour }) {
   const { hidden } = viewer.state;
   const swatch = el("span", { className: "swatch" });
@@ -163,10 +186,11 @@ function buildEntry(viewer, { key, title, colour }) {
     else hidden.add(key);
     viewer.refresh();
   });
-  row.querySelector("input").after(swatch);
+  row.querySelector("input")?.after(swatch);
   return row;
 }
 
+/** @param {T2Meta | null} t2 */
 function buildScale(t2) {
   if (!t2) return el("span", { hidden: true });
   const [low, high] = t2.range_ms;
@@ -176,18 +200,18 @@ function buildScale(t2) {
   return el("div", { className: "scale" }, bar, el("div", { className: "ticks" }, ...ticks), el("span", { className: "unit" }, `${t2.title} in ${t2.unit}`));
 }
 
-function buildWindow(viewer) {
-  const { scan } = viewer.volume.meta;
+/** @param {Viewer} viewer @param {ScanMeta} scan */
+function buildWindow(viewer, scan) {
   const [low, high] = [scan.offset, scan.offset + 255 * scan.step];
+  /** @param {number} value */
   const round = (value) => (scan.step < 0.1 ? value.toFixed(2) : value.toFixed(0));
   const half = () => (viewer.state.window[1] - viewer.state.window[0]) / 2;
   const middle = () => (viewer.state.window[1] + viewer.state.window[0]) / 2;
+  /** @param {number} level @param {number} width */
   const set = (level, width) => viewer.setWindow(level - width / 2, level + width / 2);
   const width = range("Window", { min: scan.step, max: high - low, step: scan.step, value: 2 * half() }, (value) => set(middle(), value), round);
   const level = range("Level", { min: low, max: high, step: scan.step, value: middle() }, (value) => set(value, 2 * half()), round);
-  const inner = viewer.setWindow.bind(viewer);
-  viewer.setWindow = (black, white) => { // a drag on the picture moves the sliders too
-    inner(black, white);
+  viewer.windowChanged = () => {
     width.set(2 * half());
     level.set(middle());
   };
@@ -196,11 +220,18 @@ function buildWindow(viewer) {
   return el("div", { className: "window", role: "group", "aria-label": "Brightness and contrast" }, head, width.row, level.row);
 }
 
+/** @param {string} title @param {boolean} checked @param {(on: boolean) => void} onchange */
 function check(title, checked, onchange) {
   const box = el("input", { type: "checkbox", checked, onchange: () => onchange(box.checked) });
   return el("label", { className: "check" }, box, el("span", {}, title));
 }
 
+/**
+ * A slider with its value in words.
+ * @param {string} title
+ * @param {{min: number, max: number, step: number, value: number}} attributes
+ * @param {(value: number) => void} oninput @param {(value: number) => string} text
+ */
 function range(title, attributes, oninput, text) {
   const shown = el("output", {});
   const input = el("input", { type: "range", "aria-label": title, ...attributes });
@@ -210,13 +241,20 @@ function range(title, attributes, oninput, text) {
   };
   input.addEventListener("input", () => { oninput(Number(input.value)); tell(); });
   tell();
-  const set = (value) => { input.value = value; tell(); };
+  /** @param {number} value */
+  const set = (value) => { input.value = String(value); tell(); };
   return { row: el("label", { className: "range" }, el("span", {}, title), input, shown), set };
 }
 
+/**
+ * A row of radio buttons.
+ * @template {string | number} T
+ * @param {string} title @param {string} className
+ * @param {{value: T, text: string}[]} options @param {T} chosen @param {(value: T) => void} onchange
+ */
 function choice(title, className, options, chosen, onchange) {
   const group = `${className}-${Math.random().toString(36).slice(2)}`;
   return el("fieldset", { className: `choice ${className}` }, el("legend", {}, title),
-    ...options.map(([value, text]) => el("label", {},
+    ...options.map(({ value, text }) => el("label", {},
       el("input", { type: "radio", name: group, checked: value === chosen, onchange: () => onchange(value) }), el("span", {}, text))));
 }

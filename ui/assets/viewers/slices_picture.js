@@ -1,8 +1,11 @@
-// Picture export: the planes as they are on the screen, the large one on the left, with a line that says what they are.
+// Picture export: the planes as on the screen, the large one on the left, with a caption.
+
+/** @import { Viewer } from "./slices.js" */
 
 const GAP = 8;
 const FOOT = 30;
 
+/** @param {Viewer} viewer */
 export function savePicture(viewer) {
   const { panes, volume, state } = viewer;
   const shown = panes.filter((pane) => pane.canvas.offsetParent !== null);
@@ -15,7 +18,7 @@ export function savePicture(viewer) {
   const pictures = Math.max(large.height, column);
   sheet.width = large.width + (small.length ? gap + Math.max(...small.map(({ width }) => width)) : 0);
   sheet.height = pictures + FOOT * ratio;
-  const pen = sheet.getContext("2d");
+  const pen = /** @type {CanvasRenderingContext2D} */ (sheet.getContext("2d"));
   pen.fillStyle = "#000";
   pen.fillRect(0, 0, sheet.width, sheet.height);
   pen.drawImage(large, 0, 0);
@@ -28,7 +31,7 @@ export function savePicture(viewer) {
   pen.fillStyle = "#eef3f6";
   pen.textBaseline = "middle";
   const parts = shown.map(({ plane, slice }) => `${plane.name} ${slice + 1}/${plane.n}`);
-  if (state.mode === "t2") {
+  if (state.mode === "t2" && volume.meta.t2) {
     const { title, range_ms, unit } = volume.meta.t2;
     parts.push(`${title} ${range_ms.join(" to ")} ${unit}, viridis`);
   }
@@ -38,6 +41,7 @@ export function savePicture(viewer) {
   const link = document.createElement("a");
   link.download = `${["slices", ...shown.map(({ plane, slice }) => `${plane.name.toLowerCase()}-${slice + 1}`)].join("_")}.png`;
   sheet.toBlob((blob) => {
+    if (!blob) return;
     link.href = URL.createObjectURL(blob);
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);

@@ -1,6 +1,36 @@
-// The voxels: fetched once, read through strides, never turned or copied.
+// The voxels: fetched once, read through strides, never reordered or copied.
 // Arrays are (z, y, x) in C order; positions are [z, y, x]; millimetres are LPS.
 
+/**
+ * slices.json, as pipeline/report/slices.py writes it.
+ * @typedef {{axis: number, turn: number}} Axis array axis; turn: 1, or -1 where it runs backwards on the screen
+ * @typedef {"top" | "bottom" | "left" | "right"} Edge
+ * @typedef {{name: string, normal: number, letters: Record<Edge, string>, words: Record<Edge, string>}} PlaneTitles
+ * @typedef {PlaneTitles & {down: Axis, right: Axis}} PlaneMeta
+ * @typedef {{label: number, key: string, title: string, colour: string}} Entry a structure or sub-region
+ * @typedef {{offset: number, step: number, window: [number, number]}} ScanMeta intensity = offset + step * code
+ * @typedef {{title: string, unit: string, digits: number, step_ms: number, range_ms: [number, number], colours: number[][]}} T2Meta
+ * @typedef {object} SlicesMeta
+ * @property {number[]} shape
+ * @property {number[]} spacing_mm
+ * @property {number[][]} affine voxel (z, y, x) to LPS mm
+ * @property {number[]} start position shown first
+ * @property {string} side
+ * @property {number} tilt_deg
+ * @property {PlaneMeta[]} planes
+ * @property {Entry[]} structures
+ * @property {Entry[]} regions
+ * @property {ScanMeta | null} scan
+ * @property {T2Meta | null} t2
+ */
+
+/**
+ * @typedef {Axis & {n: number, mm: number, stride: number, first: number}} Direction with voxels, spacing, array stride
+ * @typedef {PlaneTitles & {down: Direction, right: Direction, n: number}} Plane n: slices
+ * @typedef {{label: number, region: number, intensity: number | null, t2: number | null}} VoxelValue
+ */
+
+/** Fetch a file or throw a message for the user. @param {string} base @param {string} name */
 async function fetched(base, name) {
   let answer;
   try {
@@ -16,6 +46,7 @@ async function fetched(base, name) {
 }
 
 export class Volume {
+  /** @param {string} base address of the files @param {SlicesMeta} meta */
   constructor(base, meta) {
     this.base = base;
     this.meta = meta;
@@ -24,15 +55,22 @@ export class Volume {
     this.strides = [ny * nx, nx, 1];
     this.size = meta.shape[0] * ny * nx;
     this.planes = meta.planes.map((plane) => this.#geometry(plane));
-    this.scan = this.labels = this.subregions = this.t2 = null;
+    /** @type {Uint8Array | null} */
+    this.scan = null;
+    this.labels = new Uint8Array(0);
+    /** @type {Uint8Array | null} */
+    this.subregions = null;
+    /** @type {Uint16Array | null} */
+    this.t2 = null;
+    /** @type {Map<"subregions" | "t2", Promise<void>>} */
     this.later = new Map();
   }
 
-  /** Scan and labels: what the first picture needs. */
+  /** Scan and labels, which the first picture needs. @param {string} base */
   static async load(base) {
     const early = { labels: fetched(base, "labels.bin"), scan: fetched(base, "scan.bin") };
     early.labels.catch(() => {});
-    early.scan.catch(() => {}); // there is none where a label map was measured alone: the document says so
+    early.scan.catch(() => {}); // a label map measured alone has no scan: slices.json says so
     const volume = new Volume(base, await (await fetched(base, "slices.json")).json());
     const scan = volume.meta.scan ? volume.#bytes("scan.bin", early.scan) : null;
     volume.labels = await volume.#bytes("labels.bin", early.labels);
@@ -40,17 +78,21 @@ export class Volume {
     return volume;
   }
 
-  /** "subregions" or "t2", fetched at the first call. */
+  /** Fetch an array at the first call. @param {"subregions" | "t2"} name */
   need(name) {
-    if (!this.later.has(name)) {
+    let loading = this.later.get(name);
+    if (!loading) {
       const bytes = this.#bytes(`${name}.bin`, fetched(this.base, `${name}.bin`), name === "t2" ? 2 : 1);
-      this.later.set(name, bytes.then((found) => {
-        this[name] = name === "t2" ? new Uint16Array(found.buffer) : found;
-      }));
+      loading = bytes.then((found) => {
+        if (name === "t2") this.t2 = new Uint16Array(found.buffer);
+        else this.subregions = found;
+      });
+      this.later.set(name, loading);
     }
-    return this.later.get(name);
+    return loading;
   }
 
+  /** @param {string} name @param {Promise<Response>} answer @param {number} width bytes per voxel */
   async #bytes(name, answer, width = 1) {
     const bytes = new Uint8Array(await (await answer).arrayBuffer());
     if (bytes.length !== this.size * width) {
@@ -59,7 +101,9 @@ export class Volume {
     return bytes;
   }
 
+  /** @param {PlaneMeta} plane @returns {Plane} */
   #geometry(plane) {
+    /** @param {Axis} axis @returns {Direction} */
     const along = ({ axis, turn }) => ({
       axis, turn,
       n: this.shape[axis],
@@ -70,7 +114,11 @@ export class Volume {
     return { ...plane, down: along(plane.down), right: along(plane.right), n: this.shape[plane.normal] };
   }
 
-  /** Calls use(picture index, voxel offset) for every voxel of a slice, row by row. */
+  /**
+   * Call `use` for every voxel of a slice, row by row.
+   * @param {Plane} plane @param {number} slice
+   * @param {(index: number, voxel: number) => void} use index in the picture, offset in the array
+   */
   walk({ normal, down, right }, slice, use) {
     let row = slice * this.strides[normal] + down.first + right.first;
     let at = 0;
@@ -79,38 +127,45 @@ export class Volume {
     }
   }
 
-  /** [row, column] of a position in a plane's picture. */
+  /** [row, column] of a position in a plane's picture. @param {Plane} plane @param {number[]} at */
   cell({ down, right }, at) {
     return [down, right].map(({ axis, turn, n }) => (turn > 0 ? at[axis] : n - 1 - at[axis]));
   }
 
-  /** The position under a row and column (fractions allowed) of the slice that goes through `at`. */
+  /**
+   * The position at a row and column of the slice through `at`.
+   * @param {Plane} plane @param {number} row @param {number} column fractions allowed @param {number[]} at
+   */
   position({ down, right }, row, column, at) {
     const moved = [...at];
-    for (const [{ axis, turn, n }, value] of [[down, row], [right, column]]) {
+    /** @type {[Direction, number][]} */
+    const both = [[down, row], [right, column]];
+    for (const [{ axis, turn, n }, value] of both) {
       const k = Math.min(Math.max(Math.floor(value), 0), n - 1);
       moved[axis] = turn > 0 ? k : n - 1 - k;
     }
     return moved;
   }
 
+  /** @param {number[]} at */
   offset(at) {
     return at[0] * this.strides[0] + at[1] * this.strides[1] + at[2];
   }
 
+  /** @param {number[]} at */
   millimetres(at) {
     return this.meta.affine.slice(0, 3).map((row) => row[0] * at[0] + row[1] * at[1] + row[2] * at[2] + row[3]);
   }
 
-  /** All that is known about one voxel. */
+  /** All values of one voxel. @param {number[]} at @returns {VoxelValue} */
   value(at) {
     const k = this.offset(at);
     const { scan, t2 } = this.meta;
     return {
       label: this.labels[k],
       region: this.subregions ? this.subregions[k] : 0,
-      intensity: this.scan ? scan.offset + scan.step * this.scan[k] : null,
-      t2: this.t2 && this.t2[k] ? t2.step_ms * this.t2[k] : null,
+      intensity: this.scan && scan ? scan.offset + scan.step * this.scan[k] : null,
+      t2: this.t2?.[k] && t2 ? t2.step_ms * this.t2[k] : null,
     };
   }
 }

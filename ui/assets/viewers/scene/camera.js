@@ -1,42 +1,63 @@
-// The camera turns about the knee like a table: superior stays up. Pointer, wheel, touch and keys move it.
-import { Matrix4, PerspectiveCamera, Vector3 } from "../../vendor/three-0.187.0.min.js";
+// Where the camera is. It orbits a target with superior up, at a pose of two angles and a distance.
+import { PerspectiveCamera, Spherical, Vector3 } from "../../vendor/three-viewer-0.187.0.min.js";
 
-const FIELD_OF_VIEW = 26; // degrees; long enough a lens that condyles keep their proportions
-const MARGIN = 1.06;
-const TURN_PER_PIXEL = 0.0075; // radians
-const KEY_TURN = Math.PI / 24;
-const KEY_ZOOM = 1.15;
-const HALF_TURN = Math.PI / 2;
+const FIELD_OF_VIEW_DEG = 26; // a long lens: condyles keep their proportions
+const MARGIN = 1.06; // free space around what is framed
+const NEAREST = 0.25; // of the framed radius
+const FARTHEST = 12;
+
+/**
+ * Angles in radians as in three's Spherical: theta about the superior axis from anterior, phi down from superior.
+ * @typedef {{theta: number, phi: number, distance: number, target: Vector3}} Pose
+ */
 
 export class Camera {
   constructor() {
-    this.three = new PerspectiveCamera(FIELD_OF_VIEW, 1, 1, 2000);
+    this.three = new PerspectiveCamera(FIELD_OF_VIEW_DEG, 1, 1, 2000);
     this.target = new Vector3();
-    this.yaw = 0;
-    this.pitch = 0;
-    this.distance = 400;
-    this.reach = 200;
+    this.radius = 200; // mm, half the diagonal of what was framed last
+    this.pose = { theta: 0, phi: Math.PI / 2, distance: 400, target: this.target };
   }
 
-  /** Unit vectors right, up and towards the viewer. */
-  basis(yaw = this.yaw, pitch = this.pitch) {
-    const towards = new Vector3(
-      Math.sin(yaw) * Math.cos(pitch),
-      Math.sin(pitch),
-      Math.cos(yaw) * Math.cos(pitch),
-    );
-    const right = new Vector3(Math.cos(yaw), 0, -Math.sin(yaw));
-    return { right, up: new Vector3().crossVectors(towards, right), towards };
+  get limits() {
+    return { nearest: NEAREST * this.radius, farthest: FARTHEST * this.radius };
   }
 
-  /** Look from a direction (in the knee's axes). */
-  lookFrom([x, y, z]) {
-    this.pitch = Math.asin(Math.min(1, Math.max(-1, y / Math.hypot(x, y, z))));
-    if (Math.hypot(x, z) > 1e-6) this.yaw = Math.atan2(x, z);
-    else this.yaw = 0;
+  /** @returns {Pose} */
+  get pose() {
+    const { theta, phi, radius } = new Spherical().setFromVector3(this.three.position.clone().sub(this.target));
+    return { theta, phi, distance: radius, target: this.target.clone() };
   }
 
-  /** Bring all points (x, y, z, x, ...) into the picture, as large as they go. */
+  set pose({ theta, phi, distance, target }) {
+    this.target.copy(target);
+    // at the pole itself no direction is up: makeSafe stays 1e-6 rad away from it
+    const offset = new Vector3().setFromSpherical(new Spherical(distance, phi, theta).makeSafe());
+    this.three.position.copy(this.target).add(offset);
+    this.three.lookAt(this.target);
+    this.three.updateMatrixWorld();
+  }
+
+  /** Unit vectors right, up and towards the viewer, in the knee's axes. */
+  basis() {
+    this.three.updateMatrixWorld();
+    const [right, up, towards] = [0, 1, 2].map((k) => new Vector3().setFromMatrixColumn(this.three.matrixWorld, k));
+    return { right, up, towards };
+  }
+
+  /**
+   * Look at the target from a direction, distance unchanged.
+   * @param {number[]} direction in the knee's axes, any length
+   */
+  lookFrom(direction) {
+    const { theta, phi } = new Spherical().setFromVector3(new Vector3(...direction));
+    this.pose = { ...this.pose, theta, phi };
+  }
+
+  /**
+   * Choose target and distance so that all points fill the picture.
+   * @param {number[]} points x, y, z, x, ... in mm
+   */
   frame(points) {
     const { right, up, towards } = this.basis();
     const axes = [right, up, towards];
@@ -52,127 +73,36 @@ export class Camera {
       }
     }
     const middle = low.map((value, k) => (value + high[k]) / 2);
-    this.target.set(0, 0, 0);
-    axes.forEach((axis, k) => this.target.addScaledVector(axis, middle[k]));
-    const slope = Math.tan((FIELD_OF_VIEW * Math.PI) / 360) / MARGIN;
+    const target = new Vector3();
+    for (const [k, axis] of axes.entries()) target.addScaledVector(axis, middle[k]);
+    const slope = Math.tan((FIELD_OF_VIEW_DEG * Math.PI) / 360) / MARGIN;
     let distance = 0;
     for (let i = 0; i < seen.length; i += 3) {
       const x = Math.abs(seen[i] - middle[0]) / (slope * this.three.aspect);
       const y = Math.abs(seen[i + 1] - middle[1]) / slope;
       distance = Math.max(distance, seen[i + 2] - middle[2] + Math.max(x, y));
     }
-    this.distance = distance;
-    this.reach = Math.hypot(...low.map((value, k) => (high[k] - value) / 2));
+    this.radius = Math.hypot(...low.map((value, k) => (high[k] - value) / 2));
+    this.pose = { ...this.pose, distance, target };
   }
 
-  turn(right, up) {
-    this.yaw -= right;
-    this.pitch = Math.min(HALF_TURN, Math.max(-HALF_TURN, this.pitch + up));
-  }
-
-  zoom(factor) {
-    this.distance = Math.min(12 * this.reach, Math.max(0.25 * this.reach, this.distance * factor));
-  }
-
-  /** Move the picture by pixels of a stage of the given height. */
-  shift(dx, dy, height) {
-    const perPixel = (2 * this.distance * Math.tan((FIELD_OF_VIEW * Math.PI) / 360)) / height;
-    const { right, up } = this.basis();
-    this.target.addScaledVector(right, -dx * perPixel).addScaledVector(up, dy * perPixel);
-  }
-
-  /** Hand all of it to three.js. */
+  /** Bring three's matrices up to date; before each frame. */
   apply() {
-    const { right, up, towards } = this.basis();
     const { three } = this;
-    three.position.copy(this.target).addScaledVector(towards, this.distance);
-    three.quaternion.setFromRotationMatrix(new Matrix4().makeBasis(right, up, towards));
-    three.near = Math.max(1, this.distance - 2.5 * this.reach);
-    three.far = this.distance + 2.5 * this.reach;
+    const { distance } = this.pose;
+    three.near = Math.max(1, distance - 2.5 * this.radius);
+    three.far = distance + 2.5 * this.radius;
     three.updateProjectionMatrix();
     three.updateMatrixWorld();
   }
 
-  /** Ray through a point of the picture, x and y of -1 to 1, y up. */
+  /**
+   * Ray through a point of the picture.
+   * @param {number} x -1 (left) to 1
+   * @param {number} y -1 (bottom) to 1
+   */
   ray(x, y) {
-    const { right, up, towards } = this.basis();
-    const slope = Math.tan((FIELD_OF_VIEW * Math.PI) / 360);
-    const direction = towards
-      .clone()
-      .negate()
-      .addScaledVector(right, x * slope * this.three.aspect)
-      .addScaledVector(up, y * slope)
-      .normalize();
-    return { origin: this.three.position.clone(), direction };
+    const origin = this.three.position.clone();
+    return { origin, direction: new Vector3(x, y, 0.5).unproject(this.three).sub(origin).normalize() };
   }
-}
-
-/** Let a stage's pointers, wheel and keys move the camera. `moved(byKey)` is called after each change. */
-export function steer(stage, camera, { moved, reset, signal }) {
-  const pointers = new Map();
-  const listen = (name, act, options = {}) => stage.addEventListener(name, act, { signal, ...options });
-  const spread = () => {
-    const [a, b] = [...pointers.values()];
-    return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, apart: Math.hypot(a.x - b.x, a.y - b.y) };
-  };
-  listen("contextmenu", (event) => event.preventDefault());
-  listen("pointerdown", (event) => {
-    pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-    stage.setPointerCapture(event.pointerId);
-    stage.dataset.held = "";
-  });
-  listen("pointermove", (event) => {
-    const last = pointers.get(event.pointerId);
-    if (!last) return;
-    const now = { x: event.clientX, y: event.clientY };
-    if (pointers.size === 1) {
-      const [dx, dy] = [now.x - last.x, now.y - last.y];
-      if (event.shiftKey || event.buttons & 6) camera.shift(dx, dy, stage.clientHeight);
-      else camera.turn(dx * TURN_PER_PIXEL, dy * TURN_PER_PIXEL);
-      pointers.set(event.pointerId, now);
-    } else {
-      const before = spread();
-      pointers.set(event.pointerId, now);
-      const after = spread();
-      camera.zoom(before.apart / Math.max(1, after.apart));
-      camera.shift(after.x - before.x, after.y - before.y, stage.clientHeight);
-    }
-    moved(false);
-  });
-  const release = (event) => {
-    pointers.delete(event.pointerId);
-    if (!pointers.size) delete stage.dataset.held;
-  };
-  listen("pointerup", release);
-  listen("pointercancel", release);
-  listen(
-    "wheel",
-    (event) => {
-      // the page scrolls on until the picture has been touched or focused
-      if (!stage.matches(":focus-within, :focus") && !event.ctrlKey) return;
-      event.preventDefault();
-      camera.zoom(Math.exp(Math.max(-60, Math.min(60, event.deltaY)) * 0.0025));
-      moved(false);
-    },
-    { passive: false },
-  );
-  const keys = {
-    ArrowLeft: () => camera.turn(-KEY_TURN, 0),
-    ArrowRight: () => camera.turn(KEY_TURN, 0),
-    ArrowUp: () => camera.turn(0, -KEY_TURN),
-    ArrowDown: () => camera.turn(0, KEY_TURN),
-    "+": () => camera.zoom(1 / KEY_ZOOM),
-    "=": () => camera.zoom(1 / KEY_ZOOM),
-    "-": () => camera.zoom(KEY_ZOOM),
-    0: reset,
-  };
-  listen("keydown", (event) => {
-    const act = keys[event.key];
-    if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
-    event.preventDefault();
-    event.stopPropagation();
-    act();
-    moved(true);
-  });
-  return { get held() { return pointers.size > 0; } };
 }

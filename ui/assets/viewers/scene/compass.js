@@ -1,11 +1,16 @@
-// Which way the knee is turned: letters around a small cross, those that point away faint.
+// Shows how the knee is turned: anatomical letters on three axes; those that point away are faint.
+
+/** @import { Vector3 } from "../../vendor/three-viewer-0.187.0.min.js" */
+
 const SPACE = "http://www.w3.org/2000/svg";
 const RADIUS = 25;
 const MIDDLE = 36;
 
 export class Compass {
+  /** @param {string} side of the knee: left or right */
   constructor(side) {
     const [left, right] = side === "right" ? ["M", "L"] : ["L", "M"];
+    /** @type {["x" | "y" | "z", number, string][]} */
     this.ends = [
       ["x", 1, left],
       ["x", -1, right],
@@ -27,12 +32,15 @@ export class Compass {
     });
   }
 
-  /** Follow the camera's unit vectors. */
+  /** Turn with the camera. @param {{right: Vector3, up: Vector3, towards: Vector3}} basis */
   turn({ right, up, towards }) {
     this.ends.forEach(([axis, sign], k) => {
       const [x, y, depth] = [sign * right[axis], -sign * up[axis], sign * towards[axis]];
       const { line, text } = this.marks[k];
-      const set = (node, values) => Object.entries(values).forEach(([name, value]) => node.setAttribute(name, value));
+      /** @param {SVGElement} node @param {Record<string, number>} values */
+      const set = (node, values) => {
+        for (const [name, value] of Object.entries(values)) node.setAttribute(name, String(value));
+      };
       const strength = depth > -0.2 ? 1 : 0.3;
       const reach = RADIUS - 8;
       set(line, { x1: MIDDLE, y1: MIDDLE, x2: MIDDLE + x * reach, y2: MIDDLE + y * reach, opacity: strength });

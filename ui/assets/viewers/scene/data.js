@@ -1,13 +1,51 @@
-// scene.bin as the page uses it: the format stands in pipeline/report/scene.py.
-// Positions come out in the knee's axes (x to the patient's left, y superior, z anterior), millimetres.
+// Decodes scene.bin; pipeline/report/scene.py documents the format.
+// Positions come out in the knee's axes (x to the patient's left, y superior, z anterior), in mm.
+
+/**
+ * @typedef {[number, number]} Range low and high end of a colour scale
+ * @typedef {[number, number, number]} Rgb sRGB, 0 to 255
+ * @typedef {Float32Array | Uint8Array} Values one per vertex: numbers (NaN: none) or labels
+ * @typedef {{name: string, title: string, missing: string}} ChannelTitles missing: title of vertices without a value
+ * @typedef {ChannelTitles & {kind: "scalar", unit: string, decimals: number, range: Range, colours: Rgb[]}} ScalarChannel
+ * @typedef {{label: number, title: string, colour: Rgb}} Category
+ * @typedef {ChannelTitles & {kind: "categories", entries: Category[]}} CategoryChannel
+ * @typedef {ScalarChannel | CategoryChannel} Channel
+ * @typedef {{title: string, towards: number[]}} View a direction towards the viewer
+ * @typedef {{id: string, title: string, hint: string, anatomical: boolean, placed: Record<string, number[]>}} Layout
+ *   placed: mesh key -> 4 x 4 matrix, row by row, mm
+ * @typedef {{at: number, offset: number, scale: number, values: Values}} StoredChannel
+ * @typedef {object} MeshData
+ * @property {string} key
+ * @property {string} title
+ * @property {string} group
+ * @property {Rgb} colour
+ * @property {number} opacity
+ * @property {boolean} shown
+ * @property {number} vertices
+ * @property {number} triangles
+ * @property {number[]} origin
+ * @property {number[]} basis
+ * @property {number} positions byte at which the positions start
+ * @property {number} indices byte at which the triangles start
+ * @property {Record<string, StoredChannel>} channels
+ * @property {Float32Array} points (3 n), mm
+ * @property {Float32Array} normals (3 n), unit vectors
+ * @property {Uint32Array} faces (3 m), vertex numbers
+ * @typedef {{side: string, axes: number[][], views: View[], layouts: Layout[], channels: Channel[], meshes: MeshData[]}}
+ *   SceneData
+ */
 
 const NONE = 65535;
 
-/** @param {ArrayBuffer} buffer @returns the header, its meshes with positions, indices and channel values filled in */
+/**
+ * @param {ArrayBuffer} buffer
+ * @returns {SceneData} the header; its meshes with points, normals, faces and channel values filled in
+ */
 export function decodeScene(buffer) {
   const bytes = new Uint8Array(buffer);
-  if (String.fromCharCode(...bytes.subarray(0, 4)) !== "OKS1") throw new Error("this is no scene of this version");
+  if (String.fromCharCode(...bytes.subarray(0, 4)) !== "OKS1") throw new Error("the file is not a scene of this version");
   const length = new DataView(buffer).getUint32(4, true);
+  /** @type {SceneData} */
   const scene = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
   const body = bytes.subarray(8 + length);
   const kinds = Object.fromEntries(scene.channels.map((channel) => [channel.name, channel.kind]));
@@ -25,6 +63,7 @@ export function decodeScene(buffer) {
   return scene;
 }
 
+/** @param {Uint8Array} body @param {MeshData} mesh @param {number[][]} axes */
 function positions(body, mesh, axes) {
   const { vertices: n, basis, origin } = mesh;
   const turned = new Float64Array(9);
@@ -37,6 +76,7 @@ function positions(body, mesh, axes) {
   }
   const points = new Float32Array(3 * n);
   const last = [0, 0, 0];
+  /** @param {number} axis */
   const column = (axis) => mesh.positions + 2 * axis * n;
   const [x, y, z] = [column(0), column(1), column(2)];
   for (let i = 0; i < n; i++) {
@@ -51,11 +91,13 @@ function positions(body, mesh, axes) {
   return points;
 }
 
+/** Zig-zag decoding. @param {number} low byte @param {number} high byte */
 function difference(low, high) {
   const code = low | (high << 8);
   return (code >>> 1) ^ -(code & 1);
 }
 
+/** @param {Uint8Array} body @param {MeshData} mesh */
 function indices(body, mesh) {
   const count = 3 * mesh.triangles;
   const faces = new Uint32Array(count);
@@ -71,6 +113,7 @@ function indices(body, mesh) {
   return faces;
 }
 
+/** @param {Uint8Array} body @param {StoredChannel} channel @param {number} n */
 function numbers(body, channel, n) {
   const values = new Float32Array(n);
   for (let i = 0; i < n; i++) {
@@ -80,7 +123,10 @@ function numbers(body, channel, n) {
   return values;
 }
 
-/** Normals of the triangles, averaged over each vertex and twice more over its neighbours: voxels leave no steps. */
+/**
+ * Normals of the triangles, averaged at each vertex and twice more over its neighbours: hides the steps of voxels.
+ * @param {Float32Array} points @param {Uint32Array} faces
+ */
 function smoothNormals(points, faces) {
   let normals = new Float32Array(points.length);
   for (let f = 0; f < faces.length; f += 3) {
@@ -117,6 +163,11 @@ function smoothNormals(points, faces) {
   return normals;
 }
 
+/**
+ * @param {Float32Array} sum
+ * @param {number} a @param {number} b @param {number} c first index of each corner
+ * @param {number} x @param {number} y @param {number} z
+ */
 function addToCorners(sum, a, b, c, x, y, z) {
   sum[a] += x;
   sum[a + 1] += y;
@@ -129,6 +180,7 @@ function addToCorners(sum, a, b, c, x, y, z) {
   sum[c + 2] += z;
 }
 
+/** Normalise in place. @param {Float32Array<ArrayBuffer>} vectors */
 function toUnit(vectors) {
   for (let i = 0; i < vectors.length; i += 3) {
     const length = Math.sqrt(vectors[i] ** 2 + vectors[i + 1] ** 2 + vectors[i + 2] ** 2) || 1;

@@ -1,22 +1,22 @@
-// The controls beside the picture. Each tells the viewer what was chosen; none keeps a state of its own.
+// The controls beside the picture. They keep no state of their own.
+import { css } from "./colours.js";
+import { element } from "./element.js";
 
-let count = 0;
+/** @import { Colouring } from "./colouring.js" */
+/** @import { MeshData, Range, Rgb, SceneData, ScalarChannel } from "./data.js" */
+/** @import { Navigation } from "./navigation.js" */
+/** @import { Stage } from "./stage.js" */
 
-/** An element: attributes (a function is a listener), then children. */
-export function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") made.addEventListener(name, value);
-    else if (value === true) made.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, value);
-  }
-  made.append(...children);
-  return made;
-}
+let choices = 0; // each group of radio buttons has a name of its own
 
-/** A row of choices of which one is taken. */
+/**
+ * A row of radio buttons.
+ * @param {string} title
+ * @param {{id: string, title: string, hint?: string}[]} entries
+ * @param {string} taken id @param {(id: string) => void} choose
+ */
 function choice(title, entries, taken, choose) {
-  const name = `ok3d-choice-${count++}`;
+  const name = `ok3d-choice-${choices++}`;
   const labels = entries.map(({ id, title: text, hint }) => {
     const input = element("input", { type: "radio", name, value: id, change: () => choose(id) });
     input.checked = id === taken;
@@ -25,20 +25,23 @@ function choice(title, entries, taken, choose) {
   return element("fieldset", { class: "choice" }, element("legend", {}, title), element("div", {}, ...labels));
 }
 
+/** @param {Rgb} colour */
 function swatch(colour) {
-  return element("i", { class: "swatch", style: `background:rgb(${colour.join(",")})`, "aria-hidden": "true" });
+  return element("i", { class: "swatch", style: `background:${css(colour)}`, "aria-hidden": "true" });
 }
 
-/** Low and high end of the colour scale. */
-function range(scale, current, change) {
-  const fixed = scale.range;
-  const field = (text, value) => {
-    const input = element("input", { type: "number", step: "any", value, "aria-label": `${text} end of the scale` });
-    return input;
-  };
+/**
+ * Two fields for the ends of the colour scale.
+ * @param {ScalarChannel} channel @param {Range} current @param {(range: Range) => void} change
+ */
+function rangeFields(channel, current, change) {
+  /** @param {string} text @param {number} value */
+  const field = (text, value) =>
+    element("input", { type: "number", step: "any", value, "aria-label": `${text} end of the scale` });
   const low = field("Low", current[0]);
   const high = field("High", current[1]);
   const take = () => {
+    /** @type {Range} */
     const ends = [low.valueAsNumber, high.valueAsNumber];
     const usable = ends.every(Number.isFinite) && ends[0] < ends[1];
     for (const input of [low, high]) input.toggleAttribute("aria-invalid", !usable);
@@ -47,20 +50,21 @@ function range(scale, current, change) {
   low.addEventListener("input", take);
   high.addEventListener("input", take);
   const restore = () => {
-    [low.value, high.value] = fixed;
+    [low.value, high.value] = channel.range.map(String);
     take();
   };
   return element(
     "fieldset",
     { class: "range" },
-    element("legend", {}, `Scale (${scale.unit})`),
+    element("legend", {}, `Scale (${channel.unit})`),
     element("div", {}, low, element("span", {}, "to"), high, element("button", { type: "button", click: restore }, "Reset")),
   );
 }
 
-function structures(group, meshes, viewer) {
+/** @param {string} group @param {MeshData[]} meshes @param {Stage} stage */
+function structures(group, meshes, stage) {
   const rows = meshes.map((mesh) => {
-    const input = element("input", { type: "checkbox", change: () => viewer.show(mesh.key, input.checked) });
+    const input = element("input", { type: "checkbox", change: () => stage.setVisible(mesh.key, input.checked) });
     input.checked = mesh.shown;
     return element("label", { class: "structure" }, input, swatch(mesh.colour), element("span", {}, mesh.title));
   });
@@ -74,7 +78,7 @@ function structures(group, meshes, viewer) {
     "aria-label": `Opacity of ${group.toLowerCase()}, percent`,
     input: () => {
       shown.textContent = `${slider.value} %`;
-      viewer.fade(group, slider.valueAsNumber / 100);
+      stage.setOpacity(group, slider.valueAsNumber / 100);
     },
   });
   const shown = element("output", {}, `${percent} %`);
@@ -87,38 +91,41 @@ function structures(group, meshes, viewer) {
   );
 }
 
-/** All controls of a scene. `viewer` takes: paint, stretch, arrange, show, fade. */
-export function controls(scene, viewer) {
+/**
+ * All controls of a scene.
+ * @param {SceneData} scene
+ * @param {{colouring: Colouring, navigation: Navigation, stage: Stage}} viewer
+ */
+export function controlPanel(scene, { colouring, navigation, stage }) {
   const panel = element("div", { class: "panel", role: "group", "aria-label": "What the 3D view shows" });
-  const scaleSlot = element("div", { class: "slot" });
-  const drawScale = () => {
-    const scale = viewer.scale;
-    const stretchable = scale?.kind === "scalar";
-    scaleSlot.replaceChildren(...(stretchable ? [range(scale, viewer.range, (ends) => viewer.stretch(ends))] : []));
+  const slot = element("div", { class: "slot" });
+  const drawRange = () => {
+    const { channel, range } = colouring;
+    const fields = channel?.kind === "scalar" ? [rangeFields(channel, range, (ends) => colouring.setRange(ends))] : [];
+    slot.replaceChildren(...fields);
   };
-  const colours = [...scene.channels.map(({ name, title }) => ({ id: name, title })), { id: "", title: "None" }];
+  const channels = [...scene.channels.map(({ name, title }) => ({ id: name, title })), { id: "", title: "None" }];
   panel.append(
-    choice("Colour", colours, viewer.scale?.name ?? "", (name) => {
-      viewer.paint(name);
-      drawScale();
+    choice("Colour", channels, colouring.channel?.name ?? "", (name) => {
+      colouring.choose(name);
+      drawRange();
     }),
-    scaleSlot,
-    choice("Arrangement", scene.layouts, viewer.layout.id, (id) => viewer.arrange(id)),
+    slot,
+    choice("Arrangement", scene.layouts, navigation.layout.id, (id) => navigation.arrange(id)),
   );
-  drawScale();
-  const groups = Map.groupBy ? Map.groupBy(scene.meshes, (mesh) => mesh.group) : grouped(scene.meshes);
-  for (const [group, meshes] of groups) panel.append(structures(group, meshes, viewer));
+  drawRange();
+  for (const group of new Set(scene.meshes.map((mesh) => mesh.group))) {
+    panel.append(structures(group, scene.meshes.filter((mesh) => mesh.group === group), stage));
+  }
   return panel;
 }
 
-function grouped(meshes) {
-  const found = new Map();
-  for (const mesh of meshes) found.set(mesh.group, [...(found.get(mesh.group) ?? []), mesh]);
-  return found;
-}
-
-/** Mark the layout that stands, where it was changed by something else than its own control. */
+/**
+ * Mark the current arrangement after it was changed by something else than its radio buttons.
+ * @param {HTMLElement} panel @param {string} id
+ */
 export function markLayout(panel, id) {
+  /** @type {HTMLInputElement | null} */
   const input = panel.querySelector(`input[type="radio"][value="${id}"]`);
   if (input) input.checked = true;
 }

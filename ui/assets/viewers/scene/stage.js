@@ -1,4 +1,4 @@
-// What three.js draws: one mesh a structure, lamps that go with the camera, a picture only when something has changed.
+// Draws with three.js: one mesh per structure, lights that move with the camera, and a frame only when something changed.
 import {
   BufferAttribute,
   BufferGeometry,
@@ -14,20 +14,36 @@ import {
   Scene,
   Vector3,
   WebGLRenderer,
-} from "../../vendor/three-0.187.0.min.js";
-import { paint } from "./colours.js";
+} from "../../vendor/three-viewer-0.187.0.min.js";
+import { colourVertices } from "./colours.js";
 
-const MOST_PIXELS = 2; // per CSS pixel: more is not seen and costs its square
+/** @import { Camera } from "./camera.js" */
+/** @import { Channel, Layout, MeshData, Range } from "./data.js" */
+
+/**
+ * What is drawn of one structure.
+ * @typedef {object} Part
+ * @property {MeshData} data
+ * @property {Group} group
+ * @property {Mesh<BufferGeometry, MeshPhongMaterial>} mesh
+ * @property {Mesh<BufferGeometry, MeshPhongMaterial>} depth drawn first, depth only, while the mesh is transparent
+ * @property {Uint16Array} colours
+ * @property {BufferAttribute} colourAttribute
+ * @property {boolean} plain whether it has no channel: soft tissue
+ */
+
+const MOST_PIXELS = 2; // per CSS pixel: more is not visible, and the cost grows with the square
 const SLOW_FRAME_MS = 90;
 const REST_MS = 220;
-const LAMPS = [
-  // from where (right, up, towards the viewer), how strong: a key above on the left, a fill, a rim behind
+/** @type {[[number, number, number], number, number][]} */
+const LIGHTS = [
+  // position (right, up, towards the viewer), strength, colour: key light above left, fill light, rim light behind
   [[-0.55, 0.75, 0.9], 2.05, 0xfffbf5],
   [[0.9, -0.15, 0.55], 0.75, 0xf2f6ff],
   [[0.2, 0.7, -1.0], 0.7, 0xffffff],
 ];
 
-/** Whether the processor draws, not a graphics card: multisampling then takes 300 of a frame's 390 ms. */
+/** Whether WebGL runs on the CPU: multisampling then takes 300 of the 390 ms of a frame. */
 function drawnBySoftware() {
   const gl = document.createElement("canvas").getContext("webgl2");
   if (!gl) return false; // three.js says what is missing
@@ -38,7 +54,10 @@ function drawnBySoftware() {
 }
 
 export class Stage {
-  /** Raises where the browser gives no WebGL. */
+  /**
+   * Throws if the browser has no WebGL.
+   * @param {HTMLCanvasElement} canvas @param {MeshData[]} meshes @param {Camera} camera
+   */
   constructor(canvas, meshes, camera) {
     this.software = drawnBySoftware();
     this.renderer = new WebGLRenderer({
@@ -51,73 +70,98 @@ export class Stage {
     this.camera = camera;
     this.world = new Scene();
     this.world.add(new HemisphereLight(0xffffff, 0xc4beb4, 1.05));
-    this.lamps = new Group();
-    for (const [place, strength, colour] of LAMPS) {
-      const lamp = new DirectionalLight(colour, strength);
-      lamp.position.set(...place);
-      this.lamps.add(lamp, lamp.target);
+    this.lights = new Group();
+    for (const [place, strength, colour] of LIGHTS) {
+      const light = new DirectionalLight(colour, strength);
+      light.position.set(...place);
+      this.lights.add(light, light.target);
     }
-    this.world.add(this.lamps);
+    this.world.add(this.lights);
+    /** @type {Map<string, Part>} */
     this.parts = new Map(meshes.map((mesh, k) => [mesh.key, this.#part(mesh, k)]));
+    /** @type {() => void} */
+    this.drawn = () => {}; // called after each frame
     this.pending = 0;
+    this.refine = 0;
+    this.moving = false;
     this.sharp = !this.software;
     this.resting = false;
     this.frames = 0;
   }
 
+  /** @param {MeshData} data @param {number} place in the drawing order @returns {Part} */
   #part(data, place) {
     const geometry = new BufferGeometry();
-    const colours = new BufferAttribute(new Uint16Array(4 * data.vertices), 4, true);
+    const colours = new Uint16Array(4 * data.vertices);
+    const colourAttribute = new BufferAttribute(colours, 4, true);
     geometry.setAttribute("position", new BufferAttribute(data.points, 3));
     geometry.setAttribute("normal", new BufferAttribute(data.normals, 3));
-    geometry.setAttribute("color", colours);
+    geometry.setAttribute("color", colourAttribute);
     geometry.setIndex(new BufferAttribute(data.faces, 1));
-    const solid = !Object.keys(data.channels).length;
+    const plain = !Object.keys(data.channels).length;
     const material = new MeshPhongMaterial({
       vertexColors: true,
       side: FrontSide,
-      shininess: solid ? 45 : 22,
-      specular: solid ? 0x3a3a3a : 0x222222,
-      // soft tissue is drawn a little nearer than it lies, so that its thin rim never flickers with the bone
-      polygonOffset: solid,
+      shininess: plain ? 45 : 22,
+      specular: plain ? 0x3a3a3a : 0x222222,
+      // soft tissue is drawn slightly nearer than it is, so that its thin edge does not flicker with the bone
+      polygonOffset: plain,
       polygonOffsetFactor: -1,
       polygonOffsetUnits: -2,
     });
     const mesh = new Mesh(geometry, material);
-    // first its depth alone, then its colour: one layer is seen, not the far side of the same plate through the near one
-    const veil = new Mesh(geometry, new MeshPhongMaterial({ colorWrite: false, side: FrontSide }));
-    veil.material.polygonOffset = solid;
-    veil.material.polygonOffsetFactor = -1;
-    veil.material.polygonOffsetUnits = -2;
+    // depth first, then colour: only the nearest layer of a transparent structure is visible, not its far side
+    const depth = new Mesh(geometry, new MeshPhongMaterial({ colorWrite: false, side: FrontSide }));
+    depth.material.polygonOffset = plain;
+    depth.material.polygonOffsetFactor = -1;
+    depth.material.polygonOffsetUnits = -2;
     const group = new Group();
-    for (const drawn of [veil, mesh]) {
+    for (const drawn of [depth, mesh]) {
       drawn.frustumCulled = false;
       group.add(drawn);
     }
-    [veil.renderOrder, mesh.renderOrder] = [2 * place + 1, 2 * place + 2];
+    [depth.renderOrder, mesh.renderOrder] = [2 * place + 1, 2 * place + 2];
     group.visible = data.shown;
     this.world.add(group);
-    const part = { data, group, mesh, veil, colours, solid };
-    this.fade(part, data.opacity);
+    const part = { data, group, mesh, depth, colours, colourAttribute, plain };
+    this.#setPartOpacity(part, data.opacity);
     return part;
   }
 
-  fade(part, opacity) {
+  /** @param {string} key @param {boolean} visible */
+  setVisible(key, visible) {
+    const part = this.parts.get(key);
+    if (part) part.group.visible = visible;
+    this.invalidate();
+  }
+
+  /** @param {string} group of structures @param {number} opacity 0 to 1 */
+  setOpacity(group, opacity) {
+    for (const part of this.parts.values()) if (part.data.group === group) this.#setPartOpacity(part, opacity);
+    this.invalidate();
+  }
+
+  /** @param {Part} part @param {number} opacity 0 to 1 */
+  #setPartOpacity(part, opacity) {
     part.mesh.material.opacity = opacity;
     part.mesh.material.transparent = opacity < 1;
-    part.mesh.material.depthWrite = opacity === 1 || part.solid;
-    part.veil.visible = part.solid && opacity < 1;
+    part.mesh.material.depthWrite = opacity === 1 || part.plain;
+    part.depth.visible = part.plain && opacity < 1;
     part.mesh.material.needsUpdate = true;
   }
 
-  colour(scale, range) {
-    for (const { data, colours } of this.parts.values()) {
-      paint(colours.array, data, scale, range);
-      colours.needsUpdate = true;
+  /** @param {Channel | null} channel @param {Range} range */
+  colour(channel, range) {
+    for (const { data, colours, colourAttribute } of this.parts.values()) {
+      colourVertices(colours, data, channel, range);
+      colourAttribute.needsUpdate = true;
     }
   }
 
-  /** Put each part where a layout (or the way between two, 0 to 1) has it. */
+  /**
+   * Place the parts as in a layout, or between two.
+   * @param {Layout} from @param {Layout} to @param {number} share 0 to 1
+   */
   place(from, to, share) {
     const [a, b] = [{}, {}].map(() => ({ move: new Vector3(), turn: new Quaternion(), size: new Vector3() }));
     for (const [key, { group }] of this.parts) {
@@ -129,7 +173,7 @@ export class Stage {
     }
   }
 
-  /** Some hundred points of each visible part, where they stand: enough to frame the picture by. */
+  /** Some hundred points of each visible part in the scene, enough to frame the picture: x, y, z, x, ... in mm. */
   outline() {
     const points = [];
     const at = new Vector3();
@@ -144,6 +188,7 @@ export class Stage {
     return points;
   }
 
+  /** @param {number} width @param {number} height CSS pixels */
   resize(width, height) {
     this.renderer.setPixelRatio(this.#ratio());
     this.renderer.setSize(width, height, false);
@@ -152,12 +197,12 @@ export class Stage {
 
   #ratio() {
     const full = Math.min(MOST_PIXELS, globalThis.devicePixelRatio || 1);
-    // without multisampling edges are smoothed by drawing the picture that stays twice as fine
+    // without multisampling, the final picture is drawn at twice the resolution to smooth edges
     if (this.software) return this.sharp ? MOST_PIXELS : 1;
     return this.sharp ? full : full / 2;
   }
 
-  /** Draw at the next chance; where the machine is slow coarser at first, and again when the picture rests. */
+  /** Draw in the next frame; on a slow machine at a lower resolution while moving, and sharply when it stops. */
   invalidate(whileMoving = false) {
     this.moving = whileMoving;
     if (this.pending) return;
@@ -169,6 +214,7 @@ export class Stage {
     });
   }
 
+  /** Choose the resolution of the coming frame. @param {number} waited ms for the frame */
   #settle(waited) {
     const slow = this.software || (this.moving && (waited > SLOW_FRAME_MS || !this.sharp));
     this.#setSharp(this.resting || !slow);
@@ -185,14 +231,14 @@ export class Stage {
     }, REST_MS);
   }
 
-  /** The first picture, at once. */
+  /** Draw the first picture now. */
   open() {
     this.draw();
     this.finish();
     this.#restLater();
   }
 
-  /** The picture as fine as it gets, for an export. */
+  /** Draw now at full resolution, for an export. @param {number} width @param {number} height CSS pixels */
   drawSharp(width, height) {
     clearTimeout(this.refine);
     this.sharp = true;
@@ -200,6 +246,7 @@ export class Stage {
     this.draw();
   }
 
+  /** @param {boolean} sharp */
   #setSharp(sharp) {
     if (sharp === this.sharp) return;
     this.sharp = sharp;
@@ -208,13 +255,13 @@ export class Stage {
 
   draw() {
     this.camera.apply();
-    this.lamps.quaternion.copy(this.camera.three.quaternion);
+    this.lights.quaternion.copy(this.camera.three.quaternion);
     this.renderer.render(this.world, this.camera.three);
     this.frames++;
-    this.drawn?.();
+    this.drawn();
   }
 
-  /** Wait until the picture is really there. */
+  /** Wait until the graphics card has drawn. */
   finish() {
     const gl = this.renderer.getContext();
     gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));
@@ -223,10 +270,10 @@ export class Stage {
   dispose() {
     cancelAnimationFrame(this.pending);
     clearTimeout(this.refine);
-    for (const { mesh, veil } of this.parts.values()) {
+    for (const { mesh, depth } of this.parts.values()) {
       mesh.geometry.dispose();
       mesh.material.dispose();
-      veil.material.dispose();
+      depth.material.dispose();
     }
     this.renderer.dispose();
     this.renderer.forceContextLoss();

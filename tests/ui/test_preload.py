@@ -1,4 +1,4 @@
-"""Tests of reading ahead: what a page needs is there before somebody opens it."""
+"""Preloading: the modules that later pages need are imported before somebody opens one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-PAGES = Path(__file__).parents[2] / "pages"
+ROOT = Path(__file__).parents[2]
+PAGES = ROOT / "pages"
+
+
+def preloaded() -> str:
+    """The module that app.py names to preload()."""
+    for node in ast.walk(ast.parse((ROOT / "app.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "preload":
+            return str(ast.literal_eval(node.args[0]))
+    raise AssertionError("app.py preloads nothing")
 
 
 def imported(page: Path) -> list[str]:
@@ -17,15 +26,15 @@ def imported(page: Path) -> list[str]:
 
 
 # In a process of its own, since this one has imported nearly everything. It prints which of the slow modules came in
-# with the pages, after reading ahead was done; any name there is time a user would wait at a white page.
-def test_pages_opened_later_find_every_slow_module_read_ahead() -> None:
+# with the pages, after preloading was done; each name printed is time a user would wait at a white page.
+def test_pages_opened_later_find_every_slow_module_preloaded() -> None:
     program = f"""
 import sys, threading
 from importlib import import_module
-from ui.parts import ahead
-ahead.read_ahead()
-ahead.read_ahead()
-threads = [thread for thread in threading.enumerate() if thread.name == "read-ahead"]
+from ui.parts.preload import preload
+preload({preloaded()!r})
+preload({preloaded()!r})
+threads = [thread for thread in threading.enumerate() if thread.name == "preload"]
 assert len(threads) == 1, threads
 threads[0].join()
 there = set(sys.modules)

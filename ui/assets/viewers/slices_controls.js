@@ -1,10 +1,14 @@
-// What mouse, fingers and keys do to a plane.
+// Mouse, touch and keys of a plane.
 // Left: cross-hair. Right: window. Middle, or Shift: pan. Wheel: slices; with Ctrl: zoom. Two fingers: zoom and pan.
 
 const WHEEL_PX = 50; // of a smooth wheel that make one slice
 
+/** @import { Pane } from "./slices_pane.js" */
+
+/** @param {Pane} pane */
 export function listen(pane) {
   const { canvas, viewer } = pane;
+  /** @type {Map<number, PointerEvent>} */
   const down = new Map(); // pointer -> last event
   let wheel = 0;
   canvas.addEventListener("pointerdown", (event) => {
@@ -21,6 +25,7 @@ export function listen(pane) {
     const other = [...down].find(([id]) => id !== event.pointerId)?.[1];
     down.set(event.pointerId, event);
     if (other) {
+      /** @param {PointerEvent} from */
       const span = (from) => Math.hypot(from.clientX - other.clientX, from.clientY - other.clientY);
       if (span(last) > 0) pane.magnify(span(event) / span(last), pane.pixel(event));
       pane.pan(dx / 2, dy / 2);
@@ -32,7 +37,8 @@ export function listen(pane) {
       pane.point(event);
     }
   });
-  for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, (event) => down.delete(event.pointerId));
+  canvas.addEventListener("pointerup", (event) => down.delete(event.pointerId));
+  canvas.addEventListener("pointercancel", (event) => down.delete(event.pointerId));
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
   canvas.addEventListener("wheel", (event) => {
     event.preventDefault();
@@ -43,24 +49,26 @@ export function listen(pane) {
     wheel += event.deltaMode ? Math.sign(event.deltaY) * WHEEL_PX : Math.max(-WHEEL_PX, Math.min(WHEEL_PX, event.deltaY));
     const steps = Math.trunc(wheel / WHEEL_PX);
     wheel -= steps * WHEEL_PX;
-    if (steps) viewer.leaf(pane.k, pane.slice, steps);
+    if (steps) viewer.changeSlice(pane.k, pane.slice, steps);
   }, { passive: false });
   canvas.addEventListener("keydown", (event) => onKey(pane, event));
 }
 
+/** @param {Pane} pane @param {KeyboardEvent} event */
 function onKey(pane, event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const { viewer, k, slice } = pane;
   const steps = event.shiftKey ? 10 : 1;
+  /** @type {Record<string, () => void>} */
   const moves = {
     ArrowLeft: () => pane.nudge(0, -steps),
     ArrowRight: () => pane.nudge(0, steps),
     ArrowUp: () => pane.nudge(-steps, 0),
     ArrowDown: () => pane.nudge(steps, 0),
-    PageUp: () => viewer.leaf(k, slice, -steps),
-    PageDown: () => viewer.leaf(k, slice, steps),
-    Home: () => viewer.leaf(k, slice, -Infinity),
-    End: () => viewer.leaf(k, slice, Infinity),
+    PageUp: () => viewer.changeSlice(k, slice, -steps),
+    PageDown: () => viewer.changeSlice(k, slice, steps),
+    Home: () => viewer.changeSlice(k, slice, -Infinity),
+    End: () => viewer.changeSlice(k, slice, Infinity),
     "+": () => pane.magnify(1.25),
     "=": () => pane.magnify(1.25),
     "-": () => pane.magnify(0.8),

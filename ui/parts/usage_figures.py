@@ -1,4 +1,4 @@
-"""The usage figures at the foot of the home page."""
+"""How much this server has analysed: four figures, on the home page and under Statistics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import streamlit as st
 from ui.parts import wording
 
 
-def show_statistics(stats: dict[str, Any]) -> None:
+def show_usage(stats: dict[str, Any]) -> None:
     """The answer of /stats as four figures."""
     average = wording.duration(stats["average_processing_time_seconds"])
     figures = (

@@ -1,9 +1,16 @@
-// What lies under the pointer: triangles sorted into cubes, the ray walks from cube to cube.
-// A ray meets some tens of triangles instead of 580,000; no library's tree is built before the first answer.
+// Intersects rays with a mesh. Triangles are sorted into cubes, and a ray visits the cubes on its way: it tests some tens
+// of triangles instead of 580,000. Building this takes less time than a library's bounding volume tree.
+
+/**
+ * @typedef {object} Hit
+ * @property {number} distance mm
+ * @property {number[]} corners vertex numbers
+ * @property {number[]} weights barycentric
+ */
 
 const CELL_MM = 2.5;
 
-export class Picker {
+export class RayGrid {
   /** @param {Float32Array} points @param {Uint32Array} faces */
   constructor(points, faces) {
     this.points = points;
@@ -16,21 +23,23 @@ export class Picker {
       if (points[i] > high[axis]) high[axis] = points[i];
     }
     this.size = this.low.map((low, axis) => Math.max(1, Math.floor((high[axis] - low) / CELL_MM) + 1));
-    this.#sort();
-  }
-
-  /** Triangles by cube: those of cube c are `triangles[start[c]]` up to `triangles[start[c + 1]]`. */
-  #sort() {
-    const { faces } = this;
     const cells = this.size[0] * this.size[1] * this.size[2];
     this.start = new Uint32Array(cells + 1);
+    this.triangles = this.#sorted(cells);
+  }
+
+  /** Triangles by cube: those of cube c are `triangles[start[c]]` to before `triangles[start[c + 1]]`. @param {number} cells */
+  #sorted(cells) {
+    const { faces } = this;
     for (let f = 0; f < faces.length; f += 3) this.#cubes(f, (cell) => this.start[cell + 1]++);
     for (let c = 0; c < cells; c++) this.start[c + 1] += this.start[c];
     const next = this.start.slice();
-    this.triangles = new Uint32Array(this.start[cells]);
-    for (let f = 0; f < faces.length; f += 3) this.#cubes(f, (cell) => (this.triangles[next[cell]++] = f));
+    const triangles = new Uint32Array(this.start[cells]);
+    for (let f = 0; f < faces.length; f += 3) this.#cubes(f, (cell) => (triangles[next[cell]++] = f));
+    return triangles;
   }
 
+  /** Call `each` for every cube that a triangle touches. @param {number} face @param {(cell: number) => void} each */
   #cubes(face, each) {
     const { points, faces, low, size } = this;
     const [a, b, c] = [3 * faces[face], 3 * faces[face + 1], 3 * faces[face + 2]];
@@ -49,11 +58,11 @@ export class Picker {
   }
 
   /**
-   * The nearest triangle that a ray meets from its front.
+   * The nearest triangle that a ray hits from its front.
    * @param {number[]} origin @param {number[]} direction unit vector
-   * @returns {{distance: number, corners: number[], weights: number[]} | null}
+   * @returns {Hit | null}
    */
-  meet(origin, direction) {
+  intersect(origin, direction) {
     const entry = this.#enter(origin, direction);
     if (entry === null) return null;
     const { low, size } = this;
@@ -69,11 +78,12 @@ export class Picker {
       const wall = (cell[axis] + (step[axis] > 0 ? 1 : 0)) * CELL_MM;
       next[axis] = step[axis] ? entry + (wall - at) / direction[axis] : Infinity;
     }
+    /** @type {Hit | null} */
     let best = null;
     for (;;) {
       const index = (cell[2] * size[1] + cell[1]) * size[0] + cell[0];
       for (let k = this.start[index]; k < this.start[index + 1]; k++) {
-        const hit = this.#meetTriangle(this.triangles[k], origin, direction);
+        const hit = this.#intersectTriangle(this.triangles[k], origin, direction);
         if (hit && (!best || hit.distance < best.distance)) best = hit;
       }
       const axis = next[0] < next[1] ? (next[0] < next[2] ? 0 : 2) : next[1] < next[2] ? 1 : 2;
@@ -84,7 +94,7 @@ export class Picker {
     }
   }
 
-  /** Distance at which the ray enters the box of all cubes; null where it misses. */
+  /** Distance at which the ray enters the box of all cubes; null if it misses. @param {number[]} origin @param {number[]} direction */
   #enter(origin, direction) {
     let near = 0;
     let far = Infinity;
@@ -102,8 +112,12 @@ export class Picker {
     return near <= far ? near : null;
   }
 
-  /** Möller and Trumbore, Journal of Graphics Tools 1997, 2(1):21; triangles seen from behind are passed through. */
-  #meetTriangle(face, o, d) {
+  /**
+   * Möller and Trumbore, Journal of Graphics Tools 1997, 2(1):21; triangles seen from behind are ignored.
+   * @param {number} face @param {number[]} o @param {number[]} d
+   * @returns {Hit | null}
+   */
+  #intersectTriangle(face, o, d) {
     const { points: p, faces } = this;
     const corners = [faces[face], faces[face + 1], faces[face + 2]];
     const [a, b, c] = corners.map((corner) => 3 * corner);
@@ -123,18 +137,22 @@ export class Picker {
   }
 }
 
-/** A channel at the point met: between the corners where all three have a number, else that of the nearest corner. */
-export function valueAt(values, hit) {
+/**
+ * A channel at the point hit: interpolated if all three corners have a number, else the number of the nearest corner.
+ * @param {Float32Array | Uint8Array} values @param {Hit} hit
+ */
+export function interpolatedValue(values, hit) {
   const at = hit.corners.map((corner) => values[corner]);
   if (at.every(Number.isFinite)) return at.reduce((sum, value, k) => sum + value * hit.weights[k], 0);
   return at[nearest(hit)];
 }
 
-/** A label at the point met: that of the nearest corner. */
+/** The label of the corner nearest to the point hit. @param {Float32Array | Uint8Array} values @param {Hit} hit */
 export function labelAt(values, hit) {
   return values[hit.corners[nearest(hit)]];
 }
 
+/** @param {Hit} hit */
 function nearest(hit) {
   return hit.weights.indexOf(Math.max(...hit.weights));
 }
