@@ -24,8 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.segmentation import unet
-from pipeline.segmentation.catalogue import ModelCard, card
+from pipeline.segmentation import run
+from pipeline.segmentation.models.knee_unet import KneeUnet, knee_unet
 from pipeline.segmentation.orientation import nearest_order
 from pipeline.segmentation.postprocess import clean
 from pipeline.segmentation.runtime import thread_count
@@ -58,28 +58,28 @@ def environment_python(folder: Path) -> Path:
     return python
 
 
-def run_ours(model: ModelCard, scan: Scan, threads: int) -> tuple[Segmentation, dict[str, float]]:
+def run_ours(model: KneeUnet, scan: Scan, threads: int) -> tuple[Segmentation, dict[str, float]]:
     """Our labels and their cost."""
     wall, cpu = time.perf_counter(), time.process_time()
-    found = unet.segment(model, scan, Resources(threads=threads), lambda _: None)
+    found = run(model, scan, Resources(threads=threads), lambda _: None)
     return found, {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
 
 
 def run_theirs(
-    python: Path, model: ModelCard, scan: Scan, threads: int
+    python: Path, model: KneeUnet, scan: Scan, threads: int
 ) -> dict[str, tuple[Segmentation, dict[str, float]]]:
     """Mirroring -> nnU-Net's labels, canonical and post-processed like ours (not timed), and their cost."""
     order = nearest_order(scan.grid, model.axes)
     table = np.zeros(256, np.uint8)
-    for native, structure in model.native_to_canonical.to_canonical.items():
+    for native, structure in model.card.native_to_canonical.to_canonical.items():
         table[native] = structure or 0
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         np.save(folder / "image.npy", np.ascontiguousarray(order.to_network(scan.anatomical)))
         request = {
             "spacing_mm": order.spacing_mm(scan.grid),
-            "weights": str(model.weights),
-            "labels": {name: number for number, name in model.native_labels.items()},
+            "weights": str(model.weights.path),
+            "labels": {name: number for number, name in model.card.native_labels.items()},
             "resolution_mm": model.resolution_mm,
             "window_voxels": model.window_voxels,
             "threads": threads,
@@ -95,11 +95,11 @@ def run_theirs(
         for name, cost in costs.items():
             native = np.load(folder / f"{name}.npy")
             labels = np.ascontiguousarray(order.from_network(table[native]))
-            answers[name] = clean(Segmentation(labels=labels, grid=scan.grid, model_id=model.id)), cost
+            answers[name] = clean(Segmentation(labels=labels, grid=scan.grid, model_id=model.card.id)), cost
     return answers
 
 
-def side_axis(model: ModelCard) -> int:
+def side_axis(model: KneeUnet) -> int:
     """The left-right axis of the network's image array."""
     return next(k for k, letter in enumerate(model.axes) if letter in "LR")
 
@@ -140,7 +140,7 @@ def main() -> int:
     if not given.map.is_file():
         parser.error(f"there is no file {given.map.name}; expected a label map")
     python = environment_python(given.environment.absolute())
-    model, threads = card("nnunet_fullres"), thread_count(Resources())
+    model, threads = knee_unet(), thread_count(Resources())
     truth = read_expert_map(given.map, given.numbering)
     scan = dess_scan(truth, UNSEEN[0], SEED)
     print(f"{' x '.join(map(str, scan.grid.shape))} voxels, {threads} threads", flush=True)

@@ -13,6 +13,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pipeline.types import Resources
+
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 SHORTEST_KEY: Final = 16
@@ -73,6 +75,11 @@ class Settings(BaseSettings):
                 "kept out. Set API_KEYS, or OPEN_ACCESS=1 if that is meant."
             )
         return self
+
+    @property
+    def resources(self) -> Resources:
+        """What an analysis may use on this machine."""
+        return Resources(models_dir=self.models_dir, device=self.device)
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from pipeline.report.tables import measurement_from_json
 from pipeline.report.text_table import text_table
 from pipeline.results_tree import REPORT, RESULTS
 from pipeline.run import RunSummary, run_analysis
+from pipeline.segmentation.registry import model_ids
 from pipeline.types import Request, Resources
 from pipeline.weights import command
 from pipeline.workspace import Workspace
@@ -43,7 +44,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="the scan (NIfTI, NRRD, DICOM file, folder or zip) and the folder for the results; "
         "with --labels the scan may be left out",
     )
-    parser.add_argument("--model", choices=CHOICES["segmentation_model"], default=options.segmentation_model)
+    parser.add_argument(
+        "--model",
+        metavar="ID",
+        default=options.segmentation_model,
+        help=f"one of {', '.join(model_ids(Resources()))}, or the name of an nnU-Net v2 folder in --models-dir",
+    )
     parser.add_argument("--side", choices=CHOICES["side"], default=options.side)
     parser.add_argument("--series", default=options.series, help="which series of a DICOM input that holds several")
     parser.add_argument("--labels", type=Path, help="measure this label map instead of running a network")

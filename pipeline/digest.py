@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from pathlib import Path
@@ -9,9 +10,6 @@ from typing import Final
 
 SUMS_NAME: Final = "SHA256SUMS"
 """In a folder of weights: what `sha256sum` prints for its files. Who has it need not trust a download twice."""
-
-NETWORK_DIGESTS: Final = ("weights_sha256", "first_pass_sha256")
-"""Of the networks that take part in an answer: what was measured with these holds for no others."""
 
 
 def sha256_of(path: Path) -> str:
@@ -21,6 +19,20 @@ def sha256_of(path: Path) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, read again only when its size or modification time changed; "" where it cannot be read."""
+    try:
+        facts = path.stat()
+        return _kept_digest(path, facts.st_size, facts.st_mtime_ns)
+    except OSError:
+        return ""
+
+
+@functools.lru_cache(maxsize=256)
+def _kept_digest(path: Path, size: int, changed_ns: int) -> str:  # noqa: ARG001 -- part of the key
+    return sha256_of(path)
 
 
 def expected_digests(folder: Path) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipeline.segmentation.catalogue import ModelCard
+from pipeline.segmentation.card import ModelCard
 from pipeline.segmentation.confidence import cartilage_mean
 from pipeline.segmentation.limits import SliceFigures
 from pipeline.types import QualityFlag, Segmentation
@@ -14,7 +14,7 @@ ROUNDING_MM: Final = 0.01
 
 
 def model_flags(segmentation: Segmentation, model: ModelCard) -> tuple[QualityFlag, ...]:
-    """`model` is the card of the built-in network that answered."""
+    """`model`: card of the model that made the segmentation. Without measured limits there are no flags."""
     return (*_cartilage_not_usable(segmentation, model), *_low_confidence(segmentation, model))
 
 

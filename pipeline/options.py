@@ -14,8 +14,7 @@ from pipeline.errors import OptionsError
 
 NsmType = Literal["bone_and_cart", "bone_only", "both"]
 SideChoice = Literal["auto", "left", "right"]
-ModelChoice = Literal["nnunet_fullres", "nnunet_cascade"]
-"""Ids of the catalogue (segmentation/catalogue.py holds the cards; a test keeps both equal)."""
+DEFAULT_MODEL: Final = "nnunet_fullres"
 
 
 def _option(default: Any, title: str, help: str, *, advanced: bool = False, **bounds: Any) -> Any:
@@ -24,10 +23,15 @@ def _option(default: Any, title: str, help: str, *, advanced: bool = False, **bo
 
 @dataclass(frozen=True, kw_only=True)
 class AnalysisOptions:
-    """Options of one analysis. Raises OptionsError where a value is outside its bounds."""
+    """Options of one analysis. Raises OptionsError where a value is outside its bounds.
 
-    segmentation_model: ModelChoice = _option(
-        "nnunet_fullres", "Segmentation model", "Which network outlines bones and cartilage."
+    Whether segmentation_model exists depends on MODELS_DIR: segmentation.registry.model decides.
+    """
+
+    segmentation_model: str = _option(
+        DEFAULT_MODEL,
+        "Segmentation model",
+        "Which model outlines bones and cartilage.",
     )
     side: SideChoice = _option(
         "auto", "Side", "Left or right knee; auto takes it from the header, else from the anatomy."
@@ -67,6 +71,8 @@ class AnalysisOptions:
                 raise OptionsError(f"{item.name} is {value!r}; expected one of {', '.join(choices)}.", option=item.name)
             if isinstance(item.default, bool) and not isinstance(value, bool):
                 raise OptionsError(f"{item.name} is {value!r}; expected true or false.", option=item.name)
+            if isinstance(item.default, str) and not isinstance(value, str):
+                raise OptionsError(f"{item.name} is {value!r}; expected text.", option=item.name)
             pattern = item.metadata.get("pattern")
             if pattern is not None and not (isinstance(value, str) and re.search(pattern, value)):
                 raise OptionsError(f"{item.name} is not valid; expected a number such as 5 or 5a.", option=item.name)
@@ -92,7 +98,6 @@ class AnalysisOptions:
 
 
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
-    "segmentation_model": get_args(ModelChoice),
     "side": get_args(SideChoice),
     "nsm_type": get_args(NsmType),
 }

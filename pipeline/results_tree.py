@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -214,6 +215,32 @@ ARTIFACTS: Final = (
     PEER_RESULTS,
 )
 """Every file there can be, in the order in which people are told of them."""
+
+
+class ViewFile(StrEnum):
+    """Files that the viewers of the pages read; not part of the zip. Stored as gzip, and sent so."""
+
+    SCENE = "scene.bin"
+    SLICES = "slices.json"
+    SCAN = "scan.bin"
+    LABELS = "labels.bin"
+    SUBREGIONS = "subregions.bin"
+    T2 = "t2.bin"
+    DISTRIBUTIONS = "distributions.json"
+
+    @property
+    def media_type(self) -> str:
+        return JSON if self.endswith(".json") else BINARY
+
+    def at(self, view_dir: Path) -> Path:
+        """Its place on disk."""
+        return view_dir / f"{self}.gz"
+
+
+def view_file_in(view_dir: Path, name: str) -> Path | None:
+    """The view file that a request names; None where there is no such file."""
+    path = next((known.at(view_dir) for known in ViewFile if known == name), None)
+    return path if path is not None and path.is_file() else None
 
 
 def artifact_of(name: str) -> Artifact | None:

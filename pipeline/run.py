@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from pipeline.errors import KneeError, OutOfMemory
 from pipeline.options import AnalysisOptions
 from pipeline.progress import Progress, StepRecord, StepState
+from pipeline.segmentation.registry import model
 from pipeline.steps import STEPS, Context, Step
 from pipeline.types import Request, Resources
 from pipeline.workspace import Workspace
@@ -48,8 +49,10 @@ def run_analysis(
 ) -> RunSummary:
     """Run every step that applies, in order.
 
-    Raises the KneeError of a required step (facts["step"] names it). A failed optional step becomes a warning.
+    Raises OptionsError where there is no such model; the KneeError of a required step (facts["step"] names it). A
+    failed optional step becomes a warning.
     """
+    model(options.segmentation_model, resources)
     workspace.create()
     context = Context(
         workspace=workspace,

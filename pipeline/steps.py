@@ -17,7 +17,6 @@ from typing import Any, Final
 from pipeline.alignment import align_knee
 from pipeline.anatomy import BONES, NUMBERINGS, Structure
 from pipeline.delivery import deliver
-from pipeline.digest import NETWORK_DIGESTS
 from pipeline.image_io import read_label_map, read_scan, require_content
 from pipeline.labels import canonical_labels
 from pipeline.measure import Findings, measure_knee
@@ -28,7 +27,8 @@ from pipeline.quality import quality_flags
 from pipeline.regions import split_tibial_cartilage, subregions
 from pipeline.report import collect_host, collect_packages
 from pipeline.segmentation import describe, segment
-from pipeline.segmentation.catalogue import card
+from pipeline.segmentation.identity import GIVEN, ModelIdentity
+from pipeline.segmentation.registry import model
 from pipeline.shape.fit import FAR_MM, fit_shape
 from pipeline.shape.installed import chosen_shapes, unused_shapes, why_none
 from pipeline.surface import bone_surface
@@ -56,10 +56,12 @@ class Context:
 
     @cached_property
     def model(self) -> dict[str, Any]:
-        """Title, id, weights digest and runtime of what makes the segmentation."""
+        """Card, identity and runtime of what makes the segmentation."""
         if self.request.labels is not None:
             numbering = NUMBERINGS[self.request.numbering]
-            return {"id": f"given:{numbering.id}", "title": f"Label map given by the user. {numbering.title}"}
+            identity = ModelIdentity(id=f"given:{numbering.id}", source=GIVEN, digests={})
+            title = f"Label map given by the user. {numbering.title}"
+            return {"id": identity.id, "title": title, "identity": identity.to_dict()}
         return describe(self.options.segmentation_model, self.resources)
 
     def scan(self) -> Scan | None:
@@ -239,8 +241,8 @@ def _quality(context: Context) -> None:
         context.workspace.read_measurements("measurements"),
         stated_side=stated or context.options.chosen_side,
     )
-    if context.model.get("source") == "built-in":  # of other networks nothing was measured here
-        flags += model_flags(segmentation, card(segmentation.model_id))
+    if context.request.labels is None:
+        flags += model_flags(segmentation, model(context.options.segmentation_model, context.resources).card)
     context.workspace.write_flags(flags)
 
 
@@ -273,7 +275,7 @@ def _report(context: Context) -> None:
 
 
 def _model_identity(context: Context) -> object:
-    return {key: context.model.get(key) for key in ("id", "source", "sha256", *NETWORK_DIGESTS)}
+    return context.model["identity"]
 
 
 def _limits_identity(context: Context) -> object:

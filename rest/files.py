@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, MalformedRangeHeader, RangeNotSatisfiable, Response, StreamingResponse
 
 from jobs.errors import ResultNotFound
-from pipeline.results_tree import BINARY, HTML, JSON, artifact_of
+from pipeline.results_tree import BINARY, HTML, ViewFile, artifact_of
 
 PIECE_BYTES: Final = 1024 * 1024
 
@@ -70,7 +70,7 @@ def packed_response(path: Path, name: str) -> Response:
         state = path.stat()
     except OSError:
         raise ResultNotFound("The results of this job are no longer there.", hint="Upload the scan again.") from None
-    kind = JSON if name.endswith(".json") else BINARY
+    kind = ViewFile(name).media_type
     return FileResponse(path, media_type=kind, stat_result=state, headers={"content-encoding": "gzip"})
 
 

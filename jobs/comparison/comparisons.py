@@ -12,7 +12,6 @@ import hashlib
 import json
 import logging
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -29,9 +28,9 @@ from jobs.settings import PROJECT_ROOT
 from jobs.state.backend import Backend, open_backend
 from jobs.views.reading import finished, results_gone
 from pipeline.comparison.names import RESULT, TABLE, VIEW
-from pipeline.comparison.reproducibility import reproducibility_path
+from pipeline.comparison.reproducibility import reproducibility_paths
 from pipeline.errors import NotComparable
-from pipeline.segmentation.catalogue import CATALOGUE
+from pipeline.results_tree import ViewFile, view_file_in
 from pipeline.workspace import write_json
 
 WALL_CLOCK_S: Final = 120.0
@@ -46,7 +45,6 @@ POLL_S: Final = 0.1
 VERSION: Final = 2
 """Of the method: a comparison that an older one made is made again."""
 
-_VIEW_NAME: Final = re.compile(r"[a-z0-9_-]{1,40}\.[a-z0-9]{1,8}")
 _ENVIRONMENT: Final = {
     "PATH": os.defpath,
     "LC_ALL": "C.UTF-8",
@@ -82,9 +80,9 @@ def comparison_table(first_id: str, second_id: str) -> Path:
 
 def comparison_view(first_id: str, second_id: str, name: str) -> Path:
     """What a viewer reads (`scene.bin`), as its gzip on disk. Raises as `comparison`."""
-    path = _folder(first_id, second_id, lambda _, __: None) / VIEW / f"{name}.gz"
-    if not _VIEW_NAME.fullmatch(name) or not path.is_file():
-        raise ResultNotFound("There is no such file for the viewers.", hint="The comparison has scene.bin.")
+    path = view_file_in(_folder(first_id, second_id, lambda _, __: None) / VIEW, name)
+    if path is None:
+        raise ResultNotFound("There is no such file for the viewers.", hint=f"The comparison has {ViewFile.SCENE}.")
     return path
 
 
@@ -106,7 +104,7 @@ def _inputs(backend: Backend, first_id: str, second_id: str) -> dict[str, Any]:
         "version": VERSION,
         "first": _fingerprint(backend, first_id, "First"),
         "second": _fingerprint(backend, second_id, "Second"),
-        "reproducibility": [_digest(reproducibility_path(model)) for model in CATALOGUE],
+        "reproducibility": [_digest(path) for path in reproducibility_paths()],
     }
 
 

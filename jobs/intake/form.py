@@ -4,18 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, Final, get_type_hints
+from typing import Annotated, Any, Final, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import PydanticKnownError
 
 from jobs.errors import InvalidForm
+from jobs.settings import load_settings
 from pipeline.options import AnalysisOptions
+from pipeline.segmentation.registry import model_ids
 
 _EMAIL: Final = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 
 
+def _choosable_models() -> tuple[str, ...]:
+    return model_ids(load_settings().resources)
+
+
+def _known_model(model_id: str) -> str:
+    """Raises the error of a closed vocabulary, whose words depend on MODELS_DIR."""
+    known = _choosable_models()
+    if model_id not in known:
+        listed = " or ".join([", ".join(map(repr, known[:-1])), repr(known[-1])])
+        raise PydanticKnownError("literal_error", {"expected": listed})
+    return model_id
+
+
+def _list_models(schema: dict[str, Any]) -> None:
+    schema["enum"] = list(_choosable_models())
+
+
+_Model = Annotated[str, AfterValidator(_known_model), Field(json_schema_extra=_list_models)]
+
+
 def _option_fields() -> dict[str, Any]:
-    hints = get_type_hints(AnalysisOptions)
+    hints = get_type_hints(AnalysisOptions) | {"segmentation_model": _Model}
     return {
         item.name: (
             hints[item.name],

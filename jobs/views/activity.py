@@ -10,7 +10,7 @@ from jobs.state.backend import open_backend
 from jobs.state.estimate import Run
 from jobs.state.model import now
 from jobs.state.queue import queue_errors
-from pipeline.segmentation.catalogue import CATALOGUE
+from pipeline.segmentation.registry import models as segmentation_models
 
 DAYS: Final = 30
 
@@ -29,10 +29,10 @@ def activity() -> dict[str, Any]:
     days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
     counts = backend.statistics.by_day(days)
     models = []
-    for entry in CATALOGUE:
-        runs = [run for run in backend.statistics.runs(entry.id) if run.seconds]
+    for card in (model.card for model in segmentation_models(backend.settings.resources)):
+        runs = [run for run in backend.statistics.runs(card.id) if run.seconds]
         if runs:
-            models.append({"id": entry.id, "title": entry.title} | summary(runs))
+            models.append({"id": card.id, "title": card.title} | summary(runs))
     return {
         "days": [{"day": f"{day:%Y-%m-%d}", "jobs": count} for day, count in zip(days, counts, strict=True)],
         "models": models,

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import hashlib
 import importlib.metadata
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,74 +14,48 @@ from jobs.state.backend import open_backend
 from jobs.state.queue import queue_errors
 from jobs.state.storage import RESERVE_BYTES, Storage
 from pipeline.comparison.reproducibility import read_reproducibility, reproducibility_path
-from pipeline.segmentation.catalogue import CATALOGUE, availability
-from pipeline.segmentation.installed import described
+from pipeline.digest import digest_of
+from pipeline.segmentation import registry
+from pipeline.segmentation.identity import named_digests
+from pipeline.segmentation.segmenter import facts
 from pipeline.shape.built_in.model import built_in_shapes
 from pipeline.shape.installed import installed_shapes
-from pipeline.types import Resources
 
 
 def models() -> list[dict[str, Any]]:
-    """The cards of what runs under each model's id, default first: ModelCard.to_dict() and what holds here.
+    """Facts of every segmentation model that can be chosen, the default first (segmenter.facts), and:
 
-    available, reason; source (built-in, installed); repeatability: comparison.Reproducibility, None where it was not
-    measured with this model
+    available, reason; repeatability: comparison.Reproducibility, None where it was not measured for this model
     """
-    settings = load_settings()
-    resources = Resources(models_dir=settings.models_dir, device=settings.device)
     cards = []
-    for entry in CATALOGUE:
-        state = availability(entry, resources)
-        passes = [model for model in (entry, entry.first) if model]
-        intact = all(_intact(model.weights, model.sha256) for model in passes)
-        if state.available and state.source == "built-in" and not intact:
-            state = replace(state, available=False, reason="weights file is damaged")
-        shown, problem = described(entry, resources)
-        if problem:
-            state = replace(state, available=False, reason=problem)
-        known = read_reproducibility(reproducibility_path(entry))
-        measured = state.source == "built-in" and bool(known.regions)
+    for model in registry.models(load_settings().resources):
+        state = model.availability()
+        known = read_reproducibility(reproducibility_path(model.card))
+        repeatability = asdict(known) | {"digests": named_digests(known.digests)} if known.regions else None
         cards.append(
-            shown.to_dict()
-            | {"available": state.available, "source": state.source, "reason": state.reason}
-            | {"repeatability": asdict(known) if measured else None}
+            facts(model) | {"available": state.available, "reason": state.reason, "repeatability": repeatability}
         )
     return cards
 
 
 def model_picture(model_id: str) -> Path | None:
     """A built-in model's outlines on every slice of a real scan; None for others and where there is none."""
-    return next((entry.picture for entry in CATALOGUE if entry.id == model_id), None)
+    return next((model.card.picture for model in registry.built_in_models() if model.card.id == model_id), None)
 
 
 def shape_models() -> list[dict[str, Any]]:
     """The built-in shape model, then the lab's own ones; the keys of `models` as far as they are known."""
     built_in = built_in_shapes()[0]
     problem = built_in.problem
-    if not problem and not _intact(built_in.weights, str(built_in.card["sha256"])):
+    if not problem and digest_of(built_in.weights) != built_in.card["sha256"]:
         problem = "weights file is damaged"
     cards = [built_in.to_dict() | {"available": not problem, "source": "built-in", "reason": problem}]
     empty = dict.fromkeys(cards[0], "") | {"family": "shape", "sequences": [], "structures": [], "accuracy": {}}
-    for model in installed_shapes(Resources(models_dir=load_settings().models_dir)):
-        facts = {"id": f"nsm/{model.name}", "title": f"Shape model {model.name}"}
+    for model in installed_shapes(load_settings().resources):
+        names = {"id": f"nsm/{model.name}", "title": f"Shape model {model.name}"}
         state = {"available": not model.problem, "source": "installed", "reason": model.problem}
-        cards.append(empty | facts | state)
+        cards.append(empty | names | state)
     return cards
-
-
-def _intact(path: Path, sha256: str) -> bool:
-    """Whether a file has its digest; read again only when it has changed."""
-    try:
-        facts = path.stat()
-        return _digest(path, facts.st_size, facts.st_mtime_ns) == sha256
-    except OSError:
-        return False
-
-
-@functools.lru_cache(maxsize=8)
-def _digest(path: Path, size: int, changed: int) -> str:  # noqa: ARG001 -- part of what is remembered
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def health() -> dict[str, Any]:

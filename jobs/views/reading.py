@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from jobs.errors import JobNotFinished, JobNotFound, ResultNotFound
 from jobs.state.backend import Backend, open_backend
@@ -17,9 +16,7 @@ from jobs.state.reconciler import mend
 from jobs.state.store import Snapshot
 from jobs.views.forecast import Forecast
 from jobs.views.view import view
-from pipeline.results_tree import RESULTS
-
-_VIEW_NAME: Final = re.compile(r"[a-z0-9_-]{1,40}\.[a-z0-9]{1,8}")
+from pipeline.results_tree import RESULTS, view_file_in
 
 
 @queue_errors()
@@ -80,8 +77,8 @@ def artifact(job_id: str, name: str) -> Path:
 def view_file(job_id: str, name: str) -> Path:
     """What a viewer reads (`scene.bin`), as its gzip on disk. Raises JobNotFound, JobNotFinished, ResultNotFound."""
     finished(open_backend(), job_id)
-    path = open_backend().storage.workspace(job_id).view_dir / f"{name}.gz"
-    if not _VIEW_NAME.fullmatch(name) or not path.is_file():
+    path = view_file_in(open_backend().storage.workspace(job_id).view_dir, name)
+    if path is None:
         raise ResultNotFound("There is no such file for the viewers.", hint="Run the analysis again.")
     return path
 

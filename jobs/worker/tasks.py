@@ -20,7 +20,7 @@ from jobs.worker.logs import job_log
 from pipeline.errors import KneeError
 from pipeline.options import AnalysisOptions
 from pipeline.progress import Progress, StepRecord, StepState
-from pipeline.types import Request, Resources
+from pipeline.types import Request
 
 PROGRESS_INTERVAL_S: Final = 0.5
 WRITE_END_S: Final = 120.0
@@ -114,7 +114,7 @@ def _run(backend: Backend, record: JobRecord, progress: _ProgressWriter) -> dict
     summary = run_analysis(
         workspace,
         AnalysisOptions.from_dict(record.options),
-        Resources(models_dir=backend.settings.models_dir, device=backend.settings.device),
+        backend.settings.resources,
         Request(input_name="", scan=Path(record.input_path).name),
         progress.write,
     )

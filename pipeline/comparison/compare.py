@@ -14,6 +14,7 @@ from pipeline.comparison.changes import BoneChange, Change, matched_changes, own
 from pipeline.comparison.knee import MIRROR, Knee
 from pipeline.comparison.reproducibility import Reproducibility
 from pipeline.errors import NotComparable
+from pipeline.segmentation.identity import ModelIdentity
 from pipeline.types import ThicknessMap
 
 POOR_FIT_MM = 0.8
@@ -99,14 +100,20 @@ def _bone_change(first: ThicknessMap, second: ThicknessMap, knees: tuple[Knee, K
     return BoneChange(first=first, second_mm=thickness, matrix=matrix @ MIRROR if mirror else matrix, residual=residual)
 
 
+def _names(first: ModelIdentity, second: ModelIdentity) -> str:
+    """Both ids, or what sets two models of one id apart."""
+    if first.id != second.id:
+        return f"{first.id}, {second.id}"
+    return f"both {first.id}, with other weights"
+
+
 def _differences(first: Knee, second: Knee) -> list[str]:
     """What was not the same about the two analyses, in words."""
     found = []
     if first.model != second.model:
         found.append(
             "The outlines were made by two different models "
-            f"({first.model.get('id', 'unknown')}, {second.model.get('id', 'unknown')}): "
-            "a difference may be theirs."
+            f"({_names(first.model, second.model)}): a difference may be theirs."
         )
     names = sorted(
         name

@@ -11,6 +11,7 @@ from pipeline.comparison.changes import Change
 from pipeline.comparison.compare import Comparison
 from pipeline.comparison.knee import Knee
 from pipeline.report.tables import format_value
+from pipeline.segmentation.identity import named_digests
 
 CSV_COLUMNS: Final = (
     "quantity",
@@ -80,7 +81,7 @@ def knee_facts(knee: Knee) -> dict[str, Any]:
     """What was compared."""
     return {
         "side": knee.side.value,
-        "model": knee.model,
+        "model": knee.model.to_dict() | {k: v for k, v in named_digests(knee.model.digests).items() if v},
         "options": knee.options,
         "spacing_mm": list(knee.grid.spacing_mm),
     }

@@ -8,15 +8,15 @@ from pathlib import Path
 from pipeline.comparison.compare import Comparison, Report, compare
 from pipeline.comparison.documents import changes_csv, comparison_document
 from pipeline.comparison.knee import Knee
-from pipeline.comparison.names import RESULT, SCENE, TABLE, VIEW
+from pipeline.comparison.names import RESULT, TABLE, VIEW
 from pipeline.comparison.reproducibility import known_of
 from pipeline.comparison.scene import write_comparison_scene
-from pipeline.digest import NETWORK_DIGESTS
 from pipeline.errors import NotComparable
 from pipeline.grid import Grid
 from pipeline.quantities import PRIMARY
 from pipeline.report.tables import json_text
-from pipeline.results_tree import PROVENANCE
+from pipeline.results_tree import PROVENANCE, ViewFile
+from pipeline.segmentation.identity import ModelIdentity
 from pipeline.workspace import Workspace, atomic_file
 
 
@@ -24,16 +24,15 @@ def read_knee(workspace: Workspace) -> Knee:
     """A finished analysis. Raises NotComparable where it is not whole."""
     try:
         provenance = json.loads((PROVENANCE.at(workspace.files_dir)).read_text(encoding="utf-8"))
-        model = provenance["model"]
         return Knee(
             maps=tuple(item for item in workspace.read_thickness() if item.method == PRIMARY),
             alignment=workspace.read_alignment(),
             measurements=workspace.read_measurements("measurements"),
-            model={key: model.get(key) for key in ("id", "sha256", *NETWORK_DIGESTS) if model.get(key)},
+            model=ModelIdentity.from_dict(provenance["model"]["identity"]),
             options=provenance["options"],
             grid=Grid.from_dict(workspace.read_json("segmentation")["grid"]),
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, KeyError):  # KeyError: made by a version that recorded less
         raise NotComparable(
             "An analysis is not whole; expected a finished one.", hint="Run it again, then compare."
         ) from None
@@ -46,7 +45,7 @@ def compare_folders(first: Path, second: Path, target: Path, report: Report = la
     comparison = compare(*knees, known_of(*knees), lambda share, what: report(0.05 + 0.65 * share, what))
     report(0.75, "Writing the comparison")
     target.mkdir(parents=True, exist_ok=True)
-    write_comparison_scene(target / VIEW / SCENE, comparison, knees[0].grid)
+    write_comparison_scene(ViewFile.SCENE.at(target / VIEW), comparison, knees[0].grid)
     for name, text in (
         (TABLE, changes_csv(comparison.changes)),
         (RESULT, json_text(comparison_document(comparison))),

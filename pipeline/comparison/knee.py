@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.anatomy import Side
 from pipeline.grid import FloatArray, Grid
+from pipeline.segmentation.identity import ModelIdentity
 from pipeline.types import Alignment, Measurement, Surface, ThicknessMap
 
 MIRROR: Final[FloatArray] = np.diag([-1.0, 1.0, 1.0, 1.0])
@@ -20,14 +21,14 @@ class Knee:
     """One finished analysis.
 
     maps        one per bone, by the primary thickness estimator, LPS mm
-    model       id and weights' digest of what made the outlines; options: those of the analysis
+    model       what made the outlines; options: those of the analysis
     grid        of the label map; a mirrored knee keeps it
     """
 
     maps: tuple[ThicknessMap, ...]
     alignment: Alignment
     measurements: tuple[Measurement, ...]
-    model: dict[str, Any]
+    model: ModelIdentity
     options: dict[str, Any]
     grid: Grid
 

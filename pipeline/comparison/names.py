@@ -7,4 +7,3 @@ from typing import Final
 RESULT: Final = "comparison.json"
 TABLE: Final = "changes.csv"
 VIEW: Final = "view"
-SCENE: Final = "scene.bin.gz"

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.comparison.knee import Knee
-from pipeline.digest import NETWORK_DIGESTS
-from pipeline.segmentation.catalogue import CATALOGUE, ModelCard
+from pipeline.segmentation.card import ModelCard
+from pipeline.segmentation.registry import built_in_models
 
 FILE: Final = "reproducibility.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reproducibility:
-    """How it was measured, with which model and networks (digests, by NETWORK_DIGESTS), and what was found.
+    """How it was measured, with which model and files (ModelIdentity.digests), and what was found.
 
     regions: `structure/region` -> cv_percent, sdc_mm, mean_mm (of mean ThC); empty where nothing was measured
     """
@@ -36,24 +36,31 @@ class Reproducibility:
         return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
-def reproducibility_path(model: ModelCard) -> Path:
-    """Where the figures of a built-in model lie, if somebody has measured them."""
-    return model.weights.with_name(FILE)
+def reproducibility_path(card: ModelCard) -> Path | None:
+    """Where a model's figures lie, if somebody has measured them; None for a model without a folder of its own."""
+    return card.folder / FILE if card.folder else None
+
+
+def reproducibility_paths() -> tuple[Path, ...]:
+    """Those of the built-in models."""
+    paths = (reproducibility_path(model.card) for model in built_in_models())
+    return tuple(path for path in paths if path is not None)
 
 
 def known_of(first: Knee, second: Knee) -> Reproducibility:
-    """What was measured with the networks that outlined both knees; nothing known where these differ, or for others."""
-    digests = [{name: str(knee.model.get(name, "")) for name in NETWORK_DIGESTS} for knee in (first, second)]
-    if digests[0] == digests[1]:
-        for model in CATALOGUE:
-            known = read_reproducibility(reproducibility_path(model))
-            if known.regions and known.digests == digests[0]:
+    """What was measured with the files that made both outlines; nothing known where these differ, or for others."""
+    if first.model == second.model and first.model.digests:
+        for path in reproducibility_paths():
+            known = read_reproducibility(path)
+            if known.regions and known.digests == first.model.digests:
                 return known
     return Reproducibility()
 
 
-def read_reproducibility(path: Path) -> Reproducibility:
+def read_reproducibility(path: Path | None) -> Reproducibility:
     """The file's content; nothing known where there is no such file."""
+    if path is None:
+        return Reproducibility()
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -61,7 +68,7 @@ def read_reproducibility(path: Path) -> Reproducibility:
     return Reproducibility(
         method=str(data.get("method", "")),
         model=str(data.get("model", "")),
-        digests={name: str(data.get(name, "")) for name in NETWORK_DIGESTS},
+        digests=dict(data.get("digests", {})),
         knees=int(data.get("knees", 0)),
         repeats=int(data.get("repeats", 0)),
         regions=dict(data.get("regions", {})),

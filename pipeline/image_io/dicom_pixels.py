@@ -28,6 +28,7 @@ from pydicom.uid import (
 )
 
 from pipeline.errors import UnreadableImage, UnsupportedImage
+from pipeline.file_kinds import FileKind
 from pipeline.image_io.dicom_files import DAMAGED, Frame, quiet
 from pipeline.image_io.dicom_words import WORD_TAGS, Words
 from pipeline.image_io.disk import disk_errors
@@ -154,7 +155,10 @@ def _decode_jpeg(data: Dataset, frame: bytes, syntax: UID, scratch_dir: Path | N
             single[name] = data[name]
     single.PhotometricInterpretation = "MONOCHROME2"  # GDCM would invert each frame by its own maximum
     single.PixelData = encapsulate([frame])
-    with disk_errors(), tempfile.NamedTemporaryFile(prefix="frame-", suffix=".dcm", dir=scratch_dir) as file:
+    with (
+        disk_errors(),
+        tempfile.NamedTemporaryFile(prefix="frame-", suffix=FileKind.DICOM.extensions[0], dir=scratch_dir) as file,
+    ):
         single.save_as(file, enforce_file_format=True)
         file.flush()
         reader = SimpleITK.ImageFileReader()

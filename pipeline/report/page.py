@@ -12,8 +12,8 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline import results_tree
 from pipeline.anatomy import COMPARTMENT_PAIRS, PLATE_ON, REGIONS, Structure, pair_title
-from pipeline.digest import NETWORK_DIGESTS
 from pipeline.options import AnalysisOptions
 from pipeline.quantities import DAB, HEADLINES, SECOND, TAB, THC, THC_TAB, VOLUME, Statistic
 from pipeline.report.charts import (
@@ -37,6 +37,7 @@ from pipeline.report.page_tables import (
     words,
 )
 from pipeline.results_tree import OVERLAY, REPORT, SURFACES_PICTURE
+from pipeline.segmentation.identity import DIGEST_KEYS
 from pipeline.types import AnalysisResult
 
 TEMPLATE: Final = "report.html.jinja"
@@ -50,7 +51,7 @@ CARD_KEYS: Final = (
     "caution",
     "licence",
     "citation",
-    *NETWORK_DIGESTS,
+    *DIGEST_KEYS.values(),
 )
 """What the page says of a model, as far as its card has it (a label map measured alone has no card)."""
 
@@ -164,6 +165,7 @@ def write_page(result: AnalysisResult, bones: Sequence[BoneMap], files_dir: Path
         software=software_rows(result),
         slowest=slowest or 1.0,
         bone_colour=css(BONE),
+        files=results_tree,
         surfaces=data_uri(SURFACES_PICTURE.at(files_dir)),
         overlay=data_uri(OVERLAY.at(files_dir)),
     )

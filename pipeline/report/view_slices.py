@@ -20,6 +20,7 @@ from pipeline.grid import Grid
 from pipeline.quantities import T2
 from pipeline.report.colours import VIRIDIS, css
 from pipeline.report.slices import PLANES, PictureAxis, Plane, axis_order, edge_letters, picture_axes
+from pipeline.results_tree import ViewFile
 from pipeline.types import AnalysisResult, LabelArray, Scan, T2Map
 
 STORED: Final = (0.05, 99.95)
@@ -58,13 +59,13 @@ def write_slices(result: AnalysisResult, view_dir: Path) -> None:
         "scan": None,
         "t2": None,
     }
-    _write(view_dir / "labels.bin.gz", labels)
-    _write(view_dir / "subregions.bin.gz", result.subregions)
+    _write(ViewFile.LABELS.at(view_dir), labels)
+    _write(ViewFile.SUBREGIONS.at(view_dir), result.subregions)
     if result.scan is not None:
         codes, document["scan"] = eight_bits(_image_on(grid, result.scan))
-        _write(view_dir / "scan.bin.gz", codes)
+        _write(ViewFile.SCAN.at(view_dir), codes)
     if result.t2 is not None:
-        _write(view_dir / "t2.bin.gz", _t2_on(grid, result.t2))
+        _write(ViewFile.T2.at(view_dir), _t2_on(grid, result.t2))
         document["t2"] = {
             "title": T2.title,
             "unit": T2.unit.symbol,
@@ -74,7 +75,7 @@ def write_slices(result: AnalysisResult, view_dir: Path) -> None:
             "colours": [list(c) for c in VIRIDIS],
         }
     text = json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
-    (view_dir / "slices.json.gz").write_bytes(gzip.compress(text, GZIP_LEVEL, mtime=0))
+    ViewFile.SLICES.at(view_dir).write_bytes(gzip.compress(text, GZIP_LEVEL, mtime=0))
 
 
 def eight_bits(image: NDArray[np.float32]) -> tuple[NDArray[np.uint8], dict[str, Any]]:

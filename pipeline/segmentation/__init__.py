@@ -1,49 +1,46 @@
-"""Outline bones and cartilage in a scan with the model of the catalogue that the user chose.
+"""Outline bones and cartilage in a scan with the model of the registry that the user chose.
 
 Importing this loads no inference runtime; `segment` does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from pipeline.segmentation.catalogue import card, installed_folder
+from pipeline.errors import OutOfMemory
+from pipeline.segmentation.registry import model
+from pipeline.segmentation.segmenter import Report, Segmenter, facts
 from pipeline.types import Resources, Scan, Segmentation
 
-__all__ = ["describe", "segment"]
+__all__ = ["describe", "run", "segment"]
 
 
-def segment(scan: Scan, model_id: str, resources: Resources, on_progress: Callable[[float], None]) -> Segmentation:
-    """Canonical labels on the scan's grid, cleaned; on_progress is told the share done, 0 to 1, rising.
+def segment(scan: Scan, model_id: str, resources: Resources, report: Report) -> Segmentation:
+    """Canonical labels on the scan's grid, cleaned.
 
-    A lab's own model of this id takes precedence over the built-in one.
     Raises OptionsError for an unknown id; WeightsMissing, WeightsCorrupt, OutOfMemory or another ModelError.
     """
-    entry = card(model_id)
-    folder = installed_folder(model_id, resources)
-    on_progress(0.0)
-    if folder is not None:
-        from pipeline.segmentation import nnunet
+    return run(model(model_id, resources), scan, resources, report)
 
-        return nnunet.segment(folder, model_id, scan, resources, on_progress)
-    from pipeline.segmentation import unet
 
-    return unet.segment(entry, scan, resources, on_progress)
+def run(segmenter: Segmenter, scan: Scan, resources: Resources, report: Report) -> Segmentation:
+    """The same with a model that is not in the registry, or has other weights."""
+    from pipeline.segmentation.postprocess import clean
+
+    report(0.0)
+    try:
+        return clean(segmenter.segment(scan, resources, report))
+    except MemoryError as error:
+        raise OutOfMemory(
+            f"No memory to segment a scan of {' x '.join(map(str, scan.grid.shape))} voxels.",
+            hint="Run fewer analyses at once.",
+        ) from error
 
 
 def describe(model_id: str, resources: Resources) -> dict[str, Any]:
-    """Which model runs under this id, for provenance: its card, digest of the weights, runtime and what executes it.
+    """Which model runs under this id, for provenance: card, identity, and what executes it.
 
     Loads the weights, as `segment` does, and raises the same errors.
     """
-    entry = card(model_id)
-    folder = installed_folder(model_id, resources)
-    if folder is not None:
-        from pipeline.segmentation import nnunet
-
-        return nnunet.describe(folder, model_id, resources)
-    from pipeline.segmentation import runtime, unet
-
-    unet.load_edges(entry)  # for what it raises
-    return entry.to_dict() | {"source": "built-in"} | runtime.facts(unet.load(entry, resources))
+    segmenter = model(model_id, resources)
+    return facts(segmenter) | segmenter.provenance(resources)

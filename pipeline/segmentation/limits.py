@@ -60,7 +60,7 @@ class ThickSlices:
 
 
 def confidence_flag_of(card: Mapping[str, Any], digests: Mapping[str, str]) -> ConfidenceFlag | None:
-    """From a card's JSON; None where none was measured with these networks (ModelCard.digests).
+    """From a card's JSON; None where none was chosen with these files (ModelIdentity.digests).
 
     Raises KeyError, TypeError where the entry is incomplete.
     """
@@ -71,13 +71,13 @@ def confidence_flag_of(card: Mapping[str, Any], digests: Mapping[str, str]) -> C
 
 
 def holds_for(measured: Mapping[str, Any], digests: Mapping[str, str]) -> bool:
-    """Whether an entry of a card was measured with these networks, the first pass's too."""
-    return all(measured.get(name, "") == digest for name, digest in digests.items())
+    """Whether something was measured with these files: all of a model's, by their roles."""
+    return bool(digests) and dict(measured.get("digests", {})) == dict(digests)
 
 
 def thick_slices_of(card: Mapping[str, Any]) -> ThickSlices | None:
     """From a card's JSON; None where it has no such figures. Raises KeyError, TypeError where they are incomplete."""
-    found = card["accuracy"].get("thick_slices")
+    found = card.get("accuracy", {}).get("thick_slices")
     if found is None:
         return None
     return ThickSlices(

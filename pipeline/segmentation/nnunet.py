@@ -1,4 +1,4 @@
-"""A lab's own weights, through the nnunetv2 package (an optional extra).
+"""Weights in an nnU-Net v2 folder, through the nnunetv2 package (an optional extra).
 
 nnU-Net resamples, tiles and brings class scores, not labels, back to the scan's grid itself; here the image is put into
 the axes it was trained in, and its labels are named.
@@ -12,78 +12,45 @@ import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.digest import sha256_of
 from pipeline.errors import ModelError, OutOfMemory, WeightsCorrupt, WeightsMissing
-from pipeline.segmentation.catalogue import NNUNET_HINT, ModelCard, checkpoints
-from pipeline.segmentation.installed import installed_card, read_json
+from pipeline.segmentation.nnunet_files import DATASET, PREVIOUS_STAGE, axes_in, checkpoints, read_json
 from pipeline.segmentation.orientation import nearest_order
-from pipeline.segmentation.postprocess import clean
 from pipeline.segmentation.runtime import thread_count
-from pipeline.types import Resources, Scan, Segmentation
-
-PREVIOUS_STAGE: Final = "previous_stage"
-"""Subfolder with the first network of a cascade."""
+from pipeline.types import Resources, Scan
 
 _log = logging.getLogger(__name__)
 
 
-def segment(
-    folder: Path, model_id: str, scan: Scan, resources: Resources, on_progress: Callable[[float], None]
-) -> Segmentation:
-    """Canonical labels on the scan's grid, cleaned, from an nnU-Net v2 folder.
+def native_labels(
+    folder: Path, scan: Scan, resources: Resources, on_progress: Callable[[float], None]
+) -> NDArray[np.uint8]:
+    """(z, y, x) labels as the network numbers them, from an nnU-Net v2 folder.
 
-    Raises WeightsMissing (no checkpoint, package not installed), WeightsCorrupt, OutOfMemory or another ModelError.
+    Raises WeightsMissing, WeightsCorrupt, OutOfMemory or another ModelError.
     """
-    entry = installed_card(folder, model_id)
-    _require(folder)
-    order = nearest_order(scan.grid, entry.axes)
+    order = nearest_order(scan.grid, axes_in(read_json(folder / DATASET)))
     image = np.ascontiguousarray(order.to_network(scan.anatomical))[None]
     spacing = order.spacing_mm(scan.grid)
     with _translated_failures(), redirect_stdout(io.StringIO()):  # the package prints; standard output is the user's
-        native = _predict(folder, image, spacing, resources, on_progress)
-    table = np.zeros(256, dtype=np.uint8)
-    for label in entry.native_labels:
-        table[label] = entry.native_to_canonical.to_canonical[label] or 0
-    segmentation = Segmentation(
-        labels=np.ascontiguousarray(order.from_network(table[native.astype(np.uint8)])),
-        grid=scan.grid,
-        model_id=model_id,
-        compartments_apart=entry.native_to_canonical.compartments_apart,
-    )
-    return clean(segmentation)
+        native = predict(folder, image, spacing, resources, on_progress)
+    return np.ascontiguousarray(order.from_network(native.astype(np.uint8)))
 
 
-def describe(folder: Path, model_id: str, resources: Resources) -> dict[str, Any]:
-    """For provenance: card, digest of every fold's checkpoint, runtime, device. Raises as `segment` does."""
-    entry: ModelCard = installed_card(folder, model_id)
-    _require(folder)
-    digests = {f"{path.parent.name}/{path.name}": sha256_of(path) for path in checkpoints(folder)}
+def facts(resources: Resources) -> dict[str, Any]:
+    """What runs the network, for provenance. Raises ModelError where DEVICE is not there."""
     device = _device(resources)
-    return entry.to_dict() | {
-        "source": "installed",
-        "weights_sha256": next(iter(digests.values())) if len(digests) == 1 else "",
-        "checkpoints_sha256": digests,
+    return {
         "runtime": f"nnunetv2 {version('nnunetv2')}, torch {version('torch')}",
         "provider": str(device),
         "threads": thread_count(resources),
         "mirrored_at_test_time": device.type == "cuda",
     }
-
-
-def _require(folder: Path) -> None:
-    if not checkpoints(folder):
-        raise WeightsMissing(
-            "The installed model has no trained fold.", hint="Expected fold_*/checkpoint_final.pth beside plans.json."
-        )
-    if find_spec("nnunetv2") is None:
-        raise WeightsMissing("The installed model needs the nnunetv2 package, which is not here.", hint=NNUNET_HINT)
 
 
 def _device(resources: Resources) -> Any:
@@ -123,7 +90,7 @@ def _translated_failures() -> Iterator[None]:
         ) from error
 
 
-def _predict(
+def predict(
     folder: Path,
     image: NDArray[np.float32],
     spacing_mm: tuple[float, float, float],
@@ -145,7 +112,7 @@ def _predict(
                 hint=f"Put that model's folder into {PREVIOUS_STAGE}/ of this one.",
             )
         share = 0.5
-        answer = _predict(first, image, spacing_mm, resources, lambda done: on_progress(share * done))
+        answer = predict(first, image, spacing_mm, resources, lambda done: on_progress(share * done))
         previous = answer[None].astype(np.int16)  # nnU-Net marks voxels outside the image with -1
     _report_tiles(predictor, lambda done: on_progress(share + (1 - share) * done))
     labels: NDArray[Any] = predictor.predict_single_npy_array(image, {"spacing": list(spacing_mm)}, previous)

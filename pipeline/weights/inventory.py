@@ -7,10 +7,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pipeline.digest import SUMS_NAME, expected_digests, sha256_of
-from pipeline.errors import KneeError
-from pipeline.segmentation.catalogue import CATALOGUE, ModelCard, availability, checkpoints, installed_folder
-from pipeline.segmentation.installed import installed_card
+from pipeline.digest import SUMS_NAME, digest_of, expected_digests, sha256_of
+from pipeline.segmentation.registry import every_model, model
+from pipeline.segmentation.segmenter import Segmenter
 from pipeline.shape.built_in.model import CARD, BuiltInShape, built_in_shapes
 from pipeline.shape.installed import FOLDER, InstalledShape, installed_shapes
 from pipeline.types import Resources
@@ -50,50 +49,40 @@ class Entry:
 
 
 def take_inventory(resources: Resources) -> tuple[Entry, ...]:
-    """Built-in segmentation models, the lab's own ones, shape models, and sources that are not installed.
+    """Segmentation models, built in and installed; shape models; sources that are not installed.
 
     Reads every weights file once, to find its digest. Raises ModelError where a list of sources cannot be read.
     """
-    entries = [_built_in(card) for card in CATALOGUE]
-    for card in CATALOGUE:
-        folder = installed_folder(card.id, resources)
-        if folder is not None:
-            entries.append(_nnunet(card, folder, resources))
+    segmenters = every_model(resources)
+    entries = [_segmenter(entry, resources) for entry in segmenters]
     entries.append(_built_in_shape(built_in_shapes()[0]))
     shapes = installed_shapes(resources)
-    entries += [_shape(model) for model in shapes]
-    here = {f"{FOLDER}/{model.name}" for model in shapes} | {
-        card.id for card in CATALOGUE if installed_folder(card.id, resources) is not None
-    }
+    entries += [_shape(shape) for shape in shapes]
+    here = {f"{FOLDER}/{shape.name}" for shape in shapes} | {entry.card.id for entry in segmenters}
     entries += [_missing(source) for name, source in read_sources(resources.models_dir).items() if name not in here]
     return tuple(entries)
 
 
-def _built_in(card: ModelCard) -> Entry:
-    state, detail = State.READY, card.description
-    files: tuple[FileRecord, ...] = ()
-    if not card.weights.is_file():
-        state, detail = State.BROKEN, f"{card.weights.name} is not there; fetch models/ again."
-    else:
-        found = sha256_of(card.weights)
-        files = (FileRecord(name=card.weights.name, sha256=found, checked_against="card.json"),)
-        if found != card.sha256:
-            state = State.BROKEN
-            detail = f"{card.weights.name} has another SHA-256 than card.json names ({card.sha256[:12]}…)."
-    return Entry(id=card.id, title=card.title, origin="built-in", state=state, detail=detail, files=files)
-
-
-def _nnunet(card: ModelCard, folder: Path, resources: Resources) -> Entry:
-    title, state, detail = card.id, State.READY, "nnU-Net v2; takes precedence over the built-in weights of this id."
-    reason = availability(card, resources).reason
-    try:
-        title = installed_card(folder, card.id).title
-    except KneeError as error:
-        reason = reason or error.message
-    files, wrong = _checked(folder, checkpoints(folder))
-    if reason or wrong:
-        state, detail = State.BROKEN, wrong or reason
-    return Entry(id=card.id, title=title, origin="installed", state=state, detail=detail, files=files)
+def _segmenter(entry: Segmenter, resources: Resources) -> Entry:
+    card, reason = entry.card, entry.availability().reason
+    detail = card.description
+    if model(card.id, resources).card.source != card.source:
+        detail += " Not used: an installed model of this id takes precedence."
+    files = [file for file in entry.files() if file.path.is_file()]
+    records = tuple(
+        FileRecord(name=file.name, sha256=digest_of(file.path), checked_against=file.stated_in) for file in files
+    )
+    for file, record in zip(files, records, strict=True):
+        if file.sha256 not in ("", record.sha256):
+            reason = f"{file.name} has another SHA-256 than {file.stated_in} names ({file.sha256[:12]}…)."
+    return Entry(
+        id=card.id,
+        title=card.title,
+        origin=card.source,
+        state=State.BROKEN if reason else State.READY,
+        detail=reason or detail,
+        files=records,
+    )
 
 
 def _built_in_shape(model: BuiltInShape) -> Entry:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from pipeline.errors import ModelError, OptionsError
-from pipeline.segmentation.catalogue import BUILT_IN_WEIGHTS
+from pipeline.segmentation.card import BUILT_IN_WEIGHTS
 
 NAME: Final = "sources.json"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.nnunet import DEFAULTS, OURS, missed_bars, side_axis
-from pipeline.segmentation.catalogue import card
+from pipeline.segmentation.models.knee_unet import knee_unet
 
 
 def costs(ours: float, theirs: float) -> dict[str, dict[str, float]]:
@@ -30,5 +30,5 @@ def test_more_time_or_a_worse_result_is_reported_with_both_numbers() -> None:
 
 
 def test_the_mirrored_axis_is_left_right() -> None:
-    entry = card("nnunet_fullres")
+    entry = knee_unet()
     assert entry.axes[side_axis(entry)] in "LR"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,6 @@ import pytest
 from jobs import service
 from jobs.settings import load_settings
 from jobs.views import health
-from pipeline.segmentation.catalogue import CATALOGUE
 from tests.support.processes import wait_until
 
 
@@ -39,21 +36,31 @@ def test_a_queue_that_refuses_to_write_is_no_healthy_one(redis_client: Any) -> N
     assert service.health()["status"] != "unhealthy"
 
 
-def test_weights_that_are_damaged_or_gone_are_not_offered(
+def test_a_server_without_a_model_that_can_run_is_degraded(
     redis_client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    weights = tmp_path / "weights.onnx"
-    one_pass = replace(CATALOGUE[0], weights=weights)
-    monkeypatch.setattr(health, "CATALOGUE", (one_pass, replace(CATALOGUE[1], first=one_pass)))
-    whole = CATALOGUE[0].weights.read_bytes()
-    for content, offered in ((whole, True), (whole[:-1] + b"?", False), (b"", False), (whole, True)):
-        weights.write_bytes(content)
-        os.utime(weights, ns=(0, len(content) + content.endswith(b"?")))  # another time, whatever the clock's grain
-        assert set(service.health()["weights"].values()) == {offered}
-    weights.unlink()
+    settings = load_settings().model_copy(update={"models_dir": tmp_path})
+    monkeypatch.setattr(health, "load_settings", lambda: settings)
+    assert all(service.health()["weights"].values())
+    for name in ("nnunet_fullres", "nnunet_cascade"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "plans.json").write_text("{}")
     state = service.health()
     assert (state["status"], set(state["weights"].values())) == ("degraded", {False})
     assert "No segmentation model is installed." in state["problems"]
+
+
+def test_a_folder_of_models_dir_is_listed_under_its_own_id(
+    redis_client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings().model_copy(update={"models_dir": tmp_path})
+    monkeypatch.setattr(health, "load_settings", lambda: settings)
+    (tmp_path / "our_knees").mkdir()
+    (tmp_path / "our_knees" / "plans.json").write_text("{}")
+    last = service.models()[-1]
+    assert (last["id"], last["source"], last["available"]) == ("our_knees", "installed", False)
+    assert set(last["identity"]["digests"]) == {"plans.json"}
+    assert service.health()["weights"]["our_knees"] is False
 
 
 def test_figures_of_the_built_in_model_are_not_told_of_one_that_a_lab_installed(

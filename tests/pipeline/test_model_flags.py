@@ -10,7 +10,7 @@ import pytest
 from pipeline.anatomy import Structure
 from pipeline.grid import Grid
 from pipeline.model_flags import model_flags
-from pipeline.segmentation.catalogue import ModelCard, card
+from pipeline.segmentation.card import ModelCard
 from pipeline.segmentation.limits import (
     ConfidenceFlag,
     SliceFigures,
@@ -18,6 +18,7 @@ from pipeline.segmentation.limits import (
     confidence_flag_of,
     thick_slices_of,
 )
+from pipeline.segmentation.models.knee_unet import knee_unet
 from pipeline.types import Segmentation
 
 RULE = ConfidenceFlag(threshold=0.75, worst_caught=0.8, others_flagged=0.1, scans=40)
@@ -33,7 +34,7 @@ THICK = ThickSlices(
 
 
 def model(thick: ThickSlices | None = None, rule: ConfidenceFlag | None = None) -> ModelCard:
-    return replace(card("nnunet_fullres"), thick_slices=thick, confidence_flag=rule)
+    return replace(knee_unet().card, thick_slices=thick, confidence_flag=rule)
 
 
 def knee(slice_mm: float = 0.7, **confidence: float) -> Segmentation:
@@ -95,8 +96,8 @@ def test_where_no_thick_slices_were_usable_full_resolution_is_still_not_flagged(
 
 def test_a_threshold_of_other_weights_does_not_count() -> None:
     rule = {"threshold": 0.7, "worst_caught": 1.0, "others_flagged": 0.2, "scans": 45}
-    chosen_with = {"weights_sha256": "a", "first_pass_sha256": "b"}
-    flagged = {"confidence_flag": chosen_with | {"rule": rule}}
+    chosen_with = {"weights": "a", "first_pass": "b"}
+    flagged = {"confidence_flag": {"digests": chosen_with, "rule": rule}}
     assert confidence_flag_of(flagged, chosen_with) == ConfidenceFlag(**rule, most_entropy_bits=None)
     for name in chosen_with:
         assert confidence_flag_of(flagged, chosen_with | {name: "of another"}) is None

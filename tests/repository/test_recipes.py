@@ -6,108 +6,34 @@ lines of an existing one with `+` and `-`.
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
+import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.support.recipes import apply, follow
+
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).resolve().parents[2]
-RECIPE = re.compile(r"^### (?P<title>Add .+)\n(?P<text>(?:(?!^##).*\n?)*)", re.MULTILINE)
-BLOCK = re.compile(
-    r"^(?P<indent> *)```(?P<kind>\w+) file=(?P<path>\S+)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL
-)
-
-RECIPES = {
-    match["title"]: match["text"] for match in RECIPE.finditer((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
-}
-
-NAVIGATION = """
-import json, sys
-from streamlit.testing.v1 import AppTest
-page = AppTest.from_file("app.py", default_timeout=60)
-page.switch_page(sys.argv[1])
-page.run()
-print(json.dumps({
-    "exceptions": [item.message for item in page.exception],
-    "links": [item.proto.label for item in page.sidebar.get("page_link")],
-    "text": "\\n".join(item.value for item in page.markdown),
-}))
-"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Checkout:
-    """A copy of the tree in which a recipe was followed."""
-
-    root: Path
-
-    def python(self, *arguments: str) -> str:
-        """Run Python at the top of the copy; -> standard output."""
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.root,
-            env={**os.environ, "REDIS_URL": "redis://127.0.0.1:1/0", "DATA_DIR": str(self.root / "data")},
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        return done.stdout
-
-
-def follow(title: str, folder: Path) -> Checkout:
-    """A copy of the tree with the blocks of a recipe applied; the copy passes the linter."""
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
-    for name in filter(None, names):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, folder / name)
-    blocks = list(BLOCK.finditer(RECIPES[title]))
-    assert blocks, "the recipe has no block to apply"
-    for block in blocks:
-        apply(
-            block["kind"], folder / block["path"], re.sub(f"^{block['indent']}", "", block["text"], flags=re.MULTILINE)
-        )
-    checkout = Checkout(root=folder)
-    changed = [block["path"] for block in blocks if block["path"].endswith(".py")]
-    checkout.python("-m", "ruff", "check", "--no-cache", *changed)
-    checkout.python("-m", "ruff", "format", "--no-cache", "--check", *changed)
-    return checkout
-
-
-def apply(kind: str, path: Path, text: str) -> None:
-    """Write a new file, or replace the lines that a diff shows, which must exist exactly once."""
-    if kind != "diff":
-        assert not path.exists(), f"{path.name} exists: the recipe must show its changes as a diff"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        return
-    lines = [line if line.strip() else " \n" for line in text.splitlines(keepends=True)]
-    old = "".join(line[1:] for line in lines if line[0] in " -")
-    new = "".join(line[1:] for line in lines if line[0] in " +")
-    content = path.read_text(encoding="utf-8")
-    assert content.count(old) == 1, f"{path.name} has {content.count(old)} places like this:\n{old}"
-    path.write_text(content.replace(old, new), encoding="utf-8")
 
 
 def test_an_added_page_is_in_the_navigation_and_opens(tmp_path: Path) -> None:
     checkout = follow("Add a page", tmp_path)
-    page: dict[str, Any] = json.loads(checkout.python("-c", NAVIGATION, "pages/glossary.py").splitlines()[-1])
+    page = checkout.page("pages/glossary.py")
     assert page["exceptions"] == []
     assert page["links"][-1] == "Glossary"
     assert "smallest detectable change" in page["text"]
     checkout.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", "tests/ui/test_frame.py")
+
+
+def test_an_added_export_is_in_the_zip_and_in_its_readme(tmp_path: Path) -> None:
+    checkout = follow("Add an export", tmp_path)
+    checkout.run_check()
+    with zipfile.ZipFile(next((tmp_path / "results").glob("*.zip"))) as archive:
+        table = archive.read("knee_results/surfaces/femur.csv").decode().splitlines()
+        readme = archive.read("knee_results/README.txt").decode()
+    assert table[0] == "x,y,z,thickness_mm,region"
+    assert len(table) > 10_000
+    assert "surfaces/{bone}.csv" in readme
 
 
 def test_a_recipe_that_no_longer_fits_the_tree_is_noticed(tmp_path: Path) -> None:

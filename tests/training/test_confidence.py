@@ -11,8 +11,9 @@ import pytest
 
 from pipeline.anatomy import Structure
 from pipeline.grid import Grid
-from pipeline.segmentation.catalogue import BUILT_IN_WEIGHTS, card
+from pipeline.segmentation.card import BUILT_IN_WEIGHTS
 from pipeline.segmentation.limits import confidence_flag_of
+from pipeline.segmentation.models.knee_unet import knee_unet
 from pipeline.types import Segmentation
 from tests.support.knees import turned_knee
 from training.knee_unet.confidence import CONDITIONS, MOST_OTHERS, Rated, plate_dice, rate_all, rule, write_rule
@@ -78,13 +79,13 @@ def test_an_interrupted_run_resumes_with_the_same_weights_only(tmp_path: Path) -
 
 
 def test_the_rule_is_written_only_to_the_card_of_its_weights(tmp_path: Path) -> None:
-    path, model = tmp_path / "card.json", card("nnunet_fullres")
+    path, digests = tmp_path / "card.json", knee_unet().identity().digests
     path.write_text((BUILT_IN_WEIGHTS / "knee_unet" / "card.json").read_text())
     found = rule(scans([0.5, 0.8, 0.9], [0.5, 0.8, 0.9]))
-    with pytest.raises(ValueError, match="measured were"):
-        write_rule(path, replace(model, sha256="0" * 64), found)
-    write_rule(path, model, found)
-    assert confidence_flag_of(json.loads(path.read_text()), model.digests) == found
+    with pytest.raises(ValueError, match="measured"):
+        write_rule(path, {"weights": "0" * 64}, found)
+    write_rule(path, digests, found)
+    assert confidence_flag_of(json.loads(path.read_text()), digests) == found
 
 
 def test_plate_dice_excludes_plates_missing_in_the_expert_map() -> None:

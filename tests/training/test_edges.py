@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.segmentation import unet
-from pipeline.segmentation.catalogue import card
 from pipeline.segmentation.edges.network import ANSWERS, Ensemble, read_ensemble, write_ensemble
 from pipeline.segmentation.edges.profiles import DEPTHS_MM, FEATURES, STEP_MM, Profiles
+from pipeline.segmentation.models.knee_unet import knee_unet
 from pipeline.types import Resources
 from tests.support.knees import turned_knee
 from training.edges.errors import edge_errors, first_pass_errors
@@ -31,8 +30,8 @@ def joint() -> SyntheticJoint:
 @pytest.fixture(scope="module")
 def collected(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("joints") / "001_00000.npz"
-    model = card("nnunet_fullres")
-    counts = collect(joint(), unet.load(model, Resources(threads=1)), model, path)
+    model = knee_unet()
+    counts = collect(joint(), model.load(Resources(threads=1)), model, path)
     assert sum(counts) > 1000
     return path
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline.anatomy import CARTILAGE_OF, Structure
-from pipeline.segmentation.catalogue import BUILT_IN_WEIGHTS, Accuracy, card
+from pipeline.segmentation.card import BUILT_IN_WEIGHTS, Accuracy
+from pipeline.segmentation.models.knee_unet import knee_unet
 from tests.support.knees import turned_knee
 from training.knee_unet.agreement import agreement, compare, parts
 from training.knee_unet.collection import knee_of, split_maps
@@ -72,7 +73,7 @@ def knees() -> list[Knee]:
 
 
 def digests(weights: str) -> dict[str, str]:
-    return card("nnunet_fullres").digests | {"weights_sha256": weights}
+    return {"weights": weights}
 
 
 def test_the_cards_figures_are_means_and_the_minimum() -> None:
@@ -86,26 +87,26 @@ def test_the_cards_figures_are_means_and_the_minimum() -> None:
 def test_figures_are_written_only_to_the_card_of_the_measured_weights(tmp_path: Path) -> None:
     path = tmp_path / "card.json"
     path.write_text((BUILT_IN_WEIGHTS / "knee_unet" / "card.json").read_text())
-    with pytest.raises(ValueError, match="measured were"):
+    with pytest.raises(ValueError, match="measured"):
         write_card(path, knees(), [], digests("0" * 64))
-    write_card(path, knees(), [], card("nnunet_fullres").digests)
+    write_card(path, knees(), [], knee_unet().identity().digests)
     content = json.loads(path.read_text())
     assert content["accuracy"]["structures"]["femur"]["dice"] == 0.975
     assert content["accuracy"]["thickness"]["femoral_cartilage/anterior"]["knees"] == 2
 
 
 def test_training_renderer_figures_are_added_and_dropped_with_their_weights(tmp_path: Path) -> None:
-    path, measured = tmp_path / "card.json", card("nnunet_fullres").digests
+    path, measured = tmp_path / "card.json", knee_unet().identity().digests
     path.write_text((BUILT_IN_WEIGHTS / "knee_unet" / "card.json").read_text())
-    with pytest.raises(ValueError, match="measured were"):
+    with pytest.raises(ValueError, match="measured"):
         write_training_renderer(path, knees(), digests("0" * 64))
     write_training_renderer(path, knees()[1:], measured)
     write_card(path, knees(), [], measured)
     accuracy = json.loads(path.read_text())["accuracy"]
     assert accuracy["structures"]["femur"]["dice"] == 0.975
-    assert accuracy["painted"]["structures"]["femur"]["dice"] == 1.0
-    write_card(path, knees(), [], measured | {"first_pass_sha256": "1" * 64})
-    assert "painted" not in json.loads(path.read_text())["accuracy"], "measured with other networks"
+    assert accuracy["training_renderer"]["structures"]["femur"]["dice"] == 1.0
+    write_card(path, knees(), [], dict(measured) | {"first_pass": "1" * 64})
+    assert "training_renderer" not in json.loads(path.read_text())["accuracy"], "measured with other networks"
 
 
 def test_no_visit_of_a_validation_knee_is_used_in_training(tmp_path: Path) -> None:

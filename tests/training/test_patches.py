@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.anatomy import Structure
 from pipeline.grid import Grid
-from pipeline.segmentation.catalogue import card
+from pipeline.segmentation.models.knee_unet import knee_unet
 from tests.support.knees import reference_knee, turned_knee
 from training.knee_unet.contrast import DESS_RANGES, FAMILIES, class_place, draw_contrast
 from training.knee_unet.patch_rendering import View, render_patch
@@ -40,9 +40,9 @@ def specimen() -> Specimen:
 
 
 def test_classes_axes_and_resolution_are_those_of_the_built_in_network() -> None:
-    entry = card("nnunet_fullres")
+    entry = knee_unet().card
     assert set(range(1, CLASS_COUNT)) == set(entry.native_labels)
-    assert (entry.axes, entry.resolution_mm) == (AXES, RESOLUTION_MM)
+    assert (knee_unet().axes, knee_unet().resolution_mm) == (AXES, RESOLUTION_MM)
     for native, structure in entry.native_to_canonical.to_canonical.items():
         if native in entry.native_labels:
             assert CLASS_OF[structure] == native

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.anatomy import BONE_OF
-from pipeline.segmentation.catalogue import ModelCard
 from pipeline.segmentation.edges import profiles
 from pipeline.segmentation.edges.profiles import DEPTHS_MM, Profiles
 from pipeline.segmentation.edges.rays import Rays, cast
+from pipeline.segmentation.models.knee_unet import KneeUnet
 from pipeline.segmentation.runtime import Network
 from training.edges.synthesize import VOXEL_MM, SyntheticJoint, first_pass
 from training.edges.vary import varied
@@ -61,10 +61,10 @@ class Surface:
         return replace(self, profiles=seen, truth=truth)
 
 
-def collect(joint: SyntheticJoint, network: Network, card: ModelCard, path: Path) -> list[int]:
+def collect(joint: SyntheticJoint, network: Network, model: KneeUnet, path: Path) -> list[int]:
     """Write the profiles of a joint; returns the number of rays per surface."""
     spacing = (VOXEL_MM,) * 3
-    kept, frame = first_pass(network, card, joint.image)
+    kept, frame = first_pass(network, model, joint.image)
     pairs = surfaces()
     arrays: dict[str, np.ndarray] = {}
     counts = []

@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.segmentation.catalogue import ModelCard
 from pipeline.segmentation.first_pass import recorded
 from pipeline.segmentation.frame import Frame
+from pipeline.segmentation.models.knee_unet import KneeUnet
 from pipeline.segmentation.runtime import Network
 from pipeline.segmentation.sampling import standardise, to_isotropic
 from pipeline.segmentation.unet import OVERLAP
@@ -51,13 +51,14 @@ def synthesize(specimen: Specimen, rng: np.random.Generator, shape: Shape = JOIN
     )
 
 
-def first_pass(network: Network, card: ModelCard, image: Field) -> tuple[NDArray[np.uint8], Frame]:
+def first_pass(network: Network, model: KneeUnet, image: Field) -> tuple[NDArray[np.uint8], Frame]:
     """(classes - 1, a, b, c) first-pass probabilities as the pipeline stores them (8-bit), and their grid."""
     spacing = (VOXEL_MM,) * 3
     shape = image.shape[0], image.shape[1], image.shape[2]
-    frame = Frame(shape=shape, spacing_mm=spacing, resolution_mm=card.resolution_mm)
-    volume = standardise(to_isotropic(image, spacing, card.resolution_mm))[None]
-    slabs = averaged(volume, plan(frame.isotropic, card.window_voxels, OVERLAP), network.classes, network, lambda: None)
+    frame = Frame(shape=shape, spacing_mm=spacing, resolution_mm=model.resolution_mm)
+    volume = standardise(to_isotropic(image, spacing, model.resolution_mm))[None]
+    axes = plan(frame.isotropic, model.window_voxels, OVERLAP)
+    slabs = averaged(volume, axes, network.classes, network, lambda: None)
     kept = np.empty((network.classes - 1, *frame.isotropic), dtype=np.uint8)
     for _ in recorded(slabs, kept):
         pass

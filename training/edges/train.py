@@ -19,9 +19,8 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.segmentation import unet
-from pipeline.segmentation.catalogue import card
 from pipeline.segmentation.edges.network import Ensemble, ProfileNetwork, write_ensemble
+from pipeline.segmentation.models.knee_unet import knee_unet
 from pipeline.types import Resources
 from training.edges.errors import errors, first_pass_errors
 from training.edges.examples import collect, is_held_out, load
@@ -36,8 +35,8 @@ VIEWS: Final = 4
 
 def gather(maps: Collection, folder: Path, minutes: float, seed: int, weights: Path | None) -> None:
     """Render synthetic joints and collect their profiles for `minutes`."""
-    model = with_weights(card("nnunet_fullres"), weights)
-    network = unet.load(model, Resources())
+    model = with_weights(knee_unet(), weights)
+    network = model.load(Resources())
     end = time.monotonic() + 60.0 * minutes
     number = 0
     while time.monotonic() < end:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -18,9 +18,10 @@ from typing import Any, Final
 import numpy as np
 
 from pipeline.anatomy import CARTILAGE_OF
-from pipeline.segmentation.catalogue import ModelCard
 from pipeline.segmentation.confidence import cartilage_mean
+from pipeline.segmentation.identity import WEIGHTS
 from pipeline.segmentation.limits import ConfidenceFlag
+from pipeline.segmentation.segmenter import Segmenter as Model
 from pipeline.types import Scan, Segmentation
 from training.knee_unet.scans import UNSEEN, Protocol, dess_scan, thick_scan
 from training.knee_unet.specimen import read_expert_map
@@ -165,14 +166,14 @@ def _flagged(limits: ConfidenceFlag, scans: list[Rated]) -> float:
     return round(float(np.mean(flags)), 2) if flags else 0.0
 
 
-def choose(paths: list[Path], numbering: str, segment: Segmenter, model: ModelCard) -> ConfidenceFlag:
+def choose(paths: list[Path], numbering: str, segment: Segmenter, model: Model) -> ConfidenceFlag:
     """Rate the maps in every condition, choose the rule, and print its performance."""
 
     def rate_one(path: Path, number: int, condition: str) -> Rated:
         return rate(path, number, condition, numbering, segment)
 
-    digest = "".join(model.digests.values())
-    found = rule(rate_all(paths, rate_one, digest, RECORD / f"{model.id}.json"))
+    digest = "".join(model.identity().digests.values())
+    found = rule(rate_all(paths, rate_one, digest, RECORD / f"{model.card.id}.json"))
     entropy = found.most_entropy_bits
     surface = f" or entropy near its surface above {entropy} bits" if entropy is not None else ""
     print(
@@ -182,21 +183,21 @@ def choose(paths: list[Path], numbering: str, segment: Segmenter, model: ModelCa
     return found
 
 
-def write_rule(path: Path, model: ModelCard, found: ConfidenceFlag) -> None:
+def write_rule(path: Path, digests: Mapping[str, str], found: ConfidenceFlag) -> None:
     """Write the rule into the model's card.
 
     Raises ValueError if the card's digest differs from that of the measured weights.
     """
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if content["sha256"] != model.sha256:
-        raise ValueError(f"{path} is for weights {content['sha256'][:12]}; measured: {model.sha256[:12]}")
+    if content["sha256"] != digests[WEIGHTS]:
+        raise ValueError(f"{path} is for weights {content['sha256'][:12]}; measured: {digests[WEIGHTS][:12]}")
     content["confidence_flag"] = {
         "made_by": "make evaluate EVALUATE=--confidence",
         "chosen_on": (
             f"synthetic scans of held-out maps, each in {len(CONDITIONS)} conditions ({'; '.join(CONDITIONS)}); "
             "the fractions are of the same scans: expect worse on other scans"
         ),
-        **model.digests,
+        "digests": dict(digests),
         "rule": asdict(found),
     }
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -23,9 +23,12 @@ import numpy as np
 
 from pipeline.anatomy import Plate
 from pipeline.digest import sha256_of
-from pipeline.segmentation import unet
-from pipeline.segmentation.catalogue import ModelCard, card
+from pipeline.segmentation import registry, run
+from pipeline.segmentation.card import CARD_NAME
+from pipeline.segmentation.identity import WEIGHTS
 from pipeline.segmentation.limits import holds_for
+from pipeline.segmentation.models.knee_edges import KneeEdges
+from pipeline.segmentation.models.knee_unet import KneeUnet
 from pipeline.types import Resources, Scan, Segmentation
 from training.knee_unet import confidence
 from training.knee_unet.agreement import Agreement, compare, region_means
@@ -36,6 +39,7 @@ from training.knee_unet.specimen import read_expert_map
 from training.knee_unet.thick import FACTORS, ThickKnee, examine_thick, thick_figures
 
 SEED: Final = 70_000
+BuiltIn = KneeUnet | KneeEdges
 Segmenter = Callable[[Scan], Segmentation]
 Draw = Callable[[Segmentation, Protocol, int], tuple[Scan, Segmentation]]
 """(knee, protocol, seed) -> a rendered scan and the labels on its grid."""
@@ -56,14 +60,16 @@ class Knee:
     found_mm: dict[str, float]
 
 
-def segmenter(model: ModelCard) -> Segmenter:
-    """The pipeline's segmentation with the weights of a card."""
-    return lambda scan: unet.segment(model, scan, Resources(), lambda _: None)
+def segmenter(model: BuiltIn) -> Segmenter:
+    """The pipeline's segmentation with the weights of a model."""
+    return lambda scan: run(model, scan, Resources(), lambda _: None)
 
 
-def with_weights(model: ModelCard, weights: Path | None) -> ModelCard:
-    """The same card with other weights of the same network."""
-    return model if weights is None else replace(model, weights=weights, sha256=sha256_of(weights))
+def with_weights(model: BuiltIn, weights: Path | None) -> BuiltIn:
+    """The same model with other weights of the same network."""
+    if weights is None:
+        return model
+    return replace(model, weights=replace(model.weights, path=weights, sha256=sha256_of(weights)))
 
 
 def rendered(knee: Segmentation, protocol: Protocol, seed: int) -> tuple[Scan, Segmentation]:
@@ -144,12 +150,12 @@ def caution_of(knees: list[Knee]) -> str:
 def write_card(path: Path, knees: list[Knee], thick: list[ThickKnee], digests: Mapping[str, str]) -> None:
     """Write the figures into the card, without names of knees.
 
-    digests: of the measured networks (ModelCard.digests). Raises ValueError if the card's digest differs from that of
+    digests: of the measured networks (ModelIdentity). Raises ValueError if the card's digest differs from that of
     the measured weights.
     """
     content = _card_of(path, digests)
     content["caution"] = caution_of(knees)
-    painted = content["accuracy"].get("painted")
+    training_renderer = content["accuracy"].get("training_renderer")
     content["accuracy"] = {
         "made_by": "make evaluate",
         "measured_on": measured_on(knees),
@@ -157,17 +163,17 @@ def write_card(path: Path, knees: list[Knee], thick: list[ThickKnee], digests: M
         "thickness": thickness_of(knees),
         "thick_slices": thick_figures(thick) if thick else None,
     }
-    if painted and holds_for(painted, digests):
-        content["accuracy"]["painted"] = painted
+    if training_renderer and holds_for(training_renderer, digests):
+        content["accuracy"]["training_renderer"] = training_renderer
     _write(path, content)
 
 
 def write_training_renderer(path: Path, knees: list[Knee], digests: Mapping[str, str]) -> None:
     """Write the figures for the training renderer into the card. Raises as write_card does."""
     content = _card_of(path, digests)
-    content["accuracy"]["painted"] = {
+    content["accuracy"]["training_renderer"] = {
         "measured_on": TRAINING_RENDERER,
-        **digests,
+        "digests": dict(digests),
         "structures": structures_of(knees),
         "thickness": thickness_of(knees),
     }
@@ -176,7 +182,7 @@ def write_training_renderer(path: Path, knees: list[Knee], digests: Mapping[str,
 
 def _card_of(path: Path, digests: Mapping[str, str]) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    measured = digests["weights_sha256"]
+    measured = digests[WEIGHTS]
     if content["sha256"] != measured:
         raise ValueError(f"{path} is for weights {content['sha256'][:12]}; the measured weights are {measured[:12]}")
     return content
@@ -225,13 +231,13 @@ def main() -> None:
     given = parser.parse_args()
     folder = given.maps / "validation"
     paths = maps_in(folder if folder.is_dir() else given.maps)[: given.knees]
-    model = with_weights(card(given.model), given.weights)
+    model = with_weights(registry.model(given.model, Resources()), given.weights)
     segment = segmenter(model)
-    path_of_card = card(given.model).weights.with_name("card.json")
+    path_of_card = model.card.folder / CARD_NAME
     if given.confidence:
         found = confidence.choose(paths, given.numbering, segment, model)
         if given.card:
-            confidence.write_rule(path_of_card, model, found)
+            confidence.write_rule(path_of_card, model.identity().digests, found)
         return
     knees = []
     render = rendered_scan if given.training_renderer else rendered
@@ -249,9 +255,9 @@ def main() -> None:
     if given.json:
         given.json.write_text(json.dumps([asdict(knee) for knee in knees], indent=1) + "\n", encoding="utf-8")
     if given.card and given.training_renderer:
-        write_training_renderer(path_of_card, knees, model.digests)
+        write_training_renderer(path_of_card, knees, model.identity().digests)
     elif given.card:
-        write_card(path_of_card, knees, thick, model.digests)
+        write_card(path_of_card, knees, thick, model.identity().digests)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from pipeline.image_io import read_scan
 from pipeline.report.contact_sheet import draw_slice
 from pipeline.report.slices import Slice, axis_order
 from pipeline.segmentation import segment
-from pipeline.segmentation.catalogue import card
+from pipeline.segmentation.registry import model
 from pipeline.types import Resources, Scan, Segmentation
 
 COLUMNS: Final = 6
@@ -86,7 +86,7 @@ def main() -> None:
     given = parser.parse_args()
     scan = read_scan(given.scan)
     found = segment(scan, given.model, Resources(), lambda _: None)
-    path = given.picture or card(given.model).weights.with_name("real_scan.png")
+    path = given.picture or model(given.model, Resources()).card.folder / "real_scan.png"
     flat = sheet(thick_slices(scan, found)).quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     flat.save(path, optimize=True)
     print(f"{path}: {path.stat().st_size / 1e3:.0f} KB")

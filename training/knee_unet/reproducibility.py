@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.comparison.reproducibility import reproducibility_path
-from pipeline.segmentation.catalogue import card
+from pipeline.segmentation.registry import model as registered
+from pipeline.types import Resources
 from training.knee_unet.agreement import region_means
 from training.knee_unet.collection import SAMPLE, knee_of, maps_in
 from training.knee_unet.evaluate import segmenter
@@ -62,7 +63,7 @@ def summarise(values: dict[str, list[NDArray[np.float64]]]) -> dict[str, dict[st
 def measure(path: Path, numbering: str, model: str, repeats: int) -> dict[str, NDArray[np.float64]]:
     """Mean ThC of one knee per region, (repeats,) mm."""
     knee = read_expert_map(path, numbering)
-    segment = segmenter(card(model))
+    segment = segmenter(registered(model, Resources()))
     person = int.from_bytes(knee_of(path).encode()[-4:], "big")
     found = []
     for visit in range(repeats):
@@ -103,12 +104,12 @@ def main() -> None:
         "made_by": "make reproducibility",
         "quantity": "ThC, mean",
         "model": given.model,
-        **card(given.model).digests,
+        "digests": dict(registered(given.model, Resources()).identity().digests),
         "knees": len(paths),
         "repeats": given.repeats,
         "regions": summarise(values),
     }
-    target = given.target or reproducibility_path(card(given.model))
+    target = given.target or reproducibility_path(registered(given.model, Resources()).card)
     target.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     for region, row in content["regions"].items():
         print(f"{region:44}{row['mean_mm']:7.2f} mm  CV {row['cv_percent']:5.2f} %  detectable {row['sdc_mm']:.3f} mm")

@@ -14,6 +14,7 @@ from jobs import service
 from jobs.errors import ResultNotFound
 from pipeline.anatomy import TIBIA_LATERAL, TIBIA_MEDIAL
 from pipeline.quantities import DAB, PRIMARY, QUANTITIES, T2, TAB, THC, THC_TAB, THICKNESSES, Quantity
+from pipeline.results_tree import ViewFile
 from ui.parts import charts, tables, wording
 
 _NUMBER = st.column_config.NumberColumn
@@ -93,7 +94,7 @@ def _show_distributions(job_id: str) -> None:
 
 def _document(job_id: str) -> dict[str, Any]:
     try:
-        path = service.view_file(job_id, "distributions.json")
+        path = service.view_file(job_id, ViewFile.DISTRIBUTIONS)
     except ResultNotFound:
         return {}
     document: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))

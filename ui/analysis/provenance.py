@@ -9,14 +9,14 @@ from typing import Any, Final
 import streamlit as st
 
 from jobs.state.model import JobView
-from pipeline.digest import NETWORK_DIGESTS
 from pipeline.options import AnalysisOptions
+from pipeline.segmentation.identity import DIGEST_KEYS
 from ui.analysis.progress import steps_list
 from ui.parts import wording
 from ui.parts.facts import MODEL_FACT_TITLES, fact_text, facts_list, named_values
 
 _MODEL_FACTS: Final = (
-    "title", "source", *NETWORK_DIGESTS, "checkpoints_sha256", "runtime", "provider", "scope",
+    "title", "source", *DIGEST_KEYS.values(), "checkpoints_sha256", "runtime", "provider", "scope",
     "training_data", "measured_on", "caution", "licence", "citation",
 )  # fmt: skip
 

@@ -13,7 +13,7 @@ from jobs import service
 from jobs.errors import ResultNotFound
 from jobs.state.model import JobView
 from pipeline.quantities import T2, THC
-from pipeline.results_tree import PROVENANCE, RESULTS, SHAPE_PARAMETERS, SURFACES_PICTURE
+from pipeline.results_tree import PROVENANCE, RESULTS, SHAPE_PARAMETERS, SURFACES_PICTURE, ViewFile
 from ui.analysis.downloads import archive_link, show_downloads
 from ui.analysis.measurements import read_json, show_measurements, show_t2
 from ui.analysis.provenance import show_provenance
@@ -98,15 +98,15 @@ def _show_model(model: dict[str, Any]) -> None:
 
 
 def _show_3d(job: JobView, folder: Path, side: str) -> None:
-    if not _has_view(job.id, "scene.bin"):
+    if not _has_view(job.id, ViewFile.SCENE):
         st.info("This analysis has no surfaces to show.", icon=":material/view_in_ar:")
         return
-    show_scene(f"/api/jobs/{job.id}/view/scene.bin", f"scene-{job.id}", fallback=SURFACES_PICTURE.at(folder))
+    show_scene(f"/api/jobs/{job.id}/view/{ViewFile.SCENE}", f"scene-{job.id}", fallback=SURFACES_PICTURE.at(folder))
     offer_pyvista(folder, side, key=f"pyvista-{job.id}")
 
 
 def _show_slices(job: JobView) -> None:
-    if not _has_view(job.id, "slices.json"):
+    if not _has_view(job.id, ViewFile.SLICES):
         st.info("This analysis has no slices to show.", icon=":material/layers:")
         return
     show_slices(f"/api/jobs/{job.id}/view", f"slices-{job.id}")

@@ -11,6 +11,7 @@ import streamlit as st
 from jobs import service
 from jobs.state.model import JobView
 from pipeline.quantities import THC_MATCHED, Quantity
+from pipeline.results_tree import ViewFile
 from ui.compare.change_charts import change_bars
 from ui.parts import tables, wording
 from ui.parts.charts import CONFIG
@@ -36,7 +37,7 @@ def show_comparison(first_id: str, second_id: str) -> None:
     _show_warnings(document["warnings"])
     st.subheader(f"{word} on the bone")
     address = f"/api/compare/{quote(first_id)}/{quote(second_id)}"
-    show_scene(f"{address}/view/scene.bin", f"comparison-{first_id}-{second_id}")
+    show_scene(f"{address}/view/{ViewFile.SCENE}", f"comparison-{first_id}-{second_id}")
     _caption(
         "Second minus first, on the first knee's bones: rust is thinner, blue is thicker. Where a point has no "
         "counterpart under cartilage, the bone keeps its own colour."

@@ -104,12 +104,12 @@ def unavailable(models: list[dict[str, Any]], model_id: str) -> str:
 
 def _model_choice(item: Field[Any], models: list[dict[str, Any]]) -> str:
     titles = {card["id"]: card["title"] + ("" if card["available"] else " (no weights installed)") for card in models}
-    choices = CHOICES[item.name]
+    choices = list(titles)
     chosen = st.selectbox(
         item.metadata["title"],
         choices,
         index=choices.index(item.default),
-        format_func=lambda model_id: titles.get(model_id, wording.name(model_id)),
+        format_func=titles.__getitem__,
         help=item.metadata["help"],
     )
     return str(chosen)

@@ -46,8 +46,8 @@ def show_card(card: dict[str, Any]) -> None:
                 st.dataframe(tables.accuracy(card["accuracy"]), hide_index=True)
                 _show_thickness(card)
                 _show_limits(card)
-                _show_painted(card)
-        picture = service.model_picture(card["id"]) if card["source"] == "built-in" else None
+                _show_training_renderer(card)
+        picture = service.model_picture(card["id"]) if card.get("real_scan") else None
         if picture is not None:
             with st.expander("On a real scan"):
                 st.write(escape(card["real_scan"]))
@@ -62,13 +62,13 @@ def _show_thickness(card: dict[str, Any]) -> None:
         st.dataframe(errors, hide_index=True)
 
 
-def _show_painted(card: dict[str, Any]) -> None:
-    """The same knees drawn otherwise: how much of an error is the hand's that draws."""
-    if painted := card.get("painted"):
-        st.markdown("**Drawn by another hand**")
-        st.caption(escape(f"Measured on {painted['measured_on']}."))
-        st.dataframe(tables.accuracy(painted["accuracy"]), hide_index=True)
-        _show_thickness(painted)
+def _show_training_renderer(card: dict[str, Any]) -> None:
+    """The same knees as the renderer of training makes them: how much of an error is due to the renderer."""
+    if figures := card.get("training_renderer"):
+        st.markdown("**Images of the training renderer**")
+        st.caption(escape(f"Measured on {figures['measured_on']}."))
+        st.dataframe(tables.accuracy(figures["accuracy"]), hide_index=True)
+        _show_thickness(figures)
 
 
 def _show_limits(card: dict[str, Any]) -> None:

@@ -26,7 +26,9 @@ from pipeline.measure import measure_thickness, measure_volumes
 from pipeline.quantities import THC_MATCHED
 from pipeline.regions import subregions
 from pipeline.registration import apply
-from pipeline.segmentation.catalogue import CATALOGUE, ModelCard
+from pipeline.segmentation.identity import GIVEN, ModelIdentity
+from pipeline.segmentation.registry import built_in_models
+from pipeline.segmentation.segmenter import Segmenter
 from pipeline.surface import bone_surface
 from pipeline.thickness import thickness_maps
 from pipeline.types import Alignment, Segmentation
@@ -49,7 +51,7 @@ def analysed(segmentation: Segmentation) -> Knee:
         maps=maps,
         alignment=alignment,
         measurements=(*rows, *measure_volumes(segmentation, parts)),
-        model={"id": "given:canonical"},
+        model=ModelIdentity(id="given:canonical", source=GIVEN, digests={}),
         options={},
         grid=segmentation.grid,
     )
@@ -142,7 +144,7 @@ def phantom_knee(phantom: Phantom, off: Rotation) -> Knee:
         maps=(item,),
         alignment=Alignment(matrix=to_own, side=Side.RIGHT, residual_mm=0.5, residual_other_mm=2.0),
         measurements=measure_thickness(item),
-        model={"id": "given:canonical"},
+        model=ModelIdentity(id="given:canonical", source=GIVEN, digests={}),
         options={},
         grid=segmentation.grid,
     )
@@ -218,7 +220,9 @@ def test_a_shift_along_the_bone_changes_a_region_by_no_more_than_the_error_state
 def test_different_models_options_and_voxels_are_pointed_out() -> None:
     first, second, _, _ = thickened()
     coarse = replace(second.grid, spacing_mm=(1.0, 1.0, 1.0))
-    other = replace(second, model={"id": "nnunet_fullres"}, options={"cartilage_smoothing": 0.5}, grid=coarse)
+    other = replace(
+        second, model=replace(second.model, id="another"), options={"cartilage_smoothing": 0.5}, grid=coarse
+    )
     warnings = " ".join(compare(first, other, NOTHING_KNOWN).warnings)
     assert "two different models" in warnings
     assert "cartilage smoothing" in warnings
@@ -265,23 +269,23 @@ def test_a_missing_reproducibility_file_means_that_nothing_is_known(tmp_path) ->
     assert (known.sdc_mm("p", "q"), known.sdc_mm("p", "all"), known.knees) == (0.1, None, 6)
 
 
-@pytest.mark.parametrize("model", CATALOGUE, ids=lambda model: model.id)
-def test_what_repeated_scans_differ_by_holds_for_the_networks_that_it_was_measured_with(model: ModelCard) -> None:
+@pytest.mark.parametrize("model", built_in_models(), ids=lambda model: model.card.id)
+def test_what_repeated_scans_differ_by_holds_for_the_networks_that_it_was_measured_with(model: Segmenter) -> None:
     first, second, _, _ = thickened()
-    one, other = (replace(knee, model={"id": model.id} | model.digests) for knee in (first, second))
+    identity = model.identity()
+    one, other = (replace(knee, model=identity) for knee in (first, second))
     known = known_of(one, other)
-    assert (known.model, known.digests) == (model.id, model.digests)
+    assert (known.model, known.digests) == (identity.id, identity.digests)
     assert known.sdc_mm("femoral_cartilage", "all") is not None
-    older = replace(other, model=other.model | {"weights_sha256": "of before"})
+    older = replace(other, model=replace(identity, digests={**identity.digests, "weights": "of before"}))
     assert known_of(one, older) == known_of(older, older) == NOTHING_KNOWN
-    given = replace(first, model={"id": "given:oai"})
+    given = replace(first, model=ModelIdentity(id="given:oai", source=GIVEN, digests={}))
     assert known_of(given, given) == NOTHING_KNOWN
 
 
 def test_two_models_have_no_smallest_change_in_common() -> None:
     first, second, _, _ = thickened()
     knees = [
-        replace(knee, model={"id": model.id} | model.digests)
-        for knee, model in zip((first, second), CATALOGUE, strict=True)
+        replace(knee, model=model.identity()) for knee, model in zip((first, second), built_in_models(), strict=True)
     ]
     assert known_of(*knees) == NOTHING_KNOWN

@@ -13,7 +13,7 @@ import pytest
 from pipeline.anatomy import Structure
 from pipeline.quantities import Method
 from pipeline.report import write_report
-from pipeline.results_tree import artifact_of
+from pipeline.results_tree import ARTIFACTS, artifact_of
 from pipeline.types import ShapeFit, T2Map
 from tests.support.report_phantom import FOLDER, phantom
 
@@ -52,6 +52,12 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_tree_holds_every_file_of_the_contract_and_nothing_else(tree: Path) -> None:
     assert names(tree) == ALWAYS
+
+
+def test_every_file_is_an_entry_of_the_table_and_every_unconditional_entry_a_file(tree: Path) -> None:
+    assert not [name for name in names(tree) if artifact_of(name) is None]
+    assert not [item.path for item in ARTIFACTS if not item.condition and not item.found(tree)]
+    assert all(item.condition for item in ARTIFACTS if "{" in item.path)
 
 
 def test_the_same_result_gives_the_same_bytes(tree: Path, tmp_path: Path) -> None:
@@ -113,6 +119,7 @@ def test_t2_and_shape_add_their_folders(tmp_path: Path) -> None:
     prefix = f"shape/NSM_bone_only_recon_{reconstruction.structure.key}"
     extra |= {"shape/NSM_bone_only_recon_params.json", f"{prefix}.vtp", f"{prefix}.ply"}
     assert names(tmp_path) == ALWAYS | extra
+    assert all(item.found(tmp_path) for item in ARTIFACTS)
     lines = (tmp_path / "t2" / "results.csv").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 3
     assert all(line.startswith("T2,") for line in lines[1:])

@@ -1,4 +1,4 @@
-"""A lab's own nnU-Net v2 folder: takes precedence, its labels are named or refused, and it really runs where it can."""
+"""An nnU-Net v2 folder in MODELS_DIR is a model: its labels are named or refused, and it really runs where it can."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 from pipeline.anatomy import Structure
 from pipeline.errors import ModelError, WeightsCorrupt, WeightsMissing
 from pipeline.segmentation import describe, segment
-from pipeline.segmentation.catalogue import Family, availability, card
-from pipeline.segmentation.installed import card_in_use, numbering_of, structure_of
+from pipeline.segmentation.nnunet_files import numbering_of, structure_of
+from pipeline.segmentation.registry import every_model, model, model_ids, models
 from pipeline.types import Resources
 from tests.support.segmentation_phantom import stored_otherwise, two_bones
 
@@ -104,9 +104,11 @@ PLANS = {
 }
 
 
-def _install(models_dir: Path, *, labels: dict[str, Any] | None = None, **dataset: Any) -> Path:
+def _install(
+    models_dir: Path, name: str = "nnunet_fullres", *, labels: dict[str, Any] | None = None, **dataset: Any
+) -> Path:
     """A folder as nnU-Net v2 writes it, the checkpoint a few bytes that are none."""
-    folder = models_dir / "nnunet_fullres"
+    folder = models_dir / name
     (folder / "fold_0").mkdir(parents=True)
     (folder / "plans.json").write_text(json.dumps(PLANS))
     content = {"channel_names": {"0": "MRI"}, "labels": labels or LABELS, "numTraining": 3, "file_ending": ".nii.gz"}
@@ -122,31 +124,88 @@ def _quiet(_: float) -> None:
 def test_an_installed_folder_takes_precedence_under_the_same_name_only(tmp_path: Path) -> None:
     _install(tmp_path, licence="CC-BY-4.0")
     resources = Resources(models_dir=tmp_path)
-    entry = card_in_use("nnunet_fullres", resources)
-    assert entry.family is Family.NNUNET_V2
-    assert "Dataset999_TinyKnee" in entry.title
-    assert entry.licence == "CC-BY-4.0"
-    assert set(entry.structures) == set(Structure)
-    assert availability(card("nnunet_fullres"), resources).source == "installed"
-    assert card_in_use("nnunet_cascade", resources) is card("nnunet_cascade")
+    card = model("nnunet_fullres", resources).card
+    assert (card.family, card.source) == ("nnunet_v2", "installed")
+    assert "Dataset999_TinyKnee" in card.title
+    assert card.licence == "CC-BY-4.0"
+    assert set(card.structures) == set(Structure)
+    assert model("nnunet_cascade", resources) == model("nnunet_cascade", Resources())
+    assert model_ids(resources) == model_ids(Resources()), "it keeps the place of the one it replaces"
+    assert len(every_model(resources)) == len(models(resources)) + 1
+
+
+def test_a_folder_of_any_name_is_a_model_under_that_name(tmp_path: Path) -> None:
+    _install(tmp_path, "Dataset007_OurKnees")
+    _install(tmp_path, "another-lab.v2")
+    resources = Resources(models_dir=tmp_path)
+    assert model_ids(resources) == (*model_ids(Resources()), "Dataset007_OurKnees", "another-lab.v2")
+    assert model("another-lab.v2", resources).identity().id == "another-lab.v2"
+
+
+def test_a_folder_whose_name_cannot_be_an_id_is_left_out_and_said_so(tmp_path: Path, caplog) -> None:
+    for name in ("our knees", ".hidden", "<b>", "x" * 65):
+        _install(tmp_path, name)
+    assert model_ids(Resources(models_dir=tmp_path)) == model_ids(Resources())
+    assert "our knees" in caplog.text
 
 
 def test_an_installed_folder_that_lacks_a_part_is_not_available_and_says_which(tmp_path: Path) -> None:
     folder = _install(tmp_path)
     resources = Resources(models_dir=tmp_path)
     (folder / "fold_0" / "checkpoint_final.pth").unlink()
-    assert "checkpoint_final" in availability(card("nnunet_fullres"), resources).reason
+    assert "checkpoint_final" in model("nnunet_fullres", resources).availability().reason
     with pytest.raises(WeightsMissing):
         segment(two_bones()[0], "nnunet_fullres", resources, _quiet)
     (folder / "dataset.json").unlink()
-    assert "dataset.json" in availability(card("nnunet_fullres"), resources).reason
+    assert "dataset.json" in model("nnunet_fullres", resources).availability().reason
+
+
+def test_every_file_that_decides_an_answer_counts_for_the_identity(tmp_path: Path) -> None:
+    folder = _install(tmp_path)
+    (folder / "fold_1").mkdir()
+    (folder / "fold_1" / "checkpoint_final.pth").write_bytes(b"another")
+    _install(tmp_path / "elsewhere").rename(folder / "previous_stage")
+    resources = Resources(models_dir=tmp_path)
+    names = {"plans.json", "dataset.json", "fold_0/checkpoint_final.pth", "fold_1/checkpoint_final.pth"}
+    names |= {f"previous_stage/{name}" for name in names - {"fold_1/checkpoint_final.pth"}}
+    before = model("nnunet_fullres", resources).identity()
+    assert set(before.digests) == names
+    for name in names:
+        path = folder / name
+        content = path.read_bytes()
+        path.write_bytes(content + b" ")
+        assert model("nnunet_fullres", resources).identity() != before, name
+        path.write_bytes(content)
+        assert model("nnunet_fullres", resources).identity() == before
+
+
+def test_two_folds_exchanged_are_another_model(tmp_path: Path) -> None:
+    folder = _install(tmp_path)
+    (folder / "fold_1").mkdir()
+    (folder / "fold_1" / "checkpoint_final.pth").write_bytes(b"the other one")
+    resources = Resources(models_dir=tmp_path)
+    before = model("nnunet_fullres", resources).identity()
+    (folder / "fold_0").rename(folder / "spare")
+    (folder / "fold_1").rename(folder / "fold_0")
+    (folder / "spare").rename(folder / "fold_1")
+    after = model("nnunet_fullres", resources).identity()
+    assert sorted(after.digests.values()) == sorted(before.digests.values())
+    assert after != before
+
+
+def test_a_checkpoint_with_another_digest_than_stated_is_not_used(tmp_path: Path) -> None:
+    folder = _install(tmp_path)
+    (folder / "SHA256SUMS").write_text(f"{'0' * 64}  fold_0/checkpoint_final.pth\n")
+    state = model("nnunet_fullres", Resources(models_dir=tmp_path)).availability()
+    assert not state.available
+    assert "damaged" in state.reason or not HAS_NNUNET
 
 
 @pytest.mark.skipif(HAS_NNUNET, reason="says what happens without the optional extra")
 def test_without_the_package_the_built_in_network_does_not_stand_in_silently(tmp_path: Path) -> None:
     _install(tmp_path)
     resources = Resources(models_dir=tmp_path)
-    assert not availability(card("nnunet_fullres"), resources).available
+    assert not model("nnunet_fullres", resources).availability().available
     for call in (
         lambda: segment(two_bones()[0], "nnunet_fullres", resources, _quiet),
         lambda: describe("nnunet_fullres", resources),
@@ -208,13 +267,16 @@ def test_labels_that_cannot_be_mapped_are_refused(labels: dict[str, Any], what: 
         numbering_of(labels)
 
 
-def test_a_model_of_two_images_or_unknown_axes_is_refused(tmp_path: Path) -> None:
-    folder = _install(tmp_path / "a", channel_names={"0": "T1", "1": "T2"})
-    with pytest.raises(ModelError, match="takes 2 images"):
-        card_in_use("nnunet_fullres", Resources(models_dir=folder.parent))
-    folder = _install(tmp_path / "b", axes="sagittal")
-    with pytest.raises(ModelError, match="axes"):
-        card_in_use("nnunet_fullres", Resources(models_dir=folder.parent))
+@pytest.mark.parametrize(
+    ("dataset", "what"), [({"channel_names": {"0": "T1", "1": "T2"}}, "takes 2 images"), ({"axes": "sagittal"}, "axes")]
+)
+def test_a_model_of_two_images_or_unknown_axes_is_refused(tmp_path: Path, dataset: dict[str, Any], what: str) -> None:
+    _install(tmp_path, **dataset)
+    entry = model("nnunet_fullres", Resources(models_dir=tmp_path))
+    assert what in entry.availability().reason
+    assert entry.card.structures == ()
+    with pytest.raises(ModelError, match=what):
+        entry.segment(two_bones()[0], Resources(), _quiet)
 
 
 # --- with the package -------------------------------------------------------------------------------------------------
@@ -297,7 +359,7 @@ def test_an_installed_network_answers_as_nnunet_itself_does(tmp_path: Path) -> N
     _save_checkpoint(folder)
     image = np.random.default_rng(5).gamma(2, 1, (1, 20, 40, 37)).astype(np.float32)
     spacing = (1.6, 1.2, 1.3)
-    ours = nnunet._predict(folder, image, spacing, Resources(device="cpu", threads=1), _quiet)
+    ours = nnunet.predict(folder, image, spacing, Resources(device="cpu", threads=1), _quiet)
     predictor = nnUNetPredictor(use_mirroring=False, device=torch.device("cpu"), allow_tqdm=False)
     predictor.initialize_from_trained_model_folder(str(folder), (0,), "checkpoint_final.pth")
     theirs = predictor.predict_single_npy_array(image, {"spacing": list(spacing)})

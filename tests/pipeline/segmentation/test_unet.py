@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +16,11 @@ import pytest
 from pipeline.anatomy import Structure, Tissue
 from pipeline.digest import sha256_of
 from pipeline.errors import OptionsError, WeightsCorrupt, WeightsMissing
-from pipeline.segmentation import describe, segment, unet
-from pipeline.segmentation.catalogue import ModelCard, card
+from pipeline.segmentation import describe, run, segment
 from pipeline.segmentation.edges.network import ANSWERS, Ensemble, ProfileNetwork, write_ensemble
 from pipeline.segmentation.edges.profiles import DEPTHS_MM, FEATURES
+from pipeline.segmentation.models.knee_edges import KneeEdges, knee_edges
+from pipeline.segmentation.models.knee_unet import KneeUnet, knee_unet
 from pipeline.segmentation.sampling import standardise
 from pipeline.types import Resources, Scan, Segmentation
 from tests.support.segmentation_phantom import stored_otherwise, two_bones
@@ -80,19 +82,19 @@ def test_the_same_scan_twice_gives_the_same_bits(phantom, segmented) -> None:
     assert again.surface_entropy_bits == segmented.surface_entropy_bits
 
 
-def with_edges(folder: Path) -> ModelCard:
+def with_edges(folder: Path) -> KneeEdges:
     """The cascade with a network for edges that believes what it is told."""
     sizes = (FEATURES, 4, ANSWERS * len(DEPTHS_MM))
     layers = tuple((np.zeros(pair, np.float32), np.zeros(pair[1], np.float32)) for pair in pairwise(sizes))
     believes = ProfileNetwork(centre=np.zeros(FEATURES, np.float32), scale=np.ones(FEATURES, np.float32), layers=layers)
     write_ensemble(Ensemble(members=(believes,)), folder / "edges.npz")
-    digest = sha256_of(folder / "edges.npz")
-    return replace(card("nnunet_cascade"), weights=folder / "edges.npz", sha256=digest)
+    path = folder / "edges.npz"
+    return replace(knee_edges(), weights=replace(knee_edges().weights, path=path, sha256=sha256_of(path)))
 
 
 def test_edges_that_are_put_where_the_first_answer_has_them_change_little(phantom, segmented, tmp_path) -> None:
     told: list[float] = []
-    found = unet.segment(with_edges(tmp_path), phantom[0], ONE_CORE, told.append)
+    found = run(with_edges(tmp_path), phantom[0], ONE_CORE, told.append)
     for structure in (Structure.FEMUR, Structure.TIBIA):
         assert _dice(found.mask(structure), segmented.mask(structure)) > 0.97
     changed = found.labels != segmented.labels
@@ -115,15 +117,15 @@ def test_edges_that_are_put_where_the_first_answer_has_them_change_little(phanto
 def test_edges_do_not_depend_on_how_a_scan_is_stored(phantom, tmp_path) -> None:
     model = with_edges(tmp_path)
     scan = stored_otherwise(phantom[0], (1, 2, 0), (1,))
-    found = unet.segment(model, phantom[0], ONE_CORE, _quiet)
-    assert np.array_equal(
-        unet.segment(model, scan, ONE_CORE, _quiet).labels, np.flip(found.labels.transpose((1, 2, 0)), (1,))
-    )
+    found = run(model, phantom[0], ONE_CORE, _quiet)
+    assert np.array_equal(run(model, scan, ONE_CORE, _quiet).labels, np.flip(found.labels.transpose((1, 2, 0)), (1,)))
 
 
 def test_another_network_for_edges_than_the_card_names_is_refused(phantom, tmp_path) -> None:
+    model = with_edges(tmp_path)
+    other = replace(model, weights=replace(model.weights, sha256="0" * 64))
     with pytest.raises(WeightsCorrupt):
-        unet.segment(replace(with_edges(tmp_path), sha256="0" * 64), phantom[0], ONE_CORE, _quiet)
+        run(other, phantom[0], ONE_CORE, _quiet)
 
 
 def test_the_cascade_finds_the_bones_too_and_progress_rises_to_one(phantom) -> None:
@@ -170,33 +172,37 @@ def test_brightness_and_scale_of_the_image_do_not_matter() -> None:
 
 def test_provenance_names_what_ran() -> None:
     told = describe("nnunet_fullres", ONE_CORE)
-    assert told["weights_sha256"] == card("nnunet_fullres").sha256
+    assert told["weights_sha256"] == knee_unet().weights.sha256
     assert told["source"] == "built-in"
     assert told["threads"] == 1
     assert told["runtime"].startswith("onnxruntime ")
     assert told["provider"].endswith("ExecutionProvider")
 
 
+def with_weights(**changes: Any) -> KneeUnet:
+    return replace(knee_unet(), weights=replace(knee_unet().weights, **changes))
+
+
 def test_changed_weights_are_refused_and_so_are_weights_that_are_no_network(phantom, tmp_path: Path) -> None:
-    entry = card("nnunet_fullres")
     changed = tmp_path / "weights.onnx"
-    shutil.copy(entry.weights, changed)
+    shutil.copy(knee_unet().weights.path, changed)
     with changed.open("r+b") as file:
         file.seek(4_000_000)
         file.write(b"\0\0")
     with pytest.raises(WeightsCorrupt, match="SHA-256") as refused:
-        unet.segment(replace(entry, weights=changed), phantom[0], ONE_CORE, _quiet)
+        run(with_weights(path=changed), phantom[0], ONE_CORE, _quiet)
     assert str(tmp_path) not in str(refused.value)
     changed.write_bytes(b"not a network")
     import hashlib
 
     digest = hashlib.sha256(b"not a network").hexdigest()
     with pytest.raises(WeightsCorrupt, match="cannot be loaded"):
-        unet.segment(replace(entry, weights=changed, sha256=digest), phantom[0], ONE_CORE, _quiet)
+        run(with_weights(path=changed, sha256=digest), phantom[0], ONE_CORE, _quiet)
     with pytest.raises(WeightsMissing):
-        unet.segment(replace(entry, weights=tmp_path / "gone.onnx"), phantom[0], ONE_CORE, _quiet)
+        run(with_weights(path=tmp_path / "gone.onnx"), phantom[0], ONE_CORE, _quiet)
+    one_label = replace(knee_unet(), card=replace(knee_unet().card, native_labels={1: "femur"}))
     with pytest.raises(WeightsCorrupt, match="labels"):
-        unet.segment(replace(entry, native_labels={1: "femur"}), phantom[0], ONE_CORE, _quiet)
+        run(one_label, phantom[0], ONE_CORE, _quiet)
 
 
 def test_an_unknown_model_is_refused_before_anything_runs(phantom) -> None:
@@ -209,11 +215,9 @@ def test_too_little_memory_is_named_as_such() -> None:
     code = """
 import resource, numpy as np
 from pipeline.errors import OutOfMemory
-from pipeline.segmentation import runtime
-from pipeline.segmentation.catalogue import card
+from pipeline.segmentation.models.knee_unet import knee_unet
 from pipeline.types import Resources
-entry = card("nnunet_fullres")
-network = runtime.load_network(entry.weights, entry.sha256, Resources(threads=1))
+network = knee_unet().load(Resources(threads=1))
 pages = int(open("/proc/self/statm").read().split()[0])
 limit = pages * resource.getpagesize() + 200 * 2**20
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -1,4 +1,4 @@
-"""A lab's own model: what the JSON files of an nnU-Net v2 folder say about it. Loads no inference runtime."""
+"""The files of an nnU-Net v2 folder, and what its JSON files say. Loads no inference runtime."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ from typing import Any, Final
 
 from pipeline.anatomy import NUMBERINGS, Numbering, Structure
 from pipeline.errors import ModelError
-from pipeline.segmentation.catalogue import Family, ModelCard, card, installed_folder
+from pipeline.segmentation.card import ModelCard
+from pipeline.segmentation.identity import INSTALLED
 from pipeline.segmentation.orientation import axes_of
-from pipeline.types import Resources
+
+FAMILY: Final = "nnunet_v2"
+PLANS: Final = "plans.json"
+DATASET: Final = "dataset.json"
+PREVIOUS_STAGE: Final = "previous_stage"
+"""Subfolder with the first network of a cascade."""
 
 SAGITTAL_AXES: Final = "RIP"
 """Array axes of a sagittal series as SimpleITK reads it, which is how nnU-Net sees its training images: slices from
@@ -102,59 +108,61 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
-def installed_card(folder: Path, model_id: str) -> ModelCard:
-    """The card of an nnU-Net v2 folder, from plans.json and dataset.json; its weights' digest is found when they run.
+def checkpoints(folder: Path) -> tuple[Path, ...]:
+    """The trained folds of an nnU-Net v2 folder, in the order of their names."""
+    return tuple(sorted(folder.glob("fold_*/checkpoint_final.pth")))
 
-    Raises ModelError where a file is missing, a label cannot be mapped, or the model wants more than one image.
-    """
-    dataset, plans = read_json(folder / "dataset.json"), read_json(folder / "plans.json")
-    native, numbering = numbering_of(dataset.get("labels") or {})
-    channels = dataset.get("channel_names") or dataset.get("modality") or {}
-    if len(channels) != 1:
-        raise ModelError(f"The installed model {model_id} takes {len(channels)} images; expected 1.")
+
+def deciding_files(folder: Path) -> tuple[Path, ...]:
+    """Every file that decides an answer: plans, labels and folds, those of a cascade's first stage too."""
+    own = tuple(path for name in (PLANS, DATASET) if (path := folder / name).is_file())
+    first = folder / PREVIOUS_STAGE
+    return (*own, *checkpoints(folder), *(deciding_files(first) if first.is_dir() else ()))
+
+
+def axes_in(dataset: Mapping[str, Any]) -> str:
+    """The axis code (orientation.py) of a dataset.json. Raises ModelError where it is none."""
     axes = str(dataset.get("axes", SAGITTAL_AXES))
     try:
         axes_of(axes)
     except ValueError as error:
-        raise ModelError(f'"axes" in dataset.json: {error}.') from error
+        raise ModelError(f'"axes" in {DATASET}: {error}.') from error
+    return axes
+
+
+def nnunet_card(folder: Path, model_id: str) -> ModelCard:
+    """The card of an nnU-Net v2 folder, from plans.json and dataset.json.
+
+    Raises ModelError where a file is missing, a label cannot be mapped, or the model wants more than one image.
+    """
+    dataset, plans = read_json(folder / DATASET), read_json(folder / PLANS)
+    native, numbering = numbering_of(dataset.get("labels") or {})
+    channels = dataset.get("channel_names") or dataset.get("modality") or {}
+    if len(channels) != 1:
+        raise ModelError(f"The installed model {model_id} takes {len(channels)} images; expected 1.")
+    axes_in(dataset)
     return ModelCard(
         id=model_id,
         title=f"{plans.get('dataset_name') or dataset.get('name') or 'Unnamed model'} (nnU-Net v2, installed here)",
-        family=Family.NNUNET_V2,
+        family=FAMILY,
+        source=INSTALLED,
         description=str(dataset.get("description", "")) or "Weights that this server's operator installed.",
         native_labels=native,
         native_to_canonical=numbering,
-        weights=folder,
-        sha256="",
         licence=str(dataset.get("licence") or dataset.get("license") or "as supplied with the weights"),
         citation=str(dataset.get("reference") or ""),
         training_data=f"{dataset['numTraining']} images" if "numTraining" in dataset else "",
-        axes=axes,
     )
 
 
-def card_in_use(model_id: str, resources: Resources) -> ModelCard:
-    """The card of what runs under this id: the lab's own model where there is one, else the built-in one."""
-    folder = installed_folder(model_id, resources)
-    return card(model_id) if folder is None else installed_card(folder, model_id)
-
-
-def described(entry: ModelCard, resources: Resources) -> tuple[ModelCard, str]:
-    """The card to show under a catalogue entry's id, and why what is installed there cannot be read ("" if it can)."""
-    folder = installed_folder(entry.id, resources)
-    if folder is None:
-        return entry, ""
-    try:
-        return installed_card(folder, entry.id), ""
-    except ModelError as error:
-        unread = ModelCard(
-            id=entry.id,
-            title="A model that was installed here and cannot be read",
-            family=Family.NNUNET_V2,
-            description="Until its files are mended or taken away, nothing runs under this name.",
-            native_labels={},
-            native_to_canonical=entry.native_to_canonical,
-            weights=folder,
-            sha256="",
-        )
-        return unread, str(error)
+def unreadable_card(model_id: str) -> ModelCard:
+    """The card of a folder whose JSON files cannot be used."""
+    return ModelCard(
+        id=model_id,
+        title=f"{model_id} (nnU-Net v2, installed here, cannot be read)",
+        family=FAMILY,
+        source=INSTALLED,
+        description="Repair or remove its files: until then no analysis can run with it.",
+        native_labels={},
+        native_to_canonical=NUMBERINGS[NUMBERED_AS],
+    )

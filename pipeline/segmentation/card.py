@@ -1,0 +1,197 @@
+"""What is known of a segmentation model, from card.json in its folder. Web processes read this."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from pipeline.acquisition import PulseSequence
+from pipeline.anatomy import NUMBERINGS, Numbering, Structure
+from pipeline.errors import ModelError
+from pipeline.segmentation.identity import BUILT_IN
+from pipeline.segmentation.limits import ConfidenceFlag, ThickSlices, confidence_flag_of, holds_for, thick_slices_of
+
+BUILT_IN_WEIGHTS: Final = Path(__file__).resolve().parents[2] / "models"
+"""Folder of the models that come with the product."""
+
+CARD_NAME: Final = "card.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy:
+    """What was measured for one structure; None: not measured. Dice 0 to 1, volume bias against the experts' maps."""
+
+    dice: float | None = None
+    dice_sd: float | None = None
+    dice_worst: float | None = None
+    mean_surface_distance_mm: float | None = None
+    hausdorff95_mm: float | None = None
+    volume_bias_percent: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThicknessError:
+    """A region's mean thickness (ThC) against that of the experts' maps, mm: mean and root mean square over maps."""
+
+    bias_mm: float
+    rmse_mm: float
+    knees: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """One measurement.
+
+    measured_on  on what, in words
+    accuracy     structure, as the measurement names it -> figures
+    thickness    plate/region -> how far its mean thickness is off
+    """
+
+    measured_on: str = ""
+    accuracy: Mapping[str, Accuracy] = field(default_factory=dict)
+    thickness: Mapping[str, ThicknessError] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, entry: Mapping[str, Any]) -> Figures:
+        """From a card's JSON. Raises KeyError, TypeError where it is incomplete."""
+        return cls(
+            measured_on=entry["measured_on"],
+            accuracy=MappingProxyType({k: Accuracy(**v) for k, v in entry["structures"].items()}),
+            thickness=MappingProxyType({k: ThicknessError(**v) for k, v in entry.get("thickness", {}).items()}),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "measured_on": self.measured_on,
+            "accuracy": {name: asdict(figures) for name, figures in self.accuracy.items()},
+            "thickness": {region: asdict(error) for region, error in self.thickness.items()},
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What is known of a model.
+
+    family               name of the kind of model, for programs
+    native_labels        number -> name of every label the model can answer, background left out
+    native_to_canonical  what each of them means here
+    source               identity.BUILT_IN or INSTALLED
+    folder               where its card, picture and repeatability lie; None: it has none of them
+    scope                what it outlines, what not and why, in words
+    real_scan            what was seen on a real scan, slice by slice, in words; "" where nobody looked
+    figures              accuracy against experts' maps; empty where not measured
+    training_renderer    the same on images of the renderer that training used; None where not measured
+    thick_slices, confidence_flag: when not to trust an answer (limits.py); None where not measured
+
+    Raises ModelError where the remap omits a native label: a structure must never vanish silently.
+    """
+
+    id: str
+    title: str
+    family: str
+    description: str
+    native_labels: Mapping[int, str]
+    native_to_canonical: Numbering
+    source: str = BUILT_IN
+    folder: Path | None = None
+    sequences: tuple[PulseSequence, ...] = ()
+    licence: str = ""
+    citation: str = ""
+    scope: str = ""
+    real_scan: str = ""
+    training_data: str = ""
+    caution: str = ""
+    figures: Figures = field(default_factory=Figures)
+    training_renderer: Figures | None = None
+    thick_slices: ThickSlices | None = None
+    confidence_flag: ConfidenceFlag | None = None
+
+    def __post_init__(self) -> None:
+        omitted = sorted(set(self.native_labels) - set(self.native_to_canonical.to_canonical))
+        if omitted:
+            names = ", ".join(f"{label} ({self.native_labels[label]})" for label in omitted)
+            raise ModelError(f"Model {self.id}: labels {names} have no canonical structure; expected one for each.")
+
+    @property
+    def picture(self) -> Path | None:
+        """Its outlines on every slice of a real scan (make real-scan); None where there is none."""
+        path = self.folder / "real_scan.png" if self.folder else None
+        return path if path is not None and path.is_file() else None
+
+    @property
+    def structures(self) -> tuple[Structure, ...]:
+        """What a finished analysis holds; tibial cartilage that comes as one label is split there by anatomy."""
+        found = {self.native_to_canonical.to_canonical[label] for label in self.native_labels} - {None}
+        if not self.native_to_canonical.compartments_apart and Structure.MEDIAL_TIBIAL_CARTILAGE in found:
+            found.add(Structure.LATERAL_TIBIAL_CARTILAGE)
+        return tuple(structure for structure in Structure if structure in found)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; holds no path."""
+        return {
+            "id": self.id,
+            "title": self.title,
+            "family": self.family,
+            "description": self.description,
+            "source": self.source,
+            "sequences": [sequence.value for sequence in self.sequences],
+            "structures": [structure.key for structure in self.structures],
+            "licence": self.licence,
+            "citation": self.citation,
+            "scope": self.scope,
+            "real_scan": self.real_scan,
+            "training_data": self.training_data,
+            "caution": self.caution,
+            **self.figures.to_dict(),
+            "training_renderer": self.training_renderer.to_dict() if self.training_renderer else None,
+            "thick_slices": asdict(self.thick_slices) if self.thick_slices else None,
+            "confidence_flag": asdict(self.confidence_flag) if self.confidence_flag else None,
+        }
+
+
+@contextmanager
+def read_card_file(folder: Path) -> Iterator[dict[str, Any]]:
+    """The content of card.json in a model's folder. Raises ModelError where it is missing or incomplete."""
+    try:
+        yield json.loads((folder / CARD_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"The card of model {folder.name} cannot be read: {type(error).__name__}; expected {CARD_NAME} with the "
+            "keys that models/README.md lists.",
+            hint="Fetch models/ again.",
+        ) from error
+
+
+def card_of(data: Mapping[str, Any], folder: Path, digests: Mapping[str, str]) -> ModelCard:
+    """From a card.json. digests: of the model's files, by their roles; figures of other files are left out.
+
+    Raises KeyError, TypeError, ValueError where the content is incomplete.
+    """
+    accuracy = data.get("accuracy", {})
+    renderer = accuracy.get("training_renderer")
+    return ModelCard(
+        id=data["id"],
+        title=data["title"],
+        family=data["family"],
+        description=data["description"],
+        native_labels=MappingProxyType({int(label): str(name) for label, name in data["labels"].items()}),
+        native_to_canonical=NUMBERINGS[data["numbering"]],
+        folder=folder,
+        sequences=tuple(PulseSequence(name) for name in data.get("sequences", ())),
+        licence=data.get("licence", ""),
+        citation=data.get("citation", ""),
+        scope=data.get("scope", ""),
+        real_scan=data.get("real_scan", ""),
+        training_data=data.get("training_data", ""),
+        caution=data.get("caution", ""),
+        figures=Figures.read(accuracy) if accuracy else Figures(),
+        thick_slices=thick_slices_of(data),
+        confidence_flag=confidence_flag_of(data, digests),
+        training_renderer=Figures.read(renderer) if renderer and holds_for(renderer, digests) else None,
+    )

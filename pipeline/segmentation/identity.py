@@ -1,0 +1,81 @@
+"""Which model made an answer: its id, where it comes from, and the SHA-256 of every file that decides an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from pipeline.digest import digest_of
+
+BUILT_IN: Final = "built-in"
+INSTALLED: Final = "installed"
+GIVEN: Final = "given"
+"""Where outlines come from: a model of this product, a model in MODELS_DIR, a label map of the user."""
+
+WEIGHTS: Final = "weights"
+FIRST_PASS: Final = "first_pass"  # noqa: S105 -- a role
+"""Roles of a built-in model's files."""
+
+DIGEST_KEYS: Final = MappingProxyType({WEIGHTS: "weights_sha256", FIRST_PASS: "first_pass_sha256"})
+"""Role -> key of its digest in provenance.json, GET /models and comparison.json."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFile:
+    """A file that decides a model's answers.
+
+    role    its name in the identity: WEIGHTS, FIRST_PASS, or its path in the model's folder
+    sha256  the digest that it must have; "" where none is stated. stated_in: the file that states it
+    """
+
+    role: str
+    path: Path
+    sha256: str = ""
+    stated_in: str = ""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return self.role if self.role.endswith(self.path.name) else self.path.name
+
+    @property
+    def problem(self) -> str:
+        """Why the file cannot be used; "" where it can. Read again only when size or modification time changed."""
+        if not self.path.is_file():
+            return f"weights file {self.name} is missing"
+        return f"weights file {self.name} is damaged" if self.sha256 not in ("", digest_of(self.path)) else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelIdentity:
+    """Answers with equal identities were made by the same files.
+
+    source   BUILT_IN, INSTALLED or GIVEN
+    digests  role of every file that decides an answer -> SHA-256
+    """
+
+    id: str
+    source: str
+    digests: Mapping[str, str]
+
+    @classmethod
+    def of(cls, id: str, source: str, files: Iterable[ModelFile]) -> ModelIdentity:
+        """Stated digests are taken as they are: whoever loads the file checks them."""
+        return cls(id=id, source=source, digests={file.role: file.sha256 or digest_of(file.path) for file in files})
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ModelIdentity:
+        """Raises KeyError where a field is missing."""
+        return cls(id=str(data["id"]), source=str(data["source"]), digests=dict(data["digests"]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; holds no path outside the model's folder."""
+        return {"id": self.id, "source": self.source, "digests": dict(self.digests)}
+
+
+def named_digests(digests: Mapping[str, str]) -> dict[str, str]:
+    """Digests of a built-in model's files under DIGEST_KEYS; "" where there is no such file."""
+    return {key: digests.get(role, "") for role, key in DIGEST_KEYS.items()}

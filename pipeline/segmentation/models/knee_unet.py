@@ -1,0 +1,84 @@
+"""The built-in knee U-Net: one pass over the whole scan, in overlapping windows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import WeightsCorrupt
+from pipeline.segmentation.card import BUILT_IN_WEIGHTS, CARD_NAME, ModelCard, card_of, read_card_file
+from pipeline.segmentation.identity import WEIGHTS, ModelFile, ModelIdentity
+from pipeline.segmentation.segmenter import Availability, Report, availability_of
+from pipeline.types import Resources, Scan, Segmentation
+
+if TYPE_CHECKING:
+    from pipeline.segmentation.runtime import Network
+
+
+@dataclass(frozen=True, kw_only=True)
+class KneeUnet:
+    """axes, resolution_mm, window_voxels: how the network wants its image (orientation.py, windows.py)."""
+
+    card: ModelCard
+    weights: ModelFile
+    axes: str
+    resolution_mm: float
+    window_voxels: int
+
+    def files(self) -> tuple[ModelFile, ...]:
+        return (self.weights,)
+
+    def identity(self) -> ModelIdentity:
+        return ModelIdentity.of(self.card.id, self.card.source, self.files())
+
+    def availability(self) -> Availability:
+        return availability_of(self.files())
+
+    def segment(self, scan: Scan, resources: Resources, report: Report) -> Segmentation:
+        from pipeline.segmentation import unet
+
+        network = self.load(resources)
+        view = unet.view_of(scan, self.axes, self.resolution_mm)
+        slabs = unet.probabilities(network, view, self.window_voxels, report)
+        return unet.segmentation(self.card, scan, view, unet.answer(self.card, slabs, view, network.threads))
+
+    def provenance(self, resources: Resources) -> dict[str, Any]:
+        from pipeline.segmentation import runtime
+
+        return runtime.facts(self.load(resources))
+
+    def load(self, resources: Resources) -> Network:
+        """Raises WeightsMissing, WeightsCorrupt, OutOfMemory."""
+        from pipeline.segmentation.runtime import load_network
+
+        network = load_network(self.weights.path, self.weights.sha256, resources)
+        if network.classes != len(self.card.native_labels) + 1:
+            raise WeightsCorrupt(
+                f"The network answers {network.classes - 1} labels; its card names {len(self.card.native_labels)}."
+            )
+        return network
+
+
+def find(resources: Resources) -> tuple[KneeUnet, ...]:  # noqa: ARG001 -- built in, wherever it runs
+    return (knee_unet(),)
+
+
+@cache
+def knee_unet() -> KneeUnet:
+    """Raises ModelError where its card cannot be read."""
+    return read_knee_unet(BUILT_IN_WEIGHTS / "knee_unet")
+
+
+def read_knee_unet(folder: Path) -> KneeUnet:
+    """From card.json beside the weights. Raises ModelError where it cannot be read."""
+    with read_card_file(folder) as data:
+        weights = ModelFile(role=WEIGHTS, path=folder / data["weights"], sha256=data["sha256"], stated_in=CARD_NAME)
+        return KneeUnet(
+            card=card_of(data, folder, {WEIGHTS: weights.sha256}),
+            weights=weights,
+            axes=data["axes"],
+            resolution_mm=float(data["resolution_mm"]),
+            window_voxels=int(data["window_voxels"]),
+        )

@@ -1,0 +1,63 @@
+"""What every segmentation model offers, whatever runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pipeline.segmentation.card import ModelCard
+from pipeline.segmentation.identity import ModelFile, ModelIdentity, named_digests
+from pipeline.types import Resources, Scan, Segmentation
+
+Report = Callable[[float], None]
+"""Takes the completed share of the work, 0 to 1, rising."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Availability:
+    """Whether a model can run here. reason: what is missing, for the operator."""
+
+    available: bool
+    reason: str = ""
+
+
+class Segmenter(Protocol):
+    """A segmentation model. Only `segment` and `provenance` may load an inference runtime."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What is known of the model. Raises nothing: a model whose files cannot be read has a card that says so."""
+        ...
+
+    def files(self) -> tuple[ModelFile, ...]:
+        """Every file that decides an answer."""
+        ...
+
+    def identity(self) -> ModelIdentity:
+        """Of these files."""
+        ...
+
+    def availability(self) -> Availability:
+        """Whether files and runtime are there."""
+        ...
+
+    def segment(self, scan: Scan, resources: Resources, report: Report) -> Segmentation:
+        """Canonical labels on the scan's grid, before post-processing. Raises ModelError."""
+        ...
+
+    def provenance(self, resources: Resources) -> dict[str, Any]:
+        """What runs the model: runtime, provider, threads. Raises as `segment` does."""
+        ...
+
+
+def availability_of(files: Iterable[ModelFile]) -> Availability:
+    """Of a model that needs nothing but these files."""
+    reason = next((file.problem for file in files if file.problem), "")
+    return Availability(available=not reason, reason=reason)
+
+
+def facts(model: Segmenter) -> dict[str, Any]:
+    """Card and identity for JSON; holds no path."""
+    identity = model.identity()
+    return model.card.to_dict() | named_digests(identity.digests) | {"identity": identity.to_dict()}

@@ -1,0 +1,184 @@
+"""Every table of the product is written once: its strings stand in the module that owns it, and nowhere else.
+
+Looked at are the string constants of every Python module (docstrings aside), the string tokens of the scripts, and the
+report's template. Pages, report, REST interface and command line have to read the table instead of repeating it, and
+scripts get its entries as JSON.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from jobs.state.model import Status
+from pipeline.acquisition import PulseSequence
+from pipeline.file_kinds import EXTENSIONS, UPLOAD_WORDS, FileKind
+from pipeline.progress import StepState
+from pipeline.results_tree import ARCHIVE_ROOT, ARTIFACTS, ViewFile
+from pipeline.steps import STEPS
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("pipeline", "jobs", "rest", "ui", "pages")
+NOT_OURS = ROOT / "ui" / "assets" / "vendor"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Strings that one module owns.
+
+    owner   the module, relative to the repository
+    part    an entry is found inside longer strings as well (paths, extensions); else it has to be the whole string
+    shared  entry -> why other modules may write it too; every entry of it has to be used
+    """
+
+    name: str
+    owner: str
+    entries: tuple[str, ...]
+    part: bool = False
+    shared: tuple[tuple[str, str, str], ...] = ()
+    """(entry, module, reason)."""
+
+
+def pieces(path: str) -> set[str]:
+    """A path, its file name, and the fixed parts of its pattern that are long enough to be recognised."""
+    fixed = {piece for piece in re.split(r"{\w+}", path) if len(piece) > 3}
+    return {path, path.rpartition("/")[2], *fixed}
+
+
+DATA_STATE = "state of a part of the page, for its style sheet"
+
+COUNTS = ("jobs/views/activity", "ui/statistics/activity")
+KNOWN_SEQUENCES = [sequence for sequence in PulseSequence if sequence is not PulseSequence.UNKNOWN]
+"""Without `unknown`, which is said of much else."""
+
+TABLES = (
+    Table(
+        name="files of the results",
+        owner="pipeline/results_tree.py",
+        entries=tuple(piece for item in ARTIFACTS for piece in (*pieces(item.path), item.meaning)),
+        part=True,
+        shared=(("labels.nrrd", "pipeline/alignment.py", "the file of the reference knee"),),
+    ),
+    Table(
+        name="files of the viewers",
+        owner="pipeline/results_tree.py",
+        entries=tuple(ViewFile),
+        part=True,
+        shared=tuple(
+            (name, "ui/assets/viewers/slices_volume.js", "")
+            for name in (ViewFile.LABELS, ViewFile.SCAN, ViewFile.SLICES)
+        ),
+    ),
+    Table(name="name of the zip", owner="pipeline/results_tree.py", entries=(ARCHIVE_ROOT, "_results")),
+    Table(
+        name="extensions",
+        owner="pipeline/file_kinds.py",
+        entries=EXTENSIONS,
+        part=True,
+        shared=(
+            *((extension, "pipeline/results_tree.py", "paths of its own files") for extension in (".nii.gz", ".nrrd")),
+            (".zip", "pipeline/workspace.py", "name of a file that nobody is shown"),
+            (".nrrd", "pipeline/alignment.py", "the file of the reference knee"),
+            (".nii.gz", "ui/home/submission.py", "the file of the sample"),
+        ),
+    ),
+    Table(name="names of file kinds", owner="pipeline/file_kinds.py", entries=(*FileKind, UPLOAD_WORDS)),
+    Table(
+        name="pulse sequences",
+        owner="pipeline/acquisition.py",
+        entries=tuple(word for known in KNOWN_SEQUENCES for word in (known.value, known.words)),
+    ),
+    Table(
+        name="states of steps",
+        owner="pipeline/progress.py",
+        entries=tuple(word for state in StepState for word in (state.value, state.words)),
+        shared=(
+            ("done", "jobs/command_line/tables.py", "head of the column of percents"),
+            ("failed", "jobs/state/lifecycle.py", "the queue library's own state"),
+            *((key, f"{place}.py", "keys of the counts of jobs") for key in ("waiting", "running") for place in COUNTS),
+            ("done", "ui/assets/components/upload.js", DATA_STATE),
+            ("failed", "ui/assets/viewers/scene.js", DATA_STATE),
+            ("failed", "ui/assets/viewers/slices.js", DATA_STATE),
+        ),
+    ),
+    Table(name="states of jobs", owner="jobs/state/model.py", entries=tuple(Status)),
+    Table(name="titles of steps", owner="pipeline/steps.py", entries=tuple(step.title for step in STEPS)),
+)
+
+
+def sources() -> list[Path]:
+    """Python modules, scripts and templates of the product."""
+    inside = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*"))]
+    files = [*inside, *sorted(ROOT.glob("*.py"))]
+    return [path for path in files if path.suffix in (".py", ".js", ".jinja") and NOT_OURS not in path.parents]
+
+
+def python_strings(text: str) -> Iterator[str]:
+    """String constants, the fixed parts of f-strings among them; no docstring."""
+    tree = ast.parse(text)
+    unread = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in unread:
+            yield node.value
+
+
+_SCRIPT = re.compile(
+    r"""//[^\n]*|/\*.*?\*/|"((?:[^"\\\n]|\\.)*)"|'((?:[^'\\\n]|\\.)*)'|`((?:[^`\\]|\\.)*)`""", re.DOTALL
+)
+
+
+def script_strings(text: str) -> Iterator[str]:
+    """String tokens, and the fixed parts of template strings; no comment."""
+    for match in _SCRIPT.finditer(text):
+        plain = match[1] if match[1] is not None else match[2]
+        if plain is not None:
+            yield plain
+        elif match[3] is not None:
+            yield from re.split(r"\$\{[^}]*\}", match[3])
+
+
+def template_strings(text: str) -> Iterator[str]:
+    """The text between tags, and the quoted strings of expressions."""
+    text = re.sub(r"<style>.*?</style>|{#.*?#}", "", text, flags=re.DOTALL)
+    for code in re.findall(r"{[{%].*?[}%]}", text, flags=re.DOTALL):
+        yield from re.findall(r'"([^"]*)"', code)
+    yield from re.split(r"<[^>]*>|{[{%].*?[}%]}", text)
+
+
+@cache
+def strings(path: Path) -> tuple[str, ...]:
+    read = {".py": python_strings, ".js": script_strings, ".jinja": template_strings}[path.suffix]
+    return tuple(read(path.read_text(encoding="utf-8")))
+
+
+def copies(table: Table, found: Iterable[str]) -> set[str]:
+    """Which entries of the table stand among the strings."""
+    if not table.part:
+        return set(table.entries) & {text.strip() for text in found}
+    return {entry for text in found for entry in table.entries if pattern_of(entry).search(text)}
+
+
+@cache
+def pattern_of(entry: str) -> re.Pattern[str]:
+    """The entry inside a longer string, but not inside a longer name."""
+    before = r"(?<![\w/.])" if entry[0].isalnum() else ""
+    return re.compile(rf"{before}{re.escape(entry)}(?![\w]|\.\w)")
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_a_table_is_written_once(table: Table) -> None:
+    excused = {(entry, module) for entry, module, _ in table.shared}
+    found = {
+        (entry, path.relative_to(ROOT).as_posix())
+        for path in sources()
+        if path != ROOT / table.owner
+        for entry in copies(table, strings(path))
+    }
+    assert not found - excused
+    assert not excused - found, "no longer needed"
