@@ -30,7 +30,7 @@ help: ## this list
 setup: $(READY) ## create only the environment (.venv)
 
 # Updated only if a requirement has changed.
-$(READY): requirements.txt requirements-dev.txt requirements.lock
+$(READY): pyproject.toml requirements.txt requirements-dev.txt requirements.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; none was found. Specify one: make setup PYTHON=/path/to/python3" >&2; exit 1; }
 	@test -x $(BIN)/python && $(BIN)/python -c '' 2>/dev/null || { \
 		echo "Creating $(VENV) with $$($(PYTHON) --version) ..."; rm -rf $(VENV); \
@@ -38,6 +38,7 @@ $(READY): requirements.txt requirements-dev.txt requirements.lock
 			echo "$(PYTHON) cannot create a virtual environment. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; }
 	@echo "Installing the pinned packages (about 1.7 GB; two minutes on a fast connection) ..."
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.txt -r requirements-dev.txt -c requirements.lock
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --editable .
 	@touch $(READY)
 
 run: $(READY) ## the product: queue, worker, REST interface, pages; stops with Ctrl-C
@@ -154,5 +155,5 @@ real-scan: $(READY) ## picture of a model's outlines on every slice of a real sc
 	@$(BIN)/python -m training.knee_unet.real_scan $(SCAN) $(EVALUATE)
 
 clean: ## remove environments and caches, but not data/
-	@rm -rf $(VENV) $(PEER_VENV) $(TRAIN_VENV) $(NNUNET_VENV) node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf $(VENV) $(PEER_VENV) $(TRAIN_VENV) $(NNUNET_VENV) node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache kneebox.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

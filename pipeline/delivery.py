@@ -1,40 +1,32 @@
-"""Results appear whole: written beside, renamed into place, manifest last."""
+"""The results tree, the viewers' files and the zip, made from what one analysis found."""
 
 from __future__ import annotations
 
 import hashlib
-import shutil
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from pathlib import Path
 
 from pipeline.report import write_archive, write_report, write_view
+from pipeline.results import Manifest, Results
 from pipeline.results_tree import ARCHIVE_ROOT, archive_name
 from pipeline.types import AnalysisResult
-from pipeline.workspace import Workspace, write_json
 
 
-def deliver(result: AnalysisResult, workspace: Workspace) -> None:
-    """Write the results tree, its zip and, last, the manifest whose presence means that the analysis is complete."""
-    workspace.manifest_path.unlink(missing_ok=True)
-    partial = workspace.results_dir / ".files.part"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    shutil.rmtree(workspace.view_dir, ignore_errors=True)
-    with ThreadPoolExecutor(1) as beside:  # most of either is compression, which lets the other go on
-        view = beside.submit(write_view, result, workspace.view_dir)
-        write_report(result, partial)
+def make_results(result: AnalysisResult, folder: Path) -> Results:
+    """Write everything into `folder`, an empty one. Raises OSError where a file cannot be written."""
+    files_dir, view_dir, archive_path = folder / "files", folder / "view", folder / "archive"
+    with ThreadPoolExecutor(1) as beside:  # most of either is compression, which releases the interpreter lock
+        view = beside.submit(write_view, result, view_dir)
+        write_report(result, files_dir)
         view.result()
-    shutil.rmtree(workspace.files_dir, ignore_errors=True)
-    partial.rename(workspace.files_dir)
-    write_archive(workspace.files_dir, workspace.archive_path, root=ARCHIVE_ROOT)
-    with workspace.archive_path.open("rb") as stream:
+    write_archive(files_dir, archive_path, root=ARCHIVE_ROOT)
+    with archive_path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    manifest = {
-        "archive_name": archive_name(result.input_name),
-        "archive_bytes": workspace.archive_path.stat().st_size,
-        "archive_sha256": digest,
-        "warnings": list(result.warnings),
-        "steps": [asdict(step) for step in result.steps],
-    }
-    workspace.write_json("report", manifest)
-    write_json(workspace.manifest_path, manifest)
+    manifest = Manifest(
+        archive_name=archive_name(result.input_name),
+        archive_bytes=archive_path.stat().st_size,
+        archive_sha256=digest,
+        warnings=result.warnings,
+        steps=result.steps,
+    )
+    return Results(files_dir=files_dir, view_dir=view_dir, archive_path=archive_path, manifest=manifest)

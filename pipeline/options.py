@@ -17,8 +17,12 @@ SideChoice = Literal["auto", "left", "right"]
 DEFAULT_MODEL: Final = "nnunet_fullres"
 
 
-def _option(default: Any, title: str, help: str, *, advanced: bool = False, **bounds: Any) -> Any:
-    return field(default=default, metadata={"title": title, "help": help, "advanced": advanced, **bounds})
+def _option(
+    default: Any, title: str, help: str, *, flag: str, advanced: bool = False, value: str = "", **bounds: Any
+) -> Any:
+    """flag: on the command line, empty for none; value: the name of its value there."""
+    metadata = {"title": title, "help": help, "flag": flag, "advanced": advanced, "value": value, **bounds}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,22 +36,30 @@ class AnalysisOptions:
         DEFAULT_MODEL,
         "Segmentation model",
         "Which model outlines bones and cartilage.",
+        flag="--model",
+        value="ID",
     )
     side: SideChoice = _option(
-        "auto", "Side", "Left or right knee; auto takes it from the header, else from the anatomy."
+        "auto", "Side", "Left or right knee; auto takes it from the header, else from the anatomy.", flag="--side"
     )
-    perform_nsm: bool = _option(True, "Shape model", "Fit a statistical shape model of the femur.")
+    perform_nsm: bool = _option(True, "Shape model", "Fit a statistical shape model of the femur.", flag="--no-nsm")
     nsm_type: NsmType = _option(
-        "bone_and_cart", "Shape model type", "Fit bone with cartilage, bone alone, or both.", advanced=True
+        "bone_and_cart",
+        "Shape model type",
+        "Fit bone with cartilage, bone alone, or both.",
+        flag="--nsm-type",
+        advanced=True,
     )
     retain_results: bool = _option(
-        True, "Keep for research", "Keep labels, surfaces and measurements (never voxels) for research."
+        True, "Keep for research", "Keep labels, surfaces and measurements (never voxels) for research.", flag=""
     )
     cartilage_smoothing: float = _option(
         0.3125,
         "Cartilage smoothing (mm²)",
         "Variance of the Gaussian on the cartilage label in the two_crossing thickness estimator; "
         "the primary estimator (union) does not use it.",
+        flag="--cartilage-smoothing",
+        value="MM2",
         advanced=True,
         ge=0.0,
         le=4.0,
@@ -57,11 +69,17 @@ class AnalysisOptions:
         "Series",
         "Which series of a DICOM upload that holds several: its number, with the letter where one is listed; "
         "empty for the only one.",
+        flag="--series",
+        value="NUMBER",
         advanced=True,
         pattern=r"^(-?[0-9]{1,10}[A-Za-z]{0,3})?$",
     )
     skip_first_echo: bool = _option(
-        False, "T2: skip the first echo", "Leave the first echo out of the fit (stimulated echoes).", advanced=True
+        False,
+        "T2: skip the first echo",
+        "Leave the first echo out of the T2 fit (stimulated echoes).",
+        flag="--skip-first-echo",
+        advanced=True,
     )
 
     def __post_init__(self) -> None:

@@ -1,31 +1,37 @@
 """The one orchestrator: worker, command line and benchmarks all call run_analysis.
 
-A step whose inputs, options and model have not changed since it last finished here is not run again, so an analysis
-that was cut short goes on where it was, and ends with the same numbers as one that was not.
+A step whose inputs, options, model and version have not changed since it last finished here is not run again, so an
+analysis that was cut short goes on where it was, and ends with the same numbers as one that was not.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from pipeline.anatomy import NUMBERINGS
 from pipeline.errors import KneeError, OutOfMemory
+from pipeline.ledger import Ledger
 from pipeline.options import AnalysisOptions
+from pipeline.product import Given
+from pipeline.products import DELIVERY, INPUT_NAME, MODEL, RECORDS, RESOURCES, UPLOAD, Upload
 from pipeline.progress import Progress, StepRecord, StepState
+from pipeline.segmentation import describe
+from pipeline.segmentation.identity import GIVEN, ModelIdentity
 from pipeline.segmentation.registry import model
-from pipeline.steps import STEPS, Context, Step
+from pipeline.step import Inputs, OnFraction, Step
+from pipeline.steps import STEPS
 from pipeline.types import Request, Resources
-from pipeline.workspace import Workspace
-
-METHOD_VERSION: Final = 2
-"""Raised when a change can move a number: work of an older version is then not taken up again."""
+from pipeline.workspace import Workspace, write_json
 
 ProgressCallback = Callable[[Progress], None]
 
@@ -46,63 +52,92 @@ def run_analysis(
     resources: Resources,
     request: Request,
     on_progress: ProgressCallback,
+    steps: tuple[Step, ...] = STEPS,
 ) -> RunSummary:
-    """Run every step that applies, in order.
+    """Run every step that applies, in order. The last one produces DELIVERY.
 
     Raises OptionsError where there is no such model; the KneeError of a required step (facts["step"] names it). A
     failed optional step becomes a warning.
     """
     model(options.segmentation_model, resources)
     workspace.create()
-    context = Context(
-        workspace=workspace,
-        options=options,
-        resources=resources,
-        request=request,
-        input_sha256=_input_digest(workspace, request),
-    )
+    facts = _Facts(workspace=workspace, options=options, resources=resources, request=request)
     # the matrices here are small: more BLAS threads only spin, and let the last bit depend on the number of cores
     with threadpool_limits(limits=1, user_api="blas"):
-        return _Run(context=context, on_progress=on_progress).to_the_end()
+        return _Run(workspace, options, facts, on_progress, steps).to_the_end()
+
+
+class _Facts:
+    """What is known before the first step, and which part of it can change a product."""
+
+    def __init__(
+        self, *, workspace: Workspace, options: AnalysisOptions, resources: Resources, request: Request
+    ) -> None:
+        upload = _upload(workspace, request)
+        self.records: tuple[StepRecord, ...] = ()
+        self.values: dict[Given[Any], Callable[[], Any]] = {
+            UPLOAD: lambda: upload,
+            INPUT_NAME: lambda: request.input_name,
+            RESOURCES: lambda: resources,
+            MODEL: cache(lambda: _model(options, resources, request)),
+            RECORDS: lambda: self.records,
+        }
+        self._parts: dict[Given[Any], object] = {
+            UPLOAD: (upload.sha256, request.scan, request.labels, request.numbering),
+            INPUT_NAME: request.input_name,
+        }
+
+    def decisive(self) -> dict[Given[Any], object]:
+        """For fingerprints. Of resources and model, the step's own `identity` says what counts."""
+        return self._parts | {RECORDS: [(record.name, record.state, record.reason) for record in self.records]}
 
 
 class _Run:
-    """State of one pass over STEPS: what each has done so far, and its fingerprint."""
+    """State of one pass over the steps: what each has done so far, and its fingerprint."""
 
-    def __init__(self, *, context: Context, on_progress: ProgressCallback) -> None:
-        self.context = context
+    def __init__(
+        self,
+        workspace: Workspace,
+        options: AnalysisOptions,
+        facts: _Facts,
+        on_progress: ProgressCallback,
+        steps: tuple[Step, ...],
+    ) -> None:
+        self.steps = steps
+        self.workspace = workspace
+        self.options = options
+        self.facts = facts
         self.on_progress = on_progress
-        self.ledger = _Ledger(context.workspace)
-        self.records = [StepRecord(name=s.name, title=s.title, state=StepState.WAITING) for s in STEPS]
+        self.ledger = Ledger(workspace)
+        self.records = [StepRecord(name=s.name, title=s.title, state=StepState.WAITING) for s in steps]
 
     def to_the_end(self) -> RunSummary:
-        for index, step in enumerate(STEPS):
-            self.context.steps = tuple(self.records)
-            fingerprint = self.ledger.fingerprint(step, self.context)
-            known = self.ledger.finished(step, fingerprint)
-            self.records[index] = known or self._run(index, step)
+        for index, step in enumerate(self.steps):
+            self.facts.records = tuple(self.records)
+            identity = step.identity(self._inputs(step))
+            fingerprint = self.ledger.fingerprint(step, self.options, identity, self.facts.decisive())
+            self.records[index] = self.ledger.finished(step, fingerprint) or self._run(index, step)
             self.ledger.note(step, fingerprint, self.records[index])
-        self._report(len(STEPS) - 1, 1.0)
-        summary = self.context.workspace.read_json("report")
+        self._tell(len(self.steps) - 1, 1.0)
+        manifest = DELIVERY.load(self.workspace).manifest
         return RunSummary(
-            warnings=self.context.warnings(),
+            warnings=manifest.warnings,
             steps=tuple(self.records),
-            archive_name=summary["archive_name"],
-            archive_bytes=summary["archive_bytes"],
+            archive_name=manifest.archive_name,
+            archive_bytes=manifest.archive_bytes,
         )
 
     def _run(self, index: int, step: Step) -> StepRecord:
         record = self.records[index]
         for product in step.produces:  # of an earlier run with other options: no later step may take it for today's
-            self.context.workspace.discard(product)
-        if reason := step.applies(self.context):
+            product.discard(self.workspace)
+        if reason := step.applies(self._inputs(step)):
             return replace(record, state=StepState.SKIPPED, reason=reason)
         self.records[index] = replace(record, state=StepState.RUNNING)
-        self._report(index, 0.0)
+        self._tell(index, 0.0)
         started = time.perf_counter()
-        self.context.report = lambda fraction: self._report(index, fraction)
         try:
-            step.run(self.context)
+            self._produce(step, lambda fraction: self._tell(index, fraction))
         except MemoryError as error:
             failure: KneeError = OutOfMemory(
                 f"{step.title}: the machine ran out of memory; expected about 3 GB free.",
@@ -119,71 +154,70 @@ class _Run:
         seconds = time.perf_counter() - started
         return replace(record, state=StepState.FAILED, seconds=seconds, reason=failure.message)
 
-    def _report(self, index: int, fraction: float) -> None:
-        shares = [step.share for step in STEPS]
+    def _produce(self, step: Step, on_fraction: OnFraction) -> None:
+        """Run a step, then store what it returns."""
+        scratch = self.workspace.scratch_dir
+        shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
+        scratch.mkdir()
+        try:
+            outputs = step.run(self._inputs(step, on_fraction))
+            returned = tuple(output.product for output in outputs)
+            if returned != step.produces:
+                raise TypeError(f"step {step.name} returned {[p.name for p in returned]}, not what it `produces`")
+            for output in outputs:
+                output.save(self.workspace)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _inputs(self, step: Step, on_fraction: OnFraction = lambda _: None) -> Inputs:
+        return Inputs(step, self.workspace, self.options, self.facts.values, on_fraction)
+
+    def _tell(self, index: int, fraction: float) -> None:
+        shares = [step.share for step in self.steps]
         done = sum(shares[:index]) + shares[index] * min(max(fraction, 0.0), 1.0)
-        step = STEPS[index]
+        step = self.steps[index]
         self.on_progress(
             Progress(
                 name=step.name,
                 title=step.title,
                 index=index + 1,
-                total=len(STEPS),
+                total=len(self.steps),
                 percent=int(100 * done / sum(shares)),
                 steps=tuple(self.records),
             )
         )
 
 
-class _Ledger:
-    """work/steps.json: what has been finished here, and from what it was made."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
-        self.entries: dict[str, dict[str, Any]] = workspace.read_json("steps") if workspace.has("steps") else {}
-        self.made_from: dict[str, str] = {}
-
-    def fingerprint(self, step: Step, context: Context) -> str:
-        """A digest of all that decides what the step will produce."""
-        parts = {
-            "step": step.name,
-            "version": METHOD_VERSION,
-            "input": context.input_sha256,
-            "request": asdict(replace(context.request, input_name="")) if step.name != "report" else None,
-            "options": {name: getattr(context.options, name) for name in step.uses},
-            "identity": step.identity(context),
-            "needs": [self.made_from.get(product, "") for product in step.needs],
-        }
-        digest = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
-        self.made_from.update(dict.fromkeys(step.produces, digest))
-        return digest
-
-    def finished(self, step: Step, fingerprint: str) -> StepRecord | None:
-        entry = self.entries.get(step.name)
-        if entry is None or entry["fingerprint"] != fingerprint:
-            return None
-        record = StepRecord(**entry["record"] | {"state": StepState(entry["record"]["state"])})
-        if record.state is StepState.SKIPPED:
-            return record
-        complete = record.state is StepState.DONE and all(self.workspace.has(product) for product in step.produces)
-        return record if complete else None
-
-    def note(self, step: Step, fingerprint: str, record: StepRecord) -> None:
-        self.entries[step.name] = {"fingerprint": fingerprint, "record": asdict(record)}
-        self.workspace.write_json("steps", self.entries)
+def _model(options: AnalysisOptions, resources: Resources, request: Request) -> dict[str, Any]:
+    """The value of MODEL. Raises the ModelError of a model that cannot run."""
+    if request.labels is not None:
+        numbering = NUMBERINGS[request.numbering]
+        identity = ModelIdentity(id=f"given:{numbering.id}", source=GIVEN, digests={})
+        title = f"Label map given by the user. {numbering.title}"
+        return {"id": identity.id, "title": title, "identity": identity.to_dict()}
+    return describe(options.segmentation_model, resources)
 
 
-def _input_digest(workspace: Workspace, request: Request) -> str:
-    """sha256 over the input files; kept, because the upload may be gone on a retry."""
-    paths = [workspace.input_dir / name for name in (request.scan, request.labels) if name is not None]
-    if not all(path.exists() for path in paths) and workspace.has("input"):
-        return str(workspace.read_json("input")["sha256"])
+def _upload(workspace: Workspace, request: Request) -> Upload:
+    """The value of UPLOAD. Its digest is kept in work/input.json, because the upload may be gone on a retry."""
+    scan, labels = (workspace.input_dir / name if name is not None else None for name in (request.scan, request.labels))
+    paths = [path for path in (scan, labels) if path is not None]
+    kept = workspace.work_dir / "input.json"
+    if not all(path.exists() for path in paths) and kept.exists():
+        sha256 = str(json.loads(kept.read_text(encoding="utf-8"))["sha256"])
+    else:
+        sha256 = _digest(paths)
+        write_json(kept, {"sha256": sha256})
+    return Upload(scan=scan, labels=labels, numbering=request.numbering, sha256=sha256)
+
+
+def _digest(paths: list[Path]) -> str:
+    """sha256 over all the files."""
     digest = hashlib.sha256()
     for path in paths:
         for file in _files(path):
             with file.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
-    workspace.write_json("input", {"sha256": digest.hexdigest()})
     return digest.hexdigest()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -12,7 +14,7 @@ from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from vtkmodules.vtkCommonDataModel import vtkImageData
 from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
 
-from pipeline.anatomy import Structure
+from pipeline.anatomy import BONES, Structure
 from pipeline.errors import EmptyStructure, SurfaceFailed
 from pipeline.grid import FloatArray, Grid
 from pipeline.types import Segmentation, Surface
@@ -157,3 +159,10 @@ def bone_surface(segmentation: Segmentation, structure: Structure) -> Surface:
     z, y, x = box
     grid = segmentation.grid.crop((z.start, y.start, x.start), (z.stop, y.stop, x.stop))
     return iso_surface(smoothed(segmentation.labels[box] == structure, grid, SMOOTHING_VARIANCE_MM2), structure)
+
+
+def bone_surfaces(segmentation: Segmentation) -> tuple[Surface, ...]:
+    """The surface of every bone that is present, in LPS mm. Raises EmptyStructure without a femur, SurfaceFailed."""
+    bones = [bone for bone in BONES if bone in segmentation.boxes or bone is Structure.FEMUR]
+    with ThreadPoolExecutor() as bone_by_bone:
+        return tuple(bone_by_bone.map(partial(bone_surface, segmentation), bones))

@@ -10,7 +10,9 @@ two_crossing  from the first to the last crossing of the smoothed field of the c
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -267,3 +269,14 @@ def thickness_maps(
         thickness = np.where(inside, np.nan_to_num(values, nan=0.0), np.nan)
         maps.append(ThicknessMap(surface=surface, thickness_mm=thickness, region=region, method=method))
     return maps[0], maps[1]
+
+
+def thickness_of_bones(
+    surfaces: tuple[Surface, ...], segmentation: Segmentation, subregions: LabelArray, cartilage_variance_mm2: float
+) -> tuple[ThicknessMap, ...]:
+    """Both estimators on every bone, bone after bone; see `thickness_maps`."""
+    with ThreadPoolExecutor() as bone_by_bone:
+        maps = bone_by_bone.map(
+            lambda surface: thickness_maps(surface, segmentation, subregions, cartilage_variance_mm2), surfaces
+        )
+        return tuple(chain.from_iterable(maps))

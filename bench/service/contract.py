@@ -26,6 +26,7 @@ MANY: Final = 150
 _JOBS: Final = """
 from jobs.state.backend import open_backend
 from jobs.state.model import JobRecord, Status, now
+from pipeline.products import MEASUREMENTS
 backend = open_backend()
 for name, status in (("complete", Status.COMPLETE), ("waiting", Status.QUEUED), ("failed", Status.ERROR)):
     workspace = backend.storage.workspace(name)
@@ -37,7 +38,7 @@ for name, status in (("complete", Status.COMPLETE), ("waiting", Status.QUEUED), 
     (workspace.files_dir / "surfaces").mkdir(parents=True, exist_ok=True)
     for artifact in ("results.csv", "report.html", "surfaces/femur.ply"):
         (workspace.files_dir / artifact).write_text("text")
-    workspace.write_measurements("measurements", ())
+    MEASUREMENTS.save(workspace, ())
 """
 """Records as other programs write them: the service leaves them unchanged."""
 

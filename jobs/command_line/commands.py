@@ -32,9 +32,9 @@ EVERY_JOB: Final = 1_000_000
 NOTHING: Final = "Nothing to do."
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, program: str = "python -m jobs") -> int:
     """-> exit status: 0 done; 1 refused (unknown job, wrong state, no queue); 2 wrong usage or setting."""
-    chosen = parser().parse_args(arguments)
+    chosen = parser(program).parse_args(arguments)
     keep_files_private()
     logging.getLogger().addHandler(logging.NullHandler())  # what was done is printed; errors are too
     try:
@@ -48,11 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
     return DONE
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(program: str) -> argparse.ArgumentParser:
     """The commands and what each takes."""
-    whole = argparse.ArgumentParser(
-        prog="python -m jobs", description="Look at the jobs of this server, set them right."
-    )
+    whole = argparse.ArgumentParser(prog=program, description="Look at the jobs of this server, set them right.")
     commands = whole.add_subparsers(dest="command", required=True)
 
     def command(name: str, help: str) -> argparse.ArgumentParser:

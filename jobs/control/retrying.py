@@ -15,6 +15,7 @@ from jobs.state.lifecycle import reopened
 from jobs.state.model import JobView, now
 from jobs.state.queue import queue_errors
 from jobs.views.reading import get, not_found
+from pipeline.products import DELIVERY, SCAN
 
 
 @queue_errors()
@@ -31,13 +32,13 @@ def retry(job_id: str, options: Mapping[str, object] | None = None) -> JobView:
     if not before.status.final:
         raise JobConflict(f"The job is {before.status}; expected one that has ended.")
     chosen = parse_options(before.options, options or {})
-    if not workspace.has("scan") and not Path(before.input_path).is_file():
+    if not SCAN.exists(workspace) and not Path(before.input_path).is_file():
         raise JobConflict("The scan of this job has been deleted.", hint="Upload the scan again.")
     expires_at = now() + timedelta(hours=backend.settings.results_expiry_hours)
     after = replace(before, **reopened(before.attempt + 1, chosen, expires_at))
     if not stop_work(backend, job_id):
         raise JobConflict("The previous run of this job is still stopping.", hint="Try again in a few seconds.")
-    workspace.discard("report")  # written again, with the manifest; an old manifest would mark the job as complete
+    DELIVERY.discard(workspace)  # an old manifest would mark the job as complete
     workspace.manifest_path.unlink(missing_ok=True)
     created = (before.created_at or now()).timestamp()
     if not backend.queue.enqueue(job_id, after.to_json(), created, replaces=text):
@@ -50,4 +51,4 @@ def can_retry(job_id: str) -> bool:
     """Whether the scan of a job still exists. The upload goes when the job ends; the scan read from it is kept."""
     backend = open_backend()
     record = backend.storage.read_record(job_id)
-    return backend.storage.workspace(job_id).has("scan") or (record is not None and Path(record.input_path).is_file())
+    return SCAN.exists(backend.storage.workspace(job_id)) or (record is not None and Path(record.input_path).is_file())

@@ -16,6 +16,7 @@ from jobs.state.reconciler import mend
 from jobs.state.store import Snapshot
 from jobs.views.forecast import Forecast
 from jobs.views.view import view
+from pipeline.products import MEASUREMENTS
 from pipeline.results_tree import RESULTS, view_file_in
 
 
@@ -90,7 +91,7 @@ def measurements(job_id: str) -> list[dict[str, Any]]:
     """
     finished(open_backend(), job_id)
     try:
-        rows = open_backend().storage.workspace(job_id).read_measurements("measurements")
+        rows = MEASUREMENTS.load(open_backend().storage.workspace(job_id))
     except FileNotFoundError:
         raise results_gone() from None
     return [asdict(row) | {"value": row.value if math.isfinite(row.value) else None} for row in rows]

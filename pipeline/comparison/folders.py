@@ -12,7 +12,7 @@ from pipeline.comparison.names import RESULT, TABLE, VIEW
 from pipeline.comparison.reproducibility import known_of
 from pipeline.comparison.scene import write_comparison_scene
 from pipeline.errors import NotComparable
-from pipeline.grid import Grid
+from pipeline.products import ALIGNMENT, MEASUREMENTS, SEGMENTATION, THICKNESS
 from pipeline.quantities import PRIMARY
 from pipeline.report.tables import json_text
 from pipeline.results_tree import PROVENANCE, ViewFile
@@ -25,12 +25,12 @@ def read_knee(workspace: Workspace) -> Knee:
     try:
         provenance = json.loads((PROVENANCE.at(workspace.files_dir)).read_text(encoding="utf-8"))
         return Knee(
-            maps=tuple(item for item in workspace.read_thickness() if item.method == PRIMARY),
-            alignment=workspace.read_alignment(),
-            measurements=workspace.read_measurements("measurements"),
+            maps=tuple(item for item in THICKNESS.load(workspace) if item.method == PRIMARY),
+            alignment=ALIGNMENT.load(workspace),
+            measurements=MEASUREMENTS.load(workspace),
             model=ModelIdentity.from_dict(provenance["model"]["identity"]),
             options=provenance["options"],
-            grid=Grid.from_dict(workspace.read_json("segmentation")["grid"]),
+            grid=SEGMENTATION.load(workspace).grid,
         )
     except (FileNotFoundError, KeyError):  # KeyError: made by a version that recorded less
         raise NotComparable(

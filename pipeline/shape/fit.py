@@ -29,6 +29,30 @@ MEASURED: Final = 20_000
 """Vertices of a surface, about, from which the distance to another is taken: every n-th as they lie in the grid."""
 
 
+def fit_shapes(
+    models: tuple[InstalledShape | BuiltInShape, ...],
+    bone: Surface,
+    cartilage: Surface | None,
+    alignment: Alignment,
+    on_progress: Callable[[float], None],
+) -> tuple[ShapeFit, ...]:
+    """Each model in turn; see `fit_shape`. on_progress: the completed share of all of them, 0 to 1."""
+
+    def part(index: int) -> Callable[[float], None]:
+        return lambda done: on_progress((index + done) / len(models))
+
+    return tuple(fit_shape(model, bone, cartilage, alignment, part(index)) for index, model in enumerate(models))
+
+
+def fit_warnings(fits: tuple[ShapeFit, ...]) -> tuple[str, ...]:
+    """One for each reconstruction that is too far from the patient's femur."""
+    return tuple(
+        f"The shape that {fit.model} makes of the femur is {fit.assd_mm[0]:.1f} mm off: no score."
+        for fit in fits
+        if fit.assd_mm[0] >= FAR_MM
+    )
+
+
 def fit_shape(
     model: InstalledShape | BuiltInShape,
     bone: Surface,

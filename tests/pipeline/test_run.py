@@ -12,6 +12,7 @@ import pytest
 from pipeline.errors import EmptyStructure, UnsupportedImage
 from pipeline.image_io import read_label_map
 from pipeline.options import AnalysisOptions
+from pipeline.products import DELIVERY, FLAGS, MEASUREMENTS, SHAPES, THICKNESS
 from pipeline.progress import StepState
 from pipeline.run import run_analysis
 from pipeline.steps import STEPS
@@ -131,10 +132,9 @@ def test_a_resumed_run_equals_a_fresh_one(finished, tmp_path):
     workspace, _, _ = finished
     resumed = Workspace(tmp_path / "resumed")
     shutil.copytree(workspace.root, resumed.root)
-    for product in ("thickness", "measurements", "quality", "report"):
-        resumed.discard(product)
+    for product in (THICKNESS, MEASUREMENTS, FLAGS, DELIVERY):
+        product.discard(resumed)
     shutil.rmtree(resumed.files_dir)
-    resumed.manifest_path.unlink()
     summary = run(resumed, Request(input_name="Mary Doe.nrrd", labels="knee.nrrd"))
     assert (resumed.files_dir / "results.csv").read_bytes() == (workspace.files_dir / "results.csv").read_bytes()
     untouched = {s.name: s.seconds for s in summary.steps if s.name in ("segment", "align", "surfaces")}
@@ -152,8 +152,8 @@ def test_a_run_that_is_stopped_ends_at_once_and_the_next_one_equals_a_fresh_one(
     stopped = Workspace(tmp_path / "stopped")
     shutil.copytree(workspace.input_dir, stopped.input_dir)
     shutil.copytree(workspace.work_dir, stopped.work_dir)
-    for product in ("thickness", "shape", "measurements", "quality", "report"):
-        stopped.discard(product)
+    for product in (THICKNESS, SHAPES, MEASUREMENTS, FLAGS, DELIVERY):
+        product.discard(stopped)
     request = Request(input_name="Mary Doe.nrrd", labels="knee.nrrd")
 
     def stop(progress):
@@ -162,7 +162,7 @@ def test_a_run_that_is_stopped_ends_at_once_and_the_next_one_equals_a_fresh_one(
 
     with pytest.raises(Stop):
         run_analysis(stopped, AnalysisOptions(), Resources(), request, stop)
-    assert not stopped.has("measurements")
+    assert not MEASUREMENTS.exists(stopped)
     run(stopped, request)
     assert (stopped.files_dir / "results.csv").read_bytes() == (workspace.files_dir / "results.csv").read_bytes()
 
@@ -185,7 +185,7 @@ def test_the_upload_may_be_gone_on_a_retry(finished, tmp_path):
     retried = Workspace(tmp_path / "retried")
     shutil.copytree(workspace.root, retried.root)
     shutil.rmtree(retried.input_dir)
-    retried.discard("thickness")
+    THICKNESS.discard(retried)
     run(retried, Request(input_name="Mary Doe.nrrd", labels="knee.nrrd"))
     assert (retried.files_dir / "results.csv").read_bytes() == (workspace.files_dir / "results.csv").read_bytes()
 

@@ -1,4 +1,4 @@
-"""python -m pipeline models: the inventory as a table or JSON; python -m pipeline models fetch ID."""
+"""models: the inventory of weights as a table or JSON; models fetch ID."""
 
 from __future__ import annotations
 
@@ -17,18 +17,15 @@ from pipeline.weights.fetch import fetch, read_token
 from pipeline.weights.inventory import Entry, State, take_inventory
 from pipeline.weights.sources import source
 
-NAME: Final = "models"
-"""As first word of the command line. A scan of that name is `./models`."""
-
 WIDTH: Final = 100
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The command line below `models`."""
+def build_parser(program: str) -> argparse.ArgumentParser:
+    """List, or fetch one."""
     parser = argparse.ArgumentParser(
-        prog=f"python -m pipeline {NAME}",
+        prog=program,
         description="What weights are here, whether their SHA-256 is right, what is missing, and how to get it.",
-        epilog="A scan of the name `models` is measured with: python -m pipeline ./models OUTPUT_DIR.",
+        epilog="A scan with the name `models` is given as ./models.",
     )
     parser.add_argument("action", nargs="?", choices=("list", "fetch"), default="list")
     parser.add_argument("id", nargs="?", help="fetch: which source, as the list names it")
@@ -38,12 +35,12 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run(arguments: list[str]) -> tuple[int, str]:
+def run(parser: argparse.ArgumentParser, words: list[str]) -> tuple[int, str]:
     """Exit status and what to print: 0, or 1 where something that is installed is broken.
 
     Raises KneeError; OptionsError for a wrong call.
     """
-    given = build_parser().parse_args(arguments)
+    given = parser.parse_args(words)
     if given.models_dir is not None and not given.models_dir.is_dir():
         raise OptionsError(f"--models-dir {given.models_dir.name} is not a folder.")
     if given.action == "fetch":

@@ -1,0 +1,64 @@
+"""What has been finished in a workspace, and from what it was made: work/steps.json."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from pipeline.options import AnalysisOptions
+from pipeline.product import Given
+from pipeline.progress import StepRecord, StepState
+from pipeline.step import Step
+from pipeline.workspace import Workspace, write_json
+
+
+class Ledger:
+    """Steps that are done, each with its fingerprint."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._path = workspace.work_dir / "steps.json"
+        self._entries: dict[str, dict[str, Any]] = {}
+        if self._path.exists():
+            self._entries = json.loads(self._path.read_text(encoding="utf-8"))
+        self._made_from: dict[str, str] = {}
+
+    def fingerprint(
+        self, step: Step, options: AnalysisOptions, identity: object, given: Mapping[Given[Any], object]
+    ) -> str:
+        """A digest of all that decides what the step will produce, the versions of earlier steps among it.
+
+        given: of each fact, the part that can change a product.
+        """
+        parts = {
+            "step": step.name,
+            "version": step.version,
+            "options": {name: getattr(options, name) for name in step.options},
+            "identity": identity,
+            "reads": {
+                source.name: given.get(source) if isinstance(source, Given) else self._made_from.get(source.name)
+                for source in step.reads
+            },
+        }
+        digest = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+        self._made_from.update({product.name: digest for product in step.produces})
+        return digest
+
+    def finished(self, step: Step, fingerprint: str) -> StepRecord | None:
+        """The record of a step that need not run again; else None."""
+        entry = self._entries.get(step.name)
+        if entry is None or entry["fingerprint"] != fingerprint:
+            return None
+        record = StepRecord(**entry["record"] | {"state": StepState(entry["record"]["state"])})
+        if record.state is StepState.SKIPPED:
+            return record
+        complete = all(product.exists(self._workspace) for product in step.produces)
+        return record if record.state is StepState.DONE and complete else None
+
+    def note(self, step: Step, fingerprint: str, record: StepRecord) -> None:
+        """Write down how a step ended."""
+        self._entries[step.name] = {"fingerprint": fingerprint, "record": asdict(record)}
+        write_json(self._path, self._entries)

@@ -1,0 +1,102 @@
+"""A product of the analysis: its name, and its codec on the folder of one analysis. products.py declares them all.
+
+Arrays lie in work/NAME.ARRAY.npy, everything else in work/NAME.json, which is written last: its presence means that
+the product is complete.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.workspace import Workspace, atomic_file, write_json
+
+T = TypeVar("T")
+
+Parts = tuple[object, Mapping[str, NDArray[Any]]]
+"""A product taken apart: JSON values, and arrays by name."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Product(Generic[T]):
+    """One intermediate or final result.
+
+    save, load  the codec; `load` raises FileNotFoundError where the product is missing
+    marker      the file, relative to the workspace, that is written last and means "complete"
+    """
+
+    name: str
+    save: Callable[[Workspace, T], None]
+    load: Callable[[Workspace], T]
+    marker: str
+
+    def exists(self, workspace: Workspace) -> bool:
+        """Whether the product is complete on disk."""
+        return (workspace.root / self.marker).exists()
+
+    def discard(self, workspace: Workspace) -> None:
+        """Mark the product as missing, so that its step runs again."""
+        (workspace.root / self.marker).unlink(missing_ok=True)
+
+    def of(self, value: T) -> Output:
+        """`value` as what a step returns for this product."""
+        return Output(product=self, save=lambda workspace: self.save(workspace, value))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Given(Generic[T]):
+    """A fact that is known before the first step, for example what the user uploaded. Not stored."""
+
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Output:
+    """One product that a step has made, not yet stored."""
+
+    product: Product[Any]
+    save: Callable[[Workspace], None]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The files of one product: `meta` is its JSON."""
+
+    workspace: Workspace
+    name: str
+    meta: Any
+
+    def array(self, name: str) -> NDArray[Any]:
+        """One of the arrays. Raises FileNotFoundError."""
+        array: NDArray[Any] = np.load(self.workspace.work_dir / f"{self.name}.{name}.npy", allow_pickle=False)
+        return array
+
+
+def arrays_and_json(name: str, encode: Callable[[T], Parts], decode: Callable[[Stored], T]) -> Product[T]:
+    """A product that is stored as arrays and JSON, without loss."""
+    marker = f"work/{name}.json"
+
+    def save(workspace: Workspace, value: T) -> None:
+        meta, arrays = encode(value)
+        workspace.work_dir.mkdir(parents=True, exist_ok=True)
+        (workspace.root / marker).unlink(missing_ok=True)
+        for key, array in arrays.items():
+            with atomic_file(workspace.work_dir / f"{name}.{key}.npy") as stream:
+                np.save(stream, np.ascontiguousarray(array), allow_pickle=False)
+        write_json(workspace.root / marker, meta)
+
+    def load(workspace: Workspace) -> T:
+        meta = json.loads((workspace.root / marker).read_text(encoding="utf-8"))
+        return decode(Stored(workspace, name, meta))
+
+    return Product(name=name, save=save, load=load, marker=marker)
+
+
+def json_only(name: str, encode: Callable[[T], object], decode: Callable[[Any], T]) -> Product[T]:
+    """A product that is stored as JSON alone."""
+    return arrays_and_json(name, lambda value: (encode(value), {}), lambda stored: decode(stored.meta))

@@ -1,0 +1,271 @@
+"""Every product of the analysis, and every fact that is given before it. A step reads and produces these alone.
+
+NIfTI would be no codec for images: it moves direction cosines by 1.4e-8.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.acquisition import Acquisition, PulseSequence
+from pipeline.anatomy import Side, Structure
+from pipeline.grid import Grid
+from pipeline.product import Given, Parts, Product, Stored, arrays_and_json, json_only
+from pipeline.progress import StepRecord
+from pipeline.quantities import Method
+from pipeline.results import Manifest, Results
+from pipeline.scan_header import ScanHeader
+from pipeline.types import (
+    Alignment,
+    LabelArray,
+    Measurement,
+    QualityFlag,
+    Resources,
+    Scan,
+    Segmentation,
+    ShapeFit,
+    Surface,
+    T2Map,
+    ThicknessMap,
+)
+from pipeline.workspace import Workspace, write_json
+
+_SURFACE_ARRAYS: Final = ("points_mm", "faces", "normals", "vertex_areas_mm2")
+_SHAPE_ARRAYS: Final = ("latent", "icp_transform", "center")
+_SHAPE_VALUES: Final = ("model", "kind", "sha256", "scale", "assd_mm", "bscore")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """What the user gave to analyse: a scan, a label map in a numbering, or both. sha256: over all the files."""
+
+    scan: Path | None
+    labels: Path | None
+    numbering: str
+    sha256: str
+
+
+UPLOAD: Final = Given[Upload](name="upload")
+INPUT_NAME: Final = Given[str](name="input_name")
+"""What the user called the input."""
+RESOURCES: Final = Given[Resources](name="resources")
+MODEL: Final = Given[dict[str, Any]](name="model")
+"""Card, identity and runtime of what makes the segmentation."""
+RECORDS: Final = Given[tuple[StepRecord, ...]](name="records")
+"""What each step has done so far."""
+
+
+def _encode_scan(scan: Scan) -> Parts:
+    meta = {
+        "grid": scan.grid.to_dict(),
+        "sequence": scan.sequence,
+        "echo_times_ms": scan.echo_times_ms,
+        "side": scan.side,
+        "modality": scan.modality,
+        "acquisition": asdict(scan.acquisition),
+        "warnings": scan.warnings,
+    }
+    return meta, {"echoes": scan.echoes}
+
+
+def _decode_scan(stored: Stored) -> Scan:
+    meta = stored.meta
+    return Scan(
+        echoes=stored.array("echoes"),
+        grid=Grid.from_dict(meta["grid"]),
+        sequence=PulseSequence(meta["sequence"]),
+        echo_times_ms=tuple(meta["echo_times_ms"]),
+        side=Side(meta["side"]) if meta["side"] else None,
+        modality=meta["modality"],
+        acquisition=Acquisition(**meta["acquisition"]),
+        warnings=tuple(meta["warnings"]),
+    )
+
+
+def _encode_segmentation(segmentation: Segmentation) -> Parts:
+    meta = {
+        "grid": segmentation.grid.to_dict(),
+        "model_id": segmentation.model_id,
+        "compartments_apart": segmentation.compartments_apart,
+        "confidence": {structure.key: value for structure, value in segmentation.confidence.items()},
+        "surface_entropy_bits": {s.key: value for s, value in segmentation.surface_entropy_bits.items()},
+    }
+    return meta, {"labels": segmentation.labels}
+
+
+def _decode_segmentation(stored: Stored) -> Segmentation:
+    meta = stored.meta
+    return Segmentation(
+        labels=stored.array("labels"),
+        grid=Grid.from_dict(meta["grid"]),
+        model_id=meta["model_id"],
+        compartments_apart=meta["compartments_apart"],
+        confidence={Structure[key.upper()]: value for key, value in meta["confidence"].items()},
+        surface_entropy_bits={Structure[k.upper()]: v for k, v in meta.get("surface_entropy_bits", {}).items()},
+    )
+
+
+def _surface_arrays(surface: Surface, prefix: str) -> dict[str, NDArray[Any]]:
+    return {f"{prefix}_{name}": getattr(surface, name) for name in _SURFACE_ARRAYS}
+
+
+def _surface(stored: Stored, prefix: str, structure: str) -> Surface:
+    arrays = {name: stored.array(f"{prefix}_{name}") for name in _SURFACE_ARRAYS}
+    return Surface(**arrays, structure=Structure[structure.upper()])
+
+
+def _encode_surfaces(surfaces: tuple[Surface, ...]) -> Parts:
+    arrays: dict[str, NDArray[Any]] = {}
+    for surface in surfaces:
+        arrays |= _surface_arrays(surface, surface.structure.key)
+    return [surface.structure.key for surface in surfaces], arrays
+
+
+def _decode_surfaces(stored: Stored) -> tuple[Surface, ...]:
+    return tuple(_surface(stored, key, key) for key in stored.meta)
+
+
+def _encode_alignment(alignment: Alignment) -> object:
+    return asdict(alignment) | {"matrix": alignment.matrix.tolist()}
+
+
+def _decode_alignment(meta: dict[str, Any]) -> Alignment:
+    return Alignment(**meta | {"matrix": np.array(meta["matrix"]), "side": Side(meta["side"])})
+
+
+def _encode_thickness(maps: tuple[ThicknessMap, ...]) -> Parts:
+    arrays: dict[str, NDArray[Any]] = {}
+    for index, item in enumerate(maps):
+        arrays |= {f"{index}_thickness_mm": item.thickness_mm, f"{index}_region": item.region}
+    return [{"structure": item.surface.structure.key, "method": item.method} for item in maps], arrays
+
+
+def _decode_thickness(stored: Stored) -> tuple[ThicknessMap, ...]:
+    """The maps lie on SURFACES, which are not stored a second time."""
+    surfaces = {surface.structure.key: surface for surface in SURFACES.load(stored.workspace)}
+    return tuple(
+        ThicknessMap(
+            surface=surfaces[meta["structure"]],
+            thickness_mm=stored.array(f"{index}_thickness_mm"),
+            region=stored.array(f"{index}_region"),
+            method=Method(meta["method"]),
+        )
+        for index, meta in enumerate(stored.meta)
+    )
+
+
+def _encode_t2(t2: T2Map) -> Parts:
+    return {"method": t2.method, "grid": t2.grid.to_dict()}, {"t2_ms": t2.t2_ms, "r2": t2.r2}
+
+
+def _decode_t2(stored: Stored) -> T2Map:
+    return T2Map(
+        t2_ms=stored.array("t2_ms"),
+        r2=stored.array("r2"),
+        method=Method(stored.meta["method"]),
+        grid=Grid.from_dict(stored.meta["grid"]),
+    )
+
+
+def _encode_shapes(shapes: tuple[ShapeFit, ...]) -> Parts:
+    arrays: dict[str, NDArray[Any]] = {}
+    meta = []
+    for index, shape in enumerate(shapes):
+        arrays |= {f"{index}_{name}": getattr(shape, name) for name in _SHAPE_ARRAYS}
+        for number, surface in enumerate(shape.reconstructions):
+            arrays |= _surface_arrays(surface, f"{index}_{number}")
+        plain = {name: getattr(shape, name) for name in _SHAPE_VALUES}
+        meta.append(plain | {"structures": [surface.structure.key for surface in shape.reconstructions]})
+    return meta, arrays
+
+
+def _decode_shapes(stored: Stored) -> tuple[ShapeFit, ...]:
+    return tuple(
+        ShapeFit(
+            model=meta["model"],
+            kind=meta["kind"],
+            sha256=meta["sha256"],
+            latent=stored.array(f"{index}_latent"),
+            icp_transform=stored.array(f"{index}_icp_transform"),
+            center=stored.array(f"{index}_center"),
+            scale=meta["scale"],
+            bscore=meta["bscore"],
+            assd_mm=tuple(meta["assd_mm"]),
+            reconstructions=tuple(
+                _surface(stored, f"{index}_{number}", key) for number, key in enumerate(meta["structures"])
+            ),
+        )
+        for index, meta in enumerate(stored.meta)
+    )
+
+
+def _encode_rows(rows: tuple[Measurement, ...]) -> object:
+    return [asdict(row) for row in rows]
+
+
+def _decode_rows(meta: list[dict[str, Any]]) -> tuple[Measurement, ...]:
+    return tuple(Measurement(**row) for row in meta)
+
+
+def _encode_flags(flags: tuple[QualityFlag, ...]) -> object:
+    return [asdict(flag) for flag in flags]
+
+
+def _decode_flags(meta: list[dict[str, Any]]) -> tuple[QualityFlag, ...]:
+    return tuple(QualityFlag(**row) for row in meta)
+
+
+def _encode_labels(labels: LabelArray) -> Parts:
+    return {}, {"labels": labels}
+
+
+def _decode_labels(stored: Stored) -> LabelArray:
+    return stored.array("labels")
+
+
+def _save_results(workspace: Workspace, results: Results) -> None:
+    """Move the files to where they are read; the manifest last."""
+    workspace.results_dir.mkdir(parents=True, exist_ok=True)
+    workspace.manifest_path.unlink(missing_ok=True)
+    for made, target in ((results.files_dir, workspace.files_dir), (results.view_dir, workspace.view_dir)):
+        shutil.rmtree(target, ignore_errors=True)
+        made.rename(target)
+    results.archive_path.replace(workspace.archive_path)
+    write_json(workspace.manifest_path, results.manifest.to_dict())
+
+
+def _load_results(workspace: Workspace) -> Results:
+    manifest = json.loads(workspace.manifest_path.read_text(encoding="utf-8"))
+    return Results(
+        files_dir=workspace.files_dir,
+        view_dir=workspace.view_dir,
+        archive_path=workspace.archive_path,
+        manifest=Manifest.from_dict(manifest),
+    )
+
+
+SCAN: Final = arrays_and_json("scan", _encode_scan, _decode_scan)
+SCAN_HEADER: Final = json_only("scan_header", ScanHeader.to_dict, ScanHeader.from_dict)
+RAW_SEGMENTATION: Final = arrays_and_json("raw_segmentation", _encode_segmentation, _decode_segmentation)
+"""As the model returned it: medial and lateral tibial cartilage may share a label."""
+SEGMENTATION: Final = arrays_and_json("segmentation", _encode_segmentation, _decode_segmentation)
+"""With the compartments of the tibial cartilage apart."""
+SURFACES: Final = arrays_and_json("surfaces", _encode_surfaces, _decode_surfaces)
+ALIGNMENT: Final = json_only("alignment", _encode_alignment, _decode_alignment)
+SUBREGIONS: Final = arrays_and_json("subregions", _encode_labels, _decode_labels)
+"""(z, y, x) uint8: the region (anatomy.REGIONS) of every cartilage voxel."""
+THICKNESS: Final = arrays_and_json("thickness", _encode_thickness, _decode_thickness)
+T2: Final = arrays_and_json("t2", _encode_t2, _decode_t2)
+T2_ROWS: Final = json_only("t2_rows", _encode_rows, _decode_rows)
+SHAPES: Final = arrays_and_json("shape", _encode_shapes, _decode_shapes)
+MEASUREMENTS: Final = json_only("measurements", _encode_rows, _decode_rows)
+FLAGS: Final = json_only("quality", _encode_flags, _decode_flags)
+DELIVERY: Final = Product(name="delivery", save=_save_results, load=_load_results, marker="results/manifest.json")
+"""The results tree, the viewers' files, the zip and the manifest."""

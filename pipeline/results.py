@@ -1,0 +1,41 @@
+"""The results of one analysis as the last step hands them over: a tree of files, its zip, and the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.progress import StepRecord, StepState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Name, size and SHA-256 of the zip, the warnings, and what each step did before the results were written."""
+
+    archive_name: str
+    archive_bytes: int
+    archive_sha256: str
+    warnings: tuple[str, ...]
+    steps: tuple[StepRecord, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Manifest:
+        """From the dictionary of `to_dict`, also after JSON. Raises KeyError, TypeError, ValueError."""
+        steps = (StepRecord(**step | {"state": StepState(step["state"])}) for step in data["steps"])
+        return cls(**{**data, "warnings": tuple(data["warnings"]), "steps": tuple(steps)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """files_dir: the tree of the zip; view_dir: what the pages' viewers read; archive_path: the zip."""
+
+    files_dir: Path
+    view_dir: Path
+    archive_path: Path
+    manifest: Manifest

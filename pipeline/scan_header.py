@@ -1,0 +1,57 @@
+"""What the header of a scan says. Read on its own, so that no voxels are loaded where they are not needed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pipeline.acquisition import Acquisition, PulseSequence
+from pipeline.anatomy import Side
+from pipeline.t2.availability import t2_unavailable
+from pipeline.types import Scan
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanHeader:
+    """Everything of a Scan that a decision needs, without voxels. echoes: their number."""
+
+    echoes: int
+    sequence: PulseSequence
+    echo_times_ms: tuple[float, ...]
+    side: Side | None
+    acquisition: Acquisition
+    warnings: tuple[str, ...]
+
+    def t2_unavailable(self, *, skip_first_echo: bool) -> str | None:
+        """Why no T2 can be computed from the scan, or None where it can."""
+        return t2_unavailable(
+            self.sequence, self.echoes, self.echo_times_ms, self.acquisition, skip_first_echo=skip_first_echo
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> ScanHeader:
+        """From the dictionary of `to_dict`, also after JSON. Raises KeyError, TypeError, ValueError."""
+        return cls(
+            echoes=int(data["echoes"]),
+            sequence=PulseSequence(data["sequence"]),
+            echo_times_ms=tuple(data["echo_times_ms"]),
+            side=Side(data["side"]) if data["side"] else None,
+            acquisition=Acquisition(**data["acquisition"]),
+            warnings=tuple(data["warnings"]),
+        )
+
+
+def header_of(scan: Scan) -> ScanHeader:
+    """The header of a scan that has been read."""
+    return ScanHeader(
+        echoes=len(scan.echoes),
+        sequence=scan.sequence,
+        echo_times_ms=scan.echo_times_ms,
+        side=scan.side,
+        acquisition=scan.acquisition,
+        warnings=scan.warnings,
+    )
