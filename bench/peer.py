@@ -84,7 +84,9 @@ def dice_by_region(out_dir: Path) -> dict[str, float]:
 
 def print_table(peer: dict[str, Any], ours: dict[str, Any], dice: dict[str, float]) -> None:
     """Print the regions, then the cost of each."""
-    print(f"{'mean thickness, mm':42}{'mskt':>8}{'two_crossing':>14}{'difference':>12}{'union':>8}{'Dice':>8}")
+    print(
+        f"{'mean thickness, mm':42}{'mskt':>8}{Method.TWO_CROSSING:>14}{'difference':>12}{Method.UNION:>8}{'Dice':>8}"
+    )
     for name, region in peer["regions"].items():
         same, union = ours["means"][Method.TWO_CROSSING][name], ours["means"][Method.UNION][name]
         score = f"{dice[name]:.3f}" if name in dice else ""

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from bench import t2
 from bench.phantoms import Errors, ellipsoid, ellipsoid_errors, slab_errors
-from pipeline.anatomy import Plate
+from pipeline.anatomy import ALL, Plate
 from pipeline.quantities import PRIMARY, THC, Method
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -85,7 +85,7 @@ def label_maps(folder: Path) -> None:
                     == (THC.id, PRIMARY, THC.main, Plate.FEMORAL)
                 }
         cost = f"{wall:5.1f} s wall {cpu:5.1f} CPU s {peak:5.0f} MB"
-        print(f"{path.stem[:11]} {side:6} {cost}   ThC femur {means['all']} mm")
+        print(f"{path.stem[:11]} {side:6} {cost}   ThC femur {means[ALL]} mm")
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from pipeline.report.colours import thickness_css
 WIDTH: Final = 460
 """User units; pages scale the drawing to the width there is. 12 units of text stay legible on a phone."""
 
-LABELS: Final = 190
+LABELS: Final = 200
 """Left of the plot, for the names of the rows."""
 
 VALUES: Final = 44

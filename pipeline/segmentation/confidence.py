@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.anatomy import Structure, Tissue
+from pipeline.anatomy import Plate, Structure, Tissue
 from pipeline.segmentation.upsampling import CERTAIN
 from pipeline.types import LabelArray
 
@@ -79,4 +79,4 @@ def cartilage_mean(values: Mapping[Structure, float]) -> float | None:
 def title_of(structure: Structure, known: Collection[Structure]) -> str:
     """Name for people. A network that outlines tibial cartilage as one names it by its first half; anatomy parts it."""
     one = structure is Structure.MEDIAL_TIBIAL_CARTILAGE and Structure.LATERAL_TIBIAL_CARTILAGE not in known
-    return "Tibial cartilage" if one else structure.title
+    return Plate.TIBIAL.display_name if one else structure.title

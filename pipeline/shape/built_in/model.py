@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pipeline.anatomy import Structure
 from pipeline.digest import sha256_of
 from pipeline.errors import WeightsCorrupt
 
@@ -49,7 +50,7 @@ class BuiltInShape:
             "family": "shape",
             **{name: str(self.card.get(name, "")) for name in words},
             "sequences": [],
-            "structures": ["femur", "femoral_cartilage"],
+            "structures": [Structure.FEMUR.key, Structure.FEMORAL_CARTILAGE.key],
             "measured_on": str(accuracy.get("measured_on", "")),
             "accuracy": accuracy.get("structures", {}),
             "weights_sha256": str(self.card.get("sha256", "")),
