@@ -99,7 +99,7 @@ def region_row(lookup: Lookup, region: Region) -> dict[str, Any]:
         "thctab": lookup.value(THC_TAB, region),
         "tab": lookup.value(TAB, region),
         "dab": lookup.value(DAB, region),
-        "volume": lookup.value(VOLUME, region, method=Method.VOXEL_COUNT),
+        "voxels_mm3": lookup.value(VOLUME, region, method=Method.VOXEL_COUNT),
         "n": lookup.count(THC, region),
         "other": {
             statistic.value: lookup.value(THC, region, statistic, SECOND)

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from jobs.state.backend import open_backend
+from pipeline.quantities import DAB
 from tests.support.finished_jobs import finished_job
 from tests.support.processes import DATA_DIR, free_port, running, wait_until
 from tests.support.rest_client import answers
@@ -60,8 +61,8 @@ def test_two_analyses_are_chosen_compared_swapped_and_taken_home(address: str, p
     page.get_by_text("was mirrored to lie on the first").wait_for()
     page.get_by_text("How well the bones fit").wait_for()
     loads = scene.get_attribute("data-loads")
-    page.get_by_text("Denuded", exact=True).click()  # a rerun, which leaves the scene where it is
-    page.get_by_text("The part of that area without any cartilage").wait_for()
+    page.get_by_text(DAB.short, exact=True).click()  # a rerun, which leaves the scene where it is
+    page.get_by_text(DAB.definition).wait_for()
     assert scene.get_attribute("data-loads") == loads == "1"
     link = page.get_by_role("link", name="Download as CSV").get_attribute("href")
     rows = list(csv.DictReader(io.StringIO(httpx.get(f"{address}{link}").text)))

@@ -18,8 +18,10 @@ import pytest
 
 from jobs.state.model import Status
 from pipeline.acquisition import PulseSequence
+from pipeline.anatomy import ALL, COMPARTMENT_PAIRS, TABLE_ORDER, Compartment, Plate, pair_title
 from pipeline.file_kinds import EXTENSIONS, UPLOAD_WORDS, FileKind
 from pipeline.progress import StepState
+from pipeline.quantities import HEADLINES, QUANTITIES, Method, Unit
 from pipeline.results_tree import ARCHIVE_ROOT, ARTIFACTS, ViewFile
 from pipeline.steps import STEPS
 
@@ -108,6 +110,44 @@ TABLES = (
         ),
     ),
     Table(name="states of jobs", owner="jobs/state/model.py", entries=tuple(Status)),
+    Table(
+        name="quantities",
+        owner="pipeline/quantities.py",
+        entries=tuple(
+            text
+            for item in QUANTITIES.values()
+            for text in (item.id, item.title, item.short, item.definition, item.explained, item.column)
+        ),
+        shared=(("T2", "pipeline/image_io/dicom_kinds.py", "a value of the DICOM header"),),
+    ),
+    Table(
+        name="methods",
+        owner="pipeline/quantities.py",
+        entries=tuple(text for item in Method for text in (item.value, item.display_name, item.definition)),
+    ),
+    Table(
+        name="units",
+        owner="pipeline/quantities.py",
+        entries=tuple(text for item in Unit if len(item) > 2 for text in (item.value, item.symbol)),
+    ),
+    Table(
+        name="headline figures",
+        owner="pipeline/quantities.py",
+        entries=tuple(title for title, region in HEADLINES if title != region.plate.bone.title),
+    ),
+    Table(
+        name="plates and regions",
+        owner="pipeline/anatomy/regions.py",
+        entries=(
+            *(text for plate in Plate for text in (plate.value, plate.display_name)),
+            *(text for region in TABLE_ORDER for text in (region.name, region.key, region.title, region.short)),
+            *(pair_title(medial) for medial, _ in COMPARTMENT_PAIRS if medial.part),
+        ),
+        shared=(
+            *((half.value, "pipeline/segmentation/nnunet_files.py", "words in others' labels") for half in Compartment),
+            (ALL, "ui/parts/tables.py", "an argument of pandas"),
+        ),
+    ),
     Table(name="titles of steps", owner="pipeline/steps.py", entries=tuple(step.title for step in STEPS)),
 )
 

@@ -116,7 +116,7 @@ def test_plate_tables_take_each_number_from_its_own_row() -> None:
     assert anterior["thctab"] == truth["ThCtAB", "union", "mean"]
     assert anterior["tab"] == truth["tAB", "union", "total"]
     assert anterior["dab"] == truth["dAB", "union", "share"]
-    assert anterior["volume"] == truth["volume", "voxel_count", "total"]
+    assert anterior["voxels_mm3"] == truth["volume", "voxel_count", "total"]
     assert anterior["other"]["mean"] == truth["ThC", "two_crossing", "mean"]
 
 
