@@ -26,7 +26,7 @@ from pipeline.measure import measure_thickness, measure_volumes
 from pipeline.quantities import THC_MATCHED
 from pipeline.regions import subregions
 from pipeline.registration import apply
-from pipeline.segmentation.identity import GIVEN, ModelIdentity
+from pipeline.segmentation.identity import GIVEN, INSTALLED, ModelIdentity
 from pipeline.segmentation.registry import built_in_models
 from pipeline.segmentation.segmenter import Segmenter
 from pipeline.surface import bone_surface
@@ -281,6 +281,19 @@ def test_what_repeated_scans_differ_by_holds_for_the_networks_that_it_was_measur
     assert known_of(one, older) == known_of(older, older) == NOTHING_KNOWN
     given = replace(first, model=ModelIdentity(id="given:oai", source=GIVEN, digests={}))
     assert known_of(given, given) == NOTHING_KNOWN
+
+
+def test_models_of_one_id_with_folds_exchanged_are_two_models() -> None:
+    first, second, _, _ = thickened()
+    folds = {"fold_0/checkpoint_final.pth": "a", "fold_1/checkpoint_final.pth": "b"}
+    exchanged = dict(zip(folds, reversed(folds.values()), strict=True))
+    one, other = (
+        replace(knee, model=ModelIdentity(id="lab", source=INSTALLED, digests=digests))
+        for knee, digests in ((first, folds), (second, exchanged))
+    )
+    warnings = " ".join(compare(one, other, NOTHING_KNOWN).warnings)
+    assert "two different models (both lab, with other weights)" in warnings
+    assert "different models" not in " ".join(compare(one, replace(other, model=one.model), NOTHING_KNOWN).warnings)
 
 
 def test_two_models_have_no_smallest_change_in_common() -> None:
