@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.acquisition import Acquisition, PulseSequence
-from pipeline.anatomy import Side, Structure
+from pipeline.anatomy import CANONICAL, Side, Structure
 from pipeline.grid import Box, FloatArray, Grid
 from pipeline.progress import StepRecord
 from pipeline.quantities import Method, Quantity, Statistic
@@ -327,7 +327,7 @@ class Request:
     input_name: str
     scan: str | None = None
     labels: str | None = None
-    numbering: str = "canonical"
+    numbering: str = CANONICAL
 
     def __post_init__(self) -> None:
         if self.scan is None and self.labels is None:

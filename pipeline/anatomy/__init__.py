@@ -4,6 +4,7 @@ Every number, name, colour, code and order that any other module, page or file s
 """
 
 from pipeline.anatomy.numberings import (
+    CANONICAL,
     NUMBERINGS,
     Numbering,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "ALL",
     "BONES",
     "BONE_OF",
+    "CANONICAL",
     "CARTILAGE_OF",
     "COMPARTMENT_PAIRS",
     "FEMUR_ANTERIOR",

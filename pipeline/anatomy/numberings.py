@@ -26,12 +26,15 @@ class Numbering:
 
 
 _S = Structure
+CANONICAL: Final = "canonical"
+"""The numbering of every label map inside the product."""
+
 NUMBERINGS: Final[Mapping[str, Numbering]] = MappingProxyType(
     {
         n.id: n
         for n in (
             Numbering(
-                id="canonical",
+                id=CANONICAL,
                 title="This product's own labels",
                 # femoral sub-regions 11 to 15 are parts of the femoral cartilage
                 to_canonical={int(s): s for s in Structure} | dict.fromkeys(range(11, 16), _S.FEMORAL_CARTILAGE),

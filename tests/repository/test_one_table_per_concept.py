@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,11 +18,13 @@ import pytest
 
 from jobs.state.model import Status
 from pipeline.acquisition import PulseSequence
-from pipeline.anatomy import ALL, COMPARTMENT_PAIRS, TABLE_ORDER, Compartment, Plate, pair_title
+from pipeline.anatomy import ALL, COMPARTMENT_PAIRS, NUMBERINGS, TABLE_ORDER, Compartment, Plate, Structure, pair_title
 from pipeline.file_kinds import EXTENSIONS, UPLOAD_WORDS, FileKind
+from pipeline.options import DEFAULT_MODEL
 from pipeline.progress import StepState
 from pipeline.quantities import HEADLINES, QUANTITIES, Method, Unit
 from pipeline.results_tree import ARCHIVE_ROOT, ARTIFACTS, ViewFile
+from pipeline.segmentation.registry import built_in_models
 from pipeline.steps import STEPS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -148,6 +150,34 @@ TABLES = (
             (ALL, "ui/parts/tables.py", "an argument of pandas"),
         ),
     ),
+    Table(
+        name="structures",
+        owner="pipeline/anatomy/structures.py",
+        entries=tuple(text for structure in Structure for text in (structure.key, structure.title, structure.snomed)),
+        shared=(
+            *(
+                (bone, "pipeline/segmentation/nnunet_files.py", "words in others' labels")
+                for bone in ("femur", "tibia", "patella")
+            ),
+            *((title, "pipeline/quantities.py", "headline figures of whole bones") for title in ("Femur", "Patella")),
+            *(
+                (plate.value, "pipeline/anatomy/regions.py", "plates and structures share names")
+                for plate in (Plate.FEMORAL, Plate.PATELLAR)
+            ),
+        ),
+    ),
+    Table(
+        name="numberings",
+        owner="pipeline/anatomy/numberings.py",
+        entries=tuple(NUMBERINGS),
+        shared=(("dosma", "pipeline/segmentation/nnunet_files.py", "the numbering of networks without label names"),),
+    ),
+    Table(
+        name="segmentation models",
+        owner="models",
+        entries=tuple(text for model in built_in_models() for text in (model.card.id, model.card.title)),
+        shared=((DEFAULT_MODEL, "pipeline/options.py", "the default"),),
+    ),
     Table(name="titles of steps", owner="pipeline/steps.py", entries=tuple(step.title for step in STEPS)),
 )
 
@@ -222,3 +252,32 @@ def test_a_table_is_written_once(table: Table) -> None:
     }
     assert not found - excused
     assert not excused - found, "no longer needed"
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (python_strings, "title = f'{name}, ThC'\n"),
+        (python_strings, "titles = {'first': ['ThC']}\n"),
+        (script_strings, "const title = 'ThC'; // a comment\n"),
+        (script_strings, "const title = `${name}, ThC`;\n"),
+        (template_strings, "<th>ThC</th>"),
+        (template_strings, '<th>{{ value["ThC"] }}</th>'),
+    ],
+)
+def test_a_second_copy_is_found(read: Callable[[str], Iterable[str]], text: str) -> None:
+    table = Table(name="quantities", owner="pipeline/quantities.py", entries=("ThC",), part=True)
+    assert copies(table, read(text)) == {"ThC"}
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (python_strings, '"""How ThC is measured."""\n'),
+        (script_strings, "const title = scale.title; // 'ThC', for example\n"),
+        (template_strings, "{# ThC #}<th>{{ quantity.title }}</th>"),
+    ],
+)
+def test_a_description_is_no_copy(read: Callable[[str], Iterable[str]], text: str) -> None:
+    table = Table(name="quantities", owner="pipeline/quantities.py", entries=("ThC",), part=True)
+    assert copies(table, read(text)) == set()

@@ -1,4 +1,4 @@
-"""docs/reference/files.md holds the tables of the code, row by row."""
+"""The reference pages hold the tables of the code, row by row."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import pytest
 
 from jobs.state.model import Status
 from pipeline.acquisition import PulseSequence
+from pipeline.anatomy import TABLE_ORDER, Structure
 from pipeline.file_kinds import FileKind
 from pipeline.progress import StepState
+from pipeline.quantities import HEADLINES, QUANTITIES, Method
 from pipeline.results_tree import ARCHIVE_ROOT, ARTIFACTS, ViewFile
+from pipeline.segmentation.registry import built_in_models
 from pipeline.steps import STEPS
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "reference" / "files.md"
+REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
 
 
 def kinds() -> list[str]:
@@ -45,13 +48,49 @@ def steps() -> list[str]:
     return [f"| {code(step.name)} | {step.title} |" for step in STEPS]
 
 
+def quantities() -> list[str]:
+    return [
+        f"| {code(known.id)} | {known.title} | {known.definition} | {known.unit.symbol} | {code(*known.statistics)} |"
+        for known in QUANTITIES.values()
+    ]
+
+
+def methods() -> list[str]:
+    return [f"| {code(method)} | {method.display_name} | {method.definition} |" for method in Method]
+
+
+def regions() -> list[str]:
+    return [
+        f"| {code(region.plate)} | {code(region.name)} | {region.short} | {region.label or ''} |"
+        for region in TABLE_ORDER
+    ]
+
+
+def structures() -> list[str]:
+    return [f"| {int(item)} | {code(item.key)} | {item.title} | {item.snomed} |" for item in Structure]
+
+
+def headlines() -> list[str]:
+    return [f"| {title} | {region.short} |" for title, region in HEADLINES]
+
+
+def models() -> list[str]:
+    return [f"| {code(model.card.id)} | {model.card.title} |" for model in built_in_models()]
+
+
 TABLES = {
-    "| Kind | Extensions |": kinds,
-    "| File | Content | Media type | Present | Research |": artifacts,
-    "| File | Media type |": views,
-    "| Value | Name |": sequences,
-    "| Word | Step | Job |": states,
-    "| Step | Title |": steps,
+    "| Kind | Extensions |": ("files.md", kinds),
+    "| File | Content | Media type | Present | Research |": ("files.md", artifacts),
+    "| File | Media type |": ("files.md", views),
+    "| Value | Name |": ("files.md", sequences),
+    "| Word | Step | Job |": ("files.md", states),
+    "| Step | Title |": ("files.md", steps),
+    "| Quantity | Name | Definition | Unit | Statistics |": ("measures.md", quantities),
+    "| Method | Name | Definition |": ("measures.md", methods),
+    "| Structure | Region | Name | Number |": ("measures.md", regions),
+    "| Number | Structure | Name | SNOMED CT |": ("measures.md", structures),
+    "| Figure | Region |": ("measures.md", headlines),
+    "| Model | Name |": ("measures.md", models),
 }
 
 
@@ -61,9 +100,10 @@ def code(*words: str) -> str:
 
 @pytest.mark.parametrize("head", TABLES)
 def test_a_table_of_the_code_is_documented(head: str) -> None:
-    expected = "\n".join([head, "|" + "---|" * head.count(" | ") + "---|", *TABLES[head]()])
-    assert expected in DOCUMENT.read_text(encoding="utf-8"), f"the table should read:\n\n{expected}"
+    page, rows = TABLES[head]
+    expected = "\n".join([head, "|" + "---|" * head.count(" | ") + "---|", *rows()])
+    assert expected in (REFERENCE / page).read_text(encoding="utf-8"), f"the table should read:\n\n{expected}"
 
 
 def test_the_top_folder_of_the_zip_is_documented() -> None:
-    assert f"`{ARCHIVE_ROOT}`" in DOCUMENT.read_text(encoding="utf-8")
+    assert f"`{ARCHIVE_ROOT}`" in (REFERENCE / "files.md").read_text(encoding="utf-8")
