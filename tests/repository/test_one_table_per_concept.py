@@ -74,10 +74,6 @@ TABLES = (
         owner="pipeline/results_tree.py",
         entries=tuple(ViewFile),
         part=True,
-        shared=tuple(
-            (name, "ui/assets/viewers/slices_volume.js", "")
-            for name in (ViewFile.LABELS, ViewFile.SCAN, ViewFile.SLICES)
-        ),
     ),
     Table(name="name of the zip", owner="pipeline/results_tree.py", entries=(ARCHIVE_ROOT, "_results")),
     Table(

@@ -6,7 +6,10 @@ from typing import Final
 
 import streamlit as st
 
+from pipeline.results_tree import ViewFile
+
 HEIGHT_PX: Final = 640
+FILES: Final = (ViewFile.SLICES, ViewFile.SCAN, ViewFile.LABELS, ViewFile.SUBREGIONS, ViewFile.T2)
 
 # The page's own module is a blob without an address, so that it has to name the server.
 _MODULE: Final = """
@@ -29,4 +32,5 @@ def show_slices(base_url: str, key: str, *, height_px: int = HEIGHT_PX) -> None:
     key        unique on the page; with the same key a rerun keeps the viewer as it stands
     height_px  of the three pictures together, on a wide page
     """
-    _viewer(key=key, data={"base": base_url, "height": height_px})
+    addresses = {file.name.lower(): f"{base_url}/{file}" for file in FILES}
+    _viewer(key=key, data={"base": base_url, "addresses": addresses, "height": height_px})

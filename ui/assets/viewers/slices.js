@@ -7,7 +7,7 @@ import { buildFrame, buildPanel } from "./slices_panel.js";
 import { savePicture } from "./slices_picture.js";
 import { Volume } from "./slices_volume.js";
 
-/** @import { SlicesMeta, T2Meta } from "./slices_volume.js" */
+/** @import { Addresses, SlicesMeta, T2Meta } from "./slices_volume.js" */
 
 /**
  * What the planes share.
@@ -28,12 +28,15 @@ const mounted = new WeakMap(); // by parent
 /** @type {{base: string, loading: Promise<Volume>, state: State | null} | null} */
 let kept = null; // the last scan, for a viewer that is removed and added again
 
-/** @param {HTMLElement} parent @param {{base: string, height: number}} options base: address of the files */
-export function mount(parent, { base, height }) {
+/**
+ * @param {HTMLElement} parent
+ * @param {{base: string, addresses: Addresses, height: number}} options base: address that tells two scans apart
+ */
+export function mount(parent, { base, addresses, height }) {
   let viewer = mounted.get(parent);
   if (viewer?.base !== base || !viewer.root.isConnected) {
     viewer?.end();
-    viewer = new Viewer(parent, base);
+    viewer = new Viewer(parent, base, addresses);
     mounted.set(parent, viewer);
   }
   viewer.root.style.setProperty("--height", `${height}px`);
@@ -42,9 +45,10 @@ export function mount(parent, { base, height }) {
 }
 
 export class Viewer {
-  /** @param {HTMLElement} parent @param {string} base */
-  constructor(parent, base) {
+  /** @param {HTMLElement} parent @param {string} base @param {Addresses} addresses */
+  constructor(parent, base, addresses) {
     this.base = base;
+    this.addresses = addresses;
     this.ended = new AbortController();
     /** @type {Pane[]} */
     this.panes = [];
@@ -81,7 +85,7 @@ export class Viewer {
     try {
       let current = kept;
       if (current?.base !== this.base) {
-        current = kept = { base: this.base, loading: Volume.load(this.base), state: null };
+        current = kept = { base: this.base, loading: Volume.load(this.addresses), state: null };
         this.root.dataset.loads = String(Number(this.root.dataset.loads) + 1);
       }
       this.loaded = await current.loading;

@@ -2,7 +2,12 @@
 // Arrays are (z, y, x) in C order; positions are [z, y, x]; millimetres are LPS.
 
 /**
- * slices.json, as pipeline/report/slices.py writes it.
+ * Addresses of the files, as ui/viewers/slices.py gives them.
+ * @typedef {{slices: string, scan: string, labels: string, subregions: string, t2: string}} Addresses
+ */
+
+/**
+ * The document of the slices, as pipeline/report/view_slices.py writes it.
  * @typedef {{axis: number, turn: number}} Axis array axis; turn: 1, or -1 where it runs backwards on the screen
  * @typedef {"top" | "bottom" | "left" | "right"} Edge
  * @typedef {{name: string, normal: number, letters: Record<Edge, string>, words: Record<Edge, string>}} PlaneTitles
@@ -30,25 +35,28 @@
  * @typedef {{label: number, region: number, intensity: number | null, t2: number | null}} VoxelValue
  */
 
-/** Fetch a file or throw a message for the user. @param {string} base @param {string} name */
-async function fetched(base, name) {
+/** Fetch a file or throw a message for the user. @param {string} address */
+async function fetched(address) {
   let answer;
   try {
-    answer = await fetch(`${base}/${name}`);
+    answer = await fetch(address);
   } catch {
     throw new Error("The server did not answer. Reload the page to try again.");
   }
   if (!answer.ok) {
     const body = await answer.json().catch(() => ({}));
-    throw new Error([body.detail || `The server answered ${answer.status} for ${name}.`, body.hint].filter(Boolean).join(" "));
+    throw new Error([body.detail || `The server answered ${answer.status} for ${nameOf(address)}.`, body.hint].filter(Boolean).join(" "));
   }
   return answer;
 }
 
+/** @param {string} address */
+const nameOf = (address) => address.slice(address.lastIndexOf("/") + 1);
+
 export class Volume {
-  /** @param {string} base address of the files @param {SlicesMeta} meta */
-  constructor(base, meta) {
-    this.base = base;
+  /** @param {Addresses} addresses @param {SlicesMeta} meta */
+  constructor(addresses, meta) {
+    this.addresses = addresses;
     this.meta = meta;
     this.shape = meta.shape;
     const [, ny, nx] = meta.shape;
@@ -66,14 +74,14 @@ export class Volume {
     this.later = new Map();
   }
 
-  /** Scan and labels, which the first picture needs. @param {string} base */
-  static async load(base) {
-    const early = { labels: fetched(base, "labels.bin"), scan: fetched(base, "scan.bin") };
+  /** Scan and labels, which the first picture needs. @param {Addresses} addresses */
+  static async load(addresses) {
+    const early = { labels: fetched(addresses.labels), scan: fetched(addresses.scan) };
     early.labels.catch(() => {});
-    early.scan.catch(() => {}); // a label map measured alone has no scan: slices.json says so
-    const volume = new Volume(base, await (await fetched(base, "slices.json")).json());
-    const scan = volume.meta.scan ? volume.#bytes("scan.bin", early.scan) : null;
-    volume.labels = await volume.#bytes("labels.bin", early.labels);
+    early.scan.catch(() => {}); // a label map measured alone has no scan: the document says so
+    const volume = new Volume(addresses, await (await fetched(addresses.slices)).json());
+    const scan = volume.meta.scan ? volume.#bytes(addresses.scan, early.scan) : null;
+    volume.labels = await volume.#bytes(addresses.labels, early.labels);
     volume.scan = await scan;
     return volume;
   }
@@ -82,7 +90,7 @@ export class Volume {
   need(name) {
     let loading = this.later.get(name);
     if (!loading) {
-      const bytes = this.#bytes(`${name}.bin`, fetched(this.base, `${name}.bin`), name === "t2" ? 2 : 1);
+      const bytes = this.#bytes(this.addresses[name], fetched(this.addresses[name]), name === "t2" ? 2 : 1);
       loading = bytes.then((found) => {
         if (name === "t2") this.t2 = new Uint16Array(found.buffer);
         else this.subregions = found;
@@ -92,11 +100,11 @@ export class Volume {
     return loading;
   }
 
-  /** @param {string} name @param {Promise<Response>} answer @param {number} width bytes per voxel */
-  async #bytes(name, answer, width = 1) {
+  /** @param {string} address @param {Promise<Response>} answer @param {number} width bytes per voxel */
+  async #bytes(address, answer, width = 1) {
     const bytes = new Uint8Array(await (await answer).arrayBuffer());
     if (bytes.length !== this.size * width) {
-      throw new Error(`${name} holds ${bytes.length} bytes, expected ${this.size * width}. Run the analysis again.`);
+      throw new Error(`${nameOf(address)} holds ${bytes.length} bytes, expected ${this.size * width}. Run the analysis again.`);
     }
     return bytes;
   }
