@@ -1,4 +1,4 @@
 """Knee MRI analysis: from a scan to cartilage thickness, surfaces and T2.
 
-Knows no web, no queue, no environment variable.
+Does not depend on the web server, the queue or environment variables.
 """

@@ -1,4 +1,4 @@
-"""How a scan was acquired, as far as the header tells."""
+"""How a scan was acquired, according to its header."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 
 class PulseSequence(StrEnum):
-    """Pulse sequence, as far as the header tells. The value stands in files and on the wire."""
+    """Pulse sequence according to the header. The value is used in files and in the REST interface."""
 
     DESS = "dess"
     QDESS = "qdess"
@@ -21,7 +21,7 @@ class PulseSequence(StrEnum):
 
     @property
     def words(self) -> str:
-        """Name for people."""
+        """Display name."""
         return _SEQUENCE_WORDS[self]
 
 
@@ -39,7 +39,7 @@ _SEQUENCE_WORDS: Final[Mapping[PulseSequence, str]] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True)
 class Acquisition:
-    """The MR parameters that survive de-identification, because a measure needs them. None: not in the header."""
+    """The MR parameters that are kept after de-identification, because measures need them. None: not in the header."""
 
     repetition_time_ms: float | None = None
     flip_angle_deg: float | None = None

@@ -1,6 +1,6 @@
-"""Where a knee lies in the frame of the reference knee, and with it: left or right, medial or lateral.
+"""Alignment of a knee to the reference knee, which determines left or right and medial or lateral.
 
-The reference femur is laid on the patient's and, mirrored, once more: the better fit names the side.
+The reference femur and its mirror image are both fitted to the patient's; the better fit determines the side.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ from pipeline.types import Alignment, Segmentation, Surface
 REFERENCE_PATH: Final = Path(__file__).parent.parent / "models" / "reference_knee" / "labels.nrrd"
 
 POINTS: Final = (400, 3000)
-"""About as many points of the reference take part: first few, to come near, then all, to settle."""
+"""Approximate numbers of reference points: few for the coarse stage, many for the fine stage."""
 
-NEAR_MM: Final = 0.05
-SETTLED_MM: Final = 5e-5
-"""No point moves further than this in the last iteration: to tell the sides apart, and to end in the same place
-whatever the pose in the scanner."""
+COARSE_MM: Final = 0.05
+FINE_MM: Final = 5e-5
+"""Convergence limits for the movement of any point per iteration: small enough to distinguish the sides, and for a
+result that does not depend on the pose in the scanner."""
 
 MOST_ITERATIONS: Final = (60, 40)
 
 KEEP: Final = 0.85
-"""Share of the closest pairs kept in the first stage: osteophytes and cut shafts must not pull."""
+"""Fraction of the closest pairs used in the coarse stage, to exclude osteophytes and cut shafts."""
 
 CUTOFF_MM: Final = 5.0
-"""Pairs further apart than this do not count in the second stage; nearer ones fade towards it (Tukey's biweight)."""
+"""Pairs further apart than this have weight 0 in the fine stage; weights decrease towards it (Tukey's biweight)."""
 
 SHAFT_MM: Final = 62.0
-"""Length of femur, from its distal end, that takes part: fields of view end anywhere along the shaft."""
+"""Length of femur used, from its distal end: fields of view end anywhere along the shaft."""
 
 
 PLAUSIBLE_MM: Final = 2.3
-"""A femur whose mean distance to the reference is larger than this is none: balls and eggs stay above 2.7, femora of
-expert maps below 1.2."""
+"""Maximum mean distance of a femur to the reference: spheres and ellipsoids are above 2.7, femora of expert maps below
+1.2."""
 
 UP: Final = 2
-"""Column of superior in LPS, and in the reference frame."""
+"""Index of the superior axis in LPS and in the reference frame."""
 
 _MIRROR: Final = np.diag([-1.0, 1.0, 1.0, 1.0])
 
@@ -62,7 +62,7 @@ class Reference:
     many: Patch
 
     def mirrored(self) -> Reference:
-        """The reference of the other side."""
+        """The reference for the other side."""
         flip = np.array([-1.0, 1.0, 1.0])
         many = Patch(points=self.many.points * flip, normals=self.many.normals * flip)
         return Reference(few=self.few * flip, many=many)
@@ -70,9 +70,9 @@ class Reference:
 
 @lru_cache(maxsize=1)
 def reference_femur() -> Reference:
-    """The built-in reference, read once a process (right knee: +x medial, +y posterior, +z superior, mm)."""
+    """The built-in reference, read once per process (right knee: +x medial, +y posterior, +z superior, mm)."""
     labels, grid = read_label_map(REFERENCE_PATH)
-    # every second voxel is enough for points two millimetres apart
+    # every second voxel is sufficient for points 2 mm apart
     femur = (labels[::2, ::2, ::2] == Structure.FEMUR).astype(np.uint8)
     coarse = Grid(
         shape=(femur.shape[0], femur.shape[1], femur.shape[2]),
@@ -88,33 +88,33 @@ def reference_femur() -> Reference:
 
 
 def distal(points_mm: FloatArray) -> NDArray[np.bool_]:
-    """(n,): which points lie within SHAFT_MM of the distal end."""
+    """(n,): which points are within SHAFT_MM of the distal end."""
     height = points_mm[:, UP]
     part: NDArray[np.bool_] = height < height.min() + SHAFT_MM
     return part
 
 
-def _come_near(reference: Reference, femur: Target) -> FloatArray:
-    """First stage, (4, 4) reference -> patient: closest points with scale and trimming, distal end on distal end."""
+def _coarse_fit(reference: Reference, femur: Target) -> FloatArray:
+    """Coarse stage, (4, 4) reference -> patient: trimmed closest points with scale, starting from the distal ends."""
     surface = femur.surface.points_mm
     here, few = surface[distal(surface)], reference.few
     matrix = np.eye(4)
     matrix[:3, 3] = (here.max(axis=0) + here.min(axis=0) - few.max(axis=0) - few.min(axis=0)) / 2
     matrix[UP, 3] = here[:, UP].min() - few[:, UP].min()
-    return registration.come_near(
-        few, femur, matrix, scaled=True, keep=KEEP, near_mm=NEAR_MM, most_iterations=MOST_ITERATIONS[0]
+    return registration.coarse_fit(
+        few, femur, matrix, scaled=True, keep=KEEP, tolerance_mm=COARSE_MM, most_iterations=MOST_ITERATIONS[0]
     )
 
 
-def _settle(reference: Reference, femur: Target, matrix: FloatArray, settled_mm: float) -> tuple[FloatArray, float]:
-    """Second stage: (4, 4) and the mean distance to the surface in mm, each distance counted up to CUTOFF_MM."""
-    settled = registration.settle(
+def _fine_fit(reference: Reference, femur: Target, matrix: FloatArray, tolerance_mm: float) -> tuple[FloatArray, float]:
+    """Fine stage: (4, 4) and the mean distance to the surface in mm, each distance limited to CUTOFF_MM."""
+    settled = registration.fine_fit(
         reference.many,
         femur,
         matrix,
         scaled=True,
         cutoff_mm=CUTOFF_MM,
-        settled_mm=settled_mm,
+        tolerance_mm=tolerance_mm,
         most_iterations=MOST_ITERATIONS[1],
     )
     if settled is None:
@@ -125,23 +125,23 @@ def _settle(reference: Reference, femur: Target, matrix: FloatArray, settled_mm:
 
 
 def align_knee(femur: Surface) -> Alignment:
-    """Lay the reference femur on a femur, as it is and mirrored; the lower residual names the side.
+    """Fit the reference femur and its mirror image to a femur; the lower residual determines the side.
 
-    Raises ImplausibleAnatomy where neither fits.
+    Raises ImplausibleAnatomy if neither fits.
     """
     target = Target(surface=femur)
     fits = {}
     for side, reference in ((Side.RIGHT, reference_femur()), (Side.LEFT, reference_femur().mirrored())):
-        guess = _come_near(reference, target)
-        fits[side] = _settle(reference, target, guess, NEAR_MM)
+        guess = _coarse_fit(reference, target)
+        fits[side] = _fine_fit(reference, target, guess, COARSE_MM)
     side = min(fits, key=lambda candidate: fits[candidate][1])
     reference = reference_femur() if side is Side.RIGHT else reference_femur().mirrored()
-    matrix, residual = _settle(reference, target, fits[side][0], SETTLED_MM)
+    matrix, residual = _fine_fit(reference, target, fits[side][0], FINE_MM)
     if residual > PLAUSIBLE_MM:
         raise ImplausibleAnatomy(
-            f"The femur lies {residual:.1f} mm from the reference femur on average; "
+            f"The femur is {residual:.1f} mm from the reference femur on average; "
             f"expected less than {PLAUSIBLE_MM} mm.",
-            hint="Is this a knee, and does the header give the patient's orientation right?",
+            hint="Check that the scan shows a knee and that the orientation in the header is correct.",
         )
     back = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
     return Alignment(

@@ -1,4 +1,4 @@
-"""Digests of files, and the lists of them that stand beside weights."""
+"""Digests of files, and the digest lists in folders of weights."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Final
 
 SUMS_NAME: Final = "SHA256SUMS"
-"""In a folder of weights: what `sha256sum` prints for its files. Who has it need not trust a download twice."""
+"""In a folder of weights: the output of `sha256sum` for its files, so that downloads can be verified."""
 
 
 def sha256_of(path: Path) -> str:
-    """Digest of a file, read piece by piece."""
+    """Digest of a file, read in pieces."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(1 << 20):
@@ -36,9 +36,9 @@ def _kept_digest(path: Path, size: int, changed_ns: int) -> str:  # noqa: ARG001
 
 
 def expected_digests(folder: Path) -> dict[str, str]:
-    """Path inside the folder -> digest, as SHA256SUMS there states them; empty where there is no such file.
+    """Path inside the folder -> digest, from the SHA256SUMS in the folder; empty if the file is missing.
 
-    Raises ValueError where a line is not `<64 hex digits>  <path inside the folder>`.
+    Raises ValueError if a line is not `<64 hex digits>  <path inside the folder>`.
     """
     listing = folder / SUMS_NAME
     if not listing.is_file():

@@ -1,7 +1,7 @@
-"""What can go wrong, as types. A message says what, found, expected; a hint says what to do next.
+"""Error types.
 
-`facts` are for programs (they stand in the log and in results.json); neither message nor facts ever hold a server path
-or anything about the patient.
+A message states the problem, what was found and what was expected; a hint states what to do. `facts` are for programs
+(they appear in the log and in results.json). Message and facts must not contain server paths or patient data.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 
 
 class KneeError(Exception):
-    """Root of every error this product raises on purpose."""
+    """Base class of all errors raised deliberately."""
 
     def __init__(self, message: str, *, hint: str = "", **facts: object) -> None:
         super().__init__(message)
@@ -20,7 +20,7 @@ class KneeError(Exception):
 
     @property
     def code(self) -> str:
-        """The error's name for programs: `UnsafeArchive` -> `UNSAFE_ARCHIVE`."""
+        """The error code for programs: `UnsafeArchive` -> `UNSAFE_ARCHIVE`."""
         return re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).upper()
 
     def __str__(self) -> str:
@@ -28,19 +28,19 @@ class KneeError(Exception):
 
 
 class InputError(KneeError):
-    """The user can fix it: another file, another series, another export."""
+    """Errors that the user can fix: another file, another series, another export."""
 
 
 class UnreadableImage(InputError):
-    """The file is damaged, or is not what its name says."""
+    """The file is damaged, or its content does not match its name."""
 
 
 class NoImageSeries(InputError):
-    """Nothing in the upload is an image series."""
+    """The upload contains no image series."""
 
 
 class AmbiguousSeries(InputError):
-    """More than one series could be meant; `facts["series"]` lists them."""
+    """There are several usable series; `facts["series"]` lists them."""
 
 
 class UnsupportedImage(InputError):
@@ -48,7 +48,7 @@ class UnsupportedImage(InputError):
 
 
 class IncompleteSeries(InputError):
-    """Slices are missing, doubled, or disagree in geometry."""
+    """Slices are missing or duplicated, or have inconsistent geometry."""
 
 
 class UnsafeArchive(InputError):
@@ -60,7 +60,7 @@ class EmptyImage(InputError):
 
 
 class NotComparable(InputError):
-    """Two analyses that cannot be laid on each other: no bone in common, or bones of two persons."""
+    """Two analyses that cannot be aligned: no bone in common, or bones of two persons."""
 
 
 class OptionsError(KneeError):
@@ -68,7 +68,7 @@ class OptionsError(KneeError):
 
 
 class ModelError(KneeError):
-    """The operator can fix it: weights, memory, device."""
+    """Errors that the operator can fix: weights, memory, device."""
 
 
 class WeightsMissing(ModelError):
@@ -76,15 +76,15 @@ class WeightsMissing(ModelError):
 
 
 class WeightsCorrupt(ModelError):
-    """The weights do not have the digest that their card names, or cannot be loaded."""
+    """The weights do not have the digest in their card, or cannot be loaded."""
 
 
 class OutOfMemory(ModelError):
-    """The machine ran out of memory while working."""
+    """The server ran out of memory."""
 
 
 class OutOfDisk(ModelError):
-    """The machine ran out of room on its disk while working."""
+    """The server ran out of disk space."""
 
 
 class AnalysisError(KneeError):
@@ -96,11 +96,11 @@ class EmptyStructure(AnalysisError):
 
 
 class ImplausibleAnatomy(AnalysisError):
-    """What was found does not look like a knee."""
+    """The segmentation does not look like a knee."""
 
 
 class SurfaceFailed(AnalysisError):
-    """No closed surface could be made of a structure."""
+    """No closed surface of a structure could be built."""
 
 
 class FitDiverged(AnalysisError):

@@ -1,4 +1,4 @@
-"""The kinds of file that can hold a scan: extensions and names, for readers, uploads, messages and pages."""
+"""The file kinds for scans: extensions and names, for readers, uploads, messages and pages."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Final
 
 
 class FileKind(StrEnum):
-    """What a file is by its first bytes; the value is its name in messages."""
+    """Kind of a file, identified by its first bytes; the value is its name in messages."""
 
     NIFTI = "NIfTI"
     NRRD = "NRRD"
     DICOM = "DICOM"
     ZIP = "zip"
     DETACHED = "detached header"
-    """A header whose voxels are in another file. Recognised, and never accepted."""
+    """A header whose voxels are in another file. Recognised, but never accepted."""
 
     @property
     def extensions(self) -> tuple[str, ...]:
-        """Endings of its files, in lower case; the longest first."""
+        """Extensions of its files, in lower case; the longest first."""
         return _EXTENSIONS[self]
 
 
@@ -36,21 +36,21 @@ _EXTENSIONS: Final[Mapping[FileKind, tuple[str, ...]]] = MappingProxyType(
 )
 
 VOLUMES: Final = (FileKind.NIFTI, FileKind.NRRD)
-"""Kinds that hold a whole volume in one file; a label map is one of these."""
+"""Kinds with a whole volume in one file; a label map has one of these."""
 
 IMAGES: Final = (*VOLUMES, FileKind.DICOM)
 
 EXTENSIONS: Final = tuple(extension for kind in FileKind for extension in kind.extensions)
-"""Every ending that an upload may have."""
+"""Every extension that an upload may have."""
 
 COMPACT_EXTENSIONS: Final = (FileKind.NIFTI.extensions[0], FileKind.ZIP.extensions[0])
-"""Endings of what is compressed, for who sends too much."""
+"""Extensions of compressed files, suggested if an upload is too large."""
 
 UPLOAD_WORDS: Final = f"{', '.join(VOLUMES)}, {FileKind.DICOM} files, a folder of them, or a {FileKind.ZIP}"
-"""What the upload takes, for people."""
+"""Accepted uploads, as text."""
 
 UNNAMED: Final = "scan"
-"""Stem of what came without a name."""
+"""Stem for an input without a name."""
 
 
 def either(names: Iterable[str]) -> str:
@@ -60,7 +60,7 @@ def either(names: Iterable[str]) -> str:
 
 
 def extension_of(filename: str) -> str:
-    """`.nii.gz` for `Scan.NII.GZ`; else the last suffix in lower case; empty where there is none."""
+    """`.nii.gz` for `Scan.NII.GZ`; otherwise the last suffix in lower case; empty if there is none."""
     name = filename.lower()
     return next((known for known in EXTENSIONS if name.endswith(known)), PurePosixPath(name).suffix)
 

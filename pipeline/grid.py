@@ -1,4 +1,4 @@
-"""Where voxels lie in the patient: LPS, millimetres, float64."""
+"""Voxel positions in patient coordinates: LPS, millimetres, float64."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Grid:
     direction  (3, 3) orthonormal; column 0 is the LPS direction of the x axis (last array axis), column 2 that of z,
                as in ITK. A determinant of -1 is allowed (left-handed storage).
 
-    Raises ValueError where these do not hold: a Grid that exists is a valid one.
+    Raises ValueError if these conditions are violated: every Grid is valid.
     """
 
     shape: tuple[int, int, int]
@@ -68,7 +68,7 @@ class Grid:
 
     @property
     def extent_mm(self) -> tuple[float, float, float]:
-        """Length of the field of view along (z, y, x)."""
+        """Size of the field of view along (z, y, x)."""
         z, y, x = (n * s for n, s in zip(self.shape, self.spacing_mm, strict=True))
         return z, y, x
 
@@ -96,14 +96,14 @@ class Grid:
         )
 
     def matches(self, other: Grid, *, tolerance_mm: float = 1e-3) -> bool:
-        """Same shape, and no corner further apart than the tolerance."""
+        """Whether the shapes are equal and all corners agree within the tolerance."""
         if self.shape != other.shape:
             return False
         corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape], indexing="ij")).reshape(3, -1).T
         return bool(np.abs(self.to_mm(corners) - other.to_mm(corners)).max() <= tolerance_mm)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON; Python writes float64 so that it reads back the same, bit for bit."""
+        """For JSON; Python writes float64 without loss."""
         return {
             "shape": list(self.shape),
             "spacing_mm": list(self.spacing_mm),

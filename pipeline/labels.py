@@ -1,4 +1,4 @@
-"""Label maps that somebody already has: from their numbering to ours."""
+"""Conversion of existing label maps from their numbering to ours."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def canonical_labels(
 ) -> Segmentation:
     """Remap a label map (z, y, x).
 
-    Raises UnsupportedImage where a label is not declared or the scan lies elsewhere, EmptyImage where none is set.
+    Raises UnsupportedImage if a label is not declared or the scan has another grid, EmptyImage if all labels are 0.
     """
     if scan is not None and not grid.matches(scan.grid, tolerance_mm=0.1):
         raise UnsupportedImage(
-            f"Label map and scan do not lie on the same grid: label map {_geometry(grid)}, "
+            f"Label map and scan do not have the same grid: label map {_geometry(grid)}, "
             f"scan {_geometry(scan.grid)}; expected the same matrix, spacing and position.",
-            hint="Resample the label map onto the scan (nearest neighbour), or measure the label map alone.",
+            hint="Resample the label map onto the scan (nearest neighbour), or measure the label map without the scan.",
         )
     present = np.zeros(int(labels.max(initial=0)) + 1, dtype=bool)
     present[labels] = True
@@ -32,13 +32,13 @@ def canonical_labels(
     unknown = [value for value in found if value not in numbering.to_canonical and value != 0]
     if unknown:
         raise UnsupportedImage(
-            f"The label map holds {_some(unknown)}, which the numbering '{numbering.id}' does not declare; "
+            f"The label map contains {_some(unknown)}, which the numbering '{numbering.id}' does not declare; "
             f"expected 0 and {_some(sorted(numbering.to_canonical))}.",
             hint="Choose another numbering: canonical, oai, pymskt or dosma.",
             labels=unknown,
         )
     if found in ([], [0]):
-        raise EmptyImage("The label map holds only background; expected bones and cartilage.")
+        raise EmptyImage("The label map contains only background; expected bones and cartilage.")
     table = np.zeros(max(*found, 1) + 1, dtype=np.uint8)
     for native, structure in numbering.to_canonical.items():
         if structure is not None and native < len(table):

@@ -1,4 +1,4 @@
-"""From maps to rows of the tidy table. Statistics on surfaces are weighted by area: vertices are not evenly spread.
+"""From maps to measurement rows. Statistics on surfaces are weighted by area, because vertices are not evenly spaced.
 
 A new measure is a function here (or in a module of its own), an entry of MEASURES, and its Quantity in
 pipeline.quantities.
@@ -88,7 +88,7 @@ def weighted_statistics(values: FloatArray, weights: FloatArray) -> dict[Statist
 
 
 def measure_volumes(segmentation: Segmentation, subregions: LabelArray) -> tuple[Measurement, ...]:
-    """Volume (mm3, counted voxels) of every cartilage region and plate, and of the menisci where there are any."""
+    """Volume (mm3, from voxel counts) of every cartilage region and plate, and of the menisci if present."""
     voxel = segmentation.grid.voxel_volume_mm3
     counts = np.bincount(subregions[subregions > 0], minlength=256)
     rows = []

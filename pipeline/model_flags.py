@@ -1,4 +1,4 @@
-"""Reasons to look twice that come from what was measured of the model: its confidence, and the slices it was given."""
+"""Quality flags from the measured performance of the model: its confidence, and the slice thickness of the scan."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.segmentation.limits import SliceFigures
 from pipeline.types import QualityFlag, Segmentation
 
 ROUNDING_MM: Final = 0.01
-"""Spacings come as float32."""
+"""Tolerance for spacings stored as float32."""
 
 
 def model_flags(segmentation: Segmentation, model: ModelCard) -> tuple[QualityFlag, ...]:
@@ -32,9 +32,9 @@ def _low_confidence(segmentation: Segmentation, model: ModelCard) -> list[Qualit
         QualityFlag(
             code="LOW_CONFIDENCE",
             message=f"The network was unsure of the cartilage: its mean probability there is {found:.3f}; expected "
-            f"{rule.threshold:.3f} or more{surface} (uncalibrated). Of {rule.scans} imagined scans this flags "
+            f"{rule.threshold:.3f} or more{surface} (uncalibrated). Of {rule.scans} synthetic scans this flags "
             f"{100 * rule.worst_caught:.0f} % of the tenth with the worst outlines, and "
-            f"{100 * rule.others_flagged:.0f} % of the others. Look at the outlines.",
+            f"{100 * rule.others_flagged:.0f} % of the others. Check the outlines.",
         )
     ]
 
@@ -51,16 +51,14 @@ def _cartilage_not_usable(segmentation: Segmentation, model: ModelCard) -> list[
     if near is None:
         return []
     limit = (
-        f"up to {thick.usable_slice_mm:.2g} mm"
-        if thick.usable_slice_mm
-        else "with none of the thick slices that were tried"
+        f"up to {thick.usable_slice_mm:.2g} mm" if thick.usable_slice_mm else "at none of the tested slice thicknesses"
     )
     return [
         QualityFlag(
             code="CARTILAGE_NOT_USABLE",
-            message=f"Slices are {coarsest:.2g} mm thick; this network's cartilage is usable {limit}. On imagined "
+            message=f"Slices are {coarsest:.2g} mm thick; this network's cartilage is usable {limit}. On synthetic "
             f"scans with slices of {near.slice_mm:.2g} mm its overlap with the experts' cartilage was "
-            f"{near.cartilage_dice:.2f} (Dice; bones {near.bone_dice:.2f}), and regional thickness was off by "
+            f"{near.cartilage_dice:.2f} (Dice; bones {near.bone_dice:.2f}), and regional thickness had an error of "
             f"{near.thickness_rmse_mm:.2f} mm (RMSE). Do not use thickness, area or volume of cartilage.",
         )
     ]

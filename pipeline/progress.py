@@ -1,4 +1,4 @@
-"""The state of each step of an analysis, and the words for it."""
+"""The state of each step of an analysis, and its display text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class StepState(StrEnum):
-    """The state of a step; the value stands in files and on the wire."""
+    """The state of a step; the value is used in files and in the REST interface."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -17,18 +17,18 @@ class StepState(StrEnum):
 
     @property
     def words(self) -> str:
-        """For people, at the beginning of a line."""
+        """Display text for the beginning of a line."""
         return self.value.capitalize()
 
     @property
     def ended_without_result(self) -> bool:
-        """Whether a reason belongs to it."""
+        """Whether this state has a reason."""
         return self in (StepState.SKIPPED, StepState.FAILED)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepRecord:
-    """Result of a step: state, wall seconds, and the reason where it was skipped or failed."""
+    """Result of a step: state, wall seconds, and the reason if it was skipped or failed."""
 
     name: str
     title: str

@@ -1,7 +1,8 @@
-"""Compartments of the tibial and sub-regions of the femoral cartilage, decided in the frame of the reference knee.
+"""Compartments of the tibial and sub-regions of the femoral cartilage, determined in the frame of the reference knee.
 
-The femoral rules are those of pymskt's users (anterior; medial and lateral weight-bearing and posterior), stated here
-in millimetres on points, so that they hold on any grid.
+
+The femoral rules are those used with pymskt (anterior; medial and lateral weight-bearing and posterior), applied here
+to points in millimetres, so that they are independent of the grid.
 """
 
 from __future__ import annotations
@@ -27,29 +28,30 @@ from pipeline.grid import FloatArray
 from pipeline.types import Alignment, LabelArray, Segmentation
 
 MEDIAL, POSTERIOR = 0, 1
-"""Axes of the reference frame, each growing in the direction of its name."""
+"""Axes of the reference frame, each increasing in the direction of its name."""
 
 SLICE_MM: Final = 0.7
-"""Width of the sagittal bins in which the notch is looked for."""
+"""Width of the sagittal bins in which the notch is searched."""
 
 FRONTAL_BIN_MM: Final = 0.5
-"""Depth of the frontal bins in which upward-wrapping cartilage is told apart."""
+"""Depth of the frontal bins in which upward-wrapping cartilage is identified."""
 
 WEIGHT_BEARING_SHARE: Final = 0.6
-"""Share of the way from the notch to the posterior end that bears weight (Eckstein et al. 2006)."""
+"""Weight-bearing fraction of the distance from the notch to the posterior end (Eckstein et al. 2006)."""
 
 WRAP_SHARE: Final = 0.67
-"""Cartilage above this share of the way from the top of the plate down to its mean height wraps upwards."""
+"""Cartilage above this fraction of the distance from the top of the plate down to its mean height wraps upwards."""
 
 TILT_DEG: Final = 9.0
-"""The rules are stated for the pose of pymskt's example knee, which lies tilted by this much about the medial axis in
-our frame. Found on that one knee: worst Dice of a region against pymskt 0.92 at 0, 0.98 at 6, 0.99 at 9 degrees."""
+"""The rules are defined in the pose of pymskt's example knee, which is tilted by this angle about the medial axis of
+our frame. Determined on that one knee: lowest Dice of a region against pymskt 0.92 at 0, 0.98 at 6, 0.99 at 9 degrees.
+"""
 
 CENTRAL_SHARE: Final = 0.6
-"""Middle part of the plate's width that can hold the notch."""
+"""Central fraction of the plate's width that can contain the notch."""
 
 _MIXED_SHARE: Final = 0.15
-"""A piece of tibial cartilage with at least this share on either side of the middle is two plates that touch."""
+"""A component of tibial cartilage with at least this fraction on each side of the centre is two touching plates."""
 
 
 _UNDIVIDED: Final = {
@@ -61,7 +63,7 @@ _UNDIVIDED: Final = {
 
 
 def _tilted(points_ref: FloatArray) -> FloatArray:
-    """(n, 3) reference frame -> the pose in which the femoral rules are stated."""
+    """(n, 3) reference frame -> the pose in which the femoral rules are defined."""
     cosine, sine = np.cos(np.radians(TILT_DEG)), np.sin(np.radians(TILT_DEG))
     medial, posterior, superior = points_ref.T
     return np.stack([medial, cosine * posterior + sine * superior, cosine * superior - sine * posterior], axis=1)
@@ -71,7 +73,7 @@ def femoral_regions(points: FloatArray, voxel_mm: tuple[float, float]) -> LabelA
     """The region label of each femoral cartilage voxel.
 
     points (n, 3): voxel centres in mm, in the reference frame tilted by TILT_DEG; voxel_mm: extent of a voxel along its
-    medial and posterior axis, below which bins would run empty. Returns (n,) uint8 labels of anatomy.REGIONS.
+    medial and posterior axis, the minimum width of bins. Returns (n,) uint8 labels of anatomy.REGIONS.
     """
     medial, posterior, superior = points.T
     slice_mm, frontal_mm = max(SLICE_MM, voxel_mm[MEDIAL]), max(FRONTAL_BIN_MM, voxel_mm[POSTERIOR])
@@ -110,7 +112,7 @@ def _notch(medial: FloatArray, posterior: FloatArray, slice_mm: float) -> tuple[
     edge = int(count * (1 - CENTRAL_SHARE) / 2)
     central = reach[edge : count - edge]
     depth = float(central.min())
-    # several slices share the notch's floor to within a voxel: its middle is the same for a knee and its mirror image
+    # several slices contain the base of the notch within a voxel: use its centre, equal for a knee and its mirror image
     floor = np.flatnonzero(central <= depth + FRONTAL_BIN_MM) + edge
     return float(medial.min() + (floor.mean() + 0.5) * slice_mm), depth
 
@@ -125,10 +127,10 @@ def _wrap_height(posterior: FloatArray, superior: FloatArray, frontal_mm: float)
 
 
 def split_tibial_cartilage(segmentation: Segmentation, alignment: Alignment) -> Segmentation:
-    """Tell medial from lateral tibial cartilage, where the segmentation does not.
+    """Separate medial and lateral tibial cartilage, if the segmentation does not.
 
-    Each connected piece goes to the side on which most of it lies; a piece with a good part on either side is two
-    plates that touch, and is cut at the middle of the tibial plateau.
+    Each connected component is assigned to the side with most of its voxels. A component with a large part on each side
+    is two touching plates, and is split at the centre of the tibial plateau.
     """
     if segmentation.compartments_apart:
         return segmentation
@@ -154,7 +156,7 @@ def _with_labels(segmentation: Segmentation, labels: LabelArray) -> Segmentation
 
 
 def subregions(segmentation: Segmentation, alignment: Alignment) -> LabelArray:
-    """(z, y, x) uint8: the region label of every cartilage voxel, 0 elsewhere. Needs compartments apart."""
+    """(z, y, x) uint8: the region label of every cartilage voxel, 0 elsewhere. Requires separate compartments."""
     result = np.zeros(segmentation.grid.shape, dtype=np.uint8)
     for structure, box in segmentation.boxes.items():
         here = segmentation.labels[box] == structure

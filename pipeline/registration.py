@@ -1,4 +1,5 @@
-"""Laying one bone surface on another: trimmed closest points to come near, then distances to tangent planes to settle.
+"""Registration of bone surfaces: a coarse fit by trimmed closest points, then a fine fit by distances to tangent
+planes.
 
 Points are (n, 3) in mm; matrices (4, 4) homogeneous, source -> target.
 """
@@ -18,16 +19,16 @@ from pipeline.grid import FloatArray
 from pipeline.types import Surface
 
 FACING: Final = 0.5
-"""Cosine between the normals of a pair, at least: the cap of a cut shaft faces up, the shaft beside it does not."""
+"""Minimum cosine between the normals of a pair: excludes pairs of the cap of a cut shaft with the shaft itself."""
 
 LEAST_WEIGHT: Final = 0.2
 SCALES: Final = (0.6, 1.6)
-"""Where the pairs' mean weight or the size leaves these bounds there is nothing to settle on."""
+"""If the mean weight of the pairs or the scale is outside these bounds, the fit has failed."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Patch:
-    """Points (n, 3) that are moved, with their outward unit normals (n, 3)."""
+    """The moving points (n, 3) with their outward unit normals (n, 3)."""
 
     points: FloatArray
     normals: FloatArray
@@ -35,7 +36,7 @@ class Patch:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Target:
-    """A surface that stays, and the search tree of its vertices."""
+    """The fixed surface and the search tree of its vertices."""
 
     surface: Surface
 
@@ -45,13 +46,13 @@ class Target:
 
 
 def apply(matrix: FloatArray, points: FloatArray) -> FloatArray:
-    """(n, 3) points, moved."""
+    """(n, 3) transformed points."""
     moved: FloatArray = points @ matrix[:3, :3].T + matrix[:3, 3]
     return moved
 
 
 def scale_of(matrix: FloatArray) -> float:
-    """Size of the target over that of the source."""
+    """Scale factor of a similarity matrix."""
     return float(np.cbrt(abs(np.linalg.det(matrix[:3, :3]))))
 
 
@@ -68,19 +69,18 @@ def best_fit(source: FloatArray, target: FloatArray, *, scaled: bool) -> FloatAr
     return matrix
 
 
-def come_near(
+def coarse_fit(
     source: FloatArray,
     target: Target,
     matrix: FloatArray,
     *,
     scaled: bool,
     keep: float,
-    near_mm: float,
+    tolerance_mm: float,
     most_iterations: int,
 ) -> FloatArray:
-    """(4, 4): closest points, of which the share `keep` with the shortest distances counts; from `matrix` on.
-
-    It ends when no point moves further than near_mm.
+    """(4, 4) from iterative closest points, using the fraction `keep` of the shortest distances, starting from
+    `matrix`.  Stops when no point moves further than tolerance_mm.
     """
     points = target.surface.points_mm
     for _ in range(most_iterations):
@@ -88,32 +88,32 @@ def come_near(
         distance, nearest = target.tree.query(moved)
         chosen = distance <= np.quantile(distance, keep)
         matrix = best_fit(source[chosen], points[nearest[chosen]], scaled=scaled)
-        if np.abs(apply(matrix, source) - moved).max() < near_mm:
+        if np.abs(apply(matrix, source) - moved).max() < tolerance_mm:
             break
     return matrix
 
 
-def settle(
+def fine_fit(
     source: Patch,
     target: Target,
     matrix: FloatArray,
     *,
     scaled: bool,
     cutoff_mm: float,
-    settled_mm: float,
+    tolerance_mm: float,
     most_iterations: int,
 ) -> FloatArray | None:
     """(4, 4): Gauss-Newton on the distances to the tangent planes of the closest points, robustly weighted.
 
-    Pairs further apart than cutoff_mm do not count; nearer ones fade towards it (Tukey's biweight). It ends when no
-    point moves further than settled_mm. The points are the source's and the planes the target's, so neither the order
-    of the target's vertices nor its pose decides where it ends. None: there is nothing to settle on.
+    Pairs further apart than cutoff_mm have weight 0; weights decrease towards it (Tukey's biweight). Stops when no
+    point moves further than tolerance_mm. Points are from the source and planes from the target, so the result does not
+    depend on the order or pose of the target's vertices. Returns None if the fit fails.
     """
     surface = target.surface
     for _ in range(most_iterations):
         moved = apply(matrix, source.points)
         distance, nearest = target.tree.query(moved, distance_upper_bound=cutoff_mm)
-        nearest = np.where(np.isfinite(distance), nearest, 0)  # too far: its weight is 0
+        nearest = np.where(np.isfinite(distance), nearest, 0)  # too distant: weight 0
         normals = surface.normals[nearest]
         weight = _weights(source.normals, normals, matrix, distance, cutoff_mm)
         if weight.mean() < LEAST_WEIGHT or not SCALES[0] < scale_of(matrix) < SCALES[1]:
@@ -131,7 +131,7 @@ def settle(
         update[:3, :3] = size * Rotation.from_rotvec(step[:3]).as_matrix()
         update[:3, 3] = middle + step[3:6] - update[:3, :3] @ middle
         matrix = update @ matrix
-        if np.abs(apply(matrix, source.points) - moved).max() < settled_mm:
+        if np.abs(apply(matrix, source.points) - moved).max() < tolerance_mm:
             break
     return matrix
 
@@ -139,7 +139,7 @@ def settle(
 def _weights(
     source_normals: FloatArray, normals: FloatArray, matrix: FloatArray, distance: FloatArray, cutoff_mm: float
 ) -> FloatArray:
-    """(n,) Tukey's biweight of each pair's distance; 0 where the normals do not face the same way."""
+    """(n,) Tukey's biweight of each pair's distance; 0 if the normals do not point in similar directions."""
     facing = np.einsum("ij,ij->i", source_normals @ matrix[:3, :3].T, normals)
     facing /= scale_of(matrix)
     weights: FloatArray = np.square(1 - np.minimum(distance / cutoff_mm, 1.0) ** 2) * (facing > FACING)
@@ -147,7 +147,7 @@ def _weights(
 
 
 def evenly(points_mm: FloatArray, count: int) -> FloatArray:
-    """About `count` points, one a cubic cell: the mean of the points in it, whatever their order."""
+    """About `count` points, one per cubic cell: the mean of its points, independent of their order."""
     middle = (points_mm.max(axis=0) + points_mm.min(axis=0)) / 2
     local = points_mm - middle
     size = float(np.sqrt(3.6 * np.prod(np.sort(np.ptp(local, axis=0))[1:]) / count))
@@ -160,6 +160,6 @@ def evenly(points_mm: FloatArray, count: int) -> FloatArray:
 
 
 def chosen_rows(points_mm: FloatArray, count: int) -> NDArray[np.int64]:
-    """Rows of about `count` vertices, evenly spread."""
+    """Row indices of about `count` evenly spaced vertices."""
     rows: NDArray[np.int64] = cKDTree(points_mm).query(evenly(points_mm, count))[1]
     return rows

@@ -1,4 +1,4 @@
-"""Bone surfaces from a label map: crop, separable Gaussian, iso-surface at one half. No repair, no temporary files."""
+"""Bone surfaces from a label map: crop, separable Gaussian, iso-surface at 0.5. No repair, no temporary files."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from pipeline.grid import FloatArray, Grid
 from pipeline.types import Segmentation, Surface
 
 SMOOTHING_VARIANCE_MM2: Final = 0.5
-"""Of the Gaussian on every label before its boundary is taken: 0.71 mm wide, one voxel between slices of 0.7 mm.
-The same value on bone and on bone-with-cartilage, so that its pull on curved surfaces cancels in their distance."""
+"""Variance of the Gaussian applied to every label before its boundary is computed: SD 0.71 mm, one voxel at 0.7 mm
+slices. The same for bone and for bone-or-cartilage, so that its bias on curved surfaces cancels in their distance."""
 
 NORMAL_VARIANCE_MM2: Final = 0.5
-"""Of a box that is averaged before the normals are taken: the label's staircase tilts them by 2.0 degrees without it
-and by 0.9 with it, on spheres at 0.7 mm slices. A box of width w voxels has the variance (w² - 1) / 12."""
+"""Variance of the box average applied before computing normals: the voxel staircase tilts them by 2.0 degrees without
+it and by 0.9 with it, on spheres at 0.7 mm slices. A box of width w voxels has the variance (w² - 1) / 12."""
 
 LEVEL: Final = 0.5
-"""The boundary of a smoothed label: exact for a flat surface whatever the width of the Gaussian."""
+"""The boundary of a smoothed label: exact for a flat surface at any width of the Gaussian."""
 
 TRUNCATE: Final = 3.0
-"""The Gaussian ends at this many widths: what lies beyond is 0.3 % of it."""
+"""The Gaussian is truncated at this many SDs; 0.3 % of it is outside."""
 
 MARGIN_MM: Final = 3.0
-"""Empty border around the structure: more than four times the Gaussian's width."""
+"""Empty border around the structure: more than four SDs of the Gaussian."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Field:
-    """A scalar field (z, y, x) float32 on its own grid, sampled by trilinear interpolation; 0 outside."""
+    """A scalar field (z, y, x) float32 with its grid, sampled by trilinear interpolation; 0 outside."""
 
     values: NDArray[np.float32]
     grid: Grid
@@ -69,7 +69,7 @@ def smoothed(mask: NDArray[np.bool_], grid: Grid, variance_mm2: float) -> Field:
 
 
 def contour(field: Field) -> tuple[FloatArray, NDArray[np.int64]]:
-    """Where the field is LEVEL: points (n, 3) in mm along the grid's (x, y, z), and triangles (m, 3)."""
+    """The iso-surface of the field at LEVEL: points (n, 3) in mm along the grid's (x, y, z), and triangles (m, 3)."""
     image = vtkImageData()
     image.SetDimensions(*field.grid.shape[::-1])
     image.SetSpacing(*field.grid.spacing_mm[::-1])
@@ -89,13 +89,13 @@ def contour(field: Field) -> tuple[FloatArray, NDArray[np.int64]]:
 
 
 def iso_surface(field: Field, structure: Structure) -> Surface:
-    """The surface on which the field is LEVEL, with outward unit normals. Raises SurfaceFailed where there is none."""
+    """The iso-surface at LEVEL with outward unit normals. Raises SurfaceFailed if there is none."""
     grid = field.grid
     local, faces = contour(field)
     if not len(faces):
         raise SurfaceFailed(
             f"{structure.title}: too small for a surface; expected a structure wider than 1.5 mm.",
-            hint="Look at the label map: is the structure cut off or only a few voxels large?",
+            hint="Check the label map: the structure may be cut off or have only a few voxels.",
         )
     points = local @ grid.direction.T + grid.origin_mm
     index = (local / np.array(grid.spacing_mm[::-1]))[:, ::-1]
@@ -111,7 +111,9 @@ def iso_surface(field: Field, structure: Structure) -> Surface:
 
 
 def _outward_normals(field: Field, index: FloatArray) -> FloatArray:
-    """(n, 3) unit vectors along the grid's (z, y, x): down the gradient of the field, smoothed once more."""
+    """(n, 3) unit vectors along the grid's (z, y, x): along the negative gradient of the field after additional
+    smoothing.
+    """
     spacing = field.grid.spacing_mm
     widths = [2 * round((np.sqrt(12 * NORMAL_VARIANCE_MM2 / s**2 + 1) - 1) / 2) + 1 for s in spacing]
     calm = Field(values=ndimage.uniform_filter(field.values, widths, mode="constant"), grid=field.grid)
@@ -124,12 +126,12 @@ def _outward_normals(field: Field, index: FloatArray) -> FloatArray:
 
 
 def _vertex_areas(index: FloatArray, normals: FloatArray, grid: Grid) -> FloatArray:
-    """(n,) mm2: the area that each vertex stands for.
+    """(n,) mm2: the area that each vertex represents.
 
-    Every vertex lies on an edge of the grid. Lines along axis k, one per cell of cross-section A_k, meet a surface of
+    Every vertex is on an edge of the grid. Lines along axis k, one per cell of cross-section A_k, meet a surface of
     normal n with density |n_k| / A_k; weighing each crossing by A_k |n_k| over all three axes sums to the area, because
-    n_1² + n_2² + n_3² = 1 (Cauchy-Crofton). Unlike shares of triangles this does not depend on how faces were cut, so a
-    knee and its mirror image weigh alike.
+    n_1² + n_2² + n_3² = 1 (Cauchy-Crofton). Unlike fractions of triangles, this does not depend on the triangulation,
+    so a knee and its mirror image have equal weights.
     """
     axis = np.argmax(np.abs(index - np.rint(index)), axis=1)
     section = grid.voxel_volume_mm3 / np.array(grid.spacing_mm)
@@ -138,7 +140,7 @@ def _vertex_areas(index: FloatArray, normals: FloatArray, grid: Grid) -> FloatAr
 
 
 def _turned_out(points: FloatArray, faces: NDArray[np.int64], normals: FloatArray) -> NDArray[np.int64]:
-    """Turn the faces round where their right-hand normal disagrees with the field's (left-handed grids)."""
+    """Reverse faces whose right-hand normal disagrees with that of the field (left-handed grids)."""
     a, b, c = (points[faces[:, k]] for k in range(3))
     agreement = np.einsum("ij,ij->", np.cross(b - a, c - a), normals[faces[:, 0]])
     return faces if agreement >= 0 else np.ascontiguousarray(faces[:, ::-1])
@@ -153,7 +155,7 @@ def bone_surface(segmentation: Segmentation, structure: Structure) -> Surface:
     if box is None:
         raise EmptyStructure(
             f"{structure.title} was not found in the segmentation; expected at least one piece.",
-            hint="Is this a knee, and is the whole joint inside the field of view?",
+            hint="Check that the scan shows a knee and that the field of view contains the whole joint.",
             structure=structure.key,
         )
     z, y, x = box

@@ -1,11 +1,11 @@
-"""Cartilage thickness: how far along the bone's normal the cartilage reaches. No cartilage mesh is made.
+"""Cartilage thickness along the normals of the bone, without a cartilage mesh.
 
-Two estimators, both along the outward normal at every vertex of the bone surface:
+Two methods, both along the outward normal at every vertex of the bone surface:
 
-union         from the bone surface to the last crossing of the smoothed field of bone-or-cartilage. Bone and union are
-              smoothed alike, so thin cartilage, which a Gaussian would wash out on its own, keeps its thickness.
-two_crossing  from the first to the last crossing of the smoothed field of the cartilage alone: what pymskt measures
-              between two intersections with a cartilage mesh. It loses cartilage thinner than the Gaussian.
+union         from the bone surface to the last crossing of the smoothed field of bone-or-cartilage. Bone and union have
+the same smoothing, so thin cartilage, which a Gaussian on its label alone would remove, keeps its thickness.
+two_crossing  from the first to the last crossing of the smoothed field of the cartilage alone: the measure of pymskt
+between two intersections with a cartilage mesh. It misses cartilage thinner than the Gaussian.
 """
 
 from __future__ import annotations
@@ -28,28 +28,29 @@ from pipeline.surface import LEVEL, SMOOTHING_VARIANCE_MM2, Field, smoothed
 from pipeline.types import LabelArray, Segmentation, Surface, ThicknessMap
 
 MEET_MM: Final = 2.0
-"""Cartilage counts as lying on the bone where its label is met this close to the bone surface."""
+"""Maximum distance between bone surface and cartilage label for cartilage in contact with the bone."""
 
 OFF_SURFACE_MM: Final = 0.02
-"""Contact is looked for from here: on flat faces along the grid the surface lies exactly between two voxels, where the
-last bit of the geometry would decide which of them is met."""
+"""Start of the search for contact: on flat faces along the grid the surface is exactly between two voxels, where the
+last bit of the geometry would determine which of them is sampled."""
 
 REACH_MM: Final = 10.0
 """Length of the search: the thickest patellar cartilage known is about 8 mm."""
 
 REACH_SHORT_MM: Final = 4.0
 GAP_MM: Final = 1.0
-"""A ray that leaves the tissue and meets it again this soon has crossed a slit in the label, not the joint space."""
+"""A ray that leaves the tissue and re-enters it within this distance has crossed a gap in the label, not the joint
+space."""
 
 UNION_STEP_MM: Final = 0.25
 TWO_CROSSING_STEP_MM: Final = 0.1
 INWARD_MM: Final = 1.0
-"""two_crossing starts this far inside the bone: the cartilage's own smoothed edge may lie below the bone surface."""
+"""two_crossing starts this far inside the bone: the smoothed edge of the cartilage may be below the bone surface."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Contact:
-    """Which vertices carry cartilage. met (n,) bool; label (n,) uint8, the cartilage voxel first met (0: none)."""
+    """Which vertices have cartilage. met (n,) bool; label (n,) uint8, of the first cartilage voxel (0: none)."""
 
     met: NDArray[np.bool_]
     label: LabelArray
@@ -105,7 +106,7 @@ def find_contact(surface: Surface, crop: CartilageCrop) -> Contact:
 
 
 def _near(surface: Surface, grid: Grid) -> NDArray[np.int64]:
-    """Vertices inside the grid, or so near that their rays reach it."""
+    """Vertices inside the grid, or close enough that their rays reach it."""
     index = grid.to_index(surface.points_mm)
     margin = MEET_MM / np.array(grid.spacing_mm)
     return np.flatnonzero(((index >= -margin) & (index <= grid.shape + margin)).all(axis=1))
@@ -135,9 +136,9 @@ class _Rays:
         return self.field.at_index(index.reshape(3, -1)).reshape(len(self.start), len(distances))
 
     def crossing(self, profiles: FloatArray, distances: FloatArray, k: NDArray[np.int64]) -> FloatArray:
-        """(n,) mm: where, between samples k and k + 1, the field passes LEVEL.
+        """(n,) mm: position between samples k and k + 1 where the field crosses LEVEL.
 
-        One more sample in the middle says in which half; there it is linear.
+        An additional sample in the middle selects the half, in which the crossing is interpolated linearly.
         """
         n = np.arange(len(k))
         low, high = distances[k], distances[k + 1]
@@ -154,11 +155,10 @@ class _Rays:
 def _follow(
     field: Field, surface: Surface, rows: NDArray[np.int64], first_mm: float, step_mm: float
 ) -> tuple[FloatArray, FloatArray]:
-    """(entry, exit) in mm along the normals of the chosen vertices, linear between samples step_mm apart.
-
-    entry: where the field first rises through LEVEL, first_mm where the ray starts inside; exit: where it falls below
-    it for good. NaN where there is none. Rays are sampled at twice the step, and once more where they cross. Most
-    cartilage is thin, so rays are followed for REACH_SHORT_MM, and only those that have not ended there for REACH_MM.
+    """(entry, exit) in mm along the normals of the chosen vertices, linear between samples step_mm apart.  entry: first
+    upward crossing of LEVEL, or first_mm if the ray starts inside; exit: last downward crossing; NaN if there is none.
+    Rays are sampled at twice the step, and again at crossings. Most cartilage is thin, so rays are followed for
+    REACH_SHORT_MM, and only those still inside for REACH_MM.
     """
     entry, end = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
     start, step = _rays(surface, field.grid, rows)
@@ -177,7 +177,7 @@ def _follow(
         last = _last_inside(inside, first, max(1, round(GAP_MM / (2 * step_mm))))
         over = np.flatnonzero(some & (last < len(distances) - 1))
         end[waiting[over]] = rays.chosen(over).crossing(profiles[over], distances, last[over])
-        # a ray is done when enough empty samples follow its last full one to call it the last
+        # a ray is complete when enough empty samples follow its last sample inside
         waiting = waiting[some & (distances[last] + GAP_MM + 2 * step_mm > reach)]
         if not len(waiting):
             break
@@ -185,7 +185,7 @@ def _follow(
 
 
 def _last_inside(inside: NDArray[np.bool_], start: NDArray[np.int64], gap: int) -> NDArray[np.int64]:
-    """(n,): the last sample of each row's first stretch of True; slits of up to `gap` samples are stepped over."""
+    """(n,): the last sample of the first run of True in each row; gaps of up to `gap` samples are ignored."""
     last = start.copy()
     for column in range(inside.shape[1]):
         step = inside[:, column] & (column > last) & (column - last <= gap)
@@ -199,7 +199,7 @@ def union_thickness(surface: Surface, crop: CartilageCrop, contact: Contact) -> 
     rows = np.flatnonzero(contact.met)
     field = smoothed(crop.bone | crop.cartilage, crop.grid, SMOOTHING_VARIANCE_MM2)
     entry, end = _follow(field, surface, rows, 0.0, UNION_STEP_MM)
-    # a ray that starts below one half stands on a rim that the Gaussian has rounded off: no thickness is left there
+    # a ray that starts below 0.5 is on an edge rounded by the Gaussian: its thickness is 0
     thickness[rows] = np.where(entry > 0.0, 0.0, np.nan_to_num(end, nan=0.0))
     return thickness
 
@@ -217,9 +217,9 @@ def two_crossing_thickness(surface: Surface, crop: CartilageCrop, contact: Conta
 def plate_vertices(surface: Surface, contact: Contact) -> tuple[NDArray[np.bool_], LabelArray]:
     """The cartilage plate on a bone: (n,) bool, and the region of each of its vertices (n,) uint8.
 
-    Covered vertices, and the bare patches that they enclose: of the uncovered pieces of the surface the largest is the
-    bone outside the plate, every other one is denuded bone. A bare patch that reaches the plate's rim cannot be told
-    from bone that never carried cartilage, and is not counted.
+    The plate consists of covered vertices and the denuded patches enclosed by them: the largest uncovered component of
+    the surface is the bone outside the plate, every other one is denuded bone. A denuded patch that reaches the edge of
+    the plate cannot be distinguished from bone without cartilage, and is not counted.
     """
     bare = ~contact.met
     region = contact.label.copy()
@@ -238,7 +238,7 @@ def plate_vertices(surface: Surface, contact: Contact) -> tuple[NDArray[np.bool_
 
 
 def _nearest_region(surface: Surface, contact: Contact, denuded: NDArray[np.bool_]) -> LabelArray:
-    """The region of the covered vertex nearest to each denuded one."""
+    """The region of the closest covered vertex for each denuded one."""
     covered = np.flatnonzero(contact.met)
     _, nearest = cKDTree(surface.points_mm[covered]).query(surface.points_mm[denuded])
     labels: LabelArray = contact.label[covered[nearest]]
@@ -248,7 +248,7 @@ def _nearest_region(surface: Surface, contact: Contact, denuded: NDArray[np.bool
 def thickness_maps(
     surface: Surface, segmentation: Segmentation, subregions: LabelArray, cartilage_variance_mm2: float
 ) -> tuple[ThicknessMap, ThicknessMap]:
-    """Both estimators on one bone: (union, two_crossing).
+    """Both methods on one bone: (union, two_crossing).
 
     subregions (z, y, x) uint8: the region label of each cartilage voxel. cartilage_variance_mm2: see AnalysisOptions.
     """

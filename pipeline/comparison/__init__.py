@@ -1,1 +1,1 @@
-"""Two analyses laid on each other, bone by bone, and what differs between them."""
+"""Comparison of two analyses: registration per bone, and differences."""

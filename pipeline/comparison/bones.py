@@ -1,6 +1,7 @@
-"""One bone of the second knee laid on the same bone of the first. Rigid: bones of one person do not change their size.
+"""Registration of one bone of the second knee to the same bone of the first.
 
-The start comes from both knees' alignments with the reference, so that no pose in the scanner has to be guessed.
+The transform is rigid: bones of one person do not change their size. The initial transform comes from the alignment of
+both knees to the reference, so that it is independent of the pose in the scanner.
 """
 
 from __future__ import annotations
@@ -19,27 +20,29 @@ from pipeline.registration import (
     Target,
     apply,
     chosen_rows,
-    come_near,
-    settle,
+    coarse_fit,
+    fine_fit,
 )
 from pipeline.types import Alignment, ThicknessMap
 
 NEAR_JOINT_MM: Final = 60.0
-"""So far from the middle of its cartilage plate a bone takes part: fields of view end anywhere along the shaft."""
+"""Maximum distance of the used bone from the centre of its cartilage plate: fields of view end anywhere along the
+shaft.
+"""
 
 POINTS: Final = (400, 3000)
-"""About as many points come near, and settle for the first time; then every vertex takes part."""
+"""Approximate numbers of points in the coarse and in the first fine stage; the last stage uses all vertices."""
 
 KEEP: Final = 0.85
-NEAR_MM: Final = 0.05
+COARSE_MM: Final = 0.05
 CUTOFFS_MM: Final = (5.0, 2.0)
-"""Pairs further apart do not count, in the first and in the last stage: osteophytes and cut shafts must not pull."""
+"""Pairs further apart are ignored in the first and the last fine stage, to exclude osteophytes and cut shafts."""
 
-SETTLED_MM: Final = (0.02, 1e-3)
+FINE_MM: Final = (0.02, 1e-3)
 MOST_ITERATIONS: Final = (60, 40, 10)
 
 IMPLAUSIBLE_MM: Final = 3.0
-"""Surfaces further apart than this (rms) are not of the same bone. Expert maps: 0.25 to 0.7 mm for one knee eight years
+"""Maximum distance (rms) between surfaces of the same bone. Expert maps: 0.25 to 0.7 mm for one knee eight years
 later, 1.0 to 2.2 mm for two persons."""
 
 
@@ -47,9 +50,9 @@ later, 1.0 to 2.2 mm for two persons."""
 class Residual:
     """Distances of the first bone's vertices to the tangent planes of the second, registered bone, mm.
 
-    mean, rms, p95   over the part of the bone that both have, within NEAR_JOINT_MM
-    plate_rms        rms under the cartilage plate alone: where thickness is compared
-    overlap          share of the first bone's vertices near the joint that both have, 0 to 1
+    mean, rms, p95   over the common part of the bone within NEAR_JOINT_MM
+    plate_rms        rms under the cartilage plate only, where thickness is compared
+    overlap          fraction of the first bone's vertices near the joint in the common part, 0 to 1
     """
 
     mean: float
@@ -62,39 +65,39 @@ class Residual:
 def register_bone(
     first: ThicknessMap, second: ThicknessMap, alignments: tuple[Alignment, Alignment]
 ) -> tuple[FloatArray, Residual]:
-    """(4, 4) rigid motion second -> first (LPS mm), and how well it fits. Both of one side.
+    """(4, 4) rigid motion second -> first (LPS mm), and its residual. Both knees must have the same side.
 
-    Raises NotComparable where the bones do not settle on each other.
+    Raises NotComparable if the registration fails.
     """
     target = Target(surface=first.surface)
     near = _near_joint(second)
     points, normals = second.surface.points_mm[near], second.surface.normals[near]
     matrix = _start(first, second, alignments)
     few, many = (chosen_rows(points, count) for count in POINTS)
-    matrix = come_near(
-        points[few], target, matrix, scaled=False, keep=KEEP, near_mm=NEAR_MM, most_iterations=MOST_ITERATIONS[0]
+    matrix = coarse_fit(
+        points[few], target, matrix, scaled=False, keep=KEEP, tolerance_mm=COARSE_MM, most_iterations=MOST_ITERATIONS[0]
     )
     for stage, rows in enumerate((many, np.arange(len(points)))):
-        settled = settle(
+        fitted = fine_fit(
             Patch(points=points[rows], normals=normals[rows]),
             target,
             matrix,
             scaled=False,
             cutoff_mm=CUTOFFS_MM[stage],
-            settled_mm=SETTLED_MM[stage],
+            tolerance_mm=FINE_MM[stage],
             most_iterations=MOST_ITERATIONS[stage + 1],
         )
-        if settled is None:
-            raise _apart(first, "do not come to lie on each other")
-        matrix = settled
+        if fitted is None:
+            raise _apart(first, "cannot be registered to each other")
+        matrix = fitted
     residual = _residual(first, second, matrix)
     if residual.rms > IMPLAUSIBLE_MM:
-        raise _apart(first, f"lie {residual.rms:.1f} mm apart (expected less than {IMPLAUSIBLE_MM})")
+        raise _apart(first, f"are {residual.rms:.1f} mm apart (expected less than {IMPLAUSIBLE_MM})")
     return matrix, residual
 
 
 def moved(item: ThicknessMap, matrix: FloatArray) -> ThicknessMap:
-    """A map on its bone, moved rigidly."""
+    """A thickness map and its bone after a rigid transform."""
     surface = replace(
         item.surface, points_mm=apply(matrix, item.surface.points_mm), normals=item.surface.normals @ matrix[:3, :3].T
     )
@@ -103,12 +106,12 @@ def moved(item: ThicknessMap, matrix: FloatArray) -> ThicknessMap:
 
 def _apart(item: ThicknessMap, how: str) -> NotComparable:
     return NotComparable(
-        f"{item.surface.structure.title}: the two bones {how}.", hint="Are these two scans of the same person?"
+        f"{item.surface.structure.title}: the two bones {how}.", hint="Check that the scans are of the same person."
     )
 
 
 def _middle(item: ThicknessMap) -> FloatArray:
-    """(3,) of the cartilage plate, or of the bone where it carries none."""
+    """(3,) centre of the cartilage plate, or of the bone if it has none."""
     plate = item.region > 0
     points = item.surface.points_mm[plate] if plate.any() else item.surface.points_mm
     middle: FloatArray = (points.max(axis=0) + points.min(axis=0)) / 2
@@ -121,7 +124,7 @@ def _near_joint(item: ThicknessMap) -> NDArray[np.bool_]:
 
 
 def _start(first: ThicknessMap, second: ThicknessMap, alignments: tuple[Alignment, Alignment]) -> FloatArray:
-    """(4, 4) rigid: turned as the two femora lie, plate upon plate."""
+    """(4, 4) rigid: rotation from the alignment of the two femora, translation from the plate centres."""
     linear = np.linalg.inv(alignments[0].matrix[:3, :3]) @ alignments[1].matrix[:3, :3]
     u, _, vt = np.linalg.svd(linear)
     matrix = np.eye(4)
@@ -142,7 +145,7 @@ def _residual(first: ThicknessMap, second: ThicknessMap, matrix: FloatArray) -> 
     off = np.abs(np.einsum("ij,ij->i", points - there.surface.points_mm[nearest], planes))
     weights = first.surface.vertex_areas_mm2[near]
     if not weights[shared].sum() > 0:
-        raise _apart(first, "have no part in common")
+        raise _apart(first, "have no common part")
     under = shared & (first.region[near] > 0)
     rms = _rms(off[shared], weights[shared])
     return Residual(

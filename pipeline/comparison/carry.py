@@ -1,4 +1,4 @@
-"""Values carried from one triangulated surface to the points of another, at the nearest point of the surface."""
+"""Transfers values from one triangulated surface to points of another, at the closest point of the surface."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ MOST_MM: Final = 2.0
 """Points further from the other bone than this are not compared."""
 
 INSIDE: Final = 0.5
-"""Of the weights of a point's three corners at least this much must lie inside the plate."""
+"""Minimum sum of the barycentric weights of corners inside the plate."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Nearest:
-    """The nearest point of a surface, for n points: corners (n, 3) its triangle's vertices, shares (n, 3) its
+    """The closest points of a surface, for n points: corners (n, 3) its triangle's vertices, shares (n, 3) its
     barycentric coordinates, distance_mm (n,).
     """
 
@@ -31,7 +31,7 @@ class Nearest:
 
 
 def nearest_on(points: FloatArray, target: Target) -> Nearest:
-    """The nearest of the triangles around the nearest vertex."""
+    """The closest point in the triangles around the closest vertex."""
     surface = target.surface
     _, vertex = target.tree.query(points)
     order, first, count = _faces_around(surface.faces, len(surface.points_mm))
@@ -53,7 +53,7 @@ def nearest_on(points: FloatArray, target: Target) -> Nearest:
 def carry_thickness(points: FloatArray, normals: FloatArray, other: ThicknessMap) -> FloatArray:
     """(n,) thickness of the other, registered bone in mm at points (n, 3) with outward normals (n, 3).
 
-    NaN: the other bone is not there, or faces elsewhere, or has no plate there.
+    NaN: the other bone is too distant, has another orientation, or has no plate there.
     """
     near = nearest_on(points, Target(surface=other.surface))
     there = np.einsum("nk,nkj->nj", near.shares, other.surface.normals[near.corners])
@@ -76,7 +76,7 @@ def _faces_around(faces: NDArray[np.int64], n: int) -> tuple[NDArray[np.int64], 
 
 
 def _in_triangle(points: FloatArray, corners: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Barycentric coordinates (n, 3) and squared distance (n,) of the nearest point in triangles (n, 3, 3)."""
+    """Barycentric coordinates (n, 3) and squared distance (n,) of the closest point in triangles (n, 3, 3)."""
     a, ab, ac = corners[:, 0], corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     ap = points - a
     d11, d12, d22 = (np.einsum("ij,ij->i", x, y) for x, y in ((ab, ab), (ab, ac), (ac, ac)))

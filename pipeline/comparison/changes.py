@@ -1,4 +1,4 @@
-"""What differs between two knees: per vertex, per region, and against the error of the measurement.
+"""Differences between two knees: per vertex, per region, and relative to the measurement error.
 
 ThC_matched is the mean thickness over the points of bone that carry a plate in both knees, denuded bone as 0: the
 same points in both. Every other quantity is each knee's own, over its own regions.
@@ -25,7 +25,7 @@ WITH_SDC: Final = frozenset({THC.id, THC_TAB.id, THC_MATCHED.id})
 """The smallest detectable change was measured on ThC; it is used for all three."""
 
 LEAST_COMPARED: Final = 0.5
-"""With less of its area compared a region's mean says nothing about the region."""
+"""Minimum compared fraction of a region's area for its mean to represent the region."""
 
 WITHIN: Final = "within measurement error"
 LARGER: Final = "larger than measurement error"
@@ -36,8 +36,8 @@ UNKNOWN: Final = "not known"
 class BoneChange:
     """One bone of the first knee and, at its n vertices, the thickness of both.
 
-    second_mm (n,): the second knee's thickness, NaN where the point has no counterpart inside a plate
-    matrix (4, 4): second knee's LPS mm -> first's; holds the mirror image where the sides differ
+    second_mm (n,): the second knee's thickness, NaN if the point has no counterpart in a plate
+    matrix (4, 4): second knee's LPS mm -> first's; includes the mirror image if the sides differ
     """
 
     first: ThicknessMap
@@ -51,19 +51,19 @@ class BoneChange:
 
     @property
     def change_mm(self) -> FloatArray:
-        """(n,) second - first; NaN where they cannot be compared."""
+        """(n,) second - first; NaN if they cannot be compared."""
         return self.second_mm - self.first.thickness_mm
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One row: a of the first knee, b of the second, their difference, and what it is worth.
+    """One row: a of the first knee, b of the second, their difference, and its significance.
 
-    change_percent      of a; None for shares, and where a is 0
+    change_percent      of a; None for fractions, and if a is 0
     sdc                 smallest detectable change, in `unit`; None: not known
-    registration_rms_mm how well the bones fit under the plate; None: the row needs no registration
-    registration_error  what a shift along the bone of that size would change at most, in `unit`
-    compared_percent    share of the region's area that has a counterpart
+    registration_rms_mm residual of the bones under the plate; None: the row does not depend on the registration
+    registration_error  maximum effect of a shift along the bone by that residual, in `unit`
+    compared_percent    percentage of the region's area with a counterpart
     """
 
     quantity: str
@@ -108,7 +108,7 @@ def _matched(bone: BoneChange, region: Region, here: NDArray[np.bool_], known: R
 
 
 def _mean_gradient(item: ThicknessMap, rows: NDArray[np.bool_]) -> FloatArray:
-    """(3,) mean over the triangles within `rows` of the thickness' gradient along the surface, mm a mm.
+    """(3,) mean over the triangles within `rows` of the thickness' gradient along the surface, mm per mm.
 
     On a triangle with corners p0, p1, p2 and unit normal n it is n x (t0 (p2 - p1) + t1 (p0 - p2) + t2 (p1 - p0)) / 2A.
     A shift d of the whole plate changes the region's mean thickness by its product with d.
@@ -118,11 +118,11 @@ def _mean_gradient(item: ThicknessMap, rows: NDArray[np.bool_]) -> FloatArray:
         return np.zeros(3)
     p = item.surface.points_mm[faces]
     t = item.thickness_mm[faces]
-    normal = np.cross(p[:, 1] - p[:, 0], p[:, 2] - p[:, 0])  # 2A long
+    normal = np.cross(p[:, 1] - p[:, 0], p[:, 2] - p[:, 0])  # length 2A
     opposite = np.stack([p[:, 2] - p[:, 1], p[:, 0] - p[:, 2], p[:, 1] - p[:, 0]], axis=1)
     double = np.linalg.norm(normal, axis=1)
     unit = normal / np.maximum(double, 1e-12)[:, None]
-    # each triangle's gradient times twice its area
+    # gradient of each triangle times twice its area
     weighted = np.cross(unit, np.einsum("ij,ijk->ik", t, opposite))
     mean: FloatArray = weighted.sum(axis=0) / max(float(double.sum()), 1e-12)
     return mean
@@ -131,7 +131,7 @@ def _mean_gradient(item: ThicknessMap, rows: NDArray[np.bool_]) -> FloatArray:
 def own_changes(
     first: Iterable[Measurement], second: Iterable[Measurement], known: Reproducibility
 ) -> tuple[Change, ...]:
-    """Each knee's own figures, in the order of the first knee's table."""
+    """Changes of the figures computed per knee, in the order of the first knee's table."""
     there = {_key(row): row for row in second}
     rows = []
     for row in first:
@@ -181,7 +181,7 @@ def _change(
 
 
 def _verdict(change: float | None, sdc: float | None, registration_error: float | None) -> str:
-    """Against the smallest detectable change and the registration's error, which add as independent errors do."""
+    """Compare with the smallest detectable change and the registration error, combined as independent errors."""
     if change is None or sdc is None:
         return UNKNOWN
     return LARGER if abs(change) > math.hypot(sdc, registration_error or 0.0) else WITHIN

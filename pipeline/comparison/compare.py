@@ -1,4 +1,4 @@
-"""Two knees, bone by bone."""
+"""Comparison of two knees, per bone."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from pipeline.segmentation.identity import ModelIdentity
 from pipeline.types import ThicknessMap
 
 POOR_FIT_MM = 0.8
-"""A registration whose surfaces lie further apart (rms) is pointed out; see bones.IMPLAUSIBLE_MM for figures."""
+"""Surface distance (rms) of a registration above which there is a warning; see bones.IMPLAUSIBLE_MM for figures."""
 
 Report = Callable[[float, str], None]
-"""How far it is, 0 to 1, and what is being done."""
+"""Receives the progress, 0 to 1, and the current operation."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Comparison:
     """second - first.
 
-    knees     both, as they were given
-    bones     those of both that could be registered, in the order of anatomy.BONES
+    knees     both, as given
+    bones     the common bones that could be registered, in the order of anatomy.BONES
     mirrored  the second knee was mirrored first
     """
 
@@ -42,23 +42,23 @@ class Comparison:
 
 
 def compare(first: Knee, second: Knee, known: Reproducibility, report: Report = lambda _, __: None) -> Comparison:
-    """Lay the second knee on the first and tell what differs.
+    """Register the second knee to the first and compute the differences.
 
-    Raises NotComparable where no bone of the one comes to lie on the same bone of the other.
+    Raises NotComparable if no bone can be registered.
     """
     mirror = first.side is not second.side
     here, there = first, second.mirrored() if mirror else second
     warnings = list(_differences(first, second))
     if mirror:
-        warnings.append(f"The second knee ({second.side}) was mirrored to lie on the first ({first.side}).")
+        warnings.append(f"The second knee ({second.side}) was mirrored to match the first ({first.side}).")
     bones: list[BoneChange] = []
     reasons: list[str] = []
     for index, structure in enumerate(BONES):
-        report(index / len(BONES), f"Laying {structure.title.lower()} on {structure.title.lower()}")
+        report(index / len(BONES), f"Registering {structure.title.lower()}")
         pair = _of(here, structure), _of(there, structure)
         if pair[0] is None or pair[1] is None:
             if pair != (None, None):
-                reasons.append(f"{structure.title}: outlined in one of the two analyses only.")
+                reasons.append(f"{structure.title}: segmented in only one of the two analyses.")
             continue
         try:
             bones.append(_bone_change(pair[0], pair[1], (here, there), mirror=mirror))
@@ -71,8 +71,8 @@ def compare(first: Knee, second: Knee, known: Reproducibility, report: Report = 
         )
     warnings += reasons
     warnings += [
-        f"{bone.structure.title}: the bones lie {bone.residual.rms:.2f} mm apart (expected less than {POOR_FIT_MM}). "
-        "Are these scans of the same person?"
+        f"{bone.structure.title}: the bones are {bone.residual.rms:.2f} mm apart (expected less than {POOR_FIT_MM}). "
+        "Check that the scans are of the same person."
         for bone in bones
         if bone.residual.rms > POOR_FIT_MM
     ]
@@ -108,7 +108,7 @@ def _names(first: ModelIdentity, second: ModelIdentity) -> str:
 
 
 def _differences(first: Knee, second: Knee) -> list[str]:
-    """What was not the same about the two analyses, in words."""
+    """Differences between the two analyses other than the knees, as text."""
     found = []
     if first.model != second.model:
         found.append(
@@ -125,5 +125,5 @@ def _differences(first: Knee, second: Knee) -> list[str]:
     sizes = [sorted(knee.grid.spacing_mm) for knee in (first, second)]
     if any(abs(a - b) > 0.05 * max(a, b) for a, b in zip(*sizes, strict=True)):
         one, two = (" x ".join(f"{value:.2f}" for value in size) for size in sizes)
-        found.append(f"The voxels differ in size ({one} mm, {two} mm).")
+        found.append(f"The voxel sizes differ ({one} mm, {two} mm).")
     return found

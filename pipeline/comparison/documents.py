@@ -1,4 +1,4 @@
-"""A comparison as files: comparison.json and a tidy changes.csv."""
+"""The files of a comparison: comparison.json and a tidy changes.csv."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CSV_COLUMNS: Final = (
 
 
 def changes_csv(rows: tuple[Change, ...]) -> str:
-    """RFC 4180 text with LF line ends; an empty field for what is not known."""
+    """RFC 4180 text with LF line ends; an empty field for unknown values."""
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
@@ -46,7 +46,7 @@ def _cell(value: Any) -> str:
 
 
 def comparison_document(comparison: Comparison) -> dict[str, Any]:
-    """All figures, and all that qualifies them."""
+    """All figures with their qualifications."""
     known = comparison.reproducibility
     return {
         "notice": "Research use only. Not for clinical diagnosis.",
@@ -78,7 +78,7 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
 
 
 def knee_facts(knee: Knee) -> dict[str, Any]:
-    """What was compared."""
+    """Facts about a compared analysis."""
     return {
         "side": knee.side.value,
         "model": knee.model.to_dict() | {k: v for k, v in named_digests(knee.model.digests).items() if v},
@@ -88,14 +88,14 @@ def knee_facts(knee: Knee) -> dict[str, Any]:
 
 
 def registration_note(comparison: Comparison) -> str:
-    """What the registration's error means for the differences, in a sentence or two."""
+    """The effect of the registration error on the differences, as text."""
     worst = max(comparison.bones, key=lambda bone: bone.residual.plate_rms)
     errors = [row.registration_error for row in comparison.changes if row.registration_error is not None]
     if not errors:
         return "No cartilage could be compared point by point."
     return (
-        f"Under the cartilage the bones lie {worst.residual.plate_rms:.2f} mm apart at most (rms, "
-        f"{worst.structure.title.lower()}). If they were also shifted along the surface by so much, the mean of a "
-        f"region would change by up to {max(errors):.3f} mm for that reason alone; single points, above all at the "
+        f"Under the cartilage the bones are at most {worst.residual.plate_rms:.2f} mm apart (rms, "
+        f"{worst.structure.title.lower()}). If they were also shifted by this distance along the surface, this alone "
+        f"would change the mean of a region by up to {max(errors):.3f} mm; single points, especially at the "
         "edge of a plate, can change by much more."
     )

@@ -1,4 +1,4 @@
-"""Two analyses' folders in, the folder of a comparison out: comparison.json is written last."""
+"""Compares the folders of two analyses and writes the folder of the comparison; comparison.json is written last."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeline.workspace import Workspace, atomic_file
 
 
 def read_knee(workspace: Workspace) -> Knee:
-    """A finished analysis. Raises NotComparable where it is not whole."""
+    """A finished analysis. Raises NotComparable if it is incomplete."""
     try:
         provenance = json.loads((PROVENANCE.at(workspace.files_dir)).read_text(encoding="utf-8"))
         return Knee(
@@ -34,7 +34,7 @@ def read_knee(workspace: Workspace) -> Knee:
         )
     except (FileNotFoundError, KeyError):  # KeyError: made by a version that recorded less
         raise NotComparable(
-            "An analysis is not whole; expected a finished one.", hint="Run it again, then compare."
+            "An analysis is incomplete; expected a finished one.", hint="Run it again, then compare."
         ) from None
 
 

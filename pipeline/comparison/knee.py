@@ -1,4 +1,4 @@
-"""What a comparison reads of one analysis, and its mirror image."""
+"""The data of one analysis that a comparison uses, and its mirror image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.segmentation.identity import ModelIdentity
 from pipeline.types import Alignment, Measurement, Surface, ThicknessMap
 
 MIRROR: Final[FloatArray] = np.diag([-1.0, 1.0, 1.0, 1.0])
-"""(4, 4) left and right of LPS swapped."""
+"""(4, 4) matrix that swaps left and right in LPS."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,7 +37,7 @@ class Knee:
         return self.alignment.side
 
     def mirrored(self) -> Knee:
-        """The same knee as if it were of the other side: surfaces and alignment; the numbers stay."""
+        """The same knee converted to the other side: surfaces and alignment; the measurements are unchanged."""
         alignment = replace(self.alignment, matrix=self.alignment.matrix @ MIRROR, side=self.side.other)
         maps = tuple(replace(item, surface=_mirrored(item.surface)) for item in self.maps)
         return replace(self, maps=maps, alignment=alignment)

@@ -1,4 +1,4 @@
-"""Where a comparison's files lie."""
+"""File names of a comparison."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much a figure changes when the same knee is scanned again: reproducibility.json beside a model's weights."""
+"""Scan-rescan repeatability of figures: reproducibility.json in the folder of a model's weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FILE: Final = "reproducibility.json"
 class Reproducibility:
     """How it was measured, with which model and files (ModelIdentity.digests), and what was found.
 
-    regions: `structure/region` -> cv_percent, sdc_mm, mean_mm (of mean ThC); empty where nothing was measured
+    regions: `structure/region` -> cv_percent, sdc_mm, mean_mm (of mean ThC); empty if not measured
     """
 
     method: str = ""

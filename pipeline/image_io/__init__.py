@@ -1,7 +1,7 @@
-"""Reading what a user brings: NIfTI, NRRD, DICOM (files, multi-frame, folders) and zips of them.
+"""Reads scans: NIfTI, NRRD, DICOM (files, multi-frame, folders) and zips of them.
 
-Which reader runs is decided here from a file's first bytes, never by a library's guess. Headers are read by tag: only
-what geometry, echoes, side and sequence need is parsed, so nothing about the patient is ever held in memory.
+The reader is selected by the first bytes of a file, not guessed by a library. Headers are read by tag: only the tags
+needed for geometry, echoes, side and sequence are parsed, so no patient data is held in memory.
 """
 
 from pipeline.image_io.content import require_content

@@ -1,4 +1,4 @@
-"""Unpacking a zip into a folder of our own, under names of our own, counted while it inflates."""
+"""Unpacks a zip into a private folder under generated names, with a size limit during decompression."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _IGNORED_NAMES: Final = frozenset({"dicomdir", "thumbs.db", "desktop.ini"})
 
 
 def is_ignored(name: str) -> bool:
-    """Whether a file is no part of the scan: resource forks, folder settings, DICOMDIR."""
+    """Whether a file is not part of the scan: resource forks, folder settings, DICOMDIR."""
     parts = PurePosixPath(name).parts
     return "__MACOSX" in parts or any(part.startswith(".") for part in parts) or parts[-1].lower() in _IGNORED_NAMES
 
@@ -60,7 +60,7 @@ def unpacked(path: Path, scratch_dir: Path | None = None) -> Iterator[Path]:
                 with disk_errors():
                     _extract(archive, entries, Path(folder))
         except (*_DAMAGED, OSError) as error:
-            # a directory that points before the file's start: seek refuses; any other OSError is the machine's
+            # seek fails if the directory points before the start of the file; any other OSError is a system error
             if isinstance(error, OSError) and error.errno != errno.EINVAL:
                 raise
             raise UnreadableImage(
@@ -71,7 +71,7 @@ def unpacked(path: Path, scratch_dir: Path | None = None) -> Iterator[Path]:
 
 
 def _checked(archive: zipfile.ZipFile, archive_bytes: int) -> list[zipfile.ZipInfo]:
-    """The entries to unpack."""
+    """The entries to unpack, after all checks."""
     entries = archive.infolist()
     if len(entries) > MAX_ENTRIES:
         raise too_many(len(entries))
@@ -90,7 +90,7 @@ def _check_entry(entry: zipfile.ZipInfo) -> None:
     name = entry.orig_filename.replace("\\", "/")
     if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in name.split("/") or "\0" in name:
         raise UnsafeArchive(
-            "An entry's name leads out of the archive's folder; expected plain relative names.",
+            "The name of an entry points out of the archive's folder; expected plain relative names.",
             hint="Pack the folder again with an ordinary zip program.",
         )
     kind = stat.S_IFMT(entry.external_attr >> 16)

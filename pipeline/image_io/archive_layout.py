@@ -1,4 +1,4 @@
-"""Where a zip's parts lie: looked at before the archive is opened, for its directory and its entries may contradict."""
+"""Checks the layout of a zip before it is opened, because its directory and its entries may be inconsistent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.errors import UnreadableImage, UnsafeArchive
 
 MAX_ENTRIES: Final = 20_000
 MAX_DIRECTORY_BYTES: Final = 32 << 20
-"""20,000 entries with names of 1,500 bytes; a larger directory is not even loaded."""
+"""20,000 entries with names of 1,500 bytes; a larger directory is not loaded."""
 
 _END: Final = struct.Struct("<4s4H2LH")
 _END_MAGIC: Final = b"PK\5\6"
@@ -20,13 +20,13 @@ _LOCAL: Final = struct.Struct("<4s5H3L2H")
 _LOCAL_MAGIC: Final = b"PK\3\4"
 _ENCRYPTED: Final = 0x1
 _ABSENT: Final = (0xFFFF, 0xFFFFFFFF)
-"""Fields of the end record whose value is in the zip64 record."""
+"""Values of end-record fields that are stored in the zip64 record instead."""
 
 
 def check_end_record(path: Path) -> None:
-    """Look at the record that ends the archive.
+    """Check the end record of the archive.
 
-    Raises UnsafeArchive (too many entries, directory too large), UnreadableImage (no end, one of several parts).
+    Raises UnsafeArchive (too many entries, directory too large), UnreadableImage (no end record, one of several parts).
     """
     with path.open("rb") as stream:
         stream.seek(max(0, path.stat().st_size - _END.size - _LONGEST_COMMENT))
@@ -58,7 +58,7 @@ def too_many(entries: int) -> UnsafeArchive:
 def check_local_headers(stream: BinaryIO, entries: list[zipfile.ZipInfo]) -> None:
     """Compare the header before each entry's data with the directory, and the entries with each other.
 
-    Raises UnsafeArchive (data shared by entries, hidden encryption), UnreadableImage (headers contradict).
+    Raises UnsafeArchive (data shared by entries, hidden encryption), UnreadableImage (inconsistent headers).
     """
     end = 0
     for entry in sorted(entries, key=lambda entry: entry.header_offset):
@@ -72,7 +72,7 @@ def check_local_headers(stream: BinaryIO, entries: list[zipfile.ZipInfo]) -> Non
         if method != entry.compress_type:
             raise _contradiction()
         if entry.header_offset < end:
-            raise UnsafeArchive("Archive's entries overlap; expected each to have data of its own.")
+            raise UnsafeArchive("Archive's entries overlap; expected separate data for each.")
         end = entry.header_offset + _LOCAL.size + name + extra + entry.compress_size
 
 

@@ -1,7 +1,7 @@
 """Voxels without a measured value: NaN outside a resampled field of view, padding, infinite or damaged values.
 
-What lies outside the field of view is background and is filled with the image's lowest value; the reader is told. What
-lies inside the image is damage: a few such voxels are set to 0, more are refused.
+Voxels outside the field of view are background and are filled with the lowest value of the image, with a warning.
+Voxels inside the image are damage: a few are set to 0, more are an error.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 from pipeline.errors import UnreadableImage
 
 MAX_BAD_FRACTION: Final = 1e-3
-"""Share of voxels that may be NaN or infinite inside the image; they are set to 0."""
+"""Maximum fraction of voxels inside the image that may be NaN or infinite; they are set to 0."""
 
 MAX_OUTSIDE_FRACTION: Final = 0.9
-"""Largest share of an image that may lie outside the field of view (NaN)."""
+"""Maximum fraction of an image outside the field of view (NaN)."""
 
 MIN_PADDED_FRACTION: Final = 5e-3
-"""A negative constant that fewer voxels hold is a measured value."""
+"""A negative value with a smaller fraction of voxels is a measured value, not padding."""
 
 PADDING_GAP: Final = 0.5
-"""A padding value lies below the next higher value by at least this share of the range of all other values."""
+"""Minimum gap between a padding value and the next higher value, as a fraction of the range of all other values."""
 
 
 def count_bad(piece: NDArray[np.float32]) -> int:
-    """How many values are NaN or infinite."""
-    # one bad value makes the sum bad: ten times faster than isfinite where all is well
+    """Number of NaN or infinite values."""
+    # a single bad value makes the sum non-finite: ten times faster than isfinite for valid data
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(piece.sum(dtype=np.float64)):
             return 0
@@ -36,9 +36,9 @@ def count_bad(piece: NDArray[np.float32]) -> int:
 
 
 def fill_missing(echoes: NDArray[np.float32]) -> tuple[str, ...]:
-    """Replace NaN and infinite voxels of `echoes` (e, z, y, x) in place; -> a warning for each kind that was found.
+    """Replace NaN and infinite voxels of `echoes` (e, z, y, x) in place; returns a warning for each kind found.
 
-    Raises UnreadableImage where too many lie inside the image.
+    Raises UnreadableImage if too many are inside the image.
     """
     if not sum(count_bad(image) for image in echoes.reshape(-1, *echoes.shape[2:])):
         return ()
@@ -52,9 +52,9 @@ def fill_missing(echoes: NDArray[np.float32]) -> tuple[str, ...]:
 
 
 def judge_missing(bad: NDArray[np.bool_], outside: NDArray[np.bool_]) -> tuple[str, ...]:
-    """Warnings about bad voxels and those of them that lie outside the field of view, both (e, z, y, x).
+    """Warnings about bad voxels, given all of them and those outside the field of view, both (e, z, y, x).
 
-    Raises UnreadableImage where too many lie inside the image, or hardly any voxel is left.
+    Raises UnreadableImage if too many are inside the image, or too few valid voxels remain.
     """
     missing, inside = int(outside.sum()), int(bad.sum()) - int(outside.sum())
     found = f"{inside:,} of {bad.size:,} voxels are not a number or infinite"
@@ -84,12 +84,12 @@ def judge_missing(bad: NDArray[np.bool_], outside: NDArray[np.bool_]) -> tuple[s
 def outside_of(missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The part of `missing` (e, z, y, x) that is background: connected to the border of its echo.
 
-    Fewer than MAX_BAD_FRACTION of all voxels are damage wherever they lie: none is returned.
+    Fewer than MAX_BAD_FRACTION of all voxels count as damage at any position: an empty mask is returned.
     """
     outside = np.zeros_like(missing)
     if int(missing.sum()) < MAX_BAD_FRACTION * missing.size:
         return outside
-    from scipy import ndimage  # a check of a good file has no use for it
+    from scipy import ndimage  # not needed to check a valid file
 
     for echo, found in zip(missing, outside, strict=True):
         parts, _ = ndimage.label(echo)
@@ -100,9 +100,9 @@ def outside_of(missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def fill_padding(echoes: NDArray[np.float32]) -> tuple[str, ...]:
-    """Replace a padding value of `echoes` (e, z, y, x) in place by the lowest other one; -> a warning where there was.
-
-    Padding is one negative value that many voxels share, far below all others: an MR image has no such signal.
+    """Replace a padding value of `echoes` (e, z, y, x) in place by the lowest other one; returns a warning if there was
+    any.  Padding is one negative value shared by many voxels and far below all others, which does not occur as MR
+    signal.
     """
     lowest = float(echoes.min())
     if lowest >= 0:

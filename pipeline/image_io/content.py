@@ -1,4 +1,4 @@
-"""Whether there is anything in a scan."""
+"""Rejects empty scans."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pipeline.types import Scan
 
 
 def require_content(scan: Scan) -> None:
-    """Raise EmptyImage where every voxel of every echo has the same value."""
+    """Raise EmptyImage if every voxel of every echo has the same value."""
     low, high = float(scan.echoes.min()), float(scan.echoes.max())
     if low == high:
         raise EmptyImage(
             f"Image is empty: all {scan.echoes.size:,} voxels have the value {low:g}; expected an MR image of a knee.",
-            hint="Check the export: the voxels may have been lost on the way.",
+            hint="Check the export: the voxels may have been lost.",
             value=low,
         )

@@ -16,9 +16,10 @@ from pipeline.image_io.source import Source
 
 
 def open_dicom(paths: Iterable[Path], scratch_dir: Path | None = None, series: str = "") -> Source:
-    """The one MR series of at least 10 slices among the files; order and names of the files do not matter.
+    """The one MR series of at least 10 slices among the files; order and names of the files are irrelevant.
 
-    series: which one, as AmbiguousSeries lists them; empty: the only one
+    series: name of the series as listed by AmbiguousSeries; empty: the only one
+
     Raises NoImageSeries, AmbiguousSeries, IncompleteSeries, UnsupportedImage, UnreadableImage.
     """
     frames = [frame for path in paths for frame in read_frames(path)]

@@ -1,4 +1,4 @@
-"""Images that are missing where positions alone do not show it: at the ends, every second slice, a whole echo."""
+"""Detects missing images that positions alone do not show: at the ends, every second slice, a whole echo."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from pipeline.image_io.dicom_files import Frame
 from pipeline.image_io.dicom_series import Stack
 
 _MULTIPLE_TOLERANCE: Final = 0.02
-"""Relative difference between a gap and a multiple of the gap that the header promises, for both to be the same."""
+"""Relative tolerance for a gap to equal a multiple of the slice distance in the header."""
 
 _LARGEST_MULTIPLE: Final = 4
 
 
 def completeness_warnings(stack: Stack, frames: list[Frame]) -> tuple[str, ...]:
-    """What the header says about images that are not there; `frames` are all images of the stack's series.
-
-    One sign alone is a warning, for exports renumber images and keep counts of what they were made from. Raises
-    IncompleteSeries for two signs, for an echo between others, and for parts of one object that was split.
+    """Warnings about missing images according to the header; `frames` are all images of the stack's series.  A single
+    indication is only a warning, because exports renumber images and keep counts of the original series. Raises
+    IncompleteSeries for two indications, for a missing middle echo, and for missing parts of a split object.
     """
     _refuse_lost_parts(frames)
     _refuse_lost_echoes(stack)
@@ -40,7 +39,7 @@ def _refuse_lost_parts(frames: list[Frame]) -> None:
     expected = max((frame.part[1] for frame in frames), default=0)
     if found and len(found) < expected:
         raise IncompleteSeries(
-            f"The image was split over {expected} files, of which {len(found)} are there; expected all.",
+            f"The image was split over {expected} files, of which {len(found)} were found; expected all.",
             hint="Export or upload the whole series again.",
         )
 
@@ -57,17 +56,17 @@ def _refuse_lost_echoes(stack: Stack) -> None:
 
 
 def _numbering(frames: list[Frame]) -> str:
-    """A sign in the images' numbers: they should be 1 to n, or 0 to n - 1."""
+    """An indication from the image numbers, which should be 1 to n or 0 to n - 1; empty if there is none."""
     numbers = {frame.image_number for frame in frames}
     if len({frame.path for frame in frames}) < len(frames) or len(numbers) < len(frames) or min(numbers) < 0:
-        return ""  # several frames a file, copies, or no numbers of their own
+        return ""  # several frames per file, copies, or no image numbers
     if max(numbers) - min(numbers) == len(numbers) - 1 and min(numbers) <= 1:
         return ""
     return f"{len(numbers)} images are numbered from {min(numbers)} to {max(numbers)}"
 
 
 def _count(stack: Stack, frames: list[Frame]) -> str:
-    """A sign in the number of images of the acquisition; echoes that are a series each share one number."""
+    """An indication from the number of images in the acquisition; separate series per echo share one number."""
     promised = max(frame.promised for frame in frames)
     found = len({(frame.instance or frame.path, frame.number) for frame in frames})
     if promised <= found or (stack.echoes == 1 and stack.first.echo[1] > 1):
@@ -76,13 +75,13 @@ def _count(stack: Stack, frames: list[Frame]) -> str:
 
 
 def _counts_other_images(frames: list[Frame]) -> bool:
-    """Whether the count is a multiple of what is there: the acquisition's other echoes or reconstructions count too."""
+    """Whether the count is a multiple of the images found, as if it included other echoes or reconstructions."""
     found = len({(frame.instance or frame.path, frame.number) for frame in frames})
     return max(frame.promised for frame in frames) % found == 0
 
 
 def _gap(stack: Stack) -> str:
-    """A sign in the distance between slices: twice (three, four times) what the header promises."""
+    """An indication from the slice distance: twice (three, four times) the distance in the header."""
     promised = stack.first.slice_gap_mm
     gaps = np.diff(np.sort(stack.heights_mm()))
     gaps = gaps[gaps > _MULTIPLE_TOLERANCE]
@@ -91,8 +90,8 @@ def _gap(stack: Stack) -> str:
     found = float(np.median(gaps))
     thickness = stack.first.thickness_mm
     if thickness and abs(found - promised - thickness) <= _MULTIPLE_TOLERANCE * found:
-        return ""  # the header holds the gap between the slices' edges, not between their centres
+        return ""  # the header may contain the gap between slice edges instead of centres
     times = found / promised
     if not 2 <= round(times) <= _LARGEST_MULTIPLE or abs(times - round(times)) > _MULTIPLE_TOLERANCE * times:
         return ""
-    return f"slices lie {found:.2f} mm apart, the header says {promised:.2f} mm"
+    return f"slices are {found:.2f} mm apart, the header says {promised:.2f} mm"

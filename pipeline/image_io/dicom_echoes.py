@@ -1,4 +1,4 @@
-"""Echo times as scanners write them: with jitter from slice to slice, and with Philips' own scale of the values."""
+"""Corrects echo times with jitter between slices, and applies Philips' private scaling of the values."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Final
 from pipeline.image_io.dicom_files import Frame
 
 ECHO_JITTER_MS: Final = 0.05
-"""Echo times of one echo differ by less from slice to slice; two echoes of a knee sequence lie 1 ms apart and more."""
+"""Maximum difference of the times of one echo between slices; two echoes of a knee sequence differ by at least 1 ms."""
 
 
 def without_jitter(frames: list[Frame]) -> list[Frame]:
-    """Frames of one stack with one echo time per echo: the lowest of those that differ by jitter alone.
+    """Frames of one stack with one echo time per echo: the lowest of those that differ only by jitter.
 
-    Two times are one echo where they are close, have the same echo number, and no slice position has both.
+    Two times belong to one echo if they are close, have the same echo number, and no slice position has both.
     """
     places: defaultdict[tuple[float, int], set[tuple[float, ...]]] = defaultdict(set)
     for frame in frames:
@@ -34,12 +34,12 @@ def without_jitter(frames: list[Frame]) -> list[Frame]:
 
 
 def with_true_scale(frames: list[Frame]) -> list[Frame]:
-    """Frames with Philips' private scale applied, where it or the rescaling differs between images.
+    """Frames with Philips' private scale applied, if it or the rescaling differs between images.
 
-    Philips rescales each image to fill its words. What compares between images is
+    Philips rescales each image to the full range of its words. Values comparable between images are
     (stored * RS + RI) / (RS * SS), with the public rescale slope RS and intercept RI and the private scale slope SS
-    (2005,100E); Chenevert et al., Translational Oncology 2014, 7:65. Where all images share one scale the stored values
-    compare as they are, and nothing is changed.
+    (2005,100E); Chenevert et al., Translational Oncology 2014, 7:65. If all images have the same scale, the stored
+    values are comparable and are left unchanged.
     """
     scales = {(frame.slope, frame.private_scale) for frame in frames}
     if len(scales) < 2 or any(not frame.private_scale or not frame.slope for frame in frames):

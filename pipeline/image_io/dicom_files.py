@@ -1,8 +1,8 @@
-"""DICOM headers as frames: one record a slice, whether it came in a file of its own or in a multi-frame file.
+"""DICOM headers as frames: one record per slice, from single-frame or multi-frame files.
 
-pydicom reads the headers by tag, so the attributes that describe the patient are never parsed. It was chosen over
-GDCM (through SimpleITK) because it gives positions as float64, sees every echo, functional group and private tag, reads
-explicit big endian and RLE by itself, and says where a file is cut off; GDCM is left with the JPEG codecs.
+pydicom reads the headers by tag, so attributes that describe the patient are never parsed. It was preferred to GDCM
+(through SimpleITK) because it gives positions as float64, reads every echo, functional group and private tag, supports
+explicit big endian and RLE, and reports truncated files. GDCM is used only for the JPEG codecs.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from pipeline.grid import FloatArray
 from pipeline.image_io.dicom_meaning import MEANING_TAGS, Meaning, read_meaning
 from pipeline.image_io.dicom_values import count_of, number, vector, words
 
-# Values that break the standard's rules of spelling are common and harmless; the warnings would quote them.
+# Values with invalid formatting are common and harmless; the warnings would quote them.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
@@ -52,10 +52,10 @@ DAMAGED: Final = (
     OverflowError,
     struct.error,
 )
-"""What pydicom raises on a damaged file."""
+"""Exceptions that pydicom raises for a damaged file."""
 
 _MODALITIES: Final = frozenset(("CR", "CT", "DX", "MG", "MR", "NM", "OT", "PR", "PT", "RF", "SC", "SR", "US", "XA"))
-"""Codes that messages may repeat; anything else in their place could be about the patient."""
+"""Modality codes that messages may quote; any other value could contain patient data."""
 
 _TAGS: Final = [
     "ImageType",
@@ -96,26 +96,26 @@ _TAGS: Final = [
 _MR_IMAGES: Final = (MRImageStorage, EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage)
 
 _UNIT_TOLERANCE: Final = 0.01
-"""Direction cosines of two decimals are still believed."""
+"""Tolerance that accepts direction cosines with two decimals."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Frame:
     """One slice.
 
-    path, number          the file, and which of its frames
-    position, orientation LPS mm; (6,) row then column cosines; None where the header has none
-    spacing_mm            (2,) between rows, between columns; None where the header has none
-    echo                  (echo time in ms, echo number); 0 where the header has none
-    image_number          of its file within the series; -1 where the header has none
-    promised              images in the acquisition, as the header counts them; 0 where it does not
-    part                  (number, of how many) of an object split over files; (0, 0) where it is not
-    slice_gap_mm          between slice centres, as the header says
-    thickness_mm          of the slice, as the header says
-    direction_assumed     only the first frame of the file has a position; where the others lie is a convention
-    image_type            the words of ImageType, upper case; with acquisition, time point and trigger time they tell
-                          images of the same place apart
-    private_scale         Philips' scale slope; None where there is none
+    path, number          the file, and the index of the frame
+    position, orientation LPS mm; (6,) row then column cosines; None if missing
+    spacing_mm            (2,) between rows, between columns; None if missing
+    echo                  (echo time in ms, echo number); 0 if missing
+    image_number          of its file within the series; -1 if missing
+    promised              number of images in the acquisition according to the header; 0 if missing
+    part                  (number, of how many) of an object split over files; otherwise (0, 0)
+    slice_gap_mm          between slice centres, according to the header
+    thickness_mm          of the slice, according to the header
+    direction_assumed     only the first frame of the file has a position; those of the others follow from a convention
+    image_type            values of ImageType in upper case; with acquisition, time point and trigger time they
+                          distinguish images at the same position
+    private_scale         Philips' scale slope; None if missing
     inverted              low values are bright (MONOCHROME1)
     """
 
@@ -182,7 +182,7 @@ def quiet() -> Iterator[None]:
 
 
 def _refuse_deflated(path: Path) -> None:
-    """A deflated data set inflates in one piece, without a bound."""
+    """Raise UnsupportedImage for a deflated data set, which decompresses in one piece without a limit."""
     with path.open("rb") as stream:
         if stream.read(132)[128:] != b"DICM":
             return
@@ -194,7 +194,7 @@ def _refuse_deflated(path: Path) -> None:
 
 
 def _refuse_lost_image(data: Dataset) -> None:
-    """Raise UnreadableImage where an object without a matrix says that it is an MR image: it was cut off."""
+    """Raise UnreadableImage if an MR image object has no matrix: the file is truncated."""
     if data.file_meta.get("MediaStorageSOPClassUID", data.get("SOPClassUID")) in _MR_IMAGES:
         raise UnreadableImage(
             "A DICOM file is cut off within its header; expected a complete MR image.",
@@ -208,7 +208,7 @@ def _frames(data: Dataset, path: Path) -> list[Frame]:
     shared = _first(data, "SharedFunctionalGroupsSequence")
     if groups is not None:
         if len(groups) != count:
-            raise UnreadableImage(f"DICOM file promises {count} frames, but describes {len(groups)}.")
+            raise UnreadableImage(f"DICOM file declares {count} frames, but describes {len(groups)}.")
         return [_frame(data, path, k, (group, shared), None) for k, group in enumerate(groups)]
     if count == 1:
         return [_frame(data, path, 0, (), None)]
@@ -217,7 +217,7 @@ def _frames(data: Dataset, path: Path) -> list[Frame]:
 
 
 def _frame(data: Dataset, path: Path, k: int, groups: tuple[Dataset, ...], offset_mm: float | None) -> Frame:
-    """Frame k; `groups` are its own and the shared functional groups; `offset_mm` shifts it along the normal."""
+    """Frame k; `groups` are its per-frame and the shared functional groups; `offset_mm` shifts it along the normal."""
     plane = _lookup(data, groups, "PlanePositionSequence")
     measures = _lookup(data, groups, "PixelMeasuresSequence")
     values = _lookup(data, groups, "PixelValueTransformationSequence")
@@ -267,7 +267,7 @@ def _frame(data: Dataset, path: Path, k: int, groups: tuple[Dataset, ...], offse
 
 
 def _orientation(plane: Dataset) -> FloatArray | None:
-    """(6,) row and column direction, each made a unit vector; None where they are missing or nothing like that."""
+    """(6,) row and column direction, normalised to unit vectors; None if missing or invalid."""
     cosines = vector(plane, "ImageOrientationPatient", 6)
     if cosines is None:
         return None
@@ -278,13 +278,13 @@ def _orientation(plane: Dataset) -> FloatArray | None:
 
 
 def _spacing(measures: Dataset) -> FloatArray | None:
-    """(2,) mm; None where it is missing or negative, which would mirror the image."""
+    """(2,) mm; None if missing or negative, which would mirror the image."""
     spacing = vector(measures, "PixelSpacing", 2)
     return spacing if spacing is not None and spacing.min() >= 0 else None
 
 
 def _slice_offsets(data: Dataset, count: int) -> FloatArray:
-    """Distance of each frame of an old-style multi-frame file from the first one, along the normal, mm."""
+    """Distance of each frame of a legacy multi-frame file from the first one, along the normal, mm."""
     vector_mm = vector(data, "SliceLocationVector", count)
     if vector_mm is not None:
         offsets: FloatArray = vector_mm - vector_mm[0]
@@ -294,13 +294,13 @@ def _slice_offsets(data: Dataset, count: int) -> FloatArray:
         raise UnsupportedImage(
             f"Multi-frame DICOM file has {count} frames, but no distance between them; "
             "expected SpacingBetweenSlices or functional groups.",
-            hint="Export the series as one file a slice.",
+            hint="Export the series as one file per slice.",
         )
     return np.arange(count, dtype=np.float64) * gap
 
 
 def _image_type(data: Dataset, groups: tuple[Dataset, ...]) -> tuple[str, ...]:
-    """The words of ImageType, with those of the frame behind them in an enhanced file."""
+    """Values of ImageType, followed by those of the frame in an enhanced file."""
     frame_type = _lookup(Dataset(), groups, "MRImageFrameTypeSequence")
     found = [
         *words(data, "ImageType"),
@@ -311,7 +311,7 @@ def _image_type(data: Dataset, groups: tuple[Dataset, ...]) -> tuple[str, ...]:
 
 
 def _private_scale(data: Dataset, groups: tuple[Dataset, ...]) -> float | None:
-    """Philips' scale slope (2005,xx0E) of the frame or the file; None where there is none."""
+    """Philips' scale slope (2005,xx0E) of the frame or the file; None if missing."""
     nested = [item for group in groups for item in (group.get((0x2005, 0x140F)) or ())]
     for source in (*nested, data):
         try:
@@ -324,9 +324,9 @@ def _private_scale(data: Dataset, groups: tuple[Dataset, ...]) -> float | None:
 
 
 def _modality(data: Dataset) -> str:
-    """The code, `other` where it is none that we know; empty where there is none.
+    """The modality code; `other` if unknown, empty if missing.
 
-    Where an anonymiser emptied it, the kind of object (SOP class) says that it is MR.
+    If an anonymiser removed it, the SOP class identifies MR images.
     """
     code = str(data.get("Modality") or "").strip()
     if not code and data.get("SOPClassUID", data.file_meta.get("MediaStorageSOPClassUID")) in _MR_IMAGES:
@@ -335,7 +335,7 @@ def _modality(data: Dataset) -> str:
 
 
 def _lookup(data: Dataset, groups: tuple[Dataset, ...], name: str) -> Dataset:
-    """The first item of a functional group: the frame's own, else the shared one, else the data set itself."""
+    """The first item of a functional group: from the frame, else shared, else the data set itself."""
     for group in groups:
         item = _first(group, name)
         if item:

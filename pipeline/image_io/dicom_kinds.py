@@ -1,7 +1,7 @@
-"""One series that holds several images of the same place: parts told apart by what the scanner says they are.
+"""Splits a series with several images at the same position into parts, by the scanner's description.
 
-Dixon series hold water, fat and both phases; others magnitude and phase, repeated acquisitions, or trigger times. Each
-part is a stack of its own that the user can choose; none is preferred silently.
+Dixon series contain water, fat and both phases; other series magnitude and phase, repeated acquisitions, or trigger
+times. Each part is a separate stack that the user can choose; none is preferred silently.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipeline.image_io.geometry import MIN_SLICES
 
 STACK_GAP: Final = 3.0
 STACK_GAP_MM: Final = 20.0
-"""A gap wider than both, the first in usual slice distances, separates two stacks where both sides could be a scan."""
+"""A gap above both limits (the first in usual slice distances) separates two stacks if both could be a scan."""
 
 SAME_PLACE_MM: Final = 0.01
 
@@ -47,23 +47,23 @@ _WORDS: Final = {
     "FF": "fat fraction",
     "FAT_FRACTION": "fat fraction",
 }
-"""Values of ImageType that have a meaning of their own; those that vendors add are told by their place in the list."""
+"""Values of ImageType with a defined meaning; vendor-specific ones are identified by their position in the list."""
 
 Key = Callable[[Frame], object]
 
 
 def image_type_title(words: tuple[str, ...]) -> str:
-    """`water`, from the most specific word of an image type; empty where none is known."""
+    """A title such as `water`, from the most specific value of an image type; empty if none is known."""
     known = [_WORDS[word] for word in words[2:] if word in _WORDS]
     return known[-1] if known else ""
 
 
 def parts_of(frames: list[Frame], normal: FloatArray | None) -> list[tuple[str, list[Frame]]]:
-    """The parts of frames that share geometry, each with what it is ("" where there is only one).
+    """The parts of frames that share geometry, each with its title ("" if there is only one).
 
-    normal  (3,) of the slices; None where the frames have no position
+    normal  (3,) of the slices; None if the frames have no position
 
-    Parts are made only where images lie at the same place with the same echo, or where two stacks lie far apart.
+    Frames are split only if images of the same echo have the same position, or if two stacks are far apart.
     """
     if normal is None:
         return [("", frames)]
@@ -102,16 +102,16 @@ def _divided(
 
 
 def _collide(frames: list[Frame], normal: FloatArray) -> bool:
-    """Whether two images of one echo lie at the same place."""
+    """Whether two images of one echo have the same position."""
     places: defaultdict[tuple[float, int], list[float]] = defaultdict(list)
     for frame in frames:
-        assert frame.position is not None  # noqa: S101  # for mypy; there is a normal
+        assert frame.position is not None  # noqa: S101  # for mypy; the normal is known
         places[frame.echo].append(float(frame.position @ normal))
     return any((np.diff(np.sort(heights)) <= SAME_PLACE_MM).any() for heights in places.values())
 
 
 def _apart(described: str, frames: list[Frame], normal: FloatArray) -> list[tuple[str, list[Frame]]]:
-    """Stacks that lie far apart along their normal, such as one per knee; one where a part would be too small."""
+    """Stacks that are far apart along their normal, such as one per knee; a single one if a part would be too small."""
     heights = np.array([frame.position for frame in frames], dtype=np.float64) @ normal
     distinct = np.unique(np.round(heights, 2))
     gaps = np.diff(distinct)

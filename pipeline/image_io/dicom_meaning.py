@@ -1,4 +1,4 @@
-"""What a DICOM header tells about sequence, acquisition and side; the rest of it is never parsed."""
+"""Reads sequence, acquisition and side from a DICOM header; other attributes are never parsed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MEANING_TAGS: Final[list[Any]] = [
 ]
 
 _DESS_NAMES: Final = re.compile(r"DESS|DE3D", re.IGNORECASE)
-"""GE names it (q)DESS; Siemens' own name of the sequence is `*de3d1`."""
+"""GE names the sequence (q)DESS; Siemens names it `*de3d1`."""
 
 _SIDE_WORDS: Final = {"RIGHT": Side.RIGHT, "RT": Side.RIGHT, "LEFT": Side.LEFT, "LT": Side.LEFT}
 _BESIDE_KNEE: Final = {"R": Side.RIGHT, "L": Side.LEFT}
@@ -49,7 +49,7 @@ _TAG_SIDES: Final = {"R": Side.RIGHT, "L": Side.LEFT}
 
 @dataclass(frozen=True, kw_only=True)
 class Meaning:
-    """What one frame's header says beyond its geometry; a side is None where the header names none, or both."""
+    """Header data of one frame other than geometry; a side is None if the header names none or both."""
 
     manufacturer: str
     families: frozenset[str]
@@ -62,7 +62,7 @@ class Meaning:
 
 
 def read_meaning(data: Dataset, groups: tuple[Dataset, ...]) -> Meaning:
-    """From a data set and, in an enhanced file, the frame's own and the shared functional groups."""
+    """From a data set and, in an enhanced file, the per-frame and shared functional groups."""
     layers = [data, *(group[name][0] for name in _TIMING_GROUPS for group in groups if group.get(name))]
     families = {word.upper() for word in _texts(layers, "ScanningSequence")}
     families |= {
@@ -98,7 +98,9 @@ _TEXT_TAGS: Final = ("SeriesDescription", "ProtocolName", "BodyPartExamined")
 
 
 def side_in_text(text: str) -> Side | None:
-    """The side that a description names as a whole word (RIGHT, RT, LEFT, LT; R or L beside KNEE), None if not one."""
+    """The side that a description names as a whole word (RIGHT, RT, LEFT, LT; R or L next to KNEE); None if there is
+    not exactly one.
+    """
     parts = [part for part in re.split(r"[^A-Z]+", text.upper()) if part]
     found = {_SIDE_WORDS[part] for part in parts if part in _SIDE_WORDS}
     for first, second in pairwise(parts):
@@ -108,7 +110,7 @@ def side_in_text(text: str) -> Side | None:
 
 
 def header_side(meanings: list[Meaning]) -> Side | None:
-    """The side that all frames agree on: the laterality tags, else the descriptions; None if none or both."""
+    """The side on which all frames agree: from laterality tags, else from descriptions; None if none or both."""
     for sides in ({m.tag_side for m in meanings}, {m.text_side for m in meanings}):
         named = sides - {None}
         if named:
@@ -117,7 +119,7 @@ def header_side(meanings: list[Meaning]) -> Side | None:
 
 
 def guess_sequence(meaning: Meaning, echoes: int) -> PulseSequence:
-    """The pulse sequence, from what the scanner (not the person who named the protocol) wrote."""
+    """The pulse sequence, from attributes written by the scanner, not from the protocol name."""
     spin, gradient = "SE" in meaning.families, "GR" in meaning.families
     if _DESS_NAMES.search(meaning.pulse_sequence):
         return PulseSequence.QDESS if echoes == 2 else PulseSequence.DESS
@@ -125,14 +127,14 @@ def guess_sequence(meaning: Meaning, echoes: int) -> PulseSequence:
         ge = meaning.manufacturer.startswith("GE")
         return PulseSequence.QDESS if ge and echoes == 2 and meaning.three_dimensional else PulseSequence.GRADIENT_ECHO
     if spin and not gradient:
-        # two echoes of a long train are proton density and T2 weighting of a turbo spin echo, no decay curve
+        # two echoes of a long train are proton density and T2 weighting of a turbo spin echo, not a decay curve
         decay = echoes > 2 or (echoes == 2 and meaning.echo_train <= 2)
         return PulseSequence.MULTI_ECHO_SPIN_ECHO if decay else PulseSequence.SPIN_ECHO
     return PulseSequence.UNKNOWN
 
 
 def acquisition(meaning: Meaning, sequence: PulseSequence) -> Acquisition:
-    """The parameters; GE's private ones only for qDESS (in other sequences these tags hold something else)."""
+    """The parameters; GE's private ones only for qDESS (in other sequences these tags have another meaning)."""
     found = meaning.acquisition
     if sequence is PulseSequence.QDESS:
         return found
@@ -144,7 +146,7 @@ def acquisition(meaning: Meaning, sequence: PulseSequence) -> Acquisition:
 
 
 def _texts(layers: list[Dataset], name: str) -> list[str]:
-    """The values of an attribute in any layer, without empty ones."""
+    """The non-empty values of an attribute in any layer."""
     values: list[str] = []
     for layer in layers:
         value = layer.get(name)
@@ -163,7 +165,7 @@ def _number(layers: list[Dataset], name: str) -> float | None:
 
 
 def _private(data: Dataset, tag: tuple[int, int]) -> float | None:
-    """A private number, which may be stored as text of unknown representation."""
+    """A private number, which may be stored as text with an unknown value representation."""
     if tag not in data:
         return None
     value = data[tag].value

@@ -1,4 +1,4 @@
-"""Stored voxel values of DICOM frames: uncompressed and RLE by pydicom, JPEG by GDCM behind a header of our own."""
+"""Stored voxel values of DICOM frames: uncompressed and RLE by pydicom, JPEG by GDCM with a minimal header."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _TAGS: Final = (
 
 
 def frame_pieces(echoes: list[list[Frame]], scratch_dir: Path | None) -> Iterator[Piece]:
-    """Rescaled voxels of frames [echo][slice], NaN where they are padding; each file is decoded once, frame by frame.
+    """Rescaled voxels of frames [echo][slice], with NaN for padding; each file is decoded once, frame by frame.
 
     Raises UnreadableImage (cut off, damaged), UnsupportedImage (unknown compression, too large).
     """
@@ -87,11 +87,11 @@ def frame_pieces(echoes: list[list[Frame]], scratch_dir: Path | None) -> Iterato
 
 
 def _other_size() -> UnreadableImage:
-    return UnreadableImage("A DICOM file's voxels do not have the size that its header promises.")
+    return UnreadableImage("A DICOM file's voxels do not have the size declared in its header.")
 
 
 def _stored_frames(path: Path, scratch_dir: Path | None) -> Iterator[tuple[NDArray[Any], NDArray[np.bool_] | None]]:
-    """The frames (rows, columns) of one file, not rescaled, and where they are padding (None: nowhere)."""
+    """The frames (rows, columns) of one file, not rescaled, and masks of their padding (None: no padding)."""
     with _damage():
         data = pydicom.dcmread(path, force=True, specific_tags=[*_TAGS])
         count = int(data.get("NumberOfFrames") or 1)
@@ -130,7 +130,7 @@ def _damage() -> Iterator[None]:
 
 
 def _transfer_syntax(data: Dataset) -> UID:
-    """From the file meta information; a file without it is taken as it could be parsed."""
+    """The transfer syntax from the file meta information; without it, as the file could be parsed."""
     syntax = data.file_meta.get("TransferSyntaxUID")
     if syntax is None:
         implicit, little = data.original_encoding
@@ -140,8 +140,8 @@ def _transfer_syntax(data: Dataset) -> UID:
 
 
 def _decode_jpeg(data: Dataset, frame: bytes, syntax: UID, scratch_dir: Path | None) -> NDArray[Any]:
-    """(rows, columns): GDCM sees a file with nothing in it but the voxels and their description."""
-    import SimpleITK  # only where a JPEG is met: it takes 0.3 s to load
+    """(rows, columns): GDCM receives a file with only the voxels and their description."""
+    import SimpleITK  # imported only for JPEG: takes 0.3 s to load
 
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = syntax
@@ -153,7 +153,7 @@ def _decode_jpeg(data: Dataset, frame: bytes, syntax: UID, scratch_dir: Path | N
     for name in _DESCRIPTION:
         if name in data:
             single[name] = data[name]
-    single.PhotometricInterpretation = "MONOCHROME2"  # GDCM would invert each frame by its own maximum
+    single.PhotometricInterpretation = "MONOCHROME2"  # GDCM would invert each frame by the maximum of that frame
     single.PixelData = encapsulate([frame])
     with (
         disk_errors(),

@@ -1,4 +1,4 @@
-"""From loose frames to one stack: which series is meant, which slices belong to it, whether any are missing."""
+"""From frames to one stack: choice of the series and of its slices, and rejection of inconsistent series."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from pipeline.image_io.dicom_kinds import parts_of
 from pipeline.image_io.geometry import MIN_SLICES
 
 SAME_ORIENTATION: Final = 2e-3
-"""Largest difference of a direction cosine within one stack (headers often carry 4 decimals)."""
+"""Maximum difference of a direction cosine within one stack (headers often have 4 decimals)."""
 
 SCOUT_ANGLE_DEG: Final = 20.0
 SCOUT_FOV_RATIO: Final = 1.2
-"""Images of the same series tilted or scaled by more than this are a scout, not a faulty slice."""
+"""Images of the same series tilted or scaled by more than this are localizers, not faulty slices."""
 
 TILT_ANGLE_DEG: Final = 1.0
-"""Two stacks of a series that are tilted by more, and could each be a scan, were planned so."""
+"""Two stacks of a series with a larger relative tilt that could each be a scan are separate scans."""
 
 SAME_POSITION_MM: Final = 0.01
 
 MOST_LISTED: Final = 30
-"""Series that one message lists."""
+"""Maximum number of series listed in a message."""
 
 
 @dataclass(frozen=True, eq=False)
 class Stack:
     """Frames of one series that share orientation, spacing and matrix.
 
-    kind: what tells it from other stacks of the same geometry, for example `water`; empty where there is no other
+    kind: distinguishes it from other stacks of the same geometry, for example `water`; empty if there is no other
     """
 
     frames: list[Frame]
@@ -54,18 +54,18 @@ class Stack:
     def normal(self) -> FloatArray:
         """(3,) unit LPS."""
         orientation = self.first.orientation
-        assert orientation is not None  # noqa: S101  # for mypy; callers look at has_geometry first
+        assert orientation is not None  # noqa: S101  # for mypy; callers check has_geometry
         cross: FloatArray = np.cross(orientation[:3], orientation[3:])
         return cross
 
     def heights_mm(self) -> FloatArray:
-        """(n,) position of every frame along the normal."""
+        """(n,) positions of the frames along the normal."""
         heights: FloatArray = np.array([frame.position for frame in self.frames], dtype=np.float64) @ self.normal
         return heights
 
     @property
     def slices(self) -> int:
-        """Distinct positions; frames without geometry count one by one."""
+        """Number of distinct positions; frames without geometry are counted individually."""
         if not self.has_geometry:
             return len(self.frames)
         heights = np.sort(self.heights_mm())
@@ -77,11 +77,11 @@ class Stack:
 
     @property
     def usable(self) -> bool:
-        """Whether this could be the scan: MR, grey, placed in space, enough slices."""
+        """Whether this could be the scan: MR, greyscale, known geometry, enough slices."""
         return self.first.modality == "MR" and self.first.grey and self.has_geometry and self.slices >= MIN_SLICES
 
     def describe(self, label: str = "") -> str:
-        """A neutral line for a message: nothing of it is about the patient."""
+        """A line for a message, without patient data."""
         first, echoes = self.first, self.echoes
         size = f"{self.slices} x {first.rows} x {first.columns}"
         plural = "es" if echoes > 1 else ""
@@ -92,11 +92,11 @@ class Stack:
 
     @property
     def plane(self) -> str:
-        """The anatomical plane nearest to the slices; empty without geometry."""
+        """The anatomical plane closest to the slices; empty without geometry."""
         return ("sagittal", "coronal", "axial")[int(np.abs(self.normal).argmax())] if self.has_geometry else ""
 
     def facts(self, label: str) -> dict[str, object]:
-        """The same for programs; `series` is what chooses it."""
+        """The same facts for programs; `series` is the value that selects it."""
         size = {"slices": self.slices, "rows": self.first.rows, "columns": self.first.columns}
         return {
             "series": label,
@@ -109,11 +109,11 @@ class Stack:
 
 
 def choose_stack(frames: list[Frame], series: str = "") -> tuple[Stack, tuple[str, ...]]:
-    """The one stack of at least 10 slices, and warnings about what was left out.
+    """The one stack of at least 10 slices, and warnings about excluded images.
 
     series: its name in the list of AmbiguousSeries; empty: the only one
-    Raises NoImageSeries (also where none has the name), AmbiguousSeries, UnsupportedImage (not MR, colour, too few
-    slices, no geometry), IncompleteSeries (a series whose slices disagree).
+    Raises NoImageSeries (also if none has the name), AmbiguousSeries, UnsupportedImage (not MR, colour, too few
+    slices, no geometry), IncompleteSeries (a series with inconsistent slices).
     """
     frames, copies = _without_copies(frames)
     if not frames:
@@ -131,20 +131,20 @@ def choose_stack(frames: list[Frame], series: str = "") -> tuple[Stack, tuple[st
         _refuse_strays(stack, [other for other in stacks if other.first.series == stack.first.series])
     if len(named) > 1:
         raise AmbiguousSeries(
-            f"{len(named)} series could be meant ({_list(named)}); expected one of {MIN_SLICES} slices or more.",
-            hint="Choose one of them with the option 'series', or upload the series to analyse alone.",
+            f"{len(named)} usable series found ({_list(named)}); expected one with {MIN_SLICES} slices or more.",
+            hint="Choose one with the option 'series', or upload only the series to analyse.",
             series=[stack.facts(label) for label, stack in named.items()],
         )
     chosen = next(iter(named.values()))
     left_out = sum(len(stack.frames) for stack in stacks) - len(chosen.frames)
     warnings = [f"{left_out} images of other stacks or series (such as localizers) were left out."] if left_out else []
     if copies:
-        warnings.append(f"{copies} images were there twice; the copies were left out.")
+        warnings.append(f"{copies} images were found twice; the copies were left out.")
     return chosen, tuple(warnings)
 
 
 def _named(stacks: list[Stack]) -> dict[str, Stack]:
-    """Stacks by what a user calls them: the series number, with a letter where several have the same one."""
+    """Stacks by name: the series number, with a letter if several have the same one."""
     ordered = sorted(stacks, key=lambda stack: (int(stack.first.series_number), stack.first.series))
     numbers = [stack.first.series_number for stack in ordered]
     return {
@@ -160,7 +160,7 @@ def _letters(k: int) -> str:
 
 
 def _only(named: dict[str, Stack], series: str) -> dict[str, Stack]:
-    """The one with this name. Raises NoImageSeries, AmbiguousSeries where only the number is given of several."""
+    """The one with this name. Raises NoImageSeries, AmbiguousSeries if several share the given number."""
     wanted = series.strip().lower()
     if wanted in named:
         return {wanted: named[wanted]}
@@ -181,7 +181,7 @@ def _list(named: dict[str, Stack]) -> str:
 
 
 def _without_copies(frames: list[Frame]) -> tuple[list[Frame], int]:
-    """Frames, without the same instance from a second file; and how many those were."""
+    """Frames without duplicates of the same instance, and the number of duplicates."""
     seen: dict[tuple[object, ...], Frame] = {}
     for frame in frames:
         place = None if frame.position is None else tuple(frame.position)
@@ -212,7 +212,7 @@ def _split(frames: list[Frame]) -> list[Stack]:
 
 
 def _parts(stack: Stack) -> list[Stack]:
-    """The stack's images of one kind each, with steady echo times."""
+    """The stack split by kind of image, with echo times without jitter."""
     frames = without_jitter(stack.frames) if stack.has_geometry else stack.frames
     normal = stack.normal if stack.has_geometry else None
     return [Stack(group, kind) for kind, group in parts_of(frames, normal)]
@@ -235,7 +235,7 @@ def _fits(frame: Frame, other: Frame) -> bool:
 
 
 def _refuse_strays(main: Stack, stacks: list[Stack]) -> None:
-    """Raise IncompleteSeries where the series holds images that are neither in the main stack nor a scout."""
+    """Raise IncompleteSeries if the series contains images that are neither in the main stack nor a localizer."""
     for other in stacks:
         if other is main or _is_scout(other, main) or _is_choice(other, main):
             continue
@@ -247,7 +247,7 @@ def _refuse_strays(main: Stack, stacks: list[Stack]) -> None:
 
 
 def _is_choice(stack: Stack, main: Stack) -> bool:
-    """Whether a stack of the same series could be the scan as well: an image of another kind, or another direction."""
+    """Whether a stack of the same series could also be the scan: another kind of image, or another orientation."""
     if not (stack.usable and main.usable):
         return False
     if stack.kind or main.kind:
@@ -269,7 +269,7 @@ def _is_scout(stack: Stack, main: Stack) -> bool:
 
 def _field_of_view(stack: Stack) -> FloatArray:
     spacing = stack.first.spacing_mm
-    assert spacing is not None  # noqa: S101  # for mypy; callers look at has_geometry first
+    assert spacing is not None  # noqa: S101  # for mypy; callers check has_geometry
     size: FloatArray = spacing * np.array([stack.first.rows, stack.first.columns])
     return size
 
@@ -284,7 +284,7 @@ def _describe_plane(stack: Stack) -> str:
 
 
 def _why_none(stacks: list[Stack]) -> NoImageSeries | UnsupportedImage | IncompleteSeries:
-    """The error that fits best where no stack is usable, told about the largest one."""
+    """The most specific error if no stack is usable, based on the largest one."""
     magnetic = [stack for stack in stacks if stack.first.modality == "MR"]
     if not magnetic:
         found = ", ".join(sorted({stack.first.modality or "none" for stack in stacks}))

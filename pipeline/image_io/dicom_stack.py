@@ -1,4 +1,4 @@
-"""One stack of frames, sorted into echoes and slices, and its grid."""
+"""Sorts one stack of frames into echoes and slices, and computes its grid."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from pipeline.image_io.geometry import make_grid
 from pipeline.image_io.voxels import check_echo_count
 
 GAP_TOLERANCE: Final = 0.05
-"""Largest relative difference between two slice gaps that is put down to rounding (positions with one decimal)."""
+"""Maximum relative difference of slice gaps attributed to rounding (positions with one decimal)."""
 
 SIDEWAYS_TOLERANCE_MM: Final = 0.2
-"""Largest distance of a slice's origin from the straight line through all of them."""
+"""Maximum distance of a slice origin from the straight line through all of them."""
 
 
 def arrange(stack: Stack) -> tuple[list[list[Frame]], tuple[float, ...]]:
     """Frames [echo][slice], echoes by echo time, slices along the normal; and the echo times in ms.
 
-    Raises IncompleteSeries (echoes of different length or place, doubled slices), UnsupportedImage (too many echoes).
+    Raises IncompleteSeries (echoes with different numbers or positions of slices, duplicate slices), UnsupportedImage
+    (too many echoes).
     """
     groups: defaultdict[tuple[float, int], list[Frame]] = defaultdict(list)
     for frame in stack.frames:
@@ -45,7 +46,7 @@ def arrange(stack: Stack) -> tuple[list[list[Frame]], tuple[float, ...]]:
         apart = max(float(np.abs(_place(a) - _place(b)).max()) for a, b in zip(echoes[0], frames, strict=True))
         if apart > SIDEWAYS_TOLERANCE_MM:
             raise IncompleteSeries(
-                f"Echoes lie up to {apart:.2f} mm apart; expected the same slice positions for each.",
+                f"Echoes are up to {apart:.2f} mm apart; expected the same slice positions for each.",
                 hint="Export the whole series again.",
             )
     times = tuple(key[0] for key in keys)
@@ -55,7 +56,7 @@ def arrange(stack: Stack) -> tuple[list[list[Frame]], tuple[float, ...]]:
 def stack_grid(frames: list[Frame]) -> Grid:
     """The grid of slices in order along their normal.
 
-    Raises IncompleteSeries where a gap is not like the others, or a slice lies aside.
+    Raises IncompleteSeries if gaps are unequal or a slice is displaced sideways.
     """
     first = frames[0]
     assert first.orientation is not None  # noqa: S101  # for mypy; a usable stack has geometry
@@ -68,7 +69,7 @@ def stack_grid(frames: list[Frame]) -> Grid:
     aside = float(np.linalg.norm(places - line, axis=1).max())
     if aside > max(SIDEWAYS_TOLERANCE_MM, GAP_TOLERANCE * float(np.linalg.norm(step))):
         raise IncompleteSeries(
-            f"A slice lies {aside:.2f} mm aside from where the others put it; expected a straight stack.",
+            f"A slice is displaced sideways by {aside:.2f} mm; expected a straight stack.",
             hint="Export the series again, without images of other series.",
         )
     steps = np.stack([row * first.spacing_mm[1], column * first.spacing_mm[0], step], axis=1)
@@ -86,7 +87,7 @@ def _refuse_doubled(frames: list[Frame], normal: FloatArray) -> None:
     if doubled:
         places = len(frames) - doubled
         raise IncompleteSeries(
-            f"{len(frames)} images lie at {places} slice positions; expected one image a position and echo.",
+            f"{len(frames)} images have {places} slice positions; expected one image per position and echo.",
             hint="Export one acquisition: no time points, no magnitude with phase images, no two reconstructions.",
             images=len(frames),
             positions=places,
@@ -94,13 +95,13 @@ def _refuse_doubled(frames: list[Frame], normal: FloatArray) -> None:
 
 
 def _check_gaps(heights: FloatArray) -> None:
-    """Raise IncompleteSeries where slices (sorted, mm along the normal) are not evenly spaced."""
+    """Raise IncompleteSeries if slices (sorted, mm along the normal) are not evenly spaced."""
     gaps = np.diff(heights)
     usual = float(np.median(gaps))
     if float(np.abs(gaps - usual).max()) <= GAP_TOLERANCE * usual + SAME_POSITION_MM:
         return
     largest, found = float(gaps.max()), len(heights)
-    # the gap that most slices share; each larger one hides round(gap / usual) - 1 slices
+    # the most common gap; each larger one contains round(gap / usual) - 1 missing slices
     missing = int(sum(n * (max(round(gap), 1) - 1) for gap, n in Counter(np.round(gaps / usual)).items()))
     if missing:
         raise IncompleteSeries(

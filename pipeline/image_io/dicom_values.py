@@ -1,4 +1,4 @@
-"""Values of DICOM attributes: numbers, vectors and words, as far as they can be read."""
+"""Reads values of DICOM attributes: numbers, vectors and text."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pipeline.errors import UnreadableImage
 from pipeline.grid import FloatArray
 
 _MOST_COUNTED: Final = 1e9
-"""A larger count is damage."""
+"""Larger counts are invalid."""
 
 
 def number(data: Dataset, name: str) -> float | None:
-    """A finite number, or None where the attribute is missing or empty. Raises ValueError, UnreadableImage."""
+    """A finite number, or None if the attribute is missing or empty. Raises ValueError, UnreadableImage."""
     values = words(data, name)
     if not values or str(values[0]).strip() == "":
         return None
@@ -25,13 +25,13 @@ def number(data: Dataset, name: str) -> float | None:
 
 
 def count_of(data: Dataset, name: str, missing: int = 0) -> int:
-    """A whole number; `missing` where the attribute is missing, empty, or larger than any count."""
+    """An integer; the value of `missing` if the attribute is missing, empty or too large."""
     value = number(data, name)
     return missing if value is None or abs(value) > _MOST_COUNTED else int(value)
 
 
 def vector(data: Dataset, name: str, length: int) -> FloatArray | None:
-    """(length,) float64, or None where the attribute is missing or has another length."""
+    """(length,) float64, or None if the attribute is missing or has another length."""
     values = words(data, name)
     if len(values) != length:
         return None
@@ -39,7 +39,7 @@ def vector(data: Dataset, name: str, length: int) -> FloatArray | None:
 
 
 def words(data: Dataset, name: str) -> list[Any]:
-    """The values of an attribute, one or several."""
+    """The values of an attribute with one or more values."""
     try:
         value = data.get(name)
     except ValueError as error:
@@ -63,6 +63,6 @@ def _decimal(value: Any, name: str) -> float:
 
 def _decimal_comma(name: str) -> UnreadableImage:
     return UnreadableImage(
-        f"DICOM header writes a number with a decimal comma ({name}); expected a decimal point, as the standard says.",
-        hint="Export the series again from the scanner or the archive: a program in between rewrote its numbers.",
+        f"DICOM header writes a number with a decimal comma ({name}); expected a decimal point, as in the standard.",
+        hint="Export the series again from the scanner or the archive: another program has changed its numbers.",
     )

@@ -1,4 +1,4 @@
-"""What the words of a DICOM file hold: the stored values, without overlay bits, alignment and padding.
+"""Extracts stored values from the words of DICOM pixel data, without overlay bits, alignment and padding.
 
 Uncompressed and compressed pixel data pass through the same function, so both give the same values
 (DICOM PS3.5, section 8.1.1; PS3.3, C.7.6.3.1 and C.7.5.1.1.2).
@@ -25,10 +25,10 @@ WORD_TAGS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """How a word of `allocated` bits holds a value of `stored` bits whose highest bit is `high`.
+    """Layout of a word of `allocated` bits with a value of `stored` bits whose highest bit is `high`.
 
-    padding  lowest and highest stored value that mean "no measurement"; None where the header names none, or 0, which
-             is background already
+    padding  lowest and highest stored value that mean "no measurement"; None if the header has none, or 0, which is
+    background anyway
     """
 
     allocated: int
@@ -39,7 +39,7 @@ class Words:
 
     @classmethod
     def of(cls, data: Dataset) -> Words:
-        """From a data set. Raises ValueError where the bits do not fit into the word."""
+        """From a data set. Raises ValueError if the bits do not fit into the word."""
         allocated = int(data.get("BitsAllocated") or 16)
         stored = int(data.get("BitsStored") or allocated)
         high = int(data.get("HighBit") if data.get("HighBit") is not None else stored - 1)
@@ -49,9 +49,9 @@ class Words:
         return cls(allocated=allocated, stored=stored, high=high, signed=signed, padding=_padding(data, stored, signed))
 
     def values(self, words: NDArray[Any]) -> NDArray[Any]:
-        """Words as they were decoded (any integer type) -> stored values, int64 where bits had to be moved.
+        """Decoded words (any integer type) -> stored values, int64 if bits had to be shifted.
 
-        Words that hold nothing but the value are returned as they are.
+        Words that contain only the value are returned unchanged.
         """
         plain = self.stored == 8 * words.dtype.itemsize and self.signed == (words.dtype.kind == "i")
         if plain or words.dtype.kind not in "iu":
@@ -63,7 +63,7 @@ class Words:
         return bits
 
     def padded(self, values: NDArray[Any]) -> NDArray[np.bool_] | None:
-        """Where stored values are padding; None where there is none."""
+        """Mask of padding values; None if there are none."""
         if self.padding is None:
             return None
         low, high = self.padding
@@ -81,6 +81,6 @@ def _padding(data: Dataset, stored: int, signed: bool) -> tuple[int, int] | None
 
 
 def _as_stored(value: int, stored: int, signed: bool) -> int:
-    """A header's number in the range of the stored values: programs write -2000 as 63536 and the other way round."""
+    """A header's number in the range of the stored values: programs write -2000 as 63536 and vice versa."""
     value &= (1 << stored) - 1
     return value - (1 << stored) if signed and value >> (stored - 1) else value

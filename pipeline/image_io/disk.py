@@ -1,4 +1,4 @@
-"""A disk that is full is the machine's fault, not the file's."""
+"""Translates a full disk into OutOfDisk, a server error instead of an error in the file."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from typing import Final
 from pipeline.errors import OutOfDisk
 
 RESERVE_BYTES: Final = 200 << 20
-"""Room that unpacking must leave for results."""
+"""Free space that unpacking must leave for results."""
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def require_room(folder: Path, size: int) -> None:
-    """Raise OutOfDisk where `size` bytes do not fit beside the reserve."""
+    """Raise OutOfDisk if `size` bytes plus the reserve do not fit."""
     if shutil.disk_usage(folder).free < size + RESERVE_BYTES:
         raise _full()
 
 
 @contextlib.contextmanager
 def disk_errors() -> Iterator[None]:
-    """A full disk, quota or file size limit inside the block becomes OutOfDisk."""
+    """Convert a full disk, quota or file size limit inside the block into OutOfDisk."""
     try:
         yield
     except OSError as error:
@@ -35,4 +35,4 @@ def disk_errors() -> Iterator[None]:
 
 
 def _full() -> OutOfDisk:
-    return OutOfDisk("The machine has no room to unpack the file.", hint="Try again later.")
+    return OutOfDisk("The server has no disk space to unpack the file.", hint="Try again later.")

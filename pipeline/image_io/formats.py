@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes; names and extensions are not believed."""
+"""Identifies a file by its first bytes; names and extensions are ignored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.file_kinds import IMAGES, VOLUMES, FileKind, either
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 _HEAD_BYTES: Final = 560
-"""Enough for the longest header that is looked at (NIfTI-2: 540)."""
+"""Enough for the longest header that is checked (NIfTI-2: 540)."""
 
 # First tags of a DICOM file without preamble: group 0002 or 0008, little endian, a low element number.
 _BARE_DICOM: Final = (b"\x02\x00\x00\x00", b"\x02\x00\x01\x00", b"\x02\x00\x02\x00", b"\x02\x00\x10\x00")
@@ -20,7 +20,7 @@ _BARE_DICOM_IDENTIFYING: Final = tuple(b"\x08\x00" + bytes([element, 0]) for ele
 
 
 def peek(path: Path) -> FileKind | None:
-    """The kind of the file; None where it is not known, or the file is damaged at its beginning."""
+    """The kind of the file; None if it is unknown or damaged at the beginning."""
     try:
         return _by_magic(_head(path))
     except UnreadableImage:
@@ -64,7 +64,7 @@ def is_gzip(path: Path) -> bool:
 
 
 def _head(path: Path) -> bytes:
-    """The first bytes, inflated where the file is a gzip stream. Raises UnreadableImage where it cannot be."""
+    """The first bytes, decompressed if the file is a gzip stream. Raises UnreadableImage if that fails."""
     with path.open("rb") as stream:
         head = stream.read(_HEAD_BYTES)
     if head[:2] != GZIP_MAGIC:

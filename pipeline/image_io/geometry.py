@@ -1,4 +1,4 @@
-"""From a header's affine to a Grid, with the checks that every format shares."""
+"""From a header's affine to a Grid, with the checks common to all formats."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ MIN_SPACING_MM: Final = 0.05
 MAX_SPACING_MM: Final = 10.0
 
 SHEAR_TOLERANCE: Final = 2e-3
-"""Largest cosine between two axes that is put down to rounding in the header: 0.15 mm at 75 mm from the centre."""
+"""Maximum cosine between two axes attributed to rounding in the header: 0.15 mm at 75 mm from the centre."""
 
 KNEE_EXTENT_MM: Final = (50.0, 350.0)
-"""Field of view along any axis in which a knee is expected; outside it a warning, no error."""
+"""Expected field of view of a knee scan along any axis; outside this range there is a warning, not an error."""
 
 
 def make_grid(shape: tuple[int, ...], steps_mm: FloatArray, origin_mm: FloatArray) -> Grid:
@@ -31,7 +31,7 @@ def make_grid(shape: tuple[int, ...], steps_mm: FloatArray, origin_mm: FloatArra
     origin_mm (3,) LPS, centre of voxel [0, 0, 0]
 
     Axes that are not quite at right angles because of rounding in the header are replaced by the nearest rotation
-    (polar decomposition, Higham 1986). Raises UnreadableImage for geometry that is no number, UnsupportedImage for
+    (polar decomposition, Higham 1986). Raises UnreadableImage for non-numeric geometry, UnsupportedImage for
     spacing outside 0.05 to 10 mm, axes not at right angles, or fewer than 10 voxels along an axis.
     """
     if not (np.isfinite(steps_mm).all() and np.isfinite(origin_mm).all()):
@@ -64,7 +64,7 @@ def _check_spacing(spacing_xyz: FloatArray) -> None:
         found = " x ".join(f"{value:.4g}" for value in spacing_xyz)
         raise UnsupportedImage(
             f"Voxel spacing is {found} mm; expected {MIN_SPACING_MM:g} to {MAX_SPACING_MM:g} mm along each axis.",
-            hint="The header may give lengths in another unit than it says.",
+            hint="The header may use another unit of length than it declares.",
         )
 
 
@@ -94,7 +94,7 @@ def lps_from_ras(affine: NDArray[np.floating]) -> FloatArray:
 
 
 def extent_warnings(grid: Grid) -> tuple[str, ...]:
-    """A sentence where the field of view is not that of a knee scan."""
+    """A warning if the field of view is not that of a knee scan."""
     low, high = KNEE_EXTENT_MM
     if all(low <= length <= high for length in grid.extent_mm):
         return ()
@@ -103,7 +103,7 @@ def extent_warnings(grid: Grid) -> tuple[str, ...]:
 
 
 def slice_plane(grid: Grid) -> str:
-    """The anatomical plane nearest to the slices: those across the axis with the widest spacing, of equals across z."""
+    """The anatomical plane closest to the slices: across the axis with the largest spacing, or z if equal."""
     across = int(np.argmax(np.round(grid.spacing_mm, 3)))  # 0 is z
     normal = grid.direction[:, 2 - across]
     return ("sagittal", "coronal", "axial")[int(np.abs(normal).argmax())]

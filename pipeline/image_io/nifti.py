@@ -25,12 +25,12 @@ _GREY_INTENTS: Final = (0, 1007)
 """Codes of a fifth dimension that may be echoes: none, and the vector that ITK writes for any multi-channel image."""
 
 _MAX_HEADER_BYTES: Final = 16 << 20
-"""Extensions lie between header and voxels; they are skipped, and longer ones are not believed."""
+"""Extensions lie between header and voxels; they are skipped, and longer ones are an error."""
 
 
 @contextlib.contextmanager
 def open_nifti(path: Path) -> Iterator[Source]:
-    """A NIfTI file as a scan without echo times and side; it is open for the length of the block.
+    """A NIfTI file as a scan without echo times and side; open during the block.
 
     Geometry: see nifti_geometry.py; RAS becomes LPS. Raises UnreadableImage, UnsupportedImage.
     """
@@ -59,11 +59,13 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
             yield plain
             return
         with gzip.GzipFile(fileobj=plain) as inflated:
-            yield inflated  # type: ignore[misc]  # a GzipFile is a binary stream in all but name
+            yield inflated  # type: ignore[misc]  # a GzipFile behaves like a binary stream
 
 
 def _read_header(stream: BinaryIO) -> tuple[Nifti1Header, tuple[str, ...]]:
-    """The header, with the stream left at the first voxel; and a warning where it places the voxels inside itself."""
+    """The header, with the stream positioned at the first voxel; and a warning if the voxel offset is inside the
+    header.
+    """
     try:
         block = stream.read(348)
         kind: type[Nifti1Header] = Nifti1Header
@@ -91,7 +93,7 @@ def _read_header(stream: BinaryIO) -> tuple[Nifti1Header, tuple[str, ...]]:
 
 
 def _shape(header: Nifti1Header) -> tuple[tuple[int, int, int, int], tuple[str, ...]]:
-    """(e, z, y, x), and a warning where the axes are not those of the standard."""
+    """(e, z, y, x), and a warning if the axes do not follow the standard."""
     dim = [int(n) for n in header["dim"]]
     if not 1 <= dim[0] <= 7 or min(dim[1 : dim[0] + 1]) < 1:
         raise UnreadableImage(f"NIfTI header is damaged: its dimensions are {dim}.")
@@ -102,7 +104,7 @@ def _shape(header: Nifti1Header) -> tuple[tuple[int, int, int, int], tuple[str, 
     if len(sizes) == 5 and sizes[3] == 1 and int(header["intent_code"]) in _GREY_INTENTS:
         sizes.pop(3)
     warnings: tuple[str, ...] = ()
-    if len(sizes) == 4 and sizes[0] == 1:  # saved with its channel axis, but the affine of its spatial axes
+    if len(sizes) == 4 and sizes[0] == 1:  # saved with its channel axis, but with the affine of its spatial axes
         sizes.pop(0)
         steps = " x ".join(f"{size:.4g}" for size in np.linalg.norm(header.get_best_affine()[:3, :3], axis=0))
         warnings = (
@@ -126,20 +128,20 @@ def _dtype(header: Nifti1Header) -> np.dtype[Any]:
         raise UnreadableImage(f"NIfTI header is damaged: unknown voxel type {int(header['datatype'])}.") from error
     if dtype.fields is not None or dtype.kind not in "iuf" or dtype.itemsize > 8:
         raise UnsupportedImage(
-            "Voxels are colours, complex or extended numbers; expected one integer or floating-point value a voxel.",
+            "Voxels are colours, complex or extended numbers; expected one integer or floating-point value per voxel.",
             hint="Export the magnitude image in grey values.",
         )
     return dtype
 
 
 def _scaling(header: Nifti1Header) -> tuple[float, float, tuple[str, ...]]:
-    """Slope and intercept of the stored values, and a warning where the header's are no numbers (0: not given)."""
+    """Slope and intercept of the stored values, and a warning if the header's are not numbers (0: not given)."""
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
     if slope == 0:
         return 1.0, 0.0, ()
     if np.isfinite(slope) and np.isfinite(intercept):
         return slope, intercept, ()
-    if np.isnan(slope) and (np.isnan(intercept) or intercept == 0):  # how nibabel writes "not given"
+    if np.isnan(slope) and (np.isnan(intercept) or intercept == 0):  # nibabel's value for "not given"
         return 1.0, 0.0, ()
     return (
         1.0,

@@ -1,9 +1,7 @@
-"""Which of a NIfTI header's geometries holds: sform, qform, or the voxel sizes (pixdim) alone.
-
-A header states the geometry up to three times. Programs that edit one of them leave the others behind: registration to
-a template scales or shears the sform, a viewer mirrors one transform and not the other. Distances decide here: a
-transform whose voxel sizes contradict the other two is not used. Every disagreement that is more than rounding is told
-in a warning that names both readings.
+"""Selects the geometry of a NIfTI header: sform, qform, or the voxel sizes (pixdim) alone.  A header states the
+geometry up to three times, and programs that edit one often leave the others unchanged: registration to a template
+scales or shears the sform, a viewer mirrors only one transform. Distances decide: a transform whose voxel sizes
+contradict the other two is not used. Every difference beyond rounding gives a warning that states both values.
 
 Definition of the fields: https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h (methods 1, 2 and 3).
 """
@@ -24,17 +22,17 @@ UNIT_MM: Final = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 """NIfTI's codes for unknown, metre, millimetre, micrometre."""
 
 SAME_SIZE: Final = 2e-3
-"""Largest relative difference of two voxel sizes that counts as rounding."""
+"""Maximum relative difference of two voxel sizes attributed to rounding."""
 
 QUATERNION_TOLERANCE: Final = 1e-3
-"""How far b² + c² + d² may exceed 1 by rounding; the quaternion is then normalised, as the NIfTI library does."""
+"""Tolerance for b² + c² + d² above 1 due to rounding; the quaternion is then normalised, as in the NIfTI library."""
 
 _AXES: Final = (("R", "L"), ("A", "P"), ("S", "I"))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NiftiGeometry:
-    """steps_mm (3, 3) voxel steps as columns, origin_mm (3,), both LPS; warnings: what was contradictory or assumed."""
+    """steps_mm (3, 3) voxel steps as columns, origin_mm (3,), both LPS; warnings: contradictions and assumptions."""
 
     steps_mm: FloatArray
     origin_mm: FloatArray
@@ -44,7 +42,8 @@ class NiftiGeometry:
 def read_geometry(header: Nifti1Header) -> NiftiGeometry:
     """The geometry of a NIfTI header.
 
-    Raises UnreadableImage where a quaternion is no rotation and nothing else is there, or the unit is unknown.
+    Raises UnreadableImage if the unit is unknown, or if the quaternion is not a rotation and there is no other
+    geometry.
     """
     unit = int(header["xyzt_units"]) & 0x07
     if unit not in UNIT_MM:
@@ -65,7 +64,7 @@ def _chosen(header: Nifti1Header) -> tuple[FloatArray, tuple[str, ...]]:
     if qform is not None:
         return qform, ()
     if int(header["qform_code"]) > 0:
-        raise UnreadableImage("NIfTI header is damaged: its orientation (qform) is no rotation.")
+        raise UnreadableImage("NIfTI header is damaged: its orientation (qform) is not a rotation.")
     base: FloatArray = header.get_base_affine()
     return base, (
         "NIfTI header gives no orientation (sform and qform codes are 0); spacing alone was used, "
@@ -74,13 +73,13 @@ def _chosen(header: Nifti1Header) -> tuple[FloatArray, tuple[str, ...]]:
 
 
 def _voxel_sizes(header: Nifti1Header) -> FloatArray | None:
-    """(3,) pixdim without signs; None where it is zero or no number."""
+    """(3,) absolute pixdim; None if zero or not a number."""
     sizes: FloatArray = np.abs(np.asarray(header["pixdim"][1:4], dtype=np.float64))
     return sizes if np.isfinite(sizes).all() and (sizes > 0).all() else None
 
 
 def _qform(header: Nifti1Header) -> FloatArray | None:
-    """(4, 4) from quaternion, offset and pixdim (method 2); None where the code is 0 or the values are unusable."""
+    """(4, 4) from quaternion, offset and pixdim (method 2); None if the code is 0 or the values are invalid."""
     sizes = _voxel_sizes(header)
     if int(header["qform_code"]) <= 0 or sizes is None:
         return None
@@ -108,7 +107,7 @@ def _qform(header: Nifti1Header) -> FloatArray | None:
 
 
 def _of_two(sform: FloatArray, qform: FloatArray) -> tuple[FloatArray, tuple[str, ...]]:
-    """The sform where both measure the same distances, else the qform, which agrees with pixdim by construction."""
+    """The sform if both give the same distances, else the qform, which agrees with pixdim by construction."""
     if not _rigid(sform) or not _same_size(_sizes(sform), _sizes(qform)):
         described = f"voxels of {_words(_sizes(sform))}" + ("" if _rigid(sform) else " with axes not at right angles")
         return qform, (

@@ -1,7 +1,6 @@
-"""NRRD with attached data (http://teem.sourceforge.net/nrrd/format.html), read here rather than by a library.
+"""NRRD with attached data (http://teem.sourceforge.net/nrrd/format.html), with our own reader.
 
-A library follows `data file:` to any path on the machine and does not compare gzip's checksum; this reader does the
-one thing that is needed.
+The library follows `data file:` to any path on the machine and does not verify the gzip checksum.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ Fields = dict[str, str]
 def open_nrrd(path: Path) -> Iterator[Source]:
     """An NRRD file as a scan without echo times and side; a non-spatial fourth axis is read as echoes.
 
-    It is open for the length of the block. Raises UnreadableImage, UnsupportedImage (detached data, colour, other than
+    It is open during the block. Raises UnreadableImage, UnsupportedImage (detached data, colour, other than
     3 spatial axes).
     """
     with path.open("rb") as stream:
@@ -87,9 +86,11 @@ def open_nrrd(path: Path) -> Iterator[Source]:
 
 
 def _read_fields(stream: BinaryIO) -> Fields:
-    """The header's fields, names in lower case, without comments and key/value pairs; leaves the stream at the data."""
+    """The header's fields, names in lower case, without comments and key/value pairs; the stream is then positioned at
+    the data.
+    """
     fields: Fields = {}
-    stream.readline(_MAX_HEADER_BYTES)  # the magic, already looked at
+    stream.readline(_MAX_HEADER_BYTES)  # the magic number, already checked
     while True:
         line = stream.readline(_MAX_HEADER_BYTES)
         if not line.endswith(b"\n") or stream.tell() > _MAX_HEADER_BYTES:
@@ -106,12 +107,12 @@ def _read_fields(stream: BinaryIO) -> Fields:
         raise detached_header()
     for skip in ("line skip", "byte skip"):
         if fields.get(skip, "0") != "0":
-            raise UnsupportedImage(f"NRRD header skips data ({skip}); expected voxels right behind the header.")
+            raise UnsupportedImage(f"NRRD header skips data ({skip}); expected voxels directly after the header.")
     return fields
 
 
 def _canonical(name: str) -> str:
-    """Field name in the spelling with a space: `datafile` -> `data file`."""
+    """Canonical field name with a space: `datafile` -> `data file`."""
     lowered = name.strip().lower()
     return {"datafile": "data file", "lineskip": "line skip", "byteskip": "byte skip"}.get(lowered, lowered)
 
@@ -128,7 +129,7 @@ def _sizes(fields: Fields) -> tuple[int, ...]:
         sizes = tuple(int(text) for text in _required(fields, "sizes").split())
         dimension = int(_required(fields, "dimension"))
     except ValueError as error:
-        raise UnreadableImage("NRRD header is damaged: sizes or dimension are no integers.") from error
+        raise UnreadableImage("NRRD header is damaged: sizes or dimension are not integers.") from error
     if len(sizes) != dimension or min(sizes, default=0) < 1:
         raise UnreadableImage(f"NRRD header is damaged: {dimension} dimensions, but sizes {describe_shape(sizes)}.")
     if not 3 <= dimension <= 4:
@@ -186,7 +187,7 @@ def _vectors(text: str) -> list[list[float] | None]:
 def _signs(fields: Fields) -> tuple[int, int, int]:
     space = fields.get("space", "").lower()
     if not space and fields.get("space dimension") in ("3", "4"):
-        return _TO_LPS["lps"]  # ITK's own convention where it writes no name (4D images)
+        return _TO_LPS["lps"]  # ITK's convention if it writes no name (4D images)
     name = space.removesuffix("-time")
     if name not in _TO_LPS and not (name.endswith("t") and name[:-1] in _TO_LPS):
         raise UnsupportedImage("NRRD header names no anatomical space; expected left-posterior-superior or RAS, LAS.")
@@ -202,7 +203,7 @@ def _check_grey(fields: Fields, sizes: tuple[int, ...], echo_axis: int | None) -
     colour_vector = kind == "vector" and sizes[echo_axis] in (3, 4) and _dtype(fields).itemsize == 1
     if colour_vector or any(word in kind for word in _NO_ECHO_KINDS):
         raise UnsupportedImage(
-            "Voxels are colours, vectors or tensors; expected one grey value a voxel, or echoes.",
+            "Voxels are colours, vectors or tensors; expected one grey value per voxel, or echoes.",
             hint="Export the magnitude image in grey values.",
         )
     check_echo_count(sizes[echo_axis])
@@ -224,7 +225,7 @@ def _decoder(fields: Fields, stream: BinaryIO) -> BinaryIO:
     if encoding == "raw":
         return stream
     if encoding in ("gzip", "gz"):
-        return gzip.GzipFile(fileobj=stream)  # type: ignore[return-value]  # a binary stream in all but name
+        return gzip.GzipFile(fileobj=stream)  # type: ignore[return-value]  # behaves like a binary stream
     if encoding in ("bzip2", "bz2"):
-        return bz2.BZ2File(stream)  # type: ignore[return-value]  # a binary stream in all but name
+        return bz2.BZ2File(stream)  # type: ignore[return-value]  # behaves like a binary stream
     raise UnsupportedImage("NRRD encoding is not supported; expected raw, gzip or bzip2.")

@@ -1,4 +1,4 @@
-"""The two doors: a scan, a label map."""
+"""Entry points: read a scan, read a label map."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ MOST_LISTED: Final = 30
 def read_scan(path: Path, *, side: Side | None = None, series: str = "", scratch_dir: Path | None = None) -> Scan:
     """The scan in a file (NIfTI, NRRD, DICOM, zip) or folder, in LPS, every echo float32.
 
-    side         the user's word; it wins over the header, with a warning where they contradict
-    series       which of several DICOM series, by the name that AmbiguousSeries lists; empty: the only one
-    scratch_dir  where an archive is unpacked for the time of reading (default: the system's folder for that)
+    side         given by the user; it overrides the header, with a warning if they differ
+    series       name of one of several DICOM series, as listed by AmbiguousSeries; empty: the only one
+    scratch_dir  temporary folder for unpacking an archive (default: the system's)
 
     Raises UnreadableImage, NoImageSeries, AmbiguousSeries, UnsupportedImage, IncompleteSeries, UnsafeArchive,
     OutOfDisk.
-    An image without content is read all the same: see `require_content`.
+    Empty images are not an error here: see `require_content`.
     """
     with _opened(path, scratch_dir, series) as source:
         scan = source.read()
@@ -46,9 +46,9 @@ def read_scan(path: Path, *, side: Side | None = None, series: str = "", scratch
 
 
 def check_scan(path: Path, *, series: str = "", scratch_dir: Path | None = None) -> ScanFacts:
-    """What the header says of a scan.
+    """The header facts of a scan.
 
-    Raises what `read_scan` would raise: every byte is looked at, but no image is kept in memory.
+    Raises the errors of `read_scan`: every byte is checked, but no image is kept in memory.
     """
     with _opened(path, scratch_dir, series) as source:
         source.check()
@@ -58,7 +58,7 @@ def check_scan(path: Path, *, series: str = "", scratch_dir: Path | None = None)
 def read_label_map(path: Path, *, scratch_dir: Path | None = None) -> tuple[NDArray[np.uint16], Grid]:
     """Labels (z, y, x) and their grid, from a NIfTI or NRRD file or a zip with one.
 
-    Raises UnsupportedImage where the values are no whole numbers from 0 to 65,535 or the image is not 3D; else as
+    Raises UnsupportedImage if the values are not integers from 0 to 65,535 or the image is not 3D; otherwise as
     `read_scan`.
     """
     if path.is_file() and identify(path) is FileKind.DICOM:
@@ -77,7 +77,7 @@ def read_label_map(path: Path, *, scratch_dir: Path | None = None) -> tuple[NDAr
     labels = values.astype(np.uint16)
     if not np.array_equal(labels, values):
         raise UnsupportedImage(
-            "Label map has values that are no whole numbers; expected one label a voxel.",
+            "Label map has non-integer values; expected one integer label per voxel.",
             hint="This may be an image or a probability map.",
         )
     return labels, scan.grid
@@ -90,7 +90,7 @@ def _opened(path: Path, scratch_dir: Path | None, series: str = "") -> Iterator[
             files = _files(folder)
             if all(peek(file) is FileKind.ZIP for file in files):
                 raise UnsafeArchive(
-                    "Archive holds nothing but another archive; expected the scan itself.", hint="Pack the scan once."
+                    "Archive contains only another archive; expected the scan itself.", hint="Pack the scan once."
                 )
             with _one_of(files, scratch_dir, series) as source:
                 yield source
@@ -112,7 +112,7 @@ def _files(folder: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def _one_of(files: list[Path], scratch_dir: Path | None, series: str) -> Iterator[Source]:
-    """The one scan among the files; what is no image is passed over. The readers are loaded as they are needed."""
+    """The only scan among the files; other files are ignored. Readers are imported when needed."""
     kind, chosen = _choose(files)
     if kind is FileKind.DICOM:
         from pipeline.image_io.dicom import open_dicom
@@ -131,9 +131,9 @@ def _one_of(files: list[Path], scratch_dir: Path | None, series: str) -> Iterato
 
 
 def _choose(files: list[Path]) -> tuple[FileKind, list[Path]]:
-    """The type of the one scan, and its files."""
+    """The type of the only scan, and its files."""
     if len(files) == 1:
-        identify(files[0])  # for its precise error
+        identify(files[0])  # raises its specific error
     found: dict[FileKind | None, list[Path]] = {}
     for file in files:
         found.setdefault(peek(file), []).append(file)
@@ -143,8 +143,8 @@ def _choose(files: list[Path]) -> tuple[FileKind, list[Path]]:
         names = [f"{kind} file {number}" for number, (kind, _) in enumerate(volumes, start=1)]
         names += [f"{len(series)} {FileKind.DICOM} files"] if series else []
         raise AmbiguousSeries(
-            f"{len(names)} scans could be meant ({'; '.join(names[:MOST_LISTED])}); expected one.",
-            hint="Upload the scan to analyse alone.",
+            f"{len(names)} scans found ({'; '.join(names[:MOST_LISTED])}); expected one.",
+            hint="Upload only the scan to analyse.",
             series=[{"description": name} for name in names],
         )
     if series:

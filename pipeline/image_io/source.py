@@ -1,4 +1,4 @@
-"""A scan whose header has been read and found good, with its voxels still to come."""
+"""A scan with a validated header whose voxels have not been read yet."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from pipeline.types import Scan, ScanFacts
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Source:
-    """Everything of a scan but its voxels, and where those come from: `read` keeps them, `check` looks at each once.
+    """All data of a scan except its voxels, and their source: `read` loads them, `check` only validates them.
 
     shape      as stored, slowest axis first; 4 axes, of which `echo_axis` counts the echoes
-    pieces     the voxels; may be gone through once, and raises the errors of reading
-    inverted   whether low values are bright (MONOCHROME1): the scan is turned over, its highest value becomes 0
+    pieces     the voxels; can be iterated once, and raises read errors
+    inverted   whether low values are bright (MONOCHROME1): the values are inverted, the highest becomes 0
     """
 
     shape: tuple[int, int, int, int]
@@ -60,7 +60,7 @@ class Source:
         )
 
     def facts(self) -> ScanFacts:
-        """What the header says."""
+        """The facts from the header."""
         echoes = self.shape[self.echo_axis]
         return ScanFacts(
             shape=self.grid.shape,
@@ -76,7 +76,7 @@ class Source:
         )
 
     def check(self) -> None:
-        """Raise what `read` would raise, in a few megabytes of memory (two bytes per voxel where values miss)."""
+        """Raise what `read` would raise, with a few megabytes of memory (two bytes per voxel if values are missing)."""
         bad: NDArray[np.bool_] | None = None
         missing: NDArray[np.bool_] | None = None
         for start, values in self.pieces:

@@ -1,4 +1,4 @@
-"""Voxels from a byte stream: as many as the header promises, no fewer; converted piece by piece, never held whole."""
+"""Reads voxels from a byte stream: checks their number against the header, and converts them in pieces."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pipeline.errors import UnreadableImage, UnsupportedImage
 from pipeline.image_io.geometry import describe_shape
 
 MAX_VOXELS: Final = 2**28
-"""1 GB as float32: eleven echoes of 160 x 384 x 384. Also the bound on what a small file may inflate to."""
+"""1 GB as float32: eleven echoes of 160 x 384 x 384. Also limits the decompressed size of a small file."""
 
 MAX_ECHOES: Final = 16
 """A longer fourth dimension is a time series."""
 
 MAX_EXCESS_BYTES: Final = 1 << 20
-"""Some programs pad their files; more than this behind the voxels means that the header is wrong."""
+"""Some programs pad their files; more than this after the voxels means that the header is wrong."""
 
 LARGE_BYTES: Final = 256 << 20
 MAX_INFLATION: Final = 100
@@ -30,21 +30,22 @@ MAX_INFLATION: Final = 100
 _CHUNK_VOXELS: Final = 1 << 19
 
 Piece = tuple[int, NDArray[np.float32]]
-"""Values that follow each other in a stored image, and the index of the first one in the flat image. The array is used
-again for the next piece: who keeps it, copies it."""
+"""Values that follow each other in a stored image, and the index of the first one in the flat image. The array is
+reused for the next piece: copy it to keep it.
+"""
 
 
 def check_voxel_count(shape: Sequence[int]) -> None:
-    """Raise UnsupportedImage where an image of this shape is larger than MAX_VOXELS."""
+    """Raise UnsupportedImage if an image of this shape is larger than MAX_VOXELS."""
     if (count := prod(shape)) > MAX_VOXELS:
         raise UnsupportedImage(
             f"Image has {describe_shape(tuple(shape))} = {count:,} voxels; expected at most {MAX_VOXELS:,}.",
-            hint="Export the knee series alone.",
+            hint="Export only the knee series.",
         )
 
 
 def check_echo_count(count: int) -> None:
-    """Raise UnsupportedImage where a fourth dimension is too long to be echoes."""
+    """Raise UnsupportedImage if a fourth dimension is too long to be echoes."""
     if not 1 <= count <= MAX_ECHOES:
         raise UnsupportedImage(
             f"Fourth dimension has {count} entries; expected 1 to {MAX_ECHOES} echoes.",
@@ -55,10 +56,10 @@ def check_echo_count(count: int) -> None:
 def voxel_pieces(
     stream: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...], *, slope: float = 1.0, intercept: float = 0.0
 ) -> Iterator[Piece]:
-    """Voxels of `shape` (slowest axis first) in their order: stored value * slope + intercept, worked out in float64.
+    """Voxels of `shape` (slowest axis first) in storage order: stored value * slope + intercept, computed in float64.
 
-    The stream is read to its end, which is where a gzip stream's checksum is compared.
-    Raises UnreadableImage for too few bytes, a damaged stream, or far more bytes than promised.
+    The stream is read to its end, where the checksum of a gzip stream is verified.
+    Raises UnreadableImage for too few bytes, a damaged stream, or far more bytes than declared.
     """
     check_voxel_count(shape)
     count = prod(shape)
@@ -79,14 +80,14 @@ def voxel_pieces(
         excess = _drain(stream)
     if read < wanted:
         raise UnreadableImage(
-            f"File is cut off: its header promises {wanted:,} bytes of voxels, found {read:,}.",
+            f"File is cut off: its header declares {wanted:,} bytes of voxels, found {read:,}.",
             hint="Upload the file again.",
             expected_bytes=wanted,
             found_bytes=read,
         )
     if excess > MAX_EXCESS_BYTES:
         raise UnreadableImage(
-            f"File holds far more data than its header promises ({wanted:,} bytes of voxels).",
+            f"File contains far more data than its header declares ({wanted:,} bytes of voxels).",
             hint="The header does not belong to these voxels.",
         )
 
@@ -96,7 +97,7 @@ def _damage() -> Iterator[None]:
     try:
         yield
     except (EOFError, OSError, zlib.error) as error:
-        # bz2 has no error of its own: an OSError without a number is the decoder's, any other the machine's
+        # bz2 has no error class: an OSError without errno is from the decoder, any other from the system
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise UnreadableImage(
@@ -106,14 +107,14 @@ def _damage() -> Iterator[None]:
 
 
 def check_inflation(dtype: np.dtype[Any], shape: Sequence[int], stored_bytes: int) -> None:
-    """Raise UnreadableImage where compressed voxels promise to grow like no image does.
+    """Raise UnreadableImage if the declared size is implausible for the compressed size.
 
-    stored_bytes: size of the compressed file. Below LARGE_BYTES nothing is asked: blank images compress well.
+    stored_bytes: size of the compressed file. Sizes below LARGE_BYTES are not checked: blank images compress well.
     """
     promised = prod(shape) * dtype.itemsize
     if promised > LARGE_BYTES and promised > MAX_INFLATION * stored_bytes:
         raise UnreadableImage(
-            f"Compressed file of {stored_bytes:,} bytes promises {promised:,} bytes of voxels; "
+            f"Compressed file of {stored_bytes:,} bytes declares {promised:,} bytes of voxels; "
             f"expected at most {MAX_INFLATION} times its size.",
             hint="The header does not belong to these voxels.",
         )
@@ -143,7 +144,7 @@ def _fill(stream: BinaryIO, piece: NDArray[Any]) -> int:
 
 
 def _drain(stream: BinaryIO) -> int:
-    """Read to the end of the stream, but not much further than MAX_EXCESS_BYTES; returns the bytes found."""
+    """Read to the end of the stream, but not far beyond MAX_EXCESS_BYTES; returns the number of bytes."""
     excess = 0
     while excess <= MAX_EXCESS_BYTES and (block := stream.read(1 << 16)):
         excess += len(block)

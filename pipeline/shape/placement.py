@@ -1,8 +1,8 @@
-"""Where a knee lies in the coordinates of a shape model.
+"""Transforms a knee into the coordinates of a shape model.
 
-A model knows right knees, upright, with a femur cut off above the joint, turned as its mean shape is, centred, and of
-largest radius 1. So a femur is set upright with the alignment of the reference knee (which also mirrors a left knee),
-cut as in the model's training, laid on the mean shape by closest points with scale, and then centred and scaled.
+A model represents upright right knees with a femur cut above the joint, oriented like its mean shape, centred, and with
+largest radius 1. So a femur is made upright with the alignment to the reference knee (which also mirrors a left knee),
+cut as in the training of the model, registered to the mean shape by closest points with scale, then centred and scaled.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from scipy.spatial import cKDTree
 
 from pipeline.errors import FitDiverged
 from pipeline.grid import FloatArray
-from pipeline.registration import Target, apply, chosen_rows, come_near, scale_of
+from pipeline.registration import Target, apply, chosen_rows, coarse_fit, scale_of
 from pipeline.types import Alignment, Surface
 
 SHAFT_TO_WIDTH: Final = 0.7
-"""The femur is kept up to this share of its width (medial to lateral) above its lowest point..."""
+"""The femur is kept up to this fraction of its width (medial to lateral) above its lowest point..."""
 
 SHORT_KEPT: Final = 0.95
-"""...or, where less of it is in the image, this share of its height: so was every femur of the published models."""
+"""...or, if less of it is in the image, up to this fraction of its height, as for the published models."""
 
 UP: Final = 2
 ACROSS: Final = 0
 """Axes of the reference frame: superior, medial."""
 
 POINTS: Final = 2500
-"""Of the patient's bone, spread evenly, in the registration."""
+"""Number of evenly spaced points of the patient's bone in the registration."""
 
 MOST_ITERATIONS: Final = 100
 KEEP: Final = 0.9
-"""Share of the closest pairs that count: where image or model cut the bone, there is nothing to be paired with."""
+"""Fraction of the closest pairs used: bone cut by the image or the model has no counterpart."""
 
-SETTLED: Final = 1e-5
-"""Largest motion of a point, in the model's units, at which the registration ends."""
+TOLERANCE: Final = 1e-5
+"""Maximum movement of a point per iteration at convergence, in the model's units."""
 
 PLAUSIBLE: Final = 0.2
-"""Mean distance to the mean shape, in the model's units (1 is about 55 mm); knees differ by 0.03 to 0.05."""
+"""Maximum mean distance to the mean shape, in the model's units (1 is about 55 mm); knees differ by 0.03 to 0.05."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,7 +63,7 @@ class Placement:
 
     @property
     def unit_mm(self) -> float:
-        """Millimetres that one unit of the model is long."""
+        """Length of one unit of the model in mm."""
         return float(self.scale / scale_of(self.matrix))
 
     @property
@@ -73,7 +73,7 @@ class Placement:
 
 
 def below_cut(bone: Surface, alignment: Alignment) -> NDArray[np.bool_]:
-    """(n,): the vertices of a femur that a shape model sees."""
+    """(n,): the vertices of a femur that a shape model uses."""
     upright = alignment.to_reference(bone.points_mm)
     low, high = upright.min(axis=0), upright.max(axis=0)
     height, width = high[UP] - low[UP], high[ACROSS] - low[ACROSS]
@@ -85,10 +85,10 @@ def below_cut(bone: Surface, alignment: Alignment) -> NDArray[np.bool_]:
 def place(
     bone: FloatArray, mean: Surface, alignment: Alignment, counted: tuple[tuple[FloatArray, FloatArray], ...]
 ) -> Placement:
-    """Lay a femur's points (n, 3) in LPS mm on the model's mean bone, in its coordinates.
+    """Register a femur's points (n, 3) in LPS mm to the mean bone of the model.
 
-    counted: what decides centre and size, as in the model's training: points (k, 3) in LPS mm with the area of each.
-    Raises FitDiverged where the bone does not look like the mean shape.
+    counted: determines centre and size, as in the model's training: points (k, 3) in LPS mm with the area of each.
+    Raises FitDiverged if the bone differs too much from the mean shape.
     """
     upright = alignment.to_reference(bone)
     few = upright[np.unique(chosen_rows(upright, POINTS))]
@@ -98,19 +98,21 @@ def place(
     start[:3, :3] *= model_radius / radius
     start[:3, 3] = mean_shape.mean(axis=0) - start[:3, :3] @ few.mean(axis=0)
     target = Target(surface=mean)
-    step = come_near(few, target, start, scaled=True, keep=KEEP, near_mm=SETTLED, most_iterations=MOST_ITERATIONS)
+    step = coarse_fit(
+        few, target, start, scaled=True, keep=KEEP, tolerance_mm=TOLERANCE, most_iterations=MOST_ITERATIONS
+    )
     moved = apply(step, few)
     distance, _ = target.tree.query(moved)
-    # both ways: a shape that does not fit shrinks into a corner of the mean, and lies close to it there
+    # both directions: a shape that does not fit may shrink into a corner of the mean, where it is close to it
     far = max(distance.mean(), cKDTree(moved).query(mean_shape)[0].mean())
     if not far <= PLAUSIBLE:
         raise FitDiverged(
-            f"The femur lies {far:.2f} units from the shape model's mean on average; expected less than {PLAUSIBLE}.",
-            hint="Is the model one of the femur, and of right knees in LPS?",
+            f"The femur is {far:.2f} units from the shape model's mean on average; expected less than {PLAUSIBLE}.",
+            hint="Check that the model is one of the femur, for right knees in LPS.",
         )
     matrix = step @ alignment.matrix
     points = apply(matrix, np.concatenate([item for item, _ in counted]))
-    # by area: the mean of the vertices alone would depend on how the scanner's grid lies in the bone
+    # weighted by area: the plain mean of the vertices would depend on the position of the grid
     center = np.average(points, axis=0, weights=np.concatenate([area for _, area in counted]))
     scale = float(np.linalg.norm(points - center, axis=1).max())
     return Placement(matrix=matrix, center=center, scale=scale)

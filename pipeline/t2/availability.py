@@ -1,4 +1,4 @@
-"""Whether T2 can be measured, by what the header says. Read before any voxel is, so it imports nothing heavy."""
+"""Whether T2 can be measured, according to the header. Used before voxels are read: imports no large packages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def t2_unavailable(
     *,
     skip_first_echo: bool = False,
 ) -> str | None:
-    """Why no T2 can be computed from such a scan, or None where it can."""
+    """The reason why T2 cannot be computed from such a scan, or None if it can."""
     times = echo_times_ms
     used = echoes - 1 if skip_first_echo and sequence not in QDESS else echoes
     if used < 2:

@@ -1,4 +1,4 @@
-"""T2 from multi-echo spin echo: the least-squares fit of one exponential, all voxels at once."""
+"""T2 from multi-echo spin echo: vectorised least-squares fit of one exponential."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from pipeline.grid import FloatArray
 BoolArray = NDArray[np.bool_]
 
 MAX_T2_MS: Final = 500.0
-"""Longer is fluid or noise, not cartilage (20 to 70 ms): no T2 is given."""
+"""Longer T2 is fluid or noise, not cartilage (20 to 70 ms), and is not reported."""
 
 GAUSS_NEWTON_STEPS: Final = 6
 EXTRA_STEPS: Final = 40
-"""For the few voxels (flat or noise) that have not settled after the six."""
+"""Additional steps for the few voxels (flat or noise) that have not converged."""
 
-SETTLED: Final = 1e-9
-"""Relative change of the rate below which a voxel is done."""
+CONVERGED: Final = 1e-9
+"""Relative change of the rate at convergence."""
 
 CHUNK: Final = 8192
-"""Voxels fitted at once: half a megabyte an intermediate array at 8 echoes, which stays in the processor's cache."""
+"""Voxels fitted at once: 0.5 MB per intermediate array at 8 echoes, which fits into the CPU cache."""
 
 _TINY: Final = 1e-300
 
@@ -34,7 +34,7 @@ def fit_t2(
     """Least-squares fit of S0 exp(-TE/T2) to echoes (e, z, y, x) in every voxel of mask (z, y, x).
 
     Returns (t2_ms, r2), both (z, y, x) float32: T2 in (0, MAX_T2_MS] and the coefficient of determination; NaN outside
-    the mask and where no decay was found.
+    the mask and without a decay.
     """
     first = 1 if skip_first_echo else 0
     times = np.asarray(echo_times_ms, dtype=np.float64)[first:]
@@ -50,13 +50,13 @@ def fit_t2(
 
 
 def fit_decay(signals: FloatArray, times_ms: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """(t2_ms (n,), r2 (n,)) of signals (e, n) at times (e,): the least-squares optimum, NaN where it is no decay.
+    """(t2_ms (n,), r2 (n,)) of signals (e, n) at times (e,): the least-squares optimum, NaN if it is not a decay.
 
-    For a given rate R = 1/T2 the best S0 is linear; the steps are taken in R alone (variable projection: Golub and
+    For a given rate R = 1/T2 the optimal S0 is linear, so only R is iterated (variable projection: Golub and
     Pereyra, SIAM J Numer Anal 1973, 10:413).
     """
     moments = np.stack([np.ones_like(times_ms), times_ms, times_ms**2])
-    # a rate beyond these bounds has T2 over MAX_T2_MS by far, or a signal that is gone before the second echo
+    # beyond these bounds T2 is far above MAX_T2_MS, or the signal decays before the second echo
     low, high = 1e-3 / MAX_T2_MS, 20.0 / float(np.min(np.diff(times_ms)))
     rate = np.clip(_log_linear_rate(signals, times_ms), 1.0 / MAX_T2_MS, high)
     rate, settled = _descend(signals, times_ms, moments, rate, (low, high), GAUSS_NEWTON_STEPS)
@@ -74,7 +74,7 @@ def fit_decay(signals: FloatArray, times_ms: FloatArray) -> tuple[FloatArray, Fl
 
 
 def _log_linear_rate(signals: FloatArray, times_ms: FloatArray) -> FloatArray:
-    """(n,) decay rate by a straight line through log S, weighted with S², which undoes the logarithm's noise."""
+    """(n,) decay rate by a straight line through log S, weighted with S² for the noise of the logarithm."""
     positive = np.maximum(signals, 0.0)
     weights = positive**2
     logs = np.log(np.where(positive > 0, positive, 1.0))
@@ -90,9 +90,9 @@ def _step(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """At each rate: (captured, step, s0).
 
-    captured (n,): the part of the sum of squares that the decay explains, to be maximised; step: change of the rate;
-    s0: best amplitude. The step is Gauss-Newton's, divided by the curvature with the residual's own part where that
-    leaves it well positive (then it converges quadratically).
+    captured (n,): the explained part of the sum of squares, to be maximised; step: change of the rate;
+    s0: best amplitude. The step is Gauss-Newton's, with the second-order term of the residual in the curvature if it
+    stays clearly positive (quadratic convergence).
     """
     decay = np.exp(-np.outer(times_ms, rate))
     a, c, e = moments @ (decay * decay)
@@ -113,15 +113,15 @@ def _descend(
     bounds: tuple[float, float],
     steps: int,
 ) -> tuple[FloatArray, BoolArray]:
-    """(rate, settled) after `steps` controlled steps: none worsens the fit, none changes T2 more than threefold."""
+    """(rate, converged) after `steps` controlled steps: none worsens the fit or changes T2 more than threefold."""
     captured, step, _ = _step(signals, times_ms, moments, rate)
     settled = np.zeros(len(rate), dtype=bool)
     for _ in range(steps):
         tried = np.clip(np.clip(rate + step, rate / 3, rate * 3), *bounds)
-        settled = np.abs(tried - rate) <= SETTLED * rate
+        settled = np.abs(tried - rate) <= CONVERGED * rate
         new, following, _ = _step(signals, times_ms, moments, tried)
         worse = new < captured * (1 - 1e-15)
-        # a step that worsens the fit is not taken; the next one is a quarter of it
+        # a step that worsens the fit is rejected; the next one is a quarter of it
         step = np.where(worse, (tried - rate) / 4, following)
         rate = np.where(worse, rate, tried)
         captured = np.where(worse, captured, new)

@@ -1,4 +1,4 @@
-"""T2 by region, and by deep and superficial layer."""
+"""T2 per region, and per deep and superficial layer."""
 
 from __future__ import annotations
 
@@ -14,22 +14,21 @@ from pipeline.quantities import SPREAD, T2, T2_DEEP, T2_SUPERFICIAL, Method, Qua
 from pipeline.types import LabelArray, Measurement, Segmentation, T2Map
 
 MIN_R2: Final = 0.8
-"""Voxels that one exponential describes worse do not count. Our choice: with 8 echoes of 10 to 80 ms and T2 = 40 ms,
-44 % of voxels fall below it where S0 is 8 times the noise, 1 % at 15 times, none at 30 times."""
+"""Minimum R² of used voxels. Our choice: with 8 echoes of 10 to 80 ms and T2 = 40 ms, 44 % of voxels are below it if S0
+is 8 times the noise, 1 % at 15 times, none at 30 times."""
 
 LONGEST_CARTILAGE_MS: Final = 100.0
-"""Longer is fluid or marrow that the outline let in, and does not count: DOSMA's upper bound (OpenMSK: 80 ms)."""
+"""Longer T2 is fluid or marrow inside the outline, and is ignored: DOSMA's upper bound (OpenMSK: 80 ms)."""
 
 DEEP_BELOW: Final = 0.5
-"""Relative depth that parts the deep from the superficial layer."""
+"""Relative depth of the boundary between deep and superficial layer."""
 
 _CROP_MM: Final = 6.0
 
 
 def relative_depth(segmentation: Segmentation) -> FloatArray:
-    """(z, y, x): where in its plate each cartilage voxel lies, 0 at the bone to 1 at the articular surface.
-
-    Distance to the plate's bone over the sum of the distances to bone and to the nearest voxel that is neither bone nor
+    """(z, y, x): relative depth of each cartilage voxel, from 0 at the bone to 1 at the articular surface.  Distance to
+    the bone of the plate divided by the sum of the distances to bone and to the nearest voxel that is neither bone nor
     plate (fluid, meniscus, the opposite cartilage). NaN outside cartilage.
     """
     labels, grid = segmentation.labels, segmentation.grid
@@ -60,15 +59,15 @@ def _box(mask: NDArray[np.bool_], margin: list[int]) -> tuple[slice, ...]:
 
 
 def usable_voxels(t2: T2Map) -> NDArray[np.bool_]:
-    """(z, y, x): voxels whose T2 counts: a T2 of cartilage, and a fit that describes the decay."""
+    """(z, y, x): voxels with a T2 in the range of cartilage and a sufficient fit."""
     return np.asarray((t2.t2_ms <= LONGEST_CARTILAGE_MS) & ~(t2.r2 < MIN_R2))
 
 
 def measure_t2(t2: T2Map, subregions: LabelArray, depth: FloatArray) -> tuple[Measurement, ...]:
-    """Mean, std and median T2 (ms) of every region and whole plate, with both layers: T2, T2_deep, T2_superficial.
+    """Mean, std and median T2 (ms) of every region and plate, and of both layers: T2, T2_deep, T2_superficial.
 
-    subregions (z, y, x): labels of anatomy.REGIONS; depth: relative_depth's. Left out are voxels without T2, with
-    T2 over LONGEST_CARTILAGE_MS, or with R² below MIN_R2 where the method has an R²; n counts those that remain.
+    subregions (z, y, x): labels of anatomy.REGIONS; depth: relative_depth's. Voxels without T2, with T2 above
+    LONGEST_CARTILAGE_MS, or with R² below MIN_R2 (if the method has R²) are excluded; n is the number of used voxels.
     """
     usable = usable_voxels(t2) & (subregions > 0)
     values = t2.t2_ms[usable].astype(np.float64)

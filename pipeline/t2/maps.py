@@ -16,7 +16,7 @@ from pipeline.types import Scan, Segmentation, T2Map
 
 
 def t2_unavailable(scan: Scan, *, skip_first_echo: bool = False) -> str | None:
-    """Why no T2 can be computed from this scan, or None where it can."""
+    """The reason why T2 cannot be computed from this scan, or None if it can."""
     return availability.t2_unavailable(
         scan.sequence, len(scan.echoes), scan.echo_times_ms, scan.acquisition, skip_first_echo=skip_first_echo
     )
@@ -25,7 +25,7 @@ def t2_unavailable(scan: Scan, *, skip_first_echo: bool = False) -> str | None:
 def fit_t2_map(scan: Scan, segmentation: Segmentation, *, skip_first_echo: bool) -> T2Map:
     """T2 of the cartilage and one voxel around it, on the scan's grid; NaN elsewhere.
 
-    Raises UnsupportedImage where the scan allows none (see t2_unavailable).
+    Raises UnsupportedImage if T2 cannot be computed (see t2_unavailable).
     """
     reason = t2_unavailable(scan, skip_first_echo=skip_first_echo)
     if reason is not None:

@@ -1,4 +1,4 @@
-"""T2 as a number at each vertex of a bone: the mean through the cartilage that lies on it."""
+"""T2 at each vertex of a bone: the mean through the cartilage above it."""
 
 from __future__ import annotations
 
@@ -14,24 +14,23 @@ from pipeline.t2.layers import usable_voxels
 from pipeline.types import LabelArray, Surface, T2Map
 
 STEP_MM: Final = 0.25
-"""Distance between samples along a normal: less than a voxel in the plane of any T2 scan."""
+"""Distance between samples along a normal: less than the in-plane voxel size of any T2 scan."""
 
 FAR_MM: Final = 10.0
-"""Samples end here: no cartilage is thicker."""
+"""Maximum sampling distance: cartilage is thinner."""
 
 LEAST_WEIGHT: Final = 0.25
-"""Share of the samples' weight that must fall on usable voxels; below it the mean would speak for an edge alone. Not
-more: slices are 3 to 4 mm thick, and on a curved plate the next slice's voxels are often bone or fluid."""
+"""Minimum fraction of the sample weight on usable voxels; with less, the mean would represent only an edge. It is not
+higher because slices are 3 to 4 mm thick, and on a curved plate voxels of the next slice are often bone or fluid."""
 
 _CHUNK: Final = 16384
 
 
 def t2_on_surface(surface: Surface, thickness_mm: FloatArray, t2: T2Map, subregions: LabelArray) -> FloatArray:
-    """(n,) ms: the mean of the T2 map along each vertex's outward normal, from the bone to the cartilage's surface.
-
-    thickness_mm (n,): how far each normal is followed; NaN and 0 give NaN. subregions (z, y, x) on the map's grid: only
-    voxels of this bone's own plate count, and of those only what measure_t2 counts. Samples lie STEP_MM apart in the
-    middle of their steps and are trilinear over the usable voxels alone (values and weights are interpolated alike).
+    """(n,) ms: the mean of the T2 map along each vertex's outward normal, from the bone to the surface of the
+    cartilage.  thickness_mm (n,): length along each normal; NaN and 0 give NaN. subregions (z, y, x) on the map's grid:
+    only voxels of this bone's plate that measure_t2 uses are included. Samples are STEP_MM apart, at the centres of
+    their steps, and interpolated trilinearly over usable voxels only (values and weights in the same way).
     """
     usable = usable_voxels(t2) & np.isin(subregions, PLATE_ON[surface.structure].labels)
     values = np.where(usable, t2.t2_ms, 0.0).astype(np.float32)

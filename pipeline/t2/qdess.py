@@ -14,7 +14,7 @@ GAMMA_RAD_PER_S_G: Final = 2 * np.pi * 4257.748
 
 CARTILAGE_T1_MS: Final = 1200.0
 CARTILAGE_DIFFUSION_M2_PER_S: Final = 1.25e-9
-"""Assumed, since qDESS cannot measure them (Sveinsson et al. 2017); T1 off by 20 % moves T2 by less than 5 %."""
+"""Assumed values, because qDESS cannot measure them (Sveinsson et al. 2017); a 20 % error in T1 changes T2 by < 5 %."""
 
 
 def qdess_t2(
@@ -29,14 +29,15 @@ def qdess_t2(
 ) -> FloatArray:
     """(n,) T2 in ms from the two qDESS signals (n,); NaN outside (0, MAX_T2_MS].
 
-    Sveinsson et al., Magn Reson Imaging 2017, 38:63-70. The second echo is what one pulse refocuses of the first
-    echo's magnetisation, either at once or after rest along z for any number of repetitions (a geometric series):
+    Sveinsson et al., Magn Reson Imaging 2017, 38:63-70. The second echo is the magnetisation of the first echo
+    refocused by one pulse, either immediately or after storage along z for any number of repetitions (a geometric
+    series):
 
         S2/S1 = sin²(α/2) (1 + E) / (1 - E cos α) · exp(-2 (TR - TE)/T2 - (TR - τ/3) Δk² D),
         E = exp(-TR/T1 - TR Δk² D),   Δk = γ · gradient area
 
-    spoiler_gradient_area in G/cm·µs and spoiler_duration_us (τ); both 0: diffusion is left out. The pathways left out
-    make T2 too long, the more the smaller the flip angle: at T2 = 40 ms and TR = 18 ms by 1 % at 30°, 4 % at 20°.
+    spoiler_gradient_area in G/cm·µs and spoiler_duration_us (τ); both 0: diffusion is neglected. The neglected pathways
+    make T2 too long, increasingly at small flip angles: at T2 = 40 ms and TR = 18 ms by 1 % at 30°, 4 % at 20°.
     """
     angle = np.deg2rad(flip_angle_deg)
     seconds = repetition_time_ms * 1e-3

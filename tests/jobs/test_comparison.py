@@ -117,7 +117,7 @@ def test_what_cannot_be_compared_is_told_with_the_one_it_is_about(api: httpx.Cli
 
 def test_an_analysis_that_is_not_whole_is_refused_and_leaves_nothing(api: httpx.Client, pair: tuple[str, str]) -> None:
     (open_backend().storage.workspace(pair[0]).work_dir / "thickness.json").unlink()
-    with pytest.raises(NotComparable, match="not whole"):
+    with pytest.raises(NotComparable, match="incomplete"):
         service.comparison(*pair)
     answer = api.get(f"/compare/{pair[0]}/{pair[1]}")
     assert (answer.status_code, answer.json()["error_code"]) == (400, "NOT_COMPARABLE")

@@ -51,7 +51,7 @@ def test_cartilage_below_the_threshold_is_flagged_with_what_the_flag_is_worth() 
     unsure = knee(femur=0.99, femoral_cartilage=0.74, patellar_cartilage=0.70)
     (flag,) = model_flags(unsure, model(rule=RULE))
     assert flag.code == "LOW_CONFIDENCE"
-    for said in ("0.720", "0.750", "uncalibrated", "80 %", "10 %", "40 imagined scans"):
+    for said in ("0.720", "0.750", "uncalibrated", "80 %", "10 %", "40 synthetic scans"):
         assert said in flag.message
 
 

@@ -101,7 +101,7 @@ def test_an_archive_that_lies_about_its_size_is_stopped_while_inflating(
     path = archive_of(("bomb.nii", b"\0" * (5 << 20)))(tmp_path)
     data = bytearray(path.read_bytes())
     entry = data.index(b"PK\x01\x02")
-    data[entry + 24 : entry + 28] = struct.pack("<I", 100)  # the size that the directory promises
+    data[entry + 24 : entry + 28] = struct.pack("<I", 100)  # the size in the directory
     path.write_bytes(bytes(data))
     monkeypatch.setattr(archive, "MAX_BYTES", 1_000)
     with pytest.raises((UnsafeArchive, UnreadableImage)):

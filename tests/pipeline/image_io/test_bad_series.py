@@ -127,7 +127,7 @@ CASES: dict[str, Case] = {
     "slice missing in one echo": (IncompleteSeries, "11 at 13 ms", without("1.2.1.5", echoes=2)),
     "slice missing in all echoes": (IncompleteSeries, "found 11, expected 12", without("1.2.0.5", "1.2.1.5", echoes=2)),
     "slice shifted": (IncompleteSeries, "gap|aside", shifted_slice),
-    "positions doubled": (IncompleteSeries, "24 images lie at 12", doubled),
+    "positions doubled": (IncompleteSeries, "24 images have 12", doubled),
     "one orientation differs": (IncompleteSeries, "missing", slice_of(4, ImageOrientationPatient=[1, 0, 0, 0, 1, 0])),
     "one slice tilted by 2 degrees": (IncompleteSeries, "disagree", tilted_slice),
     "one matrix differs": (

@@ -87,7 +87,7 @@ def two_volumes(folder: Path) -> Path:
     return folder / "s"
 
 
-def promises_more(folder: Path) -> Path:
+def declares_more(folder: Path) -> Path:
     """A NIfTI header with twice the slices that the file has."""
     path = write_nifti(make_phantom(1), folder / "a.nii")
     data = bytearray(path.read_bytes())
@@ -124,7 +124,7 @@ CASES: dict[str, Case] = {
     "nifti.gz cut off": (UnreadableImage, "cut off", truncated(nifti, 0.6)),
     "nifti.gz without its end": (UnreadableImage, "damaged or cut off", truncated(nifti, 0.9999)),
     "nifti.gz checksum": (UnreadableImage, "checksum", bad_checksum(nifti)),
-    "nifti promises more": (UnreadableImage, "promises 9,984 bytes .* found 4,992", promises_more),
+    "nifti declares more": (UnreadableImage, "declares 9,984 bytes .* found 4,992", declares_more),
     "nifti 2D": (UnsupportedImage, "dimension", nifti_with(GREY[:, :, 0])),
     "nifti few slices": (UnsupportedImage, "9 slices .* at least 10", nifti_with(GREY[:, :, :9])),
     "nifti time series": (UnsupportedImage, "20 entries", nifti_with(np.zeros((12, 12, 12, 20), np.int16))),
@@ -153,7 +153,7 @@ CASES: dict[str, Case] = {
     "nrrd without orientation fields": (UnreadableImage, "spacings", nrrd_header("encoding: raw\n")),
     "nrrd few bytes": (
         UnreadableImage,
-        "promises 3,456 .* found 100",
+        "declares 3,456 .* found 100",
         nrrd_header("encoding: raw\nspace directions: (1,0,0) (0,1,0) (0,0,3)\n", b"a" * 100),
     ),
     "nrrd colour": (
