@@ -1,6 +1,6 @@
 """From maps to measurement rows. Statistics on surfaces are weighted by area, because vertices are not evenly spaced.
 
-A new measure is a function here (or in a module of its own), an entry of MEASURES, and its Quantity in
+A new measure needs a function here (or in a separate module), an entry in MEASURES, and a Quantity in
 pipeline.quantities.
 """
 
@@ -76,7 +76,7 @@ def _region_rows(item: ThicknessMap, region: Region, inside: NDArray[np.bool_], 
 
 
 def weighted_statistics(values: FloatArray, weights: FloatArray) -> dict[Statistic, float]:
-    """mean, std (of the population) and median of weighted values; NaN where there are none."""
+    """mean, std (of the population) and median of weighted values; NaN if there are none."""
     if not len(values) or weights.sum() <= 0:
         return dict.fromkeys(SPREAD, float("nan"))
     mean = float(np.average(values, weights=weights))

@@ -134,7 +134,7 @@ def _side(alignment: Alignment, stated_side: str | None) -> list[QualityFlag]:
 
 
 def tracked(row: Measurement) -> str | None:
-    """The key under which expert_ranges() holds a row; None for rows that are not compared."""
+    """The key of a row in expert_ranges(); None for rows that are not compared."""
     thickness = (row.quantity, row.method, row.statistic) == (THC.id, PRIMARY, THC.main)
     volume = row.quantity == VOLUME.id and row.region == ALL
     if row.structure not in tuple(Plate) or not (thickness or volume):

@@ -70,7 +70,7 @@ class CartilageCrop:
 
 
 def crop_to_cartilage(structure: Structure, segmentation: Segmentation, regions: LabelArray) -> CartilageCrop | None:
-    """Crop to the cartilage of a bone, with enough bone around it that no ray sees the edge; None without cartilage."""
+    """Crop to the cartilage of a bone, with a margin that contains all rays; None without cartilage."""
     found = [segmentation.boxes[part] for part in CARTILAGE_OF[structure] if part in segmentation.boxes]
     if not found:
         return None
@@ -88,7 +88,7 @@ def crop_to_cartilage(structure: Structure, segmentation: Segmentation, regions:
 
 
 def find_contact(surface: Surface, crop: CartilageCrop) -> Contact:
-    """Follow each normal for MEET_MM and note the region of the first cartilage voxel of this bone."""
+    """Follow each normal for MEET_MM and record the region of the first cartilage voxel of this bone."""
     label = np.zeros(len(surface.points_mm), dtype=np.uint8)
     near = _near(surface, crop.grid)
     start, step = _rays(surface, crop.grid, near)
@@ -194,7 +194,7 @@ def _last_inside(inside: NDArray[np.bool_], start: NDArray[np.int64], gap: int) 
 
 
 def union_thickness(surface: Surface, crop: CartilageCrop, contact: Contact) -> FloatArray:
-    """(n,) mm at each vertex: bone surface to the last crossing of bone-or-cartilage; NaN where no cartilage is met."""
+    """(n,) mm at each vertex: bone surface to the last crossing of bone-or-cartilage; NaN without contact."""
     thickness = np.full(len(contact.met), np.nan)
     rows = np.flatnonzero(contact.met)
     field = smoothed(crop.bone | crop.cartilage, crop.grid, SMOOTHING_VARIANCE_MM2)
@@ -205,7 +205,7 @@ def union_thickness(surface: Surface, crop: CartilageCrop, contact: Contact) -> 
 
 
 def two_crossing_thickness(surface: Surface, crop: CartilageCrop, contact: Contact, variance_mm2: float) -> FloatArray:
-    """(n,) mm: first to last crossing of the cartilage's own smoothed field; NaN where it is not crossed twice."""
+    """(n,) mm: first to last crossing of the smoothed cartilage field; NaN without two crossings."""
     thickness = np.full(len(contact.met), np.nan)
     rows = np.flatnonzero(contact.met)
     field = smoothed(crop.cartilage, crop.grid, variance_mm2)

@@ -1,4 +1,4 @@
-"""compare A_FOLDER B_FOLDER OUT_DIR: what differs between two finished analyses (job folders)."""
+"""compare A_FOLDER B_FOLDER OUT_DIR: compare two finished analyses (job folders)."""
 
 from __future__ import annotations
 

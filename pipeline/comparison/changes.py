@@ -1,7 +1,7 @@
 """Differences between two knees: per vertex, per region, and relative to the measurement error.
 
-ThC_matched is the mean thickness over the points of bone that carry a plate in both knees, denuded bone as 0: the
-same points in both. Every other quantity is each knee's own, over its own regions.
+ThC_matched is the mean thickness over the bone points with a plate in both knees, with denuded bone as 0: the same
+points in both. Every other quantity is computed for each knee separately, over its regions.
 """
 
 from __future__ import annotations

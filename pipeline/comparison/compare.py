@@ -101,7 +101,7 @@ def _bone_change(first: ThicknessMap, second: ThicknessMap, knees: tuple[Knee, K
 
 
 def _names(first: ModelIdentity, second: ModelIdentity) -> str:
-    """Both ids, or what sets two models of one id apart."""
+    """Both ids, or the difference between two models with the same id."""
     if first.id != second.id:
         return f"{first.id}, {second.id}"
     return f"both {first.id}, with other weights"
@@ -113,7 +113,7 @@ def _differences(first: Knee, second: Knee) -> list[str]:
     if first.model != second.model:
         found.append(
             "The outlines were made by two different models "
-            f"({_names(first.model, second.model)}): a difference may be theirs."
+            f"({_names(first.model, second.model)}): a difference may be due to the models."
         )
     names = sorted(
         name

@@ -18,7 +18,7 @@ FILE: Final = "reproducibility.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Reproducibility:
-    """How it was measured, with which model and files (ModelIdentity.digests), and what was found.
+    """How repeatability was measured, with which model and files (ModelIdentity.digests), and the results.
 
     regions: `structure/region` -> cv_percent, sdc_mm, mean_mm (of mean ThC); empty if not measured
     """
@@ -37,18 +37,18 @@ class Reproducibility:
 
 
 def reproducibility_path(card: ModelCard) -> Path | None:
-    """Where a model's figures lie, if somebody has measured them; None for a model without a folder of its own."""
+    """Path of a model's figures, which may not exist; None for a model without a folder."""
     return card.folder / FILE if card.folder else None
 
 
 def reproducibility_paths() -> tuple[Path, ...]:
-    """Those of the built-in models."""
+    """The paths of the built-in models."""
     paths = (reproducibility_path(model.card) for model in built_in_models())
     return tuple(path for path in paths if path is not None)
 
 
 def known_of(first: Knee, second: Knee) -> Reproducibility:
-    """What was measured with the files that made both outlines; nothing known where these differ, or for others."""
+    """The figures of the model that segmented both knees; empty if the models differ or were not measured."""
     if first.model == second.model and first.model.digests:
         for path in reproducibility_paths():
             known = read_reproducibility(path)
@@ -58,7 +58,7 @@ def known_of(first: Knee, second: Knee) -> Reproducibility:
 
 
 def read_reproducibility(path: Path | None) -> Reproducibility:
-    """The file's content; nothing known where there is no such file."""
+    """The content of the file; empty if it is missing."""
     if path is None:
         return Reproducibility()
     try:

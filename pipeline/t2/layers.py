@@ -86,7 +86,7 @@ def measure_t2(t2: T2Map, subregions: LabelArray, depth: FloatArray) -> tuple[Me
 
 
 def _rows(quantity: Quantity, method: Method, region: Region, values: FloatArray) -> list[Measurement]:
-    """mean, std (of the population) and median; NaN where there is nothing to measure."""
+    """mean, std (of the population) and median; NaN without voxels."""
     found = dict.fromkeys(SPREAD, float("nan"))
     if len(values):
         found = {

@@ -42,7 +42,7 @@ def fit_t2_map(scan: Scan, segmentation: Segmentation, *, skip_first_echo: bool)
 
 
 def _fit_qdess_map(scan: Scan, mask: NDArray[np.bool_]) -> tuple[NDArray[np.float32], Method]:
-    """(t2_ms (z, y, x), the estimator) of a qDESS scan; without spoiler tags diffusion is left out."""
+    """(t2_ms (z, y, x), method) of a qDESS scan; without spoiler tags, diffusion is neglected."""
     acquisition = scan.acquisition
     area, duration = acquisition.spoiler_gradient_area, acquisition.spoiler_duration_us
     spoiled = bool(area) and bool(duration)
