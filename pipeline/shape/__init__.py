@@ -1,5 +1,5 @@
-"""Neural shape models of the femur: what a knee looks like in their coordinates.
+"""Neural shape models of the femur: represent a knee in their coordinates.
 
-The built-in one is in `built_in/`. A lab's own is a folder MODELS_DIR/nsm/<name>/ in the format of the NSM library
-(models/README.md), with its B-score. Importing this loads nothing; weights are read when a femur is fitted.
+The built-in model is in `built_in/`. A custom model is a folder MODELS_DIR/nsm/<name>/ in the format of the NSM library
+(models/README.md), with its B-score. Importing this package loads no weights; they are read when a femur is fitted.
 """

@@ -1,8 +1,7 @@
-"""Tensors out of a torch checkpoint, without torch and without running anything that the file says.
-
-A .pth file is a zip: a pickle that describes the tensors, and their raw values beside it. The pickle is read with a
-closed list of names, as `torch.load(weights_only=True)` does; whatever else it asks for is refused. Files in the form
-of torch before 1.6, which are no zips, are left to torch itself where it is installed.
+"""Reads tensors from a torch checkpoint without torch and without executing code from the file.  A .pth file is a zip
+with a pickle that describes the tensors, and their raw values. The pickle is read with a fixed list of names, as in
+`torch.load(weights_only=True)`; all other names are rejected. Files in the format of torch before 1.6, which are not
+zips, are read with torch if it is installed.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from pipeline.errors import WeightsCorrupt, WeightsMissing
 TORCH_HINT: Final = "pip install -r requirements-nsm.txt"
 
 MOST_BYTES: Final = 4 << 30
-"""Largest checkpoint that is read: the published ones have 0.2 GB."""
+"""Maximum size of a checkpoint; the published ones have 0.2 GB."""
 
 STORAGES: Final = {
     "DoubleStorage": "<f8",
@@ -36,22 +35,21 @@ STORAGES: Final = {
     "ByteStorage": "u1",
     "BoolStorage": "?",
 }
-"""torch's names of the kinds of number, and numpy's."""
+"""torch's names of number types, and numpy's."""
 
 STATES: Final = ("model", "state_dict", "model_state_dict")
-"""Under which of these names a training run has put the weights; without one the file is the weights."""
+"""Keys under which training runs store the weights; without one of these, the whole file is the weights."""
 
 ALIAS: Final = ("vae_decoder.layers.", "vae_decoder.decoder.")
-"""Files before August 2026 hold every convolution twice; the second name is the one that counts."""
+"""Files before August 2026 contain every convolution twice; the second name is used."""
 
 Tensors = dict[str, NDArray[Any]]
 
 
 def read_weights(path: Path) -> Tensors:
-    """Name -> array of every tensor in a checkpoint, as stored; convolutions under their one name.
-
-    Raises WeightsCorrupt where the file is damaged or holds anything but weights, WeightsMissing where it is an old
-    file and torch is not here.
+    """Name -> array of every tensor in a checkpoint, as stored; convolutions under a single name.  Raises
+    WeightsCorrupt if the file is damaged or contains anything except weights, WeightsMissing if it is an old file and
+    torch is not installed.
     """
     if path.stat().st_size > MOST_BYTES:
         raise WeightsCorrupt(f"{path.name} has {path.stat().st_size / 1e9:.1f} GB; expected at most 4.")
@@ -59,7 +57,7 @@ def read_weights(path: Path) -> Tensors:
     state: Any = next((loaded[name] for name in STATES if isinstance(loaded.get(name), Mapping)), loaded)
     tensors = {str(name).removeprefix("module."): v for name, v in state.items() if isinstance(v, np.ndarray)}
     if not tensors:
-        raise WeightsCorrupt(f"{path.name} holds no tensors; expected the weights of a shape model.")
+        raise WeightsCorrupt(f"{path.name} contains no tensors; expected the weights of a shape model.")
     old, new = ALIAS
     return {
         name.replace(old, new): tensor
@@ -86,7 +84,7 @@ def _read_zip(path: Path) -> Mapping[str, Any]:
     ) as error:
         raise WeightsCorrupt(f"The checkpoint {path.name} cannot be read: {error}.") from error
     if not isinstance(loaded, Mapping):
-        raise WeightsCorrupt(f"{path.name} holds a {type(loaded).__name__}; expected a dictionary of weights.")
+        raise WeightsCorrupt(f"{path.name} contains a {type(loaded).__name__}; expected a dictionary of weights.")
     return loaded
 
 
@@ -102,7 +100,7 @@ def _unpickled(archive: zipfile.ZipFile) -> Any:
 
 
 class _Reader(pickle.Unpickler):
-    """Unpickles plain containers, numbers, text and tensors; nothing else."""
+    """Unpickles only plain containers, numbers, text and tensors."""
 
     def __init__(self, stream: IO[bytes], content: Callable[[str], bytes]) -> None:
         super().__init__(stream)
@@ -118,7 +116,7 @@ class _Reader(pickle.Unpickler):
             ("torch._utils", "_rebuild_parameter"): _parameter,
         }
         if (module, name) not in allowed:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not a weight")
+            raise pickle.UnpicklingError(f"it refers to {module}.{name}, which is not a weight")
         return allowed[module, name]
 
     def persistent_load(self, pid: Any) -> NDArray[Any]:
@@ -135,7 +133,7 @@ class _Reader(pickle.Unpickler):
 def _tensor(
     storage: NDArray[Any], offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object
 ) -> NDArray[Any]:
-    """A contiguous copy of the part of a storage that a tensor is; never a number beyond the storage."""
+    """A contiguous copy of a tensor's part of a storage, with bounds check."""
     empty = 0 in shape
     last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
     if offset < 0 or min((*shape, *strides), default=0) < 0 or (not empty and last >= len(storage)):
@@ -150,9 +148,11 @@ def _parameter(tensor: NDArray[Any], *_: object) -> NDArray[Any]:
 
 
 def _read_old(path: Path) -> Mapping[str, Any]:
-    """A file of torch before 1.6."""
+    """Read a file of torch before 1.6."""
     if find_spec("torch") is None:
-        raise WeightsMissing(f"{path.name} has the form of torch before 1.6, which only torch reads.", hint=TORCH_HINT)
+        raise WeightsMissing(
+            f"{path.name} has the format of torch before 1.6, which only torch can read.", hint=TORCH_HINT
+        )
     import torch
 
     try:
@@ -161,7 +161,7 @@ def _read_old(path: Path) -> Mapping[str, Any]:
         raise WeightsCorrupt(f"The checkpoint {path.name} cannot be read: {type(error).__name__}.") from error
     arrays = _as_arrays(loaded)
     if not isinstance(arrays, Mapping):
-        raise WeightsCorrupt(f"{path.name} holds a {type(loaded).__name__}; expected a dictionary of weights.")
+        raise WeightsCorrupt(f"{path.name} contains a {type(loaded).__name__}; expected a dictionary of weights.")
     return arrays
 
 

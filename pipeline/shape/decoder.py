@@ -1,8 +1,8 @@
-"""A triplanar neural shape model: (latent, point) -> signed distance, negative inside, in the model's own units.
+"""A triplanar neural shape model: (latent, point) -> signed distance, negative inside, in the model's units.
 
 The architecture is that of the NSM library (Gatti et al., "ShapeMed-Knee", medRxiv 2024.05.06.24306965): planes of
-features decoded from the latent vector, sampled where a point projects on them, and a small network that turns features
-and point into one distance per surface. Own implementation in numpy; tests/pipeline/shape/test_parity.py compares
+features decoded from the latent vector, sampled at the projections of a point, and a small network from features and
+point to one distance per surface. Own implementation in numpy; tests/pipeline/shape/test_parity.py compares
 the two.
 """
 
@@ -20,10 +20,10 @@ from pipeline.shape.planes import Array, PlaneDecoder
 from pipeline.shape.settings import NetworkSettings
 
 PLANE_AXES: Final = ((0, 2), (1, 2), (0, 1))
-"""The axes of a point that are a plane's columns and rows, in the order of the planes: xz, yz, xy."""
+"""The point axes along the columns and rows of each plane, in the order of the planes: xz, yz, xy."""
 
 EDGE: Final = 10e-6
-"""Added to 1 + padding, so that a point on the rim stays inside the plane."""
+"""Added to 1 + padding, so that a point on the edge stays inside the plane."""
 
 LEAK: Final = 0.01
 """Slope of leaky_relu below zero."""
@@ -40,10 +40,10 @@ class Query:
 
 
 class ShapeDecoder:
-    """A network with its weights. Points and distances are in the model's units: a shape fills the unit ball."""
+    """A network with its weights. Points and distances are in the model's units: a shape fits into the unit sphere."""
 
     def __init__(self, settings: NetworkSettings, weights: Tensors) -> None:
-        """Raises KeyError where a tensor is missing, ValueError where one has not the shape that settings ask for."""
+        """Raises KeyError if a tensor is missing, ValueError if a shape does not match the settings."""
         self.settings = settings
         self.plane_decoder = PlaneDecoder(settings, weights)
         widths = (settings.features + 3, *settings.hidden, settings.objects)
@@ -52,7 +52,7 @@ class ShapeDecoder:
         ]
 
     def prepare(self, points: NDArray[Any]) -> Query:
-        """What the same points need however often they are asked for."""
+        """Values that depend only on the points, for repeated evaluation."""
         points = np.ascontiguousarray(points, dtype=np.float32)
         width = self.settings.width
         place = np.clip(points / np.float32(1 + self.settings.padding + EDGE), -1, 1)
@@ -83,7 +83,7 @@ class ShapeDecoder:
         return np.concatenate(parts) if parts else np.zeros((0, self.settings.objects), dtype=np.float32)
 
     def distances_and_gradient(self, latent: NDArray[Any], query: Query) -> tuple[Array, Pullback]:
-        """Signed distances (n, surfaces), and the function that carries d loss / d distances back to the latent."""
+        """Signed distances (n, surfaces), and the function that propagates d loss / d distances back to the latent."""
         planes, trace = self.plane_decoder.planes(np.asarray(latent, dtype=np.float32))
         distances, steps = self._point_network(query, self._pixels(planes))
         return distances, Pullback(decoder=self, query=query, steps=steps, trace=trace, planes=planes)
@@ -109,7 +109,7 @@ class ShapeDecoder:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pullback:
-    """Carries a slope of the loss from distances back to the latent vector, at the point of one evaluation."""
+    """Backpropagates a gradient from distances to the latent vector, for one evaluation."""
 
     decoder: ShapeDecoder
     query: Query
@@ -136,7 +136,7 @@ class Pullback:
 
 
 def _linear(weights: Tensors, name: str, incoming: int, outgoing: int) -> tuple[Array, Array]:
-    """Matrix (out, in) and bias (out,); a weight that is stored as direction and length is put together."""
+    """Matrix (out, in) and bias (out,); weights stored as direction and length are combined."""
     split = {
         f"{name}.weight_g": f"{name}.weight_v",
         f"{name}.parametrizations.weight.original0": f"{name}.parametrizations.weight.original1",
@@ -162,7 +162,7 @@ def _activate(kind: str, x: Array) -> Array:
 
 
 def _slope(kind: str, y: Array) -> Array:
-    """The derivative of an activation, from its value."""
+    """The derivative of an activation, computed from its value."""
     if kind == "relu":
         return (y > 0).astype(np.float32)
     if kind == "leaky_relu":

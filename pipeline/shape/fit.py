@@ -1,4 +1,4 @@
-"""Fit a shape model, built-in or installed, to a femur, with its cartilage where the model has it."""
+"""Fit a shape model, built-in or installed, to a femur, with its cartilage if the model includes it."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from pipeline.shape.reconstruction import distances_to, surfaces_of
 from pipeline.types import Alignment, ShapeFit, Surface
 
 FAR_MM: Final = 2.0
-"""A reconstruction whose bone lies farther off than this on average is not the patient's: it gets no score."""
+"""Maximum mean bone distance of a reconstruction; above it, no score is computed."""
 
 MEASURED: Final = 20_000
-"""Vertices of a surface, about, from which the distance to another is taken: every n-th as they lie in the grid."""
+"""Approximate number of vertices (every n-th in grid order) used for the distance between surfaces."""
 
 
 def fit_shapes(
@@ -60,9 +60,9 @@ def fit_shape(
     alignment: Alignment,
     on_progress: Callable[[float], None] = lambda _: None,
 ) -> ShapeFit:
-    """One shape model on one femur (LPS mm); `cartilage` for models of bone and cartilage.
+    """Fit one shape model to one femur (LPS mm); `cartilage` for models of bone and cartilage.
 
-    Raises FitDiverged where no plausible shape is found, ModelError, WeightsMissing or WeightsCorrupt.
+    Raises FitDiverged if no plausible shape is found, ModelError, WeightsMissing or WeightsCorrupt.
     """
     if model.kind == "bone_and_cart" and cartilage is None:
         raise FitDiverged(f"Shape model {model.name} needs femoral cartilage; none was found.")
@@ -90,7 +90,7 @@ def fit_shape(
 
 
 Fitted = tuple[FloatArray, Placement, tuple[Surface, ...]]
-"""Latent vector, where the femur lies in the model's coordinates, reconstructed surfaces in LPS mm."""
+"""Latent vector, placement of the femur in the model's coordinates, reconstructed surfaces in LPS mm."""
 
 
 def _fit_installed(
@@ -114,7 +114,7 @@ def fit_built_in(
     alignment: Alignment,
     on_progress: Callable[[float], None] = lambda _: None,
 ) -> Fitted:
-    """The built-in kind of model on a femur and, where it is among the targets, its cartilage (LPS mm)."""
+    """Fit a built-in model to a femur and, if included in the targets, its cartilage (LPS mm)."""
     cartilage = targets[1] if len(targets) > 1 else None
     points = built_in_fit.targets_of(targets[0], below_cut(targets[0], alignment), cartilage)
     matrix, latent = built_in_fit.fit(decoder, points, alignment.matrix, lambda done: on_progress(0.6 * done))
@@ -124,7 +124,7 @@ def fit_built_in(
 
 
 def distances_apart(targets: tuple[Surface, ...], made: tuple[Surface, ...], alignment: Alignment) -> tuple[float, ...]:
-    """Of each surface the mean distance in mm to its reconstruction and back, averaged; bone below the cut."""
+    """Per surface, the mean of the distances (mm) to its reconstruction and back; bone only below the cut."""
     return tuple(
         (_mean_distance(a, b, keep) + _mean_distance(b, a, other)) / 2
         for a, b, keep, other in zip(targets, made, _below(targets, alignment), _below(made, alignment), strict=True)
@@ -132,12 +132,12 @@ def distances_apart(targets: tuple[Surface, ...], made: tuple[Surface, ...], ali
 
 
 def _below(surfaces: tuple[Surface, ...], alignment: Alignment) -> tuple[NDArray[np.bool_], ...]:
-    """Which vertices count: of the bone those below the cut, of cartilage all."""
+    """Which vertices are used: of the bone those below the cut, of cartilage all."""
     return (below_cut(surfaces[0], alignment), *(np.ones(len(item.points_mm), dtype=bool) for item in surfaces[1:]))
 
 
 def _in_patient(surface: Surface, placement: Placement) -> Surface:
-    """A surface of `surfaces_of` (the model's axes, mm) in LPS mm; faces stay outward where the knee is a left one."""
+    """A surface of `surfaces_of` (the model's axes, mm) in LPS mm; faces are kept outward for left knees."""
     turn = placement.turn
     faces = surface.faces if np.linalg.det(turn) > 0 else np.ascontiguousarray(surface.faces[:, ::-1])
     return Surface(

@@ -1,5 +1,6 @@
-"""Which shape models there are: the folders of MODELS_DIR/nsm, then the built-in one. Reads their small files; weights
-only in `load`.
+"""The available shape models: the folders of MODELS_DIR/nsm, then the built-in one.
+
+Reads only their small files; weights are read by `load`.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ FOLDER: Final = "nsm"
 """Inside MODELS_DIR."""
 
 CONFIG_NAMES: Final = ("model_config.json", "model_params_config.json")
-"""What the published folders call the same file."""
+"""Names of the same file in published folders."""
 
 KINDS: Final = {1: "bone_only", 2: "bone_and_cart"}
-"""Surfaces that a model answers -> which value of nsm_type asks for it."""
+"""Number of surfaces of a model -> the value of nsm_type that selects it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class InstalledShape:
-    """One folder. problem: why it cannot be used ("" where it can); the other fields are then what could be found."""
+    """One folder. problem: why it cannot be used; "" if it can. With a problem, other fields may be incomplete."""
 
     name: str
     folder: Path
@@ -39,7 +40,7 @@ class InstalledShape:
 
     @property
     def kind(self) -> str:
-        """`bone_only`, `bone_and_cart`, or "" where model_config.json could not be read."""
+        """`bone_only`, `bone_and_cart`, or "" if model_config.json could not be read."""
         return KINDS[self.settings.objects] if self.settings else ""
 
     @property
@@ -48,7 +49,7 @@ class InstalledShape:
 
 
 def installed_shapes(resources: Resources) -> tuple[InstalledShape, ...]:
-    """Every folder of MODELS_DIR/nsm, by name; those that cannot be used say why."""
+    """Every folder of MODELS_DIR/nsm, by name; unusable ones state the reason."""
     if resources.models_dir is None or not (resources.models_dir / FOLDER).is_dir():
         return ()
     folders = sorted(path for path in (resources.models_dir / FOLDER).iterdir() if path.is_dir())
@@ -56,7 +57,7 @@ def installed_shapes(resources: Resources) -> tuple[InstalledShape, ...]:
 
 
 def chosen_shapes(kind: NsmType, resources: Resources) -> tuple[InstalledShape | BuiltInShape, ...]:
-    """What nsm_type asks for and is usable: of each kind the first installed one by name, else the built-in one."""
+    """The usable models for nsm_type: per kind the first installed one by name, else the built-in one."""
     wanted = ("bone_and_cart", "bone_only") if kind == "both" else (kind,)
     models: tuple[InstalledShape | BuiltInShape, ...] = (*installed_shapes(resources), *built_in_shapes())
     usable = [model for model in models if not model.problem]
@@ -65,7 +66,7 @@ def chosen_shapes(kind: NsmType, resources: Resources) -> tuple[InstalledShape |
 
 
 def unused_shapes(kind: NsmType, resources: Resources) -> tuple[str, ...]:
-    """Of the installed models that nsm_type asks for, or whose kind is not known: why some cannot be used."""
+    """Reasons why installed models selected by nsm_type, or of unknown kind, cannot be used."""
     wanted = ("", "bone_and_cart", "bone_only") if kind == "both" else ("", kind)
     models = (model for model in installed_shapes(resources) if model.problem and model.kind in wanted)
     return tuple(f"Shape model {model.name} cannot be used: {model.problem}" for model in models)
@@ -78,7 +79,7 @@ def why_none(kind: NsmType, resources: Resources) -> str:
 
 
 def require_genuine(model: InstalledShape) -> None:
-    """Raises WeightsCorrupt where SHA256SUMS beside the weights states another digest than they have."""
+    """Raises WeightsCorrupt if the digest of the weights differs from that in SHA256SUMS."""
     if model.checkpoint is None:
         return
     try:
@@ -104,10 +105,12 @@ def load(model: InstalledShape) -> Any:
         return ShapeDecoder(model.settings, read_weights(model.checkpoint))
     except KeyError as error:
         raise WeightsCorrupt(
-            f"Shape model {model.name}: {model.checkpoint.name} holds no tensor {error}; model_config.json asks for it."
+            f"Shape model {model.name}: {model.checkpoint.name} has no tensor {error}; model_config.json requires it."
         ) from error
     except ValueError as error:
-        raise WeightsCorrupt(f"Shape model {model.name}: {error}.", hint="Do both files belong together?") from error
+        raise WeightsCorrupt(
+            f"Shape model {model.name}: {error}.", hint="Check that both files belong to the same model."
+        ) from error
 
 
 def _look_at(folder: Path) -> InstalledShape:
@@ -133,7 +136,7 @@ def _config(folder: Path) -> Path:
 
 
 def _checkpoint(folder: Path) -> Path:
-    """The only .pth in the folder or in model/, or of several that are numbered (epochs) the last."""
+    """The only .pth in the folder or in model/, or the last of several numbered ones (epochs)."""
     found = sorted((*folder.glob("*.pth"), *folder.glob("model/*.pth")))
     if not found:
         raise ModelError("There is no .pth checkpoint in the folder, nor in its subfolder model.")

@@ -1,7 +1,7 @@
-"""The latent vector of a lab's own model: the one whose signed distances agree best with the patient's surfaces.
+"""Fits the latent vector of an installed model to the patient's surfaces.
 
-Points on the surfaces (where the distances should be 0) and a little off them, along the normals. Limited-memory BFGS
-from the mean shape, over all points at once: no sampling, no random numbers, the same vector every time.
+Uses points on the surfaces (where distances should be 0) and slightly off them along the normals. Limited-memory BFGS
+from the mean shape over all points, without random sampling, so the result is deterministic.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from pipeline.shape.placement import Placement
 from pipeline.types import Surface
 
 POINTS: Final = 1500
-"""On each surface, spread evenly; each counts thrice."""
+"""Number of evenly spaced points per surface; each is used at three offsets."""
 
 OFFSETS_MM: Final = (1.0, 0.4)
-"""How far off the bone, and off the cartilage (a plate of 1 to 3 mm), the other two of the three lie."""
+"""Offsets of the other two of the three, for bone and for cartilage (a plate of 1 to 3 mm)."""
 
-SHARP: Final = 0.004
-"""In the model's units (0.2 mm): below it the loss is quadratic in the error, above it grows as the error does."""
+QUADRATIC_BELOW: Final = 0.004
+"""In the model's units (0.2 mm): the loss is quadratic for smaller errors and linear for larger ones."""
 
-PULL: Final = 1e-5
-"""Weight of the latent's squared length: as much as 0.03 mm for a vector as long as those of published fits (7)."""
+REGULARISATION: Final = 1e-5
+"""Weight of the squared latent length: equivalent to 0.03 mm for the length of published fits (7)."""
 
 MOST_EVALUATIONS: Final = 25
-"""Of the network with its gradient, 0.6 s each for one of the published size. With 150 instead, a model trained on 12
-femurs came as close to other ones, to 0.02 mm, by vectors that were 1 to 2 % longer."""
+"""Maximum number of evaluations of network and gradient, 0.6 s each for the published size. With 150, a model trained
+on 12 femora reached the same distance to other femora within 0.02 mm, with vectors 1 to 2 % longer."""
 
 
 def fit_latent(
@@ -44,9 +44,8 @@ def fit_latent(
     kept: tuple[NDArray[np.bool_], ...],
     on_progress: Callable[[float], None] = lambda _: None,
 ) -> FloatArray:
-    """(d,) float64: the shape closest to the kept vertices of the surfaces (LPS mm), column by column of the network.
-
-    Raises FitDiverged where the loss is not finite.
+    """(d,) float64: the shape closest to the kept vertices of the surfaces (LPS mm), in the order of the network's
+    columns.  Raises FitDiverged if the loss is not finite.
     """
     points, distances, columns = [], [], []
     for column, (surface, keep) in enumerate(zip(targets, kept, strict=True)):
@@ -68,11 +67,11 @@ def fit_latent(
         on_progress(min(1.0, evaluations / MOST_EVALUATIONS))
         found, back = decoder.distances_and_gradient(latent, query)
         error = found[rows, which].astype(np.float64) - target
-        root = np.sqrt(error**2 + SHARP**2)
+        root = np.sqrt(error**2 + QUADRATIC_BELOW**2)
         slope = np.zeros(found.shape)
         slope[rows, which] = share * error / root
-        value = float((share * (root - SHARP)).sum() + PULL * latent @ latent)
-        return value, back(slope).astype(np.float64) + 2 * PULL * latent
+        value = float((share * (root - QUADRATIC_BELOW)).sum() + REGULARISATION * latent @ latent)
+        return value, back(slope).astype(np.float64) + 2 * REGULARISATION * latent
 
     start = np.zeros(decoder.settings.latent_size)
     answer = minimize(

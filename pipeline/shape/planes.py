@@ -1,7 +1,7 @@
-"""The first half of a triplanar decoder: from a latent vector to three planes of features, and back for gradients.
+"""The first half of a triplanar decoder: from a latent vector to three feature planes, with its gradient.
 
-There is no nonlinearity between the convolutions but their normalisation; the last one ends in tanh. Everything is
-float32, as in training. Gradients are with respect to the latent vector alone: weights never change here.
+The only nonlinearities are the normalisations between the convolutions and a final tanh. All values are float32, as in
+training. Gradients are computed only with respect to the latent vector; weights are fixed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipeline.shape.settings import NetworkSettings
 Array = NDArray[np.float32]
 
 NORM_EPSILON: Final = 1e-5
-"""torch's default in both normalisations; no configuration changes it."""
+"""torch's default for both normalisations; not configurable."""
 
 OFFSETS: Final = tuple((row, column) for row in range(3) for column in range(3))
 """The nine taps of a 3 x 3 kernel."""
@@ -26,7 +26,7 @@ OFFSETS: Final = tuple((row, column) for row in range(3) for column in range(3))
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Convolution:
-    """Nine matrices (out, in), one a tap, and a bias (out,). A transposed one doubles the width (stride 2)."""
+    """Nine matrices (out, in), one per tap, and a bias (out,). A transposed one doubles the width (stride 2)."""
 
     taps: tuple[Array, ...]
     bias: Array
@@ -35,7 +35,7 @@ class _Convolution:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Norm:
-    """scale and shift, (c, h, w) or (c, 1, 1); mean and variance (c, 1, 1) where they were fixed in training."""
+    """scale and shift, (c, h, w) or (c, 1, 1); mean and variance (c, 1, 1) if fixed in training."""
 
     scale: Array
     shift: Array
@@ -47,7 +47,7 @@ class PlaneDecoder:
     """latent (d,) -> planes (3 * c, width, width), c the features of one plane, in the order xz, yz, xy."""
 
     def __init__(self, settings: NetworkSettings, weights: Tensors) -> None:
-        """Raises KeyError where a tensor is missing, ValueError where one has not the shape that settings ask for."""
+        """Raises KeyError if a tensor is missing, ValueError if a shape does not match the settings."""
         self.settings = settings
         first = settings.conv_channels[0] if settings.starts_dense else settings.latent_size // settings.first_width**2
         self.start = (first, settings.first_width, settings.first_width)
@@ -73,7 +73,7 @@ class PlaneDecoder:
         self.last = _convolution(weights, f"vae_decoder.decoder.{index}.0", incoming, channels, transposed=False)
 
     def planes(self, latent: Array) -> tuple[Array, list[Any]]:
-        """The planes, and what `gradient` needs to go back from them."""
+        """The planes, and the intermediate values that `gradient` needs."""
         x = latent if self.dense is None else self.dense[0] @ latent + self.dense[1]
         x = x.reshape(self.start)
         trace: list[Any] = []
@@ -165,7 +165,7 @@ def _backward(convolution: _Convolution, slope: Array) -> Array:
 
 
 def _normalise(norm: _Norm, x: Array) -> tuple[Array, tuple[Array | None, Any]]:
-    """Normalised over the whole array (layer), or by fixed statistics a channel (batch)."""
+    """Normalise over the whole array (layer), or by fixed statistics per channel (batch)."""
     if norm.mean is not None and norm.variance is not None:
         spread = np.sqrt(norm.variance + np.float32(NORM_EPSILON))
         return (x - norm.mean) / spread * norm.scale + norm.shift, (None, spread)

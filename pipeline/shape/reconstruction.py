@@ -1,4 +1,4 @@
-"""The surfaces that a latent vector stands for: signed distances on a grid, fine only near them, then their zero."""
+"""Reconstructs the surfaces of a latent vector from signed distances on a grid that is refined near the surfaces."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from pipeline.surface import LEVEL, Field, iso_surface
 from pipeline.types import Surface
 
 REACH: Final = 1.08
-"""Half the side of the sampled cube, in the model's units; a shape has the largest radius 1."""
+"""Half the side of the sampled cube, in the model's units; shapes have a maximum radius of 1."""
 
 CELLS: Final = 32
-"""Along a side of the cube, on the coarsest level: 3.7 mm."""
+"""Cells per side of the cube at the coarsest level, 3.7 mm each."""
 
 STRUCTURES: Final = (Structure.FEMUR, Structure.FEMORAL_CARTILAGE)
-"""What a model's surfaces are, in its order."""
+"""The surfaces of a model, in its order."""
 
 
 def surfaces_of(
     decoder: ShapeDecoder, latent: NDArray[np.float64], unit_mm: float, halvings: int = 2
 ) -> tuple[Surface, ...]:
-    """Surfaces in the model's axes, in mm from its centre (`unit_mm` to the unit), one a column of the network.
+    """Surfaces in the model's axes, in mm from its centre (`unit_mm` per unit), one per column of the network.
 
     The cells are 2 * REACH / CELLS wide, halved `halvings` times (0.9 mm by default).
-    Raises FitDiverged where a surface is not there or inside out.
+    Raises FitDiverged if a surface is empty or inverted.
     """
     values = _sampled(decoder, latent, halvings)
     n = values.shape[1]
@@ -51,14 +51,14 @@ def surfaces_of(
                 structure=structure.key,
             )
         solid = _solid(distance, structure)
-        # as occupancy around LEVEL, which is what surfaces are made of here
+        # converted to occupancy around LEVEL, from which surfaces are built
         inside = np.clip(LEVEL - solid * np.float32(unit_mm / (4 * spacing)), 0, 1)
         found.append(iso_surface(Field(values=inside.astype(np.float32), grid=grid), structure))
     return tuple(found)
 
 
 def _sampled(decoder: ShapeDecoder, latent: NDArray[np.float64], halvings: int) -> NDArray[np.float32]:
-    """(surfaces, z, y, x) signed distances in the model's units; far from surfaces interpolated from coarser cells."""
+    """(surfaces, z, y, x) signed distances in the model's units; interpolated from coarser cells far from surfaces."""
     n, count = CELLS + 1, decoder.settings.objects
     values = decoder.distances(latent, _nodes(n, np.arange(n**3))).T.reshape(count, n, n, n)
     for _ in range(halvings):
@@ -72,9 +72,8 @@ def _sampled(decoder: ShapeDecoder, latent: NDArray[np.float64], halvings: int) 
 
 
 def _solid(distance: NDArray[np.float32], structure: Structure) -> NDArray[np.float32]:
-    """The same distances (z, y, x) without what the network invents where training had no point.
-
-    Nothing is left beyond the ball of radius REACH, and of a bone only the largest piece (cartilage may have several).
+    """The same distances (z, y, x) without artefacts in regions without training points.  Everything outside the sphere
+    of radius REACH is removed, and of a bone only the largest component is kept (cartilage may have several).
     """
     axis = np.linspace(-REACH, REACH, len(distance), dtype=np.float32)
     radius = np.sqrt(axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2)
@@ -89,7 +88,7 @@ def _solid(distance: NDArray[np.float32], structure: Structure) -> NDArray[np.fl
 
 
 def _nodes(n: int, index: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Flat indices into an (z, y, x) grid of n nodes a side -> their (x, y, z) in the model's units, (m, 3)."""
+    """Flat indices into an (z, y, x) grid with n nodes per side -> their (x, y, z) in the model's units, (m, 3)."""
     z, y, x = np.unravel_index(index, (n, n, n))
     return (np.stack([x, y, z], axis=1) * np.float32(2 * REACH / (n - 1)) - np.float32(REACH)).astype(np.float32)
 

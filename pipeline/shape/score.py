@@ -1,7 +1,7 @@
-"""B-score: where a shape lies between healthy knees and knees with osteoarthritis, in standard deviations.
+"""B-score: position of a shape between healthy knees and knees with osteoarthritis, in standard deviations.
 
-score = (latent . vector - mean of healthy knees) / their standard deviation. The idea is that of Bowes et al. (Ann
-Rheum Dis 2021, 80:502); a vector belongs to one set of weights and means nothing with another.
+score = (latent . vector - mean of healthy knees) / their standard deviation. The method is that of Bowes et al. (Ann
+Rheum Dis 2021, 80:502). A vector belongs to one set of weights and is meaningless with others.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ class BScoreModel:
     std_healthy: float
 
     def score(self, latent: NDArray[Any]) -> float:
-        """The score of a knee, latent (d,). 0: as healthy knees on average; 1: one of their standard deviations on."""
+        """The score of a knee, latent (d,). 0: average of healthy knees; 1: one of their standard deviations above."""
         return float((np.asarray(latent, dtype=np.float64) @ self.vector - self.mean_healthy) / self.std_healthy)
 
 
 def find_score(folder: Path) -> Path | None:
-    """The one JSON file in a model's folder, or one level below, that is a B-score; None where there is none.
+    """The JSON file with a B-score in a model's folder or one level below; None if there is none.
 
-    Raises ModelError where there are several: each belongs to one model.
+    Raises ModelError if there are several.
     """
     found = [path for path in sorted((*folder.glob("*.json"), *folder.glob("*/*.json"))) if _is_score(path)]
     if len(found) > 1:
@@ -45,7 +45,7 @@ def find_score(folder: Path) -> Path | None:
 
 
 def read_score(path: Path, latent_size: int) -> BScoreModel:
-    """Raises ModelError where a value is not a number or the vector belongs to a latent space of another size."""
+    """Read a B-score. Raises ModelError if a value is not a number or the vector has another latent size."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         vector = np.asarray(data["bscore_vector"], dtype=np.float64).reshape(-1)
@@ -57,7 +57,7 @@ def read_score(path: Path, latent_size: int) -> BScoreModel:
             f"The B-score {path.name} is for latent vectors of {len(vector)} numbers; this model has {latent_size}."
         )
     if not (np.isfinite(vector).all() and np.isfinite(mean) and np.isfinite(deviation) and deviation > 0):
-        raise ModelError(f"The B-score {path.name} has a value that is not finite, or no spread.")
+        raise ModelError(f"The B-score {path.name} has a value that is not finite, or zero deviation.")
     return BScoreModel(vector=vector, mean_healthy=mean, std_healthy=deviation)
 
 

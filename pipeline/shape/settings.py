@@ -1,4 +1,4 @@
-"""What model_config.json says about a network: the keys of the NSM library's training configuration that shape it."""
+"""Reads model_config.json: the keys of the NSM library's training configuration that define the network."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ FINAL_ACTIVATIONS: Final = ("tanh", "linear")
 NORMS: Final = ("layer", "batch")
 
 PADDING: Final = 0.1
-"""The library's default, with which every model was trained whose configuration does not name it."""
+"""The library's default, used for models whose configuration does not specify it."""
 
 FIXED: Final[Mapping[str, Any]] = {"model_type": "triplanar", "sum_conv_output_features": True}
-"""The only values that are understood; a key that is absent has them."""
+"""The only supported values, also assumed for missing keys."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSettings:
     """The parts of a triplanar decoder.
 
-    latent_size        numbers that make up a shape
-    objects            surfaces it answers: 1 bone, 2 bone and cartilage
+    latent_size        size of the latent vector
+    objects            number of surfaces: 1 bone, 2 bone and cartilage
     conv_channels      of each transposed convolution; each doubles the planes' width
     first_width        of the planes before the first one, pixels
-    features           channels of a plane, which are what the point network is given
+    features           channels of a plane, the input of the point network
     hidden             widths of the point network
-    coarse_distance    whether each plane also holds a first guess of the distance, added at the end
+    coarse_distance    whether each plane also contains a coarse distance, added at the end
     padding            planes reach from -(1 + padding) to 1 + padding in the model's units
-    scale_jointly      whether cartilage, too, counts for centre and size of a shape
+    scale_jointly      whether cartilage is also used for centre and size of a shape
     """
 
     latent_size: int
@@ -57,9 +57,9 @@ class NetworkSettings:
 
 
 def read_settings(path: Path) -> NetworkSettings:
-    """From model_config.json; keys of training alone are not looked at.
+    """Read model_config.json; keys that affect only training are ignored.
 
-    Raises ModelError where the file cannot be read, a key has an unknown value, or is missing.
+    Raises ModelError if the file cannot be read, or a key has an unknown value or is missing.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -89,7 +89,7 @@ def read_settings(path: Path) -> NetworkSettings:
     except KeyError as error:
         raise ModelError(f"{path.name} of the shape model has no key {error}; expected one.") from error
     except (TypeError, ValueError) as error:
-        raise ModelError(f"{path.name} of the shape model has a value of the wrong kind: {error}.") from error
+        raise ModelError(f"{path.name} of the shape model has a value of the wrong type: {error}.") from error
     _check(settings, path.name)
     return settings
 

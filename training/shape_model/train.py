@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.shape.built_in.fit import PULL
+from pipeline.shape.built_in.fit import REGULARISATION
 from pipeline.shape.built_in.weights_file import write_decoder
 from training.shape_model.collection import load_femora
 from training.shape_model.network import Network
@@ -86,7 +86,7 @@ class Run:
         code = self.codes(torch.tensor(which))
         found = self.network(torch.from_numpy(samples.points[chosen]), code)
         loss = loss_of(found, torch.from_numpy(samples.bone[chosen]), torch.from_numpy(samples.cartilage[chosen]))
-        (loss + PULL / 1000 * code @ code).backward()
+        (loss + REGULARISATION / 1000 * code @ code).backward()
         for optimiser in self.optimisers:
             optimiser.step()
         self.steps += 1

@@ -1,1 +1,1 @@
-"""The shape model that comes with the product: a signed-distance decoder over smooth lattices, and its fit in numpy."""
+"""The built-in shape model: a signed-distance decoder over smooth lattices, and its fit in numpy."""

@@ -1,8 +1,8 @@
 """(latent, point) -> signed distances to a femur and to its cartilage, mm, negative inside.
 
-The latent vector mixes smooth fields on a lattice around the mean femur: a first guess of the distance to the bone, a
-first guess of the cartilage's thickness, and further features. A small network of the features and the place corrects
-both. Cartilage is what lies on the bone up to its thickness: max(-bone, bone - thickness).
+The latent vector combines smooth fields on a lattice around the mean femur: a linear prediction of the distance to the
+bone, one of the cartilage thickness, and additional features. A small network corrects both predictions, using features
+and position. Cartilage is the layer on the bone up to its thickness: max(-bone, bone - thickness).
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from pipeline.shape.built_in.lattice import Lattice
 Array = NDArray[np.float32]
 
 REACH_MM: Final = 8.0
-"""Further from the bone than this the network corrects nothing."""
+"""Beyond this distance from the bone the correction is zero."""
 
 FEATURE_MM: Final = 4.0
 PLACE_MM: Final = 50.0
-"""What counts as 1 in the network's input."""
+"""Scales of the network's input."""
 
 WAVES: Final = (1.0, 2.0, 4.0)
-"""Half waves of the place within PLACE_MM that the network is given."""
+"""Number of half waves of the position within PLACE_MM in the network's input."""
 
 NEAR_MM: Final = (-2.5, 6.5)
-"""On a grid the network is asked between these first guesses of the distance alone: both surfaces lie there."""
+"""On a grid, the network is evaluated only between these predicted distances, which include both surfaces."""
 
 POINTS_AT_ONCE: Final = 1 << 15
 
@@ -40,8 +40,8 @@ POINTS_AT_ONCE: Final = 1 << 15
 class FieldDecoder:
     """Points are in mm in the model's frame: a right knee, upright, of the reference knee's size.
 
-    fine, mean           the mean's first two features, (nodes, 2) float32
-    coarse, rows, modes  what a latent number adds to the features: modes (features, kept nodes, d) float32 at the nodes
+    fine, mean           the first two features of the mean, (nodes, 2) float32
+    coarse, rows, modes  effect of a latent number on the features: modes (features, kept nodes, d) float32 at the nodes
                          `rows` of the coarse lattice, 0 elsewhere
     layers               matrices (in, out) and biases (out,) float32 of the network, tanh between them
     """
@@ -63,13 +63,13 @@ class FieldDecoder:
 
     @cached_property
     def _column(self) -> NDArray[np.int64]:
-        """Node of the coarse lattice -> its row in `modes`; the last one, of zeros, for all that are not kept."""
+        """Node of the coarse lattice -> its row in `modes`; the last row, of zeros, for nodes that are not kept."""
         column = np.full(self.coarse.size, len(self.rows))
         column[self.rows] = np.arange(len(self.rows))
         return column
 
     def sampling(self, points_mm: FloatArray) -> Sampling:
-        """What the same points need however often they are asked for."""
+        """Values that depend only on the points, for repeated evaluation."""
         index, weight = self.coarse.around(points_mm)
         starts = np.arange(len(points_mm) + 1) * 27
         shape = (len(points_mm), len(self.rows) + 1)
@@ -92,7 +92,7 @@ class FieldDecoder:
         return np.asarray(features[:, :2] + _gate(features)[:, None] * (x @ matrix + bias), dtype=np.float32)
 
     def answer_and_slope(self, features: Array, place: Array) -> tuple[Array, Array]:
-        """The answer (n, 2), and its derivative by the features (n, 2, c)."""
+        """The result (n, 2), and its derivative with respect to the features (n, 2, c)."""
         c = self.features
         x = np.concatenate([features / np.float32(FEATURE_MM), place], axis=1)
         steps = []
@@ -113,7 +113,7 @@ class FieldDecoder:
         return np.asarray(features[:, :2] + gate[:, None] * correction, dtype=np.float32), slope
 
     def on_axes(self, latent: FloatArray, axes: tuple[FloatArray, ...]) -> tuple[Array, Array]:
-        """Distance to the bone and thickness of the cartilage on the product of three axes, (x, y, z) mm each."""
+        """Distance to the bone and thickness of the cartilage on the grid of three axes, (x, y, z) mm each."""
         mixed = np.zeros((self.features, self.coarse.size), dtype=np.float32)
         mixed[:, self.rows] = self.modes @ latent.astype(np.float32)
         fields = np.stack([self.coarse.on_axes(values, axes) for values in mixed], axis=-1)
@@ -133,7 +133,9 @@ class FieldDecoder:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sampling:
-    """Points as the decoder wants them: the mean's features (n, c), weights of the kept nodes (n, k), coded places."""
+    """Points prepared for the decoder: features of the mean (n, c), weights of the kept nodes (n, k), encoded
+    positions.
+    """
 
     mean: Array
     modes: sparse.csr_matrix
@@ -141,19 +143,19 @@ class Sampling:
 
 
 def _place(points_mm: FloatArray) -> Array:
-    """(n, 3) mm -> (n, 3 + 6 per wave): the place, and sines and cosines of it."""
+    """(n, 3) mm -> (n, 3 + 6 per wave): the position, and sines and cosines of it."""
     place = (points_mm / PLACE_MM).astype(np.float32)
     waves = [function(np.float32(np.pi * wave) * place) for wave in WAVES for function in (np.sin, np.cos)]
     return np.concatenate([place, *waves], axis=1)
 
 
 def _gate(features: Array) -> Array:
-    """(n,): 1 on the bone, 0 from REACH_MM on, by the first guess of the distance."""
+    """(n,): 1 on the bone, 0 from REACH_MM on, from the predicted distance."""
     inner = np.maximum(1 - np.square(features[:, 0] / np.float32(REACH_MM)), 0)
     return np.asarray(np.square(inner), dtype=np.float32)
 
 
 def _gate_slope(features: Array) -> Array:
-    """(n,): its derivative by that guess."""
+    """(n,): its derivative with respect to that distance."""
     inner = np.maximum(1 - np.square(features[:, 0] / np.float32(REACH_MM)), 0)
     return np.asarray(-4 * inner * features[:, 0] / np.float32(REACH_MM**2), dtype=np.float32)

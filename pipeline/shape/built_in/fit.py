@@ -1,8 +1,8 @@
-"""Fit the built-in shape model: where the femur lies in its frame, and the latent vector, together.
+"""Joint fit of pose and latent vector of the built-in shape model.
 
-Robust Gauss-Newton in numpy. The absolute distances of the patient's surface points from the model's surfaces are
-brought to their smallest sum by weighted least squares, each point weighted by the inverse of its distance; the latent
-vector is drawn a little towards the mean knee. No sampling, no random numbers: the same vector every time.
+Robust Gauss-Newton in numpy: iteratively reweighted least squares minimises the sum of absolute distances between the
+patient's surface points and the model's surfaces; each point has the inverse of its distance as weight. The latent
+vector is regularised towards the mean knee. There is no random sampling, so the result is deterministic.
 """
 
 from __future__ import annotations
@@ -24,33 +24,33 @@ from pipeline.types import Surface
 
 BONE_POINTS: Final = 2500
 CARTILAGE_POINTS: Final = 2000
-"""Of each surface, spread evenly."""
+"""Numbers of evenly spaced points of each surface."""
 
 BARE_MM: Final = 1.0
-"""A point on the bone this far from cartilage must come out at least as far from it."""
+"""A bone point at least this far from cartilage must be at least as far from it in the model."""
 
 ROUND_MM: Final = 0.2
-"""Below it the loss is quadratic in a distance, above it grows as the distance does."""
+"""The loss is quadratic below this distance and linear above."""
 
-PULL: Final = 0.05
-"""Weight of the latent's squared length against a thousand distances in mm."""
+REGULARISATION: Final = 0.05
+"""Weight of the squared length of the latent vector, relative to a thousand distances in mm."""
 
 POSE_STEPS: Final = 4
 MOST_STEPS: Final = 14
-SETTLED_MM: Final = 0.01
-"""The pose alone comes first; the end is where no point is expected to move further than this."""
+TOLERANCE_MM: Final = 0.01
+"""The first steps fit only the pose; the fit ends when no point is expected to move further than the limit."""
 
 STEP_MM: Final = 0.25
-"""For the slope of the distances in space, by central differences."""
+"""Step of the central differences for the spatial gradient of the distances."""
 
 MOST_LATENT: Final = 5.0
-"""A component further from 0 than this, in standard deviations of the training knees, is held there."""
+"""Limit of each component, in standard deviations of the training knees."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Targets:
-    """Points of the patient in LPS mm: on the bone, with the distance of each to cartilage (0: not asked for), and on
-    the cartilage's surface.
+    """Points of the patient in LPS mm: on the bone, with the distance of each to cartilage (0: not used), and on the
+    surface of the cartilage.
     """
 
     bone: FloatArray
@@ -59,7 +59,7 @@ class Targets:
 
 
 def targets_of(bone: Surface, kept: NDArray[np.bool_], cartilage: Surface | None) -> Targets:
-    """Evenly spread points of the kept vertices of the bone and of the cartilage; None: bone alone."""
+    """Evenly spaced points of the kept vertices of the bone and of the cartilage; None: bone only."""
     rows = np.flatnonzero(kept)
     points = bone.points_mm[rows[np.unique(chosen_rows(bone.points_mm[rows], BONE_POINTS))]]
     if cartilage is None:
@@ -77,12 +77,12 @@ def fit(
     *,
     most_steps: int = MOST_STEPS,
 ) -> tuple[FloatArray, FloatArray]:
-    """(4, 4) similarity LPS mm -> the model's frame, from `start` on (which may mirror), and the latent vector (d,).
-
-    `most_steps` at POSE_STEPS: the pose alone, on the mean knee. Raises FitDiverged where a value is not finite.
+    """(4, 4) similarity LPS mm -> the model's frame, starting from `start` (which may mirror), and the latent vector
+    (d,).  `most_steps` = POSE_STEPS fits only the pose, with the mean knee. Raises FitDiverged if a value is not
+    finite.
     """
     if not all(np.isfinite(part).all() for part in (targets.bone, targets.cartilage, start)):
-        raise FitDiverged("The surfaces for the shape model hold a place that is not finite; expected mm.")
+        raise FitDiverged("The surfaces for the shape model contain a position that is not finite; expected mm.")
     matrix, latent = start.copy(), np.zeros(decoder.latent_size)
     for number in range(most_steps):
         slopes = _Slopes(decoder, targets, matrix, latent)
@@ -94,13 +94,13 @@ def fit(
         latent = np.clip(latent + step[7:], -MOST_LATENT, MOST_LATENT) if len(step) > 7 else latent
         on_progress((number + 1) / most_steps)
         moved = np.abs(apply(matrix, targets.bone) - apply(before, targets.bone)).max()
-        if number > POSE_STEPS and max(moved, np.abs(slopes.motion(step)).max()) < SETTLED_MM:
+        if number > POSE_STEPS and max(moved, np.abs(slopes.motion(step)).max()) < TOLERANCE_MM:
             break
     return matrix, latent
 
 
 class _Slopes:
-    """Distances of all points at one pose and latent vector, and their derivatives by both."""
+    """Distances of all points at one pose and latent vector, and their derivatives with respect to both."""
 
     def __init__(self, decoder: FieldDecoder, targets: Targets, matrix: FloatArray, latent: FloatArray) -> None:
         self.decoder, self.latent = decoder, latent
@@ -126,7 +126,7 @@ class _Slopes:
         return answer.astype(np.float64)
 
     def step(self, latent: FloatArray, *, whole: bool) -> FloatArray:
-        """(7,) turn, move and growth, with (d,) of the latent vector behind them where `whole`."""
+        """(7,) rotation, translation and scale, followed by (d,) of the latent vector if `whole`."""
         residuals, factors, rows = self._residuals()
         arm = self.points[rows] - self.middle
         space = np.einsum("no,nok->nk", factors, self.space[rows])
@@ -135,7 +135,7 @@ class _Slopes:
         if whole:
             by_feature = np.einsum("no,noc->nc", factors, self.slope[rows]).astype(np.float32)
             jacobian = np.concatenate([jacobian, self._by_latent(by_feature, rows)], axis=1)
-            prior = np.concatenate([prior, np.full(len(latent), PULL * len(self.points) / 1000)])
+            prior = np.concatenate([prior, np.full(len(latent), REGULARISATION * len(self.points) / 1000)])
         weights = 1 / np.sqrt(residuals**2 + ROUND_MM**2)
         weighted = jacobian * weights[:, None]
         at = np.concatenate([np.zeros(7), latent]) if whole else np.zeros(7)
@@ -145,13 +145,13 @@ class _Slopes:
         return found
 
     def motion(self, step: FloatArray) -> FloatArray:
-        """How far the surfaces move at the points, to first order, mm."""
+        """Movement of the surfaces at the points, to first order, mm."""
         return np.asarray(self.jacobian @ step)
 
     def _residuals(self) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
-        """Distances that should be 0 (m,), their factors of bone and thickness (m, 2), the points they belong to."""
+        """Distances that should be 0 (m,), their factors of bone and thickness (m, 2), their point indices."""
         on_bone = np.arange(self.split)
-        # hinge: a bare place may be any further from cartilage
+        # hinge: a denuded point may have any larger distance to cartilage
         short = self.cartilage[: self.split] - self.wanted
         bare = np.flatnonzero((self.wanted >= BARE_MM) & (short < 0))
         plate = np.arange(self.split, len(self.points))
@@ -160,7 +160,7 @@ class _Slopes:
         return residuals, factors, np.concatenate([on_bone, bare, plate])
 
     def _by_latent(self, by_feature: Array, rows: NDArray[np.int64]) -> FloatArray:
-        """Derivatives by the features (m, c) -> by the latent vector (m, d)."""
+        """Derivatives with respect to the features (m, c) -> with respect to the latent vector (m, d)."""
         near = self.sampling.modes[rows]
         total = np.zeros((len(rows), self.decoder.latent_size), dtype=np.float32)
         for number, modes in enumerate(self.decoder.modes):
@@ -169,7 +169,7 @@ class _Slopes:
 
 
 def _moved(step: FloatArray, middle: FloatArray) -> FloatArray:
-    """(4, 4) of a turn, a move and a growth about a point."""
+    """(4, 4) of a rotation, translation and scaling about a point."""
     update = np.eye(4)
     update[:3, :3] = np.exp(step[6]) * Rotation.from_rotvec(step[:3]).as_matrix()
     update[:3, 3] = middle + step[3:6] - update[:3, :3] @ middle

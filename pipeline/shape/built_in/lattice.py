@@ -1,7 +1,8 @@
 """A field on a regular lattice, interpolated by quadratic B-splines: smooth, with a continuous gradient.
 
-At a point three nodes an axis count, the nearest and its neighbours, with the weights (1/2 - t)^2 / 2, 3/4 - t^2 and
-(1/2 + t)^2 / 2, t the distance to the nearest in cells (M. Unser, IEEE Signal Processing Magazine 16(6), 1999).
+At a point, three nodes per axis are used, the closest and its neighbours, with the weights (1/2 - t)^2 / 2, 3/4 - t^2
+and
+(1/2 + t)^2 / 2, t the distance to the closest in cells (M. Unser, IEEE Signal Processing Magazine 16(6), 1999).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Lattice:
 
     @classmethod
     def over(cls, low: FloatArray, high: FloatArray, cell_mm: float) -> Lattice:
-        """The smallest lattice from `low` on in which every point of the box is between nodes."""
+        """The smallest lattice starting at `low` with every point of the box between nodes."""
         n = np.ceil((np.asarray(high) - low) / cell_mm).astype(int) + 1
         return cls(low=np.asarray(low, dtype=np.float64), cell_mm=cell_mm, counts=(int(n[0]), int(n[1]), int(n[2])))
 
@@ -42,7 +43,7 @@ class Lattice:
         return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
 
     def around(self, points_mm: FloatArray) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """The 27 nodes that count at each point (n, 3) mm: indices and weights, (n, 27). Outside: as at the rim."""
+        """The 27 nodes used at each point (n, 3) mm: indices and weights, (n, 27). Outside: as at the edge."""
         near, weights = zip(*(self._along(points_mm[:, k], k) for k in range(3)), strict=True)
         _, ny, nz = self.counts
         index = (near[0][:, :, None, None] * ny + near[1][:, None, :, None]) * nz + near[2][:, None, None, :]
@@ -51,13 +52,13 @@ class Lattice:
         return index.reshape(n, 27).astype(np.int32), weight.reshape(n, 27).astype(np.float32)
 
     def sampling(self, points_mm: FloatArray) -> sparse.csr_matrix:
-        """(n, size): times values at the nodes, the field at the points (n, 3) mm."""
+        """(n, size) matrix: multiplied by node values, it gives the field at the points (n, 3) mm."""
         index, weight = self.around(points_mm)
         rows = np.arange(len(points_mm) + 1) * 27
         return sparse.csr_matrix((weight.reshape(-1), index.reshape(-1), rows), shape=(len(points_mm), self.size))
 
     def on_axes(self, values: NDArray[np.float32], axes: tuple[FloatArray, ...]) -> NDArray[np.float32]:
-        """Node values (size,) -> the field on the product of three axes (x, y, z) mm, in that order of axes."""
+        """Node values (size,) -> the field on the grid of three axes (x, y, z) mm, in that order of axes."""
         field = values.reshape(self.counts)
         for axis, place in enumerate(axes):
             near, weight = self._along(place, axis)

@@ -1,4 +1,4 @@
-"""The shape model that lies in models/: its card, its digest, and its decoder when it is needed."""
+"""The built-in shape model in models/: its card, its digest, and its decoder on demand."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 FOLDER: Final = Path(__file__).resolve().parents[3] / "models" / "femur_shape"
 CARD: Final = "card.json"
 KINDS: Final = ("bone_and_cart", "bone_only")
-"""What it is fitted to: one decoder serves both."""
+"""Kinds of fit; one decoder serves both."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltInShape:
-    """One kind of fit. problem: why it cannot be used ("" where it can)."""
+    """One kind of fit. problem: why it cannot be used; "" if it can."""
 
     kind: str
     folder: Path
@@ -42,7 +42,7 @@ class BuiltInShape:
         return sha256_of(self.weights) if self.weights.is_file() else ""
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON, under the keys of a segmentation model's card; holds no path."""
+        """For JSON, with the keys of a segmentation model's card and without paths."""
         words = ("title", "description", "licence", "citation", "training_data", "caution")
         accuracy = self.card.get("accuracy", {})
         return {
@@ -58,22 +58,22 @@ class BuiltInShape:
 
 
 def built_in_shapes(folder: Path = FOLDER) -> tuple[BuiltInShape, ...]:
-    """The built-in model for each kind of fit; one whose files are not as its card says has a problem."""
+    """The built-in model for each kind of fit; `problem` is set if its files do not match its card."""
     card, problem = {}, ""
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         weights = folder / str(card["weights"])
         if not weights.is_file():
-            problem = f"{weights.name} is not there; fetch models/ again."
+            problem = f"{weights.name} is missing; fetch models/ again."
         elif not isinstance(card["latent_size"], int) or not isinstance(card["sha256"], str):
-            problem = f"{CARD} has a value of the wrong kind."
+            problem = f"{CARD} has a value of the wrong type."
     except (OSError, ValueError, KeyError, TypeError) as error:
         card, problem = {}, f"{CARD} of the built-in shape model cannot be read: {type(error).__name__}."
     return tuple(BuiltInShape(kind=kind, folder=folder, card=card, problem=problem) for kind in KINDS)
 
 
 def load_built_in(model: BuiltInShape) -> FieldDecoder:
-    """Raises WeightsCorrupt where the file is not the one that the card names, or damaged."""
+    """Load the decoder. Raises WeightsCorrupt if the file does not match the card or is damaged."""
     from pipeline.shape.built_in.weights_file import read_decoder
 
     expected = str(model.card.get("sha256", ""))

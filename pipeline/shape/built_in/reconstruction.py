@@ -1,4 +1,4 @@
-"""The surfaces that a latent vector of the built-in model stands for."""
+"""Reconstructs the surfaces of a latent vector of the built-in model."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from pipeline.surface import LEVEL, Field, iso_surface
 from pipeline.types import Surface
 
 STEP_MM: Final = 0.7
-"""Of the grid for cartilage; bone is smooth and takes every second node."""
+"""Grid step for cartilage; bone is smooth and uses every second node."""
 
 ABOVE_MM: Final = 3.0
-"""The shaft ends this far below the top of the model's box: a little above the standard cut of every training knee."""
+"""The shaft ends this far below the top of the model's box, slightly above the standard cut of every training knee."""
 
 SMALLEST_MM3: Final = 15.0
-"""Pieces of cartilage smaller than this are left out."""
+"""Smaller components of cartilage are removed."""
 
 
 def surfaces_of(decoder: FieldDecoder, latent: FloatArray, unit_mm: float, *, cartilage: bool) -> tuple[Surface, ...]:
-    """Bone, and cartilage where asked for, in the model's axes; `unit_mm`: millimetres to one of the model's.
+    """Bone, and optionally cartilage, in the model's axes; `unit_mm`: millimetres per unit of the model.
 
-    Raises FitDiverged where a surface is not there.
+    Raises FitDiverged if a surface is empty.
     """
     box = decoder.fine
     axes = tuple(
@@ -46,7 +46,7 @@ def surfaces_of(decoder: FieldDecoder, latent: FloatArray, unit_mm: float, *, ca
 
 
 def _surface(solid: NDArray[np.float32], spacing: float, origin: FloatArray, structure: Structure) -> Surface:
-    """Signed distances (x, y, z) in the model's mm -> their zero."""
+    """Signed distances (x, y, z) in the model's mm -> their zero surface."""
     if not (solid < 0).any():
         raise FitDiverged(
             f"The shape model found no {structure.title.lower()}; expected distances that are negative inside.",
@@ -63,7 +63,7 @@ def _surface(solid: NDArray[np.float32], spacing: float, origin: FloatArray, str
 
 
 def _largest(solid: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Without all pieces but the largest one."""
+    """Keep only the largest component."""
     pieces, count = ndimage.label(solid < 0)
     if count < 2:
         return solid

@@ -17,7 +17,7 @@ LATTICES: Final = ("fine", "coarse")
 
 
 def write_decoder(decoder: FieldDecoder, path: Path) -> None:
-    """Fields as float16, rounded to at most 0.004 mm where a distance has 8 mm; the file is replaced whole."""
+    """Write atomically, with fields as float16: rounding errors are at most 0.004 mm at a distance of 8 mm."""
     arrays: dict[str, np.ndarray] = {
         "mean": decoder.mean.astype(np.float16),
         "rows": decoder.rows.astype(np.int32),
@@ -35,7 +35,7 @@ def write_decoder(decoder: FieldDecoder, path: Path) -> None:
 
 
 def read_decoder(path: Path) -> FieldDecoder:
-    """Raises WeightsCorrupt where the file is damaged or its parts do not belong together."""
+    """Read a decoder. Raises WeightsCorrupt if the file is damaged or inconsistent."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
@@ -77,4 +77,4 @@ def _check(decoder: FieldDecoder) -> None:
         or not chained
         or (kept and not 0 <= decoder.rows.min() <= decoder.rows.max() < decoder.coarse.size)
     ):
-        raise ValueError("its arrays do not fit each other")
+        raise ValueError("its arrays have inconsistent shapes")

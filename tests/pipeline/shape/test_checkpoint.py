@@ -68,7 +68,7 @@ def test_a_torn_or_strange_file_is_corrupt(tmp_path):
         archive.writestr("readme.txt", "hello")
     with pytest.raises(WeightsCorrupt, match=r"0 data\.pkl"):
         read_weights(tmp_path / "other.pth")
-    with pytest.raises(WeightsCorrupt, match="holds no tensors"):
+    with pytest.raises(WeightsCorrupt, match="contains no tensors"):
         read_weights(write_checkpoint(tmp_path / "none.pth", {"epoch": 1}))
 
 

@@ -161,7 +161,7 @@ def in_torch(torch, chosen, weights, latent, points):
         ({"activation": "sin"}, "expected one of relu"),
         ({"conv_norm": True, "conv_norm_type": "group"}, "expected one of layer, batch"),
         ({"objects_per_decoder": 5}, "expected 1 (bone) or 2"),
-        ({"latent_size": "many"}, "wrong kind"),
+        ({"latent_size": "many"}, "wrong type"),
         ({"conv_hidden_dims": [8] * 12}, "pixels wide"),
     ],
 )

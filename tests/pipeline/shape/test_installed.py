@@ -71,7 +71,7 @@ BREAKAGES = {
     ),
     "score without spread": (
         lambda f: (f / "score.json").write_text('{"bscore_vector": [1, 2], "mean_healthy": 0, "std_healthy": 0}'),
-        "no spread",
+        "zero deviation",
     ),
 }
 
@@ -97,7 +97,7 @@ def test_weights_that_do_not_fit_their_configuration_are_corrupt(resources, tmp_
     with pytest.raises(WeightsCorrupt, match=r"vae_decoder.fc.weight has the shape \(8, 2\); expected \(8, 3\)"):
         load(only(resources))
     write_checkpoint(folder / "model.pth", {"model": OrderedDict(a=np.ones(3))})
-    with pytest.raises(WeightsCorrupt, match="holds no tensor"):
+    with pytest.raises(WeightsCorrupt, match="has no tensor"):
         load(only(resources))
 
 
