@@ -24,11 +24,11 @@ def build_parser(program: str) -> argparse.ArgumentParser:
     """List, or fetch one."""
     parser = argparse.ArgumentParser(
         prog=program,
-        description="What weights are here, whether their SHA-256 is right, what is missing, and how to get it.",
+        description="List installed weights, verify their SHA-256, list missing weights, and download them.",
         epilog="A scan with the name `models` is given as ./models.",
     )
     parser.add_argument("action", nargs="?", choices=("list", "fetch"), default="list")
-    parser.add_argument("id", nargs="?", help="fetch: which source, as the list names it")
+    parser.add_argument("id", nargs="?", help="fetch: id of the source, as listed")
     parser.add_argument("--models-dir", type=Path, help="folder with extra weights (MODELS_DIR of the service)")
     parser.add_argument("--token-file", type=Path, help="fetch: a file with the hub's access token")
     parser.add_argument("--json", action="store_true", help="list: as JSON instead of a table")
@@ -36,9 +36,9 @@ def build_parser(program: str) -> argparse.ArgumentParser:
 
 
 def run(parser: argparse.ArgumentParser, words: list[str]) -> tuple[int, str]:
-    """Exit status and what to print: 0, or 1 where something that is installed is broken.
+    """Exit status and output: 0, or 1 if installed weights are broken.
 
-    Raises KneeError; OptionsError for a wrong call.
+    Raises KneeError; OptionsError for invalid arguments.
     """
     given = parser.parse_args(words)
     if given.models_dir is not None and not given.models_dir.is_dir():
@@ -56,13 +56,13 @@ def run(parser: argparse.ArgumentParser, words: list[str]) -> tuple[int, str]:
 
 def _fetch(given: argparse.Namespace) -> str:
     if given.id is None or given.models_dir is None:
-        raise OptionsError("fetch needs an id and --models-dir, the folder to put it into.")
+        raise OptionsError("fetch needs an id and --models-dir, the destination folder.")
     wanted = source(given.id, given.models_dir)
     token = read_token(given.token_file)
     total = sum(file.size for file in wanted.files)
     with tqdm(total=total, file=sys.stderr, unit="B", unit_scale=True, desc=wanted.id) as bar:
         fetch(wanted, given.models_dir, token, lambda done, _: bar.update(done - bar.n))
-    return f"{wanted.id} is in the models folder, every file as pinned."
+    return f"{wanted.id} is in the models folder; all files match their pinned digests."
 
 
 def _as_text(entries: tuple[Entry, ...], models_dir: Path | None) -> str:
@@ -74,9 +74,9 @@ def _as_text(entries: tuple[Entry, ...], models_dir: Path | None) -> str:
         )
         for file in entry.files:
             checked = (
-                f"checked against {file.checked_against}" if file.checked_against else "nothing to check it against"
+                f"checked against {file.checked_against}" if file.checked_against else "no digest to check against"
             )
             lines.append(f"{'':9}{file.name}  sha256 {file.sha256[:16]}…  {checked}")
     if models_dir is None:
-        lines.append("Extra weights were not looked for: no --models-dir was given.")
+        lines.append("Extra weights were not listed: no --models-dir was given.")
     return "\n".join(lines)

@@ -10,7 +10,7 @@ from typing import Final
 from pipeline.results_tree import artifact_of
 
 EPOCH: Final = (1980, 1, 1, 0, 0, 0)
-"""Every member's time stamp: the earliest that zip knows."""
+"""Timestamp of every member: the earliest that zip supports."""
 
 DEFLATE_LEVEL: Final = 1
 """Surfaces are nearly incompressible floats: level 6 takes four times as long for 3 % less."""
@@ -19,10 +19,9 @@ DEFLATE_LEVEL: Final = 1
 def write_archive(files_dir: Path, archive_path: Path, *, root: str) -> None:
     """Pack every file below `files_dir` into `archive_path`, under the one top folder `root`.
 
-    Names are sorted, time stamps and modes fixed: the zip of the same tree is the same, byte for byte. It is written
-    under a temporary name, synced, and renamed: it exists whole or not at all.
-
-    Raises ValueError where `root` is not a plain folder name, FileNotFoundError where there is nothing to pack.
+    Names are sorted, timestamps and modes are fixed: the same tree gives a byte-identical zip. It is written atomically
+    (a temporary name, fsync, rename). Raises ValueError if `root` is not a plain folder name, FileNotFoundError if
+    there are no files.
     """
     if not root or root in {".", ".."} or "/" in root or "\\" in root:
         raise ValueError(f"root must be a plain folder name, found {root!r}")

@@ -1,4 +1,4 @@
-"""Charts as small SVG drawings; their colours come from the page's style sheet, so that they follow light and dark."""
+"""Charts as small SVG drawings; colours come from the page's style sheet and follow its light or dark scheme."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from pipeline.grid import FloatArray
 from pipeline.report.colours import thickness_css
 
 WIDTH: Final = 460
-"""User units; pages scale the drawing to the width there is. 12 units of text stay legible on a phone."""
+"""User units; pages scale the drawing to the available width. Text of 12 units is legible on a phone."""
 
 LABELS: Final = 200
-"""Left of the plot, for the names of the rows."""
+"""Width left of the plot, for the row names."""
 
 VALUES: Final = 44
-"""Right of the plot, for the numbers of the rows."""
+"""Width right of the plot, for the row values."""
 
 ROW: Final = 30
 BIN_MM: Final = 0.25
-"""Bins of the distribution; below the voxel, above the sampling step."""
+"""Bin width of the distribution: below the voxel size, above the sampling step."""
 
 DISTRIBUTION_MM: Final = 6.0
 DISTRIBUTION_ROW: Final = 166
@@ -32,7 +32,7 @@ DISTRIBUTION_ROW: Final = 166
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """One row of the region chart: union mean with standard deviation, and the second estimator's mean (mm)."""
+    """One row of the region chart: union mean with standard deviation, and the mean of the second method (mm)."""
 
     title: str
     colour: str
@@ -61,7 +61,7 @@ class Distribution:
 
 def _svg(height: float, label: str, parts: Sequence[str]) -> Markup:
     body = "".join(parts)
-    return Markup(  # noqa: S704 -- built here from numbers; every text went through escape()
+    return Markup(  # noqa: S704 -- built from numbers; all text is escaped
         f'<svg class="chart" viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{escape(label)}">{body}</svg>'
     )
 
@@ -71,7 +71,7 @@ def _text(x: float, y: float, text: str, *, cls: str = "t", anchor: str = "start
 
 
 def _axis(top: float, bottom: float, high: float, left: float, right: float) -> list[str]:
-    """Grid lines and numbers at whole millimetres, the unit at the last one."""
+    """Grid lines and labels at whole millimetres, with the unit at the last one."""
     parts = []
     for value in range(int(high) + 1):
         x = left + (right - left) * value / high
@@ -86,7 +86,7 @@ def _upper(values: Sequence[float]) -> float:
 
 
 def regions_chart(bars: Sequence[Bar]) -> Markup:
-    """Mean (dot) and standard deviation (line) of every region, and the second estimator's mean (open diamond)."""
+    """Mean (dot) and standard deviation (line) of every region, and the mean of the second method (open diamond)."""
     left, right = LABELS, WIDTH - VALUES
     high = _upper([bar.mean + bar.std for bar in bars])
     bottom = 8 + ROW * len(bars)
@@ -99,7 +99,7 @@ def regions_chart(bars: Sequence[Bar]) -> Markup:
         y = 4 + ROW * (k + 0.5)
         parts.append(_text(left - 10, y + 4, bar.title, anchor="end"))
         if not math.isfinite(bar.mean):
-            parts.append(_text(x(0) + 6, y + 4, "nothing to measure", cls="a"))
+            parts.append(_text(x(0) + 6, y + 4, "no value", cls="a"))
             continue
         parts.append(
             f'<line x1="{x(bar.mean - bar.std):.1f}" y1="{y:g}" x2="{x(bar.mean + bar.std):.1f}" y2="{y:g}" '
@@ -134,11 +134,11 @@ def compartments_chart(pairs: Sequence[Pair]) -> Markup:
             at = y + (apart if letter == "L" else -apart)
             parts.append(f'<circle class="c{letter}" cx="{x:.1f}" cy="{at:g}" r="10"/>')
             parts.append(_text(x, at + 4, letter, cls=f"l{letter}", anchor="middle"))
-    return _svg(bottom + 26, "Medial against lateral mean cartilage thickness", parts)
+    return _svg(bottom + 26, "Medial and lateral mean cartilage thickness", parts)
 
 
 def distribution_chart(plates: Sequence[Distribution]) -> Markup:
-    """Share of each plate's area by thickness, coloured like the surfaces."""
+    """Percentage of each plate's area by thickness, with the colours of the surfaces."""
     row, left, right = DISTRIBUTION_ROW, 8, WIDTH - 8
     bins = round(DISTRIBUTION_MM / BIN_MM)
     bottom = 8 + row * len(plates)
@@ -158,4 +158,4 @@ def distribution_chart(plates: Sequence[Distribution]) -> Markup:
             )
         parts.append(f'<line class="b" x1="{left}" y1="{base:g}" x2="{right}" y2="{base:g}"/>')
         parts.append(_text(right, base - row + 28, plate.title, cls="s", anchor="end"))
-    return _svg(bottom + 26, "Share of the plate's area by cartilage thickness", parts)
+    return _svg(bottom + 26, "Percentage of the plate's area by cartilage thickness", parts)

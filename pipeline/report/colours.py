@@ -1,4 +1,4 @@
-"""Colours of numbers: one scale for thickness in every picture, chart and surface."""
+"""Colour scales: the same scale for thickness in every picture, chart and surface."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.grid import FloatArray
 RgbArray = NDArray[np.uint8]
 
 THICKNESS_RANGE_MM: Final = (0.0, 5.0)
-"""Fixed, so that two knees can be compared by eye; thicker cartilage takes the last colour."""
+"""Fixed, so that two knees can be compared visually; thicker cartilage has the last colour."""
 
 VIRIDIS: Final = (
     (68, 1, 84),
@@ -27,10 +27,12 @@ VIRIDIS: Final = (
     (181, 222, 43),
     (253, 231, 37),
 )
-"""Ten equidistant stops of viridis (van der Walt and Smith, CC0): even in lightness, safe for colour-blind readers."""
+"""Ten equidistant stops of viridis (van der Walt and Smith, CC0): uniform in lightness, suitable for colour-blind
+readers.
+"""
 
 CHANGE_RANGE_MM: Final = (-1.0, 1.0)
-"""Of differences between two analyses; fixed, as above."""
+"""Range of differences between two analyses; fixed, as above."""
 
 DIVERGING: Final = (
     (158, 57, 20),
@@ -44,7 +46,8 @@ DIVERGING: Final = (
     (24, 84, 150),
 )
 """Rust for loss, blue for gain, light grey for none: nine stops, equidistant on straight lines through CIELAB, so that
-both arms are as dark at the same distance; the two hues stay apart for colour-blind readers."""
+both sides have the same lightness at the same distance; colour-blind readers can distinguish the hues.
+"""
 
 BONE: Final = TISSUE_COLOURS[Tissue.BONE]
 

@@ -1,4 +1,4 @@
-"""The contact sheet: slices through the joint with the outlines of what was found."""
+"""The contact sheet: slices through the joint with the outlines of the segmentation."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ GAP_PX: Final = 8
 LEGEND_PX: Final = 56
 LINE_PX: Final = 2.6
 FILL: Final = 0.6
-"""Opacity of a structure where no scan lies under it."""
+"""Opacity of a structure without a scan below it."""
 
 GREYS: Final = 48
-"""Shades of the scan: enough for a check by eye, and a third of the bytes of 256."""
+"""Grey levels of the scan: sufficient for a visual check, with 1/3 of the size of 256 levels."""
 
 MOST_BYTES: Final = 1_500_000
 
@@ -33,7 +33,7 @@ INK: Final = (226, 232, 238)
 
 
 def draw_slice(item: Slice, scale: float, window: tuple[float, float]) -> Image.Image:
-    """A slice at `scale` pixels a millimetre; window: values shown black and white."""
+    """A slice at `scale` pixels per mm; window: values shown as black and white."""
     rows, columns = item.labels.shape
     size = (max(round(columns * item.spacing_mm[1] * scale), 1), max(round(rows * item.spacing_mm[0] * scale), 1))
     canvas = np.zeros((size[1], size[0], 3), dtype=np.float32)
@@ -57,10 +57,10 @@ def _resize(array: NDArray[np.float32], size: tuple[int, int], how: Image.Resamp
 
 
 def outline(inside: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Opacity (rows, columns) of an antialiased line of LINE_PX where `inside` (0 to 1) crosses one half.
+    """Opacity (rows, columns) of an antialiased line of LINE_PX where `inside` (0 to 1) crosses 0.5.
 
-    The distance to the crossing is the value's offset from one half divided by its slope: the marching-squares line
-    of the interpolated mask, without tracing it.
+    The distance to the crossing is the offset of the value from 0.5 divided by its gradient: equivalent to the marching
+    squares line of the interpolated mask, without tracing it.
     """
     down, right = np.gradient(inside)
     slope = np.hypot(down, right)
@@ -69,7 +69,7 @@ def outline(inside: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def write_contact_sheet(result: AnalysisResult, path: Path) -> None:
-    """The sheet as a palette PNG, COLUMNS tiles wide, every plane at the same scale, with a legend below."""
+    """The sheet as a palette PNG, COLUMNS tiles wide, all planes at the same scale, with a legend below."""
     items = list(slices(result))
     extents = [n * mm for item in items for n, mm in zip(item.labels.shape, item.spacing_mm, strict=True)]
     scale = TILE_PX / max(extents)
@@ -93,7 +93,7 @@ def write_contact_sheet(result: AnalysisResult, path: Path) -> None:
 
 
 def _palette_png(sheet: Image.Image) -> bytes:
-    """The sheet with as many colours as MOST_BYTES allow; a very noisy scan needs to give up some."""
+    """The sheet with as many colours as MOST_BYTES allows; very noisy scans get fewer."""
     data = b""
     for colours in (256, 96, 40, 20):
         stream = io.BytesIO()
@@ -131,7 +131,7 @@ def _annotate(draw: ImageDraw.ImageDraw, item: Slice, box: tuple[int, int, int, 
 
 
 def _legend(draw: ImageDraw.ImageDraw, y: int, result: AnalysisResult) -> None:
-    """A swatch for every tissue that was found, and what the reader has to know about the sides."""
+    """A swatch for every tissue found, and an explanation of the directions."""
     font = ImageFont.load_default(22)
     present = {Structure(int(k)).tissue for k in np.unique(result.segmentation.labels) if k}
     x = GAP_PX + 8

@@ -1,4 +1,4 @@
-"""How thickness is spread over each region: area by thickness, as the pages' charts read it."""
+"""Distribution of thickness in each region: area by thickness, as used by the charts of the pages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.types import ThicknessMap
 
 BIN_MM: Final = 0.1
 HIGHEST_MM: Final = 6.0
-"""Thicker cartilage counts in the last bin."""
+"""Thicker cartilage is in the last bin."""
 
 
 def thickness_distributions(maps: Iterable[ThicknessMap]) -> dict[str, Any]:

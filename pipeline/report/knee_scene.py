@@ -18,11 +18,12 @@ from pipeline.t2.on_surface import t2_on_surface
 from pipeline.types import AnalysisResult, Segmentation
 
 T2_RANGE_MS: Final = (20.0, 70.0)
-"""Cartilage lies between these; fixed, so that two knees can be compared by eye."""
+"""Range of cartilage; fixed, so that two knees can be compared visually."""
 
 COARSE_MM: Final = 0.75
-"""Soft tissue is drawn from every second voxel where that is still as fine as the Gaussian (0.71 mm): a fourth of the
-triangles, and no visible difference on a translucent surface."""
+"""Soft tissue uses every second voxel if that is still as fine as the Gaussian (0.71 mm): 1/4 of the triangles, without
+a visible difference on a translucent surface.
+"""
 
 GROUPS: Final = {Tissue.BONE: "Bones", Tissue.CARTILAGE: "Cartilage", Tissue.MENISCUS: "Menisci"}
 OPACITY: Final = {Tissue.BONE: 1.0, Tissue.CARTILAGE: 0.55, Tissue.MENISCUS: 0.8}
@@ -32,14 +33,14 @@ NO_PLATE: Final = "Outside the cartilage"
 
 
 def knee_meshes(result: AnalysisResult) -> tuple[SceneMesh, ...]:
-    """The bones, then what soft tissue was outlined (hidden at first: it covers the colours on the bone)."""
+    """The bones, then the segmented soft tissue (initially hidden, because it covers the colours on the bone)."""
     bones = [_bone(bone, result) for bone in bone_maps(result.thickness)]
     soft = (_soft(structure, result.segmentation) for structure in Structure if structure.tissue is not Tissue.BONE)
     return (*bones, *(mesh for mesh in soft if mesh is not None))
 
 
 def bone_mesh(bone: BoneMap, channels: tuple[Scalar | Categories, ...]) -> SceneMesh:
-    """A bone at full resolution with these channels."""
+    """A bone at full resolution with the given channels."""
     structure = bone.surface.structure
     return SceneMesh(
         key=structure.key,
@@ -54,7 +55,7 @@ def bone_mesh(bone: BoneMap, channels: tuple[Scalar | Categories, ...]) -> Scene
 
 
 def region_channel(bone: BoneMap) -> Categories:
-    """The region of each vertex, with the regions of all bones as its key."""
+    """The region of each vertex, with the regions of all bones as categories."""
     return Categories(
         name="region",
         title="Regions",
@@ -94,7 +95,7 @@ def _bone(bone: BoneMap, result: AnalysisResult) -> SceneMesh:
 
 
 def _soft(structure: Structure, segmentation: Segmentation) -> SceneMesh | None:
-    """One plate or meniscus from its labels; None where it is absent or too small for a surface."""
+    """One plate or meniscus from its labels; None if it is absent or too small for a surface."""
     found = soft_surface(structure, segmentation)
     if found is None:
         return None
@@ -113,7 +114,7 @@ def _soft(structure: Structure, segmentation: Segmentation) -> SceneMesh | None:
 
 
 def soft_surface(structure: Structure, segmentation: Segmentation) -> tuple[FloatArray, NDArray[np.int64]] | None:
-    """(points (n, 3) LPS mm, faces (m, 3) outward) of a structure, smoothed as the bones are."""
+    """(points (n, 3) LPS mm, faces (m, 3) outward) of a structure, with the same smoothing as bones."""
     box = segmentation.boxes.get(structure)
     if box is None:
         return None

@@ -1,4 +1,4 @@
-"""Bone surfaces with their cartilage thickness as files: VTP (ParaView, 3D Slicer) and PLY (the rest). LPS, mm."""
+"""Bone surfaces with their cartilage thickness as files: VTP (ParaView, 3D Slicer) and PLY (others). LPS, mm."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pipeline.results_tree import SURFACE_PLY, SURFACE_VTP
 from pipeline.types import LabelArray, Surface, ThicknessMap
 
 ZLIB_LEVEL: Final = 1
-"""Coordinates are noise to zlib: higher levels cost seconds and save 3 %."""
+"""Coordinates hardly compress: higher levels take seconds longer and save 3 %."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BoneMap:
-    """One bone with both estimates at its n vertices; an estimate that was not made is NaN everywhere."""
+    """One bone with the results of both methods at its n vertices; all NaN if a method was not run."""
 
     surface: Surface
     thickness_mm: FloatArray
@@ -31,9 +31,9 @@ class BoneMap:
 
 
 def bone_maps(maps: Iterable[ThicknessMap]) -> tuple[BoneMap, ...]:
-    """The maps of one analysis, gathered by bone, in the order of the bones.
+    """The maps of one analysis, grouped by bone, in the order of the bones.
 
-    Raises ValueError where two maps of a bone have different vertices.
+    Raises ValueError if two maps of a bone have different vertices.
     """
     found: dict[int, dict[Method, ThicknessMap]] = {}
     for item in maps:
@@ -45,7 +45,7 @@ def _bone_map(by_method: dict[Method, ThicknessMap]) -> BoneMap:
     first = by_method.get(PRIMARY) or next(iter(by_method.values()))
     nowhere = np.full(len(first.surface.points_mm), np.nan)
     if any(len(item.thickness_mm) != len(nowhere) for item in by_method.values()):
-        raise ValueError("the thickness maps of one bone must lie on the same surface")
+        raise ValueError("the thickness maps of one bone must have the same surface")
     return BoneMap(
         surface=first.surface,
         thickness_mm=by_method[PRIMARY].thickness_mm if PRIMARY in by_method else nowhere,
@@ -81,7 +81,7 @@ def write_vtp(path: Path, bone: BoneMap) -> None:
     data.AddArray(array("thickness_two_crossing_mm", bone.two_crossing_mm.astype(np.float32)))
     data.AddArray(array("region", bone.region))
     data.SetNormals(array("Normals", bone.surface.normals.astype(np.float32)))
-    space = vtkStringArray()  # 3D Slicer looks here for the coordinate system
+    space = vtkStringArray()  # 3D Slicer reads the coordinate system from here
     space.SetName("SPACE")
     space.InsertNextValue("LPS")
     mesh.GetFieldData().AddArray(space)
@@ -97,7 +97,7 @@ def write_vtp(path: Path, bone: BoneMap) -> None:
 
 
 def write_ply(path: Path, bone: BoneMap) -> None:
-    """Binary little-endian PLY: coordinates float32, thickness as colour and as number, region."""
+    """Binary little-endian PLY: coordinates float32, thickness as colour and as value, region."""
     vertex = np.dtype(
         [
             ("x", "<f4"),
@@ -131,7 +131,7 @@ def write_ply(path: Path, bone: BoneMap) -> None:
 
 
 def write_surfaces(bones: Iterable[BoneMap], files_dir: Path) -> None:
-    """Each bone as VTP and as PLY."""
+    """Write each bone as VTP and as PLY."""
     for bone in bones:
         write_vtp(SURFACE_VTP.target(files_dir, bone=bone.surface.structure.key), bone)
         write_ply(SURFACE_PLY.target(files_dir, bone=bone.surface.structure.key), bone)

@@ -1,4 +1,4 @@
-"""The report: one page that needs nothing but itself."""
+"""The report: one self-contained page."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ CARD_KEYS: Final = (
     "citation",
     *DIGEST_KEYS.values(),
 )
-"""What the page says of a model, as far as its card has it (a label map measured alone has no card)."""
+"""Facts about a model on the page, if its card has them (a label map has no card)."""
 
 HOST_TITLES: Final = {"cpu_count": "CPU cores", "python": "Python"}
 
 
 def charts(lookup: Lookup, bones: Sequence[BoneMap]) -> dict[str, Markup]:
-    """The three drawings of the page."""
+    """The three charts of the page."""
     bars = [
         Bar(
             title=region.short,
@@ -97,7 +97,7 @@ def charts(lookup: Lookup, bones: Sequence[BoneMap]) -> dict[str, Markup]:
 
 
 def accuracy_table(model: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The card's figures: structures down, what was measured across; None where the card has none."""
+    """The card's figures: one row per structure, one column per measure; None if the card has none."""
     accuracy = model.get("accuracy")
     if not isinstance(accuracy, Mapping) or not accuracy:
         return None
@@ -108,7 +108,7 @@ def accuracy_table(model: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def option_rows(options: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Options by the titles that the form shows."""
+    """Options with the titles of the form."""
     titles = {item.name: str(item.metadata["title"]) for item in fields(AnalysisOptions)}
     shown = {True: "yes", False: "no"}
     return [
@@ -118,7 +118,7 @@ def option_rows(options: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def software_rows(result: AnalysisResult) -> list[tuple[str, str]]:
-    """What ran where: the machine's facts, then the packages."""
+    """Software: facts about the machine, then the packages."""
     host = [(HOST_TITLES.get(name, words(name)), str(value)) for name, value in result.provenance.host.items()]
     return host + list(result.provenance.packages.items())
 
@@ -129,9 +129,9 @@ def data_uri(path: Path) -> str:
 
 
 def write_page(result: AnalysisResult, bones: Sequence[BoneMap], files_dir: Path) -> None:
-    """The report with the pictures for checking (written before) inside.
+    """The report with the embedded pictures, which must already exist.
 
-    The name of the input stays out: it may be a patient's.
+    The name of the input is omitted, because it may be that of a patient.
     """
     lookup = Lookup(result.measurements)
     environment = Environment(

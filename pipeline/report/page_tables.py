@@ -28,7 +28,7 @@ from pipeline.types import Measurement, Segmentation
 
 
 class Lookup:
-    """The rows of one analysis by their names."""
+    """The rows of one analysis, accessed by name."""
 
     def __init__(self, rows: Iterable[Measurement]) -> None:
         self._rows = {(r.quantity, r.method, r.structure, r.region, r.statistic): r for r in rows}
@@ -61,7 +61,7 @@ class PivotTable:
 
 
 def number(value: object, decimals: int = 2) -> str:
-    """A number for people: fixed decimals, narrow spaces between thousands, a dash for what does not exist."""
+    """A formatted number: fixed decimals, narrow spaces between thousands, a dash for a missing value."""
     if not isinstance(value, (int, float)) or not math.isfinite(value):
         return "–"
     return f"{value:,.{decimals}f}".replace(",", "\u202f")
@@ -90,7 +90,7 @@ def plate_tables(lookup: Lookup) -> list[dict[str, Any]]:
 
 
 def region_row(lookup: Lookup, region: Region) -> dict[str, Any]:
-    """What a table says of one region, or of a whole plate."""
+    """The table row of one region or of a whole plate."""
     return {
         "title": region.short,
         "whole": region.parent is None,
@@ -109,7 +109,7 @@ def region_row(lookup: Lookup, region: Region) -> dict[str, Any]:
 
 
 def other_tables(rows: Iterable[Measurement]) -> list[PivotTable]:
-    """Everything that the plate tables leave out, so that no measurement is missing from the page."""
+    """All measurements that are not in the plate tables, so that the page is complete."""
     groups: dict[tuple[str, str], list[Measurement]] = {}
     own = {quantity.id for quantity in THICKNESSES}
     for row in rows:
@@ -140,7 +140,7 @@ def _pivot(quantity: Quantity, method: Method, group: Sequence[Measurement]) -> 
 
 
 def confidence_rows(segmentation: Segmentation) -> list[tuple[str, float, float | None]]:
-    """Title, mean probability and surface entropy (bits) of every structure of which the model says so."""
+    """Title, mean probability and surface entropy (bits) of every structure for which the model provides them."""
     known = segmentation.confidence
     return [
         (title_of(structure, known), value, segmentation.surface_entropy_bits.get(structure))

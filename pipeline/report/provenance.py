@@ -1,4 +1,4 @@
-"""Facts about the software and the machine that made a result; nothing that names the machine or its user."""
+"""Facts about software and machine of a result, without data that identifies the machine or its user."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ PACKAGES: Final = (
     "nnunetv2",
     "torch",
 )
-"""Distributions that can change a number or a picture in the results."""
+"""Packages that can affect a number or picture in the results."""
 
 
 def collect_packages() -> dict[str, str]:
-    """Version of every distribution of PACKAGES that is installed, and of this product where it is one."""
+    """Versions of the installed packages in PACKAGES, and of this product if it is installed."""
     found: dict[str, str] = {}
     for name in ("kneebox", *PACKAGES):
         try:

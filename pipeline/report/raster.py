@@ -1,7 +1,6 @@
-"""A depth-buffered triangle rasteriser in numpy: pictures of surfaces where no OpenGL is.
-
-Visibility is resolved first (which triangle is nearest at each pixel, and where in it), shading afterwards, so that
-the cost of shading does not depend on the mesh. Pixel [row, column] has its centre at (column + 0.5, row + 0.5).
+"""A depth-buffered triangle rasteriser in numpy: renders surfaces without OpenGL.  Visibility is computed first (the
+closest triangle at each pixel, and the position in it), shading afterwards, so that the cost of shading does not depend
+on the mesh. Pixel [row, column] has its centre at (column + 0.5, row + 0.5).
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ FRAGMENTS_AT_ONCE: Final = 2_000_000
 """Candidate pixels in one pass; about 150 MB of working memory."""
 
 DEPTH_LEVELS: Final = 2**30
-"""Steps of the depth buffer: below 1e-6 mm over a knee."""
+"""Number of depth levels: steps below 1e-6 mm over a knee."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Visible:
-    """What a view shows.
+    """The visible parts of a view.
 
     pixels  (k,) flat indices of the covered pixels
-    faces   (k,) the triangle seen there
+    faces   (k,) the visible triangle of each
     weights (k, 3) its barycentric coordinates there
     """
 
@@ -38,13 +37,12 @@ class Visible:
 
 
 def rasterise(points_px: FloatArray, depth: FloatArray, faces: NDArray[np.int64], shape: tuple[int, int]) -> Visible:
-    """The nearest front face at every pixel.
-
-    points_px (n, 2) as (column, row); depth (n,) grows towards the viewer; faces (m, 3), counter-clockwise as seen
-    with rows counted upwards (outward faces of a closed surface); shape (rows, columns).
+    """The closest front face at every pixel.  points_px (n, 2) as (column, row); depth (n,) increases towards the
+    viewer; faces (m, 3), counter-clockwise if rows are counted upwards (outward faces of a closed surface); shape
+    (rows, columns).
     """
     corners = points_px[faces]
-    # rows grow downwards, so a face turned to the viewer has a negative area
+    # rows increase downwards, so a front face has a negative area
     front = np.flatnonzero(_cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]) < 0)
     corners = corners[front]
     low = np.maximum(np.ceil(corners.min(axis=1) - 0.5), 0).astype(np.int64)
@@ -81,7 +79,8 @@ def _batches(count: NDArray[np.int64]) -> list[tuple[int, int]]:
 def _planes(corners: FloatArray, low: NDArray[np.int64], level: FloatArray) -> FloatArray:
     """(9, m): second and third barycentric coordinate and depth level of m triangles as planes.
 
-    Each plane is its value at the centre of the pixel `low` (column, row), its step a column and its step a row.
+    Each plane is given by its value at the centre of the pixel `low` (column, row), its step per column and its step
+    per row.
     """
     a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
     whole = _cross(b - a, c - a)
@@ -101,7 +100,8 @@ def _fill(
     first: NDArray[np.int64],
     size: NDArray[np.int64],
 ) -> None:
-    """Enter the candidate pixels of some triangles: depth in the high bits, number of the triangle in the low 32.
+    """Write candidate pixels of triangles to the buffer: depth in the high bits, triangle number in the low 32.
+
 
     offset: number of the first of these triangles; planes (9, m); first (m,) flat index of the pixel at the upper
     left of each triangle's bounding box; size (m, 2) columns and rows of that box.
@@ -139,11 +139,11 @@ def _weights(corners: FloatArray, at: FloatArray) -> FloatArray:
 
 
 def occlusion(depth_mm: NDArray[np.float32], radius_px: float, reach_mm: float) -> NDArray[np.float32]:
-    """0 (open) to 1 (in a hollow) for every pixel (rows, columns): how far it lies behind its surroundings.
+    """0 (open) to 1 (in a hollow) for every pixel (rows, columns): its depth relative to its surroundings.
 
-    depth_mm is NaN where nothing is. The depth buffer is subtracted from its own blur (unsharp masking of the depth
-    buffer, Luft et al. 2006); `reach_mm` behind the surroundings counts as wholly hidden. The blur is made at a
-    quarter of the resolution, where it looks the same at a sixteenth of the cost.
+    depth_mm is NaN without a surface. The depth buffer is subtracted from its own blur (unsharp masking of the depth
+    buffer, Luft et al. 2006); `reach_mm` behind the surroundings is fully occluded. The blur is computed at 1/4 of the
+    resolution, which looks the same at 1/16 of the cost.
     """
     coarse = depth_mm[::4, ::4]
     covered = np.isfinite(coarse)

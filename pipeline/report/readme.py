@@ -1,4 +1,4 @@
-"""The text that goes with the results: what each file is, coordinate system, numbers."""
+"""README.txt of the results: the files, coordinate system, numbers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAME_WIDTH: Final = 20
 
 
 def readme_text(result: AnalysisResult, files_dir: Path) -> str:
-    """The text; it names the files that are there, and not the input, whose name may be a patient's."""
+    """The text; it lists existing files, but not the input, whose name may be that of a patient."""
     listed = [(item.path, item.meaning) for item in ARTIFACTS if item is not README and item.found(files_dir)]
     width = max((len(name) for name, _ in listed), default=0) + 2
     model = result.provenance.model
@@ -34,16 +34,16 @@ def readme_text(result: AnalysisResult, files_dir: Path) -> str:
         *(f"  {name:{width}}{meaning}" for name, meaning in listed),
         "",
         "Coordinates",
-        "  LPS, millimetres: x to the patient's left, y to the back, z to the head. NIfTI files say the same in RAS,",
-        "  as their format asks for (x and y with the opposite sign).",
+        "  LPS, millimetres: x to the patient's left, y posterior, z superior. NIfTI files use RAS,",
+        "  as their format requires (x and y with the opposite sign).",
         "",
         "Numbers",
         f"  Columns of {MEASUREMENTS.path}: {', '.join(CSV_COLUMNS)}.",
-        f"  It has {DECIMALS} decimals; an empty value with n = 0 means that there was nothing to measure.",
+        f"  It has {DECIMALS} decimals; an empty value with n = 0 means that there is no measurement.",
         *(_explained(quantity.id, quantity.definition) for quantity in measured(result.measurements)),
         f"  Methods; the primary one for thickness is {PRIMARY}:",
         *(_explained(method, method.definition) for method in Method if method in methods),
-        "  thickness_mm at a vertex is NaN outside the cartilage plate and 0 where the plate is denuded;",
+        "  thickness_mm at a vertex is NaN outside the cartilage plate and 0 on denuded bone;",
         "  region is the label number of the region, 0 outside the plate.",
         "  Pictures colour the bones by thickness from {:g} to {:g} mm.".format(*THICKNESS_RANGE_MM),
         f"  {PEER_RESULTS.path} holds the {PEER_METHOD} estimator.",

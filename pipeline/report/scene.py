@@ -1,26 +1,26 @@
-"""One file that holds a 3D scene for the browser: meshes, and at their vertices any number of named channels.
+"""File format of a 3D scene for the browser: meshes with any number of named channels at their vertices.
 
-What stands in `scene.bin` (stored and sent as gzip), little-endian:
+Content of `scene.bin` (stored and sent as gzip), little-endian:
 
     bytes 0 to 3    "OKS1"
     bytes 4 to 7    uint32 h, length of the header
     h bytes         JSON, padded with spaces to a multiple of 4
-    the rest        arrays one after the other; the header says at which byte each starts (`at`, from the header's end)
+    the rest        concatenated arrays; the header gives the start of each (`at`, in bytes from the end of the header)
 
 The header: `side`; `axes`, rows left, superior, anterior of the knee as unit vectors in LPS; `views` (title, direction
 `towards` the viewer in these axes); `layouts` (title, a 4 x 4 matrix, row by row, for each mesh, in these axes, mm);
 `channels` (name, title, unit, kind, range, colours or categories); `meshes`. Each mesh, with n vertices, m triangles:
 
     positions   3 columns, each 2 planes of n bytes (low bytes, then high bytes): zig-zag of the wrapped 16-bit
-                difference to the vertex before. LPS mm = origin + basis (3 x 3, row by row) * number. Along each axis
-                of the grid a point is at most LARGEST_STEP_MM / 2 = 1.6 µm off where the mesh is shorter than 100 mm.
-    indices     3 planes of 3 m bytes: (how many vertices were named before) - index. Vertices are numbered in the order
-                in which the triangles name them, so that a new one is 0.
+    difference to the previous vertex. LPS mm = origin + basis (3 x 3, row by row) * number. Along each axis of the
+    grid, the error of a point is at most LARGEST_STEP_MM / 2 = 1.6 µm if the mesh is shorter than 100 mm.
+    indices     3 planes of 3 m bytes: (number of vertices used before) - index. Vertices are numbered in the order of
+    their first use by triangles, so that a new one is 0.
     channels    a scalar: 2 planes of n bytes; value = offset + scale * number, 65535: none. Categories: n bytes.
 
-Vertices of an iso-surface lie on the edges of its grid: along the grid's axes two of three coordinates then repeat,
-which is what makes the file small (5 bytes a vertex with its two triangles). Hence `grid`; any other gives the same
-scene in a larger file.
+Vertices of an iso-surface are on the edges of its grid, so two of three coordinates along the grid axes repeat, which
+makes the file small (5 bytes per vertex with its two triangles). Any other `grid` gives the same scene in a larger
+file.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ from pipeline.types import Alignment, LabelArray
 
 MAGIC: Final = b"OKS1"
 LARGEST_STEP_MM: Final = 0.0032
-"""Positions are whole numbers of steps of at most this size, unless a mesh is longer than 65,535 of them (210 mm)."""
+"""Positions are integers in steps of at most this size, unless a mesh is longer than 65,535 of them (210 mm)."""
 
 TOP: Final = 65535
-"""Largest 16-bit number; in a scalar channel it stands for "no value"."""
+"""Largest 16-bit number; in a scalar channel it means "no value"."""
 
 GZIP_LEVEL: Final = 6
 
@@ -54,9 +54,9 @@ Unsigned = NDArray[np.uint32]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scalar:
-    """A number at each vertex. values (n,) float64, NaN = none (the mesh's own colour is shown).
+    """A number at each vertex. values (n,) float64, NaN = none (the colour of the mesh is shown).
 
-    range: ends of the colour scale; colours: equidistant stops; resolution: the step in which values are kept.
+    range: ends of the colour scale; colours: equidistant stops; resolution: the step of stored values.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Categories:
 class SceneMesh:
     """One structure. points_mm (n, 3) LPS; faces (m, 3), outward by the right-hand rule.
 
-    bone: key of the bone that it moves with; group: title of the kind, which shares one opacity (0 to 1)
+    bone: key of the bone with which it moves; group: title of its group, which shares one opacity (0 to 1)
     """
 
     key: str
@@ -103,13 +103,13 @@ class SceneMesh:
 def write_scene(path: Path, meshes: Sequence[SceneMesh], *, alignment: Alignment, grid: Grid) -> None:
     """Write a scene as gzip. The same scene gives the same bytes.
 
-    alignment says where the knee's own directions lie and which side it is; grid: that of the image, see the module.
+    alignment gives the directions and the side of the knee; grid: that of the image, see the module docstring.
     """
     path.write_bytes(gzip.compress(encode_scene(meshes, alignment=alignment, grid=grid), GZIP_LEVEL, mtime=0))
 
 
 def encode_scene(meshes: Sequence[SceneMesh], *, alignment: Alignment, grid: Grid) -> bytes:
-    """The scene's bytes before gzip. Raises ValueError where a mesh or channel does not fit the format."""
+    """The scene's bytes before gzip. Raises ValueError if a mesh or channel cannot be represented."""
     arrays: list[bytes] = []
 
     def put(data: bytes) -> int:
@@ -133,7 +133,7 @@ def encode_scene(meshes: Sequence[SceneMesh], *, alignment: Alignment, grid: Gri
 
 
 def _scales(meshes: Sequence[SceneMesh]) -> list[dict[str, Any]]:
-    """Each channel once, as the first mesh that has it describes it."""
+    """Each channel once, as described by the first mesh with it."""
     found: dict[str, dict[str, Any]] = {}
     for channel in (channel for mesh in meshes for channel in mesh.channels):
         if channel.name in found:
@@ -157,7 +157,7 @@ def _scales(meshes: Sequence[SceneMesh]) -> list[dict[str, Any]]:
 def _mesh(mesh: SceneMesh, grid: Grid, put: Any) -> dict[str, Any]:
     n = len(mesh.points_mm)
     if not len(mesh.faces) or mesh.faces.min() < 0 or mesh.faces.max() >= n:
-        raise ValueError(f"{mesh.key}: faces must name vertices 0 to {n - 1} of the mesh, and be at least one")
+        raise ValueError(f"{mesh.key}: at least one face is expected, with vertices 0 to {n - 1}")
     order, faces = by_first_use(mesh.faces, n)
     origin, basis, numbers = quantised(mesh.points_mm[order], grid)
     differences = np.diff(numbers.astype(np.int32), axis=0, prepend=np.zeros((1, 3), dtype=np.int32)).astype(np.int16)
@@ -165,7 +165,7 @@ def _mesh(mesh: SceneMesh, grid: Grid, put: Any) -> dict[str, Any]:
     for channel in mesh.channels:
         data = channel.values if isinstance(channel, Scalar) else channel.labels
         if len(data) != n:
-            raise ValueError(f"{mesh.key}, {channel.name}: expected {n} values, one a vertex, found {len(data)}")
+            raise ValueError(f"{mesh.key}, {channel.name}: expected {n} values, one per vertex, found {len(data)}")
         if isinstance(channel, Scalar):
             offset, packed = _numbers(channel, order, mesh.key)
             channels[channel.name] = {"at": put(planes(packed, 2)), "offset": offset, "scale": channel.resolution}
@@ -190,7 +190,7 @@ def _mesh(mesh: SceneMesh, grid: Grid, put: Any) -> dict[str, Any]:
 
 
 def _numbers(channel: Scalar, order: NDArray[np.int64], key: str) -> tuple[float, Unsigned]:
-    """(offset, (n,) whole numbers) of a scalar's values in the given order; TOP where there is none."""
+    """(offset, (n,) integers) of a scalar's values in the given order; TOP for missing values."""
     values = channel.values[order]
     there = np.isfinite(values)
     least = float(values[there].min()) if there.any() else 0.0
@@ -203,7 +203,7 @@ def _numbers(channel: Scalar, order: NDArray[np.int64], key: str) -> tuple[float
 
 
 def by_first_use(faces: NDArray[np.int64], n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(order, faces): the used ones of n vertices as the triangles first name them, and the triangles renumbered."""
+    """(order, faces): the used vertices of n in the order of first use by triangles, and the renumbered triangles."""
     used, first = np.unique(faces.reshape(-1), return_index=True)
     order = used[np.argsort(first, kind="stable")]
     place = np.zeros(n, dtype=np.int64)
@@ -212,10 +212,9 @@ def by_first_use(faces: NDArray[np.int64], n: int) -> tuple[NDArray[np.int64], N
 
 
 def quantised(points_mm: FloatArray, grid: Grid) -> tuple[FloatArray, FloatArray, NDArray[np.uint16]]:
-    """(origin (3,), basis (3, 3), numbers (n, 3)): points_mm = origin + numbers @ basis.T, to half a step an axis.
-
-    The basis lies along the grid's axes. A step is the grid's spacing halved until it is small, so that grid lines are
-    whole numbers.
+    """(origin (3,), basis (3, 3), numbers (n, 3)): points_mm = origin + numbers @ basis.T, to half a step per axis.
+    The basis is along the grid axes. A step is the grid spacing, halved until it is small enough, so that grid lines
+    are integers.
     """
     local = (points_mm - grid.origin_mm) @ grid.direction
     spacing = np.array(grid.spacing_mm[::-1])
@@ -234,14 +233,14 @@ def zigzag(values: NDArray[np.int16]) -> Unsigned:
 
 
 def back_references(faces: NDArray[np.int64]) -> Unsigned:
-    """(3 m,): for each index how far it lies behind the next new vertex."""
+    """(3 m,): for each index, its distance from the next new vertex."""
     flat = faces.reshape(-1)
     known = np.concatenate([[0], np.maximum.accumulate(flat)[:-1] + 1])
     return np.asarray(known - flat, dtype=np.uint32)
 
 
 def planes(values: Unsigned, count: int) -> bytes:
-    """All lowest bytes, then all next ones: like compresses like. Raises ValueError where a number needs more."""
+    """All lowest bytes, then all next ones, which compress better. Raises ValueError if a number needs more bytes."""
     if values.max(initial=0) >= 1 << (8 * count):
         raise ValueError(f"numbers must be below {1 << (8 * count)}, found {values.max()}")
     return b"".join(((values >> (8 * plane)) & 255).astype(np.uint8).tobytes() for plane in range(count))

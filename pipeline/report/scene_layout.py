@@ -1,6 +1,6 @@
-"""How a knee is set before the viewer: its own directions, the views, and where the bones are put.
+"""Layout of a knee in the 3D viewer: its directions, the views, and the positions of the bones.
 
-All of it in the knee's axes: x to the patient's left, y superior, z anterior. Seen from the front, x is to the right
+In the axes of the knee: x to the patient's left, y superior, z anterior. Seen from the front, x is to the right
 and y up.
 """
 
@@ -20,26 +20,27 @@ APART_MM: Final[Mapping[str, tuple[float, float, float]]] = {
     Structure.TIBIA.key: (0.0, -34.0, 0.0),
     Structure.PATELLA.key: (0.0, 0.0, 34.0),
 }
-"""Moved along the knee's own axes, so that the joint surfaces come free and every direction keeps its name."""
+"""Displacements along the knee's axes, so that the joint surfaces are visible and directions are preserved."""
 
 OPENED: Final[Mapping[str, tuple[str, float]]] = {
     Structure.FEMUR.key: ("x", -66.0),
     Structure.TIBIA.key: ("x", 64.0),
     Structure.PATELLA.key: ("y", 180.0),
 }
-"""Axis and degrees that turn each joint surface to the front: the femur from below, the tibia from above, the patella
-from behind. A little less than a right angle: the front of the femur's groove stays in sight."""
+"""Axis and angle (degrees) that rotate each joint surface to the front: the femur from below, the tibia from above, the
+patella from behind. Slightly less than 90 degrees, so that the anterior part of the trochlea stays visible."""
 
 GAP_MM: Final = 9.0
-"""Free space between two bones laid open."""
+"""Gap between two bones in the opened layout."""
 
 
 def anatomical_axes(alignment: Alignment) -> FloatArray:
-    """(3, 3): rows left, superior, anterior as orthonormal vectors in LPS, as the knee lies in the reference frame."""
+    """(3, 3): rows left, superior, anterior as orthonormal vectors in LPS, from the alignment to the reference."""
     linear = alignment.matrix[:3, :3]
     u, _, v = np.linalg.svd(linear)
     medial, posterior, superior = u @ v
-    # the reference frame shows either side as a right knee: there +x is medial, which is the patient's left only there
+    # the reference frame is that of a right knee for both sides: +x is medial, which is the patient's left only on the
+    # right
     left = medial if alignment.side is Side.RIGHT else -medial
     return np.stack([left, superior, -posterior])
 
@@ -59,7 +60,7 @@ def views(side: Side) -> list[dict[str, Any]]:
 
 
 def layouts(meshes: Mapping[str, tuple[str, FloatArray]], side: Side) -> list[dict[str, Any]]:
-    """The ways to set out meshes, given by key as (bone that it moves with, its points (n, 3) in the knee's axes)."""
+    """The layouts of meshes, given by key as (bone with which it moves, its points (n, 3) in the knee's axes)."""
     bones = {key: points for key, (bone, points) in meshes.items() if key == bone}
     opened, apart = _opened(bones, side), _apart(bones)
     return [
@@ -72,7 +73,7 @@ def layouts(meshes: Mapping[str, tuple[str, FloatArray]], side: Side) -> list[di
         }
         for name, title, hint, placed in (
             ("opened", "Opened", "Femur from below, tibia from above, patella from behind", opened),
-            ("apart", "Apart", "The bones moved apart, each direction kept", apart),
+            ("apart", "Apart", "Bones moved apart, directions unchanged", apart),
             ("together", "As it is", "The knee as it was scanned", {}),
         )
     ]
@@ -87,7 +88,7 @@ def _apart(bones: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
 
 
 def _opened(bones: Mapping[str, FloatArray], side: Side) -> dict[str, FloatArray]:
-    """Tibia below femur, patella beside them on the lateral side, all in one plane before the viewer."""
+    """Tibia below femur, patella next to them on the lateral side, all in one plane in front of the viewer."""
     turned = {}
     for key, points in bones.items():
         axis, degrees = OPENED.get(key, ("x", 0.0))
@@ -104,7 +105,7 @@ def _opened(bones: Mapping[str, FloatArray], side: Side) -> dict[str, FloatArray
         if key in turned:
             matrix, low, high = turned[key]
             matrix[1, 3] += sign * GAP_MM / 2 - (low[1] if sign > 0 else high[1])
-            # what faces the viewer comes to one plane: else perspective would draw one bone larger than the other
+            # front surfaces are moved to one plane: otherwise perspective would show one bone larger than the other
             matrix[2, 3] -= high[2]
             edge = max(edge, high[0], -low[0])
     if patella in turned:

@@ -1,4 +1,4 @@
-"""The files of the shape fits."""
+"""Files of the shape fits."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pipeline.results_tree import SHAPE_PARAMETERS, SHAPE_PLY, SHAPE_VTP
 from pipeline.types import ShapeFit, Surface
 
 PREFIXES: Final = {"bone_and_cart": "NSM_recon", "bone_only": "NSM_bone_only_recon"}
-"""File names by kind of model: those that scripts for the peer's results look for, with the same keys inside."""
+"""File names by kind of model, compatible with scripts for the peer's results, with the same keys."""
 
 ASSD_KEYS: Final = ("assd_bone_mm", "assd_cartilage_mm")
 
 
 def write_shapes(shapes: tuple[ShapeFit, ...], files_dir: Path) -> None:
-    """A parameter file for each model, and the shapes that it reconstructs as VTP and PLY."""
+    """Write a parameter file for each model, and its reconstructed shapes as VTP and PLY."""
     for shape in shapes:
         prefix = PREFIXES[shape.kind]
         text = json_text(parameters(shape))
@@ -31,7 +31,7 @@ def write_shapes(shapes: tuple[ShapeFit, ...], files_dir: Path) -> None:
 
 
 def parameters(shape: ShapeFit) -> dict[str, Any]:
-    """The peer's keys, then ours. (icp_transform x - center) / scale carries LPS mm into the model's coordinates."""
+    """The peer's keys, then ours. (icp_transform x - center) / scale converts LPS mm to the model's coordinates."""
     found: dict[str, Any] = {
         "latent": shape.latent.tolist(),
         "icp_transform": shape.icp_transform.tolist(),

@@ -1,7 +1,7 @@
-"""Which slices of a knee to show, cut out and turned the way a radiologist expects to see them.
+"""Selects slices of a knee, crops them and orients them in the radiological convention.
 
-Sagittal: anterior left; coronal and axial: the patient's left on the right; superior or anterior on top. Orientation
-comes from the grid's directions, so any storage order, handedness or obliquity is shown the right way round.
+Sagittal: anterior left; coronal and axial: the patient's left on the right; superior or anterior on top. The
+orientation comes from the directions of the grid, so it is correct for any storage order, handedness or obliquity.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from pipeline.grid import Box, FloatArray, Grid
 from pipeline.types import AnalysisResult, LabelArray, Scan
 
 AROUND_JOINT_MM: Final = 14.0
-"""Shown around the cartilage on every side."""
+"""Margin around the cartilage on every side."""
 
 ENDS: Final = 0.06
-"""The first and last slice stand this part of the joint's extent inside it."""
+"""Distance of the first and last slice from the ends of the joint, as a fraction of its extent."""
 
 NEAR_MIDDLE: Final = 0.12
-"""Part of the joint's extent on both sides of its middle that is neither called medial nor lateral."""
+"""Fraction of the joint's extent on each side of its centre that is labelled neither medial nor lateral."""
 
 SECOND_LETTER: Final = 0.35
-"""An oblique edge gets a second letter from this direction cosine on (21 degrees), as in DICOM."""
+"""Direction cosine (21 degrees) from which an oblique edge gets a second letter, as in DICOM."""
 
 LETTERS: Final = ("LR", "PA", "SI")
 """Positive and negative direction of each LPS axis."""
@@ -37,9 +37,8 @@ LETTERS: Final = ("LR", "PA", "SI")
 
 @dataclass(frozen=True, kw_only=True)
 class Plane:
-    """A kind of slice: LPS axis of its normal, signed LPS axes (1 to 3) of the picture's right and down, how many.
-
-    order: 1 where the slices are shown along the LPS axis (from the patient's right, from the front), -1 against it.
+    """A kind of slice: LPS axis of its normal, signed LPS axes (1 to 3) of the picture's right and down, number of
+    slices.  order: 1 if slices are shown along the LPS axis (from the patient's right, from anterior), -1 in reverse.
     """
 
     title: str
@@ -59,7 +58,7 @@ PLANES: Final = (
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Slice:
-    """One slice ready to be drawn: labels and image (rows, columns), millimetres of a row and of a column, letters."""
+    """One slice prepared for drawing: labels and image (rows, columns), mm per row and column, edge letters."""
 
     labels: LabelArray
     image: NDArray[np.float32] | None
@@ -69,21 +68,21 @@ class Slice:
 
 
 def axis_order(grid: Grid) -> tuple[int, int, int]:
-    """Array axis that runs most nearly along the LPS axes x, y, z (each array axis once)."""
+    """The array axis closest to each of the LPS axes x, y, z (each array axis once)."""
     cosines = np.abs(grid.direction[:, ::-1])
     best = max(permutations(range(3)), key=lambda order: sum(cosines[lps, axis] for lps, axis in enumerate(order)))
     return best[0], best[1], best[2]
 
 
 def edge_letters(direction: FloatArray) -> str:
-    """Where an LPS direction points: its letter, and a second one where it is markedly oblique."""
+    """The letter of an LPS direction, and a second one if it is clearly oblique."""
     ranked = sorted(range(3), key=lambda axis: -abs(direction[axis]))
     chosen = [ranked[0]] + [axis for axis in ranked[1:2] if abs(direction[axis]) > SECOND_LETTER]
     return "".join(LETTERS[axis][0 if direction[axis] > 0 else 1] for axis in chosen)
 
 
 def slices(result: AnalysisResult) -> Iterator[Slice]:
-    """Every slice of the sheet, plane by plane, spread evenly through the joint."""
+    """All slices of the sheet, per plane, evenly spaced through the joint."""
     grid, labels = result.segmentation.grid, result.segmentation.labels
     bounds = _bounds(result)
     order = axis_order(grid)
@@ -107,7 +106,7 @@ def slices(result: AnalysisResult) -> Iterator[Slice]:
 
 
 def _compartment(result: AnalysisResult, plane: Plane, part: float) -> str:
-    """Which side of the knee a sagittal slice shows; nothing near the middle."""
+    """The compartment of a sagittal slice; empty near the centre."""
     if plane.normal != 0 or abs(part - 0.5) < NEAR_MIDDLE:
         return ""
     compartment = Compartment.MEDIAL if (part > 0.5) == (result.alignment.side is Side.RIGHT) else Compartment.LATERAL
@@ -117,9 +116,9 @@ def _compartment(result: AnalysisResult, plane: Plane, part: float) -> str:
 def _positions(
     plane: Plane, bounds: NDArray[np.int64], spacing_mm: float, backwards: bool
 ) -> Iterator[tuple[float, int]]:
-    """Part of the joint's extent (0 to 1) and array index of each slice of a plane, in the order they are shown.
+    """Relative position in the joint (0 to 1) and array index of each slice of a plane, in display order.
 
-    Counted from the end that is shown first, so that rounding does not depend on how the voxels are stored.
+    Counted from the end shown first, so that rounding does not depend on the storage order of the voxels.
     """
     n = int(bounds[1] - bounds[0])
     margin = min(AROUND_JOINT_MM / spacing_mm, n / 4)
@@ -130,7 +129,7 @@ def _positions(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PictureAxis:
-    """An array axis as rows or columns of a picture: turn is -1 where it is read backwards; direction (3,) LPS."""
+    """An array axis as rows or columns of a picture: turn is -1 if it is reversed; direction (3,) LPS."""
 
     axis: int
     turn: int
@@ -139,7 +138,7 @@ class PictureAxis:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _View:
-    """How a slice is cut out of an array: `cut` selects, then the axes are swapped and turned."""
+    """How a slice is extracted from an array: `cut` selects, then the axes are swapped and reversed."""
 
     cut: Box
     normal: int
@@ -155,7 +154,7 @@ class _View:
 
 
 def picture_axes(grid: Grid, order: tuple[int, int, int], plane: Plane) -> tuple[PictureAxis, PictureAxis]:
-    """Which array axes run down and to the right in a plane's picture. `order` is axis_order(grid)."""
+    """The array axes along rows and columns of a plane's picture. `order` is axis_order(grid)."""
     found = []
     for signed in (plane.down, plane.right):
         axis = order[abs(signed) - 1]
@@ -197,7 +196,7 @@ def _sample(scan: Scan, image: NDArray[np.float32], grid: Grid, view: _View) -> 
 
 
 def _bounds(result: AnalysisResult) -> NDArray[np.int64]:
-    """(3, 2): first and one past the last index to show along each array axis: the cartilage and its surroundings."""
+    """(3, 2): first and one past the last index to show along each array axis: the cartilage plus margin."""
     segmentation = result.segmentation
     plates = [plate for group in CARTILAGE_OF.values() for plate in group]
     shown = segmentation.mask(*plates)

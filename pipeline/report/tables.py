@@ -1,4 +1,4 @@
-"""The measurements as files: tidy CSV, JSON, and the peer's own keys."""
+"""The measurements as files: tidy CSV, JSON, and the keys of the peer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from pipeline.types import AnalysisResult, Measurement
 CSV_COLUMNS: Final = tuple(item.name for item in fields(Measurement))
 
 DECIMALS: Final = 6
-"""Fixed decimals in the CSV: 1e-6 mm is far below any voxel, and the text is the same wherever the number is."""
+"""Fixed decimals in the CSV: 1e-6 mm is far below any voxel, and the text is identical on every platform."""
 
 PEER_KEYS: Final = MappingProxyType(
     {
@@ -47,11 +47,11 @@ PEER_KEYS: Final = MappingProxyType(
 """Region -> its name in the results of KneePipeline (config_template.json, regions.cart)."""
 
 PEER_METHOD: Final = Method.TWO_CROSSING
-"""The thickness estimator that is the peer's as well."""
+"""The thickness method that the peer also uses."""
 
 
 def format_value(value: float) -> str:
-    """Six decimals; an empty field for a value that does not exist."""
+    """Six decimals; an empty field for a missing value."""
     if not math.isfinite(value):
         return ""
     text = f"{value:.{DECIMALS}f}"
@@ -59,7 +59,7 @@ def format_value(value: float) -> str:
 
 
 def measurements_csv(rows: Iterable[Measurement]) -> str:
-    """The tidy table as RFC 4180 text with LF line ends: one header line, one line a row, in the order given."""
+    """The tidy table as RFC 4180 text with LF line ends: one header line, then one line per row, in the given order."""
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
@@ -70,12 +70,12 @@ def measurements_csv(rows: Iterable[Measurement]) -> str:
 
 
 def measurement_from_json(row: Mapping[str, Any]) -> Measurement:
-    """A row of results.json: null stands for a value that does not exist (NaN)."""
+    """A row of results.json: null is a missing value (NaN)."""
     return Measurement(**dict(row) | {"value": math.nan if row["value"] is None else row["value"]})
 
 
 def json_text(data: object) -> str:
-    """JSON with a fixed layout; numbers keep every digit, NaN and infinity become null (JSON has no word for them)."""
+    """JSON with a fixed layout; numbers keep all digits, NaN and infinity become null (JSON cannot represent them)."""
     return json.dumps(_without_nan(data), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -90,7 +90,7 @@ def _without_nan(data: Any) -> Any:
 
 
 def results_document(result: AnalysisResult) -> dict[str, Any]:
-    """The results as one document: the rows at full precision, and all that qualifies them."""
+    """The results as one document: the rows at full precision, with their qualifications."""
     scan, segmentation = result.scan, result.segmentation
     return {
         "notice": "Research use only. Not for clinical diagnosis.",
@@ -133,7 +133,7 @@ def step_document(step: StepRecord) -> dict[str, Any]:
 
 
 def peer_results(rows: Iterable[Measurement]) -> dict[str, float | None]:
-    """`{region}_mm_{mean,std,median}` under the peer's names, from the estimator that both have; absent: null."""
+    """`{region}_mm_{mean,std,median}` under the peer's names, from the common method; null if missing."""
     found = {
         (row.structure, row.region, row.statistic): row.value
         for row in rows

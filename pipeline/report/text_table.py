@@ -1,4 +1,4 @@
-"""The measurements as a table for a terminal."""
+"""The measurements as a table for the terminal."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ GAP: Final = 2
 
 
 def text_table(rows: Iterable[Measurement]) -> list[str]:
-    """Lines: places down, every quantity that was measured across, ThC with its standard deviation.
+    """Lines of the table: one row per region, one column per measured quantity, ThC with its standard deviation.
 
-    Of each quantity its main statistic, of thickness by the primary estimator.
+    Shows the main statistic of each quantity, and thickness by the primary method.
     """
     known = tuple(row for row in rows if row.method != SECOND)
     columns: list[tuple[Quantity, Statistic, str]] = []

@@ -1,4 +1,4 @@
-"""3D pictures of the bones, coloured by cartilage thickness, side by side on one transparent PNG."""
+"""3D pictures of the bones, coloured by cartilage thickness, in one row on a transparent PNG."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from pipeline.report.raster import occlusion, rasterise
 from pipeline.types import Alignment
 
 PIXELS_PER_MM: Final = 4.5
-"""Of the finished picture, which pages show at half its size."""
+"""Resolution of the final picture, which pages show at half its size."""
 
 SUPERSAMPLING: Final = 2
 TALLEST_MM: Final = 84.0
-"""A long shaft is cut at this height, so that the joint fills the picture."""
+"""A longer shaft is cut at this height, so that the joint fills the picture."""
 
 MARGIN_PX: Final = 44
 GAP_PX: Final = 36
@@ -31,12 +31,12 @@ INK: Final = (126, 137, 148, 255)
 """Captions: legible on white and on black."""
 
 LIGHT: Final = np.array([-0.42, 0.55, 0.72])
-"""Direction to the lamp in (right, up, towards the viewer)."""
+"""Direction to the light in (right, up, towards the viewer)."""
 
 AO_RADIUS_MM: Final = 3.0
 AO_REACH_MM: Final = 9.0
 AO_DARKEST: Final = 0.55
-"""Ambient occlusion: what lies 9 mm behind its 3 mm surroundings is 55 % darker."""
+"""Ambient occlusion: points 9 mm behind their 3 mm surroundings are 55 % darker."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +55,10 @@ VIEWS: Final = (
     View(structure=Structure.TIBIA, title="Tibia, from above", right=(-1, 0, 0), up=(0, -1, 0)),
     View(structure=Structure.PATELLA, title="Patella, from behind", right=(-1, 0, 0), up=(0, 0, 1)),
 )
-"""In the reference frame of a right knee (+x medial, +y posterior, +z superior); a left knee is seen mirrored."""
+"""In the reference frame of a right knee (+x medial, +y posterior, +z superior); a left knee is shown mirrored."""
 
 LETTERS: Final = (("M", "L"), ("P", "A"), ("S", "I"))
-"""Name of the positive and negative direction of each axis of the reference frame."""
+"""Names of the positive and negative direction of each axis of the reference frame."""
 
 
 def camera_axes(view: View, alignment: Alignment) -> FloatArray:
@@ -68,7 +68,7 @@ def camera_axes(view: View, alignment: Alignment) -> FloatArray:
     right, up = np.array(view.right, dtype=np.float64), np.array(view.up, dtype=np.float64)
     towards = np.cross(right, up)
     if alignment.side is Side.LEFT:
-        # the reference frame shows a left knee as a right one; turning `right` round shows the knee as it is
+        # the reference frame mirrors a left knee; reversing `right` shows its true side
         right = np.where(np.arange(3) == 0, -right, right)
         towards = np.where(np.arange(3) == 0, -towards, towards)
     axes: FloatArray = np.stack([right, up, towards]) @ frame
@@ -100,7 +100,7 @@ def render(bone: BoneMap, axes: FloatArray, pixels_per_mm: float) -> NDArray[np.
 
 
 def _cut_shaft(structure: Structure, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Keep the end of the bone that belongs to the joint where the picture would be taller than TALLEST_MM."""
+    """Keep the joint end of the bone if the picture would be taller than TALLEST_MM."""
     if high[1] - low[1] <= TALLEST_MM:
         return low, high
     if structure is Structure.TIBIA:
@@ -109,14 +109,14 @@ def _cut_shaft(structure: Structure, low: FloatArray, high: FloatArray) -> tuple
 
 
 def _light(normals: FloatArray) -> FloatArray:
-    """(k,) brightness: ambient, a lamp above on the left, a weak one beside the viewer."""
+    """(k,) brightness: ambient, a light above on the left, and a weak one next to the viewer."""
     unit = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     lamp = np.clip(unit @ (LIGHT / np.linalg.norm(LIGHT)), 0.0, 1.0)
     return np.asarray(0.42 + 0.42 * lamp + 0.26 * np.clip(unit[:, 2], 0.0, 1.0))
 
 
 def write_thumbnails(bones: tuple[BoneMap, ...], alignment: Alignment, path: Path) -> None:
-    """All VIEWS whose bone is there, to one scale, with letters for the directions, a colour bar and a ruler."""
+    """Write all VIEWS of existing bones at one scale, with direction letters, a colour bar and a scale bar."""
     tiles = []
     for view in VIEWS:
         for bone in bones:
@@ -166,7 +166,7 @@ def _letters(direction: tuple[int, int, int]) -> tuple[str, str]:
 
 
 def _colour_bar(sheet: Image.Image, draw: ImageDraw.ImageDraw, left: int, height: int) -> None:
-    """The thickness scale, the colour of bone, and 20 mm to scale."""
+    """The thickness scale, the colour of bone, and a 20 mm scale bar."""
     low, high = THICKNESS_RANGE_MM
     length = min(height, 420)
     top = MARGIN_PX + (height - length) // 2

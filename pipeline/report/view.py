@@ -1,4 +1,4 @@
-"""What the pages' viewers read, each as gzip: scene.bin (3D), slices.json and its volumes, distributions.json."""
+"""Files for the viewers of the pages, all as gzip: scene.bin (3D), slices.json and its volumes, distributions.json."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.types import AnalysisResult
 
 
 def write_view(result: AnalysisResult, view_dir: Path) -> None:
-    """Write every file into `view_dir` (made if it is not there). The same result gives the same bytes."""
+    """Write all files into `view_dir` (created if missing). The same result gives the same bytes."""
     view_dir.mkdir(parents=True, exist_ok=True)
     write_distributions(ViewFile.DISTRIBUTIONS.at(view_dir), result.thickness)
     meshes = knee_meshes(result)

@@ -1,8 +1,8 @@
-"""What the slice viewer reads: scan, labels, sub-regions and T2 on one grid, and how to show them.
+"""Files for the slice viewer: scan, labels, sub-regions and T2 on one grid, and their display settings.
 
-Arrays are written as they lie in memory, (z, y, x) in C order, and are never turned: slices.json says for each plane
-which array axis runs down and to the right in the picture, and which way. So a voxel in the browser is the voxel that
-was measured, and an oblique grid is shown in its own planes.
+Arrays are written in memory order, (z, y, x) in C order, and are never reordered: for each plane, slices.json states
+which array axis points down and right in the picture, and in which direction. So a pixel in the browser is a measured
+voxel, and an oblique grid is shown in its own planes.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from pipeline.results_tree import ViewFile
 from pipeline.types import AnalysisResult, LabelArray, Scan, T2Map
 
 STORED: Final = (0.05, 99.95)
-"""Percentiles that the 8 bits of the scan reach from and to."""
+"""Percentiles of the intensity range stored in 8 bits."""
 
 WINDOW: Final = (1.0, 99.6)
-"""Percentiles shown black and white to begin with, as on the contact sheet."""
+"""Percentiles of the initial window, as on the contact sheet."""
 
 SAMPLE_STEP: Final = 37
-"""Percentiles are taken from every 37th voxel: 640,000 of a full knee. Prime to the usual sizes of rows."""
+"""Percentiles are computed from every 37th voxel: 640,000 of a full knee. Coprime to common row lengths."""
 
 T2_STEP_MS: Final = 0.01
-"""Unit of the stored 16 bits; 0 stands for no fit. Reaches to 655 ms, the fits to 500."""
+"""Unit of the stored 16-bit values; 0 means no fit. The range is 655 ms; fits are below 500 ms."""
 
 T2_RANGE_MS: Final = (0.0, 80.0)
-"""Fixed, so that two knees can be compared by eye; cartilage lies between about 20 and 60 ms."""
+"""Fixed, so that two knees can be compared visually; cartilage has about 20 to 60 ms."""
 
 GZIP_LEVEL: Final = 1
-"""Noise packs no better at 9, and takes five times as long."""
+"""Level 9 takes five times as long without better compression of noise."""
 
 
 def write_slices(result: AnalysisResult, view_dir: Path) -> None:
-    """Write scan.bin, labels.bin, subregions.bin, t2.bin (each where there is one) and, last, slices.json, as gzip."""
+    """Write scan.bin, labels.bin, subregions.bin, t2.bin (if available) and, last, slices.json, as gzip."""
     view_dir.mkdir(parents=True, exist_ok=True)
     grid, labels = result.segmentation.grid, result.segmentation.labels
     document: dict[str, Any] = {
@@ -81,14 +81,14 @@ def write_slices(result: AnalysisResult, view_dir: Path) -> None:
 def eight_bits(image: NDArray[np.float32]) -> tuple[NDArray[np.uint8], dict[str, Any]]:
     """(z, y, x) intensities -> codes 0 to 255, and {offset, step, window}: intensity = offset + step * code.
 
-    One step is about 0.4 % of the range between the outermost percentiles. Noise of knee scans is some times that, so
-    a narrow window shows noise before it shows steps; 16 bits would double what the browser has to fetch.
+    One step is about 0.4 % of the range between the outer percentiles. The noise of knee scans is several times larger,
+    so steps are not visible even in a narrow window; 16 bits would double the download.
     """
     sample = image.reshape(-1)[::SAMPLE_STEP]
     low, black, white, high = (float(v) for v in np.percentile(sample, (STORED[0], *WINDOW, STORED[1])))
     step = (high - low) / 255.0 if high > low else 1.0
     codes = np.empty(image.shape, dtype=np.uint8)
-    for source, target in zip(image, codes, strict=True):  # slice by slice: no second copy of the scan as float
+    for source, target in zip(image, codes, strict=True):  # per slice, to avoid a second copy of the scan as float
         target[:] = np.clip((source - low) * np.float32(1.0 / step) + np.float32(0.5), 0.0, 255.0)
     return codes, {"offset": low, "step": step, "window": [black, max(white, black + step)]}
 
@@ -100,7 +100,7 @@ def _write(path: Path, array: NDArray[Any]) -> None:
 
 
 def _image_on(grid: Grid, scan: Scan) -> NDArray[np.float32]:
-    """The scan on the grid of the labels, linear where it has another one (a label map that was drawn elsewhere)."""
+    """The scan on the grid of the labels, interpolated linearly if it has another grid (an external label map)."""
     if scan.grid.matches(grid):
         return scan.anatomical
     resampled: NDArray[np.float32] = _resampled(scan.anatomical, scan.grid, grid, order=1, outside=0.0)
@@ -108,7 +108,7 @@ def _image_on(grid: Grid, scan: Scan) -> NDArray[np.float32]:
 
 
 def _t2_on(grid: Grid, t2: T2Map) -> NDArray[np.uint16]:
-    """T2 in units of T2_STEP_MS on the grid of the labels; 0 where no fit was made."""
+    """T2 in units of T2_STEP_MS on the grid of the labels; 0 without a fit."""
     values = t2.t2_ms if t2.grid.matches(grid) else _resampled(t2.t2_ms, t2.grid, grid, order=0, outside=np.nan)
     return np.rint(np.clip(np.nan_to_num(values / np.float32(T2_STEP_MS)), 0, 65535)).astype(np.uint16)
 
@@ -124,7 +124,7 @@ def _resampled(array: NDArray[Any], source: Grid, target: Grid, *, order: int, o
 
 
 def _plane(grid: Grid, plane: Plane, side: Side) -> dict[str, Any]:
-    """A plane's axes and the letters and words at the edges of its picture."""
+    """The axes of a plane, and letters and words at the edges of its picture."""
     order = axis_order(grid)
     down, right = picture_axes(grid, order, plane)
     edges = {"top": -down.direction, "right": right.direction, "bottom": down.direction, "left": -right.direction}
@@ -147,14 +147,14 @@ def _axis(axis: PictureAxis) -> dict[str, int]:
 
 
 def _tilt_deg(grid: Grid) -> float:
-    """The largest angle between an axis of the grid and the axis of the body that it is named after."""
+    """The largest angle between an axis of the grid and its anatomical axis."""
     order = axis_order(grid)
     cosines = [abs(grid.direction[lps, 2 - axis]) for lps, axis in enumerate(order)]
     return float(np.degrees(np.arccos(min(1.0, *cosines))))
 
 
 def _start(labels: LabelArray) -> list[int]:
-    """A voxel (z, y, x) worth opening at: in the middle of the medial tibial cartilage, or of what there is."""
+    """The initial voxel (z, y, x): the centre of the medial tibial cartilage, or of another structure."""
     plates = [plate for group in CARTILAGE_OF.values() for plate in group]
     for wanted in ([Structure.MEDIAL_TIBIAL_CARTILAGE], plates, list(Structure)):
         where = np.argwhere(np.isin(labels, [int(structure) for structure in wanted]))
@@ -165,7 +165,7 @@ def _start(labels: LabelArray) -> list[int]:
 
 
 def _structures(labels: LabelArray) -> list[dict[str, Any]]:
-    """The structures that are there."""
+    """The existing structures."""
     counts = np.bincount(labels.reshape(-1), minlength=max(Structure) + 1)
     return [
         {"label": int(s), "key": s.key, "title": s.title, "colour": css(s.colour)} for s in Structure if counts[s] > 0
@@ -173,7 +173,7 @@ def _structures(labels: LabelArray) -> list[dict[str, Any]]:
 
 
 def _regions(subregions: LabelArray) -> list[dict[str, Any]]:
-    """The sub-regions that are there."""
+    """The existing sub-regions."""
     counts = np.bincount(subregions.reshape(-1), minlength=256)
     return [
         {"label": r.label, "key": f"{r.plate}_{r.name}", "title": r.title, "colour": css(r.colour)}

@@ -1,6 +1,5 @@
-"""Label maps and T2 maps as files that other programs open: NIfTI, NRRD and the tables that name the labels.
-
-Inside, geometry is LPS and float64 (pipeline.grid). NRRD keeps it so. NIfTI is RAS and float32: good to about 1e-5 mm.
+"""Label maps and T2 maps as files for other programs: NIfTI, NRRD and label tables.  Internally, geometry is LPS and
+float64 (pipeline.grid). NRRD preserves this. NIfTI is RAS and float32, accurate to about 1e-5 mm.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from pipeline.results_tree import ITKSNAP_TABLE, LABELS_NIFTI, LABELS_NRRD, R2_M
 from pipeline.types import AnalysisResult, T2Map
 
 GZIP_LEVEL: Final = 4
-"""Label maps: level 1 is twice the size of level 4, level 6 takes twice its time for 5 %."""
+"""For label maps, level 1 gives twice the size of level 4; level 6 takes twice the time and saves 5 %."""
 
 LPS_TO_RAS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -33,8 +32,8 @@ LabelRow = tuple[int, str, tuple[int, int, int]]
 def label_rows() -> tuple[LabelRow, ...]:
     """Number, title and colour of every label in the label map and the map of sub-regions, ascending.
 
-    A structure that is a region as well (tibial and patellar cartilage) has the region's colour, so that the parts of
-    a plate can be told apart.
+    A structure that is a region as well (tibial and patellar cartilage) has the region's colour, so that the parts of a
+    plate can be distinguished.
     """
     rows = {int(structure): (structure.title, structure.colour) for structure in Structure}
     for region in REGIONS:
@@ -70,7 +69,7 @@ def _identifier(title: str) -> str:
 
 
 def write_nifti(path: Path, array: NDArray[Any], grid: Grid) -> None:
-    """Array (z, y, x) as gzipped NIfTI: sform and qform both set, millimetres, the same bytes for the same input."""
+    """Write an array (z, y, x) as gzipped NIfTI: sform and qform set, mm, byte-identical for the same input."""
     affine = LPS_TO_RAS @ grid.affine[:, [2, 1, 0, 3]]
     image = nibabel.Nifti1Image(array.transpose(2, 1, 0), affine, dtype=array.dtype)
     image.set_sform(affine, SCANNER)
@@ -80,7 +79,7 @@ def write_nifti(path: Path, array: NDArray[Any], grid: Grid) -> None:
 
 
 def write_nrrd(path: Path, array: NDArray[np.uint8], grid: Grid) -> None:
-    """Array (z, y, x) uint8 as gzip-encoded NRRD in LPS, every digit of the geometry kept."""
+    """Write an array (z, y, x) uint8 as gzip-encoded NRRD in LPS, with full precision of the geometry."""
     if array.dtype != np.uint8:
         raise ValueError(f"array must be uint8, found {array.dtype}")
     columns = grid.affine[:3, [2, 1, 0]].T
@@ -114,7 +113,7 @@ def write_segmentation(result: AnalysisResult, files_dir: Path) -> None:
 
 
 def write_t2(t2: T2Map, files_dir: Path) -> None:
-    """T2 in ms, and the quality of its fit where the method has one; 0 where nothing was fitted."""
+    """Write T2 in ms, and the fit quality if the method has one; 0 without a fit."""
     write_nifti(T2_MAP.target(files_dir), np.nan_to_num(t2.t2_ms, nan=0.0), t2.grid)
     if np.isfinite(t2.r2).any():
         write_nifti(R2_MAP.target(files_dir), np.nan_to_num(t2.r2, nan=0.0), t2.grid)

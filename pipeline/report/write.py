@@ -1,4 +1,4 @@
-"""The results tree, file by file."""
+"""Writes the results tree."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from pipeline.types import AnalysisResult
 
 
 def write_report(result: AnalysisResult, files_dir: Path) -> None:
-    """Write the whole results tree into `files_dir` (made if it is not there), from the result and nothing else.
+    """Write the whole results tree into `files_dir` (created if missing), only from the result.
 
-    The same result gives the same bytes. Raises OSError where a file cannot be written.
+    The same result gives the same bytes. Raises OSError if a file cannot be written.
     """
     files_dir.mkdir(parents=True, exist_ok=True)
     bones = bone_maps(result.thickness)

@@ -1,1 +1,1 @@
-"""Weights on this machine: what is there, whether it is genuine, what is missing, and how to fetch it."""
+"""Installed weights: inventory, verification, missing weights and downloads."""

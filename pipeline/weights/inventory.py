@@ -1,4 +1,4 @@
-"""What weights are here, whether they are genuine, and what is missing. Loads no inference runtime."""
+"""Inventory of installed weights: verification, and missing ones. Loads no inference runtime."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.weights.sources import Source, read_sources
 
 
 class State(StrEnum):
-    """READY: it runs. BROKEN: it is there, but cannot run or is not what it should be. MISSING: it could be fetched."""
+    """READY: usable. BROKEN: installed, but unusable or with a wrong digest. MISSING: can be fetched."""
 
     READY = "ready"
     BROKEN = "broken"
@@ -26,7 +26,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class FileRecord:
-    """A weights file: its name, digest, and against what that was checked ("" for: against nothing)."""
+    """A weights file: its name, digest, and the source of the expected digest ("" if there is none)."""
 
     name: str
     sha256: str
@@ -35,7 +35,7 @@ class FileRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One line of the inventory. detail: for READY what it is, else why it is not and what to do."""
+    """One line of the inventory. detail: for READY a description, otherwise the problem and what to do."""
 
     id: str
     title: str
@@ -51,7 +51,7 @@ class Entry:
 def take_inventory(resources: Resources) -> tuple[Entry, ...]:
     """Segmentation models, built in and installed; shape models; sources that are not installed.
 
-    Reads every weights file once, to find its digest. Raises ModelError where a list of sources cannot be read.
+    Reads every weights file once to compute its digest. Raises ModelError if a list of sources cannot be read.
     """
     segmenters = every_model(resources)
     entries = [_segmenter(entry, resources) for entry in segmenters]
@@ -128,7 +128,7 @@ def _missing(source: Source) -> Entry:
 
 
 def _checked(folder: Path, paths: tuple[Path, ...]) -> tuple[tuple[FileRecord, ...], str]:
-    """Digests of weights files, and what is wrong with them by SHA256SUMS in their folder ("" where nothing is)."""
+    """Digests of weights files, and a problem according to SHA256SUMS in their folder ("" if there is none)."""
     try:
         expected = expected_digests(folder)
     except (OSError, ValueError) as error:

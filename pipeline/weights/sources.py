@@ -1,7 +1,7 @@
-"""Where weights can be fetched: models/sources.json, and over it the operator's own MODELS_DIR/sources.json.
+"""Download sources of weights: models/sources.json, overridden by the operator's MODELS_DIR/sources.json.
 
-A source is pinned when it names a revision (a commit, 40 hex digits) and size and SHA-256 of every file. Only pinned
-sources are fetched: a name such as `main` means other bytes tomorrow.
+A source is pinned if it has a revision (a commit, 40 hex digits) and the size and SHA-256 of every file. Only pinned
+sources are fetched, because the content of a branch such as `main` can change.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from pipeline.segmentation.card import BUILT_IN_WEIGHTS
 NAME: Final = "sources.json"
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
-"""Hosts that may be asked without TLS."""
+"""Hosts that may be contacted without TLS."""
 
 _ID: Final = r"(nsm/)?[A-Za-z0-9_][A-Za-z0-9._-]*"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceFile:
-    """One file: its place below the model's folder, its path on the hub, digest and size ("" and 0: not pinned)."""
+    """One file: its path below the model's folder, its path on the hub, digest and size ("" and 0: not pinned)."""
 
     place: str
     path: str
@@ -36,7 +36,7 @@ class SourceFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A folder of MODELS_DIR that a hub has. id is the folder's path there; access says what a user must do first."""
+    """A folder of MODELS_DIR available on a hub. id: the path of the folder; access: what a user must do first."""
 
     id: str
     title: str
@@ -48,7 +48,7 @@ class Source:
 
     @property
     def unpinned(self) -> str:
-        """What of the pin is missing, in words; "" where the source is pinned."""
+        """The missing parts of the pin, as text; "" if the source is pinned."""
         if not re.fullmatch(r"[0-9a-f]{40}", self.revision):
             return "its revision"
         missing = [f.place for f in self.files if not re.fullmatch(r"[0-9a-f]{64}", f.sha256) or f.size <= 0]
@@ -59,7 +59,7 @@ class Source:
 
 
 def read_sources(models_dir: Path | None) -> dict[str, Source]:
-    """Id -> source; the operator's file wins, whole entries at a time. Raises ModelError where a file is not right."""
+    """Id -> source; entries of the operator's file replace built-in ones. Raises ModelError if a file is invalid."""
     found: dict[str, Source] = {}
     for folder in (BUILT_IN_WEIGHTS, models_dir):
         if folder is None or not (folder / NAME).is_file():
@@ -73,7 +73,7 @@ def read_sources(models_dir: Path | None) -> dict[str, Source]:
 
 
 def source(name: str, models_dir: Path | None) -> Source:
-    """Raises OptionsError where nothing of that id is known."""
+    """The source with this id. Raises OptionsError if it is unknown."""
     known = read_sources(models_dir)
     if name not in known:
         raise OptionsError(f"There is no source named {name!r}; expected one of {', '.join(sorted(known))}.")
@@ -81,7 +81,7 @@ def source(name: str, models_dir: Path | None) -> Source:
 
 
 def _source(name: str, entry: dict[str, Any]) -> Source:
-    """Raises ValueError where something could lead outside the model's folder, or is fetched without TLS."""
+    """Raises ValueError if a path could be outside the model's folder, or an address is without TLS."""
     if not re.fullmatch(_ID, name):
         raise ValueError(f"id {name!r} is not a folder's name, with or without nsm/ before it")
     hub = str(entry["hub"]).rstrip("/")

@@ -152,7 +152,7 @@ def test_other_weights_than_the_card_names_are_not_loaded(tmp_path):
     with pytest.raises(WeightsCorrupt, match="its card expects 000000000000"):
         load_built_in(built_in_shapes(folder)[0])
     (folder / card["weights"]).unlink()
-    assert "is not there" in built_in_shapes(folder)[0].problem
+    assert "is missing" in built_in_shapes(folder)[0].problem
 
 
 def test_a_lab_s_own_model_of_a_kind_goes_before_the_built_in_one(tmp_path):

@@ -92,7 +92,7 @@ def test_the_list_checks_what_is_here_and_names_what_is_missing(tmp_path):
     assert "not pinned" in entries["nsm/647_nsm_femur_v0.0.1"]["detail"]
     text = call("--models-dir", tmp_path).stdout
     assert "READY    nsm/ellipsoids  (installed)" in text
-    assert "nothing to check it against" in text
+    assert "no digest to check against" in text
     assert str(tmp_path) not in text
 
 
