@@ -20,10 +20,10 @@ MIRROR: Final[FloatArray] = np.diag([-1.0, 1.0, 1.0, 1.0])
 class Knee:
     """One finished analysis.
 
-            maps        one per bone, by the primary thickness estimator, LPS mm
-        model       the segmentation model; options: those of the analysis
-        grid        of the label map; a mirrored knee keeps it
-        """
+    maps        one per bone, by the primary thickness method, LPS mm
+    model       the segmentation model; options: those of the analysis
+    grid        of the label map; unchanged in a mirrored knee
+    """
 
     maps: tuple[ThicknessMap, ...]
     alignment: Alignment

@@ -49,7 +49,7 @@ class Entry:
 
 
 def take_inventory(resources: Resources) -> tuple[Entry, ...]:
-    """Segmentation models, built in and installed; shape models; sources that are not installed.
+    """Built-in and installed segmentation models, shape models, and sources that are not installed.
 
     Reads every weights file once to compute its digest. Raises ModelError if a list of sources cannot be read.
     """
