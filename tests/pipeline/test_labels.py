@@ -32,7 +32,7 @@ def test_bone_lesions_of_expert_maps_belong_to_their_bones():
 
 def test_an_undeclared_label_is_named_not_dropped():
     labels = np.full(GRID.shape, 42, dtype=np.uint16)
-    with pytest.raises(UnsupportedImage, match="holds 42, which the numbering 'oai' does not declare"):
+    with pytest.raises(UnsupportedImage, match="contains 42, which the numbering 'oai' does not declare"):
         canonical_labels(labels, GRID, NUMBERINGS["oai"], None)
 
 

@@ -91,7 +91,7 @@ def test_where_no_thick_slices_were_usable_full_resolution_is_still_not_flagged(
     none = replace(THICK, usable_slice_mm=0.0)
     assert codes(knee(0.7), model(thick=none)) == []
     (flag,) = model_flags(knee(1.4), model(thick=none))
-    assert "none of the thick slices" in flag.message
+    assert "none of the tested slice" in flag.message
 
 
 def test_a_threshold_of_other_weights_does_not_count() -> None:

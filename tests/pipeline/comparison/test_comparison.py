@@ -226,7 +226,7 @@ def test_different_models_options_and_voxels_are_pointed_out() -> None:
     warnings = " ".join(compare(first, other, NOTHING_KNOWN).warnings)
     assert "two different models" in warnings
     assert "cartilage smoothing" in warnings
-    assert "voxels differ" in warnings
+    assert "voxel sizes differ" in warnings
 
 
 def test_two_analyses_without_a_common_bone_are_refused() -> None:

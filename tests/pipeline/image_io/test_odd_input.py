@@ -64,7 +64,7 @@ def test_an_all_zero_nifti_is_readable_but_empty(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("voxels", "message"),
     [
-        (GREY + 0.5, "whole numbers"),
+        (GREY + 0.5, "non-integer"),
         (GREY - 10, "from -10"),
         (GREY.astype(np.int32) * 1000, "expected 0 to 65,535"),
         (np.stack([GREY, GREY], axis=-1), "2 layers"),
