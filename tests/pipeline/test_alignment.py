@@ -17,7 +17,7 @@ def aligned(segmentation):
 
 
 @pytest.mark.parametrize("degrees", [(6.0, -4.0, 9.0), (-15.0, 10.0, -12.0)])
-def test_a_turned_and_scaled_right_knee_is_found_right_and_brought_back(degrees):
+def test_a_rotated_and_scaled_right_knee_is_identified_and_aligned(degrees):
     knee = turned_knee(degrees=degrees)
     alignment = aligned(knee)
     assert alignment.side is Side.RIGHT
@@ -30,7 +30,7 @@ def test_a_turned_and_scaled_right_knee_is_found_right_and_brought_back(degrees)
         assert alignment.to_reference(here[None])[0] == pytest.approx(there, abs=0.5)
 
 
-def test_its_mirror_image_is_found_left_in_the_same_place_of_the_reference():
+def test_its_mirror_image_is_identified_as_left_with_the_same_alignment():
     knee = turned_knee()
     right, left = aligned(knee), aligned(mirrored(knee))
     assert left.side is Side.LEFT
@@ -40,7 +40,7 @@ def test_its_mirror_image_is_found_left_in_the_same_place_of_the_reference():
     assert left.to_reference(other) == pytest.approx(right.to_reference(points), abs=1e-3)
 
 
-def test_evenly_spread_points_do_not_depend_on_the_order_of_the_vertices():
+def test_evenly_spaced_points_do_not_depend_on_vertex_order():
     surface = bone_surface(turned_knee(), Structure.FEMUR)
     points = surface.points_mm
     shuffled = points[np.random.default_rng(0).permutation(len(points))]
@@ -50,7 +50,7 @@ def test_evenly_spread_points_do_not_depend_on_the_order_of_the_vertices():
 
 
 @pytest.mark.parametrize("axes", [(30, 30, 30), (40, 25, 30), (55, 20, 20)])
-def test_a_ball_is_not_a_femur(axes):
+def test_an_ellipsoid_is_not_a_femur(axes):
     ball = ellipsoid(axes, 2.0, seed=1, spacing_mm=(1.0, 1.0, 1.0)).segmentation
     with pytest.raises(ImplausibleAnatomy, match="reference femur"):
         aligned(ball)

@@ -31,7 +31,7 @@ def test_a_label_map_becomes_a_table_and_a_results_folder(tmp_path):
     assert json.loads(again.stdout)["side"] == "right"
 
 
-def test_an_all_zero_image_is_refused_with_its_code_and_no_traceback(tmp_path):
+def test_an_empty_image_is_rejected_with_a_code_and_no_traceback(tmp_path):
     sitk.WriteImage(sitk.Image([16, 16, 16], sitk.sitkInt16), str(tmp_path / "zero.nii.gz"))
     done = call(tmp_path / "zero.nii.gz", tmp_path / "out")
     assert done.returncode == 1
@@ -39,19 +39,19 @@ def test_an_all_zero_image_is_refused_with_its_code_and_no_traceback(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_a_missing_file_is_named_without_its_folder(tmp_path):
+def test_the_message_for_a_missing_file_has_no_folder(tmp_path):
     done = call(tmp_path / "nowhere" / "scan.nii.gz", tmp_path / "out")
     assert done.returncode == 1
     assert "no file or folder named scan.nii.gz" in done.stderr
     assert "nowhere" not in done.stderr.splitlines()[-1]
 
 
-def test_a_wrong_call_explains_itself(tmp_path):
+def test_invalid_arguments_give_a_clear_message(tmp_path):
     assert call("only-one-path").returncode == 2
     assert "expected INPUT OUTPUT_DIR" in call("only-one-path").stderr
 
 
-def test_options_outside_their_bounds_are_refused(tmp_path):
+def test_options_out_of_bounds_are_rejected(tmp_path):
     sitk.WriteImage(sitk.Image([16, 16, 16], sitk.sitkInt16), str(tmp_path / "zero.nii.gz"))
     done = call(tmp_path / "zero.nii.gz", tmp_path / "out", "--cartilage-smoothing", "9")
     assert done.returncode == 2

@@ -30,14 +30,14 @@ def test_the_last_array_axis_runs_along_the_first_direction_column():
     assert step == pytest.approx(grid.direction[:, 0] * grid.spacing_mm[2])
 
 
-def test_a_crop_keeps_every_voxel_in_its_place():
+def test_a_crop_keeps_voxel_positions():
     grid = oblique()
     cropped = grid.crop((2, 3, 4), (10, 20, 15))
     assert cropped.shape == (8, 17, 11)
     assert cropped.to_mm([[1, 2, 3]]) == pytest.approx(grid.to_mm([[3, 5, 7]]))
 
 
-def test_json_keeps_the_geometry_bit_for_bit():
+def test_json_preserves_the_geometry_exactly():
     grid = oblique()
     again = Grid.from_dict(json.loads(json.dumps(grid.to_dict())))
     assert np.array_equal(again.affine, grid.affine)
@@ -61,7 +61,7 @@ def test_grids_match_within_a_tolerance_only():
         {"origin_mm": np.array([np.nan, 0, 0])},
     ],
 )
-def test_an_impossible_geometry_cannot_exist(change):
+def test_an_invalid_geometry_is_rejected(change):
     good = {"shape": (2, 3, 4), "spacing_mm": (1.0, 1.0, 1.0), "origin_mm": np.zeros(3), "direction": np.eye(3)}
     with pytest.raises(ValueError, match=next(iter(change))):
         Grid(**good | change)

@@ -30,18 +30,18 @@ def test_bone_lesions_of_expert_maps_belong_to_their_bones():
     assert found.tolist() == [Structure.FEMUR, Structure.TIBIA, Structure.PATELLA]
 
 
-def test_an_undeclared_label_is_named_not_dropped():
+def test_an_undeclared_label_is_an_error_that_names_it():
     labels = np.full(GRID.shape, 42, dtype=np.uint16)
     with pytest.raises(UnsupportedImage, match="contains 42, which the numbering 'oai' does not declare"):
         canonical_labels(labels, GRID, NUMBERINGS["oai"], None)
 
 
-def test_an_empty_label_map_is_refused():
+def test_an_empty_label_map_is_rejected():
     with pytest.raises(EmptyImage, match="only background"):
         canonical_labels(np.zeros(GRID.shape, dtype=np.uint16), GRID, NUMBERINGS["canonical"], None)
 
 
-def test_a_label_map_that_lies_beside_its_scan_is_refused():
+def test_a_label_map_on_another_grid_than_its_scan_is_rejected():
     moved = Grid(shape=GRID.shape, spacing_mm=GRID.spacing_mm, origin_mm=np.ones(3), direction=np.eye(3))
     scan = Scan(echoes=np.zeros((1, *GRID.shape), dtype=np.float32), grid=moved)
     with pytest.raises(UnsupportedImage, match="same grid"):

@@ -9,18 +9,18 @@ from bench.phantoms import ellipsoid, measured
 from pipeline.measure import measure_thickness, measure_volumes, weighted_statistics
 
 
-def test_statistics_weigh_by_area():
+def test_statistics_are_weighted_by_area():
     found = weighted_statistics(np.array([1.0, 2.0, 4.0]), np.array([1.0, 1.0, 2.0]))
     assert found["mean"] == pytest.approx(2.75)
     assert found["std"] == pytest.approx(math.sqrt((1.75**2 + 0.75**2 + 2 * 1.25**2) / 4))
     assert found["median"] == 2.0
 
 
-def test_nothing_to_measure_is_nan_not_zero():
+def test_a_missing_value_is_nan_not_zero():
     assert all(math.isnan(v) for v in weighted_statistics(np.array([]), np.array([])).values())
 
 
-def test_a_plate_all_round_a_sphere_has_its_area_and_no_denuded_bone():
+def test_a_plate_around_a_whole_sphere_has_its_area_and_no_denuded_bone():
     phantom = ellipsoid((20, 20, 20), 2.0, seed=1)
     union, _ = measured(phantom.segmentation)
     rows = {(r.quantity, r.region, r.statistic): r for r in measure_thickness(union)}

@@ -47,7 +47,7 @@ def codes(segmentation: Segmentation, entry: ModelCard) -> list[str]:
     return [flag.code for flag in model_flags(segmentation, entry)]
 
 
-def test_cartilage_below_the_threshold_is_flagged_with_what_the_flag_is_worth() -> None:
+def test_cartilage_below_the_threshold_is_flagged_with_the_flags_performance() -> None:
     unsure = knee(femur=0.99, femoral_cartilage=0.74, patellar_cartilage=0.70)
     (flag,) = model_flags(unsure, model(rule=RULE))
     assert flag.code == "LOW_CONFIDENCE"
@@ -55,11 +55,11 @@ def test_cartilage_below_the_threshold_is_flagged_with_what_the_flag_is_worth() 
         assert said in flag.message
 
 
-def test_cartilage_at_the_threshold_is_not_flagged_however_unsure_a_bone_is() -> None:
+def test_cartilage_at_the_threshold_is_not_flagged_regardless_of_bone_confidence() -> None:
     assert codes(knee(femur=0.3, femoral_cartilage=0.75), model(rule=RULE)) == []
 
 
-def test_a_surface_less_certain_than_the_rule_bears_is_flagged_with_both_figures() -> None:
+def test_surface_entropy_above_the_limit_is_flagged_with_both_figures() -> None:
     rule = replace(RULE, most_entropy_bits=0.92)
     sure = knee(femoral_cartilage=0.8)
     uncertain = replace(sure, surface_entropy_bits={Structure.FEMORAL_CARTILAGE: 0.931})
@@ -71,30 +71,30 @@ def test_a_surface_less_certain_than_the_rule_bears_is_flagged_with_both_figures
     assert codes(sure, model(rule=rule)) == []
 
 
-def test_without_a_measured_rule_or_without_cartilage_nothing_is_said_of_confidence() -> None:
+def test_without_a_rule_or_cartilage_there_is_no_confidence_flag() -> None:
     assert codes(knee(femoral_cartilage=0.1), model()) == []
     assert codes(knee(femur=0.1), model(rule=RULE)) == []
 
 
 @pytest.mark.parametrize(("slice_mm", "expected"), [(0.7, 0), (1.4, 0), (2.8, 0), (3.0, 1), (6.0, 1)])
-def test_slices_beyond_what_was_found_usable_are_flagged(slice_mm: float, expected: int) -> None:
+def test_slices_above_the_usable_thickness_are_flagged(slice_mm: float, expected: int) -> None:
     assert codes(knee(slice_mm), model(thick=THICK)) == ["CARTILAGE_NOT_USABLE"] * expected
 
 
-def test_the_flag_of_thick_slices_says_what_was_measured_at_the_nearest_thickness() -> None:
+def test_the_thick_slice_flag_states_figures_of_the_closest_thickness() -> None:
     (flag,) = model_flags(knee(4.0), model(thick=THICK))
     for said in ("4 mm", "up to 2.8 mm", "4.2 mm", "0.61", "bones 0.95", "0.40 mm"):
         assert said in flag.message
 
 
-def test_where_no_thick_slices_were_usable_full_resolution_is_still_not_flagged() -> None:
+def test_full_resolution_is_not_flagged_if_no_thick_slices_are_usable() -> None:
     none = replace(THICK, usable_slice_mm=0.0)
     assert codes(knee(0.7), model(thick=none)) == []
     (flag,) = model_flags(knee(1.4), model(thick=none))
     assert "none of the tested slice" in flag.message
 
 
-def test_a_threshold_of_other_weights_does_not_count() -> None:
+def test_a_threshold_of_other_weights_is_ignored() -> None:
     rule = {"threshold": 0.7, "worst_caught": 1.0, "others_flagged": 0.2, "scans": 45}
     chosen_with = {"weights": "a", "first_pass": "b"}
     flagged = {"confidence_flag": {"digests": chosen_with, "rule": rule}}

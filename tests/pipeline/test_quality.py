@@ -38,7 +38,7 @@ def volume(value):
     )
 
 
-def test_a_sound_knee_has_no_flag():
+def test_a_normal_knee_has_no_flag():
     low, high = expert_ranges()["volume/femoral_cartilage/all"]
     assert codes(rows=(volume((low + high) / 2),), stated="right") == []
 
@@ -62,7 +62,7 @@ def test_a_stated_side_that_the_anatomy_contradicts_is_flagged():
     assert "WRONG_SIDE_SUSPECTED" not in codes(stated="right")
 
 
-def test_a_fit_that_hardly_tells_the_sides_apart_is_uncertain_not_wrong():
+def test_similar_residuals_of_both_sides_are_flagged_as_uncertain():
     assert codes(alignment=fit(residual=1.0, other=1.02), stated="left") == ["SIDE_UNCERTAIN"]
 
 
@@ -70,7 +70,7 @@ def test_thick_slices_are_flagged():
     assert "SPACING_TOO_COARSE" in codes(segmentation=knee(spacing=(4.0, 0.6, 0.6)))
 
 
-def test_a_volume_no_expert_map_shows_is_flagged_with_both_numbers():
+def test_a_volume_outside_the_expert_range_is_flagged_with_both_numbers():
     low, high = expert_ranges()["volume/femoral_cartilage/all"]
     flags = quality_flags(knee(), fit(), (volume(2 * high),), stated_side=None)
     assert [f.code for f in flags] == ["OUTSIDE_EXPERT_RANGE"]

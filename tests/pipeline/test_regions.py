@@ -37,7 +37,7 @@ def test_every_cartilage_voxel_has_one_region_and_nothing_else_has():
     assert set(np.unique(regions)) == {0, 5, 6, 7, 11, 12, 13, 14, 15}
 
 
-def test_regions_lie_where_their_names_say():
+def test_regions_are_at_their_anatomical_positions():
     knee = turned_knee()
     regions, alignment = parts(knee)
     centre = {
@@ -51,7 +51,7 @@ def test_regions_lie_where_their_names_say():
     assert centre[11][posterior] < centre[13][posterior] < centre[15][posterior]
 
 
-def test_weight_bearing_takes_six_tenths_of_the_way_from_notch_to_end():
+def test_weight_bearing_is_60_percent_of_the_distance_from_notch_to_end():
     """A horseshoe: a bar in front, two straight legs to the back, no upward wrap."""
     lattice = np.stack(np.meshgrid(np.arange(-30, 30.1, 0.1), np.arange(-20, 40.1, 0.1), [0.0]), axis=-1)
     points = lattice.reshape(-1, 3)
@@ -65,7 +65,7 @@ def test_weight_bearing_takes_six_tenths_of_the_way_from_notch_to_end():
     assert points[(found == 13) & legs][:, 0].max() == pytest.approx(-8.0, abs=0.2)
 
 
-def test_an_unsplit_tibial_plate_is_told_apart_by_anatomy():
+def test_an_unsplit_tibial_plate_is_separated_by_anatomy():
     knee = turned_knee()
     _, alignment = parts(knee)
     split = split_tibial_cartilage(tibia_unsplit(knee), alignment)
@@ -76,7 +76,7 @@ def test_an_unsplit_tibial_plate_is_told_apart_by_anatomy():
 
 
 @pytest.mark.slow
-def test_two_tibial_plates_that_touch_are_cut_in_the_middle():
+def test_touching_tibial_plates_are_split_at_the_centre():
     knee = tibia_unsplit(turned_knee())
     _, alignment = parts(knee)
     plates = np.argwhere(knee.labels == 5)

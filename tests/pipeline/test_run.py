@@ -52,7 +52,7 @@ def means(workspace):
     }
 
 
-def test_every_step_is_done_or_says_why_not(finished):
+def test_every_step_is_done_or_has_a_reason(finished):
     _, summary, _ = finished
     states = {s.name: (s.state, s.reason) for s in summary.steps}
     assert list(states) == [step.name for step in STEPS]
@@ -62,7 +62,7 @@ def test_every_step_is_done_or_says_why_not(finished):
     assert all(s.seconds is not None for s in summary.steps if s.state is StepState.DONE)
 
 
-def test_progress_only_rises_and_ends_at_one_hundred(finished):
+def test_progress_increases_monotonically_to_100(finished):
     _, _, seen = finished
     percents = [p.percent for p in seen]
     assert percents == sorted(percents)
@@ -78,7 +78,7 @@ def test_thickness_of_the_averaged_knee_scales_with_it(finished):
         assert 1.2 < value < 3.6, (method, structure, region)
 
 
-def test_the_zip_holds_what_was_promised_and_nothing_of_the_upload_name(finished):
+def test_the_zip_has_the_documented_files_and_not_the_upload_name(finished):
     workspace, summary, _ = finished
     assert summary.archive_name == "Mary Doe_results.zip"
     with zipfile.ZipFile(workspace.archive_path) as archive:
@@ -103,7 +103,7 @@ def test_the_zip_holds_what_was_promised_and_nothing_of_the_upload_name(finished
     } <= names
 
 
-def test_the_manifest_is_the_last_word(finished):
+def test_the_manifest_is_written_last(finished):
     workspace, summary, _ = finished
     manifest = json.loads(workspace.manifest_path.read_text())
     assert manifest["archive_bytes"] == workspace.archive_path.stat().st_size == summary.archive_bytes
@@ -118,7 +118,7 @@ def test_provenance_names_the_source_of_the_labels_and_the_seconds_of_each_step(
     assert len(provenance["input_sha256"]) == 64
 
 
-def test_a_second_run_does_nothing_again(finished, tmp_path):
+def test_a_second_run_repeats_no_step(finished, tmp_path):
     workspace, first, _ = finished
     again = Workspace(tmp_path / "again")
     shutil.copytree(workspace.root, again.root)
@@ -147,7 +147,7 @@ class Stop(Exception):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("at", ["thickness", "shape", "measure"])
-def test_a_run_that_is_stopped_ends_at_once_and_the_next_one_equals_a_fresh_one(finished, tmp_path, at):
+def test_a_stopped_run_ends_immediately_and_the_next_one_equals_a_fresh_one(finished, tmp_path, at):
     workspace, _, _ = finished
     stopped = Workspace(tmp_path / "stopped")
     shutil.copytree(workspace.input_dir, stopped.input_dir)
@@ -180,7 +180,7 @@ def test_a_changed_option_runs_only_what_depends_on_it(finished, tmp_path):
         assert (after[key] == value) == (key[0] == "union")
 
 
-def test_the_upload_may_be_gone_on_a_retry(finished, tmp_path):
+def test_a_retry_works_without_the_upload(finished, tmp_path):
     workspace, _, _ = finished
     retried = Workspace(tmp_path / "retried")
     shutil.copytree(workspace.root, retried.root)
@@ -191,7 +191,7 @@ def test_the_upload_may_be_gone_on_a_retry(finished, tmp_path):
 
 
 @pytest.mark.slow
-def test_labels_taken_home_as_nifti_give_the_same_numbers(finished, tmp_path):
+def test_exported_nifti_labels_give_the_same_measurements(finished, tmp_path):
     workspace, _, _ = finished
     again = Workspace(tmp_path / "again")
     again.create()
@@ -219,7 +219,7 @@ def test_a_label_map_without_a_femur_ends_with_a_reason_and_no_results(tmp_path)
     assert not workspace.manifest_path.exists()
 
 
-def test_the_wrong_numbering_is_told_apart_from_a_knee(tmp_path):
+def test_a_wrong_numbering_is_detected(tmp_path):
     workspace = Workspace(tmp_path / "job")
     workspace.create()
     knee = turned_knee()

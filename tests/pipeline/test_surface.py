@@ -61,13 +61,13 @@ def test_a_bone_cut_by_the_field_of_view_is_closed():
     assert (uses == 2).all()
 
 
-def test_a_missing_bone_is_named():
+def test_the_error_names_a_missing_bone():
     phantom = ellipsoid((10, 10, 10), 2.0, seed=4)
     with pytest.raises(EmptyStructure, match="Patella was not found"):
         bone_surface(phantom.segmentation, Structure.PATELLA)
 
 
-def test_a_speck_of_bone_makes_no_surface():
+def test_a_tiny_bone_has_no_surface():
     labels = np.zeros((9, 9, 9), dtype=np.uint8)
     labels[4, 4, 4] = Structure.TIBIA
     grid = Grid(shape=(9, 9, 9), spacing_mm=(0.5, 0.5, 0.5), origin_mm=np.zeros(3), direction=np.eye(3))

@@ -35,7 +35,7 @@ def test_union_thickness_of_a_flat_plate_is_unbiased_over_tilts(thickness):
     assert np.sqrt(np.mean([e.rmse**2 for e in found])) <= 0.05
 
 
-def test_two_crossing_loses_what_its_gaussian_washes_out():
+def test_two_crossing_misses_cartilage_thinner_than_its_gaussian():
     phantom = ellipsoid((20, 20, 20), 0.8, seed=1)
     found = ellipsoid_errors(phantom)
     assert found["two_crossing"].bias < -0.3
@@ -47,7 +47,7 @@ def test_two_crossing_agrees_with_union_on_thick_cartilage():
     assert abs(found["two_crossing"].bias - found["union"].bias) <= 0.01
 
 
-def test_cartilage_that_floats_further_than_two_millimetres_off_is_not_on_the_bone():
+def test_cartilage_more_than_two_millimetres_off_is_not_in_contact():
     phantom = ellipsoid((20, 20, 20), 5.0, seed=4)
     segmentation = phantom.segmentation
     points = segmentation.grid.to_mm(np.indices(segmentation.grid.shape).reshape(3, -1).T)
@@ -58,7 +58,7 @@ def test_cartilage_that_floats_further_than_two_millimetres_off_is_not_on_the_bo
     assert not (union.thickness_mm > 0).any()
 
 
-def test_a_bare_patch_inside_the_plate_is_denuded_and_counts_as_zero():
+def test_an_enclosed_patch_without_cartilage_is_denuded_with_thickness_zero():
     phantom = ellipsoid((20, 20, 20), 2.0, seed=5)
     segmentation = phantom.segmentation
     points = segmentation.grid.to_mm(np.indices(segmentation.grid.shape).reshape(3, -1).T) - phantom.centre_mm
@@ -77,7 +77,7 @@ def test_a_bare_patch_inside_the_plate_is_denuded_and_counts_as_zero():
     assert outside == pytest.approx(2 * np.pi * 20**2 * (1 - np.cos(np.radians(80))), rel=0.05)
 
 
-def test_a_slit_in_the_label_does_not_end_the_cartilage():
+def test_a_gap_in_the_label_does_not_end_the_cartilage():
     phantom = ellipsoid((20, 20, 20), 3.0, seed=6)
     segmentation = phantom.segmentation
     points = segmentation.grid.to_mm(np.indices(segmentation.grid.shape).reshape(3, -1).T)
@@ -88,7 +88,7 @@ def test_a_slit_in_the_label_does_not_end_the_cartilage():
     assert np.median(union.thickness_mm) == pytest.approx(3.0, abs=0.2)  # the Gaussian feels the slit at the rim
 
 
-def test_the_same_input_gives_the_same_numbers_bit_for_bit():
+def test_the_same_input_gives_bit_identical_numbers():
     segmentation = ellipsoid((22, 17, 26), 2.0, seed=8).segmentation
     first, second = (measured(segmentation) for _ in range(2))
     for a, b in zip(first, second, strict=True):

@@ -88,7 +88,7 @@ def matched(comparison: Comparison) -> dict[tuple[str, str], float]:
     }
 
 
-def test_a_knee_moved_rigidly_shows_no_change_and_gives_its_motion_back() -> None:
+def test_a_rigidly_moved_knee_shows_no_change_and_its_motion_is_recovered() -> None:
     turn = Rotation.from_euler("xyz", (11.0, -7.0, 5.0), degrees=True).as_matrix()
     shift = np.array([12.0, -30.0, 8.0])
     comparison = compare(plain(), analysed(carried(reference_knee(), turn, shift)), NOTHING_KNOWN)
@@ -103,7 +103,7 @@ def test_a_knee_moved_rigidly_shows_no_change_and_gives_its_motion_back() -> Non
     assert max(map(abs, matched(comparison).values())) < 1e-3
 
 
-def test_a_knee_stored_again_on_an_oblique_grid_changes_by_less_than_voxels_are_worth() -> None:
+def test_resampling_to_an_oblique_grid_changes_less_than_a_voxel() -> None:
     comparison = compare(plain(), oblique(), NOTHING_KNOWN)
     turn = Rotation.from_euler("xyz", (6.0, -4.0, 9.0), degrees=True).as_matrix()
     for bone in comparison.bones:
@@ -114,7 +114,7 @@ def test_a_knee_stored_again_on_an_oblique_grid_changes_by_less_than_voxels_are_
     assert all(row.compared_percent > 90 for row in comparison.changes if row.quantity == THC_MATCHED.id)
 
 
-def test_a_left_knee_against_its_mirror_image_shows_no_change() -> None:
+def test_a_left_knee_and_its_mirror_image_show_no_change() -> None:
     left = analysed(mirrored(turned_knee(scale=1.0)))
     assert left.side is Side.LEFT
     comparison = compare(oblique(), left, NOTHING_KNOWN)
@@ -164,7 +164,7 @@ def thickened() -> tuple[Knee, Knee, Phantom, Phantom]:
     return phantom_knee(thin, none), phantom_knee(half, eight), thin, thick
 
 
-def test_cartilage_thickened_over_a_region_changes_by_that_much_there_and_nowhere_else() -> None:
+def test_thickening_of_a_region_is_measured_only_there() -> None:
     first, second, thin, thick = thickened()
     comparison = compare(first, second, NOTHING_KNOWN)
     (bone,) = comparison.bones
@@ -183,7 +183,7 @@ def test_cartilage_thickened_over_a_region_changes_by_that_much_there_and_nowher
     assert found["femoral_cartilage", "lateral_weight_bearing"] == pytest.approx(0.0, abs=0.03)
 
 
-def test_a_change_is_judged_against_what_repeated_scans_differ_by() -> None:
+def test_a_change_is_compared_with_the_scan_rescan_error() -> None:
     first, second, _, _ = thickened()
     regions = {
         "femoral_cartilage/medial_weight_bearing": {"cv_percent": 2.0, "sdc_mm": 0.15},
@@ -198,7 +198,7 @@ def test_a_change_is_judged_against_what_repeated_scans_differ_by() -> None:
     assert verdicts["dAB", "medial_weight_bearing"] == UNKNOWN
 
 
-def test_a_shift_along_the_bone_changes_a_region_by_no_more_than_the_error_stated_for_it() -> None:
+def test_the_effect_of_a_shift_is_within_the_stated_registration_error() -> None:
     """The reference against itself, registered, then pushed along the surface by a known amount."""
     from pipeline.comparison.carry import carry_thickness
     from pipeline.comparison.changes import BoneChange, matched_changes
@@ -217,7 +217,7 @@ def test_a_shift_along_the_bone_changes_a_region_by_no_more_than_the_error_state
     assert max(row.registration_error for row in rows) < 0.1
 
 
-def test_different_models_options_and_voxels_are_pointed_out() -> None:
+def test_different_models_options_and_voxel_sizes_give_warnings() -> None:
     first, second, _, _ = thickened()
     coarse = replace(second.grid, spacing_mm=(1.0, 1.0, 1.0))
     other = replace(
@@ -229,14 +229,14 @@ def test_different_models_options_and_voxels_are_pointed_out() -> None:
     assert "voxel sizes differ" in warnings
 
 
-def test_two_analyses_without_a_common_bone_are_refused() -> None:
+def test_two_analyses_without_a_common_bone_are_rejected() -> None:
     first, second, _, _ = thickened()
     tibia = replace(second.maps[0], surface=replace(second.maps[0].surface, structure=Structure.TIBIA))
     with pytest.raises(NotComparable, match="one of the two"):
         compare(first, replace(second, maps=(tibia,)), NOTHING_KNOWN)
 
 
-def test_a_bone_that_is_none_of_this_knee_is_refused() -> None:
+def test_a_bone_of_another_knee_is_rejected() -> None:
     first, second, _, _ = thickened()
     points = second.maps[0].surface.points_mm
     small = points.mean(axis=0) + (points - points.mean(axis=0)) * [0.5, 0.6, 0.4]
@@ -245,7 +245,7 @@ def test_a_bone_that_is_none_of_this_knee_is_refused() -> None:
         compare(first, replace(second, maps=(other,)), NOTHING_KNOWN)
 
 
-def test_the_table_is_tidy_and_the_document_says_what_the_registration_means() -> None:
+def test_the_table_is_tidy_and_the_document_explains_the_registration_error() -> None:
     first, second, _, _ = thickened()
     comparison = compare(first, second, NOTHING_KNOWN)
     rows = list(csv.DictReader(io.StringIO(changes_csv(comparison.changes))))
@@ -261,7 +261,7 @@ def test_the_table_is_tidy_and_the_document_says_what_the_registration_means() -
     assert "mm" in registration_note(comparison)
 
 
-def test_a_missing_reproducibility_file_means_that_nothing_is_known(tmp_path) -> None:
+def test_without_a_reproducibility_file_nothing_is_known(tmp_path) -> None:
     assert read_reproducibility(tmp_path / "none.json").sdc_mm("femoral_cartilage", "all") is None
     path = tmp_path / "some.json"
     path.write_text('{"method": "simulated", "knees": 6, "repeats": 20, "regions": {"p/q": {"sdc_mm": 0.1}}}')
@@ -270,7 +270,7 @@ def test_a_missing_reproducibility_file_means_that_nothing_is_known(tmp_path) ->
 
 
 @pytest.mark.parametrize("model", built_in_models(), ids=lambda model: model.card.id)
-def test_what_repeated_scans_differ_by_holds_for_the_networks_that_it_was_measured_with(model: Segmenter) -> None:
+def test_repeatability_applies_only_to_the_measured_networks(model: Segmenter) -> None:
     first, second, _, _ = thickened()
     identity = model.identity()
     one, other = (replace(knee, model=identity) for knee in (first, second))
@@ -296,7 +296,7 @@ def test_models_of_one_id_with_folds_exchanged_are_two_models() -> None:
     assert "different models" not in " ".join(compare(one, replace(other, model=one.model), NOTHING_KNOWN).warnings)
 
 
-def test_two_models_have_no_smallest_change_in_common() -> None:
+def test_two_different_models_have_no_smallest_detectable_change() -> None:
     first, second, _, _ = thickened()
     knees = [
         replace(knee, model=model.identity()) for knee, model in zip((first, second), built_in_models(), strict=True)

@@ -71,13 +71,13 @@ CASES: dict[str, Case] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_each_fault_of_an_archive_has_its_error_and_leaves_nothing_behind(
+def test_each_archive_fault_has_a_specific_error_and_leaves_no_files(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert_refused(CASES[name], tmp_path, monkeypatch)
 
 
-def test_a_good_archive_leaves_nothing_behind_either(tmp_path: Path) -> None:
+def test_a_valid_archive_leaves_no_files(tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     path = zip_of(write_dicom(make_phantom(1), tmp_path / "s"), tmp_path / "a.zip")
@@ -86,7 +86,7 @@ def test_a_good_archive_leaves_nothing_behind_either(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("limit", "value"), [("MAX_ENTRIES", 3), ("MAX_BYTES", 4_000)])
-def test_an_archive_beyond_its_limits_is_refused(
+def test_an_archive_above_the_limits_is_rejected(
     limit: str, value: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive, limit, value)
@@ -95,7 +95,7 @@ def test_an_archive_beyond_its_limits_is_refused(
     assert not list(tmp_path.glob("unpacked-*"))
 
 
-def test_an_archive_that_lies_about_its_size_is_stopped_while_inflating(
+def test_an_archive_with_a_wrong_size_is_stopped_during_decompression(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = archive_of(("bomb.nii", b"\0" * (5 << 20)))(tmp_path)

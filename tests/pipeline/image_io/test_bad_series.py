@@ -153,7 +153,7 @@ CASES: dict[str, Case] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_each_fault_of_a_series_has_its_error_and_leaves_nothing_behind(
+def test_each_series_fault_has_a_specific_error_and_leaves_no_files(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert_refused(CASES[name], tmp_path, monkeypatch)

@@ -166,13 +166,13 @@ CASES: dict[str, Case] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_each_fault_of_a_file_has_its_error_and_leaves_nothing_behind(
+def test_each_file_fault_has_a_specific_error_and_leaves_no_files(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert_refused(CASES[name], tmp_path, monkeypatch)
 
 
-def test_a_detached_nrrd_never_reaches_the_file_it_names(tmp_path: Path) -> None:
+def test_a_detached_nrrd_never_reads_the_referenced_file(tmp_path: Path) -> None:
     secret = tmp_path / "secret.raw"
     secret.write_bytes(make_phantom(1).echoes.tobytes())
     SimpleITK.WriteImage(itk_image(make_phantom(1)), str(tmp_path / "a.nhdr"))

@@ -22,7 +22,7 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_damaged_file_is_read_or_refused_and_leaves_nothing_behind(name: str, tmp_path: Path) -> None:
+def test_a_damaged_file_is_read_or_rejected_and_leaves_no_files(name: str, tmp_path: Path) -> None:
     path = WRITERS[name](tmp_path)
     whole, random = path.read_bytes(), np.random.default_rng(7)
     scratch = tmp_path / "scratch"

@@ -20,16 +20,14 @@ from tests.support.image_io_writers import PATIENT, Phantom, make_phantom, write
 
 
 @pytest.mark.parametrize("order_seed", [1, 2, 3])
-def test_echoes_come_by_echo_time_and_slices_by_position_whatever_the_file_order(
-    order_seed: int, tmp_path: Path
-) -> None:
+def test_echoes_are_sorted_by_time_and_slices_by_position(order_seed: int, tmp_path: Path) -> None:
     phantom = make_phantom(1, echoes=3)
     scan = read_scan(write_dicom(phantom, tmp_path / "s", order_seed=order_seed))
     assert np.array_equal(scan.echoes, phantom.echoes)
     assert scan.echo_times_ms == (6.5, 13.0, 19.5)
 
 
-def test_slices_written_backwards_are_put_in_order(tmp_path: Path) -> None:
+def test_slices_in_reverse_order_are_sorted(tmp_path: Path) -> None:
     phantom = make_phantom(2, echoes=2)
 
     def backwards(data: Dataset, _: int, z: int) -> None:
@@ -47,7 +45,7 @@ def test_a_multi_frame_file_keeps_its_echoes_and_timing(tmp_path: Path) -> None:
     assert scan.sequence is PulseSequence.QDESS
 
 
-def test_echoes_with_the_same_time_are_told_apart_by_their_number(tmp_path: Path) -> None:
+def test_echoes_with_the_same_time_are_distinguished_by_number(tmp_path: Path) -> None:
     phantom = make_phantom(2, echoes=2)
 
     def same_time(data: Dataset, *_: int) -> None:
@@ -58,7 +56,7 @@ def test_echoes_with_the_same_time_are_told_apart_by_their_number(tmp_path: Path
     assert scan.echo_times_ms == (5.0, 5.0)
 
 
-def test_rescale_slope_and_intercept_of_each_slice_are_honoured(tmp_path: Path) -> None:
+def test_rescale_slope_and_intercept_of_each_slice_are_applied(tmp_path: Path) -> None:
     phantom = make_phantom(2)
 
     def rescaled(data: Dataset, _: int, z: int) -> None:
@@ -130,7 +128,7 @@ def _localizer(folder: Path, uid: str | None = None) -> None:
 
 
 @pytest.mark.parametrize("same_series", [False, True])
-def test_a_localizer_beside_the_series_is_left_out(same_series: bool, tmp_path: Path) -> None:
+def test_a_localizer_is_excluded(same_series: bool, tmp_path: Path) -> None:
     phantom, uid = make_phantom(5), generate_uid()
     write_dicom(phantom, tmp_path / "s", uid=uid)
     _localizer(tmp_path / "s" / "scout", uid if same_series else None)
@@ -139,7 +137,7 @@ def test_a_localizer_beside_the_series_is_left_out(same_series: bool, tmp_path: 
     assert any("5 images" in warning for warning in scan.warnings)
 
 
-def test_reports_and_ct_beside_the_series_are_left_out(tmp_path: Path) -> None:
+def test_reports_and_ct_are_excluded(tmp_path: Path) -> None:
     phantom = make_phantom(5)
     write_dicom(phantom, tmp_path / "s")
     (tmp_path / "s" / "readme.txt").write_text("knee")
@@ -157,7 +155,7 @@ def test_reports_and_ct_beside_the_series_are_left_out(tmp_path: Path) -> None:
     assert np.array_equal(read_scan(tmp_path / "s").echoes, phantom.echoes)
 
 
-def test_two_series_are_named_neutrally_and_refused(tmp_path: Path) -> None:
+def test_two_series_are_rejected_and_listed_without_patient_data(tmp_path: Path) -> None:
     def second(data: Dataset, *_: int) -> None:
         data.SeriesNumber, data.SeriesDescription = "9", "SAG DESS " + PATIENT
 
@@ -171,7 +169,7 @@ def test_two_series_are_named_neutrally_and_refused(tmp_path: Path) -> None:
     ]
 
 
-def test_a_file_that_is_there_twice_counts_once(tmp_path: Path) -> None:
+def test_a_duplicate_file_counts_once(tmp_path: Path) -> None:
     phantom = make_phantom(5)
     folder = write_dicom(phantom, tmp_path / "s")
     (folder / "copy").write_bytes((folder / "IM0003").read_bytes())
@@ -203,7 +201,7 @@ def test_the_side_comes_from_the_header(attributes: dict[str, str], expected: Si
     assert read_scan(write_dicom(make_phantom(1), tmp_path / "s", change=change)).side is expected
 
 
-def test_the_users_word_on_the_side_wins_and_a_contradiction_is_told(tmp_path: Path) -> None:
+def test_the_users_side_overrides_the_header_with_a_warning(tmp_path: Path) -> None:
     def right(data: Dataset, *_: int) -> None:
         data.Laterality = "R"
 
@@ -232,7 +230,7 @@ def test_the_users_word_on_the_side_wins_and_a_contradiction_is_told(tmp_path: P
         (1, {"ScanningSequence": ["GR", "SE"]}, PulseSequence.UNKNOWN),
     ],
 )
-def test_the_sequence_is_told_from_what_the_scanner_wrote(
+def test_the_sequence_is_identified_from_scanner_attributes(
     echoes: int, attributes: dict[str, str], expected: PulseSequence, tmp_path: Path
 ) -> None:
     def change(data: Dataset, *_: int) -> None:
@@ -260,7 +258,7 @@ def test_ges_spoiler_tags_are_read_for_qdess_only(
     assert (found.repetition_time_ms, found.flip_angle_deg, found.field_strength_t) == (2450.0, 90.0, 3.0)
 
 
-def test_nothing_about_the_patient_is_in_the_scan(tmp_path: Path) -> None:
+def test_no_patient_data_is_in_the_scan(tmp_path: Path) -> None:
     phantom = make_phantom(1)
 
     def talkative(data: Dataset, *_: int) -> None:

@@ -62,7 +62,7 @@ def points_by_value(scan: Scan) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("name", WRITERS)
 @pytest.mark.parametrize("seed", [1, 2])
-def test_the_same_voxel_lies_at_the_same_point_in_every_format(name: str, seed: int, tmp_path: Path) -> None:
+def test_a_voxel_has_the_same_position_in_every_format(name: str, seed: int, tmp_path: Path) -> None:
     phantom = make_phantom(seed)
     scan = read_scan(WRITERS[name](phantom, tmp_path))
     assert np.abs(points_by_value(scan) - phantom.points()).max() <= TOLERANCE_MM
@@ -82,7 +82,7 @@ def test_a_left_handed_nifti_keeps_its_points(tmp_path: Path) -> None:
     assert np.abs(points_by_value(scan) - phantom.points()).max() <= TOLERANCE_MM
 
 
-def test_sform_wins_over_a_qform_of_the_same_voxel_size(tmp_path: Path) -> None:
+def test_sform_is_preferred_to_a_qform_with_the_same_voxel_size(tmp_path: Path) -> None:
     phantom = make_phantom(1)
     image = nibabel.load(write_nifti(phantom, tmp_path / "a.nii"))
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine_lps(phantom)
@@ -134,7 +134,7 @@ def test_every_named_nrrd_space_becomes_lps(space: str, signs: tuple[int, int, i
     assert np.abs(points_by_value(read_scan(tmp_path / "a.nrrd")) - phantom.points()).max() <= 1e-9
 
 
-def test_a_sheared_image_is_refused(tmp_path: Path) -> None:
+def test_a_sheared_image_is_rejected(tmp_path: Path) -> None:
     affine = np.diag([0.5, 0.5, 3.0, 1.0])
     affine[0, 2] = 0.3
     nibabel.save(nibabel.Nifti1Image(np.ones((16, 16, 12), np.int16), affine), tmp_path / "a.nii")

@@ -22,7 +22,7 @@ def nifti_with(voxels: np.ndarray, folder: Path, affine: np.ndarray = COARSE) ->
     return folder / "a.nii.gz"
 
 
-def test_few_voxels_that_are_no_number_become_zero_with_a_warning(tmp_path: Path) -> None:
+def test_a_few_nan_voxels_become_zero_with_a_warning(tmp_path: Path) -> None:
     voxels = np.random.default_rng(0).normal(5, 1, size=(16, 16, 12)).astype(np.float32)
     voxels[3, 4, 5], voxels[0, 0, 0] = np.nan, np.inf
     scan = read_scan(nifti_with(voxels, tmp_path))
@@ -30,7 +30,7 @@ def test_few_voxels_that_are_no_number_become_zero_with_a_warning(tmp_path: Path
     assert any("2 of 3,072" in warning for warning in scan.warnings)
 
 
-def test_values_beyond_float32_count_as_infinite(tmp_path: Path) -> None:
+def test_values_outside_float32_count_as_infinite(tmp_path: Path) -> None:
     voxels = np.full((16, 16, 12), 3.0)
     voxels[1, 1, 1] = 1e300
     scan = read_scan(nifti_with(voxels, tmp_path))
@@ -38,7 +38,7 @@ def test_values_beyond_float32_count_as_infinite(tmp_path: Path) -> None:
     assert any("1 of 3,072" in warning for warning in scan.warnings)
 
 
-def test_a_field_of_view_that_is_no_knee_is_told(tmp_path: Path) -> None:
+def test_an_unusual_field_of_view_gives_a_warning(tmp_path: Path) -> None:
     small = read_scan(nifti_with(GREY, tmp_path))
     knee = read_scan(nifti_with(GREY, tmp_path, np.diag([9.0, 9.0, 9.0, 1.0])))
     assert any("Field of view is 36 x 8 x 8 mm" in warning for warning in small.warnings)
@@ -70,11 +70,11 @@ def test_an_all_zero_nifti_is_readable_but_empty(tmp_path: Path) -> None:
         (np.stack([GREY, GREY], axis=-1), "2 layers"),
     ],
 )
-def test_what_is_no_label_map_is_refused(voxels: np.ndarray, message: str, tmp_path: Path) -> None:
+def test_an_image_that_is_not_a_label_map_is_rejected(voxels: np.ndarray, message: str, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedImage, match=message):
         read_label_map(nifti_with(voxels, tmp_path))
 
 
-def test_a_dicom_file_is_no_label_map(tmp_path: Path) -> None:
+def test_a_dicom_file_is_rejected_as_label_map(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedImage, match="NIfTI or NRRD"):
         read_label_map(write_enhanced(make_phantom(1), tmp_path / "a"))

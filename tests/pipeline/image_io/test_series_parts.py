@@ -71,9 +71,7 @@ def tilted(degrees: float) -> Change:
         ([shifted(0.0), shifted(200.0)], {"stack 1 of 2", "stack 2 of 2"}),
     ],
 )
-def test_parts_of_a_series_are_offered_with_what_they_are(
-    changes: list[Change], kinds: set[str], tmp_path: Path
-) -> None:
+def test_parts_of_a_series_are_listed_with_their_kind(changes: list[Change], kinds: set[str], tmp_path: Path) -> None:
     folder = parts(tmp_path / "s", *changes)
     with pytest.raises(AmbiguousSeries) as caught:
         read_scan(folder)
@@ -85,25 +83,25 @@ def test_parts_of_a_series_are_offered_with_what_they_are(
         assert scan.echoes.shape == PHANTOM.echoes.shape
 
 
-def test_two_planned_directions_in_one_series_are_offered(tmp_path: Path) -> None:
+def test_two_orientations_in_one_series_are_listed(tmp_path: Path) -> None:
     folder = parts(tmp_path / "s", tilted(0.0), tilted(8.0))
     with pytest.raises(AmbiguousSeries):
         read_scan(folder)
 
 
-def test_images_that_nothing_tells_apart_are_refused(tmp_path: Path) -> None:
+def test_indistinguishable_images_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(IncompleteSeries):
         read_scan(parts(tmp_path / "s", image_type("M"), image_type("M")))
 
 
-def test_different_image_types_at_different_places_stay_one_scan(tmp_path: Path) -> None:
+def test_different_image_types_at_different_positions_are_one_scan(tmp_path: Path) -> None:
     def change(data: Dataset, echo: int, z: int) -> None:
         data.ImageType = ["ORIGINAL", "PRIMARY", "M", "NORM" if z % 2 else "ND"]
 
     assert read_scan(write_dicom(PHANTOM, tmp_path / "s", change=change)).echoes.shape == PHANTOM.echoes.shape
 
 
-def test_echo_times_that_jitter_from_slice_to_slice_are_one_echo(tmp_path: Path) -> None:
+def test_echo_times_with_jitter_between_slices_are_one_echo(tmp_path: Path) -> None:
     def jitter(data: Dataset, echo: int, z: int) -> None:
         data.EchoTime, data.EchoNumbers = f"{10.0 + 0.01 * (z % 3):.2f}", 1
 
@@ -111,7 +109,7 @@ def test_echo_times_that_jitter_from_slice_to_slice_are_one_echo(tmp_path: Path)
     assert scan.echo_times_ms == (10.0,)
 
 
-def test_two_echoes_of_a_short_interval_stay_two(tmp_path: Path) -> None:
+def test_two_echoes_with_a_short_interval_are_kept_separate(tmp_path: Path) -> None:
     phantom = make_phantom(1, echoes=2)
 
     def close(data: Dataset, echo: int, z: int) -> None:
@@ -120,11 +118,11 @@ def test_two_echoes_of_a_short_interval_stay_two(tmp_path: Path) -> None:
     assert read_scan(write_dicom(phantom, tmp_path / "s", change=close)).echo_times_ms == (5.0, 5.04)
 
 
-def test_an_empty_modality_is_known_from_the_kind_of_object(tmp_path: Path) -> None:
+def test_an_empty_modality_is_identified_by_the_sop_class(tmp_path: Path) -> None:
     assert read_scan(write_dicom(PHANTOM, tmp_path / "s", change=valued("Modality", ""))).echoes.size
 
 
-def test_a_header_that_holds_the_gap_between_slices_misses_none(tmp_path: Path) -> None:
+def test_a_header_with_the_gap_between_slices_reports_no_missing_slices(tmp_path: Path) -> None:
     half = f"{PHANTOM.spacing_xyz[2] / 2:.6f}"
     count = PHANTOM.echoes.shape[1]
 

@@ -24,7 +24,7 @@ def stored(data: Dataset, words: np.ndarray, *, bits: int = 16, high: int = 15, 
     data["PixelData"].VR = "OW"
 
 
-def test_monochrome1_is_turned_over_with_one_zero_for_all_slices(tmp_path: Path) -> None:
+def test_monochrome1_is_inverted_with_a_common_zero_for_all_slices(tmp_path: Path) -> None:
     def invert(data: Dataset, echo: int, z: int) -> None:
         data.PhotometricInterpretation = "MONOCHROME1"
         stored(data, 4095 - PHANTOM.echoes[echo, z], bits=12, high=11)
@@ -34,7 +34,7 @@ def test_monochrome1_is_turned_over_with_one_zero_for_all_slices(tmp_path: Path)
 
 
 @pytest.mark.parametrize("shift", [1, 4])
-def test_left_aligned_values_are_moved_to_their_place(shift: int, tmp_path: Path) -> None:
+def test_left_aligned_values_are_shifted(shift: int, tmp_path: Path) -> None:
     def align(data: Dataset, echo: int, z: int) -> None:
         stored(data, PHANTOM.echoes[echo, z] << shift, bits=12, high=11 + shift)
 
@@ -42,7 +42,7 @@ def test_left_aligned_values_are_moved_to_their_place(shift: int, tmp_path: Path
 
 
 @pytest.mark.parametrize("signed", [False, True])
-def test_overlay_bits_above_the_value_are_no_signal(signed: bool, tmp_path: Path) -> None:
+def test_overlay_bits_are_removed(signed: bool, tmp_path: Path) -> None:
     def overlay(data: Dataset, echo: int, z: int) -> None:
         words = PHANTOM.echoes[echo, z].astype(np.uint16) | np.uint16(0x6000)
         stored(data, words, bits=13, high=12, signed=signed)
@@ -60,7 +60,7 @@ def test_signed_values_of_fewer_bits_keep_their_sign(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [-2000, 63536])
-def test_padding_that_the_header_names_is_background(value: int, tmp_path: Path) -> None:
+def test_padding_declared_in_the_header_is_background(value: int, tmp_path: Path) -> None:
     def pad(data: Dataset, echo: int, z: int) -> None:
         words = PHANTOM.echoes[echo, z].astype(np.int16)
         words[:3] = np.array(value).astype(np.uint16).astype(np.int16)
@@ -76,7 +76,7 @@ def test_padding_that_the_header_names_is_background(value: int, tmp_path: Path)
 
 
 @pytest.mark.parametrize("value", [-32768, -2000])
-def test_padding_that_no_header_names_is_background(value: int, tmp_path: Path) -> None:
+def test_undeclared_padding_is_background(value: int, tmp_path: Path) -> None:
     echoes = PHANTOM.echoes.copy()
     echoes[0, :2] = value
     padded = replace(PHANTOM, echoes=echoes)
@@ -85,14 +85,14 @@ def test_padding_that_no_header_names_is_background(value: int, tmp_path: Path) 
     assert any("padding" in text for text in scan.warnings)
 
 
-def test_a_negative_signal_is_no_padding(tmp_path: Path) -> None:
+def test_a_negative_signal_is_not_padding(tmp_path: Path) -> None:
     echoes = PHANTOM.echoes - np.int16(1000)
     shifted = replace(PHANTOM, echoes=echoes)
     scan = read_scan(write_nifti(shifted, tmp_path / "a.nii.gz"))
     assert np.array_equal(scan.echoes, TRUE - 1000)
 
 
-def test_missing_values_at_the_border_are_background_and_told(tmp_path: Path) -> None:
+def test_missing_values_at_the_border_are_background_with_a_warning(tmp_path: Path) -> None:
     image = nibabel.load(write_nifti(PHANTOM, tmp_path / "a.nii.gz"))
     voxels = np.asarray(image.dataobj, dtype=np.float32)
     voxels[: voxels.shape[0] // 3] = np.nan
@@ -117,7 +117,7 @@ def philips(scales: list[float]):
     return change
 
 
-def test_philips_scale_that_differs_per_echo_is_applied(tmp_path: Path) -> None:
+def test_a_philips_scale_that_differs_per_echo_is_applied(tmp_path: Path) -> None:
     phantom = make_phantom(1, echoes=3)
     scan = read_scan(write_dicom(phantom, tmp_path / "s", change=philips([1.0, 2.5, 6.0])))
     for echo in range(3):
@@ -125,7 +125,7 @@ def test_philips_scale_that_differs_per_echo_is_applied(tmp_path: Path) -> None:
         assert np.abs(scan.echoes[echo] - true).max() < 0.6
 
 
-def test_run_length_coded_words_are_read_as_uncompressed_ones(tmp_path: Path) -> None:
+def test_rle_words_are_read_like_uncompressed_ones(tmp_path: Path) -> None:
     def compress(data: Dataset, echo: int, z: int) -> None:
         stored(data, PHANTOM.echoes[echo, z] << 4, bits=12, high=15)
         data.compress(RLELossless)

@@ -43,7 +43,7 @@ def scaled(factor: float) -> Change:
 
 
 @pytest.mark.parametrize("factor", [0.85, 1.12, 1.02])
-def test_a_scaled_sform_gives_way_to_the_qform_and_both_readings_are_told(factor: float, tmp_path: Path) -> None:
+def test_a_scaled_sform_is_replaced_by_the_qform_with_a_warning(factor: float, tmp_path: Path) -> None:
     scan = read(tmp_path, scaled(factor))
     assert np.allclose(scan.grid.spacing_mm, TRUE_SPACING, rtol=1e-5)
     told = next(text for text in scan.warnings if "sform" in text)
@@ -51,12 +51,12 @@ def test_a_scaled_sform_gives_way_to_the_qform_and_both_readings_are_told(factor
         assert " x ".join(f"{size:.4g}" for size in spacing) in told
 
 
-def test_rounding_is_no_contradiction(tmp_path: Path) -> None:
+def test_rounding_gives_no_warning(tmp_path: Path) -> None:
     scan = read(tmp_path, scaled(1.0 + 2e-6))
     assert not [text for text in scan.warnings if "contradicts" in text]
 
 
-def test_a_sheared_sform_gives_way_to_the_qform(tmp_path: Path) -> None:
+def test_a_sheared_sform_is_replaced_by_the_qform(tmp_path: Path) -> None:
     def shear(header: nibabel.Nifti1Header) -> None:
         header["sform_code"] = 4
         row = header["srow_x"].copy()
@@ -67,7 +67,7 @@ def test_a_sheared_sform_gives_way_to_the_qform(tmp_path: Path) -> None:
     assert any("qform was used" in text for text in scan.warnings)
 
 
-def test_transforms_that_mirror_each_other_leave_the_side_open(tmp_path: Path) -> None:
+def test_mirrored_transforms_make_the_side_unknown(tmp_path: Path) -> None:
     def mirror(header: nibabel.Nifti1Header) -> None:
         header["srow_x"] = -header["srow_x"]
 
@@ -75,7 +75,7 @@ def test_transforms_that_mirror_each_other_leave_the_side_open(tmp_path: Path) -
     assert any("mirror image" in text and "side cannot be trusted" in text for text in scan.warnings)
 
 
-def test_an_sform_alone_that_contradicts_pixdim_is_told(tmp_path: Path) -> None:
+def test_an_sform_that_contradicts_pixdim_gives_a_warning(tmp_path: Path) -> None:
     def alone(header: nibabel.Nifti1Header) -> None:
         header["qform_code"] = 0
         scaled(1.12)(header)
@@ -83,7 +83,7 @@ def test_an_sform_alone_that_contradicts_pixdim_is_told(tmp_path: Path) -> None:
     assert any("pixdim says" in text for text in read(tmp_path, alone).warnings)
 
 
-def test_a_quaternion_that_rounding_made_too_long_is_normalised(tmp_path: Path) -> None:
+def test_a_quaternion_too_long_by_rounding_is_normalised(tmp_path: Path) -> None:
     def lengthen(header: nibabel.Nifti1Header) -> None:
         header["sform_code"] = 0
         header["quatern_b"], header["quatern_c"], header["quatern_d"] = 0.0, 0.0, 1.000001
@@ -104,7 +104,7 @@ def test_a_negative_voxel_size_is_read_without_its_sign(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "words"), [("vox_offset", 100.0, "byte 100"), ("scl_slope", np.inf, "slope inf")]
 )
-def test_a_header_value_that_was_replaced_is_told(field: str, value: float, words: str, tmp_path: Path) -> None:
+def test_a_replaced_header_value_gives_a_warning(field: str, value: float, words: str, tmp_path: Path) -> None:
     def damage(header: nibabel.Nifti1Header) -> None:
         header[field] = value
 

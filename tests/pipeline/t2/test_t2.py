@@ -56,7 +56,7 @@ def test_a_pure_decay_is_recovered(spacing_ms: float) -> None:
 
 
 @pytest.mark.parametrize("signal_to_noise", [100.0, 30.0, 15.0])
-def test_the_fit_is_the_optimum_that_curve_fit_finds(signal_to_noise: float) -> None:
+def test_the_fit_equals_the_optimum_of_curve_fit(signal_to_noise: float) -> None:
     signals = noisy_decays(150, signal_to_noise)
     ours, _ = fit_decay(signals, TIMES_MS)
     theirs = [
@@ -85,7 +85,7 @@ def test_the_fit_is_a_hundred_times_faster_than_curve_fit() -> None:
     assert theirs / ours >= 100
 
 
-def test_what_does_not_decay_gets_no_t2_and_no_warning() -> None:
+def test_signals_without_decay_get_no_t2_and_no_warning() -> None:
     rising, flat, empty = np.exp(TIMES_MS / 50), np.full(8, 100.0), np.zeros(8)
     slow, gone = np.exp(-TIMES_MS / 3000), np.array([100.0, 0, 0, 0, 0, 0, 0, 0])
     undefined = np.full(8, np.nan)
@@ -98,7 +98,7 @@ def test_what_does_not_decay_gets_no_t2_and_no_warning() -> None:
     assert t2[1] == pytest.approx(40.0)
 
 
-def test_r2_says_how_much_of_the_signal_the_decay_explains() -> None:
+def test_r2_is_the_explained_fraction_of_the_signal() -> None:
     signals = noisy_decays(60, 10.0)
     t2, r2 = fit_decay(signals, TIMES_MS)
     for s, one_t2, one_r2 in zip(signals.T, t2, r2, strict=True):
@@ -107,7 +107,7 @@ def test_r2_says_how_much_of_the_signal_the_decay_explains() -> None:
         assert one_r2 == pytest.approx(1 - (residual**2).sum() / ((s - s.mean()) ** 2).sum(), abs=1e-9)
 
 
-def test_every_voxel_is_fitted_alike_whatever_chunk_it_falls_in() -> None:
+def test_the_fit_of_a_voxel_does_not_depend_on_its_chunk() -> None:
     signals = noisy_decays(CHUNK + 700, 25.0).astype(np.float32)
     mask = np.ones((1, 1, signals.shape[1]), dtype=bool)
     whole, _ = fit_t2(signals[:, None, None, :], tuple(TIMES_MS), mask, skip_first_echo=False)
@@ -115,7 +115,7 @@ def test_every_voxel_is_fitted_alike_whatever_chunk_it_falls_in() -> None:
     np.testing.assert_allclose(whole[0, 0], backwards[0, 0, ::-1], rtol=1e-6)
 
 
-def test_skipping_the_first_echo_undoes_its_error() -> None:
+def test_skipping_the_first_echo_removes_its_error() -> None:
     truth = np.linspace(25, 60, 50)
     signals = (800 * np.exp(-TIMES_MS[:, None] / truth)).astype(np.float32)
     signals[0] *= 0.85  # stimulated echoes lift all but the first
@@ -243,7 +243,7 @@ SPIN = PulseSequence.MULTI_ECHO_SPIN_ECHO
         (scan_of(blank(3), (6.0, 30.0, 40.0), PulseSequence.QDESS), "3 echoes; T2 from qDESS needs exactly 2"),
     ],
 )
-def test_a_scan_without_t2_says_why(scan: Scan, reason: str) -> None:
+def test_a_scan_without_t2_has_a_reason(scan: Scan, reason: str) -> None:
     assert (t2_unavailable(scan) or "").startswith(reason)
     empty = Segmentation(labels=np.zeros(scan.grid.shape, dtype=np.uint8), grid=scan.grid, model_id="phantom")
     with pytest.raises(UnsupportedImage, match="No T2"):
@@ -288,7 +288,7 @@ def test_t2_is_fitted_in_cartilage_and_one_voxel_around_it() -> None:
         ({}, "qdess_low_spoiling"),
     ],
 )
-def test_a_qdess_scan_names_its_estimator(tags: dict[str, float], method: str) -> None:
+def test_a_qdess_scan_reports_its_method(tags: dict[str, float], method: str) -> None:
     segmentation = slab()
     area, duration = tags.get("spoiler_gradient_area", 0.0), tags.get("spoiler_duration_us", 0.0)
     diffusion = CARTILAGE_DIFFUSION_M2_PER_S if tags else 0.0
@@ -320,7 +320,7 @@ def test_depth_runs_from_bone_to_surface_and_stops_where_cartilage_meets_cartila
     assert np.isnan(column[28:]).all()
 
 
-def test_depth_on_a_curved_plate_is_the_radial_share() -> None:
+def test_depth_on_a_curved_plate_is_the_radial_fraction() -> None:
     grid = Grid(
         shape=(60, 140, 100),
         spacing_mm=(0.7, 0.3, 0.4),
@@ -344,7 +344,7 @@ def rows_by_key(rows: tuple[Measurement, ...]) -> dict[tuple[str, str, str, str]
     return {(r.structure, r.region, r.quantity, r.statistic): r for r in rows}
 
 
-def test_layers_and_regions_are_measured_apart() -> None:
+def test_layers_and_regions_are_measured_separately() -> None:
     segmentation = slab()
     femoral = segmentation.labels == Structure.FEMORAL_CARTILAGE
     tibial = segmentation.labels == Structure.LATERAL_TIBIAL_CARTILAGE

@@ -65,7 +65,7 @@ def t2_map(values: FloatArray, grid: Grid) -> T2Map:
     )
 
 
-def test_a_map_that_rises_with_depth_gives_its_value_half_way_through() -> None:
+def test_a_map_linear_in_depth_gives_its_value_at_half_depth() -> None:
     grid = oblique_grid()
     depth = depth_of_voxels(grid)
     surface = plane(grid)
@@ -75,7 +75,7 @@ def test_a_map_that_rises_with_depth_gives_its_value_half_way_through() -> None:
     np.testing.assert_allclose(found, DEEP_MS + PER_MM * thickness / 2, atol=1e-3)
 
 
-def test_bone_fluid_and_bad_fits_beside_the_cartilage_do_not_count() -> None:
+def test_bone_fluid_and_poor_fits_are_excluded() -> None:
     grid = oblique_grid()
     depth = depth_of_voxels(grid)
     inside = (depth >= 0) & (depth <= THICKNESS_MM)
@@ -93,7 +93,7 @@ def test_bone_fluid_and_bad_fits_beside_the_cartilage_do_not_count() -> None:
     np.testing.assert_allclose(found, 40.0, atol=1e-3)
 
 
-def test_where_nothing_can_be_averaged_there_is_no_number() -> None:
+def test_without_usable_samples_the_value_is_nan() -> None:
     grid = oblique_grid()
     surface = plane(grid)
     n = len(surface.points_mm)

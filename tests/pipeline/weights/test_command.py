@@ -77,7 +77,7 @@ def write_source(folder, address, **changes):
     (folder / "sources.json").write_text(json.dumps({"nsm/femurs": entry | changes}))
 
 
-def test_the_list_checks_what_is_here_and_names_what_is_missing(tmp_path):
+def test_the_list_verifies_installed_and_names_missing_weights(tmp_path):
     install(tmp_path / "nsm" / "ellipsoids")
     done = call("--models-dir", tmp_path, "--json")
     assert done.returncode == 0, done.stderr
@@ -96,7 +96,7 @@ def test_the_list_checks_what_is_here_and_names_what_is_missing(tmp_path):
     assert str(tmp_path) not in text
 
 
-def test_a_broken_installation_is_told_and_ends_with_status_1(tmp_path):
+def test_a_broken_installation_is_reported_with_status_1(tmp_path):
     folder = install(tmp_path / "nsm" / "ellipsoids")
     (folder / "SHA256SUMS").write_text(f"{'0' * 64}  model.pth\n")
     (tmp_path / "nnunet_fullres").mkdir()
@@ -127,7 +127,7 @@ def test_a_pinned_source_is_fetched_checked_and_not_fetched_twice(tmp_path, hub)
     assert "its model/7.pth is not the one that is pinned" in again.stderr
 
 
-def test_a_token_is_shown_to_the_hub_alone(tmp_path, hub):
+def test_a_token_is_sent_only_to_the_hub(tmp_path, hub):
     address, handler = hub
     handler.token = "secret"  # noqa: S105  of the hub above
     write_source(tmp_path, address)
@@ -153,7 +153,7 @@ def test_a_token_is_shown_to_the_hub_alone(tmp_path, hub):
         ({"path": "femurs/other.pth"}, "answers 404"),
     ],
 )
-def test_other_bytes_than_those_pinned_leave_nothing_behind(tmp_path, hub, change, said):
+def test_bytes_that_differ_from_the_pinned_ones_leave_no_files(tmp_path, hub, change, said):
     write_source(tmp_path, hub[0])
     sources = json.loads((tmp_path / "sources.json").read_text())
     sources["nsm/femurs"]["files"]["model/7.pth"] |= change
@@ -174,7 +174,7 @@ def test_an_unpinned_source_is_not_fetched(tmp_path, hub):
     assert handler.seen == []
 
 
-def test_a_hub_that_cannot_be_reached_is_told_with_what_to_do(tmp_path, hub):
+def test_an_unreachable_hub_gives_a_message_with_a_hint(tmp_path, hub):
     write_source(tmp_path, "http://127.0.0.1:9")
     done = call("fetch", "nsm/femurs", "--models-dir", tmp_path)
     assert done.returncode == 1
@@ -192,7 +192,7 @@ def test_a_hub_that_cannot_be_reached_is_told_with_what_to_do(tmp_path, hub):
         ("nsm/femurs", {"repository": "lab/shapes/../else"}),
     ],
 )
-def test_a_list_of_sources_that_leads_elsewhere_is_refused(tmp_path, name, changes):
+def test_a_list_of_sources_with_unsafe_paths_is_rejected(tmp_path, name, changes):
     write_source(tmp_path, "https://hub.example.org")
     entry = json.loads((tmp_path / "sources.json").read_text())["nsm/femurs"] | changes
     (tmp_path / "sources.json").write_text(json.dumps({name: entry}))
@@ -201,7 +201,7 @@ def test_a_list_of_sources_that_leads_elsewhere_is_refused(tmp_path, name, chang
     assert "sources.json cannot be read: ValueError" in done.stderr
 
 
-def test_a_wrong_call_explains_itself(tmp_path):
+def test_invalid_arguments_give_a_clear_message(tmp_path):
     assert "./models" in call("--help").stdout
     assert call(tmp_path / "results").returncode == 2
     assert "fetch needs an id and --models-dir" in call("fetch", "nsm/femurs").stderr
