@@ -1,4 +1,4 @@
-"""Label maps that somebody already has."""
+"""Existing label maps."""
 
 import numpy as np
 import pytest

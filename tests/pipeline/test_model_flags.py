@@ -1,4 +1,4 @@
-"""Flags that come from what was measured of the model."""
+"""Flags based on the measured performance of the model."""
 
 from __future__ import annotations
 

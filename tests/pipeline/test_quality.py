@@ -1,4 +1,4 @@
-"""Reasons to look twice."""
+"""Quality flags."""
 
 import numpy as np
 

@@ -52,7 +52,7 @@ def test_regions_are_at_their_anatomical_positions():
 
 
 def test_weight_bearing_is_60_percent_of_the_distance_from_notch_to_end():
-    """A horseshoe: a bar in front, two straight legs to the back, no upward wrap."""
+    """A horseshoe: an anterior bar, two straight legs towards posterior, no upward wrap."""
     lattice = np.stack(np.meshgrid(np.arange(-30, 30.1, 0.1), np.arange(-20, 40.1, 0.1), [0.0]), axis=-1)
     points = lattice.reshape(-1, 3)
     points = points[(points[:, 1] <= 0) | (np.abs(points[:, 0]) > 8)]

@@ -30,7 +30,7 @@ def run(workspace, request, seen=None, **options):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A workspace in which a label map was measured, what it answered, and the progress it told."""
+    """A workspace with an analysed label map, its summary, and the reported progress."""
     workspace = Workspace(tmp_path_factory.mktemp("job"))
     workspace.create()
     write_nrrd(turned_knee(), workspace.input_dir / "knee.nrrd")
@@ -70,7 +70,7 @@ def test_progress_increases_monotonically_to_100(finished):
 
 
 def test_thickness_of_the_averaged_knee_scales_with_it(finished):
-    """Regional means lie between those of knees, and no region is empty."""
+    """Regional means are in the range of knees, and no region is empty."""
     workspace, _, _ = finished
     found = means(workspace)
     assert len(found) == 20

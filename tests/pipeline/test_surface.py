@@ -1,4 +1,4 @@
-"""Bone surfaces against analytic spheres."""
+"""Bone surfaces of analytic spheres."""
 
 import numpy as np
 import pytest
@@ -17,16 +17,16 @@ def test_a_sphere_has_its_radius_area_and_outward_normals(spacing):
     surface = bone_surface(phantom.segmentation, Structure.FEMUR)
     offset = surface.points_mm - phantom.centre_mm
     radius = np.linalg.norm(offset, axis=1)
-    # a Gaussian draws a convex boundary inwards by its variance over the radius
+    # a Gaussian moves a convex boundary inwards by its variance divided by the radius
     assert radius.mean() == pytest.approx(20 - SMOOTHING_VARIANCE_MM2 / 20, abs=0.03)
-    # the label's staircase makes the surface of 1.5 mm slices larger than the sphere's
+    # the voxel staircase of 1.5 mm slices increases the surface area
     assert surface.vertex_areas_mm2.sum() == pytest.approx(4 * np.pi * 20**2, rel=0.02)
     assert np.einsum("ij,ij->i", offset, surface.normals).min() > 0.8 * 20
     a, b, c = (surface.points_mm[surface.faces[:, k]] for k in range(3))
     volume = (
         np.einsum("ij,ij->i", a - phantom.centre_mm, np.cross(b - phantom.centre_mm, c - phantom.centre_mm)).sum() / 6
     )
-    assert volume == pytest.approx(4 / 3 * np.pi * 20**3, rel=0.01)  # positive: the faces turn outwards
+    assert volume == pytest.approx(4 / 3 * np.pi * 20**3, rel=0.01)  # positive: faces point outwards
 
 
 def test_a_left_handed_grid_gives_the_same_surface_with_outward_faces():

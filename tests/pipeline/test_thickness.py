@@ -1,4 +1,4 @@
-"""Thickness against the truth of phantoms on turned, anisotropic grids."""
+"""Thickness compared with the truth of phantoms on rotated, anisotropic grids."""
 
 import numpy as np
 import pytest
@@ -85,7 +85,9 @@ def test_a_gap_in_the_label_does_not_end_the_cartilage():
     labels = segmentation.labels.copy()
     labels[(radius > 21.2) & (radius < 21.9)] = 0
     union, _ = measured(Segmentation(labels=labels, grid=segmentation.grid, model_id="phantom"))
-    assert np.median(union.thickness_mm) == pytest.approx(3.0, abs=0.2)  # the Gaussian feels the slit at the rim
+    assert np.median(union.thickness_mm) == pytest.approx(
+        3.0, abs=0.2
+    )  # the Gaussian is affected by the gap at its edges
 
 
 def test_the_same_input_gives_bit_identical_numbers():

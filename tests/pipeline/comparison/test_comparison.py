@@ -1,4 +1,4 @@
-"""Two knees laid on each other: known motions, known changes, mirror images."""
+"""Comparison of two knees: known motions, known changes, mirror images."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ AXES_MM = (26.0, 19.0, 15.0)
 
 
 def analysed(segmentation: Segmentation) -> Knee:
-    """What the analysis of a label map hands to a comparison."""
+    """The data that a comparison uses from the analysis of a label map."""
     surfaces = [bone_surface(segmentation, bone) for bone in BONES if bone in segmentation.boxes]
     alignment = align_knee(surfaces[0])
     parts = subregions(segmentation, alignment)
@@ -64,12 +64,12 @@ def plain() -> Knee:
 
 @lru_cache(maxsize=1)
 def oblique() -> Knee:
-    """The reference knee turned, and stored again on an oblique, anisotropic grid."""
+    """The reference knee, rotated and resampled to an oblique, anisotropic grid."""
     return analysed(turned_knee(scale=1.0))
 
 
 def carried(segmentation: Segmentation, turn: FloatArray, shift: FloatArray) -> Segmentation:
-    """The same voxels elsewhere in the scanner."""
+    """The same voxels at another position in the scanner."""
     grid = segmentation.grid
     there = Grid(
         shape=grid.shape,
@@ -128,8 +128,8 @@ def test_a_left_knee_and_its_mirror_image_show_no_change() -> None:
 
 
 def phantom_knee(phantom: Phantom, off: Rotation) -> Knee:
-    """A phantom with the half of its plate at +x (own frame) as medial and the rest as lateral region; its alignment is
-    known up to the turn `off`.
+    """A phantom whose plate is medial at +x (local frame) and lateral otherwise; its alignment is known up to the
+    rotation `off`.
     """
     segmentation = phantom.segmentation
     to_own = np.eye(4)
@@ -152,7 +152,7 @@ def phantom_knee(phantom: Phantom, off: Rotation) -> Knee:
 
 @lru_cache(maxsize=1)
 def thickened() -> tuple[Knee, Knee, Phantom, Phantom]:
-    """A phantom of 2.0 mm; and one in another pose, on another grid, with 2.5 mm over the half at +x."""
+    """A phantom of 2.0 mm; and one in another pose, on another grid, with 2.5 mm in the half at +x."""
     thin, thick = ellipsoid(AXES_MM, 2.0, seed=3), ellipsoid(AXES_MM, 2.5, seed=8)
     labels = thick.segmentation.labels.copy()
     index = np.argwhere(labels == Structure.FEMORAL_CARTILAGE)
@@ -174,7 +174,7 @@ def test_thickening_of_a_region_is_measured_only_there() -> None:
     assert apply(bone.matrix, there) == pytest.approx(points, abs=0.1)
     truth = np.where(own[:, 0] > 0, thick.true_thickness(there), thin.true_thickness(points))
     truth = truth - thin.true_thickness(points)
-    clear = np.isfinite(bone.change_mm) & (np.abs(own[:, 0]) > 2)  # the step itself is smoothed
+    clear = np.isfinite(bone.change_mm) & (np.abs(own[:, 0]) > 2)  # the step is smoothed
     off = (bone.change_mm - truth)[clear]
     assert abs(off.mean()) < 0.01
     assert np.sqrt((off**2).mean()) < 0.1
@@ -199,7 +199,7 @@ def test_a_change_is_compared_with_the_scan_rescan_error() -> None:
 
 
 def test_the_effect_of_a_shift_is_within_the_stated_registration_error() -> None:
-    """The reference against itself, registered, then pushed along the surface by a known amount."""
+    """The reference registered to itself, then shifted along the surface by a known distance."""
     from pipeline.comparison.carry import carry_thickness
     from pipeline.comparison.changes import BoneChange, matched_changes
 

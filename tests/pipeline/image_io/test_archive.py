@@ -1,4 +1,4 @@
-"""Archives: what is wrong with them is said, and nothing of them stays on disk."""
+"""Archives: faults are reported, and no files remain on disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each fault of a DICOM series has its own error."""
+"""Each fault of a DICOM series has a specific error."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.image_io_writers import (
 
 
 def dicom(**attributes: object) -> Build:
-    """A series whose every slice carries these attributes; None removes one."""
+    """A series with these attributes in every slice; None removes one."""
 
     def change(data: Dataset, *_: int) -> None:
         for name, value in attributes.items():
@@ -39,7 +39,7 @@ def dicom(**attributes: object) -> Build:
 
 
 def slice_of(z: int, echo: int = 0, *, echoes: int = 1, **attributes: object) -> Build:
-    """A series of which one slice carries these attributes."""
+    """A series with these attributes in one slice."""
 
     def change(data: Dataset, e: int, k: int) -> None:
         if (e, k) == (echo, z):
@@ -50,7 +50,7 @@ def slice_of(z: int, echo: int = 0, *, echoes: int = 1, **attributes: object) ->
 
 
 def without(*names: str, echoes: int = 1) -> Build:
-    """A series of which some files are missing (written in order, 12 an echo)."""
+    """A series with missing files (written in order, 12 per echo)."""
 
     def build(folder: Path) -> Path:
         path = folder / "s"

@@ -1,4 +1,4 @@
-"""Each fault of a file, a NIfTI or an NRRD has its own error."""
+"""Each fault of a file, a NIfTI or an NRRD has a specific error."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def nifti_with(voxels: np.ndarray, affine: np.ndarray | None = None) -> Build:
 
 
 def many_not_finite(folder: Path) -> Path:
-    """Missing values in the middle, where the field of view cannot end."""
+    """Missing values in the centre, which cannot be outside the field of view."""
     voxels = np.random.default_rng(0).normal(size=(16, 16, 12)).astype(np.float32)
     voxels[6:10, 6:8, 4:9] = np.nan
     return nifti_with(voxels)(folder)
 
 
 def flat_nifti(folder: Path) -> Path:
-    """An sform whose first axis has no length."""
+    """An sform whose first axis has length 0."""
     path = nifti_with(GREY)(folder)
     data = bytearray(gzip.decompress(path.read_bytes()))
     data[280:292] = bytes(12)  # srow_x
@@ -88,7 +88,7 @@ def two_volumes(folder: Path) -> Path:
 
 
 def declares_more(folder: Path) -> Path:
-    """A NIfTI header with twice the slices that the file has."""
+    """A NIfTI header with twice the number of slices of the file."""
     path = write_nifti(make_phantom(1), folder / "a.nii")
     data = bytearray(path.read_bytes())
     data[40 + 6 : 40 + 8] = struct.pack("<h", 24)

@@ -1,4 +1,4 @@
-"""Damage at any byte ends in a scan or in an error that the user can act on, never in a crash."""
+"""Damage at any byte gives a scan or a user error, never a crash."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_damaged_file_is_read_or_rejected_and_leaves_no_files(name: str, tmp_p
     refused = 0
     for attempt in range(60):
         damaged = bytearray(whole)
-        # headers lie at the beginning, a zip's directory at the end
+        # headers are at the beginning, the directory of a zip at the end
         area = (0, min(1200, len(whole))) if attempt % 3 else (max(0, len(whole) - 800), len(whole))
         for position in random.integers(*area, size=3):
             damaged[position] = int(random.integers(256))

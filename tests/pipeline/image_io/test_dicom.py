@@ -72,7 +72,7 @@ def _rle(data: Dataset, *_: int) -> None:
 
 
 def _jpeg(compressor: str) -> object:
-    """Compress with GDCM's encoder, through a throw-away file."""
+    """Compress with GDCM's encoder, through a temporary file."""
 
     def change(data: Dataset, e: int, z: int) -> None:
         values = np.frombuffer(data.PixelData, "<i2").reshape(data.Rows, data.Columns)
@@ -118,7 +118,7 @@ def test_lossless_jpeg_voxels_are_read_exactly_and_rescaled_once(compressor: str
 
 
 def _localizer(folder: Path, uid: str | None = None) -> None:
-    """Five slices in another plane, marked as the scanner marks them."""
+    """Five slices in another plane, marked as localizer like by a scanner."""
 
     def mark(data: Dataset, *_: int) -> None:
         data.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]

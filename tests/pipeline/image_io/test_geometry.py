@@ -1,4 +1,4 @@
-"""The same voxel lies at the same point of the patient, whichever format brought it."""
+"""A voxel has the same patient position in every file format."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_a_real_multi_echo_series_agrees_with_itks_reader(tmp_path: Path) -> Non
         for z, y, x in np.ndindex(2, 2, 2):
             index = (z * 23, y * 255, x * 255)
             expected = reference.TransformIndexToPhysicalPoint(index[::-1])
-            # the header's cosines have 6 decimals; ITK does not make them unit vectors
+            # the header's cosines have 6 decimals; ITK does not normalise them
             assert np.abs(scan.grid.to_mm([index])[0] - expected).max() <= 1e-3
 
 

@@ -1,4 +1,4 @@
-"""Input that is unusual but readable, and what a label map must be."""
+"""Unusual but readable input, and requirements for label maps."""
 
 from __future__ import annotations
 

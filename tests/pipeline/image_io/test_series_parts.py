@@ -1,4 +1,4 @@
-"""One DICOM series is not always one stack: its parts are offered with what they are, none is taken silently."""
+"""A DICOM series may contain several stacks: they are listed with their kind, and none is chosen silently."""
 
 from __future__ import annotations
 

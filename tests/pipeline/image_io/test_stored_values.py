@@ -1,4 +1,4 @@
-"""The stored word is not always the value: inverted, shifted, shared with overlays, padded, scaled per image."""
+"""Stored words that differ from values: inverted, shifted, with overlays, with padding, with a scale per image."""
 
 from __future__ import annotations
 

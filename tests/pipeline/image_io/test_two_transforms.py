@@ -1,4 +1,4 @@
-"""A NIfTI header states its geometry up to three times; which statement holds, and what is told."""
+"""A NIfTI header states its geometry up to three times: which one is used, and the warnings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TRUE_SPACING = tuple(make_phantom(1).spacing_xyz[::-1])
 
 
 def read(folder: Path, change: Change) -> Scan:
-    """A phantom's scan whose header was changed byte by byte, as programs do that bypass a library's checks."""
+    """A phantom's scan with a header modified at byte level, as by programs that bypass a library's checks."""
     path = write_nifti(make_phantom(1), folder / "a.nii")
     image = nibabel.load(path)
     affine = image.affine

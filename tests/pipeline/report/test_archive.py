@@ -18,7 +18,7 @@ def make_tree(folder: Path) -> None:
     (folder / "results.csv").write_text("x,y\n1,2\n")
 
 
-def test_the_same_tree_gives_the_same_bytes_whatever_its_times_and_order(tmp_path: Path) -> None:
+def test_the_same_tree_gives_the_same_bytes_regardless_of_times_and_order(tmp_path: Path) -> None:
     make_tree(tmp_path / "one")
     two = tmp_path / "two"
     two.mkdir()
@@ -33,7 +33,7 @@ def test_the_same_tree_gives_the_same_bytes_whatever_its_times_and_order(tmp_pat
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
 
 
-def test_everything_lies_sorted_under_one_folder_and_reads_back(tmp_path: Path) -> None:
+def test_all_files_are_sorted_in_one_folder_and_can_be_read(tmp_path: Path) -> None:
     make_tree(tmp_path / "files")
     write_archive(tmp_path / "files", tmp_path / "r.zip", root="knee_results")
     with zipfile.ZipFile(tmp_path / "r.zip") as archive:
@@ -49,7 +49,7 @@ def test_everything_lies_sorted_under_one_folder_and_reads_back(tmp_path: Path) 
         assert archive.getinfo("knee_results/README.txt").compress_size < 200
 
 
-def test_nothing_but_the_archive_stays_behind(tmp_path: Path) -> None:
+def test_only_the_archive_remains(tmp_path: Path) -> None:
     make_tree(tmp_path / "files")
     out = tmp_path / "out"
     out.mkdir()
@@ -57,7 +57,7 @@ def test_nothing_but_the_archive_stays_behind(tmp_path: Path) -> None:
     assert [path.name for path in out.iterdir()] == ["r.zip"]
 
 
-def test_a_failed_archive_leaves_the_earlier_one_as_it_was(tmp_path: Path) -> None:
+def test_a_failed_archive_leaves_the_previous_one_unchanged(tmp_path: Path) -> None:
     make_tree(tmp_path / "files")
     write_archive(tmp_path / "files", tmp_path / "r.zip", root="k")
     before = (tmp_path / "r.zip").read_bytes()
@@ -68,7 +68,7 @@ def test_a_failed_archive_leaves_the_earlier_one_as_it_was(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("root", ["", "..", "a/b", "a\\b"])
-def test_a_root_that_is_no_plain_folder_name_is_refused(root: str, tmp_path: Path) -> None:
+def test_a_root_that_is_not_a_plain_folder_name_is_rejected(root: str, tmp_path: Path) -> None:
     make_tree(tmp_path / "files")
     with pytest.raises(ValueError, match="plain folder name"):
         write_archive(tmp_path / "files", tmp_path / "r.zip", root=root)

@@ -20,14 +20,14 @@ def femur() -> BoneMap:
     return bone_maps(phantom().thickness)[0]
 
 
-def test_maps_are_gathered_by_bone_with_both_estimates(femur: BoneMap) -> None:
+def test_maps_are_grouped_by_bone_with_both_methods(femur: BoneMap) -> None:
     bones = bone_maps(phantom().thickness)
     assert [bone.surface.structure for bone in bones] == [Structure.FEMUR, Structure.TIBIA, Structure.PATELLA]
     covered = femur.thickness_mm > 0
     assert np.allclose(femur.thickness_mm[covered] - femur.two_crossing_mm[covered], 0.125)
 
 
-def test_maps_on_different_vertices_are_refused() -> None:
+def test_maps_with_different_vertices_are_rejected() -> None:
     coarse = thickness_map(sphere(Structure.FEMUR, rings=10), "two_crossing")
     with pytest.raises(ValueError, match="same surface"):
         bone_maps((thickness_map(sphere(Structure.FEMUR), "union"), coarse))
@@ -57,7 +57,7 @@ def test_a_ply_reads_back_with_geometry_and_colours(femur: BoneMap, tmp_path: Pa
     assert np.array_equal(mesh.point_data["RGB"], thickness_rgb(femur.thickness_mm))
 
 
-def test_a_ply_carries_thickness_as_a_number_at_every_vertex(femur: BoneMap, tmp_path: Path) -> None:
+def test_a_ply_has_thickness_as_a_value_at_every_vertex(femur: BoneMap, tmp_path: Path) -> None:
     write_ply(tmp_path / "femur.ply", femur)
     data = (tmp_path / "femur.ply").read_bytes()
     header, _, body = data.partition(b"end_header\n")
@@ -71,7 +71,7 @@ def test_a_ply_carries_thickness_as_a_number_at_every_vertex(femur: BoneMap, tmp
     assert b"comment SPACE=LPS" in header
 
 
-def test_colours_follow_the_fixed_scale_and_bare_bone_has_the_colour_of_bone() -> None:
+def test_colours_follow_the_fixed_scale_and_bone_outside_plates_has_the_bone_colour() -> None:
     rgb = thickness_rgb(np.array([np.nan, 0.0, 5.0, 9.0]))
     assert tuple(rgb[0]) == BONE
     assert tuple(rgb[1]) == (68, 1, 84)
@@ -81,7 +81,7 @@ def test_colours_follow_the_fixed_scale_and_bare_bone_has_the_colour_of_bone() -
     assert ramp[-1] > ramp[0] + 150
 
 
-def test_an_estimate_that_was_not_made_is_nan_everywhere() -> None:
+def test_a_method_that_was_not_run_is_nan_everywhere() -> None:
     only = thickness_map(sphere(Structure.TIBIA), "two_crossing")
     bone = bone_maps((replace(only),))[0]
     assert np.isnan(bone.thickness_mm).all()

@@ -1,4 +1,4 @@
-"""report.html: self-contained, honest, safe."""
+"""report.html: self-contained, complete, safe."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.report_phantom import phantom
 
 
 class Reader(HTMLParser):
-    """Collects what a browser would fetch or run, the text, and tags that are left open."""
+    """Collects resources and scripts of a page, its text, and unclosed tags."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,14 +53,14 @@ def words(reader: Reader) -> str:
     return " ".join(" ".join(reader.text).split())
 
 
-def test_the_page_fetches_nothing_and_runs_nothing(source: str, page: Reader) -> None:
+def test_the_page_loads_no_resources_and_runs_no_scripts(source: str, page: Reader) -> None:
     assert len(page.links) == 2
     assert all(link.startswith("data:image/png;base64,") for link in page.links)
     assert not {"script", "link", "iframe", "object", "form"} & set(page.tags)
     assert not re.search(r"url\(|@import|https?://", source)
 
 
-def test_the_page_says_what_it_is_for_and_what_to_beware_of(page: Reader) -> None:
+def test_the_page_states_its_purpose_and_warnings(page: Reader) -> None:
     text = words(page)
     assert "Research use only. Not for clinical diagnosis." in text
     assert "Tibia ends at the lower edge of the image, found 900 mm²" in text
@@ -69,13 +69,13 @@ def test_the_page_says_what_it_is_for_and_what_to_beware_of(page: Reader) -> Non
     assert text.index("Before you use these numbers") < text.index("Cartilage thickness")
 
 
-def test_messages_from_outside_are_escaped(source: str, page: Reader) -> None:
+def test_external_messages_are_escaped(source: str, page: Reader) -> None:
     assert "<no shape model>" not in source
     assert "Shape model was skipped: <no shape model> installed." in words(page)
     assert html.escape("<no shape model>") in source
 
 
-def test_a_clean_result_says_so(tmp_path: Path) -> None:
+def test_a_result_without_flags_is_reported_as_such(tmp_path: Path) -> None:
     result = phantom()
     model = {key: value for key, value in result.provenance.model.items() if key != "caution"}
     clean = replace(result, flags=(), warnings=(), provenance=replace(result.provenance, model=model))
@@ -95,7 +95,7 @@ def test_every_measurement_is_on_the_page(page: Reader) -> None:
     assert "Skipped: 1 echo; T2 needs at least 2" in text
 
 
-def test_confidence_is_on_the_page_as_what_it_is(source: str) -> None:
+def test_confidence_is_on_the_page_as_uncalibrated(source: str) -> None:
     table = source.split("How sure the network was (uncalibrated)")[1].split("</table>", maxsplit=1)[0]
     assert "<th>Femur</th><td>0.97</td><td>0.64</td>" in table
     assert "<th>Tibial cartilage</th><td>0.81</td><td>–</td>" in table
@@ -106,7 +106,7 @@ def test_light_dark_and_print_are_provided_for(source: str) -> None:
     assert "@media print" in source
 
 
-def test_plate_tables_take_each_number_from_its_own_row() -> None:
+def test_plate_tables_take_each_number_from_the_matching_row() -> None:
     rows = phantom().measurements
     femoral = plate_tables(Lookup(rows))[0]
     anterior = next(row for row in femoral["rows"] if row["title"] == FEMUR_ANTERIOR.short)
@@ -120,7 +120,7 @@ def test_plate_tables_take_each_number_from_its_own_row() -> None:
     assert anterior["other"]["mean"] == truth["ThC", "two_crossing", "mean"]
 
 
-def test_rows_without_a_table_of_their_own_are_pivoted() -> None:
+def test_rows_without_a_separate_table_are_pivoted() -> None:
     tables = other_tables(phantom().measurements)
     assert [table.title for table in tables] == ["T2, multi-echo"]
     assert tables[0].unit == "ms"
@@ -129,7 +129,7 @@ def test_rows_without_a_table_of_their_own_are_pivoted() -> None:
     assert math.isnan(tables[0].rows[1][1][0])
 
 
-def test_a_region_with_nothing_to_measure_has_no_mark_in_the_charts() -> None:
+def test_a_region_without_a_value_has_no_mark_in_the_charts() -> None:
     nothing = Bar(title="Patella", colour="#999999", mean=math.nan, std=math.nan, other=math.nan)
     drawing = regions_chart([nothing])
     assert "no value" in drawing
@@ -140,7 +140,7 @@ def test_a_region_with_nothing_to_measure_has_no_mark_in_the_charts() -> None:
     assert "nan" not in pair
 
 
-def test_a_thickness_stands_at_its_place_on_the_axis() -> None:
+def test_a_thickness_is_at_its_position_on_the_axis() -> None:
     drawing = regions_chart([Bar(title="a", colour="#000000", mean=2.0, std=0.5, other=math.nan)])
     centre = float(re.findall(r'<circle[^>]* cx="([\d.]+)"', drawing)[0])
     ticks = {text: float(x) for x, text in re.findall(r'class="a" x="([\d.]+)"[^>]*>(\d)', drawing)}

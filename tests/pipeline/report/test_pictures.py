@@ -31,7 +31,7 @@ def test_the_contact_sheet_is_small_sharp_and_coloured(tmp_path: Path) -> None:
         assert near.sum() > 2000, tissue
 
 
-def test_a_noisy_scan_still_makes_a_small_sheet(tmp_path: Path) -> None:
+def test_a_noisy_scan_gives_a_small_sheet(tmp_path: Path) -> None:
     result = phantom()
     assert result.scan is not None
     noise = np.random.default_rng(0).normal(500, 200, result.scan.echoes.shape).astype(np.float32)
@@ -39,7 +39,7 @@ def test_a_noisy_scan_still_makes_a_small_sheet(tmp_path: Path) -> None:
     assert (tmp_path / "overlay.png").stat().st_size <= 1_500_000
 
 
-def test_an_outline_runs_along_the_edge_at_its_physical_place() -> None:
+def test_an_outline_is_at_the_physical_position_of_the_edge() -> None:
     labels = np.zeros((20, 30), dtype=np.uint8)
     labels[5:15, 10:20] = Structure.FEMUR
     blank = np.zeros(labels.shape, dtype=np.float32)
@@ -80,7 +80,7 @@ def test_a_rasterised_sphere_has_the_area_and_depth_of_a_disc() -> None:
     assert np.allclose(seen.weights.sum(axis=1), 1.0)
 
 
-def test_the_nearer_triangle_hides_the_farther_and_back_faces_are_not_seen() -> None:
+def test_closer_triangles_hide_others_and_back_faces_are_invisible() -> None:
     square = np.array([[10.0, 50.0], [50.0, 50.0], [10.0, 10.0], [50.0, 10.0]])
     points = np.concatenate([square, square / 2 + 10])
     depth = np.array([0.0] * 4 + [5.0] * 4)
@@ -103,7 +103,7 @@ def test_a_huge_triangle_and_one_outside_the_picture_are_handled() -> None:
 
 
 def mirrored(bone: BoneMap) -> BoneMap:
-    """The same bone of the other knee: x reversed in the patient, triangles turned round to stay outward."""
+    """The same bone of the other knee: x reversed in the patient, triangles reversed to stay outward."""
     surface = bone.surface
     flip = np.array([-1.0, 1.0, 1.0])
     other = Surface(
@@ -128,7 +128,7 @@ def test_a_left_knee_is_shown_as_the_mirror_image_of_the_right_one(view: object)
     assert here.shape == there.shape
     covered = (here[..., 3] == there[:, ::-1, 3]).mean()
     assert covered > 0.99
-    # the lamp stays where it is, so brightness differs; hue (cartilage or bone) does not
+    # the light position is fixed, so brightness differs, but not the hue (cartilage or bone)
     bluer = [picture[..., 2].astype(int) > picture[..., 0] for picture in (here, there[:, ::-1])]
     assert (bluer[0] == bluer[1]).mean() > 0.97
 
@@ -146,7 +146,7 @@ def test_each_view_shows_the_cartilage_that_faces_it() -> None:
         assert share > 0.7 if view.title != "Femur, from the front" else 0.1 < share < 0.6, view.title
 
 
-def test_the_surfaces_picture_is_transparent_and_holds_every_bone(tmp_path: Path) -> None:
+def test_the_surfaces_picture_is_transparent_and_shows_every_bone(tmp_path: Path) -> None:
     result = phantom()
     write_thumbnails(bone_maps(result.thickness), result.alignment, tmp_path / "all.png")
     write_thumbnails(bone_maps(result.thickness)[:1], result.alignment, tmp_path / "femur.png")

@@ -12,11 +12,11 @@ import numpy as np
 from pipeline.report import collect_host, collect_packages
 
 
-def test_versions_are_those_that_are_imported() -> None:
+def test_versions_are_those_of_the_imported_packages() -> None:
     assert collect_packages()["numpy"] == np.__version__
 
 
-def test_the_hosts_facts_name_neither_machine_nor_user_nor_folder() -> None:
+def test_host_facts_contain_no_machine_user_or_folder_name() -> None:
     text = json.dumps(collect_host())
     assert set(collect_host()) == {"cpu_count", "system", "machine", "python"}
     assert socket.gethostname() not in text

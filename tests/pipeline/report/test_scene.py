@@ -1,4 +1,4 @@
-"""The 3D scene of the viewer: what is written is what was measured, and the knee is set the right way round."""
+"""The 3D scene of the viewer: values are stored correctly, and the knee has the right orientation."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def scene(written: Path) -> tuple[dict, dict[str, ReadMesh]]:
 
 
 def as_left(result: AnalysisResult) -> AnalysisResult:
-    """The same shapes called a left knee: the reference frame then shows them mirrored."""
+    """The same shapes as a left knee, which is mirrored in the reference frame."""
     matrix = np.diag([-1.0, 1.0, 1.0, 1.0]) @ result.alignment.matrix
     return replace(result, alignment=replace(result.alignment, matrix=matrix, side=Side.LEFT))
 
@@ -53,7 +53,7 @@ def placed(mesh: ReadMesh, header: dict, layout: str) -> np.ndarray:
     return mesh.points @ np.array(header["axes"]).T @ matrix[:3, :3].T + matrix[:3, 3]
 
 
-def test_every_corner_of_every_triangle_comes_back_within_half_a_step(result: AnalysisResult, scene) -> None:
+def test_every_triangle_corner_is_decoded_within_half_a_step(result: AnalysisResult, scene) -> None:
     for item in result.thickness[::2]:
         surface = item.surface
         mesh = scene[1][surface.structure.key]
@@ -62,7 +62,7 @@ def test_every_corner_of_every_triangle_comes_back_within_half_a_step(result: An
         assert off.max() <= HALF_STEP_MM
 
 
-def test_thickness_and_region_come_back_at_every_corner(result: AnalysisResult, scene) -> None:
+def test_thickness_and_region_are_decoded_at_every_corner(result: AnalysisResult, scene) -> None:
     for item in result.thickness[::2]:
         mesh = scene[1][item.surface.structure.key]
         found, truth = mesh.channels["thickness"][mesh.faces], item.thickness_mm[item.surface.faces]
@@ -73,7 +73,7 @@ def test_thickness_and_region_come_back_at_every_corner(result: AnalysisResult, 
     assert (femur == 0.0).any(), "denuded bone has the thickness 0, not none"
 
 
-def test_the_header_names_regions_and_structures_as_the_one_table_does(scene) -> None:
+def test_the_header_uses_the_region_and_structure_names_of_the_table(scene) -> None:
     header, meshes = scene
     thickness, region = header["channels"]
     assert (thickness["name"], thickness["unit"], thickness["range"]) == ("thickness", "mm", [0.0, 5.0])
@@ -102,13 +102,13 @@ def test_cartilage_is_a_closed_surface_around_its_plate(result: AnalysisResult, 
     assert (np.unique(edges, axis=0, return_counts=True)[1] == 2).all()
 
 
-def test_what_is_not_in_the_labels_is_left_out(result: AnalysisResult, scene) -> None:
+def test_structures_missing_in_the_labels_are_left_out(result: AnalysisResult, scene) -> None:
     assert soft_surface(Structure.MEDIAL_MENISCUS, result.segmentation) is None
     assert "medial_meniscus" not in scene[1]
 
 
 @pytest.mark.parametrize(("side", "medial"), [(Side.RIGHT, 1.0), (Side.LEFT, -1.0)])
-def test_views_look_from_where_they_say_on_either_side(
+def test_views_have_the_named_direction_on_both_sides(
     result: AnalysisResult, tmp_path: Path, side: Side, medial: float
 ) -> None:
     knee = result if side is Side.RIGHT else as_left(result)
@@ -125,7 +125,7 @@ def test_views_look_from_where_they_say_on_either_side(
 
 
 @pytest.mark.parametrize("side", list(Side))
-def test_opened_each_joint_surface_faces_the_viewer_and_no_bone_covers_another(
+def test_in_the_opened_layout_joint_surfaces_face_the_viewer_without_overlap(
     result: AnalysisResult, tmp_path: Path, side: Side
 ) -> None:
     knee = result if side is Side.RIGHT else as_left(result)
@@ -141,10 +141,10 @@ def test_opened_each_joint_surface_faces_the_viewer_and_no_bone_covers_another(
         for other_low, other_high in boxes[k + 1 :]:
             assert np.maximum(low - other_high, other_low - high).max() >= GAP_MM - 0.01
     patella, femur = boxes[2][0][0], boxes[0][0][0]
-    assert (patella < femur) == (side is Side.RIGHT), "the patella lies on the lateral side"
+    assert (patella < femur) == (side is Side.RIGHT), "the patella is on the lateral side"
 
 
-def test_apart_the_bones_keep_their_directions(scene) -> None:
+def test_bones_moved_apart_keep_their_directions(scene) -> None:
     header, meshes = scene
     together = {bone: placed(meshes[bone.key], header, "together") for bone in BONES}
     apart = {bone: placed(meshes[bone.key], header, "apart") for bone in BONES}
@@ -155,7 +155,7 @@ def test_apart_the_bones_keep_their_directions(scene) -> None:
     assert apart[Structure.PATELLA][:, 2].min() > apart[Structure.FEMUR][:, 2].max()
 
 
-def test_t2_stands_at_the_vertices_where_it_was_measured(result: AnalysisResult, tmp_path: Path) -> None:
+def test_t2_is_at_the_vertices_where_it_was_measured(result: AnalysisResult, tmp_path: Path) -> None:
     grid = result.segmentation.grid
     t2 = T2Map(
         t2_ms=np.full(grid.shape, 41.5, dtype=np.float32),
@@ -172,7 +172,7 @@ def test_t2_stands_at_the_vertices_where_it_was_measured(result: AnalysisResult,
     assert there.sum() > 0.8 * (meshes["tibia"].channels["thickness"] > 0).sum()
 
 
-def test_signed_values_with_colours_of_their_own_go_the_same_way(result: AnalysisResult, tmp_path: Path) -> None:
+def test_signed_values_with_custom_colours_are_supported(result: AnalysisResult, tmp_path: Path) -> None:
     bone = result.thickness[0].surface
     change = np.where(bone.normals[:, 2] > 0, 1.25 * bone.normals[:, 0], np.nan)
     channel = Scalar(
@@ -204,7 +204,7 @@ def test_signed_values_with_colours_of_their_own_go_the_same_way(result: Analysi
     assert np.nanmax(np.abs(found - truth)) <= 0.0005 + 1e-9
 
 
-def test_values_too_far_apart_for_the_format_are_refused(result: AnalysisResult, tmp_path: Path) -> None:
+def test_values_outside_the_range_of_the_format_are_rejected(result: AnalysisResult, tmp_path: Path) -> None:
     mesh = knee_meshes(result)[0]
     wide = replace(mesh.channels[0], values=np.linspace(0.0, 70.0, len(mesh.points_mm)))
     with pytest.raises(ValueError, match="femur, thickness: values must span less than"):

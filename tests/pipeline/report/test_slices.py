@@ -1,4 +1,4 @@
-"""Slices of the contact sheet: the right way round from any storage order."""
+"""Slices of the contact sheet have the right orientation for any storage order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.report_phantom import MIDDLE_MM, label_map, oblique_grid, pha
 
 
 def stored(result: AnalysisResult, order: tuple[int, ...], flips: tuple[bool, ...]) -> AnalysisResult:
-    """The same knee with its arrays transposed and turned, its grid moved along."""
+    """The same knee with transposed and reversed arrays and the matching grid."""
 
     def turn(array: np.ndarray) -> np.ndarray:
         moved = array.transpose(order)
@@ -129,7 +129,7 @@ def test_a_scan_on_another_grid_is_sampled_at_the_labels_voxels() -> None:
     assert np.isclose(abs(np.diff(inner, axis=0).mean()), abs(step), rtol=1e-3)
 
 
-def test_the_phantoms_labels_are_where_the_test_says() -> None:
+def test_the_phantoms_labels_are_at_the_expected_positions() -> None:
     grid = oblique_grid()
     centre = np.rint(grid.to_index(MIDDLE_MM[None] + [0, 0, 20])[0]).astype(int)
     assert label_map(grid)[tuple(centre)] == Structure.FEMUR

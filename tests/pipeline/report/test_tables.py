@@ -21,7 +21,7 @@ from pipeline.report.tables import (
 from tests.support.report_phantom import phantom
 
 
-def test_csv_and_json_hold_the_same_rows_in_the_same_order() -> None:
+def test_csv_and_json_have_the_same_rows_in_the_same_order() -> None:
     result = phantom()
     table = list(csv.DictReader(io.StringIO(measurements_csv(result.measurements))))
     document = json.loads(json_text(results_document(result)))["measurements"]
@@ -39,7 +39,7 @@ def test_csv_and_json_hold_the_same_rows_in_the_same_order() -> None:
             assert abs(float(line["value"]) - entry["value"]) <= 0.5e-6 + 1e-12
 
 
-def test_json_keeps_every_digit_of_a_measurement() -> None:
+def test_json_keeps_full_precision_of_a_measurement() -> None:
     result = phantom()
     row = replace(result.measurements[0], value=1.0 / 3.0 + 2.0)
     document = json.loads(json_text(results_document(replace(result, measurements=(row,)))))
@@ -54,7 +54,7 @@ def test_a_value_has_six_decimals_or_is_empty(value: float, text: str) -> None:
     assert format_value(value) == text
 
 
-def test_results_json_carries_what_qualifies_the_numbers() -> None:
+def test_results_json_contains_warnings_and_flags() -> None:
     document = json.loads(json_text(results_document(phantom())))
     assert document["side"] == "right"
     assert document["flags"][0]["code"] == "CUT_BY_FIELD_OF_VIEW"
@@ -65,7 +65,7 @@ def test_results_json_carries_what_qualifies_the_numbers() -> None:
     assert [step["state"] for step in document["steps"]] == ["done", "skipped"]
 
 
-def test_the_peers_keys_carry_the_two_crossing_statistics() -> None:
+def test_the_peers_keys_have_the_two_crossing_statistics() -> None:
     rows = phantom().measurements
     found = peer_results(rows)
     regions = ("pat", "med_tib", "lat_tib", "ant_fem", "med_wb_fem", "lat_wb_fem", "med_post_fem", "lat_post_fem")

@@ -1,4 +1,4 @@
-"""What the slice viewer reads says the truth about the knee, however its voxels are stored."""
+"""Files for the slice viewer are correct for any storage order of the voxels."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def written(result: AnalysisResult, folder: Path) -> dict[str, Any]:
 
 
 def picture(data: dict[str, Any], array: np.ndarray, name: str, at: tuple[int, ...]) -> np.ndarray:
-    """(rows, columns) of a plane through voxel `at`, as the document says."""
+    """(rows, columns) of a plane through voxel `at`, according to the document."""
     plane = next(plane for plane in data["planes"] if plane["name"] == name)
     down, right, normal = plane["down"], plane["right"], plane["normal"]
     volume = array.reshape(data["shape"]).transpose(normal, down["axis"], right["axis"])
     return volume[at[normal]][:: down["turn"], :: right["turn"]]
 
 
-def test_voxels_are_those_that_were_measured(tmp_path: Path) -> None:
+def test_voxels_are_stored_unchanged(tmp_path: Path) -> None:
     result = phantom()
     data = written(result, tmp_path)
     assert np.array_equal(read(tmp_path, "labels"), result.segmentation.labels.reshape(-1))
@@ -56,7 +56,7 @@ def test_voxels_are_those_that_were_measured(tmp_path: Path) -> None:
     assert np.array(data["affine"]) @ [*index[0], 1] == pytest.approx([*result.segmentation.grid.to_mm(index)[0], 1])
 
 
-def test_edges_of_an_oblique_grid_are_named_for_where_they_lie(tmp_path: Path) -> None:
+def test_edges_of_an_oblique_grid_have_the_right_letters(tmp_path: Path) -> None:
     data = written(phantom(), tmp_path)
     affine = np.array(data["affine"])
     for plane, down, right, normal in (("Sagittal", -3, 2, 1), ("Coronal", -3, 1, 2), ("Axial", 2, 1, 3)):
@@ -71,7 +71,7 @@ def test_edges_of_an_oblique_grid_are_named_for_where_they_lie(tmp_path: Path) -
     assert data["tilt_deg"] == pytest.approx(16.0, abs=1.0)
 
 
-def test_medial_lies_to_the_left_of_the_patient_in_a_right_knee_and_to_the_right_in_a_left_one(tmp_path: Path) -> None:
+def test_medial_is_the_patients_left_in_a_right_knee_and_right_in_a_left_knee(tmp_path: Path) -> None:
     result = phantom()
     other = replace(result, alignment=replace(result.alignment, side=Side.LEFT))
     for folder, knee, words in (
@@ -107,7 +107,7 @@ def test_the_viewer_opens_on_cartilage(tmp_path: Path) -> None:
     assert result.segmentation.labels[tuple(data["start"])] == Structure.MEDIAL_TIBIAL_CARTILAGE
 
 
-def test_what_was_not_found_is_not_offered(tmp_path: Path) -> None:
+def test_missing_structures_are_not_listed(tmp_path: Path) -> None:
     result = phantom()
     labels = np.where(result.segmentation.labels == Structure.PATELLA, 0, result.segmentation.labels).astype(np.uint8)
     data = written(replace(result, segmentation=replace(result.segmentation, labels=labels)), tmp_path)
@@ -117,14 +117,14 @@ def test_what_was_not_found_is_not_offered(tmp_path: Path) -> None:
     assert "patellar_cartilage" in keys
 
 
-def test_labels_without_a_scan_stand_alone(tmp_path: Path) -> None:
+def test_labels_without_a_scan_are_supported(tmp_path: Path) -> None:
     data = written(replace(phantom(), scan=None), tmp_path)
     assert data["scan"] is None
     assert not (tmp_path / "scan.bin.gz").exists()
     assert read(tmp_path, "labels").any()
 
 
-def test_t2_keeps_a_hundredth_of_a_millisecond_and_its_gaps(tmp_path: Path) -> None:
+def test_t2_keeps_a_precision_of_10_microseconds_and_its_gaps(tmp_path: Path) -> None:
     result = phantom()
     labels, grid = result.segmentation.labels, result.segmentation.grid
     t2 = np.where(labels >= 4, np.random.default_rng(2).uniform(5, 499, labels.shape), np.nan).astype(np.float32)
@@ -134,7 +134,7 @@ def test_t2_keeps_a_hundredth_of_a_millisecond_and_its_gaps(tmp_path: Path) -> N
     assert np.nanmax(np.abs(codes * data["t2"]["step_ms"] - t2)[codes > 0]) <= 0.51 * T2_STEP_MS
 
 
-def test_a_scan_on_another_grid_is_shown_where_it_lies(tmp_path: Path) -> None:
+def test_a_scan_on_another_grid_is_shown_at_its_position(tmp_path: Path) -> None:
     result = phantom()
     grid = result.segmentation.grid
     fine = tuple(s * 0.8 for s in grid.spacing_mm)

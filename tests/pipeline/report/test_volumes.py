@@ -28,7 +28,7 @@ def voxels(grid: Grid) -> np.ndarray:
 
 
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
-def test_sform_and_qform_of_the_nifti_put_a_voxel_where_the_grid_does(grid: Grid, tmp_path: Path) -> None:
+def test_sform_and_qform_of_the_nifti_agree_with_the_grid(grid: Grid, tmp_path: Path) -> None:
     labels = np.random.default_rng(1).integers(0, 10, grid.shape).astype(np.uint8)
     write_nifti(tmp_path / "labels.nii.gz", labels, grid)
     image = nibabel.load(tmp_path / "labels.nii.gz")
@@ -44,7 +44,7 @@ def test_sform_and_qform_of_the_nifti_put_a_voxel_where_the_grid_does(grid: Grid
 
 
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
-def test_the_nrrd_keeps_the_geometry_to_the_last_digits(grid: Grid, tmp_path: Path) -> None:
+def test_the_nrrd_keeps_the_geometry_with_full_precision(grid: Grid, tmp_path: Path) -> None:
     labels = np.random.default_rng(1).integers(0, 10, grid.shape).astype(np.uint8)
     write_nrrd(tmp_path / "labels.nrrd", labels, grid)
     image = SimpleITK.ReadImage(str(tmp_path / "labels.nrrd"))
@@ -65,7 +65,7 @@ def test_nifti_and_nrrd_are_the_same_image_to_itk(tmp_path: Path) -> None:
     assert np.allclose(nifti.GetDirection(), nrrd.GetDirection(), atol=1e-6)
 
 
-def test_an_nrrd_of_another_type_is_refused(tmp_path: Path) -> None:
+def test_an_nrrd_of_another_type_is_rejected(tmp_path: Path) -> None:
     grid = oblique_grid()
     with pytest.raises(ValueError, match="uint8"):
         write_nrrd(tmp_path / "x.nrrd", np.zeros(grid.shape, dtype=np.int16), grid)
@@ -86,7 +86,7 @@ def test_every_structure_and_region_is_in_both_label_tables() -> None:
     assert len({fields[1] for fields in slicer}) == len(slicer)
 
 
-def test_the_label_tables_show_the_colours_of_the_anatomy_table() -> None:
+def test_the_label_tables_have_the_colours_of_the_anatomy_table() -> None:
     colours = {label: colour for label, _, colour in label_rows()}
     assert colours[Structure.FEMUR] == Structure.FEMUR.colour
     for region in REGIONS:

@@ -50,7 +50,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_tree_holds_every_file_of_the_contract_and_nothing_else(tree: Path) -> None:
+def test_the_tree_has_exactly_the_files_of_the_contract(tree: Path) -> None:
     assert names(tree) == ALWAYS
 
 
@@ -65,7 +65,7 @@ def test_the_same_result_gives_the_same_bytes(tree: Path, tmp_path: Path) -> Non
     assert digests(tmp_path / "again") == digests(tree)
 
 
-def test_no_text_file_holds_the_inputs_name_or_folder_or_any_absolute_path(tree: Path) -> None:
+def test_no_text_file_contains_the_inputs_name_folder_or_an_absolute_path(tree: Path) -> None:
     texts = [path for path in tree.rglob("*") if path.suffix in {".txt", ".csv", ".json", ".html", ".ctbl"}]
     assert len(texts) >= 7
     for path in texts:
@@ -87,7 +87,7 @@ def test_the_readme_names_every_file_and_the_research_notice(tree: Path) -> None
         assert artifact.path in text
 
 
-def test_t2_and_shape_add_their_folders(tmp_path: Path) -> None:
+def test_t2_and_shape_add_their_files(tmp_path: Path) -> None:
     result = phantom()
     grid = result.segmentation.grid
     values = np.full(grid.shape, np.nan, dtype=np.float32)

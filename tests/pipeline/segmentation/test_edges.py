@@ -1,5 +1,5 @@
-"""Edges along rays: rays start on the bone and point out of it, see the scan where they are, and put edges between
-voxels of the scan.
+"""Edges along rays: rays start on the bone and point out of it, sample the scan at their positions, and give edges
+between voxels of the scan.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ def radius_mm(shape, spacing) -> np.ndarray:
 
 
 def shell(shape, spacing, bone_mm: float = RADIUS, thick_mm: float = SHELL) -> np.ndarray:
-    """A ball of bone all covered with cartilage, as labels."""
+    """Labels of a bone sphere fully covered with cartilage."""
     r = radius_mm(shape, spacing)
     return np.where(r < bone_mm, BONE, np.where(r < bone_mm + thick_mm, CARTILAGE, 0)).astype(np.uint8)
 
 
 def answered(bone_mm: float = RADIUS, thick_mm: float = SHELL) -> np.ndarray:
-    """(4, ...) what a first pass keeps: probabilities that fall over a voxel."""
+    """(4, ...) stored first-pass probabilities with a transition over one voxel."""
     r = radius_mm(frame_of_scan().isotropic, (COARSE_MM,) * 3)
     inner, outer = (np.clip(0.5 - (r - edge) / COARSE_MM, 0, 1) for edge in (bone_mm, bone_mm + thick_mm))
     kept = np.zeros((4, *r.shape), np.uint8)
@@ -80,7 +80,7 @@ def test_recording_keeps_every_class_but_the_background() -> None:
     assert np.abs(kept / 255 - answer[1:]).max() <= 0.5 / 255 + 1e-6
 
 
-def test_rays_start_on_the_bone_and_point_straight_out_of_it() -> None:
+def test_rays_start_on_the_bone_and_point_along_its_outward_normal() -> None:
     rays = rays_of(answered())
     out = rays.starts_mm - CENTRE
     assert np.linalg.norm(out, axis=1) == pytest.approx(RADIUS, abs=0.3)
@@ -89,14 +89,14 @@ def test_rays_start_on_the_bone_and_point_straight_out_of_it() -> None:
     assert rays.at(DEPTHS_MM).shape == (len(rays), len(DEPTHS_MM), 3)
 
 
-def test_no_rays_where_there_is_no_bone_or_no_cartilage() -> None:
+def test_there_are_no_rays_without_bone_or_cartilage() -> None:
     kept = answered()
     assert cast(kept, COARSE_MM, OTHER_BONE, OTHER_CARTILAGE) is None
     kept[CARTILAGE - 1] = 0
     assert cast(kept, COARSE_MM, BONE, CARTILAGE) is None
 
 
-def test_rays_keep_to_the_largest_piece_and_to_what_lies_near_cartilage() -> None:
+def test_rays_start_on_the_largest_component_near_cartilage() -> None:
     kept = answered()
     kept[BONE - 1, :4, :4, :4] = 255
     upper = np.arange(kept.shape[1]) * COARSE_MM > CENTRE[0]
@@ -106,14 +106,14 @@ def test_rays_keep_to_the_largest_piece_and_to_what_lies_near_cartilage() -> Non
     assert np.linalg.norm(rays.starts_mm - CENTRE, axis=1) == pytest.approx(RADIUS, abs=0.3)
 
 
-def test_no_rays_from_where_the_field_of_view_cuts_the_bone() -> None:
+def test_there_are_no_rays_where_the_field_of_view_cuts_the_bone() -> None:
     cut = answered()[:, 25:]
     rays = rays_of(np.ascontiguousarray(cut))
     assert rays.starts_mm[:, 0].min() > 0.5 * COARSE_MM
     assert np.abs(rays.normals[:, 0]).min() < 0.5  # the others are there
 
 
-def test_a_profile_is_what_lies_at_its_depths_in_the_scan_and_in_the_first_answer() -> None:
+def test_a_profile_has_the_values_of_scan_and_first_pass_at_its_depths() -> None:
     kept = answered()
     rays = rays_of(kept)
     image = radius_mm(SHAPE, SPACING).astype(np.float32)
@@ -126,7 +126,7 @@ def test_a_profile_is_what_lies_at_its_depths_in_the_scan_and_in_the_first_answe
     assert not found.other_cartilage.any()
 
 
-def test_what_the_network_gets_does_not_depend_on_the_scans_gain_and_offset() -> None:
+def test_features_do_not_depend_on_the_scans_gain_and_offset() -> None:
     kept = answered()
     rays = rays_of(kept)
     image = shell(SHAPE, SPACING).astype(np.float32)
@@ -140,7 +140,7 @@ def test_what_the_network_gets_does_not_depend_on_the_scans_gain_and_offset() ->
     assert blur.max() <= np.linalg.norm(SPACING) + 1e-6
 
 
-def test_grey_values_are_told_with_marrow_0_and_cartilage_1() -> None:
+def test_grey_values_are_normalised_to_marrow_0_and_cartilage_1() -> None:
     kept = answered()
     rays = rays_of(kept)
     image = shell(SHAPE, SPACING).astype(np.float32)
@@ -149,11 +149,11 @@ def test_grey_values_are_told_with_marrow_0_and_cartilage_1() -> None:
     inside = relative[:, DEPTHS_MM < -1.5].mean()
     middle = relative[:, np.abs(DEPTHS_MM - SHELL / 2) < 0.3].mean()
     assert inside == pytest.approx(0.0, abs=0.05)
-    assert 1.0 < middle < 1.4  # the mean over a thin plate holds its blurred edges
+    assert 1.0 < middle < 1.4  # the mean over a thin plate includes its blurred edges
 
 
 @pytest.mark.parametrize("spacing", [SPACING, (0.35, 0.37, 0.7)])
-def test_edges_along_rays_become_labels_though_the_first_answer_was_off(spacing) -> None:
+def test_edges_along_rays_become_labels_despite_an_inaccurate_first_pass(spacing) -> None:
     shape = tuple(round(35.0 / s) for s in spacing)
     frame = Frame(shape=shape, spacing_mm=spacing, resolution_mm=COARSE_MM)
     kept = answered(bone_mm=RADIUS + 0.6, thick_mm=1.0)
@@ -167,7 +167,7 @@ def test_edges_along_rays_become_labels_though_the_first_answer_was_off(spacing)
     assert dice(labels == BONE, truth == BONE) > 0.99
 
 
-def test_labels_beyond_the_rays_stay_as_they_were() -> None:
+def test_labels_beyond_the_rays_are_unchanged() -> None:
     kept = answered()
     upper = np.arange(kept.shape[1]) * COARSE_MM > CENTRE[0]
     kept[CARTILAGE - 1, ~upper] = 0
@@ -184,8 +184,8 @@ def test_labels_beyond_the_rays_stay_as_they_were() -> None:
     assert not (labels[far] == CARTILAGE).any()
 
 
-def test_a_voxel_that_two_surfaces_claim_goes_to_the_one_it_lies_deeper_in() -> None:
-    """Two flat plates 4 mm apart, each said to be 3 mm thick: they meet in the middle."""
+def test_a_voxel_claimed_by_two_surfaces_belongs_to_the_deeper_one() -> None:
+    """Two flat plates 4 mm apart, each predicted as 3 mm thick: they meet in the middle."""
     shape, spacing = (30, 40, 40), (0.7, 0.5, 0.5)
     frame = Frame(shape=shape, spacing_mm=spacing, resolution_mm=COARSE_MM)
     across = np.stack(np.meshgrid(np.arange(1, 19, 0.7), np.arange(1, 19, 0.7)), axis=-1).reshape(-1, 2)
@@ -203,7 +203,7 @@ def test_a_voxel_that_two_surfaces_claim_goes_to_the_one_it_lies_deeper_in() -> 
     assert (column[(heights > 10.1) & (heights < 11.9)] == OTHER_CARTILAGE).all()
 
 
-def test_edges_are_read_where_a_clear_answer_has_them_within_a_fifth_of_a_step() -> None:
+def test_edges_of_clear_predictions_are_exact_within_a_fifth_of_a_step() -> None:
     inner, outer = np.array([-0.6, 0.0, 1.2]), np.array([1.5, 0.0, 3.9])
     below = [np.clip(0.5 - (DEPTHS_MM - edge[:, None]) / 0.25, 0, 1) for edge in (inner, outer)]
     answer = np.stack([below[0], below[1] - below[0], 1 - below[1]], axis=1)
@@ -211,7 +211,7 @@ def test_edges_are_read_where_a_clear_answer_has_them_within_a_fifth_of_a_step()
     assert np.allclose(found, [inner, outer], atol=STEP_MM / 5)
 
 
-def test_cartilage_on_the_other_side_of_a_thin_bone_is_not_taken_for_that_of_the_ray() -> None:
+def test_cartilage_on_the_opposite_side_of_a_thin_bone_is_ignored() -> None:
     across = np.clip(0.5 - (DEPTHS_MM + 2.0) / 0.25, 0, 1)
     below = [np.clip(0.5 - (DEPTHS_MM - edge) / 0.25, 0, 1) for edge in (0.4, 1.8)]
     cartilage = 0.9 * (below[1] - below[0]) + across
@@ -221,7 +221,7 @@ def test_cartilage_on_the_other_side_of_a_thin_bone_is_not_taken_for_that_of_the
     assert outer[0] == pytest.approx(1.8, abs=0.05)
 
 
-def test_a_plate_is_as_thick_where_a_ray_is_unsure_of_it_and_is_not_there_where_it_is_improbable() -> None:
+def test_uncertainty_does_not_change_thickness_and_improbable_plates_are_removed() -> None:
     below = [np.clip(0.5 - (DEPTHS_MM - edge) / 0.25, 0, 1) for edge in (0.0, 2.0)]
     sure = np.stack([below[0], below[1] - below[0], 1 - below[1]])
     for chance, thick in ((1.0, 2.0), (0.6, 2.0), (0.2, 0.0)):
@@ -234,14 +234,14 @@ def test_a_plate_is_as_thick_where_a_ray_is_unsure_of_it_and_is_not_there_where_
 
 
 def unsure_plate(chance: float) -> np.ndarray:
-    """Answers (20, ANSWERS, depths): bone to 0.1 mm for sure, cartilage to 2.1 mm by such a chance."""
+    """Answers (20, ANSWERS, depths): bone to 0.1 mm with certainty, cartilage to 2.1 mm with this probability."""
     below = [np.clip(0.5 - (DEPTHS_MM - edge) / 0.25, 0, 1) for edge in (0.1, 2.1)]
     cartilage = chance * (below[1] - below[0])
     return np.repeat(np.stack([below[0], cartilage, 1 - below[0] - cartilage])[None], 20, axis=0)
 
 
 @pytest.mark.parametrize("chance", [1.0, 0.8, 0.6])
-def test_a_plate_is_as_sure_as_its_rays_say_between_their_edges(chance: float) -> None:
+def test_certainty_of_a_plate_is_the_mean_between_the_edges_of_its_rays(chance: float) -> None:
     answer = unsure_plate(chance)
     found = certainty(answer, *edges_mm(answer))
     assert found.probability == pytest.approx(chance, rel=0.15), "edges themselves are half cartilage"
@@ -251,7 +251,7 @@ def test_a_plate_is_as_sure_as_its_rays_say_between_their_edges(chance: float) -
     assert found.entropy_bits >= certainty(unsure_plate(1.0), *edges_mm(unsure_plate(1.0))).entropy_bits
 
 
-def test_where_no_ray_crosses_cartilage_there_is_nothing_to_be_sure_of() -> None:
+def test_without_cartilage_on_rays_there_is_no_certainty() -> None:
     answer = unsure_plate(0.1)
     assert certainty(answer, *edges_mm(answer)) is None
 
@@ -280,13 +280,13 @@ def some_features(count: int = 50) -> np.ndarray:
     return values
 
 
-def test_a_network_that_adds_nothing_repeats_the_first_answer() -> None:
+def test_a_network_with_zero_correction_returns_the_first_pass() -> None:
     given = some_features()
     expected = np.exp(prior(given))
     assert np.allclose(alone(network(silent=True))(given), expected / expected.sum(axis=1, keepdims=True), atol=1e-6)
 
 
-def test_an_ensemble_lies_between_its_members_and_is_none_of_them() -> None:
+def test_an_ensemble_is_between_its_members() -> None:
     one, two = network(0), network(1)
     both = Ensemble(members=(one, two))(some_features())
     apart = [alone(member)(some_features()) for member in (one, two)]
@@ -297,7 +297,7 @@ def test_an_ensemble_lies_between_its_members_and_is_none_of_them() -> None:
     assert np.allclose(Ensemble(members=(one, one))(some_features()), apart[0], atol=1e-5)
 
 
-def test_a_network_reads_back_as_it_was_written_and_nothing_else_is_taken_for_it(tmp_path) -> None:
+def test_a_network_is_read_back_as_written_and_other_files_are_rejected(tmp_path) -> None:
     path = tmp_path / "edges.npz"
     both = Ensemble(members=(network(0), network(1)))
     write_ensemble(both, path)
@@ -313,7 +313,7 @@ def test_a_network_reads_back_as_it_was_written_and_nothing_else_is_taken_for_it
         read_ensemble(tmp_path / "none.npz", digest)
 
 
-def test_a_network_whose_parts_do_not_fit_is_refused(tmp_path) -> None:
+def test_a_network_with_inconsistent_parts_is_rejected(tmp_path) -> None:
     path = tmp_path / "edges.npz"
     whole_one = network()
     for layers in (whole_one.layers[1:], whole_one.layers[:-1], whole_one.layers[:1] + whole_one.layers[2:] * 2):
@@ -322,8 +322,8 @@ def test_a_network_whose_parts_do_not_fit_is_refused(tmp_path) -> None:
             read_ensemble(path, sha256_of(path))
 
 
-def test_what_rays_across_thick_slices_say_of_an_edge_is_not_asked() -> None:
-    """A network that finds nothing anywhere takes off what the slices cut across, and leaves what lies along them."""
+def test_rays_across_thick_slices_are_ignored() -> None:
+    """A network that finds no cartilage removes it along in-plane rays and keeps it along rays across slices."""
     shape, spacing = (9, 96, 100), (3.9, 0.37, 0.35)
     frame = Frame(shape=shape, spacing_mm=spacing, resolution_mm=COARSE_MM)
     nothing = network(silent=True)
@@ -340,7 +340,7 @@ def test_what_rays_across_thick_slices_say_of_an_edge_is_not_asked() -> None:
     assert np.array_equal(labels[ends] == BONE, before[ends] == BONE)
 
 
-def test_fewer_neighbours_than_usual_are_enough() -> None:
+def test_fewer_neighbours_than_usual_are_sufficient() -> None:
     kept = answered()
     rays = rays_of(kept)
     few = Rays(bone=BONE, cartilage=CARTILAGE, starts_mm=rays.starts_mm[:60], normals=rays.normals[:60])

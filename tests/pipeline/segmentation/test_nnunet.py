@@ -1,4 +1,6 @@
-"""An nnU-Net v2 folder in MODELS_DIR is a model: its labels are named or refused, and it really runs where it can."""
+"""An nnU-Net v2 folder in MODELS_DIR is a model: its labels are recognised or rejected, and it runs if the package is
+installed.
+"""
 
 from __future__ import annotations
 
@@ -107,7 +109,7 @@ PLANS = {
 def _install(
     models_dir: Path, name: str = "nnunet_fullres", *, labels: dict[str, Any] | None = None, **dataset: Any
 ) -> Path:
-    """A folder as nnU-Net v2 writes it, the checkpoint a few bytes that are none."""
+    """A folder as nnU-Net v2 writes it, with a few invalid bytes as checkpoint."""
     folder = models_dir / name
     (folder / "fold_0").mkdir(parents=True)
     (folder / "plans.json").write_text(json.dumps(PLANS))
@@ -118,10 +120,10 @@ def _install(
 
 
 def _quiet(_: float) -> None:
-    """Progress that nobody follows."""
+    """Ignores progress."""
 
 
-def test_an_installed_folder_takes_precedence_under_the_same_name_only(tmp_path: Path) -> None:
+def test_an_installed_folder_takes_precedence_only_for_the_same_name(tmp_path: Path) -> None:
     _install(tmp_path, licence="CC-BY-4.0")
     resources = Resources(models_dir=tmp_path)
     card = model("nnunet_fullres", resources).card
@@ -142,14 +144,14 @@ def test_a_folder_of_any_name_is_a_model_under_that_name(tmp_path: Path) -> None
     assert model("another-lab.v2", resources).identity().id == "another-lab.v2"
 
 
-def test_a_folder_whose_name_cannot_be_an_id_is_left_out_and_said_so(tmp_path: Path, caplog) -> None:
+def test_a_folder_with_an_invalid_id_is_skipped_with_a_message(tmp_path: Path, caplog) -> None:
     for name in ("our knees", ".hidden", "<b>", "x" * 65):
         _install(tmp_path, name)
     assert model_ids(Resources(models_dir=tmp_path)) == model_ids(Resources())
     assert "our knees" in caplog.text
 
 
-def test_an_installed_folder_that_lacks_a_part_is_not_available_and_says_which(tmp_path: Path) -> None:
+def test_an_incomplete_installed_folder_is_unavailable_with_a_reason(tmp_path: Path) -> None:
     folder = _install(tmp_path)
     resources = Resources(models_dir=tmp_path)
     (folder / "fold_0" / "checkpoint_final.pth").unlink()
@@ -160,7 +162,7 @@ def test_an_installed_folder_that_lacks_a_part_is_not_available_and_says_which(t
     assert "dataset.json" in model("nnunet_fullres", resources).availability().reason
 
 
-def test_every_file_that_decides_an_answer_counts_for_the_identity(tmp_path: Path) -> None:
+def test_the_identity_covers_every_file_that_affects_the_result(tmp_path: Path) -> None:
     folder = _install(tmp_path)
     (folder / "fold_1").mkdir()
     (folder / "fold_1" / "checkpoint_final.pth").write_bytes(b"another")
@@ -202,7 +204,7 @@ def test_a_checkpoint_with_another_digest_than_stated_is_not_used(tmp_path: Path
 
 
 @pytest.mark.skipif(HAS_NNUNET, reason="says what happens without the optional extra")
-def test_without_the_package_the_built_in_network_does_not_stand_in_silently(tmp_path: Path) -> None:
+def test_without_the_package_the_built_in_network_is_not_used_silently(tmp_path: Path) -> None:
     _install(tmp_path)
     resources = Resources(models_dir=tmp_path)
     assert not model("nnunet_fullres", resources).availability().available
@@ -243,11 +245,11 @@ def test_the_nine_usual_labels_are_recognised(labels: dict[str, int]) -> None:
         ("femoral cartilage lesion", None),
     ],
 )
-def test_a_labels_name_is_understood_or_not_guessed(name: str, structure: Structure | None) -> None:
+def test_a_label_name_is_recognised_or_rejected(name: str, structure: Structure | None) -> None:
     assert structure_of(name) is structure
 
 
-def test_tibial_cartilage_in_one_label_is_known_to_need_splitting() -> None:
+def test_a_single_tibial_cartilage_label_is_marked_for_splitting() -> None:
     _, numbering = numbering_of({"background": 0, "femur": 1, "tibia": 2, "tibial cartilage": 3, "ignore": 4})
     assert not numbering.compartments_apart
 
@@ -262,7 +264,7 @@ def test_tibial_cartilage_in_one_label_is_known_to_need_splitting() -> None:
         ({"background": 0}, "no labels"),
     ],
 )
-def test_labels_that_cannot_be_mapped_are_refused(labels: dict[str, Any], what: str) -> None:
+def test_labels_that_cannot_be_mapped_are_rejected(labels: dict[str, Any], what: str) -> None:
     with pytest.raises(ModelError, match=what):
         numbering_of(labels)
 
@@ -270,7 +272,9 @@ def test_labels_that_cannot_be_mapped_are_refused(labels: dict[str, Any], what: 
 @pytest.mark.parametrize(
     ("dataset", "what"), [({"channel_names": {"0": "T1", "1": "T2"}}, "takes 2 images"), ({"axes": "sagittal"}, "axes")]
 )
-def test_a_model_of_two_images_or_unknown_axes_is_refused(tmp_path: Path, dataset: dict[str, Any], what: str) -> None:
+def test_a_model_with_two_images_or_unknown_axes_is_rejected(
+    tmp_path: Path, dataset: dict[str, Any], what: str
+) -> None:
     _install(tmp_path, **dataset)
     entry = model("nnunet_fullres", Resources(models_dir=tmp_path))
     assert what in entry.availability().reason
@@ -285,7 +289,7 @@ def test_a_model_of_two_images_or_unknown_axes_is_refused(tmp_path: Path, datase
 def _save_checkpoint(
     folder: Path, *, configuration: str = "3d_fullres", channels: int = 1, fold: str = "fold_0"
 ) -> None:
-    """A random network in the form in which nnU-Net v2's trainer saves one, numpy numbers and all."""
+    """A random network in the format of nnU-Net v2's trainer, including numpy numbers."""
     import torch
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
@@ -348,8 +352,8 @@ def test_an_installed_network_runs_and_its_labels_are_canonical(tmp_path: Path, 
 
 @needs_nnunet
 @pytest.mark.slow
-def test_an_installed_network_answers_as_nnunet_itself_does(tmp_path: Path) -> None:
-    """Against the package's own loader and predictor on the same array, before cleaning."""
+def test_an_installed_network_gives_the_result_of_nnunet(tmp_path: Path) -> None:
+    """Compared with the package's loader and predictor on the same array, before post-processing."""
     import torch
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
@@ -369,7 +373,7 @@ def test_an_installed_network_answers_as_nnunet_itself_does(tmp_path: Path) -> N
 
 @needs_nnunet
 @pytest.mark.slow
-def test_the_second_stage_of_a_cascade_runs_after_the_first_or_says_that_it_is_missing(tmp_path: Path) -> None:
+def test_the_second_cascade_stage_runs_after_the_first_or_reports_that_it_is_missing(tmp_path: Path) -> None:
     folder = _install(tmp_path)
     plans = json.loads(json.dumps(PLANS))
     plans["configurations"]["3d_lowres"] = _configuration(next_stage="3d_cascade_fullres")
@@ -393,7 +397,7 @@ def test_the_second_stage_of_a_cascade_runs_after_the_first_or_says_that_it_is_m
 
 
 @needs_nnunet
-def test_a_file_that_is_no_checkpoint_is_called_corrupt(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_corrupt(tmp_path: Path) -> None:
     import torch
 
     folder = _install(tmp_path)

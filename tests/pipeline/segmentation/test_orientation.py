@@ -1,4 +1,4 @@
-"""Bringing a scan into a network's axes: permuted and flipped, never resampled."""
+"""Conversion of a scan to a network's axes: permuted and flipped, never resampled."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TILTED = np.array([[np.cos(_TILT), -np.sin(_TILT), 0], [np.sin(_TILT), np.cos(_T
 
 
 def _grid(order: tuple[int, ...], signs: tuple[int, ...]) -> Grid:
-    """A tilted grid whose array axis k runs along +-LPS axis order[k]; spacing tells the axes apart."""
+    """A tilted grid whose array axis k runs along +-LPS axis order[k]; the spacing identifies the axes."""
     columns = TILTED[:, order] * np.array(signs)  # column k: array axis k
     spacing = tuple((0.7, 0.4, 0.5)[axis] for axis in order)
     shape = tuple((5, 6, 7)[axis] for axis in order)
@@ -24,10 +24,10 @@ def _grid(order: tuple[int, ...], signs: tuple[int, ...]) -> Grid:
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 @pytest.mark.parametrize("signs", list(product((1, -1), repeat=3)))
-def test_every_way_of_storing_a_tilted_scan_reaches_the_network_the_same(order, signs) -> None:
+def test_the_network_input_does_not_depend_on_the_storage_order(order, signs) -> None:
     grid = _grid(order, signs)
     found = nearest_order(grid, "RAS")
-    # the position of each voxel along the tilted patient axes must fall with R, fall with A, rise with S
+    # the position along the tilted patient axes must decrease with R and A, and increase with S
     index = np.moveaxis(np.indices(grid.shape), 0, -1).reshape(-1, 3)
     along = (grid.to_mm(index) @ TILTED).reshape(*grid.shape, 3)
     for axis, (lps, sign) in enumerate(((0, -1), (1, -1), (2, 1))):
@@ -37,7 +37,7 @@ def test_every_way_of_storing_a_tilted_scan_reaches_the_network_the_same(order, 
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
-def test_there_and_back_is_the_same_array(order) -> None:
+def test_a_round_trip_gives_the_same_array(order) -> None:
     grid = _grid(order, (1, -1, -1))
     array = np.random.default_rng(0).integers(0, 9, grid.shape)
     for code in ("RAS", "RIP", "SAL"):
@@ -46,6 +46,6 @@ def test_there_and_back_is_the_same_array(order) -> None:
 
 
 @pytest.mark.parametrize("code", ["", "RA", "RRS", "RLS", "RAX", "rasp"])
-def test_a_code_that_does_not_name_three_directions_is_refused(code: str) -> None:
+def test_a_code_without_three_directions_is_rejected(code: str) -> None:
     with pytest.raises(ValueError, match="axis code"):
         axes_of(code)

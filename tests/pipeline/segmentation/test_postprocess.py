@@ -1,4 +1,4 @@
-"""Cleaning a network's answer: one piece a bone, no holes, cartilage only on its bone."""
+"""Post-processing: one component per bone, no holes, cartilage only on its bone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DIRECTION = np.array([[np.cos(_A), -np.sin(_A), 0], [np.sin(_A), np.cos(_A), 0],
 
 
 def _knee() -> np.ndarray:
-    """Two boxes of bone, a plate on each, a patella in front."""
+    """Two boxes of bone, a plate on each, and an anterior patella."""
     labels = np.zeros(SHAPE, np.uint8)
     labels[22:38, 10:40, 10:50] = Structure.FEMUR
     labels[20:22, 10:40, 10:50] = Structure.FEMORAL_CARTILAGE
@@ -40,11 +40,11 @@ def _cleaned(labels: np.ndarray, spacing_mm: tuple[float, float, float] = (0.7, 
     return found.labels
 
 
-def test_a_clean_knee_stays_as_it_is() -> None:
+def test_a_clean_knee_is_unchanged() -> None:
     assert np.array_equal(_cleaned(_knee()), _knee())
 
 
-def test_specks_of_bone_go_and_holes_in_bone_are_filled() -> None:
+def test_small_bone_components_are_removed_and_holes_filled() -> None:
     labels = _knee()
     labels[0:2, 0:4, 0:4] = Structure.FEMUR
     labels[39, 45:, 55:] = Structure.TIBIA
@@ -54,21 +54,21 @@ def test_specks_of_bone_go_and_holes_in_bone_are_filled() -> None:
     assert np.array_equal(_cleaned(labels), _knee())
 
 
-def test_a_speck_of_one_bone_inside_another_becomes_that_one() -> None:
+def test_a_small_component_inside_another_bone_is_relabelled() -> None:
     labels = _knee()
     labels[30, 20:22, 20:22] = Structure.TIBIA
     assert np.array_equal(_cleaned(labels), _knee())
 
 
-def test_cartilage_away_from_its_bone_goes_and_on_another_bone_too() -> None:
+def test_cartilage_not_on_its_bone_is_removed() -> None:
     labels = _knee()
-    labels[0:2, 44:48, 50:58] = Structure.FEMORAL_CARTILAGE  # in the open
+    labels[0:2, 44:48, 50:58] = Structure.FEMORAL_CARTILAGE  # away from all bones
     labels[2:12, 41:44, 20:30] = Structure.FEMORAL_CARTILAGE  # behind the tibia
     labels[36:39, 4:7, 40:46] = Structure.PATELLAR_CARTILAGE  # near the femur, far from the patella
     assert np.array_equal(_cleaned(labels), _knee())
 
 
-def test_a_crumb_on_its_bone_goes_and_a_second_real_piece_stays() -> None:
+def test_a_tiny_cartilage_component_is_removed_and_a_larger_one_kept() -> None:
     labels = _knee()
     labels[30, 40, 30:32] = Structure.FEMORAL_CARTILAGE  # 2 voxels, 0.3 mm3
     assert np.array_equal(_cleaned(labels), _knee())
@@ -77,18 +77,18 @@ def test_a_crumb_on_its_bone_goes_and_a_second_real_piece_stays() -> None:
     assert np.array_equal(_cleaned(labels), labels)
 
 
-def test_a_hole_that_opens_outwards_is_no_hole_unless_slices_are_thick() -> None:
+def test_an_open_cavity_is_filled_only_in_thick_slices() -> None:
     labels = _knee()
-    labels[28:31, 20:24, 10:14] = 0  # a pit from the side, closed in the planes across axis 2
+    labels[28:31, 20:24, 10:14] = 0  # a lateral cavity, closed in the planes across axis 2
     assert np.array_equal(_cleaned(labels), labels)
     assert np.array_equal(_cleaned(labels, (0.6, 0.6, 4.0)), _knee())
 
 
-def test_in_thick_slices_hairs_and_crumbs_of_bone_go_and_corners_stay() -> None:
+def test_in_thick_slices_thin_spurs_are_removed_and_corners_kept() -> None:
     labels = _knee()
     spacing = (0.6, 0.6, 4.0)  # slices along the last axis
-    labels[30, 40:48, 20] = Structure.FEMUR  # a hair that hangs on its slice
-    labels[30:34, 10:14, 50] = Structure.FEMUR  # a crumb in a slice of its own, on the bone of the next
+    labels[30, 40:48, 20] = Structure.FEMUR  # a thin spur in a slice
+    labels[30:34, 10:14, 50] = Structure.FEMUR  # a tiny component in a slice, next to the bone of another slice
     found = _cleaned(labels, spacing)
     assert not (found[:, 42:, 20] == Structure.FEMUR).any()
     assert not (found[:, :, 50] == Structure.FEMUR).any()
@@ -98,7 +98,7 @@ def test_in_thick_slices_hairs_and_crumbs_of_bone_go_and_corners_stay() -> None:
 
 
 @pytest.mark.parametrize("missing", [Structure.PATELLA, Structure.FEMUR])
-def test_without_its_bone_cartilage_goes(missing: Structure) -> None:
+def test_cartilage_without_its_bone_is_removed(missing: Structure) -> None:
     labels = _knee()
     labels[labels == missing] = 0
     cartilage = Structure.PATELLAR_CARTILAGE if missing is Structure.PATELLA else Structure.FEMORAL_CARTILAGE
@@ -107,5 +107,5 @@ def test_without_its_bone_cartilage_goes(missing: Structure) -> None:
     assert ((found == 0) == ((labels == 0) | (labels == cartilage))).all()
 
 
-def test_nothing_at_all_stays_nothing() -> None:
+def test_an_empty_label_map_stays_empty() -> None:
     assert not _cleaned(np.zeros(SHAPE, np.uint8)).any()

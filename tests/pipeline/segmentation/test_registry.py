@@ -1,4 +1,4 @@
-"""The registry of segmentation models: complete cards, genuine weights, light enough for web processes."""
+"""The registry of segmentation models: complete cards, verified weights, no heavy imports for web processes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[3]
 BUILT_IN = pytest.mark.parametrize("entry", built_in_models(), ids=lambda entry: entry.card.id)
 
 
-def test_the_ids_of_the_interface_are_there_and_the_default_comes_first() -> None:
+def test_the_ids_of_the_interface_exist_and_the_default_is_first() -> None:
     ids = [entry.card.id for entry in built_in_models()]
     assert ids[0] == AnalysisOptions().segmentation_model == "nnunet_fullres"
     assert "nnunet_cascade" in ids
@@ -44,7 +44,7 @@ def test_the_shipped_weights_have_the_digest_of_their_card(entry) -> None:
 
 
 @BUILT_IN
-def test_a_card_says_what_a_user_must_know(entry) -> None:
+def test_a_card_states_the_required_facts(entry) -> None:
     card = entry.card
     assert card.licence == "Apache-2.0"
     assert "2211.16696" in card.citation
@@ -59,7 +59,7 @@ def test_a_card_says_what_a_user_must_know(entry) -> None:
     assert card.training_renderer is not None
 
 
-def test_the_cascade_refines_what_the_one_pass_says() -> None:
+def test_the_cascade_refines_the_one_pass_model() -> None:
     one_pass, cascade = model("nnunet_fullres", Resources()), model("nnunet_cascade", Resources())
     assert cascade.card.native_labels == one_pass.card.native_labels, "edges are located class by class"
     weights, edges = (sha256_of(BUILT_IN_WEIGHTS / name) for name in ("knee_unet/weights.onnx", "knee_edges/edges.npz"))
@@ -77,7 +77,7 @@ def test_the_cascade_cannot_run_without_the_weights_of_its_first_pass(tmp_path: 
     assert "gone.onnx is missing" in alone.availability().reason
 
 
-def test_weights_that_are_damaged_or_gone_are_not_offered(tmp_path: Path) -> None:
+def test_damaged_or_missing_weights_are_unavailable(tmp_path: Path) -> None:
     path = tmp_path / "weights.onnx"
     whole = knee_unet().weights.path.read_bytes()
     entry = replace(knee_unet(), weights=replace(knee_unet().weights, path=path))
@@ -92,19 +92,19 @@ def test_weights_that_are_damaged_or_gone_are_not_offered(tmp_path: Path) -> Non
 
 
 @BUILT_IN
-def test_a_card_for_json_holds_no_path(entry) -> None:
+def test_a_card_as_json_contains_no_path(entry) -> None:
     text = json.dumps(facts(entry))
     assert str(ROOT) not in text
     assert "weights.onnx" not in text
 
 
-def test_a_remap_that_omits_a_native_label_is_refused() -> None:
+def test_a_remap_without_a_native_label_is_rejected() -> None:
     short = Numbering(id="short", title="menisci forgotten", to_canonical={1: Structure.FEMUR})
     with pytest.raises(ModelError, match=r"2 \(meniscus\)"):
         replace(knee_unet().card, native_labels={1: "femur", 2: "meniscus"}, native_to_canonical=short)
 
 
-def test_an_unknown_model_is_refused_with_the_ones_there_are() -> None:
+def test_an_unknown_model_is_rejected_with_a_list_of_models() -> None:
     with pytest.raises(OptionsError, match="nnunet_fullres, nnunet_cascade"):
         model("unet", Resources())
 
@@ -129,7 +129,7 @@ def test_reading_the_registry_loads_no_inference_runtime(tmp_path: Path) -> None
     assert done.stdout.splitlines() == ["('lab', True, False)", "[]"]
 
 
-def test_figures_count_for_the_weights_they_were_measured_with_only(tmp_path: Path) -> None:
+def test_figures_apply_only_to_the_measured_weights(tmp_path: Path) -> None:
     folder = tmp_path / "knee_unet"
     shutil.copytree(BUILT_IN_WEIGHTS / "knee_unet", folder)
     data = json.loads((folder / "card.json").read_text(encoding="utf-8"))
@@ -147,7 +147,7 @@ def test_figures_count_for_the_weights_they_were_measured_with_only(tmp_path: Pa
         assert (card.to_dict()["training_renderer"] is not None) is counts
 
 
-def test_a_card_that_cannot_be_read_names_its_folder_and_no_path(tmp_path: Path) -> None:
+def test_the_error_for_an_unreadable_card_names_its_folder_without_path(tmp_path: Path) -> None:
     (tmp_path / "lab").mkdir()
     (tmp_path / "lab" / "card.json").write_text("{}")
     with pytest.raises(ModelError, match="model lab cannot be read: KeyError") as refused:

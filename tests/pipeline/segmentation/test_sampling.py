@@ -1,4 +1,4 @@
-"""Resampling to a network's grid and back: linear functions survive, probabilities come back as they went."""
+"""Resampling to a network's grid and back: linear functions are preserved, and probabilities are recovered."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_the_isotropic_grid_covers_the_same_field_of_view() -> None:
 
 @pytest.mark.parametrize(("count", "spacing"), [(24, 4.0), (160, 0.7), (384, 0.365), (300, 0.3)])
 def test_a_ramp_stays_a_ramp_in_millimetres(count: int, spacing: float) -> None:
-    """Interpolation is linear and smoothing symmetric: away from the ends neither bends a straight line."""
+    """Interpolation is linear and smoothing symmetric: away from the ends, both preserve straight lines."""
     target = round(count * spacing / 0.7)
     ramp = (np.arange(count) + 0.5) * spacing
     sampled = downsampling_matrix(count, spacing, 0.7, target) @ ramp.astype(np.float32)
@@ -36,7 +36,7 @@ def test_a_constant_image_stays_constant_to_the_edges() -> None:
 
 
 def test_a_fine_scan_is_smoothed_before_it_is_sampled() -> None:
-    """A checkerboard finer than the target grid must fade, not alias into coarse stripes."""
+    """A checkerboard finer than the target grid must be smoothed, not aliased."""
     image = np.indices((64, 64, 64)).sum(axis=0).astype(np.float32) % 2
     sampled = to_isotropic(image, (0.3, 0.3, 0.3), 0.7)
     assert sampled[4:-4, 4:-4, 4:-4].std() < 0.01
@@ -48,7 +48,7 @@ def _slabs(probability: np.ndarray, cuts: list[int]):
 
 
 def _smooth_probability(shape: tuple[int, int, int]) -> np.ndarray:
-    """Four classes whose borders are curved; class 0 fills the outside."""
+    """Four classes with curved borders; class 0 is outside."""
     z, y, x = np.meshgrid(*[np.linspace(-1, 1, n) for n in shape], indexing="ij")
     radius = np.sqrt(z**2 + y**2 + x**2)
     score = np.stack([radius * 6, 3.2 - radius + 2 * z, 3.1 - radius - 2 * z + y, 3.3 - 2 * radius + x])
@@ -72,7 +72,7 @@ def test_on_the_same_grid_labels_are_the_argmax_and_certainty_its_probability(cu
 
 @pytest.mark.parametrize("cuts", [[], [5, 6, 18]])
 def test_the_cropped_slab_by_slab_answer_is_the_whole_interpolation(cuts: list[int]) -> None:
-    """Against a direct trilinear interpolation of every class, on a grid with other spacing on every axis."""
+    """Compared with direct trilinear interpolation of every class, on a grid with another spacing on every axis."""
     from scipy.ndimage import map_coordinates
 
     probability = _smooth_probability((24, 26, 28))
@@ -89,8 +89,8 @@ def test_the_cropped_slab_by_slab_answer_is_the_whole_interpolation(cuts: list[i
     assert np.array_equal(labels[decided], direct.argmax(axis=0)[decided])
 
 
-def test_what_only_lies_where_no_target_looks_is_background_everywhere() -> None:
-    """A part of a volume is written; all that is found lies beyond it."""
+def test_structures_outside_the_target_are_background() -> None:
+    """Only part of a volume is written, and all structures are outside it."""
     probability = np.zeros((2, 12, 12, 12), np.float32)
     probability[0] = 1.0
     probability[:, :, :3] = [[[[0.0]]], [[[1.0]]]]
@@ -101,8 +101,8 @@ def test_what_only_lies_where_no_target_looks_is_background_everywhere() -> None
     assert not certainty.any()
 
 
-def test_probabilities_brought_up_beat_labels_brought_up() -> None:
-    """The reason for the rule: a thin curved shell, known at 0.35 mm, seen at 0.7 mm."""
+def test_upsampling_probabilities_is_better_than_upsampling_labels() -> None:
+    """The reason for this method: a thin curved shell, known at 0.35 mm, sampled at 0.7 mm."""
     fine, coarse = (_shell(n, 33.6 / n) for n in (96, 48))
     truth = fine > 0.5
     probability = np.stack([1 - coarse, coarse]).astype(np.float32)
@@ -119,7 +119,7 @@ def test_probabilities_brought_up_beat_labels_brought_up() -> None:
 
 
 def _shell(count: int, spacing: float) -> np.ndarray:
-    """Share of each voxel inside a shell of 2 mm around a ball of 12 mm radius."""
+    """Fraction of each voxel inside a 2 mm shell around a sphere of 12 mm radius."""
     axis = (np.arange(count) + 0.5) * spacing - 16.8
     radius = np.sqrt(sum(c**2 for c in np.meshgrid(axis, axis, axis, indexing="ij")))
     return np.clip((1.0 - np.abs(radius - 13.0)) / spacing + 0.5, 0, 1)

@@ -1,4 +1,4 @@
-"""The built-in network: finds bones where they are known to be, however the scan is stored; twice the same."""
+"""The built-in network finds bones at known positions for any storage order, reproducibly."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _dice(found: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _quiet(_: float) -> None:
-    """Progress that nobody follows."""
+    """Ignores progress."""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def segmented(phantom) -> Segmentation:
     return segment(phantom[0], "nnunet_fullres", ONE_CORE, _quiet)
 
 
-def test_both_bones_of_a_phantom_are_found_with_their_cartilage(phantom, segmented) -> None:
+def test_both_bones_of_a_phantom_are_segmented_with_their_cartilage(phantom, segmented) -> None:
     scan, upper, lower = phantom
     assert segmented.grid is scan.grid
     assert segmented.model_id == "nnunet_fullres"
@@ -66,7 +66,7 @@ def test_confidence_is_a_probability_and_high_in_clear_bone(segmented) -> None:
 
 
 @pytest.mark.parametrize(("order", "flips"), [((2, 1, 0), (0, 2)), ((1, 2, 0), (1,))])
-def test_a_scan_stored_otherwise_gets_the_same_labels_voxel_by_voxel(phantom, segmented, order, flips) -> None:
+def test_labels_do_not_depend_on_the_storage_order(phantom, segmented, order, flips) -> None:
     scan = stored_otherwise(phantom[0], order, flips)
     centre = np.array([phantom[0].grid.shape]) // 2
     there = np.rint(scan.grid.to_index(phantom[0].grid.to_mm(centre))).astype(int)[0]
@@ -75,7 +75,7 @@ def test_a_scan_stored_otherwise_gets_the_same_labels_voxel_by_voxel(phantom, se
     assert np.array_equal(labels, np.flip(segmented.labels.transpose(order), flips))
 
 
-def test_the_same_scan_twice_gives_the_same_bits(phantom, segmented) -> None:
+def test_the_same_scan_gives_bit_identical_labels(phantom, segmented) -> None:
     again = segment(phantom[0], "nnunet_fullres", ONE_CORE, _quiet)
     assert np.array_equal(again.labels, segmented.labels)
     assert again.confidence == segmented.confidence
@@ -83,7 +83,7 @@ def test_the_same_scan_twice_gives_the_same_bits(phantom, segmented) -> None:
 
 
 def with_edges(folder: Path) -> KneeEdges:
-    """The cascade with a network for edges that believes what it is told."""
+    """The cascade with edge networks that keep the first pass."""
     sizes = (FEATURES, 4, ANSWERS * len(DEPTHS_MM))
     layers = tuple((np.zeros(pair, np.float32), np.zeros(pair[1], np.float32)) for pair in pairwise(sizes))
     believes = ProfileNetwork(centre=np.zeros(FEATURES, np.float32), scale=np.ones(FEATURES, np.float32), layers=layers)
@@ -92,7 +92,7 @@ def with_edges(folder: Path) -> KneeEdges:
     return replace(knee_edges(), weights=replace(knee_edges().weights, path=path, sha256=sha256_of(path)))
 
 
-def test_edges_that_are_put_where_the_first_answer_has_them_change_little(phantom, segmented, tmp_path) -> None:
+def test_edges_equal_to_the_first_pass_change_little(phantom, segmented, tmp_path) -> None:
     told: list[float] = []
     found = run(with_edges(tmp_path), phantom[0], ONE_CORE, told.append)
     for structure in (Structure.FEMUR, Structure.TIBIA):
@@ -114,21 +114,21 @@ def test_edges_that_are_put_where_the_first_answer_has_them_change_little(phanto
 
 
 @pytest.mark.slow
-def test_edges_do_not_depend_on_how_a_scan_is_stored(phantom, tmp_path) -> None:
+def test_edges_do_not_depend_on_the_storage_order(phantom, tmp_path) -> None:
     model = with_edges(tmp_path)
     scan = stored_otherwise(phantom[0], (1, 2, 0), (1,))
     found = run(model, phantom[0], ONE_CORE, _quiet)
     assert np.array_equal(run(model, scan, ONE_CORE, _quiet).labels, np.flip(found.labels.transpose((1, 2, 0)), (1,)))
 
 
-def test_another_network_for_edges_than_the_card_names_is_refused(phantom, tmp_path) -> None:
+def test_edge_networks_with_another_digest_than_the_card_are_rejected(phantom, tmp_path) -> None:
     model = with_edges(tmp_path)
     other = replace(model, weights=replace(model.weights, sha256="0" * 64))
     with pytest.raises(WeightsCorrupt):
         run(other, phantom[0], ONE_CORE, _quiet)
 
 
-def test_the_cascade_finds_the_bones_too_and_progress_rises_to_one(phantom) -> None:
+def test_the_cascade_finds_the_bones_and_progress_reaches_one(phantom) -> None:
     scan, upper, lower = phantom
     told: list[float] = []
     found = segment(scan, "nnunet_cascade", ONE_CORE, told.append)
@@ -143,7 +143,7 @@ def test_the_cascade_finds_the_bones_too_and_progress_rises_to_one(phantom) -> N
 @pytest.mark.parametrize(
     ("shape", "spacing"), [((10, 12, 11), (0.3, 0.4, 0.35)), ((12, 60, 60), (4.0, 1.1, 1.1)), ((1, 40, 40), (4, 2, 2))]
 )
-def test_tiny_and_thick_sliced_scans_come_through(shape, spacing) -> None:
+def test_tiny_and_thick_sliced_scans_are_segmented(shape, spacing) -> None:
     scan, _, _ = two_bones(shape, spacing)
     assert segment(scan, "nnunet_fullres", ONE_CORE, _quiet).labels.shape == shape
 
@@ -170,7 +170,7 @@ def test_brightness_and_scale_of_the_image_do_not_matter() -> None:
     assert np.allclose(standardise(volume * 700), first, atol=1e-3)
 
 
-def test_provenance_names_what_ran() -> None:
+def test_provenance_contains_the_model_that_ran() -> None:
     told = describe("nnunet_fullres", ONE_CORE)
     assert told["weights_sha256"] == knee_unet().weights.sha256
     assert told["source"] == "built-in"
@@ -183,7 +183,7 @@ def with_weights(**changes: Any) -> KneeUnet:
     return replace(knee_unet(), weights=replace(knee_unet().weights, **changes))
 
 
-def test_changed_weights_are_refused_and_so_are_weights_that_are_no_network(phantom, tmp_path: Path) -> None:
+def test_changed_weights_and_invalid_networks_are_rejected(phantom, tmp_path: Path) -> None:
     changed = tmp_path / "weights.onnx"
     shutil.copy(knee_unet().weights.path, changed)
     with changed.open("r+b") as file:
@@ -205,13 +205,13 @@ def test_changed_weights_are_refused_and_so_are_weights_that_are_no_network(phan
         run(one_label, phantom[0], ONE_CORE, _quiet)
 
 
-def test_an_unknown_model_is_refused_before_anything_runs(phantom) -> None:
+def test_an_unknown_model_is_rejected_before_the_run(phantom) -> None:
     with pytest.raises(OptionsError):
         segment(phantom[0], "best", ONE_CORE, _quiet)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
-def test_too_little_memory_is_named_as_such() -> None:
+def test_too_little_memory_raises_out_of_memory() -> None:
     code = """
 import resource, numpy as np
 from pipeline.errors import OutOfMemory

@@ -1,4 +1,4 @@
-"""Overlapping windows: everything covered, weights that sum to one, slabs that join without a seam."""
+"""Overlapping windows: full coverage, weights that sum to 1, and slabs that join seamlessly."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def test_windows_cover_every_voxel_and_weights_sum_to_one(count: int, overlap: f
 
 
 @pytest.mark.parametrize("overlap", [0.25, 0.5])
-def test_neighbouring_windows_overlap_by_at_least_the_share_asked_for(overlap: float) -> None:
+def test_neighbouring_windows_have_the_minimum_overlap(overlap: float) -> None:
     for count in range(129, 600, 7):
         axis = plan_axis(count, 128, overlap)
         assert max(np.diff(axis.starts)) <= 128 * (1 - overlap) + 1  # rounding to whole voxels
 
 
-def test_averaging_a_network_that_answers_voxel_by_voxel_changes_nothing() -> None:
+def test_averaging_a_voxelwise_network_changes_nothing() -> None:
     volume = np.random.default_rng(1).random((75, 41, 60), dtype=np.float32)
     axes = plan(volume.shape, 32, 0.25)
     asked = []

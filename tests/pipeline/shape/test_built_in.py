@@ -1,4 +1,4 @@
-"""The built-in kind of shape model, on balls known by formula: fit, reconstruction, file, and the model in models/."""
+"""The built-in type of shape model, on analytical shapes: fit, reconstruction, file, and the model in models/."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ def decoder():
     return ball_decoder()
 
 
-def test_a_lattice_holds_a_line_exactly_and_its_samplings_agree():
+def test_a_lattice_represents_a_line_exactly_and_its_samplings_agree():
     lattice = Lattice.over(np.array([-4.0, 0.0, 2.0]), np.array([9.0, 7.0, 12.0]), 1.5)
     values = (lattice.nodes() @ [1.0, -2.0, 0.5] + 3.0).astype(np.float32)
     axes = (np.array([-2.0, 0.3]), np.array([1.7, 4.0, 5.2]), np.array([4.0, 6.6]))
@@ -47,7 +47,7 @@ def test_a_lattice_holds_a_line_exactly_and_its_samplings_agree():
     np.testing.assert_allclose(lattice.on_axes(values, axes).reshape(-1), expected, atol=1e-4)
 
 
-def test_the_slope_by_the_features_is_that_of_the_answer(decoder):
+def test_the_derivative_by_features_equals_finite_differences(decoder):
     rng = np.random.default_rng(0)
     inputs, hidden = len(decoder.layers[0][0]), 5
     random = replace(
@@ -72,7 +72,7 @@ def test_the_slope_by_the_features_is_that_of_the_answer(decoder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("side", [Side.RIGHT, Side.LEFT])
-def test_a_known_shape_is_found_wherever_it_lies_and_however_large_it_is(decoder, side):
+def test_a_known_shape_is_found_at_any_position_and_size(decoder, side):
     bone, cartilage, alignment = ball(LATENT, TURN, PLACE_MM, side, growth=1.1)
     latent, placement, made = fit_built_in(decoder, (bone, cartilage), alignment)
     np.testing.assert_allclose(latent, LATENT, atol=0.15)
@@ -101,14 +101,14 @@ def test_a_mirrored_knee_has_the_same_latent_vector(decoder):
 
 
 @pytest.mark.slow
-def test_the_same_knee_has_the_same_numbers_to_the_bit(decoder):
+def test_the_same_knee_gives_bit_identical_numbers(decoder):
     bone, cartilage, alignment = ball(LATENT, TURN, PLACE_MM)
     first, second = (fit_built_in(decoder, (bone, cartilage), alignment) for _ in range(2))
     assert np.array_equal(first[0], second[0])
     assert all(np.array_equal(a.points_mm, b.points_mm) for a, b in zip(first[2], second[2], strict=True))
 
 
-def test_points_that_are_no_numbers_end_the_fit(decoder):
+def test_points_that_are_not_finite_stop_the_fit(decoder):
     bone, cartilage, alignment = ball((0.0, 0.0), Rotation.identity(), PLACE_MM)
     targets = targets_of(bone, below_cut(bone, alignment), cartilage)
     broken = replace(targets, cartilage=targets.cartilage * np.nan)
@@ -116,7 +116,7 @@ def test_points_that_are_no_numbers_end_the_fit(decoder):
         fit(decoder, broken, alignment.matrix)
 
 
-def test_a_decoder_survives_its_file_and_a_torn_file_is_refused(decoder, tmp_path):
+def test_a_decoder_is_read_back_as_written_and_a_truncated_file_is_rejected(decoder, tmp_path):
     path = tmp_path / "decoder.npz"
     write_decoder(decoder, path)
     found = read_decoder(path)
@@ -131,20 +131,20 @@ def test_a_decoder_survives_its_file_and_a_torn_file_is_refused(decoder, tmp_pat
         read_decoder(path)
 
 
-def test_arrays_that_do_not_belong_together_are_refused(decoder, tmp_path):
+def test_inconsistent_arrays_are_rejected(decoder, tmp_path):
     write_decoder(replace(decoder, rows=decoder.rows[:-1]), tmp_path / "decoder.npz")
     with pytest.raises(WeightsCorrupt, match="inconsistent shapes"):
         read_decoder(tmp_path / "decoder.npz")
 
 
-def test_the_model_in_models_is_the_one_that_its_card_names():
+def test_the_built_in_model_matches_its_card():
     for model in built_in_shapes():
         assert model.problem == ""
         assert model.card["sha256"] == sha256_of(model.weights)
     assert load_built_in(built_in_shapes()[0]).latent_size == model.card["latent_size"] <= 64
 
 
-def test_other_weights_than_the_card_names_are_not_loaded(tmp_path):
+def test_weights_with_another_digest_than_the_card_are_not_loaded(tmp_path):
     folder = tmp_path / "femur_shape"
     shutil.copytree(FOLDER, folder)
     card = json.loads((folder / "card.json").read_text())
@@ -155,7 +155,7 @@ def test_other_weights_than_the_card_names_are_not_loaded(tmp_path):
     assert "is missing" in built_in_shapes(folder)[0].problem
 
 
-def test_a_lab_s_own_model_of_a_kind_goes_before_the_built_in_one(tmp_path):
+def test_an_installed_model_takes_precedence_over_the_built_in_one_of_its_kind(tmp_path):
     resources = Resources(models_dir=tmp_path)
     assert [model.name for model in chosen_shapes("both", resources)] == ["femur_shape", "femur_shape"]
     folder = install(tmp_path / "nsm" / "own", only_bone=True)
@@ -177,19 +177,19 @@ def femur_of(segmentation):
 
 
 @pytest.mark.slow
-def test_the_model_in_models_finds_a_knee_in_time_and_its_mirror_image_in_the_same_place():
+def test_the_built_in_model_fits_a_knee_in_time_and_its_mirror_image_equally():
     began = time.perf_counter()
     found = fit_shape(built_in_shapes()[0], *femur_of(turned_knee()))
     assert time.perf_counter() - began < 40
     assert max(found.assd_mm) < 0.45
     assert (found.latent.shape, found.bscore) == ((64,), None)
     other = fit_shape(built_in_shapes()[0], *femur_of(mirrored(turned_knee())))
-    # in standard deviations of the training knees; the vertices lie elsewhere in the mirrored grid
+    # in standard deviations of the training knees; the vertices differ in the mirrored grid
     np.testing.assert_allclose(other.latent, found.latent, atol=0.06)
 
 
 @pytest.mark.slow
-def test_bone_alone_is_fitted_without_a_look_at_cartilage():
+def test_a_bone_only_fit_ignores_cartilage():
     bone, cartilage, alignment = femur_of(turned_knee())
     with_it, without = (fit_shape(built_in_shapes()[1], bone, plate, alignment) for plate in (cartilage, None))
     assert np.array_equal(with_it.latent, without.latent)

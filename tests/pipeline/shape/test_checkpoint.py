@@ -1,4 +1,4 @@
-"""Checkpoints: what is read from them, and what is refused."""
+"""Checkpoints: accepted and rejected content."""
 
 import os
 import zipfile
@@ -16,7 +16,7 @@ A = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 
 
 @pytest.mark.parametrize("name", ["model", "state_dict", "model_state_dict"])
-def test_tensors_come_back_bit_for_bit(tmp_path, name):
+def test_tensors_are_read_exactly(tmp_path, name):
     path = write_checkpoint(tmp_path / "m.pth", {"epoch": 7, name: OrderedDict(a=A, b=A[0] * np.pi)})
     found = read_weights(path)
     assert set(found) == {"a", "b"}
@@ -24,12 +24,12 @@ def test_tensors_come_back_bit_for_bit(tmp_path, name):
     np.testing.assert_array_equal(found["b"], A[0] * np.float32(np.pi))
 
 
-def test_a_file_of_weights_alone_is_read_too(tmp_path):
+def test_a_file_with_only_weights_is_read(tmp_path):
     found = read_weights(write_checkpoint(tmp_path / "m.pth", OrderedDict({"module.a": A})))
     np.testing.assert_array_equal(found["a"], A)
 
 
-def test_a_convolution_under_two_names_is_kept_once_under_the_one_that_counts(tmp_path):
+def test_a_duplicate_convolution_is_kept_once_under_the_used_name(tmp_path):
     old, new = "vae_decoder.layers.0.bias", "vae_decoder.decoder.0.bias"
     both = write_checkpoint(tmp_path / "both.pth", {"model": OrderedDict({old: A, new: 2 * A})})
     assert list(read_weights(both)) == [new]
@@ -42,7 +42,7 @@ class Evil:
         return os.mkdir, ("made-by-a-checkpoint",)
 
 
-def test_a_checkpoint_that_asks_for_anything_but_weights_is_refused_and_runs_nothing(tmp_path, monkeypatch):
+def test_a_checkpoint_with_other_objects_is_rejected_without_execution(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = write_checkpoint(tmp_path / "m.pth", {"model": OrderedDict(a=A)}, extra=Evil())
     with pytest.raises(WeightsCorrupt, match=r"mkdir, which is not a weight"):
@@ -50,14 +50,14 @@ def test_a_checkpoint_that_asks_for_anything_but_weights_is_refused_and_runs_not
     assert not (tmp_path / "made-by-a-checkpoint").exists()
 
 
-def test_a_tensor_that_reaches_beyond_its_numbers_is_refused(tmp_path):
+def test_a_tensor_beyond_its_storage_is_rejected(tmp_path):
     storage = np.zeros(6, dtype=np.float32)
     for offset, shape, strides in ((0, (7,), (1,)), (-1, (2,), (1,)), (0, (2, 2), (1, -1)), (3, (2, 2), (2, 1))):
         with pytest.raises(checkpoint.pickle.UnpicklingError, match="beyond its storage"):
             checkpoint._tensor(storage, offset, shape, strides)
 
 
-def test_a_torn_or_strange_file_is_corrupt(tmp_path):
+def test_a_truncated_or_foreign_file_is_corrupt(tmp_path):
     whole = write_checkpoint(tmp_path / "m.pth", {"model": OrderedDict(a=A)}).read_bytes()
     (tmp_path / "empty.pth").write_bytes(b"")
     (tmp_path / "torn.pth").write_bytes(whole[: len(whole) // 2])
@@ -73,7 +73,7 @@ def test_a_torn_or_strange_file_is_corrupt(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["zip", "old"])
-def test_files_of_torch_itself_are_read(tmp_path, form):
+def test_files_written_by_torch_are_read(tmp_path, form):
     torch = pytest.importorskip("torch", reason="torch is an optional extra (requirements-nsm.txt)")
     whole = torch.arange(24, dtype=torch.float32).reshape(4, 6)
     state = OrderedDict(

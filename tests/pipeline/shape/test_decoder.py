@@ -1,4 +1,6 @@
-"""The decoder network: its gradient against differences, every variant against torch's own layers where torch is."""
+"""The decoder network: its gradient compared with finite differences, and every variant with torch's layers if torch is
+installed.
+"""
 
 from collections import OrderedDict
 from itertools import pairwise
@@ -77,7 +79,7 @@ def random_weights(chosen):
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_the_gradient_is_that_of_small_differences(name):
+def test_the_gradient_equals_finite_differences(name):
     decoder = ShapeDecoder(chosen := settings(**VARIANTS[name]), random_weights(settings(**VARIANTS[name])))
     rng = np.random.default_rng(2)
     query = decoder.prepare(rng.uniform(-1.2, 1.2, (400, 3)))
@@ -92,14 +94,14 @@ def test_the_gradient_is_that_of_small_differences(name):
         assert gradient @ along == pytest.approx(slope, rel=0.03, abs=0.02)
 
 
-def test_points_far_outside_take_the_features_of_the_rim():
+def test_points_far_outside_have_the_features_of_the_edge():
     decoder = ShapeDecoder(settings(), random_weights(settings()))
     here, beyond = decoder.prepare(np.array([[1.2, 0.3, 0.1]])), decoder.prepare(np.array([[5.0, 0.3, 0.1]]))
     assert (here.sampling != beyond.sampling).nnz == 0
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_every_variant_answers_as_torch_layers_do_and_so_does_its_gradient(name):
+def test_every_variant_and_its_gradient_equal_torch_layers(name):
     torch = pytest.importorskip("torch", reason="torch is an optional extra (requirements-nsm.txt)")
     chosen = settings(**VARIANTS[name])
     weights = random_weights(chosen)
@@ -116,7 +118,7 @@ def test_every_variant_answers_as_torch_layers_do_and_so_does_its_gradient(name)
 
 
 def in_torch(torch, chosen, weights, latent, points):
-    """The same network put together from torch's functions."""
+    """The same network built from torch functions."""
     nn, w = torch.nn.functional, {name: torch.tensor(value) for name, value in weights.items()}
     x = latent[None]
     if chosen.starts_dense:
@@ -165,7 +167,7 @@ def in_torch(torch, chosen, weights, latent, points):
         ({"conv_hidden_dims": [8] * 12}, "pixels wide"),
     ],
 )
-def test_a_configuration_that_is_not_understood_is_refused_by_name(tmp_path: Path, change, said):
+def test_an_unsupported_configuration_is_rejected_by_name(tmp_path: Path, change, said):
     folder = install(tmp_path / "m", config=change)
     with pytest.raises(ModelError) as caught:
         read_settings(folder / "model_config.json")

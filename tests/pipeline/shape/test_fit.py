@@ -1,4 +1,4 @@
-"""A shape model fitted to ellipsoids whose latent vector is known, anywhere in the scanner, right and left."""
+"""A shape model fitted to ellipsoids with a known latent vector, at any position, right and left."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -36,7 +36,7 @@ def model(tmp_path_factory):
 
 @lru_cache(maxsize=4)
 def knee(latent, side=Side.RIGHT, place_mm=(12.0, -30.0, 44.0)):
-    """Bone and cartilage of a latent vector in LPS mm, turned and moved, and how they lie in the reference frame."""
+    """Bone and cartilage of a latent vector in LPS mm, rotated and moved, and their alignment to the reference."""
     turn = Rotation.from_euler("xyz", ANGLES, degrees=True).as_matrix()
     mirror = np.diag([1.0 if side is Side.RIGHT else -1.0, 1, 1])
     to_model = (turn @ mirror) / UNIT_MM
@@ -52,7 +52,7 @@ def knee(latent, side=Side.RIGHT, place_mm=(12.0, -30.0, 44.0)):
         inside = np.clip(LEVEL - ellipsoid_distance(points - middle, axis) * UNIT_MM / (4 * SPACING_MM), 0, 1)
         field = Field(values=inside.reshape(n, n, n).astype(np.float32), grid=grid)
         found.append(iso_surface(field, structure))
-    # the reference frame is a knee's own: a little turned against the model's, as knees are
+    # the reference frame is slightly rotated relative to the model's, as for real knees
     rough = Rotation.from_euler("xyz", np.array(ANGLES) * 0.8, degrees=True).as_matrix() @ mirror
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = rough, -rough @ np.array(place_mm)
@@ -66,7 +66,7 @@ def test_the_latent_vector_of_a_known_shape_is_found_on_either_side(model, side)
     bone, cartilage, alignment = knee(truth, side)
     fit = fit_shape(model, bone, cartilage, alignment)
     np.testing.assert_allclose(fit.latent, truth, atol=0.3)
-    # the network itself, fitted by least squares, is off by 0.3 and 0.9 mm
+    # the network, fitted by least squares, has errors of 0.3 and 0.9 mm
     assert fit.assd_mm[0] < 0.6
     assert fit.assd_mm[1] < 1.5
     assert fit.bscore == pytest.approx((2 * fit.latent[0] - 0.5) / 0.25)
@@ -75,7 +75,7 @@ def test_the_latent_vector_of_a_known_shape_is_found_on_either_side(model, side)
 
 
 @pytest.mark.slow
-def test_the_record_carries_the_patient_into_the_model(model):
+def test_the_record_transforms_the_patient_into_the_model(model):
     """(icp_transform x - center) / scale: the reconstruction's points have distance 0 there."""
     fit = fit_shape(model, *knee((1.5, -1.0), Side.LEFT))
     bone = fit.reconstructions[0]
@@ -87,7 +87,7 @@ def test_the_record_carries_the_patient_into_the_model(model):
 
 
 @pytest.mark.slow
-def test_two_fits_are_the_same_bit_for_bit(model):
+def test_two_fits_are_bit_identical(model):
     first, second = (fit_shape(model, *knee((1.5, -1.0))) for _ in range(2))
     assert first.latent.tobytes() == second.latent.tobytes()
     assert first.icp_transform.tobytes() == second.icp_transform.tobytes()
@@ -99,7 +99,7 @@ def test_a_model_with_cartilage_needs_cartilage(model):
         fit_shape(model, bone, None, alignment)
 
 
-def test_a_model_of_bone_alone_is_fitted_without_cartilage(tmp_path):
+def test_a_bone_only_model_is_fitted_without_cartilage(tmp_path):
     install(tmp_path / "nsm" / "bones", only_bone=True)
     (found,) = installed_shapes(Resources(models_dir=tmp_path))
     bone, cartilage, alignment = knee((1.5, -1.0))
@@ -110,7 +110,7 @@ def test_a_model_of_bone_alone_is_fitted_without_cartilage(tmp_path):
     assert fit.latent[0] == pytest.approx(1.5, abs=0.4)
 
 
-def test_a_bone_unlike_the_model_s_is_told_not_fitted(model):
+def test_a_bone_too_different_from_the_model_is_rejected(model):
     bone, cartilage, alignment = knee((1.5, -1.0))
     stick = replace(bone, points_mm=bone.points_mm * [1, 8.0, 1])
     with pytest.raises(FitDiverged, match="units from the shape model's mean"):

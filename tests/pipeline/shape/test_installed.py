@@ -1,4 +1,4 @@
-"""Folders of MODELS_DIR/nsm: which are found, which are chosen, and what is said of those that cannot be used."""
+"""Folders of MODELS_DIR/nsm: which are found and chosen, and messages for unusable ones."""
 
 import shutil
 from collections import OrderedDict
@@ -31,14 +31,14 @@ def test_without_a_folder_nothing_is_installed(resources):
     assert unused_shapes("both", resources) == ()
 
 
-def test_the_published_layout_is_understood(resources, tmp_path):
+def test_the_published_layout_is_recognised(resources, tmp_path):
     folder = install(tmp_path / "nsm" / "647", score=SCORE)
     (folder / "model").mkdir()
     (folder / "model_config.json").rename(folder / "model_params_config.json")
     shutil.copy(folder / "model.pth", folder / "model" / "950.pth")
     (folder / "model.pth").rename(folder / "model" / "2000.pth")
     (folder / "latent_codes").mkdir()
-    (folder / "latent_codes" / "2000.pth").write_bytes(b"not looked at")
+    (folder / "latent_codes" / "2000.pth").write_bytes(b"ignored")
     found = only(resources)
     assert (found.problem, found.kind) == ("", "bone_and_cart")
     assert found.checkpoint == folder / "model" / "2000.pth"
@@ -46,7 +46,7 @@ def test_the_published_layout_is_understood(resources, tmp_path):
     assert load(found).distances(np.zeros(2), np.zeros((1, 3))).shape == (1, 2)
 
 
-def test_of_each_kind_the_first_by_name_is_chosen(resources, tmp_path):
+def test_the_first_model_by_name_is_chosen_per_kind(resources, tmp_path):
     for name, only_bone in (("b", False), ("a", False), ("c", True)):
         install(tmp_path / "nsm" / name, only_bone=only_bone)
     assert [model.name for model in chosen_shapes("both", resources)] == ["a", "c"]
@@ -55,7 +55,7 @@ def test_of_each_kind_the_first_by_name_is_chosen(resources, tmp_path):
     assert [model.name for model in chosen_shapes("bone_and_cart", resources)] == ["b"]
 
 
-def test_a_kind_that_is_not_installed_is_the_built_in_one(resources, tmp_path):
+def test_without_an_installed_model_the_built_in_one_is_chosen(resources, tmp_path):
     install(tmp_path / "nsm" / "femurs", only_bone=True)
     assert [type(model) for model in chosen_shapes("bone_and_cart", resources)] == [BuiltInShape]
 
@@ -77,7 +77,7 @@ BREAKAGES = {
 
 
 @pytest.mark.parametrize("name", BREAKAGES)
-def test_a_folder_that_cannot_be_used_says_why_and_is_not_chosen(resources, tmp_path, name):
+def test_an_unusable_folder_has_a_reason_and_is_not_chosen(resources, tmp_path, name):
     breakage, said = BREAKAGES[name]
     breakage(install(tmp_path / "nsm" / "femurs"))
     assert said in only(resources).problem
@@ -86,7 +86,7 @@ def test_a_folder_that_cannot_be_used_says_why_and_is_not_chosen(resources, tmp_
     assert said in why_none("bone_and_cart", resources)
 
 
-def test_two_scores_are_one_too_many(resources, tmp_path):
+def test_two_scores_are_rejected(resources, tmp_path):
     folder = install(tmp_path / "nsm" / "femurs", score=SCORE)
     shutil.copytree(folder / "bscore", folder / "other")
     assert "2 B-score files (bscore/model.json, other/model.json)" in only(resources).problem
@@ -101,7 +101,7 @@ def test_weights_that_do_not_fit_their_configuration_are_corrupt(resources, tmp_
         load(only(resources))
 
 
-def test_weights_are_loaded_only_as_their_list_of_digests_says(resources, tmp_path):
+def test_weights_are_loaded_only_if_they_match_their_digest_list(resources, tmp_path):
     folder = install(tmp_path / "nsm" / "femurs")
     sums = folder / "SHA256SUMS"
     sums.write_text(f"{sha256_of(folder / 'model.pth')}  model.pth\n")

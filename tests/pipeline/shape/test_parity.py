@@ -1,4 +1,4 @@
-"""The same answers as the NSM library gives for a checkpoint of its own, and a published B-score."""
+"""The same results as the NSM library for one of its checkpoints, and a published B-score."""
 
 import json
 from pathlib import Path

@@ -49,7 +49,7 @@ def state(summary):
 
 
 @pytest.mark.slow
-def test_an_installed_model_leaves_its_record_with_the_peer_s_keys(finished):
+def test_an_installed_model_writes_its_record_with_the_peer_s_keys(finished):
     workspace, summary = finished
     assert state(summary) == (StepState.DONE, "")
     folder = workspace.files_dir / "shape"
@@ -85,7 +85,7 @@ def test_provenance_names_every_shape_model_with_its_digest(finished):
 
 
 @pytest.mark.slow
-def test_a_poor_fit_is_a_warning_and_gets_no_score(finished):
+def test_a_poor_fit_gives_a_warning_and_no_score(finished):
     workspace, summary = finished
     record = json.loads((workspace.files_dir / "shape" / "NSM_recon_params.json").read_text())
     assert record["assd_bone_mm"] > 2
@@ -94,7 +94,7 @@ def test_a_poor_fit_is_a_warning_and_gets_no_score(finished):
 
 
 @pytest.mark.slow
-def test_the_same_work_is_taken_up_again_and_other_weights_are_not(finished, models, tmp_path):
+def test_work_is_reused_only_with_the_same_weights(finished, models, tmp_path):
     workspace, _ = finished
     before = (workspace.work_dir / "shape.json").stat().st_mtime_ns
     run(workspace, models, nsm_type="both")
@@ -109,7 +109,7 @@ def test_the_same_work_is_taken_up_again_and_other_weights_are_not(finished, mod
 
 
 @pytest.mark.slow
-def test_damaged_weights_cost_the_shape_alone(finished, models, tmp_path):
+def test_damaged_weights_affect_only_the_shape_step(finished, models, tmp_path):
     workspace, _ = finished
     broken = tmp_path / "models"
     shutil.copytree(models, broken)

@@ -1,4 +1,4 @@
-"""T2: the fit against scipy and against known decays, qDESS against a simulation of its signals, layers on phantoms."""
+"""T2: the fit compared with scipy and known decays, qDESS with simulated signals, layers on phantoms."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TIMES_MS = np.arange(1, 9) * 10.0
 
 
 def oblique_grid(shape: tuple[int, int, int]) -> Grid:
-    """Anisotropic, turned about two axes, far from the origin."""
+    """Anisotropic, rotated about two axes, far from the origin."""
     a, b = np.deg2rad(17), np.deg2rad(-11)
     turn_z = np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])
     turn_x = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
@@ -118,7 +118,7 @@ def test_the_fit_of_a_voxel_does_not_depend_on_its_chunk() -> None:
 def test_skipping_the_first_echo_removes_its_error() -> None:
     truth = np.linspace(25, 60, 50)
     signals = (800 * np.exp(-TIMES_MS[:, None] / truth)).astype(np.float32)
-    signals[0] *= 0.85  # stimulated echoes lift all but the first
+    signals[0] *= 0.85  # stimulated echoes increase all echoes except the first
     echoes, mask = signals[:, None, None, :], np.ones((1, 1, 50), dtype=bool)
     kept, _ = fit_t2(echoes, tuple(TIMES_MS), mask, skip_first_echo=False)
     skipped, _ = fit_t2(echoes, tuple(TIMES_MS), mask, skip_first_echo=True)
@@ -137,7 +137,7 @@ def simulate_qdess(
     angle = np.deg2rad(flip_deg)
     c, s = np.cos(angle / 2) ** 2, np.sin(angle / 2) ** 2
     half = np.sin(angle) / 2
-    # about y: the states stay real, and an echo is minus what it was
+    # rotation about y: the states stay real, and echoes change sign
     pulse = np.array([[c, -s, 2 * half], [-s, c, 2 * half], [-half, -half, c - s]])
     k = np.arange(orders) * GAMMA_RAD_PER_S_G * area * 1e-4
     tr, lobe = tr_ms * 1e-3, duration_us * 1e-6

@@ -1,4 +1,4 @@
-"""T2 at the vertices of a bone, against maps whose mean along a normal is known."""
+"""T2 at the vertices of a bone, for maps with a known mean along normals."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def depth_of_voxels(grid: Grid) -> FloatArray:
 
 
 def plane(grid: Grid) -> Surface:
-    """Vertices on the bone within 4 mm of the middle, which is far from every edge of the grid."""
+    """Vertices on the bone within 4 mm of the centre, far from every edge of the grid."""
     across = np.cross(AXIS, [1.0, 0.0, 0.0])
     across /= np.linalg.norm(across)
     along = np.cross(AXIS, across)

@@ -1,4 +1,4 @@
-"""python -m pipeline models, as a process, against a hub on this machine."""
+"""python -m pipeline models, as a process, with a local hub."""
 
 import hashlib
 import http.server
@@ -24,7 +24,7 @@ def call(*arguments):
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    """Serves FILES under one revision; sends large files to another port, as hubs send to their storage."""
+    """Serves FILES under one revision; sends large files to another port, as hubs redirect to their storage."""
 
     seen: list
     storage: str
@@ -55,7 +55,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub():
-    """(address, what was asked for: port, path, token; the handler's class)."""
+    """(address, list of requests (port, path, token), handler class)."""
     handler = type("Handler", (Hub,), {"seen": []})
     servers = [http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) for _ in range(2)]
     handler.storage = f"http://127.0.0.1:{servers[1].server_port}"
