@@ -31,9 +31,9 @@ def _low_confidence(segmentation: Segmentation, model: ModelCard) -> list[Qualit
     return [
         QualityFlag(
             code="LOW_CONFIDENCE",
-            message=f"The network was unsure of the cartilage: its mean probability there is {found:.3f}; expected "
-            f"{rule.threshold:.3f} or more{surface} (uncalibrated). Of {rule.scans} synthetic scans this flags "
-            f"{100 * rule.worst_caught:.0f} % of the tenth with the worst outlines, and "
+            message=f"The network is uncertain about the cartilage: its mean probability there is {found:.3f}; "
+            f"expected {rule.threshold:.3f} or more{surface} (uncalibrated). Of {rule.scans} synthetic scans this "
+            f"flags {100 * rule.worst_caught:.0f} % of the tenth with the worst outlines, and "
             f"{100 * rule.others_flagged:.0f} % of the others. Check the outlines.",
         )
     ]

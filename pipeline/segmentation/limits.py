@@ -1,4 +1,4 @@
-"""From where on a model's answer is worth a second look, or its cartilage none: measured, as its card says."""
+"""Limits beyond which a model's segmentation must be checked, or its cartilage not used: measured, from its card."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ConfidenceFlag:
     most_entropy_bits  highest mean entropy near the surface of cartilage, bits; None where it is not looked at
     worst_caught       share of the worst tenth of the scans, by mean cartilage Dice, that this flags
     others_flagged     share of all other scans that it flags too
-    scans              on how many imagined scans it was chosen; the two shares are of the same scans
+    scans              on how many synthetic scans it was chosen; the two shares are of the same scans
     """
 
     threshold: float
@@ -34,7 +34,7 @@ class ConfidenceFlag:
 
 @dataclass(frozen=True, kw_only=True)
 class SliceFigures:
-    """What became of imagined scans with slices of `slice_mm`.
+    """Results on synthetic scans with slices of `slice_mm`.
 
     Mean Dice of bones and cartilage, 0 to 1; RMSE of the regions' mean thickness against the expert map, mm.
     """

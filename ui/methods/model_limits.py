@@ -42,7 +42,7 @@ def confidence_words(card: Mapping[str, Any]) -> str:
     return (
         f"Results are flagged where the mean cartilage probability is below {rule['threshold']:.3f}{surface} "
         "(uncalibrated). Of "
-        f"{rule['scans']} imagined scans this flagged {100 * rule['worst_caught']:.0f} % of the tenth with the worst "
+        f"{rule['scans']} synthetic scans this flagged {100 * rule['worst_caught']:.0f} % of the tenth with the worst "
         f"cartilage outlines and {100 * rule['others_flagged']:.0f} % of the others; it was chosen on the "
         "same scans, so expect less on others."
     )

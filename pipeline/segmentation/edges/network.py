@@ -1,4 +1,4 @@
-"""The networks that read profiles, a few matrices each in numpy alone: where along a ray bone and cartilage lie."""
+"""The networks that locate edges in profiles: a few matrices each, evaluated in numpy."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from pipeline.segmentation.edges.profiles import DEPTHS_MM, FEATURES, STEP_MM
 from pipeline.segmentation.sampling import FloatVolume
 
 PRIOR: Final = 0.05
-"""Added to the first answer's probabilities before their logarithm: how little it is believed where it is sure."""
+"""Added to the first-pass probabilities before their logarithm: limits their weight where they are 0 or 1."""
 EXISTS: Final = 0.5
-"""Chance from which on a ray crosses cartilage: as likely as not. At 0.4 a rim too many of thin cartilage was drawn."""
+"""Least probability for cartilage on a ray. At 0.4 a spurious thin rim appeared."""
 LEVEL: Final = 0.43
-"""Part of the highest probability along a ray from which on cartilage lies there. At a half, the median edges, imagined
-joints kept apart have their volumes (-1, 0, -4 %) and held-out knees of the second renderer are too small; here the
-first are 6, 7 and 2 % too large and the second -3, +5 and -5 % off, outlines as near (decision note 16).
+"""Share of the highest probability along a ray from which cartilage begins. At 0.5, the median edges, volumes of
+held-out synthetic joints are off by -1, 0 and -4 %, and held-out knees of the second renderer are too small. At 0.43
+the joints are off by 6, 7 and 2 %, the knees by -3, +5 and -5 %, with equal outlines (decision note 16).
 """
 BACK_MM: Final = 0.5
-"""Cartilage is looked for from so far before the bone's expected end on: that across a thin bone is another's."""
+"""Cartilage is searched from this far before the bone's expected end: beyond a thin bone lies another plate."""
 ANSWERS: Final = 3
 """Bone, cartilage, anything else."""
 AT_ONCE: Final = 8192
@@ -41,7 +41,7 @@ class ProfileNetwork:
     layers: tuple[tuple[FloatVolume, FloatVolume], ...]
 
     def logits(self, features: FloatVolume) -> FloatVolume:
-        """(n, f) -> (n, ANSWERS, len(DEPTHS_MM)): what it adds to the logarithm of the first answer."""
+        """(n, f) -> (n, ANSWERS, len(DEPTHS_MM)): what it adds to the logarithm of the first-pass probabilities."""
         x = (features - self.centre) / self.scale
         (first, bias), *inner, (last, last_bias) = self.layers
         x = np.maximum(x @ first + bias, 0)
@@ -52,7 +52,7 @@ class ProfileNetwork:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ensemble:
-    """Networks that were fitted apart and answer together: where one is off all over a surface, another is not."""
+    """Networks that were trained separately; their answers are averaged, because errors over a whole surface differ."""
 
     members: tuple[ProfileNetwork, ...]
 
@@ -70,7 +70,7 @@ class Ensemble:
 
 
 def prior(features: FloatVolume) -> FloatVolume:
-    """(n, ANSWERS, len(DEPTHS_MM)): the logarithm of the first answer, which the features hold."""
+    """(n, ANSWERS, len(DEPTHS_MM)): the logarithm of the first-pass probabilities, which the features contain."""
     count = len(DEPTHS_MM)
     bone, cartilage = features[:, count : 2 * count], features[:, 2 * count : 3 * count]
     rest = np.clip(1.0 - bone - cartilage, 0.0, 1.0)

@@ -1,6 +1,6 @@
-"""What a ray sees: grey values and the first answer along it, beside it, and in the whole scan.
+"""Features of a ray: grey values and first-pass probabilities along it, near it, and in the whole scan.
 
-Grey values are told in units of the scan's own contrast, marrow 0 and cartilage 1 as the first answer finds them
+Grey values are in units of the scan's own contrast, marrow 0 and cartilage 1 as the first pass finds them
 nearby: what an edge looks like depends on that more than on anything else.
 """
 
@@ -37,7 +37,7 @@ FEATURES: Final = 15 * len(DEPTHS_MM) + 5 + SURFACES
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Profiles:
-    """All (n, len(DEPTHS_MM)): grey values, and the first answer's probabilities of the ray's own bone and cartilage
+    """All (n, len(DEPTHS_MM)): grey values, and first-pass probabilities of the ray's own bone and cartilage
     and of all other bones and cartilages.
     """
 
@@ -56,7 +56,7 @@ def read(
     rays: Rays,
     pairs: list[tuple[int, int]],
 ) -> Profiles:
-    """Sample the scan (a, b, c) and the first answer (classes - 1, ...) along the rays, between voxels linearly.
+    """Sample the scan (a, b, c) and the first pass (classes - 1, ...) along the rays, by linear interpolation.
 
     pairs: (bone, cartilage) classes of all surfaces
     """

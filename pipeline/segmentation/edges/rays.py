@@ -1,4 +1,4 @@
-"""Rays across the cartilage: from the bone surfaces of a first answer, along their normals.
+"""Rays across the cartilage: from the bone surfaces of the first pass, along their normals.
 
 Places are mm along the network's axes, 0 at the lower edge of the field of view, which all grids share.
 """
@@ -20,17 +20,17 @@ from pipeline.segmentation.sampling import FloatVolume
 from pipeline.surface import LEVEL, Field, contour
 
 SMOOTH_MM: Final = 0.7
-"""SD of the Gaussian on the bone's probability: a calm surface, so that neighbours' rays lie side by side."""
+"""SD of the Gaussian on the bone's probability: a smooth surface, so that neighbouring rays are nearly parallel."""
 MARGIN: Final = 4
 """Voxels around the box of a bone, so that its surface is closed and smooth there."""
 APART_MM: Final = 0.7
-"""One ray a cube of this side."""
+"""One ray per cube of this side."""
 NEAR_MM: Final = 4.0
 """Rays start no further than this from possible cartilage."""
 POSSIBLE: Final = 0.1
 REGION_RAYS: Final = 64
 LEAST_RAYS: Final = 60
-"""Fewer tell nothing of their surface."""
+"""With fewer, a surface is left as the first pass has it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,7 +62,7 @@ class Rays:
 def cast(kept: NDArray[np.uint8], resolution_mm: float, bone: int, cartilage: int) -> Rays | None:
     """Rays of one bone; None where there is no bone, or too little cartilage on it.
 
-    kept  (classes - 1, a, b, c): the first answer's probabilities in PROBABILITY_LEVELS, on isotropic voxels
+    kept  (classes - 1, a, b, c): first-pass probabilities in PROBABILITY_LEVELS, on isotropic voxels
     """
     share = _largest_piece(kept[bone - 1])
     possible = np.argwhere(kept[cartilage - 1] > POSSIBLE * PROBABILITY_LEVELS)
@@ -75,7 +75,7 @@ def cast(kept: NDArray[np.uint8], resolution_mm: float, bone: int, cartilage: in
     points, _ = contour(Field(values=values, grid=grid))
     if not len(points):
         return None
-    index = _one_a_cube(points[:, ::-1] / resolution_mm, APART_MM / resolution_mm)
+    index = _one_per_cube(points[:, ::-1] / resolution_mm, APART_MM / resolution_mm)
     slope = np.stack(
         [ndimage.map_coordinates(ndimage.sobel(values, axis), index.T, order=1, prefilter=False) for axis in range(3)],
         axis=1,
@@ -107,7 +107,7 @@ def _largest_piece(kept: NDArray[np.uint8]) -> tuple[FloatVolume, NDArray[np.int
     return np.pad(values, MARGIN), lower
 
 
-def _one_a_cube(index: NDArray[np.float64], side: float) -> NDArray[np.float64]:
+def _one_per_cube(index: NDArray[np.float64], side: float) -> NDArray[np.float64]:
     """The first point of every cube of a lattice."""
     cubes = np.floor(index / side).astype(np.int64)
     cubes -= cubes.min(axis=0)

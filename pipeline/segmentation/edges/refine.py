@@ -1,4 +1,4 @@
-"""The edges of a first answer, put where the image has them."""
+"""The edges of the first pass, moved to where the image has them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.segmentation.sampling import FloatVolume
 from pipeline.types import LabelArray
 
 LONGEST_MM: Final = 2.0
-"""A ray along which a voxel is longer than this tells no edge: the first answer, which sees around it, stays."""
+"""Along rays whose voxels are longer than this the labels of the first pass are kept."""
 
 
 def refine_edges(
@@ -32,7 +32,7 @@ def refine_edges(
 
     Returns how sure the networks were, by the label of the cartilage; plates without rays are left out.
 
-    image  (a, b, c) of the scan, in the network's axes; frame, kept: the first answer (first_pass.recorded)
+    image  (a, b, c) of the scan, in the network's axes; frame, kept: the first pass (first_pass.recorded)
     pairs  (bone, cartilage) classes, in the order in which the networks learned them
     """
     answers = []

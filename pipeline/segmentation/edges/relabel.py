@@ -1,7 +1,7 @@
 """From edges along rays to labels on the scan's grid.
 
-How far a place lies from an edge changes slowly from place to place, so that it is interpolated on the first answer's
-voxels and still puts the edge between voxels of the scan.
+The distance to an edge varies slowly, so that it is interpolated on the first pass's voxels and still places the edge
+between voxels of the scan.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ENDS_MM: Final = 0.3
 """So is one this close to the rays' ends."""
 FAR_MM: Final = 9.0
 FREE: Final = -9.0
-"""Depth inside a structure of a voxel that nobody has claimed yet."""
+"""Depth inside a structure of a voxel that no surface has claimed yet."""
 
 
 def relabel(labels: LabelArray, frame: Frame, answers: list[tuple[Rays, FloatVolume, FloatVolume]]) -> None:
