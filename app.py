@@ -20,19 +20,19 @@ from ui.parts.usage_figures import show_usage
 
 
 def wait_for_scan() -> None:
-    """No scan yet: a place to drop one, or the sample."""
+    """No scan yet: offer the upload and the sample knee."""
     if arrived := ask_for_scan(settings.max_upload_bytes):
         st.query_params["scan"] = arrived
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Try the sample knee", icon=":material/science:"):
             start_sample(options_form.defaults())
-        st.html('<p class="ok-quiet">No scan at hand? A synthetic knee comes with the program.</p>')
+        st.html('<p class="ok-quiet">No scan at hand? Use the synthetic sample knee.</p>')
     st.html(f'<p class="ok-quiet">{options_form.upload_details(settings)}</p>')
 
 
-def decide(scan_id: str) -> None:
-    """A scan is here: what was found in it, the options, and the start."""
+def configure(scan_id: str) -> None:
+    """A scan is uploaded: show what it contains, the options, and the start button."""
     scan = show_preflight(service.pending_scan(scan_id))
     if scan is not None and (chosen := options_form.draw_form(service.models(), scan, settings)):
         start_scan(scan, *chosen)
@@ -50,12 +50,12 @@ with form:
     try:
         waiting = st.query_params.get("scan", "")
         if waiting:
-            decide(waiting)
+            configure(waiting)
         else:
             wait_for_scan()
     except ScanNotFound as error:
         show_error(error)
-        if st.button("Start anew", icon=":material/undo:"):
+        if st.button("Start over", icon=":material/undo:"):
             st.query_params.clear()
             st.rerun()
     except KneeError as error:

@@ -1,4 +1,4 @@
-"""One analysis, by its address (?job=ID): on its way, finished or failed."""
+"""One analysis, by its address (?job=ID): queued, running, complete or failed."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from ui.parts.messages import ask_for_address, await_queue, escape, show_error, 
 
 
 def show_failed(job: JobView) -> None:
-    """A job that ended without a result: why, how far it came, and another try."""
+    """A job that ended without a result: reason, completed steps, and retry."""
     if job.error_code == CANCELLED:
         st.info("This analysis was cancelled.", icon=":material/block:")
     else:
         show_failure(job.error_message, job.hint)
     if any(step["state"] != StepState.WAITING for step in job.steps):
-        with st.expander("How far it came"):
+        with st.expander("Completed steps"):
             st.html(steps_list(job))
     again = service.can_retry(job.id)
     if not again:
-        st.html('<p class="ok-quiet">Its scan is no longer on this server: to try again, upload it once more.</p>')
+        st.html('<p class="ok-quiet">Its scan is no longer on this server. To try again, upload it again.</p>')
     with st.container(horizontal=True, vertical_alignment="center"):
         if again and st.button("Try again", type="primary", icon=":material/replay:"):
             try:
@@ -40,7 +40,7 @@ def show_failed(job: JobView) -> None:
 
 
 def show_job(job: JobView) -> None:
-    """The job in the picture of its state."""
+    """The job, according to its state."""
     st.title(escape(job.input_filename))
     session.remember(job.id)
     if not job.status.final:

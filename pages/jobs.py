@@ -1,4 +1,4 @@
-"""The analyses this browser started or opened, and the way to any other by its address."""
+"""The analyses that this browser started or opened, and a field to open another by its address."""
 
 from __future__ import annotations
 

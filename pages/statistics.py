@@ -1,4 +1,4 @@
-"""What this server has done, and how it is."""
+"""Usage and state of this server."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ui.statistics.activity import show_history, show_now
 start_page("Statistics")
 with narrow():
     st.title("Statistics")
-    st.subheader("Right now")
+    st.subheader("Current state")
     show_now()
-    st.subheader("So far")
+    st.subheader("Totals")
     try:
         show_history(service.stats(), service.activity())
     except KneeError as error:

@@ -64,7 +64,7 @@ class Album:
         self.open()
         self.camera.take(self.page, "home-empty")
         self.open("jobs")
-        self.page.get_by_text("Nothing was started").wait_for()
+        self.page.get_by_text("No analysis was started").wait_for()
         self.camera.take(self.page, "jobs-empty")
         self.open("analysis")
         self.camera.take(self.page, "analysis-no-address")

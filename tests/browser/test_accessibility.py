@@ -90,7 +90,7 @@ def test_what_becomes_of_an_upload_has_no_serious_finding(browser: Browser, prod
         page.get_by_role("button", name="Choose another scan").click()
         waits_for_a_scan(page)
         page.locator("input[data-part=folder]").set_input_files(str(tmp_path / "knee"))
-        page.get_by_text("2 series that could be meant").wait_for()
+        page.get_by_text("2 usable series").wait_for()
         found["series"] = by_day_and_night(page)
         page.get_by_role("button", name="Choose another scan").click()
         page.get_by_role("button", name="Choose files").wait_for()

@@ -59,7 +59,7 @@ def test_two_analyses_are_chosen_compared_swapped_and_taken_home(address: str, p
     scene.wait_for(timeout=WAIT_MS)
     assert page.url.endswith(f"?a={first}&b={second}")
     page.get_by_text("was mirrored to match the first").wait_for()
-    page.get_by_text("How well the bones fit").wait_for()
+    page.get_by_text("Fit of the bones").wait_for()
     loads = scene.get_attribute("data-loads")
     page.get_by_text(DAB.short, exact=True).click()  # a rerun, which leaves the scene where it is
     page.get_by_text(DAB.definition).wait_for()

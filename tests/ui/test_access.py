@@ -31,7 +31,7 @@ print(json.dumps({"titles": seen, "errors": [item.value for item in page.error],
                   "exceptions": [item.message for item in page.exception]}))
 """
 EVERYWHERE = "0.0.0.0"  # noqa: S104 -- a setting, nothing is bound
-ASKS = ["This server asks for a key"]
+ASKS = ["This server requires a key"]
 
 
 def visit(tmp_path: Path, page: str, **environment: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def show_measurements(job_id: str, rows: tables.Rows) -> None:
             st.plotly_chart(bars, config=charts.CONFIG, key="bars")
             _caption("Bars: mean; whiskers: standard deviation over the region's area.")
         with right:
-            st.subheader("In numbers")
+            st.subheader("Table")
             _show_region_table(rows)
         left, right = st.columns([1.15, 1], gap="medium")
         with left:
@@ -77,7 +77,7 @@ def _show_distributions(job_id: str) -> None:
     regions = charts.regions_in(document)
     if not regions:
         return
-    st.subheader("How thickness is spread")
+    st.subheader("Distribution of thickness")
     chosen = st.pills(
         "Regions",
         regions,
@@ -167,7 +167,7 @@ def _show_rows(rows: tables.Rows) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
-        _caption(f"{len(frame)} of {len(rows)} rows. Click a column's head to sort.")
+        _caption(f"{len(frame)} of {len(rows)} rows. Click a column header to sort.")
 
 
 def show_t2(rows: tables.Rows) -> None:
@@ -181,7 +181,7 @@ def show_t2(rows: tables.Rows) -> None:
         st.subheader("T2 by layer")
         st.plotly_chart(figure, config=charts.CONFIG, key="t2")
     with right:
-        st.subheader("In numbers")
+        st.subheader("Table")
         columns = {
             title: _NUMBER(format=f"%.{quantity.digits}f", help=f"{statistic.capitalize()}. {quantity.definition}")
             for title, (quantity, statistic) in tables.T2_COLUMNS.items()

@@ -1,4 +1,4 @@
-"""A job on its way: place in the queue, steps with their seconds, time left. Polls until it ends, then no more."""
+"""A queued or running job: place in the queue, steps with seconds, remaining time. Polls until the job ends."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ui.parts import wording
 from ui.parts.messages import show_error, show_unreachable
 
 POLL_S: Final = 1.0
-NOBODY: Final = ":material/hourglass_disabled:"
+NO_WORKER: Final = ":material/hourglass_disabled:"
 
 
 @st.fragment(run_every=POLL_S)
 def follow(job_id: str) -> None:
-    """Draw the job and draw it again every second; when it ends the whole page is run, which has no poll in it."""
+    """Redraw the job every second. When it ends, rerun the page, which then no longer polls."""
     try:
         job = service.get(job_id)
     except JobNotFound:
@@ -54,25 +54,25 @@ def _draw(job: JobView) -> None:
         awaited = service.health()["worker"] != "available"
         st.progress(0, text=_queue_text(job, awaited=awaited))
         if awaited:
-            st.warning("No worker is running on this server just now. Its operator can start one.", icon=NOBODY)
+            st.warning("No worker is running on this server. The operator must start one.", icon=NO_WORKER)
         st.html(
-            '<p class="ok-quiet">The analysis starts by itself. You may close this page; '
-            "its address brings you back.</p>"
+            '<p class="ok-quiet">The analysis starts automatically. You can close this page and '
+            "return to its address later.</p>"
         )
     else:
         st.progress(min(100, job.progress_percent) / 100, text=running_text(job))
         if job.steps:
             with st.container(border=True):
                 st.html(steps_list(job))
-        st.html('<p class="ok-quiet">You may close this page; its address brings you back.</p>')
+        st.html('<p class="ok-quiet">You can close this page and return to its address later.</p>')
     if st.button("Cancel analysis", icon=":material/close:", key="cancel"):
         _cancel(job.id)
 
 
 def _queue_text(job: JobView, *, awaited: bool) -> str:
-    """Place and time; no time while there is no worker (`awaited`), since nobody knows it."""
+    """Place and estimated time; no time while no worker is running (`awaited`)."""
     if awaited:
-        return f"Number {max(1, job.queue_position)} in the queue. Starts when a worker is there."
+        return f"Number {max(1, job.queue_position)} in the queue. Starts when a worker is running."
     if job.queue_position <= 1:
         return "Next in the queue."
     wait = wording.duration(job.estimated_wait_seconds)
@@ -80,11 +80,11 @@ def _queue_text(job: JobView, *, awaited: bool) -> str:
 
 
 def running_text(job: JobView) -> str:
-    """How far a running job is, in one line."""
+    """Progress of a running job, in one line."""
     parts = [f"{job.progress_percent} %"]
     if job.step_name and job.total_steps:
         parts.append(f"step {job.current_step} of {job.total_steps}: {job.step_name}")
-    elif job.step_name:  # the worker has it, and has not said yet what it will do
+    elif job.step_name:  # started, but the worker has not listed its steps yet
         parts.append(job.step_name)
     if job.estimated_remaining_seconds:
         parts.append(f"about {wording.duration(job.estimated_remaining_seconds)} left")
@@ -97,7 +97,7 @@ def _cancel(job_id: str) -> None:
     try:
         service.cancel(job_id)
     except JobConflict:
-        st.rerun()  # it ended by itself in the meantime
+        st.rerun()  # it ended in the meantime
     except KneeError as error:
         show_error(error)
         return

@@ -1,4 +1,4 @@
-"""How a result came about: model, weights, options, versions, machine."""
+"""How a result was made: model, weights, options, versions, machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def show_provenance(provenance: Mapping[str, Any], job: JobView) -> None:
         st.html(steps_list(job))
     st.subheader("Record")
     if not provenance:
-        st.write("This analysis left no provenance record.")
+        st.write("This analysis has no provenance record.")
         return
     model = provenance.get("model") or {}
     facts = {MODEL_FACT_TITLES.get(key, wording.name(key)): model[key] for key in _MODEL_FACTS if model.get(key)}

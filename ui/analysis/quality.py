@@ -1,4 +1,4 @@
-"""What speaks for and against a result: the contact sheet, flags, warnings, confidence, and what was skipped."""
+"""Quality of a result: contact sheet, flags, warnings, confidence, and steps that were not done."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def show_quality(job: JobView, document: dict[str, Any], folder: Path) -> None:
         for warning in job.warnings:
             st.warning(escape(warning), icon=":material/info:")
     else:
-        st.success("No quality flag was raised. Look at the outlines all the same.", icon=":material/check:")
+        st.success("No quality flag was raised. Check the outlines as well.", icon=":material/check:")
     overlay = OVERLAY.at(folder)
     if overlay.exists():
         st.subheader("Outlines at a glance")
@@ -41,7 +41,7 @@ def _show_confidence(segmentation: Mapping[str, Any]) -> None:
     frame = tables.confidence(segmentation.get("confidence") or {}, segmentation.get("surface_entropy_bits") or {})
     if frame.empty:
         return
-    st.subheader("How sure the network was")
+    st.subheader("Confidence of the network")
     st.dataframe(
         frame,
         hide_index=True,
@@ -64,8 +64,8 @@ def _show_confidence(segmentation: Mapping[str, Any]) -> None:
         },
     )
     st.caption(
-        "The network's own word, uncalibrated: compare it between analyses of one model and similar scans; it is not a "
-        "chance of being right."
+        "These are the network's own probabilities. They are not calibrated: compare them only between analyses by the "
+        "same model of similar scans."
     )
 
 
@@ -73,7 +73,7 @@ def _show_skipped(job: JobView) -> None:
     skipped = [step for step in job.steps if StepState(step["state"]).ended_without_result]
     if not skipped:
         return
-    st.subheader("What was not done")
+    st.subheader("Steps not done")
     for step in skipped:
         reason = escape(step.get("reason") or "no reason was given")
         st.markdown(f"**{escape(step['title'])}**, {escape(step['state'])}: {reason}.")

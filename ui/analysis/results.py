@@ -1,4 +1,4 @@
-"""The results of a finished analysis: what matters first, everything else a tab away."""
+"""The results of a finished analysis: headline figures first, everything else in tabs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ui.viewers.slices import show_slices
 
 
 def show_results(job: JobView) -> None:
-    """Everything about a finished analysis. Raises KneeError where its results are gone."""
+    """Everything about a finished analysis. Raises KneeError if its results no longer exist."""
     folder = service.results_folder(job.id)
     rows = service.measurements(job.id)
     document = read_json(RESULTS.at(folder))
@@ -85,12 +85,12 @@ def _show_warnings(job: JobView, document: dict[str, Any]) -> None:
     notes = list(dict.fromkeys([*flags, *job.warnings]))
     if not notes:
         return
-    title = "One point to look at" if len(notes) == 1 else f"{len(notes)} points to look at"
+    title = "One point to check" if len(notes) == 1 else f"{len(notes)} points to check"
     st.warning(f"**{title}**\n\n{listed(notes)}", icon=":material/flag:")
 
 
 def _show_model(model: dict[str, Any]) -> None:
-    """Who drew the outlines, and what is known to be wrong with them: beside the numbers, not behind a fold."""
+    """The model that made the outlines and its known errors, next to the figures."""
     parts = ["Mean cartilage thickness of each plate."]
     parts += [f"Outlines: {model['title']}."] if model.get("title") else []
     parts += [f"{model['caution'].rstrip('.')}."] if model.get("caution") else []

@@ -13,8 +13,8 @@ from ui.parts.facts import facts_list
 KINDS: Final = {"bone_and_cart": "Bone and cartilage", "bone_only": "Bone alone"}
 
 NOTE: Final = (
-    "The femur as the shape model sees it: one number a component of the latent vector. The numbers belong to the "
-    "model that made them, and mean nothing beside those of another one."
+    "The femur in the coordinates of the shape model: one number per component of the latent vector. Numbers of "
+    "different models cannot be compared."
 )
 SCORE_NOTE: Final = (
     "B-scores from this fit have not been compared with those of the model's own software, which searches for the "
@@ -25,7 +25,7 @@ SCORE_NOTE: Final = (
 def show_shapes(shapes: list[dict[str, Any]]) -> None:
     """Each is the parameter file of one shape model: latent vector, fit errors, B-score where one is installed."""
     if not any(shapes):
-        st.info("The shape fit left no record.", icon=":material/info:")
+        st.info("The shape fit has no record.", icon=":material/info:")
         return
     for shape in filter(None, shapes):
         st.subheader(KINDS.get(str(shape.get("kind")), "Shape"))

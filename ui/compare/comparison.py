@@ -1,4 +1,4 @@
-"""Two analyses side by side: the difference on the bone, by region, and what it is worth."""
+"""Two analyses side by side: difference on the bone and by region, and its uncertainty."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from ui.viewers.scene import show_scene
 
 _NUMBER = st.column_config.NumberColumn
 SDC: Final = "Smallest detectable change: what repeated scans of an unchanged knee differ by at most, 19 times of 20."
-FIT: Final = "What the mean would change if the bones were shifted along their surface by as much as they lie apart."
+FIT: Final = "Change of the mean if the bones were shifted along their surface by their mean distance."
 AREA: Final = "Share of the region's area that carries cartilage in both knees."
 
 
 def show_comparison(first_id: str, second_id: str) -> None:
-    """Everything about a comparison, made now where it is not there yet. Raises KneeError."""
+    """Everything about a comparison; computed now if it is not stored. Raises KneeError."""
     document = _made(first_id, second_id)
     jobs = service.get(first_id), service.get(second_id)
     word = "Difference" if document["mirrored"] else "Change"
@@ -39,8 +39,8 @@ def show_comparison(first_id: str, second_id: str) -> None:
     address = f"/api/compare/{quote(first_id)}/{quote(second_id)}"
     show_scene(f"{address}/view/{ViewFile.SCENE}", f"comparison-{first_id}-{second_id}")
     _caption(
-        "Second minus first, on the first knee's bones: rust is thinner, blue is thicker. Where a point has no "
-        "counterpart under cartilage, the bone keeps its own colour."
+        "Second minus first, on the first knee's bones: rust is thinner, blue is thicker. Points without a "
+        "counterpart under cartilage have the colour of bone."
     )
     _show_regions(document["changes"], word)
     _show_worth(document)
@@ -48,9 +48,13 @@ def show_comparison(first_id: str, second_id: str) -> None:
 
 
 def _made(first_id: str, second_id: str) -> dict[str, Any]:
-    """The comparison; a bar stands there while it is made."""
+    """The comparison, with a progress bar while it is computed."""
     place = st.empty()
-    document = service.comparison(first_id, second_id, lambda share, text: place.progress(share, text=f"{text} …"))
+
+    def report(share: float, text: str) -> None:
+        place.progress(share, text=f"{text} …")
+
+    document = service.comparison(first_id, second_id, report)
     place.empty()
     return document
 
@@ -84,7 +88,7 @@ def _show_warnings(warnings: list[str]) -> None:
 
 @st.fragment
 def _show_regions(rows: tables.Rows, word: str) -> None:
-    """Chart and table of one quantity; choosing another one draws these two alone."""
+    """Chart and table of one quantity; choosing another one redraws only these two."""
     st.subheader(f"{word} by region")
     there = {quantity.id: quantity for quantity in tables.compared(rows)}
     if not there:
@@ -103,24 +107,24 @@ def _show_regions(rows: tables.Rows, word: str) -> None:
         frame[column] = frame[column].astype(float).round(places) + 0.0
     matched, known = quantity is THC_MATCHED, bool(frame["SDC"].notna().any())
     columns = {
-        "Region": st.column_config.TextColumn(width=176),
-        "First": _NUMBER(f"First ({unit})", format=digits, width=80),
-        "Second": _NUMBER(f"Second ({unit})", format=digits, width=94),
-        "Change": _NUMBER(f"{word} ({unit})", format=digits, width=110),
-        "Percent": _NUMBER("In %", format="%.1f", width=58),
-        "SDC": _NUMBER("SDC (mm)", format="%.2f", width=80, help=SDC) if known else None,
-        "Verdict": st.column_config.TextColumn(f"The {word.lower()} is", width=190) if known else None,
-        "Registration": _NUMBER("Fit ± (mm)", format="%.3f", width=84, help=FIT) if matched else None,
-        "Compared": _NUMBER("Area (%)", format="%.0f", width=72, help=AREA) if matched else None,
+        "Region": st.column_config.TextColumn(width=168),
+        "First": _NUMBER(f"First ({unit})", format=digits, width=74),
+        "Second": _NUMBER(f"Second ({unit})", format=digits, width=86),
+        "Change": _NUMBER(f"{word} ({unit})", format=digits, width=92),
+        "Percent": _NUMBER("In %", format="%.1f", width=50),
+        "SDC": _NUMBER("SDC (mm)", format="%.2f", width=72, help=SDC) if known else None,
+        "Verdict": st.column_config.TextColumn(f"The {word.lower()} is", width=172) if known else None,
+        "Registration": _NUMBER("Fit ± (mm)", format="%.3f", width=74, help=FIT) if matched else None,
+        "Compared": _NUMBER("Area (%)", format="%.0f", width=62, help=AREA) if matched else None,
     }
     st.dataframe(frame, hide_index=True, height="content", alt=f"{word} by region", column_config=columns)
 
 
 def _explained(quantity: Quantity, *, known: bool) -> str:
     band = (
-        "The grey band is what repeated scans of an unchanged knee differ by; a bar inside it may be no change at all."
+        "The grey band is the smallest detectable change; a bar inside it is within measurement error."
         if known
-        else "How much repeated scans of an unchanged knee differ is not known here, so no verdict is given."
+        else "The smallest detectable change is not known here, so no verdict is given."
     )
     if quantity is THC_MATCHED:
         return f"{quantity.definition} {band}"
@@ -128,7 +132,7 @@ def _explained(quantity: Quantity, *, known: bool) -> str:
 
 
 def _show_worth(document: dict[str, Any]) -> None:
-    st.subheader("How well the bones fit")
+    st.subheader("Fit of the bones")
     st.markdown(escape(document["registration_note"]))
     lines = [
         {

@@ -56,7 +56,7 @@ def choose(first: str, second: str) -> None:
     if not jobs and not (first and second):
         st.info(
             "Compare two time points of one knee, or left against right. No finished analysis is on this browser's "
-            "list yet: start two, or paste the addresses that you were given.",
+            "list yet: start two, or paste the addresses of two analyses.",
             icon=":material/compare_arrows:",
         )
         st.page_link(HOME.path, label="Start a new analysis", icon=HOME.icon)

@@ -16,18 +16,18 @@ from ui.parts.messages import show_failure
 CONSENT: Final = "retain_results"
 MODEL: Final = "segmentation_model"
 SERIES: Final = "series"
-"""Chosen where the upload is looked at, by what was found in it."""
+"""Chosen in the preflight, among the series of the upload."""
 
 
 def defaults() -> AnalysisOptions:
-    """The options of somebody who chose none: nothing is kept for research without a tick."""
-    return AnalysisOptions(**{CONSENT: False})
+    """Default options without consent: nothing is kept for research unless the user agrees."""
+    return AnalysisOptions(retain_results=False)
 
 
 def draw_form(
     models: list[dict[str, Any]], scan: service.PendingScan, settings: Settings
 ) -> tuple[AnalysisOptions, str | None] | None:
-    """The whole form; -> options and e-mail address once it is sent, None before."""
+    """The whole form. -> options and e-mail address when submitted, else None"""
     with st.form("analysis", border=False):
         chosen = draw_options(models)
         advanced, email = draw_advanced()
@@ -38,11 +38,13 @@ def draw_form(
     if reason := unavailable(models, chosen[MODEL]):
         show_failure(reason, "Choose another model.")
         return None
-    return AnalysisOptions(**chosen, **advanced, **{SERIES: scan.series, CONSENT: consent}), email
+    values = chosen | advanced | {SERIES: scan.series, CONSENT: consent}
+    return AnalysisOptions(**values), email
 
 
+# Any: values of options have the types of the fields of AnalysisOptions, which checks them.
 def draw_options(models: list[dict[str, Any]]) -> dict[str, Any]:
-    """The everyday options, side by side; returns the values chosen. `models` are the cards of jobs.service."""
+    """The basic options, side by side. `models` are the cards of jobs.service. -> value of each option"""
     values: dict[str, Any] = {}
     for item in fields(AnalysisOptions):
         if not item.metadata["advanced"] and item.name != CONSENT:
@@ -51,7 +53,7 @@ def draw_options(models: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def draw_advanced() -> tuple[dict[str, Any], str | None]:
-    """The options few need, folded, and the e-mail address."""
+    """The advanced options, collapsed, and the e-mail address."""
     with st.expander("More options"):
         values = {
             item.name: _widget(item)
@@ -61,7 +63,7 @@ def draw_advanced() -> tuple[dict[str, Any], str | None]:
         email = st.text_input(
             "E-mail (optional)",
             placeholder="name@university.edu",
-            help="Only to count users. Kept until the analysis ends, afterwards only a keyed digest that names nobody.",
+            help="Only used to count users. Deleted when the analysis ends; only a keyed digest is kept.",
         )
     return values, email.strip() or None
 
@@ -77,19 +79,19 @@ def draw_consent() -> bool:
 
 
 def consent_details(expiry_hours: float) -> str:
-    """What happens to the data, in a sentence for each choice."""
+    """What happens to the data, with and without consent."""
     return (
-        "The uploaded file is deleted when the analysis ends; its voxels, without anything about the patient, and the "
-        f"results after {wording.duration(expiry_hours * 3600)}. "
+        "The uploaded file is deleted when the analysis ends. Its voxels (without patient data) and the results are "
+        f"deleted after {wording.duration(expiry_hours * 3600)}. "
         "With the box ticked, the label map, surfaces and measurements stay on this server under a random name until "
         "its operator deletes them; the images never do."
     )
 
 
 def upload_details(settings: Settings) -> str:
-    """What an upload may be, and what happens to one that is not started."""
+    """Size limit of an upload, and what happens if its analysis is not started."""
     return (
-        f"Up to {settings.max_upload_size_mb} MB. Nothing is analysed before you say so; "
+        f"Up to {settings.max_upload_size_mb} MB. The analysis starts only when you confirm; "
         "an upload that is not started is deleted after an hour."
     )
 
@@ -126,11 +128,14 @@ def _widget(item: Field[Any]) -> Any:
         return st.checkbox(title, value=item.default, help=text)
     if isinstance(item.default, str):
         return st.text_input(title, value=item.default, max_chars=14, help=text).strip()
+    if not isinstance(item.default, (int, float)):
+        raise TypeError(f"{item.name}: there is no widget for {item.default!r}")
+    low, high = item.metadata.get("ge"), item.metadata.get("le")
     return st.number_input(
         title,
-        min_value=item.metadata.get("ge"),
-        max_value=item.metadata.get("le"),
-        value=item.default,
+        min_value=None if low is None else float(low),
+        max_value=None if high is None else float(high),
+        value=float(item.default),
         format="%.4g",
         help=text,
     )

@@ -1,4 +1,4 @@
-"""What was found in an upload, before anything is queued: facts, what can be measured, and problems in plain words."""
+"""Content of an upload before its analysis: facts, what can be measured, and problems."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ui.parts.messages import listed, show_error
 
 
 def show_preflight(scan: service.PendingScan) -> service.PendingScan | None:
-    """The card of an upload; -> the scan as it would be analysed, None while a series has to be chosen or read."""
+    """The card of an upload. -> the scan to analyse; None while a series must be chosen or cannot be read"""
     with st.container(border=True, key="preflight"):
         st.html(
             f'<p class="ok-found">{html_escape(scan.filename)}'
@@ -36,7 +36,7 @@ def show_preflight(scan: service.PendingScan) -> service.PendingScan | None:
 
 
 def facts_grid(facts: ScanFacts) -> str:
-    """The header's word as an HTML list."""
+    """Facts from the header as an HTML list."""
     z, y, x = facts.shape
     dz, dy, dx = facts.spacing_mm
     times = ", ".join(f"{time:.4g}" for time in facts.echo_times_ms)
@@ -52,13 +52,13 @@ def facts_grid(facts: ScanFacts) -> str:
 
 
 def problems(facts: ScanFacts) -> list[str]:
-    """What speaks against trusting the coming numbers, as far as the header tells."""
+    """Reasons to distrust the coming results, as far as the header shows."""
     found = list(facts.warnings)
     widest = max(facts.spacing_mm)
     if widest > COARSE_MM:
         found.append(
-            f"Voxels are {widest:.3g} mm long: bones can be outlined, but beyond {COARSE_MM:g} mm thickness and T2 of "
-            "thin cartilage are uncertain."
+            f"Voxels are {widest:.3g} mm long. Above {COARSE_MM:g} mm, thickness and T2 of thin cartilage are "
+            "uncertain."
         )
     if facts.sequence is PulseSequence.GRADIENT_ECHO:
         found.append("The networks were not trained for gradient echoes other than DESS: check the outlines.")
@@ -74,11 +74,11 @@ def _show_outlook(facts: ScanFacts) -> None:
 
 
 def _choose(scan: service.PendingScan) -> service.PendingScan | None:
-    """Let the user pick one of several series, and look at it."""
+    """Let the user choose one of several series, and read it."""
     texts = {str(item["series"]): _describe(item) for item in scan.choices}
     names = list(texts)
     picked = st.radio(
-        f"This upload holds {len(names)} series that could be meant. Which one?",
+        f"This upload holds {len(names)} usable series. Choose one.",
         names,
         index=names.index(scan.series) if scan.series in names else None,
         format_func=lambda name: texts[name],
@@ -86,7 +86,7 @@ def _choose(scan: service.PendingScan) -> service.PendingScan | None:
     if picked is None:
         return None
     try:
-        with st.spinner("Looking at the series"):
+        with st.spinner("Reading the series"):
             return service.choose_series(scan.id, picked)
     except KneeError as error:
         show_error(error)

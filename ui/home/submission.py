@@ -18,7 +18,7 @@ CHUNK_BYTES: Final = 1 << 20
 
 
 def start_scan(scan: service.PendingScan, options: AnalysisOptions, email: str | None) -> None:
-    """Queue the analysis of an upload that waits, and go to its page. Raises KneeError."""
+    """Queue the analysis of an uploaded scan and open its page. Raises KneeError."""
     job = service.submit_scan(scan.id, options, email)
     session.remember(job.id)
     open_analysis(job.id)

@@ -1,4 +1,4 @@
-"""Where a scan is dropped. Its bytes go from the browser to the REST interface, never through Streamlit."""
+"""Upload of a scan. Its bytes go from the browser to the REST interface, not through Streamlit."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ENDINGS: Final = {
 
 
 def ask_for_scan(limit_bytes: int) -> str | None:
-    """The place to drop a scan; -> the id under which the service keeps it, once it has arrived and was found good."""
+    """The upload area. -> ID of the scan once it is uploaded and accepted, else None"""
     state = mount(
         "upload",
         html=HTML,

@@ -1,4 +1,4 @@
-"""What a first visitor of the home page sees beside the form."""
+"""Title and overview of the outputs on the home page."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ OUTCOME: Final = (
     ("Thickness", "of femoral, tibial and patellar cartilage, whole and by region, in mm"),
     ("Surfaces", "of the bones with thickness at every point, for 3D Slicer, ParaView or Python"),
     (T2.title, "by region and layer, where the scan has several echoes"),
-    ("Outlines", "on the slices to check, and flags where to look twice"),
-    ("One zip", "with tables, label maps, report and how it was made"),
+    ("Outlines", "on the slices, with flags on results to check"),
+    ("One zip", "with tables, label maps, report and provenance"),
 )
 
 
@@ -26,12 +26,12 @@ def show_title() -> None:
     st.title("Measure a knee MRI")
     st.html(
         '<p class="ok-lead">From one scan to cartilage thickness by region, bone surfaces and T2. '
-        "The scan is measured on this server and goes nowhere else.</p>"
+        "The scan is analysed on this server and is not sent anywhere else.</p>"
     )
 
 
 def show_outcome() -> None:
-    """What an analysis gives, with a picture of it."""
+    """The outputs of an analysis, with a picture."""
     if PREVIEW.exists():
         with st.container(key="preview"):
             st.image(
@@ -41,5 +41,5 @@ def show_outcome() -> None:
                 alt="3D view of femur, tibia and patella, coloured by cartilage thickness",
             )
     lines = "".join(f"<li><strong>{title}</strong> {text}</li>" for title, text in OUTCOME)
-    st.markdown("**What you get**")
+    st.markdown("**Outputs**")
     st.html(f'<ul class="ok-list">{lines}</ul>')

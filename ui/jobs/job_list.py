@@ -1,11 +1,11 @@
-"""The analyses of this browser: the state of each, and what can be done with it. Live while one is on its way."""
+"""The analyses of this browser: state and actions of each. Refreshed while an analysis is queued or running."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 from html import escape as html_escape
-from typing import Final
+from typing import Final, Literal
 
 import streamlit as st
 
@@ -19,28 +19,31 @@ from ui.parts.messages import escape, show_error, show_unreachable
 
 POLL_S: Final = 2.0
 SHOWN: Final = 30
-"""Analyses on one screen; the others come with a button."""
+"""Analyses shown at first; a button shows the others."""
 
-BADGES: Final = {
+Badge = tuple[Literal["gray", "blue", "green", "red"], str]
+"""Colour and icon."""
+
+BADGES: Final[dict[Status, Badge]] = {
     Status.QUEUED: ("gray", ":material/hourglass_empty:"),
     Status.PROCESSING: ("blue", ":material/sync:"),
     Status.COMPLETE: ("green", ":material/check:"),
     Status.ERROR: ("red", ":material/error:"),
 }
-CANCELLED_BADGE: Final = ("gray", ":material/block:")
+CANCELLED_BADGE: Final[Badge] = ("gray", ":material/block:")
 
 
 def show_job_list() -> None:
-    """The list, once the browser has told what is on it."""
+    """The list, as soon as the browser has sent its job IDs."""
     ids = session.started()
     if ids is None:
-        st.html('<p class="ok-quiet" role="status">Asking this browser for its list …</p>')
+        st.html('<p class="ok-quiet" role="status">Loading the list of this browser …</p>')
         return
     more = st.session_state.get("more_jobs", False)
     shown = ids if more else ids[:SHOWN]
     jobs = _found(shown)
     if not jobs:
-        st.info("Nothing was started or opened in this browser yet.", icon=":material/inbox:")
+        st.info("No analysis was started or opened in this browser yet.", icon=":material/inbox:")
         st.page_link(HOME.path, label="Start a new analysis", icon=HOME.icon)
         return
     if any(not job.status.final for job in jobs):
@@ -54,7 +57,7 @@ def show_job_list() -> None:
 
 @st.fragment(run_every=POLL_S)
 def _live(ids: list[str]) -> None:
-    """Draw the list again every two seconds; when all have ended the whole page is run, which has no poll in it."""
+    """Redraw the list every two seconds. When all jobs have ended, rerun the page, which then no longer polls."""
     try:
         jobs = _found(ids)
     except KneeError as error:
@@ -66,7 +69,7 @@ def _live(ids: list[str]) -> None:
 
 
 def _found(ids: list[str]) -> list[JobView]:
-    """The jobs that exist; those that are gone leave the list."""
+    """The jobs that exist; the others are removed from the list."""
     jobs = []
     for job_id in ids:
         try:
@@ -131,7 +134,7 @@ def _button(title: str, icon: str, job_id: str) -> bool:
 
 
 def _try(action: Callable[[str], object], job_id: str) -> None:
-    """Do it; what meanwhile happened to the job is shown by the run that follows."""
+    """Run an action, then the page again, which shows the new state of the job."""
     try:
         action(job_id)
     except KneeError as error:
@@ -142,14 +145,16 @@ def _try(action: Callable[[str], object], job_id: str) -> None:
 
 @st.dialog("Delete this analysis?")
 def confirm_delete(job: JobView) -> None:
-    """Ask before results are gone for good; then go on with the list."""
-    st.write(f"**{escape(job.input_filename)}**: its scan, results and record are deleted from this server for good.")
+    """Ask before results are deleted permanently."""
+    st.write(
+        f"**{escape(job.input_filename)}**: its scan, results and record will be permanently deleted from this server."
+    )
     with st.container(horizontal=True):
         if st.button("Delete", type="primary", icon=":material/delete:"):
             try:
                 service.delete(job.id)
             except JobNotFound:
-                pass  # gone already: what was wanted
+                pass  # already deleted
             except KneeError as error:
                 show_error(error)
                 return

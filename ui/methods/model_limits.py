@@ -1,4 +1,4 @@
-"""A model card's word on when to distrust its answers, in sentences. Knows no Streamlit."""
+"""Limits of a model, from its card, as tables and sentences."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ THICK_TITLES = {
 
 
 def slices_table(card: Mapping[str, Any]) -> pd.DataFrame:
-    """What became of thick slices: one line a slice thickness; empty where nobody measured."""
+    """Accuracy on thick slices, one line per slice thickness; empty if not measured."""
     rows = (card.get("thick_slices") or {}).get("rows", ())
     return pd.DataFrame([{title: row[key] for key, title in THICK_TITLES.items()} for row in rows])
 
 
 def slices_words(card: Mapping[str, Any]) -> str:
-    """Up to where cartilage is usable; empty where nobody measured."""
+    """Slice thickness up to which cartilage is usable; empty if not measured."""
     thick = card.get("thick_slices")
     if not thick:
         return ""
@@ -33,7 +33,7 @@ def slices_words(card: Mapping[str, Any]) -> str:
 
 
 def confidence_words(card: Mapping[str, Any]) -> str:
-    """What the confidence flag is worth; empty where there is none."""
+    """Performance of the confidence flag; empty if the model has none."""
     rule = card.get("confidence_flag")
     if not rule:
         return ""

@@ -1,4 +1,4 @@
-"""Who may use the pages of a server that others reach: whoever has one of its API keys."""
+"""Access to the pages of a publicly reachable server: an API key is required."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ FORM = """
   <label for="key">API key</label>
   <div class="row"><input id="key" type="password" autocomplete="current-password" required>
   <button type="submit">Open</button></div>
-  <p class="note">Whoever runs this server hands them out.</p>
+  <p class="note">The operator of this server provides the keys.</p>
   <p class="problem" role="alert"></p>
 </form>
 """
 
 
 def admitted() -> bool:
-    """Whether this browser may go on: no keys are asked for, or it was let in with one."""
+    """Whether this browser has access: no keys are required, or it has sent a valid one."""
     settings = load_settings()
     return settings.pages_open or st.context.cookies.get(PASS_COOKIE) in settings.passes
 
 
 def ask_for_key() -> None:
-    """A field for the key, in the place of the page: the browser sends it, and loads the page again."""
-    st.title("This server asks for a key")
+    """A field for the key instead of the page. The browser sends the key and reloads the page."""
+    st.title("This server requires a key")
     mount("access", html=FORM)

@@ -1,7 +1,6 @@
-"""Own parts of the pages: a script of ui/assets/components each, fetched by address and kept by the browser.
+"""Components of the pages: each is a script in ui/assets/components, which the browser loads by address and caches.
 
-Streamlit's components take their script as text and send it with every page: what goes that way is a line that imports
-the real one.
+Streamlit sends a component's script as text with every page, so that text only imports the real script.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every page has: title, navigation, style, and the sentence that must not be missed."""
+"""What every page has: title, navigation, style, disclaimer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pictures of what is not a result: errors, unknown and expired jobs, a server that is away."""
+"""Messages: errors, unknown and expired jobs, a queue that is not responding."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def show_failure(message: str, hint: str = "") -> None:
 
 
 def show_unreachable(error: KneeError) -> None:
-    """A job that cannot be shown: unknown (never there, deleted, expired) or its store is away."""
+    """A job that cannot be shown: it is unknown (never existed, deleted, expired), or Redis is not responding."""
     if isinstance(error, QueueUnavailable):
         st.warning(
-            "The job queue does not answer just now. Analyses that were started are not lost.",
+            "The job queue is not responding. Analyses that were started are not lost.",
             icon=":material/cloud_off:",
         )
         return
@@ -49,28 +49,25 @@ def show_unreachable(error: KneeError) -> None:
         show_error(error)
         return
     st.title("No such analysis")
-    st.html(
-        '<p class="ok-lead">There is nothing at this address. Results are deleted when they expire, '
-        "and an analysis may have been deleted by hand.</p>"
-    )
+    st.html('<p class="ok-lead">There is no analysis at this address. It may have expired or been deleted.</p>')
     ask_for_address()
     st.page_link(HOME.path, label="Start a new analysis", icon=HOME.icon)
 
 
 @st.fragment(run_every=AWAY_POLL_S)
 def await_queue() -> None:
-    """Say that the queue is away, ask again every few seconds, and run the page when it answers."""
+    """Say that the queue is not responding, ask it every few seconds, and rerun the page when it responds."""
     try:
         service.stats()
     except QueueUnavailable as error:
         show_unreachable(error)
-        st.html('<p class="ok-quiet">This page tries again by itself.</p>')
+        st.html('<p class="ok-quiet">This page retries automatically.</p>')
         return
     st.rerun()
 
 
 def ask_for_address() -> None:
-    """A field for the address one was given; goes there when it is filled in."""
+    """A field for the address of an analysis; opens it when submitted."""
     with st.form("address", border=False):
         left, right = st.columns([4, 1], vertical_alignment="bottom")
         typed = left.text_input(ADDRESS_LABEL, placeholder="https://.../analysis?job=...")

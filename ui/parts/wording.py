@@ -1,4 +1,8 @@
-"""Numbers, times and names as people read them."""
+"""Numbers, times and names as text.
+
+humanize 4.17 was tried instead and is less exact where it matters: 23.6 h until deletion becomes "a day", 1 min 20 s
+"a minute", and 12 GB "12.0 GB". Sizes are also written by ui/assets/components/upload.js, in the same form.
+"""
 
 from __future__ import annotations
 

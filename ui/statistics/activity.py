@@ -1,4 +1,4 @@
-"""What the server has done and is doing, on a page."""
+"""State and usage of the server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NUMBER = st.column_config.NumberColumn
 
 @st.fragment
 def show_now() -> None:
-    """Queue, worker and disk as they are; asked again every ten seconds while the page can be seen."""
+    """Queue, worker and disk, updated every ten seconds while the page is visible."""
     mount("pulse", key="pulse", data={"everyMs": EVERY_MS}, default={"tick": 0}, on_tick_change=lambda: None)
     try:
         health, activity = service.health(), service.activity()
@@ -33,29 +33,31 @@ def show_now() -> None:
     with st.container(horizontal=True, key="figures"):
         st.metric(Status.QUEUED.words, f"{activity['waiting']:,}", border=True)
         st.metric(Status.PROCESSING.words, f"{activity['running']:,}", border=True)
-        st.metric("Workers", f"{workers:,}" if workers else "none", border=True, help="Heard of within 15 s.")
+        st.metric(
+            "Workers", f"{workers:,}" if workers else "none", border=True, help="With a heartbeat in the last 15 s."
+        )
         st.metric("Free disk", wording.size(health["disk_free_bytes"]), border=True)
     if health["problems"]:
-        st.warning(f"**This needs its operator**\n\n{listed(health['problems'])}", icon=":material/build:")
+        st.warning(f"**Action needed by the operator**\n\n{listed(health['problems'])}", icon=":material/build:")
     else:
-        st.success("Queue, worker, disk and models are well.", icon=":material/check:")
+        st.success("Queue, worker, disk and models are OK.", icon=":material/check:")
 
 
 def show_history(stats: dict[str, Any], activity: dict[str, Any]) -> None:
-    """Totals, analyses a day, and times by model and step; each chart with its table."""
+    """Totals, analyses per day, and times by model and step; each chart with its table."""
     show_usage(stats)
     st.html(
         f'<p class="ok-quiet">Users who left an e-mail address: {stats["unique_users"]:,}. Server up for '
         f"{wording.duration(stats['uptime_hours'] * 3600)}.</p>"
     )
     if not any(day["jobs"] for day in activity["days"]) and not activity["models"]:
-        st.info("Nothing was analysed here in the last 30 days.", icon=":material/bar_chart:")
+        st.info("No analysis was run on this server in the last 30 days.", icon=":material/bar_chart:")
         return
-    st.subheader("Analyses a day")
+    st.subheader("Analyses per day")
     st.plotly_chart(jobs_a_day(activity["days"]), config=CONFIG, key="days")
     with st.expander("As a table"):
         days = [{"Day (UTC)": day["day"], "Analyses": day["jobs"]} for day in reversed(activity["days"])]
-        st.dataframe(days, hide_index=True, width="content", height=320, alt="Analyses a day")
+        st.dataframe(days, hide_index=True, width="content", height=320, alt="Analyses per day")
     if activity["models"]:
         st.subheader("Time by model and step")
         st.plotly_chart(step_times(activity["models"]), config=CONFIG, key="times")
