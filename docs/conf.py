@@ -25,6 +25,7 @@ templates_path = ["_templates"]
 exclude_patterns = ["_templates", "_static"]
 
 myst_heading_anchors = 3
+suppress_warnings = ["ref.python"]  # a package re-exports names of its modules: either page is the right target
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
