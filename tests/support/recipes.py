@@ -59,7 +59,7 @@ class Checkout:
             timeout=240,
             check=False,
         )
-        assert done.returncode == 0, done.stderr[-2000:]
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
         return done.stdout
 
     def page(self, path: str) -> dict[str, Any]:
