@@ -71,6 +71,10 @@ def test_an_added_measure_is_explained_on_the_methods_page(checkout: Checkout) -
     assert "Volume of the bone inside the image" in page["text"]
 
 
+def test_an_added_measure_is_in_the_glossary(checkout: Checkout) -> None:
+    checkout.run_tests("tests/pipeline/test_quantities.py")
+
+
 def test_an_added_measure_is_in_rest_the_page_and_compare(checkout: Checkout, valkey: str) -> None:
     found: dict[str, Any] = json.loads(checkout.python("-c", SERVICE, valkey).splitlines()[-1])
     values = {row["structure"]: row["value"] for row in found["rest"]}

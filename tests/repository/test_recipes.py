@@ -22,7 +22,7 @@ def test_an_added_page_is_in_the_navigation_and_opens(tmp_path: Path) -> None:
     assert page["exceptions"] == []
     assert page["links"][-1] == "Glossary"
     assert "smallest detectable change" in page["text"]
-    checkout.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", "tests/ui/test_frame.py")
+    checkout.run_tests("tests/ui/test_frame.py")
 
 
 def test_an_added_export_is_in_the_zip_and_in_its_readme(tmp_path: Path) -> None:
@@ -34,6 +34,7 @@ def test_an_added_export_is_in_the_zip_and_in_its_readme(tmp_path: Path) -> None
     assert table[0] == "x,y,z,thickness_mm,region"
     assert len(table) > 10_000
     assert "surfaces/{bone}.csv" in readme
+    checkout.run_tests("tests/repository/test_reference_tables.py")
 
 
 def test_a_recipe_that_no_longer_fits_the_tree_is_noticed(tmp_path: Path) -> None:

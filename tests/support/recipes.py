@@ -67,6 +67,10 @@ class Checkout:
         page: dict[str, Any] = json.loads(self.python("-c", NAVIGATION, path).splitlines()[-1])
         return page
 
+    def run_tests(self, path: str) -> None:
+        """The tests of a file that take seconds, in the copy."""
+        self.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", path)
+
     def run_check(self) -> str:
         """The command that the recipe ends with; -> standard output."""
         (command,) = re.findall(r"^ *```sh\n *\.venv/bin/python (.*)\n", self.recipe, re.MULTILINE)
