@@ -20,7 +20,7 @@ from pipeline.types import ThicknessMap
 POOR_FIT_MM = 0.8
 """Surface distance (rms) of a registration above which there is a warning; see bones.IMPLAUSIBLE_MM for figures."""
 
-Report = Callable[[float, str], None]
+OnProgress = Callable[[float, str], None]
 """Receives the progress, 0 to 1, and the current operation."""
 
 
@@ -41,7 +41,9 @@ class Comparison:
     warnings: tuple[str, ...]
 
 
-def compare(first: Knee, second: Knee, known: Reproducibility, report: Report = lambda _, __: None) -> Comparison:
+def compare(
+    first: Knee, second: Knee, known: Reproducibility, on_progress: OnProgress = lambda _, __: None
+) -> Comparison:
     """Register the second knee to the first and compute the differences.
 
     Raises NotComparable if no bone can be registered.
@@ -54,7 +56,7 @@ def compare(first: Knee, second: Knee, known: Reproducibility, report: Report = 
     bones: list[BoneChange] = []
     reasons: list[str] = []
     for index, structure in enumerate(BONES):
-        report(index / len(BONES), f"Registering {structure.title.lower()}")
+        on_progress(index / len(BONES), f"Registering {structure.title.lower()}")
         pair = _of(here, structure), _of(there, structure)
         if pair[0] is None or pair[1] is None:
             if pair != (None, None):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pipeline.comparison.compare import Comparison, Report, compare
+from pipeline.comparison.compare import Comparison, OnProgress, compare
 from pipeline.comparison.documents import changes_csv, comparison_document
 from pipeline.comparison.knee import Knee
 from pipeline.comparison.names import RESULT, TABLE, VIEW
@@ -38,12 +38,14 @@ def read_knee(workspace: Workspace) -> Knee:
         ) from None
 
 
-def compare_folders(first: Path, second: Path, target: Path, report: Report = lambda _, __: None) -> Comparison:
+def compare_folders(
+    first: Path, second: Path, target: Path, on_progress: OnProgress = lambda _, __: None
+) -> Comparison:
     """Compare the analyses in two job folders and write the results into `target`. Raises NotComparable."""
-    report(0.0, "Reading both analyses")
+    on_progress(0.0, "Reading both analyses")
     knees = read_knee(Workspace(first)), read_knee(Workspace(second))
-    comparison = compare(*knees, known_of(*knees), lambda share, what: report(0.05 + 0.65 * share, what))
-    report(0.75, "Writing the comparison")
+    comparison = compare(*knees, known_of(*knees), lambda share, what: on_progress(0.05 + 0.65 * share, what))
+    on_progress(0.75, "Writing the comparison")
     target.mkdir(parents=True, exist_ok=True)
     write_comparison_scene(ViewFile.SCENE.at(target / VIEW), comparison, knees[0].grid)
     for name, text in (
