@@ -208,7 +208,7 @@ class Album:
         end(self.site.queue)
         for name, path in (("home", ""), ("jobs", "jobs"), ("analysis", f"analysis?job={self.jobs['sample']}")):
             self.open(path)
-            self.page.get_by_text("does not answer").first.wait_for()
+            self.page.get_by_text("is not responding").first.wait_for()
             self.camera.take(self.page, f"{name}-queue-away")
         self.open("methods")
         end(self.site.pages)

@@ -211,7 +211,7 @@ def test_of_several_series_the_user_picks_one(page: Page, tmp_path: Path) -> Non
     expect(page.locator(".st-key-preflight")).to_contain_text("Matrix")
     expect(page.get_by_role("button", name="Start analysis")).to_be_visible()
     page.reload()
-    expect(page.locator(".st-key-preflight")).to_contain_text("Which one?")
+    expect(page.locator(".st-key-preflight")).to_contain_text("Choose one.")
     page.get_by_role("button", name="Choose another scan").click()
     expect(page.get_by_role("button", name="Choose files")).to_be_visible()
 

@@ -51,14 +51,14 @@ def test_home_without_a_queue_says_so_and_still_offers_the_sample(tmp_path: Path
     seen = run_page(tmp_path, "app.py")
     assert seen["exceptions"] == []
     assert seen["titles"] == ["Measure a knee MRI"]
-    assert "queue does not answer" in seen["warnings"][0]
+    assert "queue is not responding" in seen["warnings"][0]
     assert "Try the sample knee" in seen["buttons"]
 
 
 def test_an_analysis_without_a_queue_waits_for_it(tmp_path: Path) -> None:
     seen = run_page(tmp_path, "pages/analysis.py", "00000000-0000-4000-8000-000000000000")
     assert seen["exceptions"] == []
-    assert "queue does not answer" in seen["warnings"][0]
+    assert "queue is not responding" in seen["warnings"][0]
 
 
 @pytest.mark.parametrize("page", ["pages/jobs.py", "pages/methods.py", "pages/compare.py"])
@@ -72,4 +72,4 @@ def test_the_other_pages_need_no_queue(tmp_path: Path, page: str) -> None:
 def test_statistics_without_a_queue_say_so(tmp_path: Path) -> None:
     seen = run_page(tmp_path, "pages/statistics.py")
     assert seen["exceptions"] == []
-    assert "queue does not answer" in seen["warnings"][0]
+    assert "queue is not responding" in seen["warnings"][0]

@@ -29,4 +29,4 @@ def test_each_fit_is_shown_with_its_errors_and_a_score_only_where_there_is_one()
 
 
 def test_a_record_that_is_not_there_is_told():
-    assert "left no record" in shown([{}]).info[0].value
+    assert "has no record" in shown([{}]).info[0].value
