@@ -22,14 +22,15 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # not needed where the package is installed
 
 from pipeline.alignment import align_knee
-from pipeline.anatomy import BONES, NUMBERINGS, Structure
+from pipeline.anatomy import NUMBERINGS, Structure
 from pipeline.image_io import read_label_map, read_scan
 from pipeline.labels import canonical_labels
 from pipeline.measure import measure_thickness
+from pipeline.quantities import PRIMARY, THC
 from pipeline.regions import split_tibial_cartilage, subregions
 from pipeline.segmentation import segment
-from pipeline.surface import bone_surface
-from pipeline.thickness import thickness_maps
+from pipeline.surface import bone_surfaces
+from pipeline.thickness import thickness_of_bones
 from pipeline.types import Alignment, Resources, Segmentation, ThicknessMap
 
 SAMPLE: Final = ROOT / "samples" / "sample_knee_labels.nii.gz"
@@ -58,12 +59,12 @@ def read_labels(path: Path, numbering: str) -> Segmentation:
 
 def measure(segmentation: Segmentation) -> tuple[Alignment, tuple[ThicknessMap, ...]]:
     """The pose in the reference frame, and one map per bone: thickness_mm (n,) per vertex of its surface."""
-    surfaces = {bone: bone_surface(segmentation, bone) for bone in BONES if bone in segmentation.boxes}
-    alignment = align_knee(surfaces[Structure.FEMUR])
+    surfaces = bone_surfaces(segmentation)
+    alignment = align_knee(next(surface for surface in surfaces if surface.structure is Structure.FEMUR))
     segmentation = split_tibial_cartilage(segmentation, alignment)
     regions = subregions(segmentation, alignment)
-    maps = (thickness_maps(surface, segmentation, regions, SMOOTHING_MM2) for surface in surfaces.values())
-    return alignment, tuple(item for both in maps for item in both if item.method == "union")
+    maps = thickness_of_bones(surfaces, segmentation, regions, SMOOTHING_MM2)
+    return alignment, tuple(item for item in maps if item.method == PRIMARY)
 
 
 def plot(alignment: Alignment, maps: tuple[ThicknessMap, ...], path: Path) -> None:
@@ -98,7 +99,7 @@ def main() -> int:
     print(f"\n{alignment.side} knee")
     for item in maps:
         for row in measure_thickness(item):
-            if (row.quantity, row.statistic) == ("ThC", "mean"):
+            if (row.quantity, row.statistic) == (THC.id, THC.main):
                 print(f"{row.structure:20} {row.region:24} {row.value:5.2f} {row.unit}")
     mpl.use("agg")
     plot(alignment, maps, given.output)
