@@ -27,7 +27,7 @@ def wait_for_scan() -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Try the sample knee", icon=":material/science:"):
             start_sample(options_form.defaults())
-        st.html('<p class="ok-quiet">No scan at hand? Use the synthetic sample knee.</p>')
+        st.html('<p class="ok-quiet">No scan available? Use the synthetic sample knee.</p>')
     st.html(f'<p class="ok-quiet">{options_form.upload_details(settings)}</p>')
 
 

@@ -17,7 +17,8 @@ from ui.parts.frame import end_page, narrow, start_page
 
 STEPS = """
 1. **Outlines.** A network outlines three bones, their cartilage and, where it was trained for them, the menisci.
-2. **Side and axes.** The bones are laid over a reference knee and its mirror image; the better fit names the side.
+2. **Side and axes.** The bones are aligned to a reference knee and its mirror image; the better fit determines the
+side.
 3. **Surfaces.** Each bone becomes a triangulated surface of the smoothed outline.
 4. **Thickness.** From every point of the bone surface a ray runs outwards along the normal, to the last crossing of
    the outer cartilage surface. Points where no cartilage is met within 2 mm are denuded.

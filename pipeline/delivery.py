@@ -1,4 +1,4 @@
-"""The results tree, the viewers' files and the zip, made from what one analysis found."""
+"""Writes the results tree, the viewer files and the zip of one analysis."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.types import AnalysisResult
 def make_results(result: AnalysisResult, folder: Path) -> Results:
     """Write everything into `folder`, an empty one. Raises OSError where a file cannot be written."""
     files_dir, view_dir, archive_path = folder / "files", folder / "view", folder / "archive"
-    with ThreadPoolExecutor(1) as beside:  # most of either is compression, which releases the interpreter lock
+    with ThreadPoolExecutor(1) as beside:  # both are mostly compression, which releases the interpreter lock
         view = beside.submit(write_view, result, view_dir)
         write_report(result, files_dir)
         view.result()

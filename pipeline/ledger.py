@@ -1,4 +1,4 @@
-"""What has been finished in a workspace, and from what it was made: work/steps.json."""
+"""Record of the finished steps of a workspace and their inputs: work/steps.json."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.workspace import Workspace, write_json
 
 
 class Ledger:
-    """Steps that are done, each with its fingerprint."""
+    """Finished steps, each with its fingerprint."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -29,7 +29,8 @@ class Ledger:
     def fingerprint(
         self, step: Step, options: AnalysisOptions, identity: object, given: Mapping[Given[Any], object]
     ) -> str:
-        """A digest of all that decides what the step will produce, the versions of earlier steps among it.
+        """A digest of everything that determines the products of a step, including the versions of earlier steps.
+
 
         given: of each fact, the part that can change a product.
         """
@@ -48,7 +49,7 @@ class Ledger:
         return digest
 
     def finished(self, step: Step, fingerprint: str) -> StepRecord | None:
-        """The record of a step that need not run again; else None."""
+        """The record of a step that does not have to run again; otherwise None."""
         entry = self._entries.get(step.name)
         if entry is None or entry["fingerprint"] != fingerprint:
             return None
@@ -59,6 +60,6 @@ class Ledger:
         return record if record.state is StepState.DONE and complete else None
 
     def note(self, step: Step, fingerprint: str, record: StepRecord) -> None:
-        """Write down how a step ended."""
+        """Record how a step ended."""
         self._entries[step.name] = {"fingerprint": fingerprint, "record": asdict(record)}
         write_json(self._path, self._entries)

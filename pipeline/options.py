@@ -1,6 +1,6 @@
-"""What a user may choose for one analysis. Form, REST, command line and record are generated from this class.
+"""The options of one analysis. Form, REST, command line and record are generated from this class.
 
-Deployment knobs live in jobs/settings.py; constants of a method beside the method.
+Deployment settings are in jobs/settings.py; constants of a method are in the module of the method.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def _option(
 
 @dataclass(frozen=True, kw_only=True)
 class AnalysisOptions:
-    """Options of one analysis. Raises OptionsError where a value is outside its bounds.
+    """Options of one analysis. Raises OptionsError if a value is out of bounds.
+
 
     Whether segmentation_model exists depends on MODELS_DIR: segmentation.registry.model decides.
     """
@@ -102,7 +103,7 @@ class AnalysisOptions:
 
     @property
     def chosen_side(self) -> Side | None:
-        """The user's word on the side; None for auto."""
+        """The side chosen by the user; None for auto."""
         return None if self.side == "auto" else Side(self.side)
 
     def to_dict(self) -> dict[str, Any]:
@@ -110,7 +111,7 @@ class AnalysisOptions:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> AnalysisOptions:
-        """From a record; unknown keys (a newer or foreign record) are ignored, missing ones take their defaults."""
+        """From a record; unknown keys (of other versions or programs) are ignored, missing ones get their defaults."""
         known = {item.name for item in fields(cls)}
         return cls(**{key: value for key, value in data.items() if key in known})
 

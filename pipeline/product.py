@@ -1,6 +1,6 @@
 """A product of the analysis: its name, and its codec on the folder of one analysis. products.py declares them all.
 
-Arrays lie in work/NAME.ARRAY.npy, everything else in work/NAME.json, which is written last: its presence means that
+Arrays are in work/NAME.ARRAY.npy, everything else is in work/NAME.json, which is written last: its presence means that
 the product is complete.
 """
 
@@ -19,14 +19,14 @@ from pipeline.workspace import Workspace, atomic_file, write_json
 T = TypeVar("T")
 
 Parts = tuple[object, Mapping[str, NDArray[Any]]]
-"""A product taken apart: JSON values, and arrays by name."""
+"""An encoded product: JSON values, and arrays by name."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Product(Generic[T]):
     """One intermediate or final result.
 
-    save, load  the codec; `load` raises FileNotFoundError where the product is missing
+    save, load  the codec; `load` raises FileNotFoundError if the product is missing
     marker      the file, relative to the workspace, that is written last and means "complete"
     """
 
@@ -44,13 +44,13 @@ class Product(Generic[T]):
         (workspace.root / self.marker).unlink(missing_ok=True)
 
     def of(self, value: T) -> Output:
-        """`value` as what a step returns for this product."""
+        """The output of a step for this product."""
         return Output(product=self, save=lambda workspace: self.save(workspace, value))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Given(Generic[T]):
-    """A fact that is known before the first step, for example what the user uploaded. Not stored."""
+    """A fact known before the first step, for example the upload. Not stored."""
 
     name: str
 
@@ -98,5 +98,5 @@ def arrays_and_json(name: str, encode: Callable[[T], Parts], decode: Callable[[S
 
 
 def json_only(name: str, encode: Callable[[T], object], decode: Callable[[Any], T]) -> Product[T]:
-    """A product that is stored as JSON alone."""
+    """A product that is stored only as JSON."""
     return arrays_and_json(name, lambda value: (encode(value), {}), lambda stored: decode(stored.meta))

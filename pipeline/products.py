@@ -1,6 +1,6 @@
-"""Every product of the analysis, and every fact that is given before it. A step reads and produces these alone.
+"""All products of the analysis, and all facts given before it. Steps read and produce only these.
 
-NIfTI would be no codec for images: it moves direction cosines by 1.4e-8.
+NIfTI is not suitable as a codec for images: it changes direction cosines by 1.4e-8.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _SHAPE_VALUES: Final = ("model", "kind", "sha256", "scale", "assd_mm", "bscore")
 
 @dataclass(frozen=True, kw_only=True)
 class Upload:
-    """What the user gave to analyse: a scan, a label map in a numbering, or both. sha256: over all the files."""
+    """The input of an analysis: a scan, a label map with its numbering, or both. sha256: over all files."""
 
     scan: Path | None
     labels: Path | None
@@ -54,12 +54,12 @@ class Upload:
 
 UPLOAD: Final = Given[Upload](name="upload")
 INPUT_NAME: Final = Given[str](name="input_name")
-"""What the user called the input."""
+"""The user's name of the input."""
 RESOURCES: Final = Given[Resources](name="resources")
 MODEL: Final = Given[dict[str, Any]](name="model")
-"""Card, identity and runtime of what makes the segmentation."""
+"""Card, identity and runtime of the segmentation model."""
 RECORDS: Final = Given[tuple[StepRecord, ...]](name="records")
-"""What each step has done so far."""
+"""Records of the previous steps."""
 
 
 def _encode_scan(scan: Scan) -> Parts:
@@ -148,7 +148,7 @@ def _encode_thickness(maps: tuple[ThicknessMap, ...]) -> Parts:
 
 
 def _decode_thickness(stored: Stored) -> tuple[ThicknessMap, ...]:
-    """The maps lie on SURFACES, which are not stored a second time."""
+    """The maps refer to SURFACES, which are not stored a second time."""
     surfaces = {surface.structure.key: surface for surface in SURFACES.load(stored.workspace)}
     return tuple(
         ThicknessMap(
@@ -231,7 +231,7 @@ def _decode_labels(stored: Stored) -> LabelArray:
 
 
 def _save_results(workspace: Workspace, results: Results) -> None:
-    """Move the files to where they are read; the manifest last."""
+    """Move the files to their final location, with the manifest last."""
     workspace.results_dir.mkdir(parents=True, exist_ok=True)
     workspace.manifest_path.unlink(missing_ok=True)
     for made, target in ((results.files_dir, workspace.files_dir), (results.view_dir, workspace.view_dir)):
@@ -254,9 +254,9 @@ def _load_results(workspace: Workspace) -> Results:
 SCAN: Final = arrays_and_json("scan", _encode_scan, _decode_scan)
 SCAN_HEADER: Final = json_only("scan_header", ScanHeader.to_dict, ScanHeader.from_dict)
 RAW_SEGMENTATION: Final = arrays_and_json("raw_segmentation", _encode_segmentation, _decode_segmentation)
-"""As the model returned it: medial and lateral tibial cartilage may share a label."""
+"""The model's output: medial and lateral tibial cartilage may share a label."""
 SEGMENTATION: Final = arrays_and_json("segmentation", _encode_segmentation, _decode_segmentation)
-"""With the compartments of the tibial cartilage apart."""
+"""With separate compartments of the tibial cartilage."""
 SURFACES: Final = arrays_and_json("surfaces", _encode_surfaces, _decode_surfaces)
 ALIGNMENT: Final = json_only("alignment", _encode_alignment, _decode_alignment)
 SUBREGIONS: Final = arrays_and_json("subregions", _encode_labels, _decode_labels)
@@ -268,4 +268,4 @@ SHAPES: Final = arrays_and_json("shape", _encode_shapes, _decode_shapes)
 MEASUREMENTS: Final = json_only("measurements", _encode_rows, _decode_rows)
 FLAGS: Final = json_only("quality", _encode_flags, _decode_flags)
 DELIVERY: Final = Product(name="delivery", save=_save_results, load=_load_results, marker="results/manifest.json")
-"""The results tree, the viewers' files, the zip and the manifest."""
+"""The results tree, the viewer files, the zip and the manifest."""

@@ -1,7 +1,7 @@
 """The one table of what is measured: quantities, methods, statistics, units and the headline figures.
 
 Tables, report, pages, comparison, command line and documentation take names, definitions, units and digits from here.
-A new quantity is one entry of QUANTITIES; pipeline.measure.MEASURES says what fills it with rows.
+A new quantity is one entry of QUANTITIES; pipeline.measure.MEASURES maps it to the function that computes its rows.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class Unit(StrEnum):
 
     @property
     def symbol(self) -> str:
-        """As people write it, e.g. `mm²`."""
+        """Display form, e.g. `mm²`."""
         return self.replace("mm2", "mm²").replace("mm3", "mm³")
 
 
 class Statistic(StrEnum):
-    """What a row reports of a quantity in a region."""
+    """The statistic of a row."""
 
     MEAN = "mean"
     STD = "std"
@@ -44,7 +44,7 @@ class Statistic(StrEnum):
 
 
 SPREAD: Final = (Statistic.MEAN, Statistic.STD, Statistic.MEDIAN)
-"""Of a quantity with a value at every point; std of the population."""
+"""Statistics of a quantity with a value at every point; std is that of the population."""
 
 
 class Method(StrEnum):
@@ -59,7 +59,7 @@ class Method(StrEnum):
 
     @property
     def display_name(self) -> str:
-        """As people write it, e.g. `two-crossing`."""
+        """Display form, e.g. `two-crossing`."""
         return _METHOD_WORDS[self][0]
 
     @property
@@ -92,14 +92,14 @@ _METHOD_WORDS: Final[Mapping[Method, tuple[str, str]]] = MappingProxyType(
 )
 
 PRIMARY: Final = Method.UNION
-"""The thickness estimator of headlines, tables, charts, flags and comparisons; two_crossing loses thin cartilage."""
+"""The thickness estimator of headlines, tables, charts, flags and comparisons; two_crossing misses thin cartilage."""
 
 SECOND: Final = Method.TWO_CROSSING
-"""The other thickness estimator: reported beside the primary one, never instead of it."""
+"""The other thickness estimator: reported in addition to the primary one, never instead of it."""
 
 
 class Direction(StrEnum):
-    """What a larger value of a quantity says about the joint."""
+    """The meaning of a larger value for the joint."""
 
     BETTER = "better"
     WORSE = "worse"
@@ -112,10 +112,10 @@ class Quantity:
 
     id          as in the column `quantity`
     title       full name; short: column head
-    definition  one sentence; source: where it is from, empty for our own
-    larger_is   what a larger value says about the joint
-    statistics  what rows report of it; the first is the one that tables and comparisons show
-    digits      decimals for people; results.csv always has six
+    definition  one sentence; source: publication, empty for our own
+    larger_is   the meaning of a larger value for the joint
+    statistics  the reported statistics; tables and comparisons show the first
+    digits      displayed decimals; results.csv always has six
     """
 
     id: str
@@ -266,10 +266,10 @@ QUANTITIES: Final[Mapping[str, Quantity]] = MappingProxyType(
 """Every quantity by its id, in the order of tables and choices. ThC_matched exists in comparisons only."""
 
 THICKNESSES: Final = (THC, THC_TAB, TAB, DAB)
-"""Measured on bone surfaces by the thickness estimators; these have tables and charts of their own."""
+"""Measured on bone surfaces by the thickness methods; shown in separate tables and charts."""
 
 T2_LAYERS: Final = (T2, T2_DEEP, T2_SUPERFICIAL)
-"""Measured where the scan has T2; these have tables and charts of their own."""
+"""Measured if the scan has T2; shown in separate tables and charts."""
 
 HEADLINES: Final[tuple[tuple[str, Region], ...]] = (
     ("Femur", FEMUR_WHOLE),
@@ -277,10 +277,10 @@ HEADLINES: Final[tuple[tuple[str, Region], ...]] = (
     ("Lateral tibia", TIBIA_LATERAL),
     ("Patella", PATELLA_WHOLE),
 )
-"""The figures that a reader asks for first: mean ThC of these, by the primary estimator."""
+"""The headline figures: mean ThC of these, by the primary method."""
 
 
 def is_main(quantity: str, method: str, statistic: str) -> bool:
-    """Whether a row holds the one number that tables and comparisons show of its quantity in its region."""
+    """Whether a row is the one that tables and comparisons show for its quantity and region."""
     known = QUANTITIES.get(quantity)
     return known is not None and method != SECOND and statistic == known.main

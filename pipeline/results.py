@@ -1,4 +1,4 @@
-"""The results of one analysis as the last step hands them over: a tree of files, its zip, and the manifest."""
+"""The output of the last step: a tree of files, its zip, and the manifest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.progress import StepRecord, StepState
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Name, size and SHA-256 of the zip, the warnings, and what each step did before the results were written."""
+    """Name, size and SHA-256 of the zip, the warnings, and the records of the steps before the results were written."""
 
     archive_name: str
     archive_bytes: int
@@ -33,7 +33,7 @@ class Manifest:
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """files_dir: the tree of the zip; view_dir: what the pages' viewers read; archive_path: the zip."""
+    """files_dir: the tree of the zip; view_dir: the files of the viewers; archive_path: the zip."""
 
     files_dir: Path
     view_dir: Path

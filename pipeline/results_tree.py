@@ -1,7 +1,7 @@
-"""The results tree: every file that an analysis can leave, as one table.
+"""The results tree: a table of all files that an analysis can produce.
 
 Writers, README.txt, the download page, the REST interface, the research copy and docs/results.md read it. Paths are
-those of the results zip, below its one top folder.
+those of the results zip, below its top folder.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 from pipeline.file_kinds import FileKind, input_stem
 
 ARCHIVE_ROOT: Final = "knee_results"
-"""Top folder inside the zip. The name of the upload may be a patient's and stays outside."""
+"""Top folder inside the zip. It does not contain the name of the upload, which may be that of a patient."""
 
 CSV: Final = "text/csv"
 GZIP: Final = "application/gzip"
@@ -31,13 +31,10 @@ BINARY: Final = "application/octet-stream"
 class Artifact:
     """A file of the results, or several whose names follow one pattern.
 
-    path        relative to the results tree; a name in braces stands for one part of it, e.g. `surfaces/{bone}.vtp`
-    meaning     what the file holds, for people
-    media_type  on the wire
-    compressed  its content is compressed already: stored as it is in the zip, sent as it is over the wire
-    research    kept where the user consented to research: labels, surfaces and measurements; never voxels, pictures of
-                them, or the digest of the upload
-    condition   when it is there; empty: always
+    path        relative to the results tree; a name in braces is a placeholder, e.g. `surfaces/{bone}.vtp` meaning
+    displayed description media_type  for HTTP compressed  its content is already compressed: stored in the zip and sent
+    without further compression research    kept if the user consented to research: labels, surfaces and measurements;
+    never voxels, pictures of them, or the digest of the upload condition   when it exists; empty: always
     """
 
     path: str
@@ -48,17 +45,17 @@ class Artifact:
     condition: str = ""
 
     def at(self, files_dir: Path, **names: str) -> Path:
-        """Its place below `files_dir`, with the names for the braces of its pattern. Raises KeyError without them."""
+        """Its path below `files_dir`, with names for the placeholders. Raises KeyError if one is missing."""
         return files_dir / self.path.format(**names)
 
     def target(self, files_dir: Path, **names: str) -> Path:
-        """As `at`, for who writes the file: its folder is made."""
+        """As `at`, for writing: its folder is created."""
         path = self.at(files_dir, **names)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
     def found(self, files_dir: Path) -> list[Path]:
-        """Those of its files that are there, sorted."""
+        """Its existing files, sorted."""
         return sorted(path for path in files_dir.glob(re.sub(r"{\w+}", "*", self.path)) if path.is_file())
 
     def matches(self, name: str) -> bool:
@@ -214,7 +211,7 @@ ARTIFACTS: Final = (
     SURFACES_PICTURE,
     PEER_RESULTS,
 )
-"""Every file there can be, in the order in which people are told of them."""
+"""All possible files, in display order."""
 
 
 class ViewFile(StrEnum):
@@ -233,12 +230,12 @@ class ViewFile(StrEnum):
         return JSON if self.endswith(".json") else BINARY
 
     def at(self, view_dir: Path) -> Path:
-        """Its place on disk."""
+        """Its path on disk."""
         return view_dir / f"{self}.gz"
 
 
 def view_file_in(view_dir: Path, name: str) -> Path | None:
-    """The view file that a request names; None where there is no such file."""
+    """The view file that a request names; None if there is no such file."""
     path = next((known.at(view_dir) for known in ViewFile if known == name), None)
     return path if path is not None and path.is_file() else None
 
@@ -249,5 +246,5 @@ def artifact_of(name: str) -> Artifact | None:
 
 
 def archive_name(input_name: str) -> str:
-    """Name of the results zip, `{input stem}_results.zip`, for what the user called the input."""
+    """Name of the results zip, `{input stem}_results.zip`, for the user's name of the input."""
     return f"{input_stem(input_name)}_results{FileKind.ZIP.extensions[0]}"

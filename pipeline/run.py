@@ -1,7 +1,7 @@
-"""The one orchestrator: worker, command line and benchmarks all call run_analysis.
+"""Runs an analysis; used by worker, command line and benchmarks.
 
-A step whose inputs, options, model and version have not changed since it last finished here is not run again, so an
-analysis that was cut short goes on where it was, and ends with the same numbers as one that was not.
+A step whose inputs, options, model and version have not changed since it last finished is not repeated, so an
+interrupted analysis resumes and gives the same numbers as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -56,19 +56,19 @@ def run_analysis(
 ) -> RunSummary:
     """Run every step that applies, in order. The last one produces DELIVERY.
 
-    Raises OptionsError where there is no such model; the KneeError of a required step (facts["step"] names it). A
+    Raises OptionsError if the model does not exist; the KneeError of a required step (facts["step"] names it). A
     failed optional step becomes a warning.
     """
     model(options.segmentation_model, resources)
     workspace.create()
     facts = _Facts(workspace=workspace, options=options, resources=resources, request=request)
-    # the matrices here are small: more BLAS threads only spin, and let the last bit depend on the number of cores
+    # matrices are small: more BLAS threads only wait, and make the last bit depend on the number of cores
     with threadpool_limits(limits=1, user_api="blas"):
-        return _Run(workspace, options, facts, on_progress, steps).to_the_end()
+        return _Run(workspace, options, facts, on_progress, steps).finish()
 
 
 class _Facts:
-    """What is known before the first step, and which part of it can change a product."""
+    """Facts known before the first step, and those parts that can change a product."""
 
     def __init__(
         self, *, workspace: Workspace, options: AnalysisOptions, resources: Resources, request: Request
@@ -88,12 +88,12 @@ class _Facts:
         }
 
     def decisive(self) -> dict[Given[Any], object]:
-        """For fingerprints. Of resources and model, the step's own `identity` says what counts."""
+        """For fingerprints. For resources and model, the `identity` of the step is used."""
         return self._parts | {RECORDS: [(record.name, record.state, record.reason) for record in self.records]}
 
 
 class _Run:
-    """State of one pass over the steps: what each has done so far, and its fingerprint."""
+    """State of one pass over the steps: records and fingerprints so far."""
 
     def __init__(
         self,
@@ -111,14 +111,14 @@ class _Run:
         self.ledger = Ledger(workspace)
         self.records = [StepRecord(name=s.name, title=s.title, state=StepState.WAITING) for s in steps]
 
-    def to_the_end(self) -> RunSummary:
+    def finish(self) -> RunSummary:
         for index, step in enumerate(self.steps):
             self.facts.records = tuple(self.records)
             identity = step.identity(self._inputs(step))
             fingerprint = self.ledger.fingerprint(step, self.options, identity, self.facts.decisive())
             self.records[index] = self.ledger.finished(step, fingerprint) or self._run(index, step)
             self.ledger.note(step, fingerprint, self.records[index])
-        self._tell(len(self.steps) - 1, 1.0)
+        self._report_progress(len(self.steps) - 1, 1.0)
         manifest = DELIVERY.load(self.workspace).manifest
         return RunSummary(
             warnings=manifest.warnings,
@@ -129,15 +129,15 @@ class _Run:
 
     def _run(self, index: int, step: Step) -> StepRecord:
         record = self.records[index]
-        for product in step.produces:  # of an earlier run with other options: no later step may take it for today's
+        for product in step.produces:  # from an earlier run with other options: later steps must not use it
             product.discard(self.workspace)
         if reason := step.applies(self._inputs(step)):
             return replace(record, state=StepState.SKIPPED, reason=reason)
         self.records[index] = replace(record, state=StepState.RUNNING)
-        self._tell(index, 0.0)
+        self._report_progress(index, 0.0)
         started = time.perf_counter()
         try:
-            self._produce(step, lambda fraction: self._tell(index, fraction))
+            self._produce(step, lambda fraction: self._report_progress(index, fraction))
         except MemoryError as error:
             failure: KneeError = OutOfMemory(
                 f"{step.title}: the machine ran out of memory; expected about 3 GB free.",
@@ -157,7 +157,7 @@ class _Run:
     def _produce(self, step: Step, on_fraction: OnFraction) -> None:
         """Run a step, then store what it returns."""
         scratch = self.workspace.scratch_dir
-        shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
+        shutil.rmtree(scratch, ignore_errors=True)  # left by a killed run
         scratch.mkdir()
         try:
             outputs = step.run(self._inputs(step, on_fraction))
@@ -172,7 +172,7 @@ class _Run:
     def _inputs(self, step: Step, on_fraction: OnFraction = lambda _: None) -> Inputs:
         return Inputs(step, self.workspace, self.options, self.facts.values, on_fraction)
 
-    def _tell(self, index: int, fraction: float) -> None:
+    def _report_progress(self, index: int, fraction: float) -> None:
         shares = [step.share for step in self.steps]
         done = sum(shares[:index]) + shares[index] * min(max(fraction, 0.0), 1.0)
         step = self.steps[index]

@@ -1,4 +1,4 @@
-"""What the header of a scan says. Read on its own, so that no voxels are loaded where they are not needed."""
+"""The header of a scan, stored separately so that it can be read without loading voxels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.types import Scan
 
 @dataclass(frozen=True, kw_only=True)
 class ScanHeader:
-    """Everything of a Scan that a decision needs, without voxels. echoes: their number."""
+    """All properties of a Scan except its voxels. echoes: their number."""
 
     echoes: int
     sequence: PulseSequence
@@ -23,7 +23,7 @@ class ScanHeader:
     warnings: tuple[str, ...]
 
     def t2_unavailable(self, *, skip_first_echo: bool) -> str | None:
-        """Why no T2 can be computed from the scan, or None where it can."""
+        """The reason why T2 cannot be computed from the scan, or None if it can."""
         return t2_unavailable(
             self.sequence, self.echoes, self.echo_times_ms, self.acquisition, skip_first_echo=skip_first_echo
         )

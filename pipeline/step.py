@@ -1,4 +1,4 @@
-"""What a step of the analysis is, and what it may read: the products, facts and options that it declares."""
+"""A step of the analysis. It can read only the products, facts and options that it declares."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.workspace import Workspace
 T = TypeVar("T")
 
 OnFraction = Callable[[float], None]
-"""Is told the completed share of a step, 0 to 1."""
+"""Receives the completed fraction of a step, 0 to 1."""
 
 Outputs = tuple[Output, ...]
 
@@ -21,20 +21,20 @@ ALL_OPTIONS: Final = tuple(item.name for item in fields(AnalysisOptions))
 
 
 class UndeclaredRead(Exception):
-    """A step has read what it does not declare. A defect of the step: its kept results could be out of date."""
+    """A step has read an undeclared source, so its stored results could be outdated: a programming error."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """One stage of the analysis.
 
-    version   raised when a change of the step's method can change its products: kept ones are then made again
+    version   raised when a change of the step's method can change its products: stored ones are then recomputed
     reads     products of earlier steps and given facts; nothing else can be read
     produces  products that `run` returns, in this order
     options   fields of AnalysisOptions that change the products
     share     approximate share of the wall time, for the progress bar
     applies   None, or the reason why the step is skipped
-    identity  what else decides the products, e.g. the digest of the model's weights
+    identity  other data that determines the products, e.g. the digest of the model's weights
     """
 
     name: str
@@ -51,10 +51,10 @@ class Step:
 
 
 class Inputs:
-    """What one step may read. A product is loaded when it is first asked for, and released with the step.
+    """The inputs of one step. A product is loaded on first access, and released with the step.
 
     scratch_dir  an empty folder for temporary files, removed after the step
-    on_fraction  is told the completed share of the step
+    on_fraction  receives the completed fraction of the step
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Inputs:
         self._loaded: dict[Product[Any], Any] = {}
 
     def __getitem__(self, source: Product[T] | Given[T]) -> T:
-        """Raises UndeclaredRead; FileNotFoundError where the product is missing."""
+        """Raises UndeclaredRead; FileNotFoundError if the product is missing."""
         self._require_declared(source)
         if isinstance(source, Given):
             return cast("T", self._given[source]())

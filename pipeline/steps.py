@@ -1,7 +1,7 @@
-"""The whole analysis on one screen: what is done, in which order, from what, to what.
+"""The steps of the analysis: order, inputs and products.
 
-A step calls the science on what it reads, and returns what it produces; run.py loads and stores. Progress,
-provenance, report, command line and pages iterate STEPS, in the order of the analysis; nothing else lists them.
+A step applies the science modules to its inputs and returns its products; run.py loads and stores them. Progress,
+provenance, report, command line and pages iterate STEPS, the only list of steps.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ from pipeline.types import AnalysisResult, Provenance, ShapeFit, Surface
 
 def _read(inputs: Inputs) -> Outputs:
     path, options = inputs[UPLOAD].scan, inputs.options
-    assert path is not None  # noqa: S101  `applies` says so
+    assert path is not None  # noqa: S101  ensured by `applies`
     scan = read_scan(path, side=options.chosen_side, series=options.series, scratch_dir=inputs.scratch_dir)
     require_content(scan)
     return SCAN.of(scan), SCAN_HEADER.of(header_of(scan))
@@ -178,7 +178,7 @@ def _write_results(inputs: Inputs) -> Outputs:
 
 
 def _warnings(inputs: Inputs, shapes: tuple[ShapeFit, ...]) -> tuple[str, ...]:
-    """Assumptions about the scan's header, failed optional steps, and shape models of no use."""
+    """Assumptions about the scan's header, failed optional steps, and unusable shape models."""
     header = inputs.get(SCAN_HEADER)
     return (
         *(header.warnings if header is not None else ()),

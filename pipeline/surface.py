@@ -111,15 +111,13 @@ def iso_surface(field: Field, structure: Structure) -> Surface:
 
 
 def _outward_normals(field: Field, index: FloatArray) -> FloatArray:
-    """(n, 3) unit vectors along the grid's (z, y, x): along the negative gradient of the field after additional
-    smoothing.
-    """
+    """(n, 3) unit vectors along the grid's (z, y, x): along the negative gradient of the smoothed field."""
     spacing = field.grid.spacing_mm
     widths = [2 * round((np.sqrt(12 * NORMAL_VARIANCE_MM2 / s**2 + 1) - 1) / 2) + 1 for s in spacing]
-    calm = Field(values=ndimage.uniform_filter(field.values, widths, mode="constant"), grid=field.grid)
+    averaged = Field(values=ndimage.uniform_filter(field.values, widths, mode="constant"), grid=field.grid)
     slope = np.empty_like(index)
     for axis, step in enumerate(np.eye(3)):
-        before, after = calm.at_index((index - step).T), calm.at_index((index + step).T)
+        before, after = averaged.at_index((index - step).T), averaged.at_index((index + step).T)
         slope[:, axis] = (before - after) / spacing[axis]
     unit: FloatArray = slope / np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-12)
     return unit

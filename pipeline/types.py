@@ -1,4 +1,4 @@
-"""What the stages hand to each other. Frozen, and each checks itself: a value that exists is a valid one."""
+"""Data types passed between the stages. They are frozen and validate themselves on construction."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Scan:
     """One MR series.
 
     echoes         (e, z, y, x) float32; a single-echo scan has e == 1
-    echo_times_ms  one time an echo, ascending; empty where the file has none (NIfTI, NRRD)
-    side           from the header or the user; None: decided later by anatomy
+    echo_times_ms  one time per echo, ascending; empty if the file has none (NIfTI, NRRD)
+    side           from the header or the user; None: determined later by anatomy
     """
 
     echoes: NDArray[np.float32]
@@ -57,11 +57,11 @@ class Scan:
 
 @dataclass(frozen=True, kw_only=True)
 class ScanFacts:
-    """What is known of a scan before it is analysed: the header's word on it, and nothing about the patient.
+    """Facts about a scan from its header, before the analysis and without patient data.
 
     shape, spacing_mm  (z, y, x), as stored
-    plane              sagittal, coronal or axial: the anatomical plane nearest to that of the thickest voxel side
-    t2_unavailable     why no T2 can be measured; empty where it can
+    plane              sagittal, coronal or axial: the anatomical plane perpendicular to the largest voxel side
+    t2_unavailable     the reason why T2 cannot be measured; empty if it can
     """
 
     shape: tuple[int, int, int]
@@ -86,7 +86,7 @@ class ScanFacts:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ScanFacts:
-        """What `to_dict` gave, also after a way through JSON. Raises KeyError, TypeError, ValueError."""
+        """From the dictionary of `to_dict`, also after JSON. Raises KeyError, TypeError, ValueError."""
         z, y, x = (int(n) for n in data["shape"])
         dz, dy, dx = (float(s) for s in data["spacing_mm"])
         return cls(
@@ -108,9 +108,10 @@ class Segmentation:
     """Canonical labels (anatomy.Structure) on a grid.
 
     compartments_apart is False while medial and lateral tibial cartilage still share MEDIAL_TIBIAL_CARTILAGE.
-    confidence            structure -> mean foreground probability, 0 to 1, where the model gives one
+    confidence            structure -> mean foreground probability, 0 to 1, if the model provides it
     surface_entropy_bits  structure -> mean entropy within a voxel of its surface, 0 to 1 bit, likewise
-    Both are the model's own word before post-processing, uncalibrated (segmentation/confidence.py).
+
+    Both are model outputs before post-processing, uncalibrated (segmentation/confidence.py).
     """
 
     labels: LabelArray
@@ -129,7 +130,7 @@ class Segmentation:
     @cached_property
     def boxes(self) -> dict[Structure, Box]:
         """The smallest box (z, y, x) around each structure that is present."""
-        from scipy import ndimage  # the web processes read types, and have no use for it
+        from scipy import ndimage  # imported here because web processes use this module but not scipy
 
         found = ndimage.find_objects(self.labels, max_label=max(Structure))
         return {Structure(k + 1): box for k, box in enumerate(found) if box is not None}
@@ -317,11 +318,11 @@ class Resources:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What one analysis is asked to work on; names are relative to the workspace's input folder.
+    """The input of one analysis; names are relative to the workspace's input folder.
 
-    input_name  what the user called it (its stem names the results zip)
-    scan        file or folder of the scan; None where a label map is measured alone
-    labels      a label map that stands in for the network, in the numbering `numbering`
+    input_name  the user's name of the input (its stem names the results zip)
+    scan        file or folder of the scan; None for a label map without a scan
+    labels      a label map used instead of a network, in the numbering `numbering`
     """
 
     input_name: str

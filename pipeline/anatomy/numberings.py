@@ -1,4 +1,4 @@
-"""How label maps are numbered: by us, and by others."""
+"""Label numberings: ours and those of other sources."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pipeline.anatomy.structures import Structure
 
 @dataclass(frozen=True, kw_only=True)
 class Numbering:
-    """How somebody else numbers a knee's labels.
+    """The label numbering of a source.
 
-    `to_canonical` names every label that the numbering declares; None means background on purpose.
-    `compartments_apart` is False where medial and lateral tibial cartilage share one number: both are then read as
-    MEDIAL_TIBIAL_CARTILAGE until the analysis has told them apart by anatomy.
+    `to_canonical` contains every label that the numbering declares; None means deliberate background.
+    `compartments_apart` is False if medial and lateral tibial cartilage share one number: both are then read as
+    MEDIAL_TIBIAL_CARTILAGE until the analysis separates them by anatomy.
     """
 
     id: str

@@ -11,7 +11,7 @@ from typing import Final
 from pipeline.anatomy.structures import TISSUE_COLOURS, Structure, Tissue
 
 ALL: Final = "all"
-"""Region name that stands for a whole plate or structure."""
+"""Region name of a whole plate or structure."""
 
 
 class Compartment(StrEnum):
@@ -22,7 +22,7 @@ class Compartment(StrEnum):
 
 
 class Plate(StrEnum):
-    """The cartilage on one bone, as the tables name it in the column `structure`. In the order of every table."""
+    """The cartilage on one bone, with its name in the column `structure`. In the order of every table."""
 
     FEMORAL = "femoral_cartilage"
     TIBIAL = "tibial_cartilage"
@@ -34,7 +34,7 @@ class Plate(StrEnum):
 
     @property
     def display_name(self) -> str:
-        """Name for people, e.g. `Femoral cartilage`."""
+        """Display name, e.g. `Femoral cartilage`."""
         return self.replace("_", " ").capitalize()
 
     @property
@@ -60,11 +60,11 @@ PLATE_ON: Final[Mapping[Structure, Plate]] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True)
 class Region:
-    """A cartilage plate or a named part of one, carried as a number per vertex and in subregions.nii.gz.
+    """A cartilage plate or a named part of one; stored as a number per vertex and in subregions.nii.gz.
 
-    label        0: a whole plate that is divided, whose voxels carry the numbers of its parts
-    compartment  None: a region that lies in both
-    part         anterior, weight_bearing or posterior; empty where only compartments are told apart
+    label        0: a divided plate, whose voxels have the numbers of its parts
+    compartment  None: a region in both compartments
+    part         anterior, weight_bearing or posterior; empty if only compartments are distinguished
     """
 
     label: int
@@ -101,7 +101,7 @@ class Region:
 
     @property
     def order(self) -> int:
-        """Its place in tables for people: a whole plate stands before its parts."""
+        """Its position in displayed tables: a whole plate comes before its parts."""
         return TABLE_ORDER.index(self)
 
     @property

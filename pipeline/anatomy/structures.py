@@ -20,7 +20,7 @@ class Side(StrEnum):
 
 
 class Tissue(StrEnum):
-    """Kind of structure; decides its colour and what is measured on it."""
+    """Kind of structure; determines its colour and measures."""
 
     BONE = "bone"
     CARTILAGE = "cartilage"
@@ -47,7 +47,7 @@ class Structure(IntEnum):
 
     @property
     def title(self) -> str:
-        """Name for people, e.g. `Femoral cartilage`."""
+        """Display name, e.g. `Femoral cartilage`."""
         return self.name.replace("_", " ").capitalize()
 
     @property

@@ -24,11 +24,11 @@ from pipeline.types import Request, Resources
 from pipeline.workspace import Workspace
 
 RESUME_FOLDER = ".analysis"
-"""Inside OUTPUT_DIR while an analysis runs; a run that was cut short goes on from it."""
+"""Inside OUTPUT_DIR while an analysis runs; an interrupted run resumes from it."""
 
 
 def build_parser(program: str) -> argparse.ArgumentParser:
-    """The flags of the analysis options, and where the files and the weights are."""
+    """The flags of the analysis options, and of files and weights."""
     parser = argparse.ArgumentParser(
         prog=program,
         usage="%(prog)s [flags] INPUT OUTPUT_DIR",
@@ -41,7 +41,7 @@ def build_parser(program: str) -> argparse.ArgumentParser:
         nargs="+",
         metavar="INPUT OUTPUT_DIR",
         help="the scan (NIfTI, NRRD, DICOM file, folder or zip) and the folder for the results, anywhere among the "
-        "flags; with --labels the scan may be left out",
+        "flags; with --labels the scan is optional",
     )
     models = ", ".join(model_ids(Resources()))
     add_options(
@@ -56,7 +56,7 @@ def build_parser(program: str) -> argparse.ArgumentParser:
 
 
 def run(parser: argparse.ArgumentParser, words: list[str]) -> tuple[int, str]:
-    """Exit status 0, and the results as text; they are in OUTPUT_DIR. Raises KneeError; exits on a wrong call."""
+    """Exit status 0, and the results as text; they are in OUTPUT_DIR. Raises KneeError; exits on invalid arguments."""
     given = parser.parse_intermixed_args(words)
     expected = (1, 2) if given.labels else (2,)
     if len(given.paths) not in expected:

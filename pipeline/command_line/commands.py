@@ -1,4 +1,4 @@
-"""Which command was called: analyse (also without the word), compare or models."""
+"""Selects the command: analyse (the default), compare or models."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ COMMANDS: Final = {
 
 
 def main(arguments: list[str] | None = None, program: str = "python -m pipeline") -> int:
-    """Exit status 0: done; 1: it failed (message on stderr); 2: wrong call."""
+    """Exit status 0: done; 1: it failed (message on stderr); 2: invalid arguments."""
     words = sys.argv[1:] if arguments is None else arguments
     name = words[0] if words[:1] and words[0] in COMMANDS else ""
     command = COMMANDS[name or "analyse"]

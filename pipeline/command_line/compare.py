@@ -13,7 +13,7 @@ from pipeline.quantities import THC_MATCHED
 
 
 def build_parser(program: str) -> argparse.ArgumentParser:
-    """The two analyses, and where the comparison goes."""
+    """The two analyses, and the folder for the comparison."""
     parser = argparse.ArgumentParser(
         prog=program,
         description="Thickness change from analysis A to analysis B. Research use only. Not for clinical diagnosis.",
@@ -28,7 +28,7 @@ def run(parser: argparse.ArgumentParser, words: list[str]) -> tuple[int, str]:
     """Exit status 0, and the changes as text; comparison.json and changes.csv are in OUT_DIR. Raises NotComparable."""
     given = parser.parse_args(words)
     comparison = compare_folders(given.first, given.second, given.target)
-    lines = [f"{THC_MATCHED.column:42}{'A':>7}{'B':>7}{'B - A':>8}  against measurement error"]
+    lines = [f"{THC_MATCHED.column:42}{'A':>7}{'B':>7}{'B - A':>8}  relative to measurement error"]
     lines += [_line(row) for row in comparison.changes if row.quantity == THC_MATCHED.id]
     lines += [f"! {text}" for text in comparison.warnings]
     lines.append(registration_note(comparison))

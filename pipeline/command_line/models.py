@@ -21,7 +21,7 @@ WIDTH: Final = 100
 
 
 def build_parser(program: str) -> argparse.ArgumentParser:
-    """List, or fetch one."""
+    """Arguments to list weights, or to fetch a source."""
     parser = argparse.ArgumentParser(
         prog=program,
         description="List installed weights, verify their SHA-256, list missing weights, and download them.",

@@ -1,4 +1,4 @@
-"""AnalysisOptions as flags: name, help, default and choices come from the fields, and stand nowhere else."""
+"""AnalysisOptions as flags: name, help, default and choices come from the fields only."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pipeline.options import CHOICES, AnalysisOptions
 
 
 def add_options(parser: argparse.ArgumentParser, notes: Mapping[str, str]) -> None:
-    """One flag for every option that has one. notes: by option, what is to be added to its help."""
+    """Add the flags of all options that have one. notes: additional help text per option."""
     for item in fields(AnalysisOptions):
         if flag := item.metadata["flag"]:
             parser.add_argument(flag, dest=item.name, default=item.default, **_settings(item, notes.get(item.name, "")))
 
 
 def options_of(given: argparse.Namespace) -> AnalysisOptions:
-    """The options of a call. Raises OptionsError where a value is outside its bounds."""
+    """The options from parsed arguments. Raises OptionsError if a value is out of bounds."""
     chosen = {item.name: getattr(given, item.name) for item in fields(AnalysisOptions) if item.metadata["flag"]}
     return AnalysisOptions(**chosen)
 

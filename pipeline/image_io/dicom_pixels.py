@@ -124,7 +124,7 @@ def _damage() -> Iterator[None]:
             yield
     except DAMAGED as error:
         raise UnreadableImage(
-            "A DICOM file's voxels are missing, damaged or cut off; expected as many as its header promises.",
+            "A DICOM file's voxels are missing, damaged or cut off; expected the number declared in its header.",
             hint="Export or upload the series again.",
         ) from error
 

@@ -51,7 +51,7 @@ class Lookup:
 
 @dataclass(frozen=True, kw_only=True)
 class PivotTable:
-    """Rows that have no table of their own (T2, menisci): places down, statistics across."""
+    """Rows that have no table separate (T2, menisci): places down, statistics across."""
 
     title: str
     unit: str

@@ -57,5 +57,5 @@ def readme_text(result: AnalysisResult, files_dir: Path) -> str:
 
 
 def _explained(name: str, meaning: str) -> str:
-    """Name and meaning in lines of at most 110 characters, the meaning in a column of its own."""
+    """Name and meaning in lines of at most 110 characters, the meaning in a separate column."""
     return fill(meaning, 110, initial_indent=f"  {name:<{NAME_WIDTH}}", subsequent_indent=" " * (NAME_WIDTH + 2))

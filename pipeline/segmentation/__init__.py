@@ -1,4 +1,4 @@
-"""Outline bones and cartilage in a scan with the model of the registry that the user chose.
+"""Segments bones and cartilage in a scan with the chosen model of the registry.
 
 Importing this loads no inference runtime; `segment` does.
 """
@@ -16,7 +16,7 @@ __all__ = ["describe", "run", "segment"]
 
 
 def segment(scan: Scan, model_id: str, resources: Resources, report: Report) -> Segmentation:
-    """Canonical labels on the scan's grid, cleaned.
+    """Post-processed canonical labels on the scan's grid.
 
     Raises OptionsError for an unknown id; WeightsMissing, WeightsCorrupt, OutOfMemory or another ModelError.
     """
@@ -24,7 +24,7 @@ def segment(scan: Scan, model_id: str, resources: Resources, report: Report) -> 
 
 
 def run(segmenter: Segmenter, scan: Scan, resources: Resources, report: Report) -> Segmentation:
-    """The same with a model that is not in the registry, or has other weights."""
+    """As `segment`, for a model that is not in the registry or has other weights."""
     from pipeline.segmentation.postprocess import clean
 
     report(0.0)
@@ -38,7 +38,7 @@ def run(segmenter: Segmenter, scan: Scan, resources: Resources, report: Report) 
 
 
 def describe(model_id: str, resources: Resources) -> dict[str, Any]:
-    """Which model runs under this id, for provenance: card, identity, and what executes it.
+    """The model with this id, for provenance: card, identity and runtime.
 
     Loads the weights, as `segment` does, and raises the same errors.
     """

@@ -1,4 +1,4 @@
-"""What is known of a segmentation model, from card.json in its folder. Web processes read this."""
+"""The card of a segmentation model, from card.json in its folder. Used by web processes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from pipeline.segmentation.identity import BUILT_IN
 from pipeline.segmentation.limits import ConfidenceFlag, ThickSlices, confidence_flag_of, holds_for, thick_slices_of
 
 BUILT_IN_WEIGHTS: Final = Path(__file__).resolve().parents[2] / "models"
-"""Folder of the models that come with the product."""
+"""Folder of the built-in models."""
 
 CARD_NAME: Final = "card.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy:
-    """What was measured for one structure; None: not measured. Dice 0 to 1, volume bias against the experts' maps."""
+    """Accuracy of one structure; None: not measured. Dice 0 to 1, volume bias relative to the experts' maps."""
 
     dice: float | None = None
     dice_sd: float | None = None
@@ -36,7 +36,7 @@ class Accuracy:
 
 @dataclass(frozen=True, kw_only=True)
 class ThicknessError:
-    """A region's mean thickness (ThC) against that of the experts' maps, mm: mean and root mean square over maps."""
+    """Error of a region's mean thickness (ThC) relative to the experts' maps, mm: mean and RMS over maps."""
 
     bias_mm: float
     rmse_mm: float
@@ -47,9 +47,9 @@ class ThicknessError:
 class Figures:
     """One measurement.
 
-    measured_on  on what, in words
-    accuracy     structure, as the measurement names it -> figures
-    thickness    plate/region -> how far its mean thickness is off
+    measured_on  description of the test set
+    accuracy     structure -> figures
+    thickness    plate/region -> error of its mean thickness
     """
 
     measured_on: str = ""
@@ -58,7 +58,7 @@ class Figures:
 
     @classmethod
     def read(cls, entry: Mapping[str, Any]) -> Figures:
-        """From a card's JSON. Raises KeyError, TypeError where it is incomplete."""
+        """From a card's JSON. Raises KeyError, TypeError if it is incomplete."""
         return cls(
             measured_on=entry["measured_on"],
             accuracy=MappingProxyType({k: Accuracy(**v) for k, v in entry["structures"].items()}),
@@ -76,20 +76,20 @@ class Figures:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """What is known of a model.
+    """Facts about a model.
 
     family               name of the kind of model, for programs
-    native_labels        number -> name of every label the model can answer, background left out
-    native_to_canonical  what each of them means here
+    native_labels        number -> name of every label the model can predict, without background
+    native_to_canonical  the canonical structure of each
     source               identity.BUILT_IN or INSTALLED
-    folder               where its card, picture and repeatability lie; None: it has none of them
-    scope                what it outlines, what not and why, in words
-    real_scan            what was seen on a real scan, slice by slice, in words; "" where nobody looked
+    folder               folder of its card, picture and repeatability; None: it has none of them
+    scope                what it segments, what not and why, as text
+    real_scan            findings on a real scan, as text; "" if not examined
     figures              accuracy against experts' maps; empty where not measured
     training_renderer    the same on images of the renderer that training used; None where not measured
     thick_slices, confidence_flag: when not to trust an answer (limits.py); None where not measured
 
-    Raises ModelError where the remap omits a native label: a structure must never vanish silently.
+    Raises ModelError if the remap omits a native label: a structure must never be dropped silently.
     """
 
     id: str
@@ -120,20 +120,20 @@ class ModelCard:
 
     @property
     def picture(self) -> Path | None:
-        """Its outlines on every slice of a real scan (make real-scan); None where there is none."""
+        """Its outlines on every slice of a real scan (make real-scan); None if there is none."""
         path = self.folder / "real_scan.png" if self.folder else None
         return path if path is not None and path.is_file() else None
 
     @property
     def structures(self) -> tuple[Structure, ...]:
-        """What a finished analysis holds; tibial cartilage that comes as one label is split there by anatomy."""
+        """The structures of a finished analysis; a single tibial cartilage label is split by anatomy."""
         found = {self.native_to_canonical.to_canonical[label] for label in self.native_labels} - {None}
         if not self.native_to_canonical.compartments_apart and Structure.MEDIAL_TIBIAL_CARTILAGE in found:
             found.add(Structure.LATERAL_TIBIAL_CARTILAGE)
         return tuple(structure for structure in Structure if structure in found)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON; holds no path."""
+        """For JSON, without paths."""
         return {
             "id": self.id,
             "title": self.title,
@@ -157,7 +157,7 @@ class ModelCard:
 
 @contextmanager
 def read_card_file(folder: Path) -> Iterator[dict[str, Any]]:
-    """The content of card.json in a model's folder. Raises ModelError where it is missing or incomplete."""
+    """The content of card.json in a model's folder. Raises ModelError if it is missing or incomplete."""
     try:
         yield json.loads((folder / CARD_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError) as error:

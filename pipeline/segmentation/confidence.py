@@ -1,7 +1,6 @@
-"""How sure a network was of its own answer, structure by structure, as it says so itself: not calibrated.
-
-Both figures are of the answer before post-processing: what is cleaned away later counts as doubt. Of cartilage whose
-edges are read along rays they are the answer's along these rays (edges/certainty.py).
+"""Confidence of a network per structure, from its own probabilities: not calibrated.  Both figures are computed before
+post-processing, so voxels removed later reduce the confidence. For cartilage with edges located along rays they are
+computed along these rays (edges/certainty.py).
 """
 
 from __future__ import annotations
@@ -37,9 +36,9 @@ ENTROPY_BITS: Final = _entropy_table()
 def mean_probability(
     labels: LabelArray, certainty: LabelArray, structures: Mapping[int, Structure]
 ) -> dict[Structure, float]:
-    """Mean probability of a structure over its own voxels, 0 to 1; structures that were not found are left out.
+    """Mean probability of a structure over its voxels, 0 to 1; missing structures are left out.
 
-    labels, certainty  (a, b, c), as upsampling.write_labels leaves them; structures: label -> structure
+    labels, certainty  (a, b, c), as written by upsampling.write_labels; structures: label -> structure
     """
     return {
         structure: float(certainty[mask].mean() / CERTAIN)
@@ -51,11 +50,11 @@ def mean_probability(
 def surface_entropy(
     labels: LabelArray, certainty: LabelArray, structures: Mapping[int, Structure]
 ) -> dict[Structure, float]:
-    """Mean entropy within a voxel of a structure's surface, in bits: 0 where the network is sure, 1 for a coin toss.
+    """Mean entropy within a voxel of a structure's surface, in bits: 0 for certainty, 1 for probability 0.5.
 
     The mean is over the voxels on either side of every face between the structure and something else. The entropy is
-    that of the voxel's most probable class against all others, which is Shannon's wherever two classes compete. Voxels
-    whose certainty nobody computed (0) are left out.
+    that of the voxel's most probable class against all others, which equals the Shannon entropy of two classes. Voxels
+    without computed certainty (0) are left out.
     """
     total, count = np.zeros(256), np.zeros(256)
     for axis in range(3):
@@ -71,12 +70,12 @@ def surface_entropy(
 
 
 def cartilage_mean(values: Mapping[Structure, float]) -> float | None:
-    """Mean of a figure over the plates of cartilage that have it; None where none has."""
+    """Mean of a figure over the plates of cartilage that have it; None if none has."""
     found = [value for structure, value in values.items() if structure.tissue is Tissue.CARTILAGE]
     return float(np.mean(found)) if found else None
 
 
 def title_of(structure: Structure, known: Collection[Structure]) -> str:
-    """Name for people. A network that outlines tibial cartilage as one names it by its first half; anatomy parts it."""
+    """Display name. A single tibial label is stored as its medial half until it is split by anatomy."""
     one = structure is Structure.MEDIAL_TIBIAL_CARTILAGE and Structure.LATERAL_TIBIAL_CARTILAGE not in known
     return Plate.TIBIAL.display_name if one else structure.title

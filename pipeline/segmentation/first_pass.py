@@ -1,4 +1,4 @@
-"""First-pass probabilities, 8-bit: what the networks that locate edges (edges/) read of the first pass."""
+"""First-pass probabilities, 8-bit: the input of the edge networks (edges/)."""
 
 from __future__ import annotations
 

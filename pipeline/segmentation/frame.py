@@ -1,4 +1,4 @@
-"""A scan's grid in a network's axes, and the isotropic one that the network looks at."""
+"""A scan's grid in a network's axes, and the isotropic grid of the network's input."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Frame:
 
     @property
     def places(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """For each axis (n,): where the scan's voxels lie, in the isotropic index."""
+        """For each axis (n,): positions of the scan's voxels in the isotropic index."""
         a, b, c = (
             positions(n, spacing, self.resolution_mm) for n, spacing in zip(self.shape, self.spacing_mm, strict=True)
         )

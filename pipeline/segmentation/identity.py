@@ -1,4 +1,4 @@
-"""Which model made an answer: its id, where it comes from, and the SHA-256 of every file that decides an answer."""
+"""Identity of a model: its id, its source, and the SHA-256 of every file that affects its results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.digest import digest_of
 BUILT_IN: Final = "built-in"
 INSTALLED: Final = "installed"
 GIVEN: Final = "given"
-"""Where outlines come from: a model of this product, a model in MODELS_DIR, a label map of the user."""
+"""Source of a segmentation: a model of this product, a model in MODELS_DIR, a label map of the user."""
 
 WEIGHTS: Final = "weights"
 FIRST_PASS: Final = "first_pass"  # noqa: S105 -- a role
@@ -25,10 +25,10 @@ DIGEST_KEYS: Final = MappingProxyType({WEIGHTS: "weights_sha256", FIRST_PASS: "f
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFile:
-    """A file that decides a model's answers.
+    """A file that affects a model's results.
 
     role    its name in the identity: WEIGHTS, FIRST_PASS, or its path in the model's folder
-    sha256  the digest that it must have; "" where none is stated. stated_in: the file that states it
+    sha256  the digest that it must have; "" if none is stated. stated_in: the file that states it
     """
 
     role: str
@@ -43,7 +43,7 @@ class ModelFile:
 
     @property
     def problem(self) -> str:
-        """Why the file cannot be used; "" where it can. Read again only when size or modification time changed."""
+        """The reason why the file cannot be used; "" if it can. Cached by size and modification time."""
         if not self.path.is_file():
             return f"weights file {self.name} is missing"
         return f"weights file {self.name} is damaged" if self.sha256 not in ("", digest_of(self.path)) else ""
@@ -51,10 +51,10 @@ class ModelFile:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelIdentity:
-    """Answers with equal identities were made by the same files.
+    """Results with equal identities were made with the same files.
 
     source   BUILT_IN, INSTALLED or GIVEN
-    digests  role of every file that decides an answer -> SHA-256
+    digests  role of every file that affects the result -> SHA-256
     """
 
     id: str
@@ -63,7 +63,7 @@ class ModelIdentity:
 
     @classmethod
     def of(cls, id: str, source: str, files: Iterable[ModelFile]) -> ModelIdentity:
-        """Stated digests are taken as they are: whoever loads the file checks them."""
+        """Uses the stated digests, which are verified when a file is loaded."""
         return cls(id=id, source=source, digests={file.role: file.sha256 or digest_of(file.path) for file in files})
 
     @classmethod

@@ -9,13 +9,13 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class ConfidenceFlag:
-    """A scan is flagged whose cartilage is less probable than `threshold` or its surface less certain (uncalibrated).
+    """A scan is flagged if its cartilage has a lower probability or a higher surface entropy (uncalibrated).
 
-    threshold          least mean probability of cartilage, 0 to 1
-    most_entropy_bits  highest mean entropy near the surface of cartilage, bits; None where it is not looked at
-    worst_caught       share of the worst tenth of the scans, by mean cartilage Dice, that this flags
-    others_flagged     share of all other scans that it flags too
-    scans              on how many synthetic scans it was chosen; the two shares are of the same scans
+    threshold          minimum mean probability of cartilage, 0 to 1
+    most_entropy_bits  highest mean entropy near the surface of cartilage, bits; None if unused
+    worst_caught       flagged fraction of the worst tenth of the scans, by mean cartilage Dice
+    others_flagged     flagged fraction of all other scans
+    scans              number of synthetic scans on which it was chosen; the two fractions are of the same scans
     """
 
     threshold: float
@@ -25,7 +25,7 @@ class ConfidenceFlag:
     scans: int
 
     def flags(self, probability: float, entropy_bits: float | None) -> bool:
-        """Both as confidence.cartilage_mean gives them."""
+        """Both values from confidence.cartilage_mean."""
         uncertain = (
             self.most_entropy_bits is not None and entropy_bits is not None and entropy_bits > self.most_entropy_bits
         )
@@ -48,14 +48,14 @@ class SliceFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class ThickSlices:
-    """How thick slices may be. usable_slice_mm: the thickest tried up to which cartilage is usable; 0: none was."""
+    """Slice thickness limit. usable_slice_mm: the largest tested thickness with usable cartilage; 0: none."""
 
     measured_on: str
     rows: tuple[SliceFigures, ...]
     usable_slice_mm: float
 
     def at(self, slice_mm: float) -> SliceFigures | None:
-        """The figures of the slices tried that are next to these in thickness; None where none were."""
+        """The figures of the closest tested slice thickness; None if none was tested."""
         return min(self.rows, key=lambda row: abs(row.slice_mm - slice_mm), default=None)
 
 

@@ -1,7 +1,7 @@
 """Weights in an nnU-Net v2 folder, through the nnunetv2 package (an optional extra).
 
-nnU-Net resamples, tiles and brings class scores, not labels, back to the scan's grid itself; here the image is put into
-the axes it was trained in, and its labels are named.
+nnU-Net does the resampling and tiling, and brings class scores, not labels, back to the scan's grid. This module brings
+the image into the axes used in training.
 """
 
 from __future__ import annotations
@@ -30,20 +30,23 @@ _log = logging.getLogger(__name__)
 def native_labels(
     folder: Path, scan: Scan, resources: Resources, on_progress: Callable[[float], None]
 ) -> NDArray[np.uint8]:
-    """(z, y, x) labels as the network numbers them, from an nnU-Net v2 folder.
+    """(z, y, x) labels in the network's numbering, from an nnU-Net v2 folder.
 
     Raises WeightsMissing, WeightsCorrupt, OutOfMemory or another ModelError.
     """
     order = nearest_order(scan.grid, axes_in(read_json(folder / DATASET)))
     image = np.ascontiguousarray(order.to_network(scan.anatomical))[None]
     spacing = order.spacing_mm(scan.grid)
-    with _translated_failures(), redirect_stdout(io.StringIO()):  # the package prints; standard output is the user's
+    with (
+        _translated_failures(),
+        redirect_stdout(io.StringIO()),
+    ):  # the package prints
         native = predict(folder, image, spacing, resources, on_progress)
     return np.ascontiguousarray(order.from_network(native.astype(np.uint8)))
 
 
 def facts(resources: Resources) -> dict[str, Any]:
-    """What runs the network, for provenance. Raises ModelError where DEVICE is not there."""
+    """The runtime of the network, for provenance. Raises ModelError if DEVICE is unavailable."""
     device = _device(resources)
     return {
         "runtime": f"nnunetv2 {version('nnunetv2')}, torch {version('torch')}",
@@ -86,7 +89,8 @@ def _translated_failures() -> Iterator[None]:
         ImportError,
     ) as error:
         raise ModelError(
-            f"nnU-Net failed: {type(error).__name__}.", hint="Was the model trained with this major version of nnU-Net?"
+            f"nnU-Net failed: {type(error).__name__}.",
+            hint="Check the major version of nnU-Net used for training.",
         ) from error
 
 
@@ -108,7 +112,7 @@ def predict(
         first = folder / PREVIOUS_STAGE
         if not checkpoints(first):
             raise WeightsMissing(
-                "The installed model is the second stage of a cascade; its first stage is not there.",
+                "The installed model is the second stage of a cascade; its first stage is missing.",
                 hint=f"Put that model's folder into {PREVIOUS_STAGE}/ of this one.",
             )
         share = 0.5
@@ -120,7 +124,7 @@ def predict(
 
 
 def _report_tiles(predictor: Any, on_progress: Callable[[float], None]) -> None:
-    """nnU-Net has no callback: count its calls of the network against the tiles that it plans."""
+    """nnU-Net has no callback: progress is the number of network calls relative to the planned tiles."""
     plan = predictor._internal_get_sliding_window_slicers
     mirrored = len(predictor.allowed_mirroring_axes or ()) if predictor.use_mirroring else 0
     done, total = 0, 0
@@ -141,7 +145,7 @@ def _report_tiles(predictor: Any, on_progress: Callable[[float], None]) -> None:
 
 
 def _predictor(folder: Path, device: Any) -> Any:
-    """nnU-Net's predictor with every trained fold. Mirroring, eightfold work, only on a graphics card."""
+    """nnU-Net's predictor with every trained fold. Mirroring (eight times the work) is used only on a GPU."""
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
     from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
     from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
@@ -173,9 +177,9 @@ def _predictor(folder: Path, device: Any) -> Any:
 
 
 def _load_checkpoint(path: Path) -> dict[str, Any]:
-    """Tensors, plain containers and numpy's numbers where that is all there is; else the whole pickle, with a warning.
+    """Load tensors, plain containers and numpy numbers only if possible; otherwise the full pickle, with a warning.
 
-    Raises WeightsCorrupt where the file is damaged or is not a checkpoint of nnU-Net v2.
+    Raises WeightsCorrupt if the file is damaged or is not a checkpoint of nnU-Net v2.
     """
     import torch
 
@@ -188,8 +192,8 @@ def _load_checkpoint(path: Path) -> dict[str, Any]:
             with torch.serialization.safe_globals(numbers):
                 checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError:
-            _log.warning("checkpoint %s holds more than weights; read as the operator's own file", name)
-            # the operator put this file into models_dir, and nnU-Net itself reads it so
+            _log.warning("checkpoint %s contains more than weights; read as a trusted file of the operator", name)
+            # the operator installed this file, and nnU-Net reads it in the same way
             checkpoint = torch.load(path, map_location="cpu", weights_only=False)
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, AttributeError, ImportError) as error:
         raise WeightsCorrupt(f"The checkpoint {name} cannot be read: {type(error).__name__}.") from error

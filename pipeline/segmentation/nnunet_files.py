@@ -1,4 +1,4 @@
-"""The files of an nnU-Net v2 folder, and what its JSON files say. Loads no inference runtime."""
+"""The files of an nnU-Net v2 folder and the content of its JSON files. Loads no inference runtime."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PREVIOUS_STAGE: Final = "previous_stage"
 """Subfolder with the first network of a cascade."""
 
 SAGITTAL_AXES: Final = "RIP"
-"""Array axes of a sagittal series as SimpleITK reads it, which is how nnU-Net sees its training images: slices from
-left to right, rows downwards, columns to the back."""
+"""Array axes of a sagittal series as read by SimpleITK and used by nnU-Net in training: slices from left to right, rows
+downwards, columns towards posterior."""
 
 NUMBERED_AS: Final = "dosma"
 """The numbering of a model that does not name its labels."""
 
 _IGNORED: Final = "ignore"
-"""nnU-Net's name for voxels that training left out; never answered."""
+"""nnU-Net's name for voxels excluded from training; never predicted."""
 
 _WORDS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("femur", "femoral", "fem", "femora"), "femur"),
@@ -56,7 +56,7 @@ _MEANINGS: Final[Mapping[frozenset[str], Structure]] = {
 
 
 def structure_of(name: str) -> Structure | None:
-    """What a label's name means, whatever its spelling and order; None where it is not understood."""
+    """The structure of a label name, independent of spelling and word order; None if unknown."""
     return _MEANINGS.get(_words(name))
 
 
@@ -65,10 +65,10 @@ def _words(name: str) -> frozenset[str]:
 
 
 def numbering_of(labels: Mapping[str, Any]) -> tuple[dict[int, str], Numbering]:
-    """From `labels` of a dataset.json (name -> number): number -> name, and what each number means here.
+    """From `labels` of a dataset.json (name -> number): number -> name, and the canonical structure of each.
 
-    Labels without a name of their own (`3`, `label_3`) are read in DOSMA's numbering.
-    Raises ModelError where a label is a region of several values, or not understood, or two mean the same.
+    Labels without a descriptive name (`3`, `label_3`) are read in DOSMA's numbering. Raises ModelError if a label is a
+    region of several values or unknown, or if two have the same meaning.
     """
     native: dict[int, str] = {}
     for name, value in labels.items():
@@ -86,7 +86,7 @@ def numbering_of(labels: Mapping[str, Any]) -> tuple[dict[int, str], Numbering]:
     meaning = {number: structure_of(name) for number, name in native.items()}
     if unknown := sorted(native[number] for number, structure in meaning.items() if structure is None):
         raise ModelError(
-            f"dataset.json has labels that are not understood: {', '.join(unknown)}.",
+            f"dataset.json has unknown labels: {', '.join(unknown)}.",
             hint="Name them like `medial tibial cartilage` or `femur`.",
         )
     if len(set(meaning.values())) < len(meaning):
@@ -98,7 +98,7 @@ def numbering_of(labels: Mapping[str, Any]) -> tuple[dict[int, str], Numbering]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises ModelError where there is none."""
+    """A JSON object. Raises ModelError if it cannot be read."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -114,14 +114,14 @@ def checkpoints(folder: Path) -> tuple[Path, ...]:
 
 
 def deciding_files(folder: Path) -> tuple[Path, ...]:
-    """Every file that decides an answer: plans, labels and folds, those of a cascade's first stage too."""
+    """Every file that affects a result: plans, labels and folds, including those of a cascade's first stage."""
     own = tuple(path for name in (PLANS, DATASET) if (path := folder / name).is_file())
     first = folder / PREVIOUS_STAGE
     return (*own, *checkpoints(folder), *(deciding_files(first) if first.is_dir() else ()))
 
 
 def axes_in(dataset: Mapping[str, Any]) -> str:
-    """The axis code (orientation.py) of a dataset.json. Raises ModelError where it is none."""
+    """The axis code (orientation.py) of a dataset.json. Raises ModelError if it is invalid."""
     axes = str(dataset.get("axes", SAGITTAL_AXES))
     try:
         axes_of(axes)
@@ -133,7 +133,7 @@ def axes_in(dataset: Mapping[str, Any]) -> str:
 def nnunet_card(folder: Path, model_id: str) -> ModelCard:
     """The card of an nnU-Net v2 folder, from plans.json and dataset.json.
 
-    Raises ModelError where a file is missing, a label cannot be mapped, or the model wants more than one image.
+    Raises ModelError if a file is missing, a label cannot be mapped, or the model needs more than one image.
     """
     dataset, plans = read_json(folder / DATASET), read_json(folder / PLANS)
     native, numbering = numbering_of(dataset.get("labels") or {})

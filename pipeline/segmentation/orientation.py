@@ -1,8 +1,8 @@
-"""Array axes as a network saw them in training: by permuting and flipping a grid's axes, never by resampling.
+"""Converts arrays to the axes used in a network's training, by permuting and flipping axes, never by resampling.
 
-An axis code has three letters, one an array axis: the direction of the patient in which the index grows.
-R right, L left, A anterior, P posterior, S superior, I inferior. `RAS`: axis 0 runs to the patient's right, axis 1 to
-the front, axis 2 upwards.
+An axis code has three letters, one per array axis: the patient direction of increasing index.
+R right, L left, A anterior, P posterior, S superior, I inferior. `RAS`: axis 0 points to the patient's right, axis 1
+anterior, axis 2 superior.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class AxisOrder:
     """From arrays (z, y, x) on a grid to arrays in a network's axes, and back.
 
     order   which array axis (0 z, 1 y, 2 x) becomes the network's axis 0, 1, 2
-    flipped whether it then runs backwards
+    flipped whether it is then reversed
     """
 
     order: tuple[int, int, int]
@@ -40,7 +40,7 @@ class AxisOrder:
         return array[self._steps].transpose(back)
 
     def spacing_mm(self, grid: Grid) -> tuple[float, float, float]:
-        """Of the network's axes 0, 1, 2."""
+        """Spacing along the network's axes 0, 1, 2."""
         a, b, c = (grid.spacing_mm[axis] for axis in self.order)
         return a, b, c
 
@@ -53,7 +53,7 @@ class AxisOrder:
 def axes_of(code: str) -> FloatArray:
     """(3, 3): column k is the LPS direction of array axis k.
 
-    Raises ValueError where the code does not name each of the three directions once.
+    Raises ValueError unless the code has each of the three directions once.
     """
     if len(code) != 3 or {_LPS.get(letter, (-1, 0))[0] for letter in code} != {0, 1, 2}:
         raise ValueError(f"an axis code needs one letter each of R/L, A/P and S/I, found {code!r}")
@@ -65,7 +65,7 @@ def axes_of(code: str) -> FloatArray:
 
 
 def nearest_order(grid: Grid, code: str) -> AxisOrder:
-    """The permutation and flips of the grid's axes that come nearest to the axis code; oblique stays oblique."""
+    """The permutation and flips of the grid's axes closest to the axis code; oblique grids stay oblique."""
     stored = grid.direction[:, ::-1]  # column k: LPS direction of array axis k, (z, y, x)
     cosines = stored.T @ axes_of(code)
     best = max(permutations(range(3)), key=lambda order: sum(abs(cosines[axis, k]) for k, axis in enumerate(order)))

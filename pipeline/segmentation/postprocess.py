@@ -1,4 +1,4 @@
-"""What anatomy knows and a network does not: one femur, no holes in it, cartilage only on its bone."""
+"""Anatomical post-processing: one component per bone, no holes, cartilage only on its bone."""
 
 from __future__ import annotations
 
@@ -16,26 +16,25 @@ from pipeline.types import LabelArray, Segmentation
 Mask = NDArray[np.bool_]
 
 TOUCH_VOXELS: Final = 2
-"""Cartilage this near to its bone (steps through voxel faces) lies on it."""
+"""Maximum distance, in steps through voxel faces, of cartilage in contact with its bone."""
 LEAST_CARTILAGE_MM3: Final = 3.0
-"""Smaller pieces of cartilage are noise: a disc of 1.4 mm radius and 0.5 mm thickness."""
+"""Smaller components of cartilage are noise: a disc of 1.4 mm radius and 0.5 mm thickness."""
 LEAST_CARTILAGE_SHARE: Final = 0.05
-"""So are those smaller than this share of the largest piece of the same plate."""
+"""Components smaller than this fraction of the plate's largest component are noise too."""
 THICK_SLICES: Final = 3.0
-"""Ratio of spacings from which slices are also cleaned one by one: a hole in one slice of 4 mm leaks to the next, and
-what is a hair in one hangs on the bone in the next."""
+"""Ratio of spacings from which slices are also processed individually: a hole in a 4 mm slice may be open to the next
+slice, and a thin spur in one slice may touch the bone in the next."""
 HAIR_MM: Final = 2.0
-"""Parts of a bone narrower than this in a thick slice are partial volume; so are pieces smaller than the square of the
-slice's thickness."""
+"""Parts of a bone narrower than this in a thick slice are partial volume, and so are components smaller than the square
+of the slice thickness."""
 CORNER_MM: Final = 0.5
-"""Nearer than this to where it is wider it stays: the corner of a bone is no hair."""
+"""Narrow parts closer than this to a wider part are kept: corners of a bone are not spurs."""
 
 
 def clean(segmentation: Segmentation) -> Segmentation:
-    """Largest piece of each bone, its holes filled; pieces of cartilage that touch their bone and are not tiny.
-
-    In thick slices holes are filled slice by slice, and hairs of bone taken off. Menisci stay as they are. Doing it
-    twice changes nothing more.
+    """Keep the largest component of each bone, fill its holes, and keep cartilage that touches its bone and is not
+    tiny.  In thick slices, holes are filled per slice, and thin spurs of bone are removed. Menisci are not changed. The
+    operation is idempotent.
     """
     return replace(segmentation, labels=clean_labels(segmentation.labels, segmentation.grid.spacing_mm))
 
@@ -52,7 +51,7 @@ def clean_labels(labels: LabelArray, spacing_mm: tuple[float, float, float]) -> 
         _fill_holes(cleaned[box], bone, spacing_mm if thick else None)
         if thick:
             around = _grown(box, 1, labels.shape)
-            _take_off_hairs(cleaned[around], bone, spacing_mm)
+            _remove_spurs(cleaned[around], bone, spacing_mm)
             _keep_largest_piece(cleaned[around], bone)
     for cartilage, bone in BONE_OF.items():
         if (box := boxes[cartilage - 1]) is not None:
@@ -62,7 +61,7 @@ def clean_labels(labels: LabelArray, spacing_mm: tuple[float, float, float]) -> 
 
 
 def _keep_largest_piece(view: LabelArray, bone: Structure) -> None:
-    """In place, on a view that holds the whole bone."""
+    """In place, on a view that contains the whole bone."""
     mask = view == bone
     pieces, count = ndimage.label(mask)
     if count > 1:
@@ -70,9 +69,9 @@ def _keep_largest_piece(view: LabelArray, bone: Structure) -> None:
 
 
 def _fill_holes(view: LabelArray, bone: Structure, slice_by_slice: tuple[float, float, float] | None) -> None:
-    """In place, on a view that holds the whole bone; another bone in a hole stays.
+    """In place, on a view that contains the whole bone; another bone in a hole is kept.
 
-    slice_by_slice: spacing (z, y, x), where holes are also filled in every slice
+    slice_by_slice: spacing (z, y, x), if holes are also to be filled in every slice
     """
     filled: Mask = view == bone
     filled |= _holes(filled)
@@ -84,8 +83,8 @@ def _fill_holes(view: LabelArray, bone: Structure, slice_by_slice: tuple[float, 
     view[filled & ~others] = bone
 
 
-def _take_off_hairs(view: LabelArray, bone: Structure, spacing_mm: tuple[float, float, float]) -> None:
-    """In place, on a view with a margin around the bone: its slices without hairs and small pieces."""
+def _remove_spurs(view: LabelArray, bone: Structure, spacing_mm: tuple[float, float, float]) -> None:
+    """In place, on a view with a margin around the bone: remove thin spurs and small components per slice."""
     along = int(np.argmax(spacing_mm))
     in_plane = [mm for axis, mm in enumerate(spacing_mm) if axis != along]
     least = spacing_mm[along] ** 2 / float(np.prod(in_plane))
@@ -93,14 +92,14 @@ def _take_off_hairs(view: LabelArray, bone: Structure, spacing_mm: tuple[float, 
         mask = plane == bone
         if not mask.any():
             continue
-        kept = _without_hairs(mask, in_plane)
+        kept = _without_spurs(mask, in_plane)
         pieces, count = ndimage.label(kept)
         large = np.bincount(pieces.reshape(-1), minlength=count + 1) >= least
         plane[mask & ~(kept & large[pieces])] = 0
 
 
-def _without_hairs(mask: Mask, spacing_mm: list[float]) -> Mask:
-    """Where a disc fits in, and as far around as it leaves corners; beyond the edge of the array a mask goes on."""
+def _without_spurs(mask: Mask, spacing_mm: list[float]) -> Mask:
+    """Opening with a disc that keeps corners; the mask is extended beyond the array edge."""
     radius_mm = HAIR_MM / 2.0
     core: Mask = mask if mask.all() else ndimage.distance_transform_edt(mask, spacing_mm) > radius_mm
     if not core.any():
@@ -111,16 +110,16 @@ def _without_hairs(mask: Mask, spacing_mm: list[float]) -> Mask:
 
 
 def _holes(piece: Mask) -> Mask:
-    """Background that no way through voxel faces leads out of."""
+    """Background not connected to the outside through voxel faces."""
     outside, count = ndimage.label(np.pad(~piece, 1, constant_values=True))
     if count < 2:
         return np.zeros_like(piece)
-    inner: Mask = outside[(slice(1, -1),) * piece.ndim] > 1  # piece 1 holds the padding's first corner
+    inner: Mask = outside[(slice(1, -1),) * piece.ndim] > 1  # component 1 contains the first corner of the padding
     return inner
 
 
 def _clean_cartilage(view: LabelArray, cartilage: Structure, bone: Structure, voxel_volume_mm3: float) -> None:
-    """In place, on a view that holds the whole plate and the bone beside it."""
+    """In place, on a view that contains the whole plate and the adjacent bone."""
     pieces, count = ndimage.label(view == cartilage)
     if count == 0:
         return
@@ -135,7 +134,7 @@ def _clean_cartilage(view: LabelArray, cartilage: Structure, bone: Structure, vo
 
 
 def _sizes(pieces: NDArray[np.int32], count: int) -> NDArray[np.intp]:
-    """(count + 1,): voxels of each piece; 0 for background. Plane by plane: bincount copies to 64 bits."""
+    """(count + 1,): voxels of each piece; 0 for background. Computed per plane, because bincount copies to 64 bits."""
     sizes = np.zeros(count + 1, dtype=np.intp)
     for plane in pieces:
         sizes += np.bincount(plane.reshape(-1), minlength=count + 1)
@@ -144,7 +143,7 @@ def _sizes(pieces: NDArray[np.int32], count: int) -> NDArray[np.intp]:
 
 
 def _dilated(mask: Mask, steps: int) -> Mask:
-    """Grown through voxel faces."""
+    """Dilation through voxel faces."""
     grown = mask
     for _ in range(steps):
         wider = grown.copy()

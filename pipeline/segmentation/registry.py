@@ -1,4 +1,4 @@
-"""The segmentation models there are: every module of pipeline/segmentation/models adds its own.
+"""The registry of segmentation models, from all modules of pipeline/segmentation/models.
 
 Form, options, REST, command line, provenance and the Methods page read this. Loads no inference runtime.
 """
@@ -30,12 +30,12 @@ def models(resources: Resources) -> tuple[Segmenter, ...]:
 
 
 def model_ids(resources: Resources) -> tuple[str, ...]:
-    """What option segmentation_model may be, the default first."""
+    """Valid values of option segmentation_model, the default first."""
     return tuple(model.card.id for model in models(resources))
 
 
 def model(model_id: str, resources: Resources) -> Segmenter:
-    """The model that runs under an id. Raises OptionsError, which lists the ids, where there is none."""
+    """The model with this id. Raises OptionsError, which lists the ids, if there is none."""
     known = {entry.card.id: entry for entry in models(resources)}
     if model_id not in known:
         raise OptionsError(
@@ -45,7 +45,7 @@ def model(model_id: str, resources: Resources) -> Segmenter:
 
 
 def built_in_models() -> tuple[Segmenter, ...]:
-    """Those that come with the product, the default first."""
+    """The built-in models, the default first."""
     return models(Resources())
 
 

@@ -1,4 +1,4 @@
-"""A network in a file, through onnxruntime: which processor runs it, and what its failures mean."""
+"""Runs a network file with onnxruntime: selection of the provider, and translation of its errors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Network:
     def __call__(self, window: FloatVolume) -> FloatVolume:
         """(1, d, h, w) float32 -> class probabilities (classes, d, h, w).
 
-        Raises OutOfMemory where the runtime cannot get what a window needs, ModelError for any other fault of it.
+        Raises OutOfMemory if there is not enough memory for a window, ModelError for any other error.
         """
         from onnxruntime.capi import onnxruntime_pybind11_state as faults
 
@@ -40,13 +40,13 @@ class Network:
         try:
             logits: FloatVolume = self.session.run(None, {name: window[None]})[0][0]
         except (MemoryError, faults.RuntimeException, faults.Fail) as error:
-            # input type and rank were checked when the network was loaded: what is left for a kernel to fail on is
-            # memory, which onnxruntime reports as one of these (seen with a limited address space)
+            # input type and rank were checked on loading, so the remaining cause of a kernel error is memory, which
+            # onnxruntime reports as one of these (seen with a limited address space)
             raise _out_of_memory(window) from error
         except _faults() as error:
             raise ModelError(f"The network failed: {type(error).__name__}.") from error
         if logits.shape != (self.classes, *window.shape[1:]):
-            # seen: OpenVINO's provider, short of memory, answers with an empty array and raises nothing
+            # seen: without enough memory, OpenVINO's provider returns an empty array and raises no error
             raise _out_of_memory(window)
         return softmax(logits)
 
@@ -55,7 +55,7 @@ def _out_of_memory(window: FloatVolume) -> OutOfMemory:
     return OutOfMemory(
         f"The network ran out of memory in a window of {' x '.join(map(str, window.shape[1:]))} voxels; "
         "expected 2 GB to be free.",
-        hint="Run fewer analyses at once, or set DEVICE=cpu where the graphics card is full.",
+        hint="Run fewer analyses at once, or set DEVICE=cpu if the GPU memory is full.",
     )
 
 
@@ -68,7 +68,7 @@ def softmax(logits: FloatVolume) -> FloatVolume:
 
 
 def thread_count(resources: Resources) -> int:
-    """Threads for inference: as lent, else every core this process may use."""
+    """Threads for inference: as given, else all cores available to this process."""
     if resources.threads is not None:
         return max(1, resources.threads)
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
@@ -78,7 +78,7 @@ def thread_count(resources: Resources) -> int:
 def load_network(path: Path, sha256: str, resources: Resources) -> Network:
     """Check the weights against their digest and load them.
 
-    Raises WeightsMissing, WeightsCorrupt, OutOfMemory; ModelError where the device asked for is not there.
+    Raises WeightsMissing, WeightsCorrupt, OutOfMemory; ModelError if the requested device is unavailable.
     """
     import onnxruntime
 
@@ -105,14 +105,14 @@ def load_network(path: Path, sha256: str, resources: Resources) -> Network:
     if resources.device == "cuda" and provider != CUDA:
         raise ModelError(
             f"DEVICE is cuda, but the network would run on {provider}.",
-            hint="Install onnxruntime-gpu in the place of onnxruntime, with its CUDA libraries, or set DEVICE=cpu.",
+            hint="Install onnxruntime-gpu instead of onnxruntime, with its CUDA libraries, or set DEVICE=cpu.",
         )
     classes = _check_signature(session, path)
     return Network(session=session, provider=provider, threads=threads, classes=classes)
 
 
 def _faults() -> tuple[type[Exception], ...]:
-    """What onnxruntime raises; its exceptions share no base of their own."""
+    """The exceptions of onnxruntime, which have no common base class."""
     from onnxruntime.capi import onnxruntime_pybind11_state as faults
 
     names = ("EPFail", "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NotImplemented")
@@ -120,7 +120,7 @@ def _faults() -> tuple[type[Exception], ...]:
 
 
 def _providers(resources: Resources, threads: int) -> list[Any]:
-    """What to run on, best first; a provider that cannot start is passed over by onnxruntime."""
+    """Providers, best first; onnxruntime skips a provider that cannot start."""
     import onnxruntime
 
     offered = onnxruntime.get_available_providers()
@@ -128,7 +128,7 @@ def _providers(resources: Resources, threads: int) -> list[Any]:
     if CUDA in offered and resources.device in {"auto", "cuda"}:
         chosen.append((CUDA, {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}))
     if OPENVINO in offered:
-        # pinned threads wait for a core that somebody else uses: 3.3 s a window where unpinned ones took 0.9 s
+        # pinned threads wait for cores used by other processes: 3.3 s per window, compared with 0.9 s unpinned
         unpinned = json.dumps({"CPU": {"ENABLE_CPU_PINNING": "NO"}})
         settings = {"precision": "FP32", "num_of_threads": str(threads), "load_config": unpinned}
         chosen.append((OPENVINO, {"device_type": "CPU", **settings}))
@@ -136,20 +136,20 @@ def _providers(resources: Resources, threads: int) -> list[Any]:
 
 
 def _check_signature(session: Any, path: Path) -> int:
-    """Number of classes. Raises WeightsCorrupt where input and output are not what models/README.md says."""
+    """Number of classes. Raises WeightsCorrupt if input and output do not match models/README.md."""
     given, answer = session.get_inputs(), session.get_outputs()
     fits = len(given) == len(answer) == 1 and len(given[0].shape) == 5 and given[0].type == "tensor(float)"
     if not fits or (isinstance(given[0].shape[1], int) and given[0].shape[1] != 1):
         raise WeightsCorrupt(f"The network in {path.name} does not take one float image (1, 1, d, h, w).")
     classes = answer[0].shape[1]
-    if not isinstance(classes, int):  # a dynamic axis: ask
+    if not isinstance(classes, int):  # a dynamic axis: determine by a run
         probe = session.run(None, {given[0].name: np.zeros((1, 1, 32, 32, 32), dtype=np.float32)})
         classes = probe[0].shape[1]
     return int(classes)
 
 
 def facts(network: Network) -> dict[str, Any]:
-    """What ran the network, for provenance."""
+    """The runtime of the network, for provenance."""
     import onnxruntime
 
     version = str(onnxruntime.__version__)

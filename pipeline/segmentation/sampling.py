@@ -1,6 +1,6 @@
-"""Separable linear resampling between a scan's grid and a network's isotropic grid, and the scale of intensities.
+"""Separable linear resampling between a scan's grid and a network's isotropic grid, and intensity normalisation.
 
-Both grids share the lower edge of the field of view (not the centre of the first voxel) along every axis.
+Both grids have the same lower edge of the field of view (not the centre of the first voxel) along every axis.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from pipeline.grid import FloatArray
 FloatVolume = NDArray[np.float32]
 
 LOW_PASS_FROM: Final = 1.2
-"""Ratio of spacings from which the image is smoothed before it is sampled."""
+"""Ratio of spacings from which the image is smoothed before sampling."""
 LOW_PASS_SD: Final = 0.35
 """Standard deviation of that smoothing, in voxels of the coarser grid."""
 QUANTILES: Final = (0.001, 0.999)
-"""Intensities are clipped to these before they are standardised, the upper one times HEADROOM; as in training."""
+"""Intensities are clipped to these quantiles (the upper one times HEADROOM) before standardisation, as in training."""
 HEADROOM: Final = 1.2
 QUANTILE_STRIDE: Final = 7
-"""Every 7th voxel tells the quantiles."""
+"""Quantiles are computed from every 7th voxel."""
 MIN_VOXELS: Final = 16
 """Fewest voxels along an axis of the isotropic grid: the network halves it four times."""
 
@@ -38,12 +38,12 @@ def isotropic_shape(
 
 
 def positions(count: int, spacing_mm: float, source_spacing_mm: float) -> FloatArray:
-    """(count,): where the centres of `count` voxels lie in the index of a source axis with the same lower edge."""
+    """(count,): centres of `count` voxels in the index of a source axis with the same lower edge."""
     return np.asarray((np.arange(count) + 0.5) * (spacing_mm / source_spacing_mm) - 0.5, dtype=np.float64)
 
 
 def linear_matrix(where: FloatArray, source_count: int) -> FloatVolume:
-    """(len(where), source_count): linear interpolation at fractional indices; beyond the ends the last value holds."""
+    """(len(where), source_count): linear interpolation at fractional indices; outside, edge values are repeated."""
     lower, weight = linear_taps(where, source_count)
     matrix = np.zeros((len(where), source_count), dtype=np.float32)
     rows = np.arange(len(where))
@@ -60,14 +60,14 @@ def linear_taps(where: FloatArray, source_count: int) -> tuple[NDArray[np.intp],
 
 
 def interpolated(volume: FloatVolume, first: FloatVolume, second: FloatVolume, third: FloatVolume) -> FloatVolume:
-    """(a, b, c) at the places that three matrices of linear interpolation stand for."""
+    """(a, b, c): interpolation by one matrix per axis."""
     planes = second @ (volume @ third.T)
     mixed: FloatVolume = first @ planes.reshape(len(volume), -1)
     return mixed.reshape(len(first), len(second), len(third))
 
 
 def low_pass_matrix(count: int, sd_voxels: float) -> FloatVolume:
-    """(count, count): Gaussian smoothing along one axis, cut at 3 standard deviations, the edge value repeated."""
+    """(count, count): Gaussian smoothing along one axis, truncated at 3 SD, with repeated edge values."""
     radius = int(3 * sd_voxels + 0.5)
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sd_voxels) ** 2)
     kernel /= kernel.sum()
@@ -79,7 +79,7 @@ def low_pass_matrix(count: int, sd_voxels: float) -> FloatVolume:
 
 
 def downsampling_matrix(count: int, spacing_mm: float, resolution_mm: float, target_count: int) -> FloatVolume:
-    """(target_count, count): from a scan's axis to the isotropic one, smoothed first where the scan is finer."""
+    """(target_count, count): from a scan's axis to the isotropic one, with smoothing if the scan is finer."""
     matrix = linear_matrix(positions(target_count, resolution_mm, spacing_mm), count)
     ratio = resolution_mm / spacing_mm
     if ratio > LOW_PASS_FROM:

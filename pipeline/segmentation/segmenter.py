@@ -1,4 +1,4 @@
-"""What every segmentation model offers, whatever runs it."""
+"""The interface of segmentation models."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.segmentation.identity import ModelFile, ModelIdentity, named_diges
 from pipeline.types import Resources, Scan, Segmentation
 
 Report = Callable[[float], None]
-"""Takes the completed share of the work, 0 to 1, rising."""
+"""Receives the completed fraction of the work, 0 to 1, increasing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,19 +27,19 @@ class Segmenter(Protocol):
 
     @property
     def card(self) -> ModelCard:
-        """What is known of the model. Raises nothing: a model whose files cannot be read has a card that says so."""
+        """Facts about the model. Never raises: the card of a model with unreadable files states the problem."""
         ...
 
     def files(self) -> tuple[ModelFile, ...]:
-        """Every file that decides an answer."""
+        """Every file that affects the result."""
         ...
 
     def identity(self) -> ModelIdentity:
-        """Of these files."""
+        """Identity computed from these files."""
         ...
 
     def availability(self) -> Availability:
-        """Whether files and runtime are there."""
+        """Whether files and runtime are available."""
         ...
 
     def segment(self, scan: Scan, resources: Resources, report: Report) -> Segmentation:
@@ -47,17 +47,17 @@ class Segmenter(Protocol):
         ...
 
     def provenance(self, resources: Resources) -> dict[str, Any]:
-        """What runs the model: runtime, provider, threads. Raises as `segment` does."""
+        """Runtime, provider and threads. Raises as `segment` does."""
         ...
 
 
 def availability_of(files: Iterable[ModelFile]) -> Availability:
-    """Of a model that needs nothing but these files."""
+    """Availability of a model that needs only these files."""
     reason = next((file.problem for file in files if file.problem), "")
     return Availability(available=not reason, reason=reason)
 
 
 def facts(model: Segmenter) -> dict[str, Any]:
-    """Card and identity for JSON; holds no path."""
+    """Card and identity for JSON, without paths."""
     identity = model.identity()
     return model.card.to_dict() | named_digests(identity.digests) | {"identity": identity.to_dict()}

@@ -1,7 +1,7 @@
 """A compact U-Net at one isotropic resolution, in overlapping windows.
 
-Windows, not one full pass: the network normalises by what it sees, and whole knees made one in three much worse.
-Memory grows with the slice, not with the length of the field of view.
+Windows are used instead of the full volume: the network normalises over its input, and with whole knees one in three
+results was much worse. Memory depends on the slice size, not on the length of the field of view.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pipeline.segmentation.windows import averaged, plan, window_count
 from pipeline.types import LabelArray, Scan, Segmentation
 
 OVERLAP: Final = 0.25
-"""Minimum share of a window that its neighbour sees too."""
+"""Minimum overlap of neighbouring windows, as a fraction."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,7 +39,7 @@ class View:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Answer:
-    """Native labels (a, b, c) on the scan's voxels in a network's axes; how sure the network was, by structure.
+    """Native labels (a, b, c) on the scan's voxels in a network's axes; confidence per structure.
 
     structures: label -> structure
     """
@@ -60,7 +60,7 @@ def view_of(scan: Scan, axes: str, resolution_mm: float) -> View:
 
 
 def probabilities(network: Network, view: View, window_voxels: int, report: Callable[[float], None]) -> Slabs:
-    """Of every class, on the isotropic grid; report is told the completed share after every window.
+    """Probabilities of every class on the isotropic grid; reports the completed fraction after every window.
 
     Raises OutOfMemory, ModelError.
     """
@@ -78,7 +78,7 @@ def probabilities(network: Network, view: View, window_voxels: int, report: Call
 
 
 def answer(card: ModelCard, slabs: Slabs, view: View, threads: int) -> Answer:
-    """The most probable class of every voxel of the scan. Raises as `probabilities`, which runs meanwhile."""
+    """The most probable class of every voxel of the scan. Raises as `probabilities`, which is evaluated lazily."""
     labels, certainty = (np.empty(view.frame.shape, dtype=np.uint8) for _ in range(2))
     write_labels(slabs, view.frame.isotropic, view.frame.places, labels, certainty, threads)
     structures = {label: _structure(card, label) for label in card.native_labels}
@@ -115,5 +115,5 @@ def bone_and_cartilage(structures: Mapping[int, Structure]) -> list[tuple[int, i
 def _structure(card: ModelCard, native: int) -> Structure:
     structure = card.native_to_canonical.to_canonical[native]
     if structure is None:
-        raise WeightsCorrupt(f"Label {native} ({card.native_labels[native]}) of {card.id} stands for no structure.")
+        raise WeightsCorrupt(f"Label {native} ({card.native_labels[native]}) of {card.id} has no structure.")
     return structure

@@ -1,7 +1,7 @@
-"""From class probabilities on a network's isotropic grid to labels on the scan's grid, a slab at a time.
+"""From class probabilities on a network's isotropic grid to labels on the scan's grid, per slab.
 
-Probabilities are interpolated, never labels: labels brought up from 0.7 mm cap cartilage at a Dice of 0.92 to 0.95,
-probabilities at 0.99.
+Probabilities are interpolated, not labels: upsampling labels from 0.7 mm limits cartilage to a Dice of 0.92 to 0.95,
+probabilities to 0.99.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Slabs = Iterator[tuple[int, FloatVolume]]
 """(first row, probabilities (c, rows, h, w)), from row 0 to the last without a gap."""
 
 CHUNK_SLICES: Final = 4
-"""Slices that are decided together: 4 slices of 384 x 384 and 7 classes are 16 MB."""
+"""Slices computed together: 4 slices of 384 x 384 and 7 classes are 16 MB."""
 CERTAIN: Final = 255
 """Certainty of a voxel whose class has probability 1."""
 
@@ -34,14 +34,13 @@ def write_labels(
     certainty: LabelArray,
     threads: int = 1,
 ) -> None:
-    """Decide the class of every target voxel; the most probable one, the lower number where two are equal.
+    """Compute the most probable class of every target voxel; with ties, the lower number.
 
     counts     rows, columns, layers of the probabilities' grid
-    where      for each axis the targets' positions in that grid's index; beyond its ends the last value holds
+    where      for each axis the targets' positions in that grid's index; outside, edge values are repeated
     labels     (len(where[0]), len(where[1]), len(where[2])), overwritten: the class
-    certainty  the same shape, overwritten: its probability, 1 to CERTAIN; 0 where it was not computed, far from all
-               but background
-    threads    slices are decided side by side in so many
+    certainty  the same shape, overwritten: its probability, 1 to CERTAIN; 0 where not computed, far from all foreground
+    threads    number of slices computed in parallel
     """
     labels[...] = 0
     certainty[...] = 0
@@ -52,7 +51,7 @@ def write_labels(
     for start, slab in slabs:
         rows, first_row = (slab, start) if carried is None else (np.concatenate([carried, slab], axis=1), start - 1)
         last_row = first_row + rows.shape[1] - 1
-        # a target needs the row below it and the one above; after the last row there is nothing to wait for
+        # a target needs the rows below and above it; the last row needs no further one
         ready = len(lower) if last_row == counts[0] - 1 else int(np.searchsorted(lower, last_row))
         decisions = []
         for begin in range(done, ready, CHUNK_SLICES):
@@ -77,11 +76,10 @@ def _decide(
     labels: LabelArray,
     certainty: LabelArray,
 ) -> None:
-    """Upsample rows (c, m, h, w) along all axes and write class and certainty around what is not background.
-
-    Along the first one each of the targets lies by `weight` between the row `below` and the next.
-    A target lies between grid points; where background wins at all of them it wins in between, so only the box of the
-    other points (and their neighbours) is computed: exact, and a third of the work in a knee.
+    """Upsample rows (c, m, h, w) along all axes and write class and certainty near the foreground.  Along the first
+    axis each target is at fraction `weight` between row `below` and the next. If background is the most probable class
+    at all surrounding grid points of a target, it is so at the target too. So only the box of other points and their
+    neighbours is computed: exact, with 1/3 of the work for a knee.
     """
     foreground = (rows[1:].max(axis=0) > rows[0]).any(axis=0)
     if not foreground.any():
@@ -89,7 +87,7 @@ def _decide(
     targets_h, points_h = _span(second, foreground.any(axis=1))
     targets_w, points_w = _span(third, foreground.any(axis=0))
     if points_h.start == points_h.stop or points_w.start == points_w.stop:
-        return  # only points that no target sees are anything but background
+        return  # all foreground points are outside the range of the targets
     left, right = second[targets_h, points_h], third[targets_w, points_w].T
     box = rows[:, :, points_h, points_w]
     share = weight[:, None, None]
@@ -98,7 +96,7 @@ def _decide(
     chosen = np.zeros(best.shape, dtype=np.uint8)
     for k in range(1, len(cropped)):
         if cropped[k].max() <= 1 / len(cropped):
-            continue  # some other class has at least that everywhere
+            continue  # another class has at least this probability everywhere
         value = left @ cropped[k] @ right
         chosen[value > best] = k
         np.maximum(best, value, out=best)
@@ -107,7 +105,7 @@ def _decide(
 
 
 def _span(matrix: FloatVolume, foreground: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """Targets that see a foreground point, and all the points those targets see."""
+    """Targets influenced by a foreground point, and all points that influence those targets."""
     points = np.flatnonzero(foreground)
     targets = np.flatnonzero(matrix[:, points[0] : points[-1] + 1].any(axis=1))
     if not len(targets):

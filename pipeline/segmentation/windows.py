@@ -1,4 +1,4 @@
-"""Overlapping windows over a volume, and the average of what a network says in them, a slab at a time."""
+"""Overlapping windows over a volume, and the weighted average of the network output, per slab."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Predict = Callable[[FloatVolume], FloatVolume]
 MULTIPLE: Final = 16
 """A window's sides are multiples of this: the network halves them four times."""
 RAMP: Final = 0.3
-"""Share of a window's side over which its weight grows from the edge."""
+"""Fraction of a window's side over which its weight increases from the edge."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """Windows along one axis: where they start, how long they are, and how much each voxel of each one counts.
+    """Windows along one axis: starts, size, and weights per voxel.
 
     weights (windows, size): at every voxel of the axis the weights of all windows sum to 1.
     """
@@ -33,7 +33,7 @@ class Axis:
 
 
 def plan_axis(count: int, size: int, overlap: float) -> Axis:
-    """Windows that cover `count` voxels; `overlap` is the least share of a window that its neighbour sees too.
+    """Windows that cover `count` voxels; `overlap` is the minimum fraction shared with the neighbour.
 
     A shorter axis gets one window, as short as MULTIPLE allows.
     """
@@ -52,13 +52,13 @@ def plan_axis(count: int, size: int, overlap: float) -> Axis:
 
 
 def plan(shape: tuple[int, int, int], size: int, overlap: float) -> tuple[Axis, Axis, Axis]:
-    """Windows over a volume: the product of those along its axes."""
+    """Windows over a volume, given by the windows along each axis."""
     a, b, c = (plan_axis(n, size, overlap) for n in shape)
     return a, b, c
 
 
 def window_count(axes: tuple[Axis, Axis, Axis]) -> int:
-    """How often the network is asked."""
+    """Number of network evaluations."""
     return int(np.prod([len(axis.starts) for axis in axes]))
 
 
@@ -69,10 +69,10 @@ def averaged(
     predict: Predict,
     on_window: Callable[[], None],
 ) -> Iterator[tuple[int, FloatVolume]]:
-    """Ask the network in every window and yield (first row, probabilities (c, rows, h, w)) from row 0 to the last.
+    """Evaluate the network in every window and yield (first row, probabilities (c, rows, h, w)) from row 0 to the last.
 
-    volume (channels, d, h, w). Only as many rows as a window is long are held at a time. A volume shorter than a window
-    is padded, each channel with its minimum. What is yielded holds until the next is asked for.
+    volume (channels, d, h, w). Memory holds only the rows of one window length at a time. A volume shorter than a
+    window is padded with the minimum of each channel. A yielded array is valid until the next iteration.
     """
     first, second, third = axes
     shape = volume.shape[1:]

@@ -1,4 +1,4 @@
-"""Fetch a pinned source: every byte is checked before a file gets the name under which anything would load it."""
+"""Downloads a pinned source; files are verified before they get their final names."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from pipeline.errors import ModelError, OptionsError, WeightsCorrupt
 from pipeline.weights.sources import LOOPBACK, Source, SourceFile
 
 TIMEOUT_S: Final = 30.0
-"""Without a byte for so long, the hub is given up."""
+"""Time-out without data from the hub."""
 
 PIECE: Final = 1 << 20
 
 Progress = Callable[[int, int], None]
-"""Bytes that are here, bytes in all."""
+"""Receives the downloaded and the total number of bytes."""
 
 
 def fetch(source: Source, models_dir: Path, token: str = "", on_progress: Progress = lambda *_: None) -> Path:
-    """Download a source into `models_dir/<id>` and return that folder; one that is there and genuine is left alone.
+    """Download a source into `models_dir/<id>` and return that folder; an existing verified one is not changed.
 
-    Raises ModelError where the source is not pinned, the folder holds other files, or the hub cannot be reached;
-    WeightsCorrupt where it sends other bytes than those pinned.
+    Raises ModelError if the source is not pinned, the folder contains other files, or the hub is unreachable;
+    WeightsCorrupt if the received bytes differ from the pinned ones.
     """
     if source.unpinned:
         raise ModelError(
-            f"{source.id} is not pinned: {source.unpinned} is not known here, and nothing is fetched without.",
+            f"{source.id} is not pinned: {source.unpinned} is unknown, and unpinned sources are not fetched.",
             hint=f"Write the commit, sizes and digests that the page of {source.repository} shows into "
             "MODELS_DIR/sources.json (models/README.md shows the form).",
         )
@@ -62,7 +62,7 @@ def fetch(source: Source, models_dir: Path, token: str = "", on_progress: Progre
 
 
 def _from(on_progress: Progress, here: int, total: int) -> Callable[[int], None]:
-    """Progress of one file as progress of all."""
+    """Convert the progress of one file to that of all files."""
     return lambda done: on_progress(here + done, total)
 
 
@@ -71,13 +71,13 @@ def _require_same(source: Source, target: Path) -> None:
         path = target / file.place
         if not path.is_file() or sha256_of(path) != file.sha256:
             raise ModelError(
-                f"{source.id} is already there, but its {file.place} is not the one that is pinned.",
+                f"{source.id} already exists, but its {file.place} differs from the pinned file.",
                 hint="Move the folder away, then fetch again.",
             )
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows a hub to its storage, over TLS only, and never shows the token to another host."""
+    """Follows redirects of a hub over TLS only, and never sends the token to another host."""
 
     def redirect_request(
         self,
@@ -98,7 +98,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def _download(source: Source, file: SourceFile, path: Path, token: str, on_progress: Callable[[int], None]) -> None:
-    """One file, to `path`. Raises ModelError or WeightsCorrupt."""
+    """Download one file to `path`. Raises ModelError or WeightsCorrupt."""
     request = urllib.request.Request(source.address(file), headers={"User-Agent": "kneebox"})  # noqa: S310  see _source
     if token:
         request.add_header("Authorization", f"Bearer {token}")
@@ -138,7 +138,7 @@ def _piece(answer: Any) -> bytes:
 
 
 def read_token(path: Path | None) -> str:
-    """The first line of a file that only its owner should read. Raises OptionsError where it is not there."""
+    """The first line of a token file. Raises OptionsError if it cannot be read."""
     if path is None:
         return ""
     try:

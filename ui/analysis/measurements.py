@@ -109,7 +109,7 @@ def _ratio_sentence(rows: tables.Rows) -> str:
 
 
 def _show_others(rows: tables.Rows) -> None:
-    """Every quantity that has no table of its own here or in the T2 tab."""
+    """Every quantity without a separate table here or in the T2 tab."""
     found = tables.other_quantities(rows)
     if not found:
         return

@@ -10,7 +10,7 @@ from pipeline.quantities import T2
 from ui.parts.frame import ASSETS
 
 PREVIEW: Final = ASSETS / "preview.jpg"
-"""The 3D view of models/reference_knee, an averaged shape and nobody's knee."""
+"""The 3D view of models/reference_knee, an average shape that belongs to no person."""
 
 OUTCOME: Final = (
     ("Thickness", "of femoral, tibial and patellar cartilage, whole and by region, in mm"),

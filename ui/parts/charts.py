@@ -17,7 +17,7 @@ CONFIG: Final = {"displayModeBar": False, "scrollZoom": False}
 GREY: Final = "rgba(128,140,150,0.9)"
 MEDIAL: Final = "#c2410c"
 LATERAL: Final = "#0e7490"
-"""Told apart by colour-blind readers too, and on white and on dark."""
+"""Distinguishable for colour-blind readers, on light and dark backgrounds."""
 
 MEAN_AXIS: Final = f"Mean thickness, {THC.unit.symbol}"
 T2_AXIS: Final = f"Median {T2.title}, {T2.unit.symbol}"

@@ -27,7 +27,7 @@ def mount(
 ) -> Any:
     """Show ui/assets/components/{name}.js with its {name}.css, where there is one.
 
-    html     what stands there before the script has come; trusted text of ours
+    html     trusted content shown until the script has loaded
     data     plain values for the script; it is called again whenever they change
     default  state before the script has set any
     callbacks  on_{state}_change functions

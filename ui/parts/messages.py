@@ -32,7 +32,7 @@ def show_error(error: KneeError) -> None:
 
 
 def show_failure(message: str, hint: str = "") -> None:
-    """A failure's message with the hint as a paragraph of its own."""
+    """A failure's message with the hint as a separate paragraph."""
     text = escape(message or "The analysis failed.")
     st.error(f"{text}\n\n{escape(hint)}" if hint else text, icon=":material/error:")
 

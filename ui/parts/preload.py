@@ -12,7 +12,7 @@ from threading import Thread
 
 @cache
 def preload(module: str) -> None:
-    """Import a module in a thread of its own; only the first call in a process does anything.
+    """Import a module in a separate thread; only the first call in a process has an effect.
 
     A page that needs the module meanwhile waits for the same import.
     """

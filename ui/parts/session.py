@@ -32,21 +32,21 @@ def write_down() -> None:
 
 def started() -> list[str] | None:
     """Job ids, the newest first; None in the first moments of a page, until the browser has answered."""
-    told = _mount("memory", tell=True)
-    if told is None:
+    stored = _mount("memory", tell=True)
+    if stored is None:
         return _ids(_NEW) or None
     gone = {*_ids(_NEW), *_ids(_GONE)}
-    return [*_ids(_NEW), *(job_id for job_id in told if job_id not in gone)]
+    return [*_ids(_NEW), *(job_id for job_id in stored if job_id not in gone)]
 
 
 def _mount(key: str, *, tell: bool) -> list[str] | None:
     known = st.session_state.get(f"{key}-ids")
     data = {"remember": _ids(_NEW), "forget": _ids(_GONE), "tell": tell, "known": known}
     state = mount("memory", key=key, data=data, default={"ids": None}, on_ids_change=_ignore)
-    told: list[str] | None = state.ids
+    stored: list[str] | None = state.ids
     if tell:
-        st.session_state[f"{key}-ids"] = told
-    return told
+        st.session_state[f"{key}-ids"] = stored
+    return stored
 
 
 def _ids(key: str) -> list[str]:

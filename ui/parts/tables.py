@@ -100,7 +100,7 @@ def t2_by_region(rows: Rows) -> pd.DataFrame:
 
 
 def other_quantities(rows: Rows) -> list[tuple[Quantity, pd.DataFrame]]:
-    """Quantities without a table of their own: of each, one line per place, its statistics across."""
+    """Quantities without a separate table: one row per region, one column per statistic."""
     own = {quantity.id for quantity in (*THICKNESSES, *T2_LAYERS)}
     tables = []
     for quantity in QUANTITIES.values():
@@ -123,14 +123,14 @@ def _by_place(quantity: Quantity, rows: Rows) -> pd.DataFrame:
 
 
 def accuracy(figures: Mapping[str, Mapping[str, float | None]]) -> pd.DataFrame:
-    """A model card's measured accuracy: one line a structure; figures that nobody measured are left out."""
+    """A model card's measured accuracy: one row per structure; missing figures are left out."""
     frame = pd.DataFrame([{"Structure": wording.name(name), **values} for name, values in figures.items()])
     frame = frame.dropna(axis="columns", how="all")
     return frame.rename(columns={key: ACCURACY_TITLES.get(key, wording.name(key)) for key in frame.columns})
 
 
 def confidence(probability: Mapping[str, float], entropy_bits: Mapping[str, float]) -> pd.DataFrame:
-    """One line a structure: what results.json says of the network's own confidence (older results hold no entropy)."""
+    """One row per structure: the network's confidence in results.json (older results have no entropy)."""
     known = {key: Structure[key.upper()] for key in probability}
     lines = [
         {

@@ -14,7 +14,7 @@ from ui.parts.charts import CONFIG
 from ui.parts.components import mount
 from ui.parts.messages import listed, show_unreachable
 from ui.parts.usage_figures import show_usage
-from ui.statistics.activity_charts import jobs_a_day, step_times
+from ui.statistics.activity_charts import jobs_per_day, step_times
 
 EVERY_MS: Final = 10_000
 _NUMBER = st.column_config.NumberColumn
@@ -54,7 +54,7 @@ def show_history(stats: dict[str, Any], activity: dict[str, Any]) -> None:
         st.info("No analysis was run on this server in the last 30 days.", icon=":material/bar_chart:")
         return
     st.subheader("Analyses per day")
-    st.plotly_chart(jobs_a_day(activity["days"]), config=CONFIG, key="days")
+    st.plotly_chart(jobs_per_day(activity["days"]), config=CONFIG, key="days")
     with st.expander("As a table"):
         days = [{"Day (UTC)": day["day"], "Analyses": day["jobs"]} for day in reversed(activity["days"])]
         st.dataframe(days, hide_index=True, width="content", height=320, alt="Analyses per day")

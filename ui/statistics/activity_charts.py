@@ -10,10 +10,10 @@ from ui.parts import wording
 from ui.parts.charts import LATERAL
 
 COLOURS: Final = ("#0e7490", "#c2410c", "#7c6fb0", "#4d8f3a", "#b0872a", "#a8527f", "#5b7083", "#2f9e8f")
-"""One a step; steps are told apart by their place and the hover as well."""
+"""One colour per step; position and hover text also distinguish the steps."""
 
 
-def jobs_a_day(days: list[dict[str, Any]]) -> go.Figure:
+def jobs_per_day(days: list[dict[str, Any]]) -> go.Figure:
     """Completed analyses of each day as bars."""
     figure = go.Figure(
         go.Bar(

@@ -2,7 +2,7 @@
 
     python -m ui.viewers.pyvista_export FOLDER OUT.html [--side left]
 
-Runs as a process of its own (pyvista_view.py starts it): VTK's wheel carries no GL and ends the whole process with a
+Runs as a separate process (started by pyvista_view.py): VTK's wheel carries no GL and ends the whole process with a
 segmentation fault where the machine has none, which must never be the web server.
 """
 

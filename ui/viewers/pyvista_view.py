@@ -1,5 +1,5 @@
-"""The second 3D view, for those who work in PyVista: made when asked for, by a process of its own, shown in stpyvista's
-frame. Where that fails, the page says so and goes on.
+"""The second 3D view, for users of PyVista: created on demand by a separate process and shown in stpyvista's frame.
+If that fails, the page shows a message and continues.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _mount(html: str, key: str) -> None:
     """Put the page into stpyvista's frame.
 
     Its public call exports in a fork of this server and waits for it without limit (a fork that dies hangs the page
-    for ever), so the component is given the finished export instead. Streamlit's own frame stands in where stpyvista
+    for ever), so the component is given the finished export instead. Streamlit's frame is used instead if stpyvista
     is not installed or has changed.
     """
     try:

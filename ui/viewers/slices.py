@@ -29,7 +29,7 @@ def show_slices(base_url: str, key: str, *, height_px: int = HEIGHT_PX) -> None:
     """Show the slices of a finished analysis.
 
     base_url   where its viewer data are served, `/api/jobs/<id>/view`; the browser fetches them once
-    key        unique on the page; with the same key a rerun keeps the viewer as it stands
+    key        unique on the page; with the same key a rerun keeps the viewer unchanged
     height_px  of the three pictures together, on a wide page
     """
     addresses = {file.name.lower(): f"{base_url}/{file}" for file in FILES}

@@ -1,4 +1,4 @@
-"""How sure the network for edges was of the cartilage that it found: not calibrated (segmentation/confidence.py)."""
+"""Confidence of the edge networks for the cartilage they found: not calibrated (segmentation/confidence.py)."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from pipeline.segmentation.sampling import FloatVolume
 
 @dataclass(frozen=True, kw_only=True)
 class Certainty:
-    """Of one plate: mean probability of cartilage between its edges; mean entropy within a step of them, in bits."""
+    """Confidence of one plate: mean probability of cartilage between its edges; mean entropy within a step of them, in
+    bits.
+    """
 
     probability: float
     entropy_bits: float
 
 
 def certainty(probability: FloatVolume, inner_mm: FloatVolume, outer_mm: FloatVolume) -> Certainty | None:
-    """Of the network's answer to all rays of a bone; None where it found no cartilage.
+    """Confidence over all rays of a bone; None without cartilage.
 
-    probability  (n, ANSWERS, len(DEPTHS_MM)); edges (n,) as network.edges_mm reads them
-    Every ray stands for the same area of bone, so that the mean is one over the volume of the plate.
+    probability  (n, ANSWERS, len(DEPTHS_MM)); edges (n,) from network.edges_mm
+
+    Every ray represents the same area of bone, so the mean is over the volume of the plate.
     """
     covered = outer_mm > inner_mm
     between = covered[:, None] & (inner_mm[:, None] <= DEPTHS_MM) & (outer_mm[:, None] >= DEPTHS_MM)

@@ -26,7 +26,7 @@ held-out synthetic joints are off by -1, 0 and -4 %, and held-out knees of the s
 the joints are off by 6, 7 and 2 %, the knees by -3, +5 and -5 %, with equal outlines (decision note 16).
 """
 BACK_MM: Final = 0.5
-"""Cartilage is searched from this far before the bone's expected end: beyond a thin bone lies another plate."""
+"""Cartilage is searched from this distance before the expected bone edge: beyond a thin bone is another plate."""
 ANSWERS: Final = 3
 """Bone, cartilage, anything else."""
 AT_ONCE: Final = 8192
@@ -78,10 +78,9 @@ def prior(features: FloatVolume) -> FloatVolume:
 
 
 def edges_mm(probability: FloatVolume) -> tuple[FloatVolume, FloatVolume]:
-    """(n,) depths at which the bone ends and at which the cartilage ends; the same where there is none.
-
-    Cartilage lies as far as its probability is more than LEVEL of the highest along the ray: about its median edges if
-    there is any. The highest one stands for the chance of it; below EXISTS the bone ends where it is expected to, bare.
+    """(n,) depths of the bone edge and of the cartilage edge; equal without cartilage.  Cartilage is where its
+    probability is above LEVEL times the highest along the ray, which is close to its median edges. The highest one is
+    the probability of cartilage; below EXISTS the bone is denuded and ends at its expected depth.
     """
     bone, cartilage, _ = np.moveaxis(probability, 1, 0)
     bare = DEPTHS_MM[0] + STEP_MM * (bone.sum(axis=1) - 0.5)
@@ -97,7 +96,7 @@ def edges_mm(probability: FloatVolume) -> tuple[FloatVolume, FloatVolume]:
 
 
 def _crossing(above: FloatVolume, one: NDArray[np.intp], two: NDArray[np.intp]) -> FloatVolume:
-    """(n,) depth between two neighbouring places of each ray at which `above` is 0; half a step off beyond the ends."""
+    """(n,) depth between two neighbouring samples of each ray at which `above` is 0; half a step out at the ends."""
     rows, last = np.arange(len(above)), len(DEPTHS_MM) - 1
     values = [np.where((at < 0) | (at > last), 0, above[rows, np.clip(at, 0, last)]) for at in (one, two)]
     rise = values[1] - values[0]
@@ -106,7 +105,7 @@ def _crossing(above: FloatVolume, one: NDArray[np.intp], two: NDArray[np.intp]) 
 
 
 def write_ensemble(ensemble: Ensemble, path: Path) -> None:
-    """Arrays alone, no pickles; the file is replaced whole."""
+    """Write atomically; arrays only, no pickles."""
     arrays: dict[str, NDArray[np.generic]] = {}
     for number, member in enumerate(ensemble.members):
         arrays |= {f"member{number}_centre": member.centre, f"member{number}_scale": member.scale}
@@ -119,8 +118,8 @@ def write_ensemble(ensemble: Ensemble, path: Path) -> None:
 
 
 def read_ensemble(path: Path, sha256: str) -> Ensemble:
-    """Raises WeightsMissing where there is no such file; WeightsCorrupt where it is not the one named, damaged, or its
-    parts do not belong together.
+    """Read an ensemble.  Raises WeightsMissing if the file is missing; WeightsCorrupt if its digest differs, or it is
+    damaged or inconsistent.
     """
     if not path.is_file():
         raise WeightsMissing(f"The weights file {path.name} is not installed.", hint="Fetch models/ again.")
@@ -139,14 +138,14 @@ def read_ensemble(path: Path, sha256: str) -> Ensemble:
 
 
 def _member(arrays: dict[str, FloatVolume], name: str) -> ProfileNetwork:
-    """Of one name. Raises KeyError where a part is missing."""
+    """The network with this name. Raises KeyError if a part is missing."""
     count = sum(key.startswith(f"{name}_layer") and key.endswith("_matrix") for key in arrays)
     layers = ((arrays[f"{name}_layer{k}_matrix"], arrays[f"{name}_layer{k}_bias"]) for k in range(count))
     return ProfileNetwork(centre=arrays[f"{name}_centre"], scale=arrays[f"{name}_scale"], layers=tuple(layers))
 
 
 def _fits(network: ProfileNetwork) -> bool:
-    """Whether its parts belong together."""
+    """Whether its parts have consistent shapes."""
     sizes = [len(network.centre), *(matrix.shape[-1] for matrix, _ in network.layers)]
     return (
         len(network.layers) > 1

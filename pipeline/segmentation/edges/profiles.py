@@ -1,7 +1,7 @@
 """Features of a ray: grey values and first-pass probabilities along it, near it, and in the whole scan.
 
-Grey values are in units of the scan's own contrast, marrow 0 and cartilage 1 as the first pass finds them
-nearby: what an edge looks like depends on that more than on anything else.
+Grey values are normalised to the contrast of the scan, marrow 0 and cartilage 1 as found nearby by the first pass:
+the appearance of an edge depends mainly on this contrast.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from pipeline.segmentation.sampling import FloatVolume
 
 STEP_MM: Final = 0.25
 DEPTHS_MM: Final = np.arange(-3.0, 6.0, STEP_MM, dtype=np.float32)
-"""Places along a ray, from the marrow to beyond the thickest cartilage."""
+"""Positions along a ray, from the marrow to beyond the thickest cartilage."""
 CLOSE_RAYS: Final = 7
 NEAR_RAYS: Final = 25
 """A ray and its nearest neighbours: about 1 and 2 mm around it; Rays.neighbours reaches 3 mm."""
 MARROW_MM: Final = -1.0
-"""Marrow is looked for from this depth inwards: the cortex lies above."""
+"""Marrow is sampled from this depth inwards, below the cortex."""
 LEAST_CONTRAST: Final = 0.3
-"""Between marrow and cartilage, in SD of all grey values along the rays: less is not divided by."""
+"""Between marrow and cartilage, in SD of all grey values along the rays: the minimum used for normalisation."""
 LIMITS: Final = (-3.0, 4.0)
 SURFACES: Final = 3
 """Femur, tibia, patella, in the order of their classes."""
 FEATURES: Final = 15 * len(DEPTHS_MM) + 5 + SURFACES
-"""Numbers that the network gets of a ray."""
+"""Number of features of a ray."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,7 +79,7 @@ def read(
 def features(
     profiles: Profiles, rays: Rays, blur_mm: FloatVolume, surface: int, chosen: NDArray[np.intp] | slice = slice(None)
 ) -> FloatVolume:
-    """(n, FEATURES): what the network gets of every ray, or of those chosen.
+    """(n, FEATURES): features of all rays, or of the chosen ones.
 
     surface: 0 to SURFACES - 1; blur_mm: by blur_along
     """
@@ -129,13 +129,13 @@ def blur_along(rays: Rays, spacing_mm: tuple[float, float, float]) -> FloatVolum
 
 
 def _level(grey: FloatVolume, weight: FloatVolume, near: NDArray[np.intp]) -> FloatVolume:
-    """(n,): the mean grey value around every ray, weighed; where little weighs, that of the whole surface."""
+    """(n,): the mean grey value around every ray, weighted; with too little weight, that of the whole surface."""
     total, mass = (grey * weight).sum(axis=1), weight.sum(axis=1)
     whole = total.sum() / max(float(mass.sum()), 1e-6)
     return np.asarray((total[near].mean(axis=1) + 0.1 * whole) / (mass[near].mean(axis=1) + 0.1), np.float32)
 
 
 def sampled(volume: NDArray[np.generic], places_mm: FloatVolume, spacing_mm: tuple[float, float, float]) -> FloatVolume:
-    """Linear between voxels; beyond the ends the last value holds."""
+    """Linear interpolation; outside, the edge values are repeated."""
     index = np.moveaxis(places_mm / np.array(spacing_mm, np.float32) - np.float32(0.5), -1, 0)
     return np.asarray(ndimage.map_coordinates(volume, index, np.float32, order=1, mode="nearest", prefilter=False))

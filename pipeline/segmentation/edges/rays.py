@@ -1,6 +1,6 @@
 """Rays across the cartilage: from the bone surfaces of the first pass, along their normals.
 
-Places are mm along the network's axes, 0 at the lower edge of the field of view, which all grids share.
+Places are mm along the network's axes, 0 at the lower edge of the field of view, which is common to all grids.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pipeline.surface import LEVEL, Field, contour
 SMOOTH_MM: Final = 0.7
 """SD of the Gaussian on the bone's probability: a smooth surface, so that neighbouring rays are nearly parallel."""
 MARGIN: Final = 4
-"""Voxels around the box of a bone, so that its surface is closed and smooth there."""
+"""Margin in voxels around the bounding box of a bone, so that its surface is closed and smooth."""
 APART_MM: Final = 0.7
 """One ray per cube of this side."""
 NEAR_MM: Final = 4.0
@@ -60,7 +60,7 @@ class Rays:
 
 
 def cast(kept: NDArray[np.uint8], resolution_mm: float, bone: int, cartilage: int) -> Rays | None:
-    """Rays of one bone; None where there is no bone, or too little cartilage on it.
+    """Rays of one bone; None without bone, or with too little cartilage on it.
 
     kept  (classes - 1, a, b, c): first-pass probabilities in PROBABILITY_LEVELS, on isotropic voxels
     """
@@ -94,7 +94,7 @@ def cast(kept: NDArray[np.uint8], resolution_mm: float, bone: int, cartilage: in
 
 
 def _largest_piece(kept: NDArray[np.uint8]) -> tuple[FloatVolume, NDArray[np.intp]] | None:
-    """The bone's probability in a box around its largest piece, other pieces taken out; the box's lower corner."""
+    """The bone's probability in a box around its largest component, without others; and the box's lower corner."""
     pieces, count = ndimage.label(kept > LEVEL * PROBABILITY_LEVELS)
     if count == 0:
         return None

@@ -1,4 +1,4 @@
-"""The edges of the first pass, moved to where the image has them."""
+"""Replaces the edges of the first pass by those located in the image."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def refine_edges(
 ) -> dict[int, Certainty]:
     """Overwrite labels (the scan's voxels in the network's axes) around every surface that has cartilage.
 
-    Returns how sure the networks were, by the label of the cartilage; plates without rays are left out.
+    Returns the confidence per cartilage label; plates without rays are left out.
 
     image  (a, b, c) of the scan, in the network's axes; frame, kept: the first pass (first_pass.recorded)
-    pairs  (bone, cartilage) classes, in the order in which the networks learned them
+    pairs  (bone, cartilage) classes, in the order used in training
     """
     answers = []
     sure = {}

@@ -24,9 +24,9 @@ NEIGHBOURS: Final = 4
 SOFT_MM: Final = 0.1
 """Added to the distance to a ray's start before rays are weighed by its inverse square."""
 REACH_MM: Final = 1.4
-"""A place further from every ray than this is left alone."""
+"""Voxels further than this from every ray are not changed."""
 ENDS_MM: Final = 0.3
-"""So is one this close to the rays' ends."""
+"""Voxels this close to the ends of rays are not changed either."""
 FAR_MM: Final = 9.0
 FREE: Final = -9.0
 """Depth inside a structure of a voxel that no surface has claimed yet."""
@@ -35,7 +35,8 @@ FREE: Final = -9.0
 def relabel(labels: LabelArray, frame: Frame, answers: list[tuple[Rays, FloatVolume, FloatVolume]]) -> None:
     """Overwrite labels (the scan's voxels, frame's axes) around the rays.
 
-    answers: rays, inner and outer edge (n,) mm. Where two surfaces claim a voxel it goes to the one it lies deeper in.
+    answers: rays, inner and outer edge (n,) mm. A voxel claimed by two surfaces is assigned to the one in which it is
+    deeper.
     """
     depth = np.full(labels.shape, FREE, np.float32)
     before = labels.copy()
@@ -58,7 +59,7 @@ def relabel(labels: LabelArray, frame: Frame, answers: list[tuple[Rays, FloatVol
 def _fields(
     rays: Rays, inner: FloatVolume, outer: FloatVolume, frame: Frame
 ) -> tuple[Box, FloatVolume, FloatVolume, NDArray[np.bool_]] | None:
-    """A box of the scan; how far its voxels lie beyond both edges, mm; where that is known."""
+    """A box of the scan; distances of its voxels beyond both edges, mm; and a mask of known distances."""
     mm = frame.resolution_mm
     counts = np.array(frame.isotropic)
     ends = np.clip(np.rint(rays.at(DEPTHS_MM[::2]).reshape(-1, 3) / mm - 0.5).astype(np.intp), 0, counts - 1)

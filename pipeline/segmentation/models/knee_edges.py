@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from pipeline.segmentation.edges.network import Ensemble
 
 FIRST_PASS_SHARE: Final = 0.7
-"""Of the progress; the rest is locating edges."""
+"""Fraction of the progress; the remainder is locating edges."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class KneeEdges:
-    """weights: the networks that locate edges; first_pass: the model whose edges they locate anew."""
+    """weights: the networks that locate edges; first_pass: the model whose edges they refine."""
 
     card: ModelCard
     weights: ModelFile
@@ -58,7 +58,7 @@ class KneeEdges:
         return unet.segmentation(self.card, scan, view, answer)
 
     def provenance(self, resources: Resources) -> dict[str, Any]:
-        self.load()  # for what it raises
+        self.load()  # for its errors
         return self.first_pass.provenance(resources)
 
     def load(self) -> Ensemble:
@@ -68,13 +68,13 @@ class KneeEdges:
         return read_ensemble(self.weights.path, self.weights.sha256)
 
 
-def find(resources: Resources) -> tuple[KneeEdges, ...]:  # noqa: ARG001 -- built in, wherever it runs
+def find(resources: Resources) -> tuple[KneeEdges, ...]:  # noqa: ARG001 -- independent of resources
     return (knee_edges(),)
 
 
 @cache
 def knee_edges() -> KneeEdges:
-    """Raises ModelError where its card cannot be read."""
+    """The model. Raises ModelError if its card cannot be read."""
     folder, first = BUILT_IN_WEIGHTS / "knee_edges", knee_unet()
     with read_card_file(folder) as data:
         weights = ModelFile(role=WEIGHTS, path=folder / data["weights"], sha256=data["sha256"], stated_in=CARD_NAME)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class KneeUnet:
-    """axes, resolution_mm, window_voxels: how the network wants its image (orientation.py, windows.py)."""
+    """axes, resolution_mm, window_voxels: of the network's input (orientation.py, windows.py)."""
 
     card: ModelCard
     weights: ModelFile
@@ -56,23 +56,23 @@ class KneeUnet:
         network = load_network(self.weights.path, self.weights.sha256, resources)
         if network.classes != len(self.card.native_labels) + 1:
             raise WeightsCorrupt(
-                f"The network answers {network.classes - 1} labels; its card names {len(self.card.native_labels)}."
+                f"The network has {network.classes - 1} labels; its card has {len(self.card.native_labels)}."
             )
         return network
 
 
-def find(resources: Resources) -> tuple[KneeUnet, ...]:  # noqa: ARG001 -- built in, wherever it runs
+def find(resources: Resources) -> tuple[KneeUnet, ...]:  # noqa: ARG001 -- independent of resources
     return (knee_unet(),)
 
 
 @cache
 def knee_unet() -> KneeUnet:
-    """Raises ModelError where its card cannot be read."""
+    """The model. Raises ModelError if its card cannot be read."""
     return read_knee_unet(BUILT_IN_WEIGHTS / "knee_unet")
 
 
 def read_knee_unet(folder: Path) -> KneeUnet:
-    """From card.json beside the weights. Raises ModelError where it cannot be read."""
+    """From card.json in the folder of the weights. Raises ModelError if it cannot be read."""
     with read_card_file(folder) as data:
         weights = ModelFile(role=WEIGHTS, path=folder / data["weights"], sha256=data["sha256"], stated_in=CARD_NAME)
         return KneeUnet(

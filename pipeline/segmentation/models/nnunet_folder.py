@@ -47,7 +47,7 @@ class NnunetFolder:
         return self._read[0]
 
     def files(self) -> tuple[ModelFile, ...]:
-        """With the digests that SHA256SUMS in the folder states."""
+        """With the digests in the folder's SHA256SUMS."""
         stated = self._stated or {}
         names = {path.relative_to(self.folder).as_posix(): path for path in deciding_files(self.folder)}
         return tuple(
@@ -100,17 +100,17 @@ class NnunetFolder:
         if not checkpoints(self.folder):
             raise WeightsMissing(
                 "The installed model has no trained fold.",
-                hint="Expected fold_*/checkpoint_final.pth beside plans.json.",
+                hint="Expected fold_*/checkpoint_final.pth in the folder of plans.json.",
             )
         if find_spec("nnunetv2") is None:
-            raise WeightsMissing("The installed model needs the nnunetv2 package, which is not here.", hint=HINT)
+            raise WeightsMissing("The installed model needs the nnunetv2 package, which is not installed.", hint=HINT)
         if wrong := next((file for file in self.files() if file.problem), None):
             raise WeightsCorrupt(f"{wrong.name} has another SHA-256 than {wrong.stated_in} names.")
         return card
 
     @cached_property
     def _read(self) -> tuple[ModelCard, str]:
-        """Card, and why the JSON files cannot be used ("" where they can)."""
+        """Card, and the reason why the JSON files cannot be used ("" if they can)."""
         try:
             return nnunet_card(self.folder, self.folder.name), ""
         except ModelError as error:
@@ -118,7 +118,7 @@ class NnunetFolder:
 
     @cached_property
     def _stated(self) -> dict[str, str] | None:
-        """By SHA256SUMS; None where that cannot be read."""
+        """Digests in SHA256SUMS; None if it cannot be read."""
         try:
             return expected_digests(self.folder)
         except (OSError, ValueError):
@@ -126,7 +126,7 @@ class NnunetFolder:
 
 
 def find(resources: Resources) -> tuple[NnunetFolder, ...]:
-    """Every folder of resources.models_dir with a plans.json; one whose name cannot be an id is logged and left out."""
+    """Every folder of resources.models_dir with a plans.json; folders with an invalid id are logged and left out."""
     if resources.models_dir is None or not resources.models_dir.is_dir():
         return ()
     folders = sorted(path.parent for path in resources.models_dir.glob(f"*/{PLANS}"))

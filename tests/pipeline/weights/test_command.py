@@ -124,7 +124,7 @@ def test_a_pinned_source_is_fetched_checked_and_not_fetched_twice(tmp_path, hub)
     (tmp_path / "nsm" / "femurs" / "model" / "7.pth").write_bytes(b"else")
     again = call("fetch", "nsm/femurs", "--models-dir", tmp_path)
     assert again.returncode == 1
-    assert "its model/7.pth is not the one that is pinned" in again.stderr
+    assert "its model/7.pth differs from the pinned file" in again.stderr
 
 
 def test_a_token_is_sent_only_to_the_hub(tmp_path, hub):
@@ -170,7 +170,7 @@ def test_an_unpinned_source_is_not_fetched(tmp_path, hub):
     write_source(tmp_path, address, revision="main")
     done = call("fetch", "nsm/femurs", "--models-dir", tmp_path)
     assert done.returncode == 1
-    assert "is not pinned: its revision is not known here" in done.stderr
+    assert "is not pinned: its revision is unknown" in done.stderr
     assert handler.seen == []
 
 

@@ -29,7 +29,7 @@ export default function ({ data, parentElement, setStateValue }) {
   const root = one(parentElement, ".upload", HTMLElement);
   root.dataset.limit = String(data.limit_bytes);
   tellers.set(root, setStateValue);
-  if (root.dataset.state) return; // called by a rerun: an upload under way goes on
+  if (root.dataset.state) return; // called by a rerun: the current upload continues
   /** @param {string} name */
   const part = (name) => one(root, `[data-part=${name}]`, HTMLElement);
   /** @param {string} name */

@@ -76,6 +76,6 @@ function onKey(pane, event) {
   };
   if (!moves[event.key]) return;
   event.preventDefault();
-  event.stopPropagation(); // Streamlit listens for keys of its own
+  event.stopPropagation(); // Streamlit has its own key handlers
   moves[event.key]();
 }

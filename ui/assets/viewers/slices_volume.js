@@ -78,7 +78,7 @@ export class Volume {
   static async load(addresses) {
     const early = { labels: fetched(addresses.labels), scan: fetched(addresses.scan) };
     early.labels.catch(() => {});
-    early.scan.catch(() => {}); // a label map measured alone has no scan: the document says so
+    early.scan.catch(() => {}); // a label map without a scan, as stated in the document
     const volume = new Volume(addresses, await (await fetched(addresses.slices)).json());
     const scan = volume.meta.scan ? volume.#bytes(addresses.scan, early.scan) : null;
     volume.labels = await volume.#bytes(addresses.labels, early.labels);

@@ -48,7 +48,7 @@ export class Controls {
         const act = keys[event.key];
         if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
         event.preventDefault();
-        event.stopPropagation(); // Streamlit listens for keys of its own
+        event.stopPropagation(); // Streamlit has its own key handlers
         this.#prepare(PINCH_SPEED);
         act();
         keyed();

@@ -1,4 +1,4 @@
-// The controls beside the picture. They keep no state of their own.
+// The controls next to the picture. They keep no state.
 import { css } from "./colours.js";
 import { element } from "./element.js";
 
@@ -7,7 +7,7 @@ import { element } from "./element.js";
 /** @import { Navigation } from "./navigation.js" */
 /** @import { Stage } from "./stage.js" */
 
-let choices = 0; // each group of radio buttons has a name of its own
+let choices = 0; // each group of radio buttons has a unique name
 
 /**
  * A row of radio buttons.

@@ -1,4 +1,5 @@
-// Intersects rays with a mesh. Triangles are sorted into cubes, and a ray visits the cubes on its way: it tests some tens
+// Intersects rays with a mesh. Triangles are sorted into cubes, and a ray visits only the cubes along it: it tests some
+// tens
 // of triangles instead of 580,000. Building this takes less time than a library's bounding volume tree.
 
 /**
