@@ -14,7 +14,8 @@ from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from vtkmodules.vtkCommonDataModel import vtkImageData
 from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
 
-from pipeline.anatomy import BONES, Structure
+from pipeline.anatomy import BONES, Structure, Tissue
+from pipeline.bone_mask import solid_bone
 from pipeline.errors import EmptyStructure, SurfaceFailed
 from pipeline.grid import FloatArray, Grid
 from pipeline.types import Segmentation, Surface
@@ -145,9 +146,10 @@ def _turned_out(points: FloatArray, faces: NDArray[np.int64], normals: FloatArra
 
 
 def bone_surface(segmentation: Segmentation, structure: Structure) -> Surface:
-    """The surface of one bone in LPS mm.
+    """The outer surface of one bone (or, for the shape model, of a plate of cartilage) in LPS mm.
 
-    A bone cut by the field of view is closed with a flat cap. Raises EmptyStructure or SurfaceFailed.
+    Cavities of a bone have no surface and crumbs are left out (bone_mask.py). A structure cut by the field of view is
+    closed with a flat cap. Raises EmptyStructure or SurfaceFailed.
     """
     box = segmentation.boxes.get(structure)
     if box is None:
@@ -158,7 +160,9 @@ def bone_surface(segmentation: Segmentation, structure: Structure) -> Surface:
         )
     z, y, x = box
     grid = segmentation.grid.crop((z.start, y.start, x.start), (z.stop, y.stop, x.stop))
-    return iso_surface(smoothed(segmentation.labels[box] == structure, grid, SMOOTHING_VARIANCE_MM2), structure)
+    is_bone = structure.tissue is Tissue.BONE
+    mask = solid_bone(segmentation, structure) if is_bone else segmentation.labels[box] == structure
+    return iso_surface(smoothed(mask, grid, SMOOTHING_VARIANCE_MM2), structure)
 
 
 def bone_surfaces(segmentation: Segmentation) -> tuple[Surface, ...]:

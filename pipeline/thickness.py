@@ -22,7 +22,8 @@ from scipy.sparse import csgraph
 from scipy.spatial import cKDTree
 
 from pipeline.anatomy import CARTILAGE_OF, Structure
-from pipeline.grid import FloatArray, Grid
+from pipeline.bone_mask import solid_bone
+from pipeline.grid import Box, FloatArray, Grid
 from pipeline.quantities import Method
 from pipeline.surface import LEVEL, SMOOTHING_VARIANCE_MM2, Field, smoothed
 from pipeline.types import LabelArray, Segmentation, Surface, ThicknessMap
@@ -33,6 +34,9 @@ MEET_MM: Final = 2.0
 OFF_SURFACE_MM: Final = 0.02
 """Start of the search for contact: on flat faces along the grid the surface is exactly between two voxels, where the
 last bit of the geometry would determine which of them is sampled."""
+
+CAP_MM: Final = 0.75
+"""Surface this close to the border of the image is the cap that closes a cut bone: the Gaussian's width."""
 
 REACH_MM: Final = 10.0
 """Length of the search: the thickest patellar cartilage known is about 8 mm."""
@@ -77,14 +81,24 @@ def crop_to_cartilage(structure: Structure, segmentation: Segmentation, regions:
     margin = [int(np.ceil(2 * MEET_MM / spacing)) for spacing in segmentation.grid.spacing_mm]
     start = [max(0, min(box[k].start for box in found) - margin[k]) for k in range(3)]
     stop = [min(segmentation.grid.shape[k], max(box[k].stop for box in found) + margin[k]) for k in range(3)]
-    box = tuple(slice(low, high) for low, high in zip(start, stop, strict=True))
+    z, y, x = (slice(low, high) for low, high in zip(start, stop, strict=True))
+    box = (z, y, x)
     labels = segmentation.labels[box]
     return CartilageCrop(
-        bone=labels == structure,
+        bone=_bone_in(box, structure, segmentation),
         cartilage=np.isin(labels, CARTILAGE_OF[structure], kind="table"),
         regions=regions[box],
         grid=segmentation.grid.crop((start[0], start[1], start[2]), (stop[0], stop[1], stop[2])),
     )
+
+
+def _bone_in(box: Box, structure: Structure, segmentation: Segmentation) -> NDArray[np.bool_]:
+    """The solid bone inside another box."""
+    bone = np.zeros(segmentation.grid.shape, dtype=bool)
+    if structure in segmentation.boxes:
+        bone[segmentation.boxes[structure]] = solid_bone(segmentation, structure)
+    inside: NDArray[np.bool_] = bone[box]
+    return inside
 
 
 def find_contact(surface: Surface, crop: CartilageCrop) -> Contact:
@@ -214,27 +228,50 @@ def two_crossing_thickness(surface: Surface, crop: CartilageCrop, contact: Conta
     return thickness
 
 
-def plate_vertices(surface: Surface, contact: Contact) -> tuple[NDArray[np.bool_], LabelArray]:
+def on_cap(surface: Surface, grid: Grid) -> NDArray[np.bool_]:
+    """(n,): vertices of the flat caps that close a bone where the border of the image cuts it."""
+    index = grid.to_index(surface.points_mm)
+    last = np.array(grid.shape) - 1.0
+    reach = CAP_MM / np.array(grid.spacing_mm)
+    cap = (index < reach - 0.5) | (index > last + 0.5 - reach)
+    return np.asarray(cap.any(axis=1), dtype=bool)
+
+
+def plate_vertices(surface: Surface, contact: Contact, cap: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], LabelArray]:
     """The cartilage plate on a bone: (n,) bool, and the region of each of its vertices (n,) uint8.
 
-    The plate consists of covered vertices and the denuded patches enclosed by them: the largest uncovered component of
-    the surface is the bone outside the plate, every other one is denuded bone. A denuded patch that reaches the edge of
-    the plate cannot be distinguished from bone without cartilage, and is not counted.
+    The plate consists of covered vertices and the denuded patches enclosed by them: of the uncovered components of a
+    surface the largest is the bone outside the plate, every other one is denuded bone. A denuded patch that reaches the
+    edge of the plate cannot be distinguished from bone without cartilage, and is not counted. Neither is one that
+    reaches `cap` (n,), where the image ends, nor a component of the bone without any cartilage, such as a shaft beyond
+    an open growth plate.
     """
     bare = ~contact.met
     region = contact.label.copy()
     if not contact.met.any():
         return contact.met, region
     edges = np.concatenate([surface.faces[:, [0, 1]], surface.faces[:, [1, 2]], surface.faces[:, [2, 0]]])
-    edges = edges[bare[edges].all(axis=1)]
-    n = len(bare)
-    graph = sparse.coo_matrix((np.ones(len(edges), dtype=np.int8), (edges[:, 0], edges[:, 1])), shape=(n, n))
-    _, piece = csgraph.connected_components(graph, directed=False)
+    part = _connected(edges, len(bare))
+    piece = _connected(edges[bare[edges].all(axis=1)], len(bare))
     area = np.bincount(piece[bare], weights=surface.vertex_areas_mm2[bare], minlength=int(piece.max()) + 1)
-    denuded = bare & (piece != int(np.argmax(area)))
+    outside = np.zeros(len(area), dtype=bool)
+    outside[piece[cap & bare]] = True
+    carries = np.bincount(part, weights=contact.met) > 0
+    for number in np.flatnonzero(carries):
+        pieces = np.unique(piece[bare & (part == number)])
+        if len(pieces):
+            outside[pieces[np.argmax(area[pieces])]] = True
+    denuded = bare & carries[part] & ~outside[piece]
     if denuded.any():
         region[denuded] = _nearest_region(surface, contact, denuded)
     return contact.met | denuded, region
+
+
+def _connected(edges: NDArray[np.int64], n: int) -> NDArray[np.int32]:
+    """(n,): the number of the connected component of each vertex."""
+    graph = sparse.coo_matrix((np.ones(len(edges), dtype=np.int8), (edges[:, 0], edges[:, 1])), shape=(n, n))
+    number: NDArray[np.int32] = csgraph.connected_components(graph, directed=False)[1]
+    return number
 
 
 def _nearest_region(surface: Surface, contact: Contact, denuded: NDArray[np.bool_]) -> LabelArray:
@@ -256,10 +293,10 @@ def thickness_maps(
     if crop is None:
         nowhere = np.full(len(surface.points_mm), np.nan)
         none = np.zeros(len(surface.points_mm), dtype=np.uint8)
-        bare = ThicknessMap(surface=surface, thickness_mm=nowhere, region=none, method=Method.UNION)
-        return bare, replace(bare, method=Method.TWO_CROSSING)
-    contact = find_contact(surface, crop)
-    inside, labels = plate_vertices(surface, contact)
+        bare = ThicknessMap(surface=surface, thickness_mm=nowhere, region=none, method="union")
+        return bare, replace(bare, method="two_crossing")
+    contact = find_contact(surface, plate)
+    inside, labels = plate_vertices(surface, contact, on_cap(surface, segmentation.grid))
     region = np.where(inside, labels, 0).astype(np.uint8)
     maps = []
     for method, values in (

@@ -68,7 +68,7 @@ def open_meta_image(path: Path, siblings: Mapping[str, Path]) -> Iterator[Source
             shape = stored[-4:]
             yield Source(
                 shape=(shape[0], shape[1], shape[2], shape[3]),
-                pieces=voxel_pieces(_ZlibStream(stream) if compressed else stream, dtype, shape),
+                pieces=voxel_pieces(_inflated(stream) if compressed else stream, dtype, shape),
                 grid=grid,
                 echo_axis=3 if channels > 1 else 0,
             )
@@ -144,7 +144,9 @@ def _numbers(fields: Fields, names: tuple[str, ...], count: int) -> FloatArray |
 def _dtype(fields: Fields) -> np.dtype[Any]:
     name = _required(fields, "ElementType")
     if name not in _TYPES:
-        raise UnsupportedImage("MetaImage voxel type is not a plain number; expected an integer or floating-point type.")
+        raise UnsupportedImage(
+            "MetaImage voxel type is not a plain number; expected an integer or floating-point type."
+        )
     if not _flag(fields, "BinaryData", missing=True):
         raise UnsupportedImage("MetaImage holds its voxels as text; expected binary voxels.", hint="Save it as binary.")
     big = _flag(fields, "BinaryDataByteOrderMSB") or _flag(fields, "ElementByteOrderMSB")
@@ -184,6 +186,10 @@ def _skip(
     if not 0 <= header_size <= stored_bytes:
         raise UnreadableImage(f"MetaImage header places the voxels at byte {header_size:,}, outside the file.")
     stream.seek(header_size, io.SEEK_CUR)
+
+
+def _inflated(stream: BinaryIO) -> BinaryIO:
+    return _ZlibStream(stream)  # type: ignore[return-value]  # a binary stream in all but name
 
 
 class _ZlibStream(io.RawIOBase):
