@@ -14,6 +14,7 @@ class FileKind(StrEnum):
 
     NIFTI = "NIfTI"
     NRRD = "NRRD"
+    META_IMAGE = "MetaImage"
     DICOM = "DICOM"
     ZIP = "zip"
     DETACHED = "detached header"
@@ -29,14 +30,15 @@ _EXTENSIONS: Final[Mapping[FileKind, tuple[str, ...]]] = MappingProxyType(
     {
         FileKind.NIFTI: (".nii.gz", ".nii"),
         FileKind.NRRD: (".nrrd",),
-        FileKind.DICOM: (".dcm",),
+        FileKind.META_IMAGE: (".mha", ".mhd"),
+        FileKind.DICOM: (".dcm", ".ima"),
         FileKind.ZIP: (".zip",),
         FileKind.DETACHED: (),
     }
 )
 
-VOLUMES: Final = (FileKind.NIFTI, FileKind.NRRD)
-"""Kinds with a whole volume in one file; a label map has one of these."""
+VOLUMES: Final = (FileKind.NIFTI, FileKind.NRRD, FileKind.META_IMAGE)
+"""Kinds that hold a whole volume in one file, or an .mhd with its .raw in one upload; a label map is one of these."""
 
 IMAGES: Final = (*VOLUMES, FileKind.DICOM)
 

@@ -44,8 +44,9 @@ def is_ignored(name: str) -> bool:
 
 
 @contextlib.contextmanager
-def unpacked(path: Path, scratch_dir: Path | None = None) -> Iterator[Path]:
-    """The archive's files, flat, as 00000, 00001, ...; the folder (inside `scratch_dir`) is removed at the end.
+def unpacked(path: Path, scratch_dir: Path | None = None) -> Iterator[dict[Path, str]]:
+    """The archive's files, each with its name there. They are flat, as 00000, 00001, ..., in a folder inside
+    `scratch_dir` that is removed at the end.
 
     Raises UnsafeArchive (names that leave the folder, links, encryption, too many or too large), UnreadableImage
     (damaged), NoImageSeries (empty), OutOfDisk.
@@ -67,7 +68,7 @@ def unpacked(path: Path, scratch_dir: Path | None = None) -> Iterator[Path]:
                 "Zip archive is damaged or uses an unknown compression; expected a complete zip file.",
                 hint="Pack it again, or upload it again.",
             ) from error
-        yield Path(folder)
+        yield {Path(folder, _place(number)): _name(entry) for number, entry in enumerate(entries)}
 
 
 def _checked(archive: zipfile.ZipFile, archive_bytes: int) -> list[zipfile.ZipInfo]:
@@ -87,8 +88,14 @@ def _checked(archive: zipfile.ZipFile, archive_bytes: int) -> list[zipfile.ZipIn
 
 
 def _check_entry(entry: zipfile.ZipInfo) -> None:
-    name = entry.orig_filename.replace("\\", "/")
-    if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in name.split("/") or "\0" in name:
+    name = _name(entry)
+    if re.match(r"[A-Za-z]:", name):
+        raise UnsafeArchive(
+            "An entry's name begins with a drive letter; expected plain relative names.",
+            hint="Some Windows programs store full paths. Pack the folder again, for example with the file explorer "
+            "(Send to, Compressed folder).",
+        )
+    if name.startswith("/") or ".." in name.split("/") or "\0" in name:
         raise UnsafeArchive(
             "The name of an entry points out of the archive's folder; expected plain relative names.",
             hint="Pack the folder again with an ordinary zip program.",
@@ -105,11 +112,20 @@ def _check_entry(entry: zipfile.ZipInfo) -> None:
         )
 
 
+def _place(number: int) -> str:
+    """A name of our own: none of an archive's is used on this machine."""
+    return f"{number:05d}"
+
+
+def _name(entry: zipfile.ZipInfo) -> str:
+    return entry.orig_filename.replace("\\", "/")
+
+
 def _extract(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], folder: Path) -> None:
     total = 0
     for number, entry in enumerate(entries):
         size = 0
-        with archive.open(entry) as source, (folder / f"{number:05d}").open("xb") as target:
+        with archive.open(entry) as source, (folder / _place(number)).open("xb") as target:
             while block := source.read(_CHUNK_BYTES):
                 size += len(block)
                 total += len(block)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,9 @@ from pipeline.file_kinds import IMAGES, VOLUMES, FileKind, either
 GZIP_MAGIC: Final = b"\x1f\x8b"
 _HEAD_BYTES: Final = 560
 """Enough for the longest header that is checked (NIfTI-2: 540)."""
+
+_META_IMAGE: Final = re.compile(rb"(ObjectType|NDims|Comment)[ \t]*=")
+"""How the header of a MetaImage begins; it has no magic number."""
 
 # First tags of a DICOM file without preamble: group 0002 or 0008, little endian, a low element number.
 _BARE_DICOM: Final = (b"\x02\x00\x00\x00", b"\x02\x00\x01\x00", b"\x02\x00\x02\x00", b"\x02\x00\x10\x00")
@@ -84,6 +88,8 @@ def _by_magic(head: bytes) -> FileKind | None:
         return FileKind.ZIP
     if head[:7] == b"NRRD000":
         return FileKind.NRRD
+    if _META_IMAGE.match(head):
+        return FileKind.META_IMAGE
     if head[128:132] == b"DICM":
         return FileKind.DICOM
     if head[:4] in (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c"):  # 348: NIfTI-1, or Analyze without a magic

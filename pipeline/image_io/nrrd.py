@@ -179,9 +179,10 @@ def _spacing_only(fields: Fields, dimension: int) -> tuple[FloatArray, FloatArra
 
 
 def _vectors(text: str) -> list[list[float] | None]:
-    """`none (1,0,0) (0,1,0)` -> [None, [1, 0, 0], [0, 1, 0]]."""
-    items = re.findall(r"none|\([^)]*\)", text)
-    return [None if item == "none" else [float(part) for part in item[1:-1].split(",")] for item in items]
+    """`none (1,0,0) (0,1,0)` -> [None, [1, 0, 0], [0, 1, 0]]; `(none)` and `(nan,nan,nan)` mean none too."""
+    items = [item.strip("()") for item in re.findall(r"none|\([^)]*\)", text)]
+    vectors = [None if item.strip() == "none" else [float(part) for part in item.split(",")] for item in items]
+    return [None if vector is None or np.isnan(vector).all() else vector for vector in vectors]
 
 
 def _signs(fields: Fields) -> tuple[int, int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 import numpy as np
@@ -16,6 +16,7 @@ from pipeline.errors import AmbiguousSeries, NoImageSeries, UnreadableImage, Uns
 from pipeline.file_kinds import IMAGES, VOLUMES, FileKind, either
 from pipeline.grid import Grid
 from pipeline.image_io.archive import is_ignored, unpacked
+from pipeline.image_io.echo_names import Names, echo_order
 from pipeline.image_io.formats import detached_header, identify, peek
 from pipeline.image_io.source import Source
 from pipeline.types import Scan, ScanFacts
@@ -86,52 +87,57 @@ def read_label_map(path: Path, *, scratch_dir: Path | None = None) -> tuple[NDAr
 @contextlib.contextmanager
 def _opened(path: Path, scratch_dir: Path | None, series: str = "") -> Iterator[Source]:
     if path.is_file() and identify(path) is FileKind.ZIP:
-        with unpacked(path, scratch_dir) as folder:
-            files = _files(folder)
-            if all(peek(file) is FileKind.ZIP for file in files):
+        with unpacked(path, scratch_dir) as names:
+            if all(peek(file) is FileKind.ZIP for file in names):
                 raise UnsafeArchive(
                     "Archive contains only another archive; expected the scan itself.", hint="Pack the scan once."
                 )
-            with _one_of(files, scratch_dir, series) as source:
+            with _one_of(names, scratch_dir, series) as source:
                 yield source
         return
     if not path.exists():
         raise UnreadableImage("No such file or folder; expected a scan.")
-    with _one_of(_files(path) if path.is_dir() else [path], scratch_dir, series) as source:
+    with _one_of(_files(path) if path.is_dir() else {path: path.name}, scratch_dir, series) as source:
         yield source
 
 
-def _files(folder: Path) -> list[Path]:
-    """Every file below the folder that may belong to a scan, sorted; links are not followed."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not path.is_symlink() and not is_ignored(path.relative_to(folder).as_posix())
-    )
+def _files(folder: Path) -> dict[Path, str]:
+    """Every file below the folder that may belong to a scan, sorted, with its name there; links are not followed."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    names = {path: path.relative_to(folder).as_posix() for path in found}
+    return {path: name for path, name in names.items() if not is_ignored(name)}
 
 
 @contextlib.contextmanager
-def _one_of(files: list[Path], scratch_dir: Path | None, series: str) -> Iterator[Source]:
-    """The only scan among the files; other files are ignored. Readers are imported when needed."""
-    kind, chosen = _choose(files)
-    if kind is FileKind.DICOM:
-        from pipeline.image_io.dicom import open_dicom
+def _one_of(names: Names, scratch_dir: Path | None, series: str) -> Iterator[Source]:
+    """The one scan among the files; what is no image is passed over. The readers are loaded as they are needed."""
+    kind, chosen = _choose(names)
+    with contextlib.ExitStack() as opened:
+        if kind is FileKind.DICOM:
+            from pipeline.image_io.dicom import open_dicom
 
-        yield open_dicom(chosen, scratch_dir, series)
-    elif kind is FileKind.NRRD:
-        from pipeline.image_io.nrrd import open_nrrd
+            yield open_dicom(chosen, scratch_dir, series)
+        elif kind is FileKind.NRRD:
+            from pipeline.image_io.nrrd import open_nrrd
 
-        with open_nrrd(chosen[0]) as source:
-            yield source
-    else:
-        from pipeline.image_io.nifti import open_nifti
+            yield opened.enter_context(open_nrrd(chosen[0]))
+        elif kind is FileKind.META_IMAGE:
+            from pipeline.image_io.meta_image import open_meta_image
 
-        with open_nifti(chosen[0]) as source:
-            yield source
+            folder = PurePosixPath(names[chosen[0]]).parent
+            paths = {PurePosixPath(name): file for file, name in names.items()}
+            beside = {path.name: file for path, file in paths.items() if path.parent == folder}
+            yield opened.enter_context(open_meta_image(chosen[0], beside))
+        else:
+            from pipeline.image_io.echo_files import open_echoes, open_volume
+
+            single = len(chosen) == 1
+            yield opened.enter_context(open_volume(chosen[0], names) if single else open_echoes(chosen, names))
 
 
-def _choose(files: list[Path]) -> tuple[FileKind, list[Path]]:
-    """The type of the only scan, and its files."""
+def _choose(names: Names) -> tuple[FileKind, list[Path]]:
+    """The type of the one scan, and its files."""
+    files = list(names)
     if len(files) == 1:
         identify(files[0])  # raises its specific error
     found: dict[FileKind | None, list[Path]] = {}
@@ -139,13 +145,17 @@ def _choose(files: list[Path]) -> tuple[FileKind, list[Path]]:
         found.setdefault(peek(file), []).append(file)
     volumes = [(kind, file) for kind in VOLUMES for file in found.get(kind, [])]
     series = found.get(FileKind.DICOM, [])
+    if len(volumes) > 1 and not series and {kind for kind, _ in volumes} == {FileKind.NIFTI}:
+        echoes = echo_order([file for _, file in volumes], names)
+        if echoes is not None:
+            return FileKind.NIFTI, echoes
     if len(volumes) + bool(series) > 1:
-        names = [f"{kind} file {number}" for number, (kind, _) in enumerate(volumes, start=1)]
-        names += [f"{len(series)} {FileKind.DICOM} files"] if series else []
+        described = [f"{kind} file {number}" for number, (kind, _) in enumerate(volumes, start=1)]
+        described += [f"{len(series)} {FileKind.DICOM} files"] if series else []
         raise AmbiguousSeries(
-            f"{len(names)} scans found ({'; '.join(names[:MOST_LISTED])}); expected one.",
-            hint="Upload only the scan to analyse.",
-            series=[{"description": name} for name in names],
+            f"{len(described)} scans were found ({'; '.join(described[:MOST_LISTED])}); expected one.",
+            hint="Upload the scan to analyse alone.",
+            series=[{"description": name} for name in described],
         )
     if series:
         return FileKind.DICOM, series

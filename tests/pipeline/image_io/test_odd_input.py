@@ -75,6 +75,6 @@ def test_an_image_that_is_not_a_label_map_is_rejected(voxels: np.ndarray, messag
         read_label_map(nifti_with(voxels, tmp_path))
 
 
-def test_a_dicom_file_is_rejected_as_label_map(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedImage, match="NIfTI or NRRD"):
+def test_a_dicom_file_is_no_label_map(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedImage, match="NIfTI, NRRD or MetaImage"):
         read_label_map(write_enhanced(make_phantom(1), tmp_path / "a"))
