@@ -293,9 +293,9 @@ def thickness_maps(
     if crop is None:
         nowhere = np.full(len(surface.points_mm), np.nan)
         none = np.zeros(len(surface.points_mm), dtype=np.uint8)
-        bare = ThicknessMap(surface=surface, thickness_mm=nowhere, region=none, method="union")
-        return bare, replace(bare, method="two_crossing")
-    contact = find_contact(surface, plate)
+        bare = ThicknessMap(surface=surface, thickness_mm=nowhere, region=none, method=Method.UNION)
+        return bare, replace(bare, method=Method.TWO_CROSSING)
+    contact = find_contact(surface, crop)
     inside, labels = plate_vertices(surface, contact, on_cap(surface, segmentation.grid))
     region = np.where(inside, labels, 0).astype(np.uint8)
     maps = []

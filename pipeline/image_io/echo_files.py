@@ -29,7 +29,7 @@ def open_volume(file: Path, names: Names) -> Iterator[Source]:
 
 @contextlib.contextmanager
 def open_echoes(files: list[Path], names: Names) -> Iterator[Source]:
-    """NIfTI files of one echo each as one scan. Raises what `open_nifti` raises, and UnsupportedImage for unequal grids."""
+    """NIfTI files of one echo each as one scan. Raises UnsupportedImage for unequal grids, else as `open_nifti`."""
     check_echo_count(len(files))
     with contextlib.ExitStack() as opened:
         sources = [opened.enter_context(open_nifti(file)) for file in files]
