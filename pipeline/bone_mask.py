@@ -48,26 +48,18 @@ def solid_bone(segmentation: Segmentation, structure: Structure) -> NDArray[np.b
 def _between(
     one: NDArray[np.bool_], other: NDArray[np.bool_], spacing_mm: tuple[float, float, float]
 ) -> NDArray[np.bool_]:
-    """Voxels that lie between two pieces, along the array axis on which the pieces follow each other."""
-    apart = [(a - b) * step for a, b, step in zip(_middle(one), _middle(other), spacing_mm, strict=True)]
-    axis = int(np.argmax(np.abs(apart)))
-    before, after = (other, one) if apart[axis] > 0 else (one, other)
-    reach = int(GROWTH_PLATE_MM / spacing_mm[axis])
-    if reach < 1:
-        return np.zeros_like(one)
-    size = reach + 1  # the voxel itself and all that it can reach in one direction
-    behind = ndimage.maximum_filter1d(before, size, axis=axis, mode="constant", origin=(size - 1) // 2)
-    ahead = ndimage.maximum_filter1d(after, size, axis=axis, mode="constant", origin=-(size // 2))
-    both: NDArray[np.bool_] = behind & ahead
-    return both
-
-
-def _middle(piece: NDArray[np.bool_]) -> list[float]:
-    """Mean index of a piece along each axis."""
-    return [
-        float(np.average(np.arange(piece.shape[axis]), weights=piece.sum(axis=tuple({0, 1, 2} - {axis}))))
-        for axis in range(3)
-    ]
+    """The gap between two pieces that face each other: their closing with a ball, where both are near."""
+    reach = [2 * int(GROWTH_PLATE_MM / step) + 1 for step in spacing_mm]
+    near = ndimage.maximum_filter(one, reach) & ndimage.maximum_filter(other, reach)
+    gap = np.zeros_like(one)
+    box = next(iter(ndimage.find_objects(near.astype(np.uint8))), None)
+    if box is None:
+        return gap
+    pieces = one[box] | other[box]
+    grown = ndimage.distance_transform_edt(~pieces, sampling=spacing_mm) <= GROWTH_PLATE_MM / 2
+    closed = ndimage.distance_transform_edt(grown, sampling=spacing_mm) > GROWTH_PLATE_MM / 2
+    gap[box] = closed & near[box] & ~pieces
+    return gap
 
 
 def _cut_faces(box: Box, shape: tuple[int, int, int]) -> set[tuple[int, int]]:
