@@ -22,12 +22,10 @@ from rest.files import artifact_response, file_response, packed_response
 from rest.guard import Guard
 from rest.receive import Intake, upload_form
 from rest.schemas import (
-    ComparisonBody,
-    HealthResponse,
     ScanResponse,
-    StatsResponse,
     StatusBody,
     UploadResponse,
+    measurement_row,
     scan_response,
     status_body,
     upload_response,
@@ -126,7 +124,7 @@ def download(job_id: str, request: Request) -> Response:
 )
 def measurements(job_id: str, request: Request) -> Response:
     """The tidy rows: JSON, or CSV where Accept asks for text/csv."""
-    rows = service.measurements(job_id)
+    rows = [measurement_row(row) for row in service.measurements(job_id)]
     if "text/csv" not in request.headers.get("accept", ""):
         return JSONResponse(rows)
     text = io.StringIO()
@@ -188,9 +186,12 @@ def delete(job_id: str) -> Response:
 
 
 @app.get(
-    "/compare/{first_id}/{second_id}", response_model=ComparisonBody, responses=documented(404), tags=["comparisons"]
+    "/compare/{first_id}/{second_id}",
+    response_model=service.JobComparison,
+    responses=documented(404),
+    tags=["comparisons"],
 )
-def comparison(first_id: str, second_id: str) -> dict[str, Any]:
+def comparison(first_id: str, second_id: str) -> service.JobComparison:
     """What differs from one complete analysis to another; takes some seconds when it is asked for the first time."""
     return service.comparison(first_id, second_id)
 
@@ -226,22 +227,22 @@ def access(request: Request) -> Response:
     return admit(request)
 
 
-@app.get("/stats", response_model=StatsResponse, responses=documented(), tags=["service"])
-def stats() -> dict[str, Any]:
+@app.get("/stats", response_model=service.Stats, responses=documented(), tags=["service"])
+def stats() -> service.Stats:
     """Usage statistics."""
     return service.stats()
 
 
 @app.get(
     "/health",
-    response_model=HealthResponse,
-    responses=documented() | {503: {"model": HealthResponse}},
+    response_model=service.Health,
+    responses=documented() | {503: {"model": service.Health}},
     tags=["service"],
 )
-def health(response: Response) -> dict[str, Any]:
+def health(response: Response) -> service.Health:
     """Whether jobs can be taken and worked on."""
     state = service.health()
-    response.status_code = 503 if state["redis"] == "unavailable" else 200
+    response.status_code = 503 if state.redis == "unavailable" else 200
     return state
 
 

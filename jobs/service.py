@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from jobs.comparison.comparisons import comparison, comparison_table, comparison_view
+from jobs.comparison.document import ComparedAnalysis, JobComparison
 from jobs.control.cancelling import cancel, delete
 from jobs.control.retrying import can_retry, retry
 from jobs.intake.form_receiver import FormReceiver
 from jobs.intake.scans import PendingScan, choose_series, discard_scan, keep_form, pending_scan, submit_scan
 from jobs.intake.submission import receive_form, submit_form, submit_stream
-from jobs.views.activity import activity
-from jobs.views.health import health, model_picture, models, shape_models
+from jobs.state.statistics import Stats
+from jobs.views.activity import Activity, DayCount, ModelTimes, activity
+from jobs.views.health import Health, health, model_picture, models, shape_models
 from jobs.views.reading import archive, artifact, get, measurements, recent, results_folder, stats, view_file
 
 __all__ = [
+    "Activity",
+    "ComparedAnalysis",
+    "DayCount",
     "FormReceiver",
+    "Health",
+    "JobComparison",
+    "ModelTimes",
     "PendingScan",
+    "Stats",
     "activity",
     "archive",
     "artifact",

@@ -22,7 +22,7 @@ def show_failed(job: JobView) -> None:
         st.info("This analysis was cancelled.", icon=":material/block:")
     else:
         show_failure(job.error_message, job.hint)
-    if any(step["state"] != StepState.WAITING for step in job.steps):
+    if any(step.state is not StepState.WAITING for step in job.steps):
         with st.expander("Completed steps"):
             st.html(steps_list(job))
     again = service.can_retry(job.id)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import math
+from dataclasses import asdict
+from typing import Literal
 
 from pydantic import BaseModel
 
 from jobs.service import PendingScan
 from jobs.state.model import JobView, Status
+from pipeline.progress import StepRecord
+from pipeline.types import Measurement
 
 
 class ErrorBody(BaseModel):
@@ -75,16 +79,6 @@ class ScanResponse(BaseModel):
     choices: list[SeriesChoice]
 
 
-class StepBody(BaseModel):
-    """One step of the analysis."""
-
-    name: str
-    title: str = ""
-    state: str
-    seconds: float | None = None
-    reason: str = ""
-
-
 class StatusQueued(BaseModel):
     """The job waits."""
 
@@ -105,7 +99,7 @@ class StatusProcessing(BaseModel):
     step_name: str
     elapsed_seconds: int
     estimated_remaining_seconds: int
-    steps: list[StepBody]
+    steps: list[StepRecord]
 
 
 class StatusComplete(BaseModel):
@@ -130,96 +124,6 @@ class StatusError(BaseModel):
 
 
 StatusBody = StatusQueued | StatusProcessing | StatusComplete | StatusError
-
-
-class StatsResponse(BaseModel):
-    """Usage so far; days are UTC, the average is of the last 20 jobs."""
-
-    total_jobs_processed: int
-    total_jobs_today: int
-    unique_users: int
-    average_processing_time_seconds: int
-    jobs_in_queue: int
-    uptime_hours: float
-
-
-class HealthResponse(BaseModel):
-    """healthy; degraded: something is missing, see problems; unhealthy: no queue, or one that refuses to write."""
-
-    status: Literal["healthy", "degraded", "unhealthy"]
-    redis: Literal["connected", "unavailable"]
-    worker: Literal["available", "unavailable"]
-    gpu: Literal["available", "unavailable"]
-    disk_free_bytes: int
-    weights: dict[str, bool]
-    problems: list[str]
-
-
-class ComparedAnalysis(BaseModel):
-    """One of the two analyses of a comparison; spacing_mm: of its voxels (z, y, x)."""
-
-    job_id: str
-    side: Literal["left", "right"]
-    model: dict[str, Any]
-    options: dict[str, Any]
-    spacing_mm: list[float]
-
-
-class BoneFit(BaseModel):
-    """How b's bone lies on a's: matrix, LPS mm of b -> a (a mirror image where the sides differ); distances between the
-    surfaces, plate_rms_mm under the cartilage alone; overlap_percent of the bone's area.
-    """
-
-    structure: str
-    matrix: list[list[float]]
-    mean_mm: float
-    rms_mm: float
-    p95_mm: float
-    plate_rms_mm: float
-    overlap_percent: float
-
-
-class SmallestChange(BaseModel):
-    """Where the smallest detectable changes come from."""
-
-    known: bool
-    method: str
-    knees: int
-    repeats: int
-
-
-class ChangeRow(BaseModel):
-    """One figure of both analyses: change = b - a, in `unit`; null: not known. sdc: smallest detectable change;
-    registration_error: what a shift along the bone would change at most; compared_percent: of the region's area.
-    """
-
-    quantity: str
-    structure: str
-    region: str
-    a: float | None
-    b: float | None
-    change: float | None
-    change_percent: float | None
-    sdc: float | None
-    verdict: Literal["within measurement error", "larger than measurement error", "not known"]
-    registration_rms_mm: float | None
-    unit: str
-    registration_error: float | None
-    compared_percent: float | None
-
-
-class ComparisonBody(BaseModel):
-    """What differs from analysis a to analysis b."""
-
-    notice: str
-    a: ComparedAnalysis
-    b: ComparedAnalysis
-    mirrored: bool
-    warnings: list[str]
-    registration: list[BoneFit]
-    registration_note: str
-    sdc: SmallestChange
-    changes: list[ChangeRow]
 
 
 def upload_response(job: JobView) -> UploadResponse:
@@ -253,7 +157,7 @@ def status_body(job: JobView) -> StatusBody:
                 step_name=job.step_name or "Starting",
                 elapsed_seconds=job.elapsed_seconds,
                 estimated_remaining_seconds=job.estimated_remaining_seconds,
-                steps=[StepBody.model_validate(step) for step in job.steps],
+                steps=list(job.steps),
             )
         case Status.COMPLETE:
             return StatusComplete(
@@ -293,3 +197,8 @@ def scan_response(scan: PendingScan) -> ScanResponse:
         warnings=list(facts.warnings) if facts else [],
         choices=[SeriesChoice(**choice) for choice in scan.choices],
     )
+
+
+def measurement_row(row: Measurement) -> dict[str, object]:
+    """A row of the measurements as JSON values; `value` is null where there was nothing to measure."""
+    return asdict(row) | {"value": row.value if math.isfinite(row.value) else None}

@@ -94,7 +94,7 @@ def worker(redis_client) -> Iterator[subprocess.Popen[bytes]]:
     for key in client.scan_iter("rq:worker*"):
         client.delete(key)
     with running([sys.executable, "worker.py"], DATA_DIR / "worker.log") as process:
-        wait_until(lambda: service.health()["worker"] == "available", what="a worker")
+        wait_until(lambda: service.health().worker == "available", what="a worker")
         yield process
 
 

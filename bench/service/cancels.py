@@ -36,7 +36,7 @@ def _contested(site: Site, inside: Inside, count: int) -> Figure:
     ids = [f"contested-{number}" for number in range(count)]
     for job_id in ids:
         record = JobRecord(id=job_id, status=Status.PROCESSING, attempt=1, created_at=now())
-        inside.queue.enqueue(job_id, record.to_json(), 0.0)
+        inside.queue.enqueue(record)
         inside.storage.write_record(record)
     fresh = multiprocessing.get_context("spawn")
     stop, written = fresh.Event(), fresh.Value("q", 0)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Final
 from uuid import uuid4
@@ -24,6 +25,7 @@ from bench.service.inside import Inside
 from bench.service.site import ROOT, Site, running_site
 from jobs.state.model import JobRecord, Status, now
 from jobs.state.statistics import Statistics
+from pipeline.progress import StepRecord, StepState
 
 MOST: Final = 1.5
 INTERVAL_S: Final = 5.0
@@ -117,7 +119,7 @@ def _ready(site: Site, jobs: int) -> str:
         folder.joinpath("results").mkdir(parents=True)
         text = record.to_json()
         folder.joinpath("job.json").write_text(text, encoding="utf-8")
-        manifest = {"archive_bytes": 1, "warnings": record.warnings, "steps": record.steps}
+        manifest = {"archive_bytes": 1, "warnings": record.warnings, "steps": [asdict(step) for step in record.steps]}
         folder.joinpath("results", "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
         assert record.created_at is not None
         pipe.hset("jobs", record.id, text)
@@ -133,7 +135,7 @@ def _ready(site: Site, jobs: int) -> str:
 def _finished(inside: Inside, number: int) -> JobRecord:
     """A job that ended some hours ago, of realistic size."""
     started = now() - timedelta(hours=12) + timedelta(seconds=number)
-    steps = [{"name": name, "title": name, "state": "done", "seconds": 2.5, "reason": ""} for name in STEPS]
+    steps = [StepRecord(name=name, title=name, state=StepState.DONE, seconds=2.5) for name in STEPS]
     job_id = str(uuid4())
     return JobRecord(
         id=job_id,

@@ -74,7 +74,7 @@ def parser(program: str) -> argparse.ArgumentParser:
 
 
 def _stats(chosen: argparse.Namespace) -> None:
-    usage, health = service.stats(), service.health()
+    usage, health = asdict(service.stats()), asdict(service.health())
     _write(chosen, {"usage": usage, "health": health}, pair_lines(usage | health))
 
 
@@ -85,8 +85,8 @@ def _list(chosen: argparse.Namespace) -> None:
 
 
 def _show(chosen: argparse.Namespace) -> None:
-    facts = facts_of(service.get(chosen.job_id))
-    _write(chosen, facts, show_lines(facts))
+    job = service.get(chosen.job_id)
+    _write(chosen, facts_of(job), show_lines(job))
 
 
 def _cancel(chosen: argparse.Namespace) -> None:

@@ -1,15 +1,16 @@
-"""What the operator's command line prints: lines for people. Nothing here shows an e-mail address or a server path."""
+"""Output of the operator's command line, as lines of text. No line shows an e-mail address or a path on the server."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from dataclasses import asdict
+from datetime import datetime
 
 from jobs.state.model import JobView
 
 
 def job_lines(jobs: Iterable[JobView]) -> Iterable[str]:
-    """One job a line."""
+    """One line per job."""
     yield f"{'job':36}  {'status':10}  {'created (UTC)':19}  {'done':>4}  step or reason"
     for job in jobs:
         created = f"{job.created_at:%Y-%m-%d %H:%M:%S}" if job.created_at else ""
@@ -17,8 +18,17 @@ def job_lines(jobs: Iterable[JobView]) -> Iterable[str]:
         yield f"{job.id:36}  {job.status:10}  {created:19}  {job.progress_percent:3}%  {step}"
 
 
-def facts_of(job: JobView) -> dict[str, Any]:
-    """A job as `show` tells of it: plain values, times in ISO 8601."""
+def facts_of(job: JobView) -> dict[str, object]:
+    """A job as plain JSON values, times in ISO 8601."""
+    return {
+        **_plain_facts(job),
+        "warnings": list(job.warnings),
+        "options": dict(job.options),
+        "steps": [asdict(step) for step in job.steps],
+    }
+
+
+def _plain_facts(job: JobView) -> dict[str, object]:
     return {
         "id": job.id,
         "status": str(job.status),
@@ -37,37 +47,35 @@ def facts_of(job: JobView) -> dict[str, Any]:
         "error_code": job.error_code,
         "error_message": job.error_message,
         "hint": job.hint,
-        "warnings": list(job.warnings),
-        "options": dict(job.options),
-        "steps": [dict(step) for step in job.steps],
     }
 
 
-def show_lines(facts: Mapping[str, Any]) -> Iterable[str]:
-    """A job's facts, without the empty ones, then its steps."""
-    plain = {name: value for name, value in facts.items() if name not in ("steps", "options", "warnings")}
-    yield from pair_lines({name: value for name, value in plain.items() if value not in (None, "")})
-    yield "options               " + ", ".join(f"{name}={value}" for name, value in facts["options"].items())
-    for warning in facts["warnings"]:
+def show_lines(job: JobView) -> Iterable[str]:
+    """One job: its facts (without empty ones), options, warnings and steps."""
+    yield from pair_lines({name: value for name, value in _plain_facts(job).items() if value not in (None, "")})
+    yield "options               " + ", ".join(f"{name}={value}" for name, value in job.options.items())
+    for warning in job.warnings:
         yield f"warning               {warning}"
-    for step in facts["steps"]:
-        seconds = "" if step.get("seconds") is None else f"{step['seconds']:.1f} s"
-        yield f"  {step.get('name', ''):18}  {step.get('state', ''):8}  {seconds:>8}  {step.get('reason', '')}".rstrip()
+    for step in job.steps:
+        seconds = "" if step.seconds is None else f"{step.seconds:.1f} s"
+        yield f"  {step.name:18}  {step.state:8}  {seconds:>8}  {step.reason}".rstrip()
 
 
-def pair_lines(values: Mapping[str, Any]) -> Iterable[str]:
-    """Name and value."""
+def pair_lines(values: Mapping[str, object]) -> Iterable[str]:
+    """One line per name and value."""
     width = max([20, *map(len, values)])
     return (f"{name:{width}}  {_words(value)}" for name, value in values.items())
 
 
-def _words(value: Any) -> str:
+def _words(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, dict):
         return ", ".join(f"{name}: {_words(inner)}" for name, inner in value.items()) or "none"
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return " ".join(map(str, value)) or "none"
-    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+    return str(value)
 
 
-def _text(moment: Any) -> str | None:
+def _text(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
+from jobs.comparison.document import JobComparison, read_comparison
 from jobs.errors import ComparisonFailed, JobError, ResultNotFound, ServerBusy
 from jobs.settings import PROJECT_ROOT
 from jobs.state.backend import Backend, open_backend
@@ -61,16 +62,14 @@ Report = Callable[[float, str], None]
 log = logging.getLogger(__name__)
 
 
-def comparison(first_id: str, second_id: str, report: Report = lambda _, __: None) -> dict[str, Any]:
+def comparison(first_id: str, second_id: str, report: Report = lambda _, __: None) -> JobComparison:
     """What differs from the first job to the second: comparison.json, with the ids of both.
 
     Made where it is not there yet; that takes some seconds. Raises JobNotFound, JobNotFinished, ResultNotFound (of
     either job), NotComparable, ServerBusy, ComparisonFailed.
     """
     folder = _folder(first_id, second_id, report)
-    document: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-    document["a"]["job_id"], document["b"]["job_id"] = first_id, second_id
-    return document
+    return read_comparison(folder / RESULT, first_id, second_id)
 
 
 def comparison_table(first_id: str, second_id: str) -> Path:
@@ -117,7 +116,7 @@ def _fingerprint(backend: Backend, job_id: str, which: str) -> str:
             raise results_gone()
     except JobError as error:
         raise type(error)(f"{which} analysis: {error.message}", hint=error.hint) from None
-    return f"{job_id} {record.attempt} {manifest.get('archive_sha256', '')}"
+    return f"{job_id} {record.attempt} {manifest.archive_sha256}"
 
 
 def _digest(path: Path) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from jobs.control.work import stop_work
 from jobs.errors import JobConflict
 from jobs.state.backend import open_backend
 from jobs.state.lifecycle import ended
-from jobs.state.model import CANCELLED, JobRecord, JobView
+from jobs.state.model import CANCELLED, JobRecord, JobView, RecordChanges
 from jobs.state.queue import queue_errors
 from jobs.views.reading import get, not_found
 
@@ -46,5 +44,5 @@ def delete(job_id: str) -> None:
     backend.store.delete(job_id)
 
 
-def _cancelled(record: JobRecord, message: str) -> dict[str, Any] | None:
+def _cancelled(record: JobRecord, message: str) -> RecordChanges | None:
     return None if record.status.final else ended(CANCELLED, message)

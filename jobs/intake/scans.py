@@ -120,7 +120,7 @@ def submit_scan(scan_id: str, options: AnalysisOptions, email: str | None = None
     final = backend.storage.workspace(scan_id).input_dir / path.name
     record = new_record(scan_id, scan.filename, final, facts, options, email)
     try:
-        write_json(source / "job.json", record.to_dict() | {"email": None})
+        backend.storage.write_record(record, source)
         target = backend.storage.folder(scan_id)
         target.parent.mkdir(parents=True, exist_ok=True)
         source.rename(target)

@@ -93,7 +93,7 @@ def new_record(
 def enqueue(record: JobRecord) -> JobView:
     """Queue a job whose folder is in its place."""
     backend = open_backend()
-    backend.queue.enqueue(record.id, record.to_json(), (record.created_at or now()).timestamp())
+    backend.queue.enqueue(record)
     if record.email:
         backend.statistics.record_email(record.email)
     return get(record.id)

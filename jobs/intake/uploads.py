@@ -13,9 +13,9 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from jobs.errors import InvalidUpload, StorageFull, UploadTooLarge
 from jobs.state.model import JobRecord, clean_filename
@@ -122,12 +122,12 @@ class Upload:
         """The upload becomes the folder of a job, whole in one step. Raises StorageFull."""
         target = self._storage.folder(self.job_id)
         with _disk_errors():
-            write_json(self._workspace.root / "job.json", record.to_dict() | {"email": None})
+            self._storage.write_record(record, self._workspace.root)
             target.parent.mkdir(parents=True, exist_ok=True)
             self._workspace.root.rename(target)
         self._unlock()
 
-    def keep(self, document: dict[str, Any]) -> None:
+    def keep(self, document: Mapping[str, object]) -> None:
         """The upload becomes a scan that waits for its user's word, whole in one step. Raises StorageFull."""
         target = self._storage.scan_folder(self.job_id)
         with _disk_errors():

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from jobs.state.model import CANCELLED, WORKER_LOST, JobRecord, Status, now
+from jobs.state.model import CANCELLED, WORKER_LOST, JobRecord, RecordChanges, Status, now
 from jobs.state.storage import Storage
 from jobs.state.store import Snapshot
 from pipeline.options import AnalysisOptions
-from pipeline.progress import StepState
+from pipeline.progress import StepRecord, StepState
 
 MOST_ATTEMPTS: Final = 2
 _RQ_ENDED: Final = ("failed", "stopped", "canceled", "finished")
 
 
-def completed(*, steps: list[dict[str, Any]], warnings: list[str], archive: str, archive_bytes: int) -> dict[str, Any]:
+def completed(*, steps: list[StepRecord], warnings: list[str], archive: str, archive_bytes: int) -> RecordChanges:
     """The fields of a job whose results are whole."""
     return {
         "status": Status.COMPLETE,
@@ -35,25 +37,25 @@ def completed(*, steps: list[dict[str, Any]], warnings: list[str], archive: str,
     }
 
 
-def results_on_disk(storage: Storage, job_id: str) -> dict[str, Any] | None:
+def results_on_disk(storage: Storage, job_id: str) -> RecordChanges | None:
     """The fields of a job whose manifest is there, whatever became of the process that wrote it."""
     manifest = storage.read_manifest(job_id)
     if manifest is None:
         return None
     # the manifest is written by the last step, which does not yet know that it is done
-    steps = [
-        step | {"state": StepState.DONE} if step["state"] in (StepState.WAITING, StepState.RUNNING) else step
-        for step in manifest["steps"]
-    ]
-    return completed(
+    unfinished = (StepState.WAITING, StepState.RUNNING)
+    steps = [replace(step, state=StepState.DONE) if step.state in unfinished else step for step in manifest.steps]
+    changes = completed(
         steps=steps,
-        warnings=list(manifest["warnings"]),
+        warnings=manifest.warnings,
         archive=str(storage.workspace(job_id).archive_path),
-        archive_bytes=int(manifest["archive_bytes"]),
-    ) | {"completed_at": storage.manifest_time(job_id)}
+        archive_bytes=manifest.archive_bytes,
+    )
+    changes["completed_at"] = storage.manifest_time(job_id)
+    return changes
 
 
-def ended(code: str, message: str, hint: str = "") -> dict[str, Any]:
+def ended(code: str, message: str, hint: str = "") -> RecordChanges:
     """The fields of a job that ended without results."""
     return {
         "status": Status.ERROR,
@@ -65,7 +67,7 @@ def ended(code: str, message: str, hint: str = "") -> dict[str, Any]:
     }
 
 
-def reopened(attempt: int, options: AnalysisOptions, expires_at: datetime) -> dict[str, Any]:
+def reopened(attempt: int, options: AnalysisOptions, expires_at: datetime) -> RecordChanges:
     """The fields of an ended job that waits again; the number of its attempt keeps older work from writing."""
     return {
         "status": Status.QUEUED,
@@ -88,11 +90,12 @@ def reopened(attempt: int, options: AnalysisOptions, expires_at: datetime) -> di
     }
 
 
-def interrupted(record: JobRecord) -> dict[str, Any]:
+def interrupted(record: JobRecord) -> RecordChanges:
     """The fields of a job whose work was cut short: it waits again, or is given up after its second attempt."""
-    lost = {"lost_attempts": record.lost_attempts + 1}
-    if record.lost_attempts + 1 < MOST_ATTEMPTS:
-        return lost | {
+    lost_attempts = record.lost_attempts + 1
+    if lost_attempts < MOST_ATTEMPTS:
+        return {
+            "lost_attempts": lost_attempts,
             "status": Status.QUEUED,
             "started_at": None,
             "progress_percent": 0,
@@ -101,43 +104,51 @@ def interrupted(record: JobRecord) -> dict[str, Any]:
             "steps": [],
         }
     message = "The analysis was interrupted and could not be finished."
-    steps = [
-        step | {"state": StepState.FAILED, "reason": message} if step.get("state") == StepState.RUNNING else step
-        for step in record.steps
+    changes = ended(WORKER_LOST, message, "Start it again.")
+    changes["lost_attempts"] = lost_attempts
+    changes["steps"] = failed_while_running(record.steps, message)
+    return changes
+
+
+def failed_while_running(steps: Iterable[StepRecord], reason: str) -> list[StepRecord]:
+    """The steps with the running one marked as failed."""
+    return [
+        replace(step, state=StepState.FAILED, reason=reason) if step.state is StepState.RUNNING else step
+        for step in steps
     ]
-    return lost | ended(WORKER_LOST, message, "Start it again.") | {"steps": steps}
 
 
-def ending_on_disk(storage: Storage, record: JobRecord) -> dict[str, Any] | None:
+def ending_on_disk(storage: Storage, record: JobRecord) -> RecordChanges | None:
     """What the folder of an open job says of its end, which the queue does not know; None: nothing.
 
     An end that job.json holds came first: a job that was cancelled is not complete, even if its results are whole.
     """
     written = storage.read_record(record.id)
     if written is not None and written.status.final and written.attempt >= record.attempt:
-        return {name: getattr(written, name) for name in _OF_AN_END}
+        return _ending_of(written)
     if storage.has_lost(record.id):
         return ended(CANCELLED, "The job was deleted.")
     return results_on_disk(storage, record.id)
 
 
-_OF_AN_END: Final = (
-    "status",
-    "progress_percent",
-    "current_step",
-    "total_steps",
-    "step_name",
-    "steps",
-    "warnings",
-    "result_path",
-    "result_size_bytes",
-    "error_message",
-    "error_code",
-    "hint",
-    "started_at",
-    "completed_at",
-    "email",
-)
+def _ending_of(record: JobRecord) -> RecordChanges:
+    return {
+        "status": record.status,
+        "progress_percent": record.progress_percent,
+        "current_step": record.current_step,
+        "total_steps": record.total_steps,
+        "step_name": record.step_name,
+        "steps": record.steps,
+        "warnings": record.warnings,
+        "result_path": record.result_path,
+        "result_size_bytes": record.result_size_bytes,
+        "error_message": record.error_message,
+        "error_code": record.error_code,
+        "hint": record.hint,
+        "started_at": record.started_at,
+        "completed_at": record.completed_at,
+        "email": record.email,
+    }
 
 
 def contradicted(snapshot: Snapshot) -> bool:

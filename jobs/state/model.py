@@ -1,21 +1,21 @@
-"""A job: its record in Redis (JobRecord, the public contract) and what edges show of it (JobView)."""
+"""A job: its record in Redis (JobRecord, a published format) and its public view (JobView)."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final, TypedDict
 
 from pipeline.file_kinds import extension_of
 from pipeline.options import AnalysisOptions
-from pipeline.progress import StepState
+from pipeline.progress import StepRecord, StepState
 from pipeline.results_tree import archive_name
 
 
 class Status(StrEnum):
-    """The life of a job. A cancelled job is an error whose code is CANCELLED."""
+    """The state of a job. A cancelled job has the state ERROR and the code CANCELLED."""
 
     QUEUED = "queued"
     PROCESSING = "processing"
@@ -73,7 +73,7 @@ class JobRecord:
     id: str
     input_filename: str = "unknown"
     input_path: str = ""
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, object] = field(default_factory=dict)
     status: Status = Status.QUEUED
     created_at: datetime | None = None
     started_at: datetime | None = None
@@ -92,11 +92,11 @@ class JobRecord:
     lost_attempts: int = 0
     voxels: int = 0
     warnings: list[str] = field(default_factory=list)
-    steps: list[dict[str, Any]] = field(default_factory=list)
+    steps: list[StepRecord] = field(default_factory=list)
     expires_at: datetime | None = None
     hint: str = ""
     ours: bool = True
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, object] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, text: str) -> JobRecord:
@@ -104,25 +104,31 @@ class JobRecord:
         data = json.loads(text)
         if not isinstance(data, dict) or not isinstance(data.get("id"), str):
             raise TypeError("a job's record must be a JSON object with an id")
-        known: dict[str, Any] = {name: data[name] for name in _STORED & data.keys() if data[name] is not None}
+        known = {name: data[name] for name in _STORED & data.keys() if data[name] is not None}
         for name in _TIMES:
             known[name] = read_time(data.get(name))
         known["status"] = Status(data.get("status", Status.QUEUED))
+        known["steps"] = read_steps(data.get("steps"))
         extra = {name: value for name, value in data.items() if name not in _STORED}
         return cls(**known, ours="attempt" in data, extra=extra)
 
     def to_json(self) -> str:
-        """The stored form."""
-        return json.dumps(self.to_dict(), ensure_ascii=False)
+        """The value stored in Redis; the only form that holds the e-mail address."""
+        return json.dumps(self._stored(), ensure_ascii=False)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, times as ISO 8601 with offset."""
+    def public(self) -> dict[str, object]:
+        """Plain JSON values without the e-mail address: the form in which a record may leave Redis."""
+        return self._stored() | {"email": None}
+
+    def _stored(self) -> dict[str, object]:
         data = dict(self.extra)
         for name in _ORDERED:
             if not self.ours and name in _OURS_ALONE:
                 continue
             value = getattr(self, name)
             data[name] = value.isoformat() if isinstance(value, datetime) else value
+        if "steps" in data:
+            data["steps"] = [asdict(step) for step in self.steps]
         return data
 
     @property
@@ -144,9 +150,33 @@ _TIMES: Final = ("created_at", "started_at", "completed_at", "expires_at")
 _OURS_ALONE: Final = ("attempt", "lost_attempts", "voxels", "warnings", "steps", "expires_at", "hint")
 
 
+class RecordChanges(TypedDict, total=False):
+    """Fields of a JobRecord that change together."""
+
+    options: dict[str, object]
+    status: Status
+    started_at: datetime | None
+    completed_at: datetime | None
+    progress_percent: int
+    current_step: int
+    total_steps: int
+    step_name: str
+    result_path: str | None
+    result_size_bytes: int | None
+    error_message: str | None
+    error_code: str | None
+    email: str | None
+    attempt: int
+    lost_attempts: int
+    warnings: list[str]
+    steps: list[StepRecord]
+    expires_at: datetime | None
+    hint: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobView:
-    """A job as pages and routes show it. Times are aware; seconds are whole; positions count from 1."""
+    """A job as pages and routes show it. Times have a time zone; seconds are whole; positions count from 1."""
 
     id: str
     input_filename: str
@@ -159,8 +189,7 @@ class JobView:
     estimated_wait_seconds: int = 0
     estimated_remaining_seconds: int = 0
     elapsed_seconds: int = 0
-    steps: tuple[dict[str, Any], ...] = ()
-    """name, title, state (a StepState), seconds or None, reason."""
+    steps: tuple[StepRecord, ...] = ()
     warnings: tuple[str, ...] = ()
     error_message: str = ""
     error_code: str = ""
@@ -169,7 +198,7 @@ class JobView:
     started_at: datetime | None = None
     completed_at: datetime | None = None
     expires_at: datetime | None = None
-    options: dict[str, Any] = field(default_factory=lambda: AnalysisOptions().to_dict())
+    options: dict[str, object] = field(default_factory=lambda: AnalysisOptions().to_dict())
     result_size_bytes: int = 0
     archive_name: str = ""
 
@@ -177,6 +206,26 @@ class JobView:
     def state_words(self) -> str:
         """Its state for people."""
         return CANCELLED.capitalize() if self.error_code == CANCELLED else self.status.words
+
+
+def read_steps(value: object) -> list[StepRecord]:
+    """The steps in a record or manifest; entries that cannot be read are left out."""
+    entries = value if isinstance(value, list) else []
+    return [step for entry in entries if isinstance(entry, dict) and (step := _read_step(entry)) is not None]
+
+
+def _read_step(entry: dict[str, object]) -> StepRecord | None:
+    seconds = entry.get("seconds")
+    try:
+        return StepRecord(
+            name=str(entry["name"]),
+            title=str(entry.get("title", "")),
+            state=StepState(str(entry.get("state", StepState.WAITING))),
+            seconds=float(seconds) if isinstance(seconds, (int, float)) else None,
+            reason=str(entry.get("reason", "")),
+        )
+    except (KeyError, ValueError):
+        return None
 
 
 def clean_filename(filename: str) -> str:

@@ -8,7 +8,7 @@ of a job that was cut short is for the reconciler to say.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from rq.timeouts import JobTimeoutException as JobTimedOut
 from rq.worker_registration import clean_worker_registry
 
 from jobs.errors import QueueUnavailable
+from jobs.state.model import JobRecord, now
 from jobs.state.work_lock import machine
 
 __all__ = ["AnalysisJob", "AnalysisQueue", "JobTimedOut", "queue_errors", "text_client"]
@@ -117,14 +118,13 @@ class AnalysisQueue:
         self._queue = Queue(QUEUE_NAME, connection=self._client, serializer=JSONSerializer, job_class=AnalysisJob)
         self._release = self._client.register_script(_RELEASE)
 
-    def enqueue(
-        self, job_id: str, record_json: str, created: float, *, replaces: str | None = None, first: bool = False
-    ) -> bool:
+    def enqueue(self, record: JobRecord, *, replaces: str | None = None, first: bool = False) -> bool:
         """Queue entry and record in one MULTI; -> whether it was written.
 
         replaces: the record (JSON) that must still be there, for a job that is queued again; None: a new job, which
         is not written where there is one of this id. first: before all others, for a job that had its turn already.
         """
+        job_id, created = record.id, (record.created_at or now()).timestamp()
         for _ in range(_MOST_CONFLICTS):
             with self._client.pipeline(transaction=True) as pipe:
                 pipe.watch(RECORDS)  # type: ignore[no-untyped-call]
@@ -143,7 +143,7 @@ class AnalysisQueue:
                     failure_ttl=86_400,
                     description="analysis",
                 )
-                pipe.hset(RECORDS, job_id, record_json)
+                pipe.hset(RECORDS, job_id, record.to_json())
                 pipe.zadd(BY_CREATION, {job_id: created})
                 pipe.sadd(OPEN, job_id)
                 with contextlib.suppress(redis.WatchError):
@@ -184,11 +184,11 @@ class AnalysisQueue:
         """Jobs that wait."""
         return int(self._client.llen(QUEUE_KEY))
 
-    def write_meta(self, job_id: str, meta: dict[str, Any]) -> None:
+    def write_meta(self, job_id: str, meta: Mapping[str, object]) -> None:
         """Progress in RQ's own place, for its dashboards."""
         key = Job.key_for(job_id)
         if self._client.exists(key):
-            self._client.hset(key, "meta", JSONSerializer.dumps(meta))
+            self._client.hset(key, "meta", JSONSerializer.dumps(dict(meta)))
 
     # What the reconciler asks and mends.
 

@@ -12,14 +12,14 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 from jobs.errors import QueueUnavailable
 from jobs.state.backend import Backend, open_backend
 from jobs.state.ending import conclude
 from jobs.state.lifecycle import ending_on_disk, interrupted
-from jobs.state.model import JobRecord, Status, now
+from jobs.state.model import JobRecord, Status
 from jobs.state.queue import HEARTBEAT_MISSED, queue_errors
 from jobs.state.work_lock import Work
 
@@ -223,10 +223,7 @@ def _put_back(backend: Backend, job_id: str) -> Mended | None:
 
 
 def _enqueue(backend: Backend, record: JobRecord, replaces: str | None, what: str) -> Mended | None:
-    created = (record.created_at or now()).timestamp()
-    written = backend.queue.enqueue(
-        record.id, record.to_json(), created, replaces=replaces, first=record.lost_attempts > 0
-    )
+    written = backend.queue.enqueue(record, replaces=replaces, first=record.lost_attempts > 0)
     return Mended(job_id=record.id, what=what) if written else None
 
 
@@ -249,8 +246,8 @@ def _rebuild(backend: Backend, job_id: str) -> Mended | None:
     if written.status.final:
         known = backend.store.add_ended(written)
         return Mended(job_id=job_id, what=f"its record was gone: {written.status}") if known else None
-    waiting: dict[str, Any] = {"status": Status.QUEUED, "started_at": None}
-    return _enqueue(backend, replace(written, **waiting), None, "its record was gone: queued again")
+    waiting = replace(written, status=Status.QUEUED, started_at=None)
+    return _enqueue(backend, waiting, None, "its record was gone: queued again")
 
 
 def _agree(backend: Backend, job_id: str) -> Mended | None:

@@ -10,6 +10,7 @@ import secrets
 import statistics
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -44,6 +45,18 @@ return 1
 """One script: whoever finds out that a job is complete may call it, and it counts once."""
 
 _STARTED: Final = time.monotonic()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stats:
+    """Usage so far. Days are counted in UTC; the average is over the last 20 jobs."""
+
+    total_jobs_processed: int
+    total_jobs_today: int
+    unique_users: int
+    average_processing_time_seconds: int
+    jobs_in_queue: int
+    uptime_hours: float
 
 
 class Statistics:
@@ -118,28 +131,27 @@ class Statistics:
         times = [seconds for seconds in map(_number, texts) if seconds is not None]
         return statistics.fmean(times) if times else None
 
-    def summary(self, jobs_in_queue: int) -> dict[str, Any]:
-        """The body of GET /stats."""
+    def summary(self, jobs_in_queue: int) -> Stats:
+        """Usage so far."""
         total: Any = self._client.get("stats:total_processed")
         today: Any = self._client.get(f"{BY_DAY}{now():%Y-%m-%d}")
         users: Any = self._client.scard("stats:unique_emails")
-        return {
-            "total_jobs_processed": int(_number(total) or 0),
-            "total_jobs_today": int(_number(today) or 0),
-            "unique_users": int(users),
-            "average_processing_time_seconds": round(self.average_seconds() or 0),
-            "jobs_in_queue": jobs_in_queue,
-            "uptime_hours": round((time.monotonic() - _STARTED) / 3600, 3),
-        }
+        return Stats(
+            total_jobs_processed=int(_number(total) or 0),
+            total_jobs_today=int(_number(today) or 0),
+            unique_users=int(users),
+            average_processing_time_seconds=round(self.average_seconds() or 0),
+            jobs_in_queue=jobs_in_queue,
+            uptime_hours=round((time.monotonic() - _STARTED) / 3600, 3),
+        )
 
 
 def step_seconds(record: JobRecord) -> dict[str, float]:
     """Seconds of the steps of a job that have ended, by name."""
     found = {}
     for step in record.steps:
-        seconds = _number(step.get("seconds"))
-        if seconds is not None:
-            found[str(step.get("name"))] = seconds
+        if step.seconds is not None:
+            found[step.name] = step.seconds
     return found
 
 

@@ -8,14 +8,16 @@ import os
 import re
 import shutil
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 from jobs.errors import JobNotFound, ScanNotFound
-from jobs.state.model import JobRecord
+from jobs.state.model import JobRecord, read_steps
 from jobs.state.work_lock import WorkLock
+from pipeline.progress import StepRecord
 from pipeline.workspace import Workspace, write_json
 
 SCAN_FILE: Final = "scan.json"
@@ -25,6 +27,16 @@ RESERVE_BYTES: Final = 500 * 1024 * 1024
 """Free disk space that an upload must leave for results and for the queue's log."""
 
 _SAFE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Content of results/manifest.json: size and digest of the results zip, warnings, and the steps of the analysis."""
+
+    archive_bytes: int
+    archive_sha256: str
+    warnings: list[str]
+    steps: list[StepRecord]
 
 
 class Storage:
@@ -56,11 +68,14 @@ class Storage:
         """The job's folder as the pipeline sees it."""
         return Workspace(self.folder(job_id))
 
-    def write_record(self, record: JobRecord) -> None:
-        """job.json: enough to rebuild a record that Redis lost, without the e-mail address."""
-        folder = self.folder(record.id)
+    def write_record(self, record: JobRecord, folder: Path | None = None) -> None:
+        """Write job.json: enough to rebuild a record that Redis lost, without the e-mail address.
+
+        folder: where the job's files are now, if they are not yet in the job's own folder.
+        """
+        folder = self.folder(record.id) if folder is None else folder
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "job.json", record.to_dict() | {"email": None})
+        write_json(folder / "job.json", record.public())
 
     def read_record(self, job_id: str) -> JobRecord | None:
         """job.json; None where there is none, or where it cannot be read."""
@@ -91,14 +106,19 @@ class Storage:
         except FileNotFoundError:
             return 0.0
 
-    def read_manifest(self, job_id: str) -> dict[str, Any] | None:
-        """results/manifest.json, written last: its presence means complete."""
+    def read_manifest(self, job_id: str) -> Manifest | None:
+        """results/manifest.json, which is written last: if it can be read, the results are complete."""
         path = self.workspace(job_id).manifest_path
         try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            data = json.loads(path.read_text(encoding="utf-8"))
+            return Manifest(
+                archive_bytes=int(data["archive_bytes"]),
+                archive_sha256=str(data.get("archive_sha256", "")),
+                warnings=[str(text) for text in data["warnings"]],
+                steps=read_steps(data["steps"]),
+            )
+        except (OSError, ValueError, TypeError, KeyError):
             return None
-        return manifest if isinstance(manifest, dict) else None
 
     def manifest_time(self, job_id: str) -> datetime:
         """When the results were whole."""

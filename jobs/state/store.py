@@ -14,7 +14,7 @@ from typing import Any, Final
 import redis
 
 from jobs.errors import QueueUnavailable
-from jobs.state.model import JobRecord
+from jobs.state.model import JobRecord, RecordChanges
 from jobs.state.queue import BY_CREATION, OPEN, QUEUE_KEY, RECORDS, rq_job_key
 
 _REPLACE: Final = """
@@ -68,9 +68,7 @@ class JobStore:
             return None
         return Snapshot(record=record, position=None if index is None else index + 1, rq_status=status)
 
-    def change(
-        self, job_id: str, decide: Callable[[JobRecord], dict[str, Any] | None]
-    ) -> tuple[JobRecord | None, bool]:
+    def change(self, job_id: str, decide: Callable[[JobRecord], RecordChanges | None]) -> tuple[JobRecord | None, bool]:
         """Apply what `decide` makes of the current record; it is asked again when someone else wrote meanwhile.
 
         decide returns the changed fields, or None to leave the record. -> (record as it then stands, changed)
@@ -91,10 +89,10 @@ class JobStore:
                 return changed, True
         raise QueueUnavailable("The job's record changes too often to be written.", hint="Try again.")
 
-    def merge(self, job_id: str, attempt: int, changes: dict[str, Any]) -> bool:
+    def merge(self, job_id: str, attempt: int, changes: RecordChanges) -> bool:
         """A running attempt's write. Refused (False): the job is final, gone, or a later attempt's."""
 
-        def decide(record: JobRecord) -> dict[str, Any] | None:
+        def decide(record: JobRecord) -> RecordChanges | None:
             return None if record.status.final or record.attempt > attempt else changes
 
         return self.change(job_id, decide)[1]

@@ -1,10 +1,12 @@
-"""What the server has done and is doing: figures for the page of statistics."""
+"""Completed and current work of the server, for the statistics page."""
 
 from __future__ import annotations
 
 import statistics
-from datetime import timedelta
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final
 
 from jobs.state.backend import open_backend
 from jobs.state.estimate import Run
@@ -15,14 +17,58 @@ from pipeline.segmentation.registry import models as segmentation_models
 DAYS: Final = 30
 
 
-@queue_errors()
-def activity() -> dict[str, Any]:
-    """Work of the last DAYS days, and the work at hand. A few reads by key, however many jobs there are.
+@dataclass(frozen=True, kw_only=True)
+class DayCount:
+    """Number of jobs completed on a day (UTC)."""
 
-    days     day (ISO date, UTC), jobs (completed); oldest first, today last
-    models   id, title, runs (how many of the last 50 are known), seconds (median of a whole run), steps (name, seconds:
-             median where it ran); only models that have run
-    waiting, running  jobs; workers  heard of within 15 s
+    day: date
+    jobs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTime:
+    """Median seconds of a step, over the runs in which it ran."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelTimes:
+    """Times of the last runs with a model: number of runs (at most 50), median seconds of a run and of each step.
+
+    steps: in the order in which they run.
+    """
+
+    id: str
+    title: str
+    runs: int
+    seconds: float
+    steps: tuple[StepTime, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activity:
+    """Work of the last DAYS days and current work.
+
+    days               oldest first, today last
+    models             models that have run
+    waiting, running   number of jobs
+    workers            number of workers with a heartbeat in the last 15 s
+    """
+
+    days: tuple[DayCount, ...]
+    models: tuple[ModelTimes, ...]
+    waiting: int
+    running: int
+    workers: int
+
+
+@queue_errors()
+def activity() -> Activity:
+    """Work of the last DAYS days and current work. The cost does not depend on the number of jobs.
+
+    Raises QueueUnavailable.
     """
     backend = open_backend()
     today = now().date()
@@ -32,24 +78,26 @@ def activity() -> dict[str, Any]:
     for card in (model.card for model in segmentation_models(backend.settings.resources)):
         runs = [run for run in backend.statistics.runs(card.id) if run.seconds]
         if runs:
-            models.append({"id": card.id, "title": card.title} | summary(runs))
-    return {
-        "days": [{"day": f"{day:%Y-%m-%d}", "jobs": count} for day, count in zip(days, counts, strict=True)],
-        "models": models,
-        "waiting": backend.queue.length(),
-        "running": len(backend.queue.started()),
-        "workers": backend.queue.living_workers(),
-    }
+            models.append(model_times(card.id, card.title, runs))
+    return Activity(
+        days=tuple(DayCount(day=day, jobs=count) for day, count in zip(days, counts, strict=True)),
+        models=tuple(models),
+        waiting=backend.queue.length(),
+        running=len(backend.queue.started()),
+        workers=backend.queue.living_workers(),
+    )
 
 
-def summary(runs: list[Run]) -> dict[str, Any]:
-    """Medians over runs: of the whole and of each step, in the order in which the steps run."""
+def model_times(id: str, title: str, runs: Sequence[Run]) -> ModelTimes:
+    """Medians over the runs with a model; `runs` must not be empty."""
     names = dict.fromkeys(name for run in runs for name in run.seconds)
-    return {
-        "runs": len(runs),
-        "seconds": statistics.median(sum(run.seconds.values()) for run in runs),
-        "steps": [
-            {"name": name, "seconds": statistics.median(run.seconds[name] for run in runs if name in run.seconds)}
+    return ModelTimes(
+        id=id,
+        title=title,
+        runs=len(runs),
+        seconds=statistics.median(sum(run.seconds.values()) for run in runs),
+        steps=tuple(
+            StepTime(name=name, seconds=statistics.median(run.seconds[name] for run in runs if name in run.seconds))
             for name in names
-        ],
-    }
+        ),
+    )

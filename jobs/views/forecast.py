@@ -28,7 +28,7 @@ class Forecast:
         if not expected:
             return self._usual() * (100 - record.progress_percent) / 100
         elapsed = 0.0 if record.started_at is None else (now() - record.started_at).total_seconds()
-        states = {str(step.get("name")): str(step.get("state")) for step in record.steps}
+        states = {step.name: str(step.state) for step in record.steps}
         return remaining_seconds(expected, states, elapsed, sum(step_seconds(record).values()))
 
     def wait_seconds(self, record: JobRecord) -> float:

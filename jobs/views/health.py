@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jobs.errors import QueueUnavailable
 from jobs.settings import load_settings
@@ -58,10 +58,26 @@ def shape_models() -> list[dict[str, Any]]:
     return cards
 
 
-def health() -> dict[str, Any]:
-    """Whether the service can work: status (healthy, degraded, unhealthy), redis, worker, gpu, disk_free_bytes,
-    weights {model id: available}, problems (in words, for the operator). Never raises.
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """Whether the service can work.
+
+    status    healthy; degraded: see problems; unhealthy: the queue is not responding or refuses to write
+    weights   model id -> available
+    problems  for the operator, one sentence each
     """
+
+    status: Literal["healthy", "degraded", "unhealthy"]
+    redis: Literal["connected", "unavailable"]
+    worker: Literal["available", "unavailable"]
+    gpu: Literal["available", "unavailable"]
+    disk_free_bytes: int
+    weights: dict[str, bool]
+    problems: list[str]
+
+
+def health() -> Health:
+    """Check queue, worker, disk, GPU and models. Never raises."""
     redis_up = writes = worker_up = False
     with contextlib.suppress(QueueUnavailable), queue_errors():
         backend = open_backend()
@@ -73,23 +89,23 @@ def health() -> dict[str, Any]:
     problems = [
         text
         for text, found in (
-            ("The job queue does not answer.", not redis_up),
-            ("The job queue refuses to write: it is full, or its disk is.", redis_up and not writes),
-            ("No worker has been heard of within 15 s: jobs wait.", redis_up and not worker_up),
+            ("The job queue is not responding.", not redis_up),
+            ("The job queue refuses to write: its memory or its disk is full.", redis_up and not writes),
+            ("No worker has sent a heartbeat for 15 s: jobs are not processed.", redis_up and not worker_up),
             ("The disk is full: uploads are refused.", free < RESERVE_BYTES),
             ("No segmentation model is installed.", not any(weights.values())),
         )
         if found
     ]
-    return {
-        "status": "unhealthy" if not writes else "degraded" if problems else "healthy",
-        "redis": "connected" if redis_up else "unavailable",
-        "worker": "available" if worker_up else "unavailable",
-        "gpu": "available" if _gpu_usable() else "unavailable",
-        "disk_free_bytes": free,
-        "weights": weights,
-        "problems": problems,
-    }
+    return Health(
+        status="unhealthy" if not writes else "degraded" if problems else "healthy",
+        redis="connected" if redis_up else "unavailable",
+        worker="available" if worker_up else "unavailable",
+        gpu="available" if _gpu_usable() else "unavailable",
+        disk_free_bytes=free,
+        weights=weights,
+        problems=problems,
+    )
 
 
 def _gpu_usable() -> bool:

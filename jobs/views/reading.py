@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from jobs.errors import JobNotFinished, JobNotFound, ResultNotFound
 from jobs.state.backend import Backend, open_backend
@@ -13,11 +10,13 @@ from jobs.state.lifecycle import contradicted
 from jobs.state.model import JobRecord, JobView, Status
 from jobs.state.queue import queue_errors
 from jobs.state.reconciler import mend
+from jobs.state.statistics import Stats
 from jobs.state.store import Snapshot
 from jobs.views.forecast import Forecast
 from jobs.views.view import view
 from pipeline.products import MEASUREMENTS
 from pipeline.results_tree import RESULTS, view_file_in
+from pipeline.types import Measurement
 
 
 @queue_errors()
@@ -84,24 +83,21 @@ def view_file(job_id: str, name: str) -> Path:
     return path
 
 
-def measurements(job_id: str) -> list[dict[str, Any]]:
-    """The tidy rows: quantity, method, structure, region, statistic, value (None: nothing to measure), unit, n.
+def measurements(job_id: str) -> tuple[Measurement, ...]:
+    """The rows of results.csv.
 
     Raises JobNotFound, JobNotFinished, ResultNotFound.
     """
     finished(open_backend(), job_id)
     try:
-        rows = MEASUREMENTS.load(open_backend().storage.workspace(job_id))
+        return MEASUREMENTS.load(open_backend().storage.workspace(job_id))
     except FileNotFoundError:
         raise results_gone() from None
-    return [asdict(row) | {"value": row.value if math.isfinite(row.value) else None} for row in rows]
 
 
 @queue_errors()
-def stats() -> dict[str, Any]:
-    """total_jobs_processed, total_jobs_today, unique_users, average_processing_time_seconds, jobs_in_queue,
-    uptime_hours.
-    """
+def stats() -> Stats:
+    """Usage so far."""
     backend = open_backend()
     return backend.statistics.summary(backend.queue.length())
 

@@ -7,22 +7,25 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from jobs.errors import AttemptSuperseded, QueueUnavailable
 from jobs.state.backend import Backend, open_backend
 from jobs.state.ending import conclude
-from jobs.state.lifecycle import completed, ended, ending_on_disk, interrupted
-from jobs.state.model import JobRecord, Status, now
+from jobs.state.lifecycle import completed, ended, ending_on_disk, failed_while_running, interrupted
+from jobs.state.model import JobRecord, RecordChanges, Status, now
 from jobs.state.queue import JOB_TIMEOUT_S, JobTimedOut, queue_errors
 from jobs.state.work_lock import WorkLock, machine
 from jobs.worker.logs import job_log
 from pipeline.errors import KneeError
 from pipeline.options import AnalysisOptions
-from pipeline.progress import Progress, StepRecord, StepState
+from pipeline.progress import Progress, StepRecord
 from pipeline.types import Request
 
 PROGRESS_INTERVAL_S: Final = 0.5
+MOST_PERCENT: Final = 99
+"""Of a job that has not ended."""
+
 WRITE_END_S: Final = 120.0
 WRITE_AGAIN_S: Final = 1.0
 """A queue that is away when a job ends is waited for."""
@@ -57,12 +60,12 @@ def _claim(backend: Backend, job_id: str, lock: WorkLock) -> JobRecord | None:
         return None
     backend.queue.beat(job_id)
 
-    def decide(record: JobRecord) -> dict[str, Any] | None:
+    def decide(record: JobRecord) -> RecordChanges | None:
         if record.status.final:
             return None
         if ending := ending_on_disk(backend.storage, record):
             return ending
-        changes: dict[str, Any] = {}
+        changes: RecordChanges = {}
         if record.status is Status.PROCESSING:  # nobody else holds the lock: that attempt is over
             changes = interrupted(record)
             if changes["status"] is not Status.QUEUED:
@@ -84,7 +87,7 @@ def _claim(backend: Backend, job_id: str, lock: WorkLock) -> JobRecord | None:
     return record
 
 
-def _analyse(backend: Backend, record: JobRecord) -> dict[str, Any] | None:
+def _analyse(backend: Backend, record: JobRecord) -> RecordChanges | None:
     """Run the analysis; -> the fields of the final record, or None where somebody else has ended the job."""
     progress = _ProgressWriter(backend, record)
     try:
@@ -107,7 +110,7 @@ def _analyse(backend: Backend, record: JobRecord) -> dict[str, Any] | None:
     return ending | {"steps": progress.steps_after_failure(str(ending["error_message"]))}
 
 
-def _run(backend: Backend, record: JobRecord, progress: _ProgressWriter) -> dict[str, Any]:
+def _run(backend: Backend, record: JobRecord, progress: _ProgressWriter) -> RecordChanges:
     from pipeline.run import run_analysis
 
     workspace = backend.storage.workspace(record.id)
@@ -119,14 +122,14 @@ def _run(backend: Backend, record: JobRecord, progress: _ProgressWriter) -> dict
         progress.write,
     )
     return completed(
-        steps=[step_dict(step) for step in summary.steps],
+        steps=list(summary.steps),
         warnings=list(summary.warnings),
         archive=str(workspace.archive_path),
         archive_bytes=summary.archive_bytes,
     )
 
 
-def _end(backend: Backend, record: JobRecord, changes: dict[str, Any]) -> None:
+def _end(backend: Backend, record: JobRecord, changes: RecordChanges) -> None:
     """Write the final state, as soon as the queue answers."""
     deadline = time.monotonic() + WRITE_END_S
     while True:
@@ -145,8 +148,8 @@ def _end(backend: Backend, record: JobRecord, changes: dict[str, Any]) -> None:
             time.sleep(WRITE_AGAIN_S)
 
 
-def _unless_superseded(record: JobRecord, changes: dict[str, Any]) -> Callable[[JobRecord], dict[str, Any] | None]:
-    def decide(current: JobRecord) -> dict[str, Any] | None:
+def _unless_superseded(record: JobRecord, changes: RecordChanges) -> Callable[[JobRecord], RecordChanges | None]:
+    def decide(current: JobRecord) -> RecordChanges | None:
         if current.status.final or current.attempt > record.attempt:
             return None
         return {"attempt": record.attempt, "started_at": record.started_at} | changes
@@ -154,7 +157,15 @@ def _unless_superseded(record: JobRecord, changes: dict[str, Any]) -> Callable[[
     return decide
 
 
-_SHOWN: Final = ("progress_percent", "current_step", "total_steps", "step_name", "steps")
+def _meta(progress: Progress) -> dict[str, object]:
+    """Progress in the form of the record's fields, for RQ's dashboards."""
+    return {
+        "progress_percent": min(MOST_PERCENT, progress.percent),
+        "current_step": progress.index,
+        "total_steps": progress.total,
+        "step_name": progress.title,
+        "steps": [asdict(step) for step in progress.steps],
+    }
 
 
 class _ProgressWriter:
@@ -175,34 +186,26 @@ class _ProgressWriter:
         if states == self._states and moment - self._written < PROGRESS_INTERVAL_S:
             return
         self._states, self._written = states, moment
-        changes: dict[str, Any] = {
+        changes: RecordChanges = {
             "status": Status.PROCESSING,  # a server that forgot its last second may have the job waiting again
             "attempt": self._record.attempt,
             "started_at": self._record.started_at,
-            "progress_percent": min(99, progress.percent),
+            "progress_percent": min(MOST_PERCENT, progress.percent),
             "current_step": progress.index,
             "total_steps": progress.total,
             "step_name": progress.title,
-            "steps": [step_dict(step) for step in progress.steps],
+            "steps": list(progress.steps),
         }
         try:
             with queue_errors():
                 accepted = self._backend.store.merge(self._record.id, self._record.attempt, changes)
-                self._backend.queue.write_meta(self._record.id, {name: changes[name] for name in _SHOWN})
+                self._backend.queue.write_meta(self._record.id, _meta(progress))
         except QueueUnavailable:
             log.warning("job %s: progress could not be written", self._record.id)
             return
         if not accepted:
             raise AttemptSuperseded("The job has ended or is another attempt's.")
 
-    def steps_after_failure(self, reason: str) -> list[dict[str, Any]]:
+    def steps_after_failure(self, reason: str) -> list[StepRecord]:
         """The steps as they stood, the one at work failed."""
-        return [
-            step_dict(replace(step, state=StepState.FAILED, reason=reason) if step.state is StepState.RUNNING else step)
-            for step in self._steps
-        ]
-
-
-def step_dict(step: StepRecord) -> dict[str, Any]:
-    """A step as records and routes show it."""
-    return asdict(step) | {"state": str(step.state)}
+        return failed_while_running(self._steps, reason)

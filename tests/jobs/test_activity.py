@@ -10,6 +10,7 @@ import pytest
 from jobs import service
 from jobs.state.backend import open_backend
 from jobs.state.model import JobRecord, Status, now
+from pipeline.progress import StepRecord, StepState
 
 pytestmark = pytest.mark.slow
 
@@ -23,16 +24,18 @@ def complete(job_id: str, model: str, **seconds: float) -> JobRecord:
         status=Status.COMPLETE,
         started_at=ended - timedelta(seconds=sum(seconds.values())),
         completed_at=ended,
-        steps=[{"name": name, "state": "done", "seconds": value} for name, value in seconds.items()],
+        steps=[
+            StepRecord(name=name, title=name, state=StepState.DONE, seconds=value) for name, value in seconds.items()
+        ],
         attempt=1,
     )
 
 
 def test_an_empty_store_has_thirty_days_of_nothing(redis_client: Any) -> None:
     found = service.activity()
-    assert [day["jobs"] for day in found["days"]] == [0] * 30
-    assert found["days"][-1]["day"] == f"{now():%Y-%m-%d}"
-    assert (found["models"], found["waiting"], found["running"]) == ([], 0, 0)
+    assert [day.jobs for day in found.days] == [0] * 30
+    assert found.days[-1].day == now().date()
+    assert (found.models, found.waiting, found.running) == ((), 0, 0)
 
 
 def test_jobs_are_counted_by_day_and_times_by_model_and_step(redis_client: Any) -> None:
@@ -43,13 +46,13 @@ def test_jobs_are_counted_by_day_and_times_by_model_and_step(redis_client: Any) 
     redis_client.set(f"stats:processed:{now() - timedelta(days=29):%Y-%m-%d}", 7)
     redis_client.set(f"stats:processed:{now() - timedelta(days=30):%Y-%m-%d}", 9)
     found = service.activity()
-    assert (found["days"][0]["jobs"], found["days"][-1]["jobs"]) == (7, 4)
-    assert sum(day["jobs"] for day in found["days"]) == 11
-    models = {model["id"]: model for model in found["models"]}
-    assert models["nnunet_fullres"]["runs"] == 3
-    assert models["nnunet_fullres"]["seconds"] == 13.0
-    assert {step["name"]: step["seconds"] for step in models["nnunet_fullres"]["steps"]} == {
+    assert (found.days[0].jobs, found.days[-1].jobs) == (7, 4)
+    assert sum(day.jobs for day in found.days) == 11
+    models = {model.id: model for model in found.models}
+    assert models["nnunet_fullres"].runs == 3
+    assert models["nnunet_fullres"].seconds == 13.0
+    assert {step.name: step.seconds for step in models["nnunet_fullres"].steps} == {
         "read_scan": 1.0,
         "segment": 12.0,
     }
-    assert {step["name"]: step["seconds"] for step in models["nnunet_cascade"]["steps"]} == {"segment": 20.0, "t2": 3.0}
+    assert {step.name: step.seconds for step in models["nnunet_cascade"].steps} == {"segment": 20.0, "t2": 3.0}

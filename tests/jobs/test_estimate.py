@@ -12,6 +12,7 @@ from jobs import service
 from jobs.state.backend import open_backend
 from jobs.state.estimate import Run, expected_seconds, remaining_seconds
 from jobs.state.model import JobRecord, Status, now
+from pipeline.progress import StepRecord, StepState
 from tests.support.processes import DATA_DIR
 
 FULL = 160 * 384 * 384
@@ -48,7 +49,7 @@ def test_what_remains_is_the_steps_to_come_and_the_rest_of_the_one_at_work() -> 
 
 def complete(job_id: str, seconds: float, **changes: Any) -> JobRecord:
     end = now()
-    steps = [{"name": "segment", "state": "done", "seconds": seconds}]
+    steps = [StepRecord(name="segment", title="Segment", state=StepState.DONE, seconds=seconds)]
     record = JobRecord(
         id=job_id,
         status=Status.COMPLETE,
@@ -68,8 +69,8 @@ def test_an_analysis_counts_once_however_often_its_end_is_told(redis_client: Any
     assert not statistics.record_complete(complete("a", 30))
     assert statistics.record_complete(complete("b", 50))
     stats = service.stats()
-    assert (stats["total_jobs_processed"], stats["total_jobs_today"]) == (2, 2)
-    assert stats["average_processing_time_seconds"] == 40
+    assert (stats.total_jobs_processed, stats.total_jobs_today) == (2, 2)
+    assert stats.average_processing_time_seconds == 40
     assert redis_client.lrange("processing_times", 0, -1) == ["50.0", "30.0"]
 
 
@@ -79,7 +80,7 @@ def queued(job_id: str, **changes: Any) -> None:
     record = replace(record, created_at=now(), **changes)
     (DATA_DIR / "jobs" / job_id).mkdir(parents=True, exist_ok=True)
     here.storage.write_record(record)
-    assert here.queue.enqueue(job_id, record.to_json(), now().timestamp())
+    assert here.queue.enqueue(record)
 
 
 def test_a_waiting_job_waits_for_what_runs_and_for_all_before_it(redis_client: Any) -> None:
@@ -92,7 +93,7 @@ def test_a_waiting_job_waits_for_what_runs_and_for_all_before_it(redis_client: A
     redis_client.lrem("rq:queue:analyses", 0, "first")
     redis_client.zadd("rq:wip:analyses", {"first:execution": now().timestamp() + 60})
     redis_client.hset("rq:job:first", "status", "started")
-    steps = [{"name": "segment", "state": "running", "seconds": None}]
+    steps = [StepRecord(name="segment", title="Segment", state=StepState.RUNNING)]
     here.store.merge(
         "first", 1, {"status": Status.PROCESSING, "started_at": now() - timedelta(seconds=5), "steps": steps}
     )

@@ -18,10 +18,10 @@ def test_without_a_worker_the_service_is_degraded_and_says_why(redis_client: Any
     for key in redis_client.scan_iter("rq:worker*"):
         redis_client.delete(key)
     state = service.health()
-    assert (state["status"], state["redis"], state["worker"]) == ("degraded", "connected", "unavailable")
-    assert state["problems"] == ["No worker has been heard of within 15 s: jobs wait."]
-    assert state["disk_free_bytes"] > 0
-    assert state["weights"]["nnunet_fullres"] is True
+    assert (state.status, state.redis, state.worker) == ("degraded", "connected", "unavailable")
+    assert state.problems == ["No worker has sent a heartbeat for 15 s: jobs are not processed."]
+    assert state.disk_free_bytes > 0
+    assert state.weights["nnunet_fullres"] is True
 
 
 def test_a_queue_that_refuses_to_write_is_no_healthy_one(redis_client: Any) -> None:
@@ -31,9 +31,9 @@ def test_a_queue_that_refuses_to_write_is_no_healthy_one(redis_client: Any) -> N
         state = service.health()
     finally:
         redis_client.config_set("maxmemory", before)
-    assert (state["status"], state["redis"]) == ("unhealthy", "connected")
-    assert "The job queue refuses to write: it is full, or its disk is." in state["problems"]
-    assert service.health()["status"] != "unhealthy"
+    assert (state.status, state.redis) == ("unhealthy", "connected")
+    assert "The job queue refuses to write: its memory or its disk is full." in state.problems
+    assert service.health().status != "unhealthy"
 
 
 def test_a_server_without_a_model_that_can_run_is_degraded(
@@ -41,13 +41,13 @@ def test_a_server_without_a_model_that_can_run_is_degraded(
 ) -> None:
     settings = load_settings().model_copy(update={"models_dir": tmp_path})
     monkeypatch.setattr(health, "load_settings", lambda: settings)
-    assert all(service.health()["weights"].values())
+    assert all(service.health().weights.values())
     for name in ("nnunet_fullres", "nnunet_cascade"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "plans.json").write_text("{}")
     state = service.health()
-    assert (state["status"], set(state["weights"].values())) == ("degraded", {False})
-    assert "No segmentation model is installed." in state["problems"]
+    assert (state.status, set(state.weights.values())) == ("degraded", {False})
+    assert "No segmentation model is installed." in state.problems
 
 
 def test_a_folder_of_models_dir_is_listed_under_its_own_id(
@@ -88,7 +88,7 @@ def test_figures_of_the_built_in_model_are_not_told_of_one_that_a_lab_installed(
 
 @pytest.mark.slow
 def test_a_worker_that_was_killed_is_missed_within_20_seconds(worker: Any) -> None:
-    assert service.health()["status"] == "healthy"
+    assert service.health().status == "healthy"
     worker.kill()
     worker.wait()
-    wait_until(lambda: service.health()["worker"] == "unavailable", seconds=20, what="the missing worker")
+    wait_until(lambda: service.health().worker == "unavailable", seconds=20, what="the missing worker")

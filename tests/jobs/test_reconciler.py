@@ -46,7 +46,7 @@ def put(here: Backend, **fields: Any) -> JobRecord:
     """A job as a submission leaves it, then changed in the store alone."""
     record = JobRecord(id="job", created_at=now(), input_filename="knee.nii.gz")
     here.storage.write_record(record)
-    here.queue.enqueue(record.id, record.to_json(), 0.0)
+    here.queue.enqueue(record)
     if fields:
         here.store.change("job", lambda _: fields)
     return replace(record, **fields)
@@ -184,13 +184,13 @@ def test_a_cancel_that_the_server_forgot_stands(here: Backend, redis_client: Any
     service.cancel("job")
     here.queue.remove("job")
     redis_client.hdel("jobs", "job")
-    here.queue.enqueue("job", forgotten, 0.0)
+    here.queue.enqueue(JobRecord.from_json(forgotten))
     subprocess.run(
         [sys.executable, "-c", "from jobs.worker.tasks import run_job; run_job('job')"], cwd=ROOT, check=True
     )
     assert service.get("job").error_code == "CANCELLED"
     redis_client.hdel("jobs", "job")
-    here.queue.enqueue("job", forgotten, 0.0)
+    here.queue.enqueue(JobRecord.from_json(forgotten))
     looks(here, 1)
     assert service.get("job").error_code == "CANCELLED"
     assert here.queue.waiting() == []
@@ -202,7 +202,7 @@ def test_a_delete_that_the_server_forgot_stands(here: Backend, redis_client: Any
     service.delete("job")
     assert not redis_client.keys("rq:job:*")
     assert redis_client.hlen("jobs") == 0
-    here.queue.enqueue("job", forgotten, 0.0)
+    here.queue.enqueue(JobRecord.from_json(forgotten))
     subprocess.run(
         [sys.executable, "-c", "from jobs.worker.tasks import run_job; run_job('job')"], cwd=ROOT, check=True
     )

@@ -12,6 +12,7 @@ import pytest
 
 from jobs.state.model import JobRecord, Status, clean_filename
 from jobs.state.store import JobStore
+from pipeline.progress import StepRecord, StepState
 
 
 @pytest.fixture
@@ -127,7 +128,7 @@ def test_a_record_survives_its_own_json() -> None:
         id="job",
         options={"a": []},
         warnings=["w"],
-        steps=[{"name": "s"}],
+        steps=[StepRecord(name="s", title="S", state=StepState.DONE, seconds=1.5)],
         expires_at=datetime.now(UTC) + timedelta(hours=1),
         extra={"other": {}},
     )

@@ -59,7 +59,7 @@ def test_an_empty_image_is_accepted_and_ends_with_a_clear_error(
     assert (after.status, after.error_code) == (Status.ERROR, "EMPTY_IMAGE")
     assert after.error_message
     assert str(DATA_DIR) not in after.error_message
-    assert after.steps[0]["state"] == "failed"
+    assert after.steps[0].state == "failed"
     folder = DATA_DIR / "jobs" / job.id
     wait_until(
         lambda: json.loads((folder / "job.json").read_text())["status"] == "error",
@@ -148,7 +148,7 @@ def test_results_written_before_a_crash_count(worker: subprocess.Popen[bytes], r
     run_job_in_a_process(job.id)
     after = service.get(job.id)
     assert (after.status, after.warnings, after.result_size_bytes) == (Status.COMPLETE, ("thick slices",), 3)
-    assert after.steps[0]["state"] == "done"
+    assert after.steps[0].state == "done"
     assert service.archive(job.id)[0].read_bytes() == b"zip"
 
 
@@ -226,19 +226,19 @@ def test_the_sample_knee_is_analysed_from_upload_to_zip(worker: subprocess.Popen
     assert after.status is Status.COMPLETE, (after.error_code, after.error_message)
     assert len(seen) > 5, "progress was reported on the way"
     assert max(silent_s) < 15, "the worker is heard of while it works"
-    assert {step["state"] for step in after.steps} <= {"done", "skipped"}
+    assert {step.state for step in after.steps} <= {"done", "skipped"}
     path, archive_name = service.archive(job.id)
     assert archive_name == "sample_knee_results.zip"
     assert path.stat().st_size == after.result_size_bytes
     rows = service.measurements(job.id)
     thickness = {
-        (row["structure"], row["region"]): row["value"]
+        (row.structure, row.region): row.value
         for row in rows
-        if (row["quantity"], row["method"], row["statistic"]) == ("ThC", "union", "mean")
+        if (row.quantity, row.method, row.statistic) == ("ThC", "union", "mean")
     }
     assert 0.5 < thickness["femoral_cartilage", "all"] < 5
     assert (service.results_folder(job.id) / "results.csv").exists()
-    assert service.stats()["total_jobs_processed"] == 1
+    assert service.stats().total_jobs_processed == 1
     labels = DATA_DIR / "jobs" / job.id / "work" / "raw_segmentation.labels.npy"
     outlined = labels.stat()
     again = service.retry(job.id, {"cartilage_smoothing": 0.5})

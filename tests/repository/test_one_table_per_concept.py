@@ -57,7 +57,6 @@ def pieces(path: str) -> set[str]:
 
 DATA_STATE = "state of a part of the page, for its style sheet"
 
-COUNTS = ("jobs/views/activity", "ui/statistics/activity")
 KNOWN_SEQUENCES = [sequence for sequence in PulseSequence if sequence is not PulseSequence.UNKNOWN]
 """Without `unknown`, which is said of much else."""
 
@@ -101,7 +100,6 @@ TABLES = (
         shared=(
             ("done", "jobs/command_line/tables.py", "head of the column of percents"),
             ("failed", "jobs/state/lifecycle.py", "the queue library's own state"),
-            *((key, f"{place}.py", "keys of the counts of jobs") for key in ("waiting", "running") for place in COUNTS),
             ("done", "ui/assets/components/upload.js", DATA_STATE),
             ("failed", "ui/assets/viewers/scene.js", DATA_STATE),
             ("failed", "ui/assets/viewers/slices.js", DATA_STATE),

@@ -38,20 +38,19 @@ def steps_list(job: JobView) -> str:
     """The steps as an HTML list: state, title, seconds, and the reason where one was skipped or failed."""
     lines = []
     for step in job.steps:
-        skipped = step["state"] == StepState.SKIPPED
-        note = step["state"] if skipped else wording.step_seconds(step.get("seconds"))
-        reason = f'<span class="reason">{escape(step["reason"])}</span>' if step.get("reason") else ""
-        state = escape(step["state"])
+        note = step.state if step.state is StepState.SKIPPED else wording.step_seconds(step.seconds)
+        reason = f'<span class="reason">{escape(step.reason)}</span>' if step.reason else ""
+        state = step.state.value
         lines.append(
             f'<li class="{state}"><span class="mark" role="img" aria-label="{state}"></span>'
-            f'<span class="title">{escape(step["title"])}</span><span class="time">{note}</span>{reason}</li>'
+            f'<span class="title">{escape(step.title)}</span><span class="time">{note}</span>{reason}</li>'
         )
     return f'<ol class="ok-steps">{"".join(lines)}</ol>'
 
 
 def _draw(job: JobView) -> None:
     if job.status is Status.QUEUED:
-        awaited = service.health()["worker"] != "available"
+        awaited = service.health().worker != "available"
         st.progress(0, text=_queue_text(job, awaited=awaited))
         if awaited:
             st.warning("No worker is running on this server. The operator must start one.", icon=NO_WORKER)

@@ -9,7 +9,6 @@ from typing import Any
 import streamlit as st
 
 from jobs.state.model import JobView
-from pipeline.progress import StepState
 from pipeline.results_tree import OVERLAY
 from ui.parts import tables, wording
 from ui.parts.messages import escape
@@ -70,10 +69,9 @@ def _show_confidence(segmentation: Mapping[str, Any]) -> None:
 
 
 def _show_skipped(job: JobView) -> None:
-    skipped = [step for step in job.steps if StepState(step["state"]).ended_without_result]
+    skipped = [step for step in job.steps if step.state.ended_without_result]
     if not skipped:
         return
     st.subheader("Steps not done")
     for step in skipped:
-        reason = escape(step.get("reason") or "no reason was given")
-        st.markdown(f"**{escape(step['title'])}**, {escape(step['state'])}: {reason}.")
+        st.markdown(f"**{escape(step.title)}**, {step.state}: {escape(step.reason or 'no reason was given')}.")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+from dataclasses import asdict
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from ui.viewers.slices import show_slices
 def show_results(job: JobView) -> None:
     """Everything about a finished analysis. Raises KneeError if its results no longer exist."""
     folder = service.results_folder(job.id)
-    rows = service.measurements(job.id)
+    rows = [asdict(row) | {"value": row.value if isfinite(row.value) else None} for row in service.measurements(job.id)]
     document = read_json(RESULTS.at(folder))
     provenance = read_json(PROVENANCE.at(folder))
     _show_head(job, document)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from html import escape as html_escape
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 import streamlit as st
@@ -28,13 +29,13 @@ def show_comparison(first_id: str, second_id: str) -> None:
     """Everything about a comparison; computed now if it is not stored. Raises KneeError."""
     document = _made(first_id, second_id)
     jobs = service.get(first_id), service.get(second_id)
-    word = "Difference" if document["mirrored"] else "Change"
+    word = "Difference" if document.mirrored else "Change"
     for column, title, job, facts in zip(
-        st.columns(2), ("First", "Second"), jobs, (document["a"], document["b"]), strict=True
+        st.columns(2), ("First", "Second"), jobs, (document.a, document.b), strict=True
     ):
         with column.container(border=True):
             _show_analysis(title, job, facts)
-    _show_warnings(document["warnings"])
+    _show_warnings(document.warnings)
     st.subheader(f"{word} on the bone")
     address = f"/api/compare/{quote(first_id)}/{quote(second_id)}"
     show_scene(f"{address}/view/{ViewFile.SCENE}", f"comparison-{first_id}-{second_id}")
@@ -42,12 +43,12 @@ def show_comparison(first_id: str, second_id: str) -> None:
         "Second minus first, on the first knee's bones: rust is thinner, blue is thicker. Points without a "
         "counterpart under cartilage have the colour of bone."
     )
-    _show_regions(document["changes"], word)
+    _show_regions([asdict(row) for row in document.changes], word)
     _show_worth(document)
     st.html(f'<a class="ok-button" href="{address}/changes.csv" download>Download as CSV</a>')
 
 
-def _made(first_id: str, second_id: str) -> dict[str, Any]:
+def _made(first_id: str, second_id: str) -> service.JobComparison:
     """The comparison, with a progress bar while it is computed."""
     place = st.empty()
 
@@ -59,12 +60,12 @@ def _made(first_id: str, second_id: str) -> dict[str, Any]:
     return document
 
 
-def _show_analysis(title: str, job: JobView, facts: dict[str, Any]) -> None:
+def _show_analysis(title: str, job: JobView, facts: service.ComparedAnalysis) -> None:
     lines = {
-        "Scanned knee": facts["side"].capitalize(),
+        "Scanned knee": facts.side.capitalize(),
         "Analysed": wording.date(job.completed_at),
-        "Outlines": _outlines(facts["model"].get("id", "not known")),
-        "Voxels": " × ".join(f"{value:.2f}" for value in facts["spacing_mm"]) + " mm",
+        "Outlines": _outlines(str(facts.model.get("id", "not known"))),
+        "Voxels": " × ".join(f"{value:.2f}" for value in facts.spacing_mm) + " mm",
     }
     terms = "".join(f"<dt>{name}</dt><dd>{html_escape(str(value))}</dd>" for name, value in lines.items())
     link = f"/analysis?job={quote(job.id)}"
@@ -131,18 +132,18 @@ def _explained(quantity: Quantity, *, known: bool) -> str:
     return f"{quantity.title} ({quantity.main}). {quantity.definition} Each knee over its own regions. {band}"
 
 
-def _show_worth(document: dict[str, Any]) -> None:
+def _show_worth(document: service.JobComparison) -> None:
     st.subheader("Fit of the bones")
-    st.markdown(escape(document["registration_note"]))
+    st.markdown(escape(document.registration_note))
     lines = [
         {
-            "Bone": wording.name(bone["structure"]),
-            "Mean": bone["mean_mm"],
-            "95 %": bone["p95_mm"],
-            "Under cartilage": bone["plate_rms_mm"],
-            "Shared": bone["overlap_percent"],
+            "Bone": wording.name(bone.structure),
+            "Mean": bone.mean_mm,
+            "95 %": bone.p95_mm,
+            "Under cartilage": bone.plate_rms_mm,
+            "Shared": bone.overlap_percent,
         }
-        for bone in document["registration"]
+        for bone in document.registration
     ]
     st.dataframe(
         lines,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import streamlit as st
 
@@ -29,48 +30,48 @@ def show_now() -> None:
     except KneeError as error:
         show_unreachable(error)
         return
-    workers = activity["workers"]
+    workers = activity.workers
     with st.container(horizontal=True, key="figures"):
-        st.metric(Status.QUEUED.words, f"{activity['waiting']:,}", border=True)
-        st.metric(Status.PROCESSING.words, f"{activity['running']:,}", border=True)
+        st.metric(Status.QUEUED.words, f"{activity.waiting:,}", border=True)
+        st.metric(Status.PROCESSING.words, f"{activity.running:,}", border=True)
         st.metric(
             "Workers", f"{workers:,}" if workers else "none", border=True, help="With a heartbeat in the last 15 s."
         )
-        st.metric("Free disk", wording.size(health["disk_free_bytes"]), border=True)
-    if health["problems"]:
-        st.warning(f"**Action needed by the operator**\n\n{listed(health['problems'])}", icon=":material/build:")
+        st.metric("Free disk", wording.size(health.disk_free_bytes), border=True)
+    if health.problems:
+        st.warning(f"**Action needed by the operator**\n\n{listed(health.problems)}", icon=":material/build:")
     else:
         st.success("Queue, worker, disk and models are OK.", icon=":material/check:")
 
 
-def show_history(stats: dict[str, Any], activity: dict[str, Any]) -> None:
+def show_history(stats: service.Stats, activity: service.Activity) -> None:
     """Totals, analyses per day, and times by model and step; each chart with its table."""
     show_usage(stats)
     st.html(
-        f'<p class="ok-quiet">Users who left an e-mail address: {stats["unique_users"]:,}. Server up for '
-        f"{wording.duration(stats['uptime_hours'] * 3600)}.</p>"
+        f'<p class="ok-quiet">Users who left an e-mail address: {stats.unique_users:,}. Server up for '
+        f"{wording.duration(stats.uptime_hours * 3600)}.</p>"
     )
-    if not any(day["jobs"] for day in activity["days"]) and not activity["models"]:
+    if not any(day.jobs for day in activity.days) and not activity.models:
         st.info("No analysis was run on this server in the last 30 days.", icon=":material/bar_chart:")
         return
     st.subheader("Analyses per day")
-    st.plotly_chart(jobs_per_day(activity["days"]), config=CONFIG, key="days")
+    st.plotly_chart(jobs_per_day(activity.days), config=CONFIG, key="days")
     with st.expander("As a table"):
-        days = [{"Day (UTC)": day["day"], "Analyses": day["jobs"]} for day in reversed(activity["days"])]
+        days = [{"Day (UTC)": day.day.isoformat(), "Analyses": day.jobs} for day in reversed(activity.days)]
         st.dataframe(days, hide_index=True, width="content", height=320, alt="Analyses per day")
-    if activity["models"]:
+    if activity.models:
         st.subheader("Time by model and step")
-        st.plotly_chart(step_times(activity["models"]), config=CONFIG, key="times")
+        st.plotly_chart(step_times(activity.models), config=CONFIG, key="times")
         st.html('<p class="ok-quiet">Medians of the last 50 analyses with each model.</p>')
         with st.expander("As a table"):
-            _show_times(activity["models"])
+            _show_times(activity.models)
 
 
-def _show_times(models: list[dict[str, Any]]) -> None:
+def _show_times(models: Sequence[service.ModelTimes]) -> None:
     lines = [
-        {"Model": model["title"], "Step": wording.name(step["name"]), "Seconds": step["seconds"]}
+        {"Model": model.title, "Step": wording.name(name), "Seconds": seconds}
         for model in models
-        for step in [*model["steps"], {"name": "all_steps", "seconds": model["seconds"]}]
+        for name, seconds in [*((step.name, step.seconds) for step in model.steps), ("all_steps", model.seconds)]
     ]
     columns = {"Seconds": _NUMBER("Seconds (median)", format="%.1f")}
     st.dataframe(lines, hide_index=True, width="content", height=400, alt="Time by step", column_config=columns)

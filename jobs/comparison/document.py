@@ -1,0 +1,97 @@
+"""A comparison of two jobs as typed values; its JSON form is a published format (GET /compare)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import TypeAdapter
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedAnalysis:
+    """One of the two analyses. spacing_mm: voxel spacing (z, y, x)."""
+
+    job_id: str = ""
+    side: Literal["left", "right"]
+    model: dict[str, object]
+    options: dict[str, object]
+    spacing_mm: list[float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoneFit:
+    """Registration of b's bone to a's.
+
+    matrix              (4, 4) LPS mm of b -> LPS mm of a; includes a mirror image if the sides differ
+    mean_mm, rms_mm, p95_mm   distance between the surfaces near the joint; plate_rms_mm: under cartilage only
+    overlap_percent     of the bone's area
+    """
+
+    structure: str
+    matrix: list[list[float]]
+    mean_mm: float
+    rms_mm: float
+    p95_mm: float
+    plate_rms_mm: float
+    overlap_percent: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallestChange:
+    """Source of the smallest detectable changes: number of knees and of repeated scans."""
+
+    known: bool
+    method: str
+    knees: int
+    repeats: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeRow:
+    """One quantity in both analyses: change = b - a, in `unit`; null: not known.
+
+    sdc                   smallest detectable change
+    registration_error    largest change that a shift along the bone can cause
+    compared_percent      of the region's area
+    """
+
+    quantity: str
+    structure: str
+    region: str
+    a: float | None
+    b: float | None
+    change: float | None
+    change_percent: float | None
+    sdc: float | None
+    verdict: Literal["within measurement error", "larger than measurement error", "not known"]
+    registration_rms_mm: float | None
+    unit: str
+    registration_error: float | None
+    compared_percent: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobComparison:
+    """Differences from analysis a to analysis b."""
+
+    notice: str
+    a: ComparedAnalysis
+    b: ComparedAnalysis
+    mirrored: bool
+    warnings: list[str]
+    registration: list[BoneFit]
+    registration_note: str
+    sdc: SmallestChange
+    changes: list[ChangeRow]
+
+
+_ADAPTER: Final = TypeAdapter(JobComparison)
+
+
+def read_comparison(path: Path, first_id: str, second_id: str) -> JobComparison:
+    """comparison.json, with the ids of the two jobs. Raises OSError, ValueError if it is not a comparison."""
+    document = _ADAPTER.validate_python(json.loads(path.read_text(encoding="utf-8")))
+    return replace(document, a=replace(document.a, job_id=first_id), b=replace(document.b, job_id=second_id))
