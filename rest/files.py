@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 import gzip
-import http
 import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, MalformedRangeHeader, RangeNotSatisfiable, Response, StreamingResponse
+from starlette.responses import FileResponse, Response, StreamingResponse
 
 from jobs.errors import ResultNotFound
 from pipeline.results_tree import BINARY, HTML, ViewFile, artifact_of
+from rest.starlette_adapter import RangedFile
 
 PIECE_BYTES: Final = 1024 * 1024
-
-
-class RangedFile(FileResponse):
-    """A file, or ranges of it. A Range header that cannot be read is ignored, as RFC 9110 allows."""
-
-    @classmethod
-    def _parse_range_header(cls, http_range: str, file_size: int) -> list[tuple[int, int]]:
-        try:
-            return super()._parse_range_header(http_range, file_size)
-        except MalformedRangeHeader:
-            return []
-        except RangeNotSatisfiable as error:
-            code = http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
-            raise HTTPException(code, headers={"content-range": f"bytes */{error.max_size}"}) from None
 
 
 def artifact_response(path: Path, name: str, headers: Headers) -> Response:

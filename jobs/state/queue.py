@@ -20,14 +20,21 @@ from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
-from rq.timeouts import JobTimeoutException as JobTimedOut
-from rq.worker_registration import clean_worker_registry
 
 from jobs.errors import QueueUnavailable
+from jobs.state.lua import read_script
 from jobs.state.model import JobRecord, now
-from jobs.state.work_lock import machine
-
-__all__ = ["AnalysisJob", "AnalysisQueue", "JobTimedOut", "queue_errors", "text_client"]
+from jobs.state.rq_adapter import (
+    INTERMEDIATE_KEY,
+    QUEUE_KEY,
+    QUEUE_NAME,
+    STARTED_KEY,
+    job_id_of_execution,
+    job_key,
+    keys_of_job,
+    remove_dead_workers,
+)
+from jobs.state.work_lock import boot_id
 
 RECORDS: Final = "jobs"
 """Hash: job id -> record as JSON."""
@@ -38,12 +45,6 @@ BY_CREATION: Final = "jobs:created"
 OPEN: Final = "jobs:open"
 """Set of the ids of jobs that have not ended: what the reconciler looks at."""
 
-QUEUE_NAME: Final = "analyses"
-QUEUE_KEY: Final = f"rq:queue:{QUEUE_NAME}"
-INTERMEDIATE_KEY: Final = f"{QUEUE_KEY}:intermediate"
-"""RQ moves an entry here when it takes it, until the work-horse begins: a worker killed between leaves it here."""
-
-STARTED_KEY: Final = f"rq:wip:{QUEUE_NAME}"
 RECONCILING: Final = "jobs:reconciling"
 FUNCTION: Final = "jobs.worker.tasks.run_job"
 """A string: the web processes never import what the analysis needs."""
@@ -61,7 +62,7 @@ HEARTBEAT_S: Final = 5
 HEARTBEAT_MISSED: Final = timedelta(seconds=15)
 LOCK_S: Final = 10
 
-_RELEASE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+_RELEASE: Final = read_script("release_lock")
 
 
 class AnalysisJob(Job):  # type: ignore[misc]  # rq has no types
@@ -165,7 +166,7 @@ class AnalysisQueue:
         pipe.lrem(INTERMEDIATE_KEY, 0, job_id)
         for registry in (self._queue.failed_job_registry, self._queue.finished_job_registry):
             pipe.zrem(registry.key, job_id)
-        pipe.delete(Job.key_for(job_id), f"rq:results:{job_id}", f"rq:executions:{job_id}")
+        pipe.delete(*keys_of_job(job_id))
 
     def request_stop(self, job_id: str) -> bool:
         """Ask the worker that runs a job to kill its work-horse; -> whether RQ says that one runs it."""
@@ -177,7 +178,7 @@ class AnalysisQueue:
 
     def status(self, job_id: str) -> str | None:
         """RQ's own word on a job; None: it does not know it."""
-        value = self._client.hget(Job.key_for(job_id), "status")
+        value = self._client.hget(job_key(job_id), "status")
         return value.decode() if isinstance(value, bytes) else None
 
     def length(self) -> int:
@@ -186,11 +187,11 @@ class AnalysisQueue:
 
     def write_meta(self, job_id: str, meta: Mapping[str, object]) -> None:
         """Progress in RQ's own place, for its dashboards."""
-        key = Job.key_for(job_id)
+        key = job_key(job_id)
         if self._client.exists(key):
             self._client.hset(key, "meta", JSONSerializer.dumps(dict(meta)))
 
-    # What the reconciler asks and mends.
+    # For the reconciler.
 
     def waiting(self) -> list[str]:
         """Ids in the queue, next one first; one may stand there twice."""
@@ -204,14 +205,14 @@ class AnalysisQueue:
         """Job id -> its entries in RQ's registry of started work."""
         entries: dict[str, list[str]] = {}
         for entry in _texts(self._client.zrange(STARTED_KEY, 0, -1)):
-            entries.setdefault(entry.split(":")[0], []).append(entry)
+            entries.setdefault(job_id_of_execution(entry), []).append(entry)
         return entries
 
     def known(self, job_ids: list[str]) -> dict[str, bool]:
         """Job id -> whether RQ could run an entry of it: it drops one whose hash is gone without a word."""
         pipe = self._client.pipeline(transaction=False)
         for job_id in job_ids:
-            pipe.hexists(Job.key_for(job_id), "data")
+            pipe.hexists(job_key(job_id), "data")
         return dict(zip(job_ids, map(bool, pipe.execute()), strict=True)) if job_ids else {}
 
     def drop_repeats(self, job_id: str, entries: int) -> None:
@@ -220,7 +221,7 @@ class AnalysisQueue:
 
     def forget_dead_workers(self) -> None:
         """Names of workers whose hash has expired."""
-        clean_worker_registry(self._queue)
+        remove_dead_workers(self._queue)
 
     def forget_old_results(self) -> None:
         """RQ's hashes of jobs that ended long ago."""
@@ -239,19 +240,19 @@ class AnalysisQueue:
     def unlock_reconciling(self, token: str) -> None:
         self._release(keys=[RECONCILING], args=[token])
 
-    # Signs of life.
+    # Heartbeats.
 
-    def beat(self, job_id: str) -> None:
-        """The job is being worked on, on this machine."""
-        self._client.set(f"jobs:alive:{job_id}", machine(), ex=int(HEARTBEAT_MISSED.total_seconds()))
+    def write_heartbeat(self, job_id: str) -> None:
+        """Note that the job is running on this machine."""
+        self._client.set(f"jobs:alive:{job_id}", boot_id(), ex=int(HEARTBEAT_MISSED.total_seconds()))
 
-    def beats(self, job_id: str) -> str | None:
-        """The machine that worked on the job within the last 15 s."""
+    def heartbeat_of(self, job_id: str) -> str | None:
+        """Boot ID of the machine that ran the job within the last 15 s; None: no heartbeat."""
         value: Any = self._client.get(f"jobs:alive:{job_id}")
         return value.decode() if value else None
 
     def living_workers(self) -> int:
-        """How many workers have been heard of within 15 s."""
+        """Number of workers with a heartbeat in the last 15 s."""
         oldest = datetime.now(UTC) - HEARTBEAT_MISSED
         workers = Worker.all(queue=self._queue, serializer=JSONSerializer)
         return sum(worker.last_heartbeat is not None and worker.last_heartbeat > oldest for worker in workers)
@@ -266,11 +267,6 @@ class AnalysisQueue:
     def ping(self) -> bool:
         """Whether the server answers. Raises what redis-py raises where it does not."""
         return bool(self._client.ping())
-
-
-def rq_job_key(job_id: str) -> str:
-    """RQ's own hash of a job."""
-    return str(Job.key_for(job_id))
 
 
 def _texts(values: Any) -> list[str]:

@@ -188,7 +188,9 @@ def at_work(backend: Backend, job_id: str) -> bool:
     if work is not Work.UNKNOWN:
         return work is Work.ALIVE
     # a server that has just started may have forgotten a sign of life: wait for the next one
-    return backend.queue.beats(job_id) is not None or backend.queue.server()[1] < HEARTBEAT_MISSED.total_seconds()
+    return (
+        backend.queue.heartbeat_of(job_id) is not None or backend.queue.server()[1] < HEARTBEAT_MISSED.total_seconds()
+    )
 
 
 def _settle(backend: Backend, job_id: str) -> Mended | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from jobs.state.estimate import Run
+from jobs.state.lua import read_script
 from jobs.state.model import JobRecord, now
 
 if TYPE_CHECKING:
@@ -30,19 +31,8 @@ KEPT_RUNS: Final = 50
 KEPT_COUNTED: Final = 10_000
 DAYS_KEPT: Final = 400
 
-_COUNT: Final = """
-if redis.call('ZADD', KEYS[1], 'NX', ARGV[1], ARGV[2]) == 0 then return 0 end
-redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[3]))
-redis.call('INCR', KEYS[2])
-redis.call('INCR', KEYS[3])
-redis.call('EXPIRE', KEYS[3], ARGV[4])
-redis.call('LPUSH', KEYS[4], ARGV[5])
-redis.call('LTRIM', KEYS[4], 0, ARGV[6])
-redis.call('LPUSH', KEYS[5], ARGV[7])
-redis.call('LTRIM', KEYS[5], 0, ARGV[8])
-return 1
-"""
-"""One script: whoever finds out that a job is complete may call it, and it counts once."""
+_COUNT: Final = read_script("count_completed")
+"""May be called by everyone who notices that a job is complete: it counts once."""
 
 _STARTED: Final = time.monotonic()
 

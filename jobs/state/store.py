@@ -14,17 +14,12 @@ from typing import Any, Final
 import redis
 
 from jobs.errors import QueueUnavailable
+from jobs.state.lua import read_script
 from jobs.state.model import JobRecord, RecordChanges
-from jobs.state.queue import BY_CREATION, OPEN, QUEUE_KEY, RECORDS, rq_job_key
+from jobs.state.queue import BY_CREATION, OPEN, RECORDS
+from jobs.state.rq_adapter import QUEUE_KEY, job_key
 
-_REPLACE: Final = """
-if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then
-  redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-  redis.call(ARGV[4], KEYS[2], ARGV[1])
-  return 1
-end
-return 0
-"""
+_REPLACE: Final = read_script("replace_record")
 _MOST_CONFLICTS: Final = 200
 
 FORGOTTEN: Final = "jobs:forgotten"
@@ -61,7 +56,7 @@ class JobStore:
         pipe = self._client.pipeline(transaction=True)
         pipe.hget(RECORDS, job_id)
         pipe.lpos(QUEUE_KEY, job_id)
-        pipe.hget(rq_job_key(job_id), "status")
+        pipe.hget(job_key(job_id), "status")
         text, index, status = pipe.execute()
         record = _parse(text)
         if record is None:

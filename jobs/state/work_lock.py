@@ -75,7 +75,7 @@ class WorkLock:
         self._note(attempt)
 
     def _note(self, attempt: int) -> None:
-        holder = Holder(attempt=attempt, machine=machine(), processes=_processes(), pid=os.getpid())
+        holder = Holder(attempt=attempt, machine=boot_id(), processes=_processes(), pid=os.getpid())
         descriptor = os.open(self._path, os.O_WRONLY)  # in place: another file would be another lock
         try:
             os.pwrite(descriptor, json.dumps(asdict(holder)).encode().ljust(400), 0)
@@ -92,7 +92,7 @@ class WorkLock:
     def elsewhere(self) -> bool:
         """Whether another machine was the last to work here."""
         holder = self._holder()
-        return holder is not None and holder.machine != machine()
+        return holder is not None and holder.machine != boot_id()
 
     def look(self) -> Work:
         """Whether somebody works on the job."""
@@ -109,7 +109,7 @@ class WorkLock:
         if not free:
             return Work.ALIVE
         holder = self._holder()
-        return Work.OVER if holder is not None and holder.machine == machine() else Work.UNKNOWN
+        return Work.OVER if holder is not None and holder.machine == boot_id() else Work.UNKNOWN
 
     def kill(self) -> None:
         """Kill the process group that holds the lock, where it is one of this machine that may be killed from here."""
@@ -142,8 +142,8 @@ def _lock(descriptor: int, kind: int, wait_s: float) -> bool:
 
 
 @cache
-def machine() -> str:
-    """The machine, since it was last started."""
+def boot_id() -> str:
+    """Boot ID of this machine."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
@@ -153,6 +153,6 @@ def machine() -> str:
 def _processes() -> str:
     """Where a process number means the same process: the machine and, on Linux, the container."""
     try:
-        return f"{machine()} {Path('/proc/self/ns/pid').readlink()}"
+        return f"{boot_id()} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
-        return machine()
+        return boot_id()

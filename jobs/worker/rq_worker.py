@@ -21,8 +21,9 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from jobs.processes import die_with_parent
-from jobs.state.queue import CONNECT_TIMEOUT_S, HEARTBEAT_MISSED, HEARTBEAT_S, QUEUE_NAME, AnalysisJob
-from jobs.state.work_lock import machine
+from jobs.state.queue import CONNECT_TIMEOUT_S, HEARTBEAT_MISSED, HEARTBEAT_S, AnalysisJob
+from jobs.state.rq_adapter import QUEUE_NAME
+from jobs.state.work_lock import boot_id
 
 _AWAY: Final = (redis.ConnectionError, redis.TimeoutError)
 
@@ -73,7 +74,7 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
         try:
             super().maintain_heartbeats(job, execution)
             alive_s = int(HEARTBEAT_MISSED.total_seconds())
-            self.connection.set(f"jobs:alive:{job.id}", machine(), ex=alive_s)
+            self.connection.set(f"jobs:alive:{job.id}", boot_id(), ex=alive_s)
         except _AWAY as error:  # RQ would leave here, and the work-horse would die with its worker
             log.warning("worker %s: job %s goes on without the queue (%s)", self.name, job.id, error)
         self.every_few_seconds()

@@ -14,8 +14,9 @@ from jobs.state.backend import Backend, open_backend
 from jobs.state.ending import conclude
 from jobs.state.lifecycle import completed, ended, ending_on_disk, failed_while_running, interrupted
 from jobs.state.model import JobRecord, RecordChanges, Status, now
-from jobs.state.queue import JOB_TIMEOUT_S, JobTimedOut, queue_errors
-from jobs.state.work_lock import WorkLock, machine
+from jobs.state.queue import JOB_TIMEOUT_S, queue_errors
+from jobs.state.rq_adapter import JobTimedOut
+from jobs.state.work_lock import WorkLock, boot_id
 from jobs.worker.logs import job_log
 from pipeline.errors import KneeError
 from pipeline.options import AnalysisOptions
@@ -56,9 +57,9 @@ def run_job(job_id: str) -> None:
 @queue_errors()
 def _claim(backend: Backend, job_id: str, lock: WorkLock) -> JobRecord | None:
     """Take the next attempt of a job, by the holder of its lock; from now on older attempts cannot write."""
-    if lock.elsewhere and backend.queue.beats(job_id) not in (None, machine()):
+    if lock.elsewhere and backend.queue.heartbeat_of(job_id) not in (None, boot_id()):
         return None
-    backend.queue.beat(job_id)
+    backend.queue.write_heartbeat(job_id)
 
     def decide(record: JobRecord) -> RecordChanges | None:
         if record.status.final:
