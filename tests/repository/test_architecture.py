@@ -69,7 +69,12 @@ def test_only_store_queue_and_worker_speak_to_redis() -> None:
         for path in sources()
         if tops(path) & {"redis", "rq", "valkey"} and not only_for_types(path, {"redis", "rq", "valkey"})
     }
-    assert speakers == {"jobs/state/store.py", "jobs/state/queue.py", "jobs/worker/rq_worker.py"}
+    assert speakers == {
+        "jobs/state/store.py",
+        "jobs/state/queue.py",
+        "jobs/state/rq_adapter.py",
+        "jobs/worker/rq_worker.py",
+    }
 
 
 def only_for_types(path: Path, names: set[str]) -> bool:
