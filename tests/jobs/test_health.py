@@ -60,7 +60,7 @@ def test_a_folder_of_models_dir_is_listed_under_its_own_id(
     last = service.models()[-1]
     assert (last["id"], last["source"], last["available"]) == ("our_knees", "installed", False)
     assert set(last["identity"]["digests"]) == {"plans.json"}
-    assert service.health()["weights"]["our_knees"] is False
+    assert service.health().weights["our_knees"] is False
 
 
 def test_figures_of_the_built_in_model_are_not_told_of_one_that_a_lab_installed(
