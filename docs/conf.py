@@ -39,6 +39,7 @@ html_logo = str(ROOT / "ui" / "assets" / "logo.svg")
 html_favicon = str(ROOT / "ui" / "assets" / "icon.png")
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_sidebars = {page: [] for page in ("index", "tutorial", "methods", "benchmarks")}  # no pages below these
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
@@ -74,8 +75,12 @@ def plain_docstring(_app: Sphinx, _what: str, _name: str, _of: object, _options:
 def short_signature(
     _app: Sphinx, _what: str, _name: str, _of: object, _options: object, signature: str | None, result: str | None
 ) -> tuple[str | None, str | None]:
-    """An array type is shown as in the source, not in the long form that numpy expands it to."""
-    return tuple(ARRAY.sub(r"NDArray[\1]", text) if text else text for text in (signature, result))
+    """An array type is shown as in the source, not in the long form that numpy expands it to.
+
+    The default of a field that a function makes is shown as `...`: Sphinx cannot read `<factory>`.
+    """
+    texts = (text and ARRAY.sub(r"NDArray[\1]", text).replace("<factory>", "...") for text in (signature, result))
+    return tuple(texts)
 
 
 def _restructured(paragraph: str) -> list[str]:
