@@ -176,7 +176,7 @@ def _voxels(fields: Fields, header: BinaryIO, siblings: Mapping[str, Path]) -> I
 def _skip(
     fields: Fields, stream: BinaryIO, dtype: np.dtype[Any], sizes: tuple[int, ...], channels: int, stored_bytes: int
 ) -> None:
-    """Pass over a header inside the voxel file: HeaderSize bytes, or with -1 all but the voxels at its end."""
+    """Pass over a header inside the voxel file: HeaderSize bytes, or with -1 all but the voxels, which are last."""
     try:
         header_size = int(fields.get("HeaderSize", "0"))
     except ValueError as error:
