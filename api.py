@@ -1,6 +1,6 @@
-"""The REST interface: parse, hand over to jobs.service, map errors. `uvicorn api:app`.
+"""The REST interface: parses requests, calls jobs.service, maps errors. Run with `uvicorn api:app`.
 
-Routes, fields and status codes are a published contract; /docs shows them.
+Routes, fields and status codes are a published contract, shown at /docs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ app = FastAPI(
     title="Kneebox: knee MRI analysis",
     description="From one knee MRI to regional cartilage thickness. Research use only. Not for clinical diagnosis.",
     version="0.1.0",
-    docs_url=None,  # FastAPI's own page loads its scripts from another server
+    docs_url=None,  # FastAPI's page loads its scripts from another server
     redoc_url=None,
     redirect_slashes=False,
 )
@@ -68,13 +68,13 @@ async def upload(request: Request) -> Response:
     tags=["scans"],
 )
 async def keep_scan(request: Request) -> Response:
-    """Upload a scan and learn what is in it. Nothing is started; it is deleted after an hour."""
+    """Upload a scan and inspect its content. No analysis is started; the scan is deleted after one hour."""
     return await intake.receive(request, lambda receiver: scan_response(service.keep_form(receiver)))
 
 
 @app.get("/scans/{scan_id}", response_model=ScanResponse, responses=documented(404), tags=["scans"])
 def scan(scan_id: str, series: str = "") -> ScanResponse:
-    """What was found in an uploaded scan; `series` chooses one of several."""
+    """The content of an uploaded scan; `series` chooses one of several."""
     return scan_response(service.choose_series(scan_id, series) if series else service.pending_scan(scan_id))
 
 
@@ -100,7 +100,7 @@ def discard(scan_id: str) -> Response:
 
 @app.get("/status/{job_id}", response_model=StatusBody, responses=documented(404), tags=["jobs"])
 def status(job_id: str) -> StatusBody:
-    """Where a job stands."""
+    """The status of a job."""
     return status_body(service.get(job_id))
 
 
@@ -142,7 +142,7 @@ def measurements(job_id: str, request: Request) -> Response:
     tags=["results"],
 )
 def artifact(job_id: str, name: str, request: Request) -> Response:
-    """One file of the results tree; Range requests are answered, text and surfaces compressed on the way."""
+    """One file of the results tree; supports range requests; text and surfaces are compressed in transfer."""
     return artifact_response(service.artifact(job_id, name), name, request.headers)
 
 
@@ -153,7 +153,7 @@ def artifact(job_id: str, name: str, request: Request) -> Response:
     tags=["results"],
 )
 def view(job_id: str, name: str) -> Response:
-    """What the viewers of the pages read; always gzip on the wire."""
+    """Files for the viewers of the pages; always sent as gzip."""
     return packed_response(service.view_file(job_id, name), name)
 
 
@@ -174,7 +174,7 @@ def cancel(job_id: str) -> StatusBody:
     tags=["jobs"],
 )
 def retry(job_id: str, options: dict[str, Any] | None = Body(default=None)) -> StatusBody:  # noqa: B008 -- FastAPI's way
-    """Run an ended job again, with the options named in the body changed; unchanged steps are kept."""
+    """Run an ended job again, with changes to the options in the body; unchanged steps are reused."""
     return status_body(service.retry(job_id, options))
 
 
@@ -217,7 +217,7 @@ def changes(first_id: str, second_id: str, request: Request) -> Response:
     tags=["comparisons"],
 )
 def comparison_view(first_id: str, second_id: str, name: str) -> Response:
-    """What the viewer of the pages reads (scene.bin); always gzip on the wire."""
+    """The file for the viewer of the pages (scene.bin); always sent as gzip."""
     return packed_response(service.comparison_view(first_id, second_id, name), name)
 
 
@@ -248,11 +248,11 @@ def health(response: Response) -> service.Health:
 
 @app.get("/models", responses=documented(), tags=["service"])
 def models() -> list[dict[str, Any]]:
-    """The segmentation models, then the shape models: what each is for, its measured accuracy, whether it is there."""
+    """The segmentation models, then the shape models: purpose, measured accuracy and availability of each."""
     return service.models() + service.shape_models()
 
 
 @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
 def docs() -> str:
-    """The interface, for people."""
+    """The interface as a readable page."""
     return docs_page(app.openapi())

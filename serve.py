@@ -1,5 +1,6 @@
-"""`make run`: the whole product on one machine. Starts queue, worker, REST interface and pages, keeps them running,
-stops them together.
+"""`make run`: the complete product on one machine.
+
+Starts queue, worker, REST interface and pages, restarts them if they end, and stops them together.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from jobs.state.queue import AnalysisQueue, queue_errors
 START_LIMIT_S = 120.0
 POLL_S = 0.2
 WORKER_GRACE_S = 1.2
-"""RQ takes a second SIGTERM for "stop the running job as well" only if it comes a second after the first."""
+"""RQ treats a second SIGTERM as "also stop the running job" only if it arrives at least 1 s after the first."""
 
 
 class StartError(Exception):
@@ -45,7 +46,7 @@ class Supervisor:
         self._stopping = True
 
     def run(self) -> int:
-        """Start everything, keep it running until a signal comes, stop everything; -> exit status."""
+        """Start everything, keep it running until a stop signal, then stop everything; returns the exit status."""
         begun = time.monotonic()
         try:
             if not self._start_all():
@@ -87,7 +88,7 @@ class Supervisor:
         return False
 
     def _stop_all(self) -> None:
-        """Work first, the queue last: what the others still have to say is written down."""
+        """Stop the worker first and the queue last, so that final states are written."""
         queue = [child for child in self._children if child.name == "queue"]
         others = [child for child in self._children if child.name != "queue"]
         for child in others:
@@ -150,11 +151,11 @@ def _check_own_redis(url: str) -> None:
         with queue_errors():
             AnalysisQueue(url).ping()
     except QueueUnavailable as error:
-        raise StartError(f"REDIS_URL is set, but no server answers there ({error.__cause__}).") from error
+        raise StartError(f"REDIS_URL is set, but no server responds there ({error.__cause__}).") from error
 
 
 def _reachable(host: str) -> str:
-    """The address at which this machine reaches a server that listens on `host`."""
+    """The address for connecting from this machine to a server that listens on `host`."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- compared, not bound
 
 
@@ -178,7 +179,7 @@ def _addresses(settings: Settings) -> str:
         "Stop with Ctrl-C.",
     ]
     if not settings.loopback and not settings.keys:
-        lines.insert(3, f"  ATTENTION everybody who reaches {settings.host} can use this server: API_KEYS is not set.")
+        lines.insert(3, f"  ATTENTION everyone who reaches {settings.host} can use this server: API_KEYS is not set.")
     if settings.guessable:
         lines.insert(3, f"  ATTENTION a key of API_KEYS is shorter than {SHORTEST_KEY} characters: it can be guessed.")
     return "\n".join(lines)
@@ -198,7 +199,7 @@ def _check_port(host: str, port: int, variable: str) -> None:
 
 
 def _lock(data_dir: Path) -> IO[str]:
-    """One server a data directory. The lock goes with the process."""
+    """Allow one server per data directory. The lock ends with the process."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         data_dir.chmod(0o700)
@@ -222,7 +223,7 @@ def _lock(data_dir: Path) -> IO[str]:
 
 
 def main() -> int:
-    """-> exit status: 0 stopped on request, 1 could not start, 2 wrong setting."""
+    """Returns the exit status: 0 stopped on request, 1 could not start, 2 invalid setting."""
     try:
         settings = load_settings()
     except SettingsError as error:

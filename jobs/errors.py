@@ -1,4 +1,4 @@
-"""What can go wrong around a job; the analysis' own errors are in pipeline/errors.py."""
+"""Errors about jobs; the errors of the analysis are in pipeline/errors.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pipeline.errors import InputError, KneeError
 
 
 class JobError(KneeError):
-    """Root of the errors about jobs."""
+    """Base class of the errors about jobs."""
 
 
 class JobNotFound(JobError):
@@ -14,11 +14,11 @@ class JobNotFound(JobError):
 
 
 class ScanNotFound(JobError):
-    """No uploaded scan waits under this id: it was started, discarded, or its time was over."""
+    """No uploaded scan waits under this id: it was started, discarded, or has expired."""
 
 
 class JobNotFinished(JobError):
-    """What was asked for exists only when the job is complete."""
+    """The requested data exists only when the job is complete."""
 
 
 class ResultNotFound(JobError):
@@ -26,27 +26,27 @@ class ResultNotFound(JobError):
 
 
 class JobConflict(JobError):
-    """The job's state does not allow this: cancelling what has ended, retrying what runs."""
+    """The job's state does not allow this: cancelling an ended job, retrying a running one."""
 
 
 class QueueUnavailable(JobError):
-    """Redis cannot be reached, or refuses writes."""
+    """Redis is unreachable, or rejects writes."""
 
 
 class StorageFull(JobError):
-    """The data directory has no room for another upload."""
+    """The data directory has no space for another upload."""
 
 
 class UploadTooLarge(JobError):
-    """The upload passes MAX_UPLOAD_SIZE_MB."""
+    """The upload exceeds MAX_UPLOAD_SIZE_MB."""
 
 
 class InvalidUpload(InputError):
-    """The upload is no file of an accepted kind: wrong extension, empty, or a broken form."""
+    """The upload is not a file of an accepted kind: wrong extension, empty, or a broken form."""
 
 
 class InvalidForm(JobError):
-    """Form values outside their bounds; `details` lists them the way FastAPI does."""
+    """Invalid form values; `details` lists them in FastAPI's format."""
 
     def __init__(self, details: list[dict[str, object]]) -> None:
         super().__init__("Some form values are not valid.")
@@ -54,16 +54,18 @@ class InvalidForm(JobError):
 
 
 class AttemptSuperseded(JobError):
-    """The job of an attempt was cancelled, deleted or given to another attempt: the work stops, nothing is written."""
+    """The job of an attempt was cancelled, deleted or taken over by another attempt: the work stops and nothing is
+    written.
+    """
 
 
 class ServerBusy(JobError):
-    """As many uploads, or comparisons, are under way as this server takes at once."""
+    """The server has reached its maximum number of simultaneous uploads or comparisons."""
 
 
 class ComparisonFailed(JobError):
-    """The process that compares two jobs ended without an answer."""
+    """The process that compares two jobs ended without a result."""
 
 
 class UploadTooSlow(JobError):
-    """The client stopped sending, or sends so slowly that it would hold its place for hours."""
+    """The client stopped sending, or sends too slowly."""

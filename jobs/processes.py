@@ -1,4 +1,4 @@
-"""Processes that must not outlive who started them, and one that keeps others running."""
+"""Child processes that end with their parent, and restarts of ended ones."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 5.0
 STEADY_S: Final = 60.0
-"""A process that ran this long starts again without a pause when it dies."""
+"""A process that ran this long is restarted without a delay."""
 
 MOST_LOG_BYTES: Final = 10 * 1024 * 1024
 
 
 def keep_files_private() -> None:
-    """What this process and its children write is for their user alone: scans of people."""
+    """Files written by this process and its children are private to their user, because they contain patient data."""
     os.umask(0o077)
 
 
 def die_with_parent(parent_pid: int | None = None) -> None:
-    """Ask the kernel to kill this process when the one that started it dies (Linux; elsewhere nothing happens).
+    """Ask the kernel to kill this process when the one that started it dies (Linux only).
 
-    parent_pid: the expected parent, where the caller knows it; a parent that died before the request is noticed.
+    parent_pid: the expected parent, if known, to detect a parent that ended before the request.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -43,7 +43,7 @@ def die_with_parent(parent_pid: int | None = None) -> None:
 
 @dataclass
 class Child:
-    """A long-running process with a log file. `healthy` is asked while it starts; output goes to `log_path`."""
+    """A long-running process with a log file. `healthy` is polled while it starts; output goes to `log_path`."""
 
     name: str
     command: list[str]
@@ -56,7 +56,7 @@ class Child:
     next_start: float = field(default=0.0)
 
     def start(self) -> None:
-        """Start it, in a session of its own: a Ctrl-C in the terminal reaches the supervisor alone."""
+        """Start it in a separate session, so that Ctrl-C in the terminal reaches only the supervisor."""
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         if self.log_path.exists() and self.log_path.stat().st_size > MOST_LOG_BYTES:
             self.log_path.replace(self.log_path.with_suffix(".1.log"))
@@ -78,7 +78,7 @@ class Child:
         return self.process is not None and self.process.poll() is None
 
     def keep_running(self) -> str | None:
-        """Start it again where it has died, with growing pauses; -> what to tell the operator, if anything."""
+        """Restart it if it has ended, with increasing delays; returns a message for the operator, if any."""
         moment = time.monotonic()
         if self.running:
             return None
@@ -87,19 +87,19 @@ class Child:
             self.deaths = 0 if moment - self.started > STEADY_S else self.deaths + 1
             pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self.deaths) if self.deaths else 0.0
             self.next_start = moment + pause
-            return f"{self.name} ended ({status}); starting it again" + (f" in {pause:.0f} s" if pause >= 1 else "")
+            return f"{self.name} ended ({status}); restarting it" + (f" in {pause:.0f} s" if pause >= 1 else "")
         if moment >= self.next_start:
             self.start()
         return None
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal; a process that has ended is left alone."""
+        """Send a signal; no effect on an ended process."""
         if self.running and self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(number)
 
     def wait(self, seconds: float) -> bool:
-        """Wait for its end; -> whether it has ended."""
+        """Wait for its end; returns whether it has ended."""
         if self.process is None:
             return True
         try:

@@ -1,4 +1,4 @@
-"""What pages, routes and the command line may do with jobs. Every function raises QueueUnavailable without Redis."""
+"""Operations on jobs for pages, routes and command line. Every function raises QueueUnavailable without Redis."""
 
 from __future__ import annotations
 

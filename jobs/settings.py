@@ -1,4 +1,4 @@
-"""Deployment knobs: the one place that reads the environment. A wrong value stops the start and names its variable."""
+"""Deployment settings; the only module that reads the environment. An invalid value stops the start with its name."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from pipeline.types import Resources
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 SHORTEST_KEY: Final = 16
-"""Characters; `openssl rand -hex 16` makes 32."""
+"""Minimum length in characters; `openssl rand -hex 16` generates 32."""
 
 PASS_COOKIE: Final = "kneebox_pass"  # noqa: S105 -- its name
-"""Of a browser that was let in with a key."""
+"""Cookie of a browser that has sent a key."""
 
 
 class SettingsError(Exception):
@@ -29,26 +29,26 @@ class SettingsError(Exception):
 
 
 class Settings(BaseSettings):
-    """Environment variables (upper case) or a `.env` file beside the program."""
+    """Environment variables (upper case) or a `.env` file in the program folder."""
 
     model_config = SettingsConfigDict(env_file=PROJECT_ROOT / ".env", extra="ignore", frozen=True)
 
     data_dir: Path = Field(default=Path("data"), description="Jobs, results, queue data and logs.")
-    redis_url: str | None = Field(default=None, description="An own Redis or Valkey; unset: an embedded one.")
+    redis_url: str | None = Field(default=None, description="An external Redis or Valkey; unset: the embedded one.")
     max_upload_size_mb: int = Field(
         default=600, ge=1, le=100_000, description="Largest upload, in units of 1024² bytes."
     )
-    results_expiry_hours: float = Field(default=24, gt=0, le=24 * 366, description="How long results are kept.")
+    results_expiry_hours: float = Field(default=24, gt=0, le=24 * 366, description="Retention time of results.")
     models_dir: Path | None = Field(default=None, description="Extra weights; they take precedence.")
-    host: str = Field(default="127.0.0.1", description="Address the two servers listen on.")
+    host: str = Field(default="127.0.0.1", description="Address on which the two servers listen.")
     api_port: Annotated[int, Field(ge=1, le=65535)] = 8000
     app_port: Annotated[int, Field(ge=1, le=65535)] = 8501
     device: Literal["auto", "cpu", "cuda"] = "auto"
     api_keys: SecretStr | None = Field(
-        default=None, description="Comma-separated keys that the REST interface asks for."
+        default=None, description="Comma-separated keys that the REST interface requires."
     )
 
-    open_access: bool = Field(default=False, description="Let everybody in who reaches HOST, without API_KEYS.")
+    open_access: bool = Field(default=False, description="Allow access from outside without API_KEYS.")
 
     @field_validator("redis_url", "models_dir", "api_keys", mode="before")
     @classmethod
@@ -71,40 +71,40 @@ class Settings(BaseSettings):
     def _closed_unless_meant(self) -> Settings:
         if not (self.loopback or self.keys or self.open_access):
             raise ValueError(
-                f"HOST is {self.host!r}, where others reach this server, and API_KEYS is not set: nobody would be "
-                "kept out. Set API_KEYS, or OPEN_ACCESS=1 if that is meant."
+                f"HOST is {self.host!r}, which makes this server reachable for others, and API_KEYS is not set: access "
+                "would be unrestricted. Set API_KEYS, or OPEN_ACCESS=1 if that is intended."
             )
         return self
 
     @property
     def resources(self) -> Resources:
-        """What an analysis may use on this machine."""
+        """Resources of an analysis on this machine."""
         return Resources(models_dir=self.models_dir, device=self.device)
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The API keys; empty where none are asked for."""
+        """The API keys; empty if none are required."""
         text = self.api_keys.get_secret_value() if self.api_keys else ""
         return tuple(key.strip() for key in text.split(",") if key.strip())
 
     @property
     def passes(self) -> tuple[str, ...]:
-        """What a browser keeps in the place of each key: made from it, and worth nothing at another server's door."""
+        """Cookie values derived from the keys; invalid on other servers."""
         return tuple(hmac.new(key.encode(), PASS_COOKIE.encode(), hashlib.sha256).hexdigest() for key in self.keys)
 
     @property
     def pages_open(self) -> bool:
-        """Whether the pages, and the REST interface beside them, ask for no key."""
+        """Whether the pages, and the REST interface on their port, require no key."""
         return self.loopback or not self.keys
 
     @property
     def guessable(self) -> bool:
-        """Whether a key is so short that it could be found by trying."""
+        """Whether a key is short enough to be guessed."""
         return any(len(key) < SHORTEST_KEY for key in self.keys)
 
     @property
     def loopback(self) -> bool:
-        """Whether the servers can be reached from this machine alone."""
+        """Whether the servers can be reached only from this machine."""
         if self.host == "localhost":
             return True
         try:
@@ -118,7 +118,7 @@ class Settings(BaseSettings):
 
     @property
     def valkey_dir(self) -> Path:
-        """Data of the embedded server, and the file `url` with its address."""
+        """Folder of the embedded server, with the file `url` that contains its address."""
         return self.data_dir / "valkey"
 
     @property
@@ -127,7 +127,7 @@ class Settings(BaseSettings):
 
     @property
     def effective_redis_url(self) -> str | None:
-        """REDIS_URL, else where the embedded server of this data directory said it listens; None: neither."""
+        """REDIS_URL, else the address of the embedded server of this data directory; None: neither."""
         if self.redis_url is not None:
             return self.redis_url
         try:
@@ -138,7 +138,7 @@ class Settings(BaseSettings):
 
 @functools.cache
 def load_settings() -> Settings:
-    """The settings of this process. Raises SettingsError naming each variable that has a wrong value."""
+    """The settings of this process. Raises SettingsError with the name of each invalid variable."""
     try:
         return Settings()
     except ValidationError as error:
@@ -146,7 +146,7 @@ def load_settings() -> Settings:
 
 
 def _line(problem: ErrorDetails) -> str:
-    """One thing that is wrong, without the value of a key."""
+    """One problem as text, without the value of a key."""
     if not problem["loc"]:
         return problem["msg"].removeprefix("Value error, ")
     name = "_".join(str(part) for part in problem["loc"]).upper()

@@ -12,7 +12,7 @@ from rest.protocol import GRACE_S, KEEP_ALIVE_S, DeadlineProtocol
 
 
 def main() -> int:
-    """Serve until a signal comes; -> exit status."""
+    """Serve until a stop signal; returns the exit status."""
     try:
         settings = load_settings()
     except SettingsError as error:

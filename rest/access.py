@@ -1,4 +1,4 @@
-"""A key for a browser: it is sent once, and a cookie that is made from it comes back."""
+"""Access keys for browsers: a key is sent once and exchanged for a cookie derived from it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from rest.answers import plain_error
 from rest.guard import given_key, known
 
 WRONG_KEY_PAUSE_S: Final = 1.0
-"""Guessing is slow: a thread of the server waits."""
+"""Delay that slows down guessing; a thread of the server waits."""
 
 KEPT_S: Final = 30 * 86_400
 
 
 def admit(request: Request) -> Response:
-    """204 and the cookie for who sends a key of this server; 401 for others."""
+    """204 and the cookie for a valid key, otherwise 401."""
     settings = load_settings()
     given = given_key(Headers(scope=request.scope))
     for key, token in zip(settings.keys, settings.passes, strict=True):

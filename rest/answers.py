@@ -1,4 +1,4 @@
-"""What an error looks like on the wire: {"detail", "error_code", "hint"}, or FastAPI's own shape for form values."""
+"""Format of error responses: {"detail", "error_code", "hint"}, or FastAPI's format for form values."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ STATUS_OF_ERROR: Final[tuple[tuple[type[KneeError], int], ...]] = (
     (AnalysisError, 500),
     (ModelError, 500),
 )
-"""Error family -> HTTP status; the first that fits."""
+"""Error class -> HTTP status; the first match applies."""
 
 FORM: Final = 422
-"""The one status whose body has FastAPI's own shape."""
+"""The only status with a body in FastAPI's format."""
 
 RETRY_AFTER_S: Final = 10
 
 _LONGEST_ECHO: Final = 200
-"""So much of a wrong value is shown back to who sent it."""
+"""Maximum number of characters of an invalid value in a response."""
 
 _WHEN: Final = {
     400: "The request, or the file in it, cannot be used; or the job is not complete.",
@@ -52,18 +52,18 @@ _WHEN: Final = {
     413: "The body is too large.",
     416: "The file has no such range.",
     422: "A form value is outside its bounds.",
-    503: "The queue, the disk, or a free place for an upload is missing; Retry-After says when to ask again.",
+    503: "The queue, the disk, or a free upload slot is missing; Retry-After states when to retry.",
 }
 
 
 def documented(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """The error answers of a route for the OpenAPI document; those that every route can give are added."""
+    """The error responses of a route for the OpenAPI document, including those of every route."""
     every = sorted({*codes, 400, 401, 403, 503})
     return {code: {"model": FormErrors if code == FORM else ErrorBody, "description": _WHEN[code]} for code in every}
 
 
 def error_response(error: KneeError) -> JSONResponse:
-    """The answer to an error of ours."""
+    """The response for one of our errors."""
     if isinstance(error, errors.InvalidForm):
         return JSONResponse({"detail": _writable(error.details)}, 422)
     status = next((code for kind, code in STATUS_OF_ERROR if isinstance(error, kind)), 500)
@@ -73,12 +73,12 @@ def error_response(error: KneeError) -> JSONResponse:
 
 
 def plain_error(status: int, detail: str, code: str, hint: str = "") -> JSONResponse:
-    """The answer to what never reached the product."""
+    """The response to a request rejected before routing."""
     return JSONResponse({"detail": detail, "error_code": code, "hint": hint}, status)
 
 
 def answer_errors(app: FastAPI) -> None:
-    """Every error of the app leaves in this shape."""
+    """Register handlers so that all errors of the app have this format."""
     app.add_exception_handler(KneeError, _known)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -86,13 +86,13 @@ def answer_errors(app: FastAPI) -> None:
 
 
 async def _known(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, KneeError)  # noqa: S101 -- registered for this type alone
+    assert isinstance(error, KneeError)  # noqa: S101 -- registered only for this type
     return error_response(error)
 
 
 async def _refused(_: Request, error: Exception) -> JSONResponse:
-    """What the router says: no such route, not this method, a body that is no JSON."""
-    assert isinstance(error, HTTPException)  # noqa: S101 -- registered for this type alone
+    """Errors of the router: unknown route, wrong method, invalid JSON body."""
+    assert isinstance(error, HTTPException)  # noqa: S101 -- registered only for this type
     phrase = http.HTTPStatus(error.status_code).phrase
     answer = plain_error(error.status_code, f"{phrase}.", phrase.upper().replace(" ", "_"))
     answer.headers.update(error.headers or {})
@@ -100,17 +100,17 @@ async def _refused(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered for this type alone
+    assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered only for this type
     return JSONResponse({"detail": _writable(error.errors())}, 422)
 
 
 async def _unexpected(_: Request, __: Exception) -> JSONResponse:
-    """A bug: its traceback is in the log of the server."""
+    """A bug; the traceback is in the server's log."""
     return plain_error(500, "Unexpected error.", "INTERNAL_ERROR", "Try again.")
 
 
 def _writable(value: object) -> Any:
-    """Anything a client may have sent, as JSON that can be written: NaN, lone surrogates and long texts are not."""
+    """A client's value as valid JSON, without NaN, lone surrogates and long texts."""
     match value:
         case dict():
             return {

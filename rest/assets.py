@@ -1,4 +1,4 @@
-"""Scripts, styles and pictures of the pages. What has a version in its name is kept by the browser."""
+"""Scripts, styles and pictures of the pages. Files with a version in their name are cached by the browser."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ PACKED: Final = (".js", ".css", ".svg")
 
 
 class Assets(StaticFiles):
-    """A folder of files, with how long each may be kept; text is sent as gzip where the browser takes it."""
+    """A folder of files with cache headers; text is sent as gzip if the browser accepts it."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(directory=folder)
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """Starlette's answer, smaller."""
+        """Starlette's response, compressed if possible."""
         response = await super().get_response(path, scope)
         file = Path(getattr(response, "path", ""))
         if response.status_code == http.HTTPStatus.OK and file.suffix in PACKED and _takes_gzip(scope):
@@ -48,5 +48,5 @@ def _takes_gzip(scope: Scope) -> bool:
 
 
 @functools.lru_cache(maxsize=64)
-def _packed(path: Path, changed: int) -> bytes:  # noqa: ARG001 -- part of what is remembered
+def _packed(path: Path, changed: int) -> bytes:  # noqa: ARG001 -- part of the cache key
     return gzip.compress(path.read_bytes(), 6, mtime=0)

@@ -1,4 +1,4 @@
-"""/docs: the OpenAPI document as a page for people. No script, and nothing from any other server."""
+"""/docs: the OpenAPI document as a readable page, without scripts and without content from other servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of a job's results on the wire."""
+"""Responses with files of a job's results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PIECE_BYTES: Final = 1024 * 1024
 
 
 def artifact_response(path: Path, name: str, headers: Headers) -> Response:
-    """A file of the results tree under its path in the tree, `name`. Raises ResultNotFound where it has just gone."""
+    """A file of the results tree under its path in the tree, `name`. Raises ResultNotFound if it has been deleted."""
     artifact = artifact_of(name)
     if artifact is None:
         return file_response(path, headers, BINARY)
@@ -30,14 +30,14 @@ def artifact_response(path: Path, name: str, headers: Headers) -> Response:
 def file_response(
     path: Path, headers: Headers, media_type: str, filename: str | None = None, *, compress: bool = False
 ) -> Response:
-    """The file or ranges of it; where `compress` is set and the client accepts gzip, the whole file as gzip.
+    """The file or ranges of it; with `compress` and a client that accepts gzip, the whole file as gzip.
 
-    Raises ResultNotFound where the file has just gone.
+    Raises ResultNotFound if the file has been deleted.
     """
     try:
         state = path.stat()
     except OSError:
-        raise ResultNotFound("The results of this job are no longer there.", hint="Upload the scan again.") from None
+        raise ResultNotFound("The results of this job no longer exist.", hint="Upload the scan again.") from None
     plain = RangedFile(path, media_type=media_type, filename=filename, stat_result=state)
     if not compress or "gzip" not in headers.get("accept-encoding", "") or "range" in headers:
         return plain
@@ -47,14 +47,14 @@ def file_response(
 
 
 def packed_response(path: Path, name: str) -> Response:
-    """A file that is stored as gzip, sent as it is stored; every browser unpacks it.
+    """A file stored as gzip, sent unchanged; browsers decompress it.
 
-    Raises ResultNotFound where the file has just gone.
+    Raises ResultNotFound if the file has been deleted.
     """
     try:
         state = path.stat()
     except OSError:
-        raise ResultNotFound("The results of this job are no longer there.", hint="Upload the scan again.") from None
+        raise ResultNotFound("The results of this job no longer exist.", hint="Upload the scan again.") from None
     kind = ViewFile(name).media_type
     return FileResponse(path, media_type=kind, stat_result=state, headers={"content-encoding": "gzip"})
 

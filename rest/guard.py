@@ -1,6 +1,4 @@
-"""Who may ask: no page of another site, no name that merely points here, and, where API_KEYS is set, nobody without
-a key.
-"""
+"""Access control: rejects pages of other sites, foreign host names and, if API_KEYS is set, requests without a key."""
 
 from __future__ import annotations
 
@@ -20,13 +18,13 @@ from rest.receive import EarlyRefusal
 
 OPEN_ROUTES: Final = ("/health", "/docs", "/openapi.json", "/access")
 BESIDE_PAGES: Final = "/api"
-"""Where the pages' server mounts the interface (web.py)."""
+"""Path at which the pages' server mounts the interface (web.py)."""
 
 READING: Final = ("GET", "HEAD", "OPTIONS")
 
 
 class Guard:
-    """A page of another site must not change anything here; API_KEYS, where set, are asked for."""
+    """Middleware that rejects changes by pages of other sites and requires API_KEYS, if set."""
 
     def __init__(self, inner: ASGIApp) -> None:
         self._inner = inner
@@ -38,7 +36,7 @@ class Guard:
             await self._inner(scope, receive, send)
         elif scope["method"] in READING:
             await refusal(scope, receive, send)
-        else:  # a body may be on its way, which nobody reads
+        else:  # an unread body may still be arriving
             early = EarlyRefusal(refusal.body, refusal.status_code, dict(refusal.headers))
             await early(scope, receive, send)
 
@@ -47,20 +45,20 @@ def _refusal(scope: Scope) -> JSONResponse | None:
     headers = Headers(scope=scope)
     settings = load_settings()
     if _private(settings) and not _is_local(_host_name(headers.get("host", ""))):
-        # a name of another site that was made to point here: its pages would be of "the same origin"
-        return plain_error(403, "This server answers to 127.0.0.1, localhost and local names alone.", "UNKNOWN_HOST")
+        # DNS rebinding: pages of another site whose name resolves to this server would have "the same origin"
+        return plain_error(403, "This server accepts only 127.0.0.1, localhost and local names.", "UNKNOWN_HOST")
     if scope["method"] not in READING and not _same_origin(headers):
         return plain_error(403, "Cross-site request refused.", "CROSS_SITE")
     if settings.keys and route_path(scope) not in OPEN_ROUTES and not _admitted(scope, headers, settings):
         hint = "Send X-API-Key, or Authorization: Bearer."
-        answer = plain_error(401, "A valid API key is needed.", "UNAUTHORIZED", hint)
+        answer = plain_error(401, "A valid API key is required.", "UNAUTHORIZED", hint)
         answer.headers["www-authenticate"] = "Bearer"
         return answer
     return None
 
 
 def _admitted(scope: Scope, headers: Headers, settings: Settings) -> bool:
-    """Whether a key was sent; or, beside the pages, whether the browser may see those."""
+    """Whether a key was sent; or, on the port of the pages, whether the browser has access to them."""
     if known(given_key(headers), settings.keys):
         return True
     beside_pages = str(scope.get("root_path", "")).endswith(BESIDE_PAGES)
@@ -68,18 +66,18 @@ def _admitted(scope: Scope, headers: Headers, settings: Settings) -> bool:
 
 
 def route_path(scope: Scope) -> str:
-    """The path below the place where the app is mounted."""
+    """The path below the mount point of the app."""
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
     return path.removeprefix(root) if path.startswith(f"{root}/") else path
 
 
 def _private(settings: Settings) -> bool:
-    """Whether only this machine is meant to reach the server, and no key tells who asks."""
+    """Whether the server is only for this machine and has no keys."""
     return settings.loopback and not (settings.keys or settings.open_access)
 
 
 def _host_name(value: str) -> str:
-    """`[::1]:8000` -> `::1`; what cannot be read is no host."""
+    """`[::1]:8000` -> `::1`; an invalid value gives an empty host."""
     try:
         return urlsplit(f"//{value}").hostname or ""
     except ValueError:
@@ -87,7 +85,7 @@ def _host_name(value: str) -> str:
 
 
 def _is_local(host: str) -> bool:
-    """Whether a name is none of the internet's, which could be made to point here: those have a dot in them."""
+    """Whether a name is local: internet names, which could resolve to this server, contain a dot."""
     return _is_loopback(host) or (host != "" and not set(".:") & set(host))
 
 
@@ -101,7 +99,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _same_origin(headers: Headers) -> bool:
-    """Whether a request that changes something was made by a page of this server, or by no page at all."""
+    """Whether a modifying request comes from a page of this server, or not from a page."""
     host = headers.get("host", "").lower()
     origins = headers.getlist("origin")
     if origins:
@@ -112,7 +110,7 @@ def _same_origin(headers: Headers) -> bool:
 
 
 def _authority(address: str) -> str | None:
-    """Host and port of an address; None for `null` and what is no web address."""
+    """Host and port of an address; None for `null` and invalid addresses."""
     try:
         parts = urlsplit(address)
     except ValueError:
@@ -121,7 +119,7 @@ def _authority(address: str) -> str | None:
 
 
 def given_key(headers: Headers) -> str:
-    """The key in X-API-Key or Authorization: Bearer; empty where there is none."""
+    """The key in X-API-Key or Authorization: Bearer; empty if there is none."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return headers.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else "")
 
@@ -131,5 +129,5 @@ def _pass_of(headers: Headers) -> str:
 
 
 def known(given: str, accepted: tuple[str, ...]) -> bool:
-    """Whether it is one of them. Every one is compared: equal time."""
+    """Whether it is one of them. All are compared, in constant time."""
     return sum(hmac.compare_digest(given.encode("utf-8", "replace"), one.encode()) for one in accepted) > 0

@@ -45,7 +45,7 @@ class DeadlineProtocol(Connection):
     """One connection. Times are in seconds."""
 
     HEADERS_S = 10.0
-    """From the connection, or the last answer, to the end of the next request's head."""
+    """From the connection, or the last response, to the end of the next request's header."""
 
     BODY_S = 20.0
     """In each period of this length in which a body is awaited, at least BODY_BYTES of it must arrive."""

@@ -1,5 +1,5 @@
-"""The body of an upload on its way from the client to the disk. A thread parses and writes it; where the server is ours
-and the length is known, the same thread also reads it, past the event loop.
+"""Transfers the body of an upload from the client to disk.  A thread parses and writes it. With our server and a known
+length, the same thread also reads it directly from the socket.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ from rest.protocol import DIRECT
 T = TypeVar("T")
 
 BATCH_BYTES: Final = 1024 * 1024
-"""The writing thread is given pieces of about this size."""
+"""Approximate size of the pieces for the writing thread."""
 
 PIECE_BYTES: Final = 256 * 1024
-"""Read from a socket at once: it stays in the processor's cache until it is written."""
+"""Bytes per read from a socket: they stay in the CPU cache until they are written."""
 
 STOP_CHECK_MS: Final = 500
-"""How soon a thread that reads from a silent client notices that it should stop."""
+"""Interval at which a thread waiting for a client checks whether to stop."""
 
 MOST_UPLOADS: Final = 8
-"""At once, from the first byte to the answer. Each has a thread of its own: the other routes never wait for one."""
+"""Maximum number of simultaneous uploads. Each has a separate thread, so that other routes do not wait."""
 
 WINDOW_S: Final = 15.0
-"""So long may a client be silent; and in so much time spent waiting for it, SLOWEST_BYTES must have come."""
+"""Maximum silence of a client; and the waiting time in which at least SLOWEST_BYTES must arrive."""
 
 SLOWEST_BYTES: Final = int(WINDOW_S) * 16 * 1024
 
 
 class Intake:
-    """The places for uploads."""
+    """The upload slots."""
 
     def __init__(self) -> None:
         self._taken = 0
@@ -57,9 +57,9 @@ class Intake:
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """One place for the length of a block. Raises ServerBusy."""
+        """Hold one slot during a block. Raises ServerBusy."""
         if self._taken >= MOST_UPLOADS:
-            raise ServerBusy(f"{MOST_UPLOADS} uploads are under way already.", hint="Try again in a minute.")
+            raise ServerBusy(f"{MOST_UPLOADS} uploads are already running.", hint="Try again in a minute.")
         self._taken += 1
         try:
             yield
@@ -67,9 +67,9 @@ class Intake:
             self._taken -= 1
 
     async def receive(self, request: Request, finish: Callable[[service.FormReceiver], BaseModel]) -> Response:
-        """Take a form with a file in, and answer 201 with what `finish` makes of it; nothing is left where it fails.
+        """Receive a form with a file, and respond 201 with the result of `finish`; a failure leaves no files.
 
-        Raises the KneeErrors of `finish`, and others that come when the whole body has been read.
+        Raises the KneeErrors of `finish`, and other errors after the whole body has been read.
         """
         receiver: service.FormReceiver | None = None
         whole = False
@@ -90,20 +90,20 @@ class Intake:
                 early = error_response(error)
                 return EarlyRefusal(early.body, early.status_code, dict(early.headers))
             if isinstance(error, ClientDisconnect):
-                return Response(status_code=400)  # nobody reads it
+                return Response(status_code=400)  # not used
             raise
 
     async def run(self, work: Callable[..., T], *arguments: object) -> T:
-        """Call it in a thread of the uploads; what has begun is waited for, whatever happens to the request."""
+        """Call it in an upload thread; waits for its end even if the request is cancelled."""
         return await to_thread.run_sync(functools.partial(work, *arguments), limiter=self._threads)
 
     async def discard(self, receiver: service.FormReceiver) -> None:
-        """Remove what was written, even while the request is being cancelled."""
+        """Remove written data, even while the request is being cancelled."""
         with anyio.CancelScope(shield=True):
             await self.run(receiver.upload.discard)
 
     async def fill(self, receiver: service.FormReceiver, request: Request) -> None:
-        """Feed the whole body. Raises what the receiver does, UploadTooSlow, ClientDisconnect."""
+        """Feed the whole body. Raises the errors of the receiver, UploadTooSlow, ClientDisconnect."""
         pace = Pace()
         begun, more = await _piece(request.receive, pace)
         announced = request.headers.get("content-length", "")
@@ -119,7 +119,7 @@ class Intake:
             source.close()
 
     async def _run_watched(self, stop: threading.Event, work: Callable[..., None], *arguments: object) -> None:
-        """Run it; where the request is cancelled, ask it to stop, and wait until it has."""
+        """Run it; if the request is cancelled, stop it and wait for its end."""
         working = asyncio.ensure_future(self.run(work, *arguments))
         try:
             await asyncio.shield(working)
@@ -132,7 +132,7 @@ class Intake:
     async def _through_the_loop(
         self, receiver: service.FormReceiver, receive: Receive, pace: Pace, piece: bytes, *, more: bool
     ) -> None:
-        """One batch at a time; what comes meanwhile waits in the connection."""
+        """Feed one batch at a time; further data waits in the connection."""
         batch, size = [piece], len(piece)
         first = True
         while True:
@@ -147,7 +147,7 @@ class Intake:
 
 
 class Pace:
-    """How fast a client sends, while it is waited for."""
+    """Transfer rate of a client, measured while waiting for it."""
 
     def __init__(self) -> None:
         self._waited = 0.0
@@ -164,7 +164,7 @@ class Pace:
 
 
 def upload_form(form: type[BaseModel], *names: str) -> dict[str, Any]:
-    """For the OpenAPI document: a multipart body of a file and the form's values (only those named, if any are)."""
+    """For the OpenAPI document: a multipart body with a file and the form's values (only the given ones, if any)."""
     values = form.model_json_schema()["properties"]
     file = {
         "type": "string",
@@ -177,7 +177,7 @@ def upload_form(form: type[BaseModel], *names: str) -> dict[str, Any]:
 
 
 def open_receiver(content_type: str, announced: str) -> service.FormReceiver:
-    """Raises what jobs.service.receive_form does."""
+    """Raises the errors of jobs.service.receive_form."""
     return service.receive_form(content_type, int(announced) if announced.isdecimal() else None)
 
 
@@ -187,7 +187,7 @@ def _feed(receiver: service.FormReceiver, batch: list[bytes]) -> None:
 
 
 async def _piece(receive: Receive, pace: Pace) -> tuple[bytes, bool]:
-    """The next piece of the body, and whether more will come."""
+    """The next piece of the body, and whether more follows."""
     begun = time.monotonic()
     try:
         async with asyncio.timeout(WINDOW_S):
@@ -233,16 +233,17 @@ def _feed_from(
 
 
 def too_slow() -> UploadTooSlow:
-    """The error of a client that is waited for in vain."""
+    """The error for a client time-out."""
     return UploadTooSlow(
-        f"Less than {SLOWEST_BYTES // 1024} KB of the upload came in {WINDOW_S:.0f} s.", hint="Try a faster connection."
+        f"Less than {SLOWEST_BYTES // 1024} KB of the upload arrived in {WINDOW_S:.0f} s.",
+        hint="Try a faster connection.",
     )
 
 
 class EarlyRefusal(Response):
-    """An answer given while the client still sends: then the connection is closed, after a moment in which the client
-    can notice (closed at once, the answer would be lost with the unread data). A little of what still comes is read,
-    so that a client which looks for the answer only at its end reaches it with a small body.
+    """A response sent while the client is still sending, after which the connection is closed with a short delay.
+    Without the delay, the response would be lost with the unread data. Some of the remaining data is read, so that a
+    client with a small body that reads the response only after sending receives it.
     """
 
     LINGER_S = 1.0

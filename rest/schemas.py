@@ -1,4 +1,4 @@
-"""The bodies of the REST interface: a published contract; a field that stands here stays."""
+"""Request and response bodies of the REST interface: a published contract; fields are never removed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.types import Measurement
 
 
 class ErrorBody(BaseModel):
-    """What went wrong: what, found, expected; a code for programs; what to do next."""
+    """An error: problem, found, expected; a code for programs; a hint."""
 
     detail: str
     error_code: str = ""
@@ -23,7 +23,7 @@ class ErrorBody(BaseModel):
 
 
 class FormError(BaseModel):
-    """One form value that cannot be used; loc: where it stands."""
+    """One invalid form value; loc: its location."""
 
     type: str
     loc: list[str | int]
@@ -31,13 +31,13 @@ class FormError(BaseModel):
 
 
 class FormErrors(BaseModel):
-    """Every form value that cannot be used, the way FastAPI says it."""
+    """All invalid form values, in FastAPI's format."""
 
     detail: list[FormError]
 
 
 class UploadResponse(BaseModel):
-    """A job that waits."""
+    """A waiting job."""
 
     job_id: str
     status: Literal[Status.QUEUED]
@@ -59,7 +59,9 @@ class SeriesChoice(BaseModel):
 
 
 class ScanResponse(BaseModel):
-    """An upload that waits for its user's word. shape and spacing_mm are (z, y, x); while one of several series has to
+    """An upload awaiting confirmation.
+
+    shape and spacing_mm are (z, y, x); while one of several series has to
     be chosen they are null and `choices` lists them.
     """
 
@@ -89,7 +91,7 @@ class StatusQueued(BaseModel):
 
 
 class StatusProcessing(BaseModel):
-    """The job is at work."""
+    """The job is running."""
 
     job_id: str
     status: Literal[Status.PROCESSING]
@@ -114,7 +116,7 @@ class StatusComplete(BaseModel):
 
 
 class StatusError(BaseModel):
-    """The job ended without results; CANCELLED where somebody ended it."""
+    """The job ended without results; CANCELLED if it was cancelled."""
 
     job_id: str
     status: Literal[Status.ERROR]
@@ -127,7 +129,7 @@ StatusBody = StatusQueued | StatusProcessing | StatusComplete | StatusError
 
 
 def upload_response(job: JobView) -> UploadResponse:
-    """What POST /upload answers."""
+    """The response of POST /upload."""
     return UploadResponse(
         job_id=job.id,
         status=Status.QUEUED,
@@ -138,7 +140,7 @@ def upload_response(job: JobView) -> UploadResponse:
 
 
 def status_body(job: JobView) -> StatusBody:
-    """What GET /status answers: one of four schemas."""
+    """The response of GET /status: one of four schemas."""
     match job.status:
         case Status.QUEUED:
             return StatusQueued(
@@ -179,7 +181,7 @@ def status_body(job: JobView) -> StatusBody:
 
 
 def scan_response(scan: PendingScan) -> ScanResponse:
-    """An upload that waits, as the wire says it."""
+    """The response for a waiting upload."""
     facts = scan.facts
     return ScanResponse(
         scan_id=scan.id,

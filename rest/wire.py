@@ -1,4 +1,4 @@
-"""What every exchange has in common: bounded bodies, HEAD, and the headers that keep a browser from guessing."""
+"""Common handling of all requests: body limits, HEAD, and security headers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rest.guard import route_path
 from rest.receive import EarlyRefusal
 
 MOST_BODY_BYTES: Final = 64 * 1024
-"""Of every request but an upload: a retry's options are a few hundred bytes."""
+"""Maximum body size of every request except an upload; the options of a retry have some hundred bytes."""
 
 HEADERS: Final = {
     "x-content-type-options": "nosniff",
@@ -21,14 +21,14 @@ HEADERS: Final = {
     "cache-control": "private, no-cache",
     "content-security-policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
 }
-"""A report opened from here shows its text, styles and pictures, and runs nothing."""
+"""A report opened from here shows text, styles and pictures, but runs no scripts."""
 
 
 class Wire:
-    """The outermost part of the app."""
+    """The outermost middleware."""
 
     def __init__(self, inner: ASGIApp, streamed: tuple[str, ...]) -> None:
-        """streamed: the paths whose bodies the route itself bounds."""
+        """streamed: paths whose routes limit the body themselves."""
         self._inner = inner
         self._streamed = streamed
 
@@ -48,7 +48,7 @@ class Wire:
         if route_path(scope) in self._streamed:
             await self._inner(scope, receive, dressed)
         elif _announced(scope) > MOST_BODY_BYTES:
-            answer = plain_error(413, f"The body may hold {MOST_BODY_BYTES} bytes.", "BODY_TOO_LARGE")
+            answer = plain_error(413, f"The body may have at most {MOST_BODY_BYTES} bytes.", "BODY_TOO_LARGE")
             await EarlyRefusal(answer.body, answer.status_code, dict(answer.headers))(scope, receive, dressed)
         elif scope["method"] == "HEAD":
             await _head(self._inner, scope, receive, dressed)
@@ -62,7 +62,7 @@ def _announced(scope: Scope) -> int:
 
 
 def _bounded(receive: Receive) -> Receive:
-    """A body without an announced length breaks off where it is too long."""
+    """Abort a body without a declared length if it is too long."""
     came = 0
 
     async def counted() -> Message:
@@ -75,7 +75,7 @@ def _bounded(receive: Receive) -> Receive:
 
 
 async def _head(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """The answer to GET without its body, which is not even read from the disk."""
+    """The response to GET without its body, which is not read from disk."""
     with anyio.CancelScope() as work:
 
         async def headers_alone(message: Message) -> None:

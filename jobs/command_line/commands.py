@@ -1,7 +1,6 @@
-"""For the operator: look at the jobs of this server and set them right, on the data directory and queue of the
-environment, while the product runs.
+"""The operator's command line: inspects and repairs the jobs of this server, using its data directory and queue.
 
-No command shows an e-mail address. Tables are for people, --json for programs.
+The product may be running. No command shows an e-mail address. The default output is a table; --json is for programs.
 """
 
 from __future__ import annotations
@@ -33,10 +32,10 @@ NOTHING: Final = "Nothing to do."
 
 
 def main(arguments: list[str] | None = None, program: str = "python -m jobs") -> int:
-    """-> exit status: 0 done; 1 refused (unknown job, wrong state, no queue); 2 wrong usage or setting."""
+    """Returns the exit status: 0 done; 1 rejected (unknown job, wrong state, no queue); 2 wrong usage or setting."""
     chosen = parser(program).parse_args(arguments)
     keep_files_private()
-    logging.getLogger().addHandler(logging.NullHandler())  # what was done is printed; errors are too
+    logging.getLogger().addHandler(logging.NullHandler())  # results and errors are printed
     try:
         COMMANDS[chosen.command](chosen)
     except SettingsError as error:
@@ -49,8 +48,8 @@ def main(arguments: list[str] | None = None, program: str = "python -m jobs") ->
 
 
 def parser(program: str) -> argparse.ArgumentParser:
-    """The commands and what each takes."""
-    whole = argparse.ArgumentParser(prog=program, description="Look at the jobs of this server, set them right.")
+    """The commands and their arguments."""
+    whole = argparse.ArgumentParser(prog=program, description="Inspect and repair the jobs of this server.")
     commands = whole.add_subparsers(dest="command", required=True)
 
     def command(name: str, help: str) -> argparse.ArgumentParser:
@@ -61,15 +60,17 @@ def parser(program: str) -> argparse.ArgumentParser:
     command("stats", "usage and health")
     listing = command("list", "the newest jobs")
     listing.add_argument("--status", choices=[str(status) for status in Status], help="only these")
-    listing.add_argument("--limit", type=_count, default=20, help="so many at most (20)")
+    listing.add_argument("--limit", type=_count, default=20, help="maximum number (default: 20)")
     command("show", "one job").add_argument("job_id")
     command("retry", "run an ended job again").add_argument("job_id")
-    command("cancel", "end a job that waits or runs").add_argument("job_id")
-    purging = command("purge", "delete the jobs whose time is over")
-    purging.add_argument("--job", metavar="JOB_ID", help="delete this one, whether its time is over or not")
-    purging.add_argument("--dry-run", action="store_true", help="only say which")
-    mending = command("reconcile", "compare records, queue, work and folders, and mend what disagrees")
-    mending.add_argument("--once", action="store_true", required=True, help="workers do it every 5 s by themselves")
+    command("cancel", "end a waiting or running job").add_argument("job_id")
+    purging = command("purge", "delete expired jobs")
+    purging.add_argument("--job", metavar="JOB_ID", help="delete this job, expired or not")
+    purging.add_argument("--dry-run", action="store_true", help="only list them")
+    reconciling = command("reconcile", "compare records, queue, work and folders, and repair inconsistencies")
+    reconciling.add_argument(
+        "--once", action="store_true", required=True, help="workers do this automatically every 5 s"
+    )
     return whole
 
 
@@ -113,9 +114,9 @@ def _purge(chosen: argparse.Namespace) -> None:
 
 
 def _reconcile(chosen: argparse.Namespace) -> None:
-    mended = reconcile()
-    lines = [f"{item.job_id}  {item.what}" for item in mended] or [NOTHING]
-    _write(chosen, [asdict(item) for item in mended], lines)
+    repairs = reconcile()
+    lines = [f"{item.job_id}  {item.what}" for item in repairs] or [NOTHING]
+    _write(chosen, [asdict(item) for item in repairs], lines)
 
 
 COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], None]]] = {

@@ -1,6 +1,6 @@
 """`python -m jobs.comparison.child PARENT FIRST SECOND TARGET`: compare two job folders into the folder TARGET.
 
-TARGET/progress.json says how far it is: {"share", "text"}. TARGET/verdict.json comes last: {"ok": true}, or {"ok":
+TARGET/progress.json has the progress: {"share", "text"}. TARGET/verdict.json is written last: {"ok": true}, or {"ok":
 false, "code", "message", "hint"}.
 """
 
@@ -17,11 +17,11 @@ from jobs.processes import die_with_parent, keep_files_private
 
 
 def main(parent: int, first: Path, second: Path, target: Path) -> int:
-    """Compare, write the verdict; -> exit status."""
+    """Compare and write the verdict; returns the exit status."""
     die_with_parent(parent)
     keep_files_private()
     with contextlib.suppress(OSError):
-        os.nice(5)  # the analyses of others come first
+        os.nice(5)  # analyses have priority
     _write(target / "verdict.json", _compare(first, second, target))
     return 0
 
@@ -41,7 +41,7 @@ def _compare(first: Path, second: Path, target: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, data: dict[str, Any]) -> None:
-    """In one step; not worth an fsync: nobody reads it after a crash."""
+    """Write atomically, without fsync, because the file is not used after a crash."""
     partial = path.with_suffix(".part")
     partial.write_text(json.dumps(data), encoding="utf-8")
     partial.replace(path)

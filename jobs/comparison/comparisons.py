@@ -1,7 +1,7 @@
-"""Two finished jobs compared: worked out once, in a process of its own, and kept until either job changes or goes.
+"""Comparisons of two finished jobs: computed once, in a separate process, and kept until a job changes or is deleted.
 
-DATA_DIR/comparisons/<first>_<second>/ holds comparison.json, changes.csv, view/ and inputs.json, which names what they
-were made from. It appears whole: written beside, renamed into place.
+DATA_DIR/comparisons/<first>_<second>/ contains comparison.json, changes.csv, view/ and inputs.json, which identifies
+their inputs. It is written to a temporary folder and renamed, so that it appears complete.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from pipeline.results_tree import ViewFile, view_file_in
 from pipeline.workspace import write_json
 
 WALL_CLOCK_S: Final = 120.0
-"""A comparison takes 2 to 6 s of processor time."""
+"""A comparison takes 2 to 6 s of CPU time."""
 
 MOST_WAIT_S: Final = 60.0
 MOST_WAITING: Final = 4
-"""Comparisons that wait for their turn in one process: each holds a thread."""
+"""Maximum number of waiting comparisons per process; each occupies a thread."""
 
 POLL_S: Final = 0.1
 
 VERSION: Final = 2
-"""Of the method: a comparison that an older one made is made again."""
+"""Version of the method: comparisons of older versions are recomputed."""
 
 _ENVIRONMENT: Final = {
     "PATH": os.defpath,
@@ -52,12 +52,12 @@ _ENVIRONMENT: Final = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
-"""All that the child is told: none of the server's own environment, where keys may stand."""
+"""The child's environment: without that of the server, which may contain keys."""
 
 _places = threading.BoundedSemaphore(MOST_WAITING)
 
 Report = Callable[[float, str], None]
-"""How far it is, 0 to 1, and what is being done."""
+"""Receives the progress, 0 to 1, and the current operation."""
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ log = logging.getLogger(__name__)
 def comparison(first_id: str, second_id: str, report: Report = lambda _, __: None) -> JobComparison:
     """What differs from the first job to the second: comparison.json, with the ids of both.
 
-    Made where it is not there yet; that takes some seconds. Raises JobNotFound, JobNotFinished, ResultNotFound (of
+    Computed if missing, which takes some seconds. Raises JobNotFound, JobNotFinished, ResultNotFound (of
     either job), NotComparable, ServerBusy, ComparisonFailed.
     """
     folder = _folder(first_id, second_id, report)
@@ -73,12 +73,12 @@ def comparison(first_id: str, second_id: str, report: Report = lambda _, __: Non
 
 
 def comparison_table(first_id: str, second_id: str) -> Path:
-    """changes.csv, made where it is not there yet. Raises as `comparison`."""
+    """changes.csv, computed if missing. Raises as `comparison`."""
     return _folder(first_id, second_id, lambda _, __: None) / TABLE
 
 
 def comparison_view(first_id: str, second_id: str, name: str) -> Path:
-    """What a viewer reads (`scene.bin`), as its gzip on disk. Raises as `comparison`."""
+    """Path of a viewer file (`scene.bin`), stored as gzip. Raises as `comparison`."""
     path = view_file_in(_folder(first_id, second_id, lambda _, __: None) / VIEW, name)
     if path is None:
         raise ResultNotFound("There is no such file for the viewers.", hint=f"The comparison has {ViewFile.SCENE}.")
@@ -98,7 +98,7 @@ def _folder(first_id: str, second_id: str, report: Report) -> Path:
 
 
 def _inputs(backend: Backend, first_id: str, second_id: str) -> dict[str, Any]:
-    """What a comparison rests on; anything else than this is out of date."""
+    """The inputs of a comparison; a comparison of other inputs is outdated."""
     return {
         "version": VERSION,
         "first": _fingerprint(backend, first_id, "First"),
@@ -108,7 +108,7 @@ def _inputs(backend: Backend, first_id: str, second_id: str) -> dict[str, Any]:
 
 
 def _fingerprint(backend: Backend, job_id: str, which: str) -> str:
-    """Of a finished job's results. The errors say which of the two jobs they are about."""
+    """Fingerprint of a finished job's results. Errors state which of the two jobs they concern."""
     try:
         record = finished(backend, job_id)
         manifest = backend.storage.read_manifest(job_id)
@@ -136,8 +136,8 @@ def _made_from(folder: Path) -> dict[str, Any] | None:
 
 @contextlib.contextmanager
 def _turn(backend: Backend, report: Report) -> Iterator[None]:
-    """One comparison at a time on this machine. Raises ServerBusy where the turn does not come."""
-    busy = ServerBusy("Other comparisons are under way.", hint="Try again in a minute.")
+    """Run one comparison at a time on this machine. Raises ServerBusy after a time-out."""
+    busy = ServerBusy("Other comparisons are running.", hint="Try again in a minute.")
     if not _places.acquire(blocking=False):
         raise busy
     try:
@@ -155,7 +155,7 @@ def _turn(backend: Backend, report: Report) -> Iterator[None]:
 
 
 def _locked(descriptor: int) -> bool:
-    """The kernel gives the lock back when the file is closed, or its process dies."""
+    """The kernel releases the lock when the file is closed or the process ends."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -174,7 +174,7 @@ def _make(backend: Backend, job_ids: tuple[str, str], folder: Path, inputs: dict
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     try:
-        current = _inputs(backend, *job_ids)  # a job may have gone, or begun again, meanwhile
+        current = _inputs(backend, *job_ids)  # a job may have been deleted or restarted in the meantime
     except JobError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -184,7 +184,7 @@ def _make(backend: Backend, job_ids: tuple[str, str], folder: Path, inputs: dict
 
 
 def _run(folders: list[Path], target: Path, report: Report) -> None:
-    """Compare in a child process; none of its process group is left afterwards, however this ends."""
+    """Compare in a child process; its whole process group is ended in any case."""
     command = [sys.executable, "-m", "jobs.comparison.child", str(os.getpid()), *map(str, folders), str(target)]
     child = subprocess.Popen(
         command,
@@ -206,13 +206,13 @@ def _run(folders: list[Path], target: Path, report: Report) -> None:
         (target / name).unlink(missing_ok=True)
     if verdict is None:
         log.error("comparison ended with status %s: %s", child.returncode, said.decode(errors="replace")[-2000:])
-        raise ComparisonFailed("The comparison ended without a result.", hint="Try again; the server's log says more.")
+        raise ComparisonFailed("The comparison ended without a result.", hint="Try again; see the server's log.")
     if not verdict["ok"]:
         raise NotComparable(verdict["message"], hint=verdict["hint"])
 
 
 def _follow(child: subprocess.Popen[bytes], target: Path, report: Report) -> tuple[bytes, bytes]:
-    """Tell how far the child is until it ends; -> what it wrote."""
+    """Report the progress of the child until it ends; returns its verdict."""
     begun = time.monotonic()
     while True:
         try:

@@ -13,7 +13,7 @@ from jobs.views.reading import get, not_found
 
 @queue_errors()
 def cancel(job_id: str) -> JobView:
-    """End a queued or running job; its work stops within a second. Raises JobNotFound, JobConflict (already ended)."""
+    """End a queued or running job; its work stops within 1 s. Raises JobNotFound, JobConflict (already ended)."""
     backend = open_backend()
     backend.storage.folder(job_id)
     record, cancelled = backend.store.change(job_id, lambda record: _cancelled(record, "The job was cancelled."))

@@ -22,19 +22,19 @@ from jobs.state.queue import queue_errors
 from jobs.state.storage import Storage
 
 LEFTOVER_S: Final = 3600.0
-"""What is older and half-done belongs to nobody."""
+"""Age from which unfinished files are abandoned."""
 
 READ_EVERY_S: Final = 60.0
-"""How often all records are read (10,000: some tenths of a second); the folders are listed every time."""
+"""Interval for reading all records (10,000: some tenths of a second); the folders are listed every time."""
 
 FORGET_EVERY_S: Final = 20.0
-"""How often the queue's log on disk may be written anew."""
+"""Minimum interval for rewriting the queue's log on disk."""
 
 log = logging.getLogger(__name__)
 
 
 class Expiry:
-    """Remembers when each job's time is over, so that a look costs one listing of the folders."""
+    """Caches the expiry time of each job, so that a pass only lists the folders."""
 
     def __init__(self) -> None:
         self._ends: dict[str, datetime] = {}
@@ -42,9 +42,9 @@ class Expiry:
         self._read_at = float("-inf")
 
     def expired(self, storage: Storage) -> list[str]:
-        """Ids of the jobs whose time is over, by their job.json, or by its age where it does not say.
+        """Ids of expired jobs, by their job.json, or by its age if it has no expiry time.
 
-        Read are those that are new, and those that are due: a job that was started again has more time.
+        Only new and due jobs are read: a restarted job expires later.
         """
         moment, known, self._ends = now(), self._ends, {}
         over = []
@@ -60,10 +60,10 @@ class Expiry:
         return over
 
     def purge(self) -> list[str]:
-        """Delete every job whose time is over, also one that still waits: files, record, artifacts. -> their ids.
+        """Delete every expired job, including waiting ones: files, record, artifacts. Returns their ids.
 
-        A folder whose record Redis no longer has goes by its own job.json; what was left half-done goes by its age.
-        Without Redis nothing is deleted. Does not raise.
+        A folder without a record in Redis expires by its job.json, unfinished files by their age. Without Redis nothing
+        is deleted. Does not raise.
         """
         gone: list[str] = []
         try:
@@ -74,7 +74,7 @@ class Expiry:
                     delete(job_id)
                 except JobNotFound:
                     storage.remove(job_id)
-                except JobConflict:  # its work has not stopped yet: the next look
+                except JobConflict:  # its work has not stopped yet: retry in the next pass
                     continue
                 gone.append(job_id)
                 log.info("job %s: expired and deleted", job_id)
@@ -84,12 +84,12 @@ class Expiry:
             self._remove_leftovers(storage)
             self._forget(backend)
         except (QueueUnavailable, OSError) as error:
-            log.warning("expired jobs were not all deleted (%s)", type(error).__name__)
+            log.warning("not all expired jobs were deleted (%s)", type(error).__name__)
         return gone
 
     @queue_errors()
     def _by_record(self, backend: Backend) -> list[str]:
-        """Delete the jobs whose record says that their time is over, for example one without a folder. -> their ids."""
+        """Delete the jobs that have expired by their record, for example without a folder. Returns their ids."""
         moment = time.monotonic()
         if moment - self._read_at < READ_EVERY_S:
             return []
@@ -104,7 +104,7 @@ class Expiry:
         return gone
 
     def _remove_leftovers(self, storage: Storage) -> None:
-        """Folders of jobs without job.json, and copies and comparisons that were cut short, when they are old."""
+        """Delete old job folders without job.json, and old incomplete copies and comparisons."""
         oldest = time.time() - LEFTOVER_S
         bare = [storage.folder(job_id) for job_id in storage.job_ids() if job_id not in self._ends]
         cut_short = (*(storage.root / "research").glob(".*.part"), *storage.comparisons.glob(".*.part"))
@@ -112,7 +112,7 @@ class Expiry:
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime < oldest and not (path / "job.json").exists():
                     shutil.rmtree(path)
-                    log.info("%s: left half-done, deleted", path.name)
+                    log.info("%s: incomplete, deleted", path.name)
 
     @queue_errors()
     def _forget(self, backend: Backend) -> None:
@@ -123,7 +123,7 @@ class Expiry:
 
 
 def purge_expired() -> list[str]:
-    """Delete every job whose time is over, once. -> their ids."""
+    """Delete every expired job, once. Returns their ids."""
     return Expiry().purge()
 
 
@@ -133,7 +133,7 @@ def expired_now() -> list[str]:
 
 
 def _end_of(path: Path) -> datetime | None:
-    """When the time of a job is over, by its job.json; None where there is none."""
+    """The expiry time of a job in its job.json; None if it has none."""
     try:
         written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

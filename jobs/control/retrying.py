@@ -47,7 +47,7 @@ def retry(job_id: str, options: Mapping[str, object] | None = None) -> JobView:
 
 
 def can_retry(job_id: str) -> bool:
-    """Whether the scan of a job still exists. The upload goes when the job ends; the scan read from it is kept."""
+    """Whether the scan of a job still exists. When a job ends, its upload is deleted, but not the scan read from it."""
     backend = open_backend()
     record = backend.storage.read_record(job_id)
     return SCAN.exists(backend.storage.workspace(job_id)) or (record is not None and Path(record.input_path).is_file())

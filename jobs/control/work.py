@@ -9,12 +9,13 @@ from jobs.state.backend import Backend
 from jobs.state.work_lock import Work
 
 KILL_AFTER_S: Final = 0.4
-GIVE_UP_AFTER_S: Final = 2.0
+STOP_TIMEOUT_S: Final = 2.0
 POLL_S: Final = 0.03
 
 
 def stop_work(backend: Backend, job_id: str) -> bool:
-    """Stop the work on a job, if there is any; False when it still runs after GIVE_UP_AFTER_S.
+    """Stop the work on a job, if any; returns False if it still runs after STOP_TIMEOUT_S.
+
 
     The worker is asked first. If that does not help (for example because the worker has lost its connection to the
     queue), the work-horse is killed from here, provided that it runs on this machine.
@@ -29,6 +30,6 @@ def stop_work(backend: Backend, job_id: str) -> bool:
             return True
         if waited_s > KILL_AFTER_S:
             lock.kill()
-        if waited_s > GIVE_UP_AFTER_S:
+        if waited_s > STOP_TIMEOUT_S:
             return False
         time.sleep(POLL_S)

@@ -1,4 +1,4 @@
-"""The fields of an upload form: AnalysisOptions plus an e-mail address, checked the way FastAPI would."""
+"""The fields of an upload form: AnalysisOptions plus an e-mail address, validated as by FastAPI."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _choosable_models() -> tuple[str, ...]:
 
 
 def _known_model(model_id: str) -> str:
-    """Raises the error of a closed vocabulary, whose words depend on MODELS_DIR."""
+    """Raises the error of an enumeration whose values depend on MODELS_DIR."""
     known = _choosable_models()
     if model_id not in known:
         listed = " or ".join([", ".join(map(repr, known[:-1])), repr(known[-1])])
@@ -58,7 +58,7 @@ def _option_fields() -> dict[str, Any]:
 OptionsForm: Final[type[BaseModel]] = create_model(
     "OptionsForm", __config__=ConfigDict(extra="ignore", allow_inf_nan=False), **_option_fields()
 )
-"""The options alone: the body of a retry."""
+"""Only the options: the body of a retry."""
 
 UploadForm: Final[type[BaseModel]] = create_model(
     "UploadForm",
@@ -68,7 +68,7 @@ UploadForm: Final[type[BaseModel]] = create_model(
         Field(default=None, max_length=254, pattern=_EMAIL, description="Optional; counted, kept until the job ends."),
     ),
 )
-"""Every form value of POST /upload but the file."""
+"""Every form value of POST /upload except the file."""
 
 
 def parse_form(values: Mapping[str, str]) -> tuple[AnalysisOptions, str | None]:
@@ -77,14 +77,14 @@ def parse_form(values: Mapping[str, str]) -> tuple[AnalysisOptions, str | None]:
 
 
 def parse_values(values: Mapping[str, object]) -> tuple[AnalysisOptions, str | None]:
-    """The same for values of a JSON body, which have types. Raises InvalidForm."""
+    """As `parse_form`, for typed values of a JSON body. Raises InvalidForm."""
     form = _validate(UploadForm, values)
     email = form.pop("email")
     return AnalysisOptions(**form), email
 
 
 def parse_options(base: Mapping[str, object], changes: Mapping[str, object]) -> AnalysisOptions:
-    """Options of a record with some of them changed. Raises InvalidForm."""
+    """Options of a record with changes. Raises InvalidForm."""
     known = AnalysisOptions.__dataclass_fields__.keys()
     return AnalysisOptions(**_validate(OptionsForm, {k: v for k, v in base.items() if k in known} | dict(changes)))
 

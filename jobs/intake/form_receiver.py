@@ -1,4 +1,4 @@
-"""A form with a file in it, taken apart while it comes in."""
+"""Parses a form with a file while it is received."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ MOST_FIELD_BYTES: Final = 10_000
 
 
 class FormReceiver:
-    """A multipart/form-data body, fed in pieces: `file` goes to an Upload, the other fields are kept.
+    """A multipart/form-data body, received in pieces: `file` goes to an Upload, the other fields are kept.
 
-    Values that come before the file are checked before the file is kept, all of them at the end.
+    Values before the file are validated before the file is stored, all of them at the end.
     """
 
     def __init__(self, content_type: str, upload: Upload) -> None:
@@ -90,7 +90,7 @@ class FormReceiver:
         filename = parameters.get(b"filename")
         if name == "file" and filename is not None:
             if self.upload.opened:
-                raise InvalidUpload("The form holds more than one file; expected one.")
+                raise InvalidUpload("The form contains more than one file; expected one.")
             parse_form(self.values)
             self.upload.open(filename.decode("utf-8", "replace"))
             self._in_file = True
@@ -116,7 +116,7 @@ class FormReceiver:
 
 
 def _broken_form() -> InvalidUpload:
-    return InvalidUpload("The form is invalid or broken off; expected multipart/form-data with one file.")
+    return InvalidUpload("The form is invalid or incomplete; expected multipart/form-data with one file.")
 
 
 def _missing_file() -> InvalidForm:

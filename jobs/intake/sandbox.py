@@ -1,6 +1,5 @@
-"""What a process that decodes a stranger's file may do, set by itself before it looks at the file.
-
-It may read, and write inside one folder. It may not use the network, start another process, or grow.
+"""Sandbox for a process that decodes an untrusted file, entered before it opens the file.  The process may read, and
+may write in one folder. It may not use the network, start other processes, or exceed its memory limit.
 """
 
 from __future__ import annotations
@@ -41,17 +40,17 @@ _FORBIDDEN: Final = (
     "subprocess.Popen",
     "signal.pthread_kill",
 )
-"""Audit events (docs.python.org/3/library/audit_events.html), or the beginning of their names."""
+"""Audit events (docs.python.org/3/library/audit_events.html), or prefixes of their names."""
 
 _CHANGING: Final = {"os.mkdir": 2, "os.remove": 1, "os.rmdir": 1}
-"""Events of changes to folders, with the place of the folder's descriptor among their arguments (-1: none)."""
+"""Events of changes to folders, with the index of the folder's descriptor in their arguments (-1: none)."""
 
 _WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """memory_mb: memory of its own (data, heap, anonymous maps); the rest as its name says."""
+    """memory_mb: private memory (data, heap, anonymous maps)."""
 
     memory_mb: int
     cpu_s: int
@@ -60,10 +59,9 @@ class Limits:
 
 
 def confine(limits: Limits, scratch_dir: Path) -> None:
-    """Give up, for good, what decoding does not need. Files may be written in `scratch_dir` alone.
-
-    The network is cut off by the kernel where that is permitted, and everywhere by Python's own audit events; processes
-    are refused by these events, and by the kernel unless the user is root.
+    """Permanently drop the permissions that decoding does not need. Files may be written only in `scratch_dir`.  The
+    network is blocked by the kernel where permitted, and always by Python's audit events. Starting processes is blocked
+    by these events, and by the kernel unless the user is root.
     """
     sizes = (
         (resource.RLIMIT_CORE, 0),
@@ -71,7 +69,7 @@ def confine(limits: Limits, scratch_dir: Path) -> None:
         (resource.RLIMIT_FSIZE, limits.file_mb * MEGABYTE),
         (resource.RLIMIT_NOFILE, limits.open_files),
         (resource.RLIMIT_DATA, limits.memory_mb * MEGABYTE),
-        (resource.RLIMIT_AS, 3 * limits.memory_mb * MEGABYTE),  # libraries and maps of files beside it
+        (resource.RLIMIT_AS, 3 * limits.memory_mb * MEGABYTE),  # in addition: libraries and mapped files
         (resource.RLIMIT_NPROC, 0),
     )
     for kind, most in sizes:
@@ -84,7 +82,7 @@ def confine(limits: Limits, scratch_dir: Path) -> None:
 
 
 def _leave_network() -> None:
-    """Into a network of its own, without any interface; nothing happens where that is not permitted."""
+    """Enter a separate network namespace without interfaces; no effect without permission."""
     if not _LINUX:
         return
     libc = ctypes.CDLL(None, use_errno=True)
@@ -101,19 +99,19 @@ def _watch(scratch: str) -> None:
         if event == "open":
             path, _, flags = arguments
             if isinstance(flags, int) and flags & _WRITING and not _lies_in(path, inside):
-                raise PermissionError("files are written in the scratch folder alone")
+                raise PermissionError("files can be written only in the scratch folder")
         elif event in _CHANGING:
             folder = arguments[_CHANGING[event]]
-            # a name relative to an open folder (as shutil.rmtree gives it) lies where that folder lies
+            # a name relative to an open folder (as used by shutil.rmtree) is in that folder
             place = arguments[0] if folder == -1 else f"/proc/self/fd/{folder}" if _LINUX else inside
             if not _lies_in(place, inside):
-                raise PermissionError("folders are changed in the scratch folder alone")
+                raise PermissionError("folders can be changed only in the scratch folder")
 
     sys.addaudithook(refuse)
 
 
 def _lies_in(path: object, folder: str) -> bool:
-    """Whether a path, links followed, lies in a folder; a file descriptor does: it was checked when it was opened."""
+    """Whether a path, after resolving links, is in a folder; true for a descriptor, which was checked on opening."""
     if isinstance(path, int):
         return True
     return isinstance(path, (str, bytes, os.PathLike)) and f"{os.path.realpath(os.fsdecode(path))}/".startswith(folder)

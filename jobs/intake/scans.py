@@ -1,6 +1,5 @@
-"""Uploads that wait for their user's word: what was found in them is shown before anything is queued.
-
-DATA_DIR/scans/<id>/ holds input/ and scan.json; the id becomes the job's. What nobody starts is deleted after an hour.
+"""Uploads awaiting confirmation: their content is shown before a job is queued.  DATA_DIR/scans/<id>/ contains input/
+and scan.json; the id becomes that of the job. Scans that are not started are deleted after one hour.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ KEPT_S: Final = 3600.0
 
 @dataclass(frozen=True, kw_only=True)
 class PendingScan:
-    """An upload that was checked and not yet started.
+    """A checked upload that has not been started.
 
     series   which of the upload's series `facts` are about; empty for the only one
-    facts    what the header says; None while one of several series has to be chosen
-    choices  the series there are: {series, slices, rows, columns, plane, echoes, description}; empty for one alone
+    facts    facts from the header; None while one of several series has to be chosen
+    choices  the available series: {series, slices, rows, columns, plane, echoes, description}; empty for a single one
     """
 
     id: str
@@ -59,15 +58,15 @@ class PendingScan:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> PendingScan:
-        """What `to_dict` gave. Raises KeyError, TypeError, ValueError."""
+        """From the dictionary of `to_dict`. Raises KeyError, TypeError, ValueError."""
         facts = None if data["facts"] is None else ScanFacts.from_dict(data["facts"])
         return cls(**data | {"facts": facts, "choices": tuple(data["choices"])})
 
 
 def keep_form(receiver: FormReceiver) -> PendingScan:
-    """The form is whole: check its file, and keep it until its user says what to do with it.
+    """Check the file of a complete form, and keep it until it is confirmed.
 
-    Raises InvalidForm, the InputErrors of reading (but AmbiguousSeries where a series can be chosen), StorageFull.
+    Raises InvalidForm, the InputErrors of reading (except AmbiguousSeries if a series can be chosen), StorageFull.
     """
     upload = receiver.upload
     try:
@@ -82,7 +81,7 @@ def keep_form(receiver: FormReceiver) -> PendingScan:
 
 
 def pending_scan(scan_id: str) -> PendingScan:
-    """What was found in an upload that waits. Raises ScanNotFound."""
+    """The content of a waiting upload. Raises ScanNotFound."""
     path = open_backend().storage.scan_folder(scan_id) / SCAN_FILE
     try:
         return PendingScan.from_dict(json.loads(path.read_text(encoding="utf-8")))
@@ -91,22 +90,22 @@ def pending_scan(scan_id: str) -> PendingScan:
 
 
 def choose_series(scan_id: str, series: str) -> PendingScan:
-    """Look at one of several series. Raises ScanNotFound, and the InputErrors of reading that series."""
+    """Check one of several series. Raises ScanNotFound, and the InputErrors of reading that series."""
     backend = open_backend()
     scan = pending_scan(scan_id)
     if series == scan.series:
         return scan
     chosen = _looked_at(scan, _upload_path(backend, scan), series)
-    with contextlib.suppress(FileNotFoundError):  # started or discarded meanwhile
+    with contextlib.suppress(FileNotFoundError):  # started or discarded in the meantime
         write_json(backend.storage.scan_folder(scan_id) / SCAN_FILE, chosen.to_dict())
     return chosen
 
 
 @queue_errors()
 def submit_scan(scan_id: str, options: AnalysisOptions, email: str | None = None) -> JobView:
-    """Start the analysis of a scan that waits; its id becomes the job's.
+    """Start the analysis of a waiting scan; its id becomes that of the job.
 
-    Raises ScanNotFound (also for whoever comes second), AmbiguousSeries where none is chosen, and the InputErrors.
+    Raises ScanNotFound (also for a repeated request), AmbiguousSeries if no series is chosen, and the InputErrors.
     """
     backend = open_backend()
     backend.queue.ping()
@@ -131,7 +130,7 @@ def submit_scan(scan_id: str, options: AnalysisOptions, email: str | None = None
 
 
 def discard_scan(scan_id: str) -> None:
-    """Delete a scan that waits. Raises ScanNotFound."""
+    """Delete a waiting scan. Raises ScanNotFound."""
     folder = open_backend().storage.scan_folder(scan_id)
     if not folder.is_dir():
         raise _gone()
@@ -139,10 +138,10 @@ def discard_scan(scan_id: str) -> None:
 
 
 def remove_forgotten(storage: Storage) -> list[str]:
-    """Delete the scans that nobody started within an hour. -> their ids."""
+    """Delete scans that were not started within one hour. Returns their ids."""
     removed = []
     for folder in sorted((storage.root / "scans").glob("*")):
-        with contextlib.suppress(OSError):  # started, or discarded, while we look
+        with contextlib.suppress(OSError):  # started or discarded concurrently
             if time.time() - folder.stat().st_mtime > KEPT_S:
                 shutil.rmtree(folder)
                 removed.append(folder.name)
@@ -150,7 +149,7 @@ def remove_forgotten(storage: Storage) -> list[str]:
 
 
 def _looked_at(scan: PendingScan, path: Path, series: str) -> PendingScan:
-    """The scan with what the check of one series finds. Where one must be chosen, the choices are what it finds."""
+    """The scan with the result of the check of one series, or with the choices if one must be chosen."""
     try:
         return replace(scan, series=series, facts=check_upload(path, series))
     except AmbiguousSeries as error:
@@ -173,5 +172,5 @@ def _upload_path(backend: Backend, scan: PendingScan) -> Path:
 def _gone() -> ScanNotFound:
     return ScanNotFound(
         "This upload is no longer waiting: it was started, discarded, or an hour has passed.",
-        hint="Look at your analyses, or upload the scan again.",
+        hint="Check your analyses, or upload the scan again.",
     )

@@ -1,4 +1,4 @@
-"""From bytes that come in to a job that waits."""
+"""From received bytes to a queued job."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pipeline.types import ScanFacts
 def submit_stream(
     chunks: Iterable[bytes], filename: str, options: AnalysisOptions, email: str | None = None
 ) -> JobView:
-    """Store an upload, check it, queue it; nothing stays on disk where it is refused.
+    """Store an upload, check it and queue it; a rejected upload leaves no files.
 
     Raises InvalidUpload and the other InputErrors (the file), UploadTooLarge, StorageFull, QueueUnavailable.
     """
@@ -37,9 +37,9 @@ def submit_stream(
 
 
 def receive_form(content_type: str, announced_bytes: int | None) -> FormReceiver:
-    """Begin a multipart upload: feed the receiver, then `submit_form` or `receiver.upload.discard()`.
+    """Begin a multipart upload: feed the receiver, then call `submit_form` or `receiver.upload.discard()`.
 
-    Raises UploadTooLarge by the announced size, StorageFull, InvalidForm, QueueUnavailable: before a byte is read.
+    Raises UploadTooLarge by the declared size, StorageFull, InvalidForm, QueueUnavailable, all before a byte is read.
     """
     upload = new_upload()
     upload.check_announced(announced_bytes)
@@ -47,7 +47,7 @@ def receive_form(content_type: str, announced_bytes: int | None) -> FormReceiver
 
 
 def submit_form(receiver: FormReceiver) -> JobView:
-    """The form is whole: check the file, queue the job. Raises as `submit_stream` does, and InvalidForm."""
+    """Check the file of a complete form and queue the job. Raises as `submit_stream` does, and InvalidForm."""
     try:
         options, email = receiver.finish()
         return _submit(receiver.upload, options, email)
@@ -58,7 +58,7 @@ def submit_form(receiver: FormReceiver) -> JobView:
 
 @queue_errors()
 def new_upload() -> Upload:
-    """An empty upload; the queue is asked first, so that nothing is sent for nothing."""
+    """An empty upload; checks the queue first, so that it is rejected before the transfer if Redis is down."""
     backend = open_backend()
     backend.queue.ping()
     return Upload(backend.storage, backend.settings.max_upload_bytes)
@@ -74,7 +74,7 @@ def _submit(upload: Upload, options: AnalysisOptions, email: str | None) -> JobV
 def new_record(
     job_id: str, filename: str, path: Path, facts: ScanFacts, options: AnalysisOptions, email: str | None
 ) -> JobRecord:
-    """The record of a job about to be queued; `path` is where its upload will be."""
+    """The record of a job to be queued; `path` is the future path of its upload."""
     created = now()
     return JobRecord(
         id=job_id,
@@ -91,7 +91,7 @@ def new_record(
 
 @queue_errors()
 def enqueue(record: JobRecord) -> JobView:
-    """Queue a job whose folder is in its place."""
+    """Queue a job whose folder exists."""
     backend = open_backend()
     backend.queue.enqueue(record)
     if record.email:

@@ -1,8 +1,8 @@
-"""A file on its way in: streamed once to disk under a name that the server makes, refused as early as possible.
+"""Reception of an upload: streamed once to disk under a generated name, and rejected as early as possible.
 
-It is received in DATA_DIR/incoming/<id>/, locked by the process that receives it, and moves to DATA_DIR/jobs/<id>/, or
-to DATA_DIR/scans/<id>/ where its user is asked first, in one rename: what stands there is whole. A folder in incoming/
-that nobody has locked belonged to a process that is gone; `remove_abandoned` deletes it.
+It is received in DATA_DIR/incoming/<id>/, locked by the receiving process, and renamed to DATA_DIR/jobs/<id>/, or to
+DATA_DIR/scans/<id>/ if it awaits confirmation, so that folders there are complete. An unlocked folder in incoming/
+belonged to a process that has ended; `remove_abandoned` deletes it.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from pipeline.workspace import Workspace, write_json
 
 MEGABYTE: Final = 1024 * 1024
 FORM_OVERHEAD: Final = 256 * 1024
-"""What a form may weigh beside its file."""
+"""Maximum size of a form without its file."""
 
 LOOK_EVERY_BYTES: Final = 64 * MEGABYTE
-"""How often the room on the disk is looked at again while an upload is written."""
+"""Interval in bytes between checks of free disk space during an upload."""
 
 BEGIN_WRITING_BYTES: Final = 16 * MEGABYTE
-"""The disk is told to begin after every piece of this size: at the end there is little left to wait for."""
+"""Writing to disk is triggered after every piece of this size, so that the final fsync is short."""
 
 ABANDONED_AFTER_S: Final = 60.0
-"""A folder this young may be one whose process is about to lock it."""
+"""A younger folder may not have been locked yet by its process."""
 
 
 class Upload:
@@ -52,12 +52,12 @@ class Upload:
 
     @property
     def path(self) -> Path:
-        """Where the file is now."""
+        """The current path of the file."""
         return self._workspace.input_dir / f"upload{extension_of(self.filename)}"
 
     @property
     def final_path(self) -> Path:
-        """Where the file is once it has been accepted."""
+        """The path of the file after acceptance."""
         return self._storage.workspace(self.job_id).input_dir / self.path.name
 
     @property
@@ -66,13 +66,13 @@ class Upload:
         return bool(self.filename)
 
     def check_announced(self, size: int | None) -> None:
-        """Refuse by the announced length, before anything is read. Raises UploadTooLarge, StorageFull."""
+        """Check the declared length before anything is read. Raises UploadTooLarge, StorageFull."""
         if size is not None:
             self.check_total(size)
         self._check_room(size or 0)
 
     def check_total(self, size: int) -> None:
-        """Raise UploadTooLarge where a body of this size can hold no file within the limit."""
+        """Raise UploadTooLarge if a body of this size cannot contain a file within the limit."""
         if size > self._limit + FORM_OVERHEAD:
             raise self._too_large()
 
@@ -92,7 +92,7 @@ class Upload:
             self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
     def write(self, data: bytes | memoryview) -> None:
-        """Add bytes. Raises UploadTooLarge as soon as they pass the limit, StorageFull where the disk is full."""
+        """Add bytes. Raises UploadTooLarge as soon as they exceed the limit, StorageFull if the disk is full."""
         if self._file is None:
             raise InvalidUpload("Data before the file has begun.")
         before = self.size
@@ -109,7 +109,7 @@ class Upload:
             self._begin_writing()
 
     def close(self) -> None:
-        """The file is whole, and on the disk. Raises InvalidUpload where it is empty, StorageFull."""
+        """Finish the file and sync it to disk. Raises InvalidUpload if it is empty, StorageFull."""
         if self._file is not None:
             with _disk_errors():
                 os.fsync(self._file)
@@ -119,7 +119,7 @@ class Upload:
             raise InvalidUpload("The uploaded file is empty.", hint="Choose the image file itself.")
 
     def accept(self, record: JobRecord) -> None:
-        """The upload becomes the folder of a job, whole in one step. Raises StorageFull."""
+        """Turn the upload into the folder of a job atomically. Raises StorageFull."""
         target = self._storage.folder(self.job_id)
         with _disk_errors():
             self._storage.write_record(record, self._workspace.root)
@@ -137,7 +137,7 @@ class Upload:
         self._unlock()
 
     def discard(self) -> None:
-        """Delete what was written, wherever it is; may be called at any time, more than once."""
+        """Delete all written data; may be called at any time and repeatedly."""
         if self._file is not None:
             file, self._file = self._file, None
             with contextlib.suppress(OSError):
@@ -147,7 +147,7 @@ class Upload:
         self._unlock()
 
     def _begin_writing(self) -> None:
-        """Dirty pages of the last piece go to the disk in the background; being written, they stay in memory."""
+        """Start writing the dirty pages of the last piece to disk in the background; they stay in memory."""
         if self._file is not None and hasattr(os, "posix_fadvise"):  # not on macOS
             start = max(0, self.size - 2 * BEGIN_WRITING_BYTES)
             os.posix_fadvise(self._file, start, self.size - start, os.POSIX_FADV_DONTNEED)
@@ -161,7 +161,7 @@ class Upload:
         with _disk_errors():
             free = self._storage.free_bytes()
         if free < needed + RESERVE_BYTES:
-            raise StorageFull("The server has no room for another upload.", hint="Try again later.")
+            raise StorageFull("The server has no space for another upload.", hint="Try again later.")
 
     def _too_large(self) -> UploadTooLarge:
         return UploadTooLarge(
@@ -171,10 +171,10 @@ class Upload:
 
 
 def remove_abandoned(storage: Storage) -> list[str]:
-    """Delete what processes that are gone had begun to receive. -> the names of the folders."""
+    """Delete uploads of processes that have ended. Returns the names of the folders."""
     removed = []
     for folder in sorted(_incoming(storage).glob("*")):
-        with contextlib.suppress(OSError):  # gone, or accepted, while we look
+        with contextlib.suppress(OSError):  # deleted or accepted concurrently
             if time.time() - folder.stat().st_mtime > ABANDONED_AFTER_S and _unlocked(folder):
                 shutil.rmtree(folder)
                 removed.append(folder.name)

@@ -1,4 +1,4 @@
-"""Is an uploaded file an image that can be analysed? Asked in a child process, never in the web server itself."""
+"""Checks in a child process, never in the web server, whether an uploaded file can be analysed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WALL_CLOCK_S: Final = 120
 LIMITS: Final = Limits(memory_mb=768, cpu_s=60, file_mb=4096)
 
 MOST_CHECKS: Final = 2
-"""Each costs a process and up to a gigabyte: the others wait their turn."""
+"""Maximum number of simultaneous checks: each needs a process and up to 1 GB."""
 
 _CHECKS: Final = threading.BoundedSemaphore(MOST_CHECKS)
 
@@ -35,22 +35,21 @@ _ENVIRONMENT: Final = {
     "PATH": os.defpath,
     "LC_ALL": "C.UTF-8",
     "PYTHONDONTWRITEBYTECODE": "1",
-    # one thread each: a pool of threads takes memory, and may not be started here
+    # one thread each: thread pools need memory and are not permitted in the sandbox
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1",
     "ITK_GLOBAL_DEFAULT_THREADER": "Platform",
 }
-"""All that the child is told: none of the server's own environment, where keys may stand."""
+"""The child's environment: without that of the server, which may contain keys."""
 
 log = logging.getLogger(__name__)
 
 
 def check_upload(path: Path, series: str = "") -> ScanFacts:
-    """What the header says of an uploaded scan (of one `series` of it).
-
-    Raises the InputError that reading it would raise; UnreadableImage where the check dies. A folder beside the file
-    holds what is unpacked, and is removed. Raises StorageFull where it has no room.
+    """The header facts of an uploaded scan (of one `series` of it).  Raises the InputError that reading it would raise;
+    UnreadableImage if the check crashes; StorageFull without disk space. Archives are unpacked to a temporary folder
+    next to the file.
     """
     scratch = Path(tempfile.mkdtemp(prefix="check-", dir=path.parent))
     try:
@@ -64,7 +63,7 @@ def check_upload(path: Path, series: str = "") -> ScanFacts:
 
 
 def _ask(path: Path, series: str, scratch: Path) -> dict[str, Any]:
-    """The child's verdict. It is the head of a process group, and none of the group is left afterwards."""
+    """The child's verdict. It leads a process group, which is ended completely."""
     numbers = (LIMITS.memory_mb, LIMITS.cpu_s, LIMITS.file_mb)
     command = [sys.executable, "-m", "jobs.intake.validation_child", str(os.getpid()), str(scratch), str(path), series]
     child = subprocess.Popen(
@@ -73,7 +72,7 @@ def _ask(path: Path, series: str, scratch: Path) -> dict[str, Any]:
         env=_ENVIRONMENT | {"TMPDIR": str(scratch), "HOME": str(scratch)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,  # what a decoder says may quote the header, and with it the patient
+        stderr=subprocess.DEVNULL,  # messages of a decoder may quote the header, and so patient data
         start_new_session=True,
     )
     try:

@@ -1,7 +1,8 @@
-"""`python -m jobs.intake.validation_child PARENT SCRATCH FILE SERIES`: what is wrong with a file, as one JSON object.
+"""`python -m jobs.intake.validation_child PARENT SCRATCH FILE SERIES`: check a file; the result is a JSON object.
+
 
 {"ok": true, "scan": ScanFacts.to_dict()} or {"ok": false, "code", "message", "hint", "facts"}, in
-SCRATCH/verdict.json. Little is imported: every upload waits for this process to start.
+SCRATCH/verdict.json. Imports are minimal, because every upload waits for this process to start.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from jobs.processes import die_with_parent
 
 
 def main(parent: int, scratch_dir: Path, path: Path, series: str, limits: Limits) -> int:
-    """Check the file, write the verdict; -> exit status."""
+    """Check the file and write the verdict; returns the exit status."""
     die_with_parent(parent)
     confine(limits, scratch_dir)
     verdict = json.dumps(_verdict(path, series, scratch_dir), default=str)

@@ -1,4 +1,4 @@
-"""What every entry point needs to work on jobs, made once a process from the settings."""
+"""The services that every entry point uses for jobs, created once per process from the settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jobs.state.store import JobStore
 
 @dataclass(frozen=True, kw_only=True)
 class Backend:
-    """Files, records, queue and counts."""
+    """Files, records, queue and statistics."""
 
     settings: Settings
     storage: Storage
@@ -25,7 +25,7 @@ class Backend:
 
 
 def open_backend() -> Backend:
-    """The backend of the process. Raises QueueUnavailable where no server is known."""
+    """The backend of the process. Raises QueueUnavailable if no server is known."""
     url = load_settings().effective_redis_url
     if url is None:
         raise QueueUnavailable("No job queue is running.", hint="Start everything with `make run`, or set REDIS_URL.")

@@ -1,4 +1,4 @@
-"""What follows the end of a job, whoever found out that it has ended."""
+"""Actions after the end of a job."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ log = logging.getLogger(__name__)
 
 
 def conclude(backend: Backend, record: JobRecord) -> None:
-    """Count it, keep what may be kept, delete the upload. Call it once, with the final record that was written.
+    """Update the statistics, keep data for research with consent, and delete the upload.
 
-    job.json comes last: where it does not say that the job has ended, the reconciler does the rest again.
+    Called once with the final record. job.json is written last: without it, the reconciler repeats these actions.
     """
     if record.status is Status.COMPLETE:
         backend.statistics.record_complete(record)

@@ -1,4 +1,4 @@
-"""How long an analysis will take, from those that were."""
+"""Estimates the duration of an analysis from previous ones."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from typing import Final
 from pipeline.progress import StepState
 
 UNKNOWN_TIME_S: Final = 60.0
-"""An analysis while there is no history (a 160 x 384 x 384 scan on two cores: 15 to 45)."""
+"""Duration without history (a 160 x 384 x 384 scan on two cores: 15 to 45 s)."""
 
 SAME_SIZE: Final = 2.0
-"""Scans whose numbers of voxels differ by less than this factor take the same time: the network has its own spacing."""
+"""Scans whose voxel counts differ by less than this factor take the same time, because the network resamples them."""
 
 LARGEST_SCALE: Final = 4.0
 FEWEST: Final = 3
 AT_LEAST: Final = 0.1
-"""What is left of a step that takes longer than expected, as a part of what was expected."""
+"""Remaining time of a step that takes longer than expected, as a fraction of its expected time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A finished analysis. voxels: of the scan, all echoes; 0 unknown. seconds: of each step that ran, by its name."""
+    """A finished analysis. voxels: of the scan, all echoes; 0 unknown. seconds: per step that ran."""
 
     voxels: int
     seconds: dict[str, float]
 
 
 def expected_seconds(history: Sequence[Run], voxels: int) -> dict[str, float]:
-    """Step -> seconds: the median of the runs of about this size.
+    """Step -> seconds: the median of runs of similar size.
 
-    With fewer than three of those, the median of all, in proportion to the number of voxels (by a factor of 4 at most).
+    With fewer than three of those, the median of all runs, scaled with the number of voxels (by at most a factor of 4).
     """
     similar = [run for run in history if _ratio(run, voxels) < SAME_SIZE]
     scaled = [(run, 1.0) for run in similar]
@@ -46,10 +46,10 @@ def expected_seconds(history: Sequence[Run], voxels: int) -> dict[str, float]:
 
 
 def remaining_seconds(expected: dict[str, float], states: dict[str, str], elapsed: float, done: float) -> float:
-    """What a running analysis still needs.
+    """Remaining seconds of a running analysis.
 
     states   step -> StepState
-    elapsed  seconds since the start; done: those of the steps that have ended
+    elapsed  seconds since the start; done: seconds of the ended steps
     """
     left = sum(
         seconds for name, seconds in expected.items() if states.get(name, StepState.WAITING) == StepState.WAITING

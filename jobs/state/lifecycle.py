@@ -1,4 +1,4 @@
-"""The states of a job: the fields that change with each, and what disk and RQ say of them."""
+"""The states of a job: changed fields, and evidence on disk and in RQ."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def failed_while_running(steps: Iterable[StepRecord], reason: str) -> list[StepR
 def ending_on_disk(storage: Storage, record: JobRecord) -> RecordChanges | None:
     """What the folder of an open job says of its end, which the queue does not know; None: nothing.
 
-    An end that job.json holds came first: a job that was cancelled is not complete, even if its results are whole.
+    An end in job.json takes precedence: a cancelled job is not complete, even if its results are.
     """
     written = storage.read_record(record.id)
     if written is not None and written.status.final and written.attempt >= record.attempt:
@@ -152,7 +152,7 @@ def _ending_of(record: JobRecord) -> RecordChanges:
 
 
 def contradicted(snapshot: Snapshot) -> bool:
-    """RQ has ended the job, or does not know it, while its record says that it lives."""
+    """Whether RQ has ended the job or does not know it while its record is open."""
     record = snapshot.record
     if not record.ours or record.status.final:
         return False

@@ -24,7 +24,7 @@ class Status(StrEnum):
 
     @property
     def words(self) -> str:
-        """For people: the word for a step in the same state."""
+        """Display text, the same as for a step in this state."""
         return _STATES[self].words
 
     @property
@@ -49,7 +49,7 @@ def now() -> datetime:
 
 
 def read_time(value: object) -> datetime | None:
-    """An ISO 8601 time; naive ones are UTC; None where there is none or it cannot be read."""
+    """An ISO 8601 time; naive ones are UTC; None if missing or invalid."""
     if isinstance(value, datetime):
         moment = value
     elif isinstance(value, str) and value:
@@ -66,8 +66,8 @@ def read_time(value: object) -> datetime | None:
 class JobRecord:
     """The value of one field of the Redis hash `jobs`, as JSON.
 
-    Fields of other programs are kept in `extra` and written back. `ours` is False for a record that another program
-    wrote in the specification's form: it has no queue entry and is served as it stands.
+    Fields of other programs are kept in `extra` and written back. `ours` is False for a record of another program in
+    the specification's format: it has no queue entry and is served unchanged.
     """
 
     id: str
@@ -100,7 +100,7 @@ class JobRecord:
 
     @classmethod
     def from_json(cls, text: str) -> JobRecord:
-        """Raises ValueError or TypeError where the text is no JSON object with an id and a known status."""
+        """Raises ValueError or TypeError if the text is not a JSON object with an id and a known status."""
         data = json.loads(text)
         if not isinstance(data, dict) or not isinstance(data.get("id"), str):
             raise TypeError("a job's record must be a JSON object with an id")
@@ -133,7 +133,7 @@ class JobRecord:
 
     @property
     def archive_name(self) -> str:
-        """Name under which the results zip is downloaded: `{input stem}_results.zip`."""
+        """Download name of the results zip: `{input stem}_results.zip`."""
         return archive_name(self.input_filename)
 
     @property
@@ -204,7 +204,7 @@ class JobView:
 
     @property
     def state_words(self) -> str:
-        """Its state for people."""
+        """Display text of its state."""
         return CANCELLED.capitalize() if self.error_code == CANCELLED else self.status.words
 
 
@@ -229,7 +229,7 @@ def _read_step(entry: dict[str, object]) -> StepRecord | None:
 
 
 def clean_filename(filename: str) -> str:
-    """What of a client's file name is kept: the last part, printable characters, at most 200 of them."""
+    """A client's file name reduced to its last part, printable characters, at most 200."""
     name = filename.replace("\\", "/").rsplit("/", 1)[-1]
     name = "".join(c for c in name if c.isprintable() and c not in '"<>|:*?').strip().lstrip(".")
     if len(name) > 200:

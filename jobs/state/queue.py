@@ -1,8 +1,6 @@
-"""RQ's queue, as far as jobs need it, and the errors of a queue. The record of a job is store.py's, the worker
-rq_worker.py's.
+"""Access to RQ's queue, and translation of its errors. Records are in store.py, the worker is in rq_worker.py.
 
-RQ moves entries; it decides nothing. It is not told to try a job again, and its own cleaning is not run: what becomes
-of a job that was cut short is for the reconciler to say.
+RQ only moves entries. Its retries and its cleanup are not used: the reconciler decides about interrupted jobs.
 """
 
 from __future__ import annotations
@@ -40,21 +38,21 @@ RECORDS: Final = "jobs"
 """Hash: job id -> record as JSON."""
 
 BY_CREATION: Final = "jobs:created"
-"""Sorted set of job ids, score = creation time: the list of jobs costs the same with 10 or 10,000 in the hash."""
+"""Sorted set of job ids, score = creation time: so that the cost of listing does not depend on the size of the hash."""
 
 OPEN: Final = "jobs:open"
-"""Set of the ids of jobs that have not ended: what the reconciler looks at."""
+"""Set of the ids of jobs that have not ended, for the reconciler."""
 
 RECONCILING: Final = "jobs:reconciling"
 FUNCTION: Final = "jobs.worker.tasks.run_job"
-"""A string: the web processes never import what the analysis needs."""
+"""A string, so that web processes do not import the analysis."""
 
 JOB_TIMEOUT_S: Final = 3600
-"""An analysis takes a minute on two cores; one that needs an hour hangs."""
+"""An analysis takes 1 minute on two cores; after an hour it is considered hung."""
 
 SOCKET_TIMEOUT_S: Final = 2.0
 CONNECT_TIMEOUT_S: Final = 1.0
-"""A dead server must answer as "503" within seconds: redis-py's default of three retries blocked for 4.35 s."""
+"""An unreachable server must give a 503 within seconds: redis-py's default of three retries blocked for 4.35 s."""
 
 _MOST_CONFLICTS: Final = 200
 
@@ -66,8 +64,8 @@ _RELEASE: Final = read_script("release_lock")
 
 
 class AnalysisJob(Job):  # type: ignore[misc]  # rq has no types
-    """A job that can only be the one function on its own id: whoever reaches Redis cannot make a worker call another,
-    not as a callback either, and cannot make it send anything anywhere.
+    """A job that can only call the one function with its own id: access to Redis does not allow other calls, callbacks
+    or webhooks.
     """
 
     success_callback = failure_callback = stopped_callback = None
@@ -81,7 +79,7 @@ class AnalysisJob(Job):  # type: ignore[misc]  # rq has no types
         return super().func
 
     def send_webhooks(self, *_: Any, **__: Any) -> None:
-        """RQ would call any address that stands in the job's hash."""
+        """Disabled: RQ would call any address in the job's hash."""
 
 
 @contextlib.contextmanager
@@ -96,7 +94,7 @@ def queue_errors() -> Iterator[None]:
 
 
 def text_client(url: str) -> redis.Redis:
-    """For records and numbers: answers are str. RQ's workers cannot use such a client."""
+    """A client with str responses, for records and numbers. RQ's workers cannot use it."""
     return _client(url, decode_responses=True)
 
 
@@ -112,7 +110,7 @@ def _client(url: str, *, decode_responses: bool) -> redis.Redis:
 
 
 class AnalysisQueue:
-    """Jobs that wait and work, as RQ sees them. Our job id is RQ's."""
+    """Waiting and running jobs in RQ. Our job id is RQ's."""
 
     def __init__(self, url: str) -> None:
         self._client = _client(url, decode_responses=False)
@@ -153,7 +151,7 @@ class AnalysisQueue:
         raise QueueUnavailable("The job queue is too busy.", hint="Try again.")
 
     def remove(self, job_id: str) -> None:
-        """Take a job out of the queue and forget what RQ knows of it; work in progress is `request_stop`'s."""
+        """Remove a job from the queue and from RQ; for work in progress see `request_stop`."""
         started = self.started().get(job_id, [])
         pipe = self._client.pipeline(transaction=True)
         self._forget(pipe, job_id)
@@ -169,7 +167,7 @@ class AnalysisQueue:
         pipe.delete(*keys_of_job(job_id))
 
     def request_stop(self, job_id: str) -> bool:
-        """Ask the worker that runs a job to kill its work-horse; -> whether RQ says that one runs it."""
+        """Ask the worker of a job to kill its work-horse; returns whether it is running according to RQ."""
         if self.status(job_id) != "started":
             return False
         with contextlib.suppress(InvalidJobOperation, NoSuchJobError):
@@ -182,7 +180,7 @@ class AnalysisQueue:
         return value.decode() if isinstance(value, bytes) else None
 
     def length(self) -> int:
-        """Jobs that wait."""
+        """Number of waiting jobs."""
         return int(self._client.llen(QUEUE_KEY))
 
     def write_meta(self, job_id: str, meta: Mapping[str, object]) -> None:
@@ -194,11 +192,11 @@ class AnalysisQueue:
     # For the reconciler.
 
     def waiting(self) -> list[str]:
-        """Ids in the queue, next one first; one may stand there twice."""
+        """Ids in the queue, next one first; may contain duplicates."""
         return _texts(self._client.lrange(QUEUE_KEY, 0, -1))
 
     def taken(self) -> list[str]:
-        """Ids that a worker has taken and not begun."""
+        """Ids taken by a worker but not started."""
         return _texts(self._client.lrange(INTERMEDIATE_KEY, 0, -1))
 
     def started(self) -> dict[str, list[str]]:
@@ -209,14 +207,14 @@ class AnalysisQueue:
         return entries
 
     def known(self, job_ids: list[str]) -> dict[str, bool]:
-        """Job id -> whether RQ could run an entry of it: it drops one whose hash is gone without a word."""
+        """Job id -> whether RQ can run an entry of it: it silently drops entries without a hash."""
         pipe = self._client.pipeline(transaction=False)
         for job_id in job_ids:
             pipe.hexists(job_key(job_id), "data")
         return dict(zip(job_ids, map(bool, pipe.execute()), strict=True)) if job_ids else {}
 
     def drop_repeats(self, job_id: str, entries: int) -> None:
-        """Leave one of several entries of a job, the first."""
+        """Keep only the first of several entries of a job."""
         self._client.lrem(QUEUE_KEY, -(entries - 1), job_id)
 
     def forget_dead_workers(self) -> None:
@@ -224,17 +222,17 @@ class AnalysisQueue:
         remove_dead_workers(self._queue)
 
     def forget_old_results(self) -> None:
-        """RQ's hashes of jobs that ended long ago."""
+        """Remove RQ's hashes of jobs that ended long ago."""
         self._queue.failed_job_registry.cleanup()
         self._queue.finished_job_registry.cleanup()
 
     def server(self) -> tuple[str, float]:
-        """(an id that changes when the server starts, seconds since then)"""
+        """(run id of the server, uptime in seconds)"""
         facts: Any = self._client.info("server")
         return str(facts.get("run_id", "")), float(facts.get("uptime_in_seconds", 0))
 
     def lock_reconciling(self, token: str) -> bool:
-        """One reconciler at a time; the lock outlives a kill by 10 s at most."""
+        """Allow one reconciler at a time; after a kill the lock expires within 10 s."""
         return bool(self._client.set(RECONCILING, token, nx=True, ex=LOCK_S))
 
     def unlock_reconciling(self, token: str) -> None:
@@ -258,14 +256,14 @@ class AnalysisQueue:
         return sum(worker.last_heartbeat is not None and worker.last_heartbeat > oldest for worker in workers)
 
     def accepts_writes(self) -> bool:
-        """Whether the server writes: one that is full, or cannot save, answers and refuses."""
+        """Whether the server accepts writes: if it is full or cannot save, it responds but rejects them."""
         try:
             return bool(self._client.set("health:probe", 1, ex=60))
         except redis.ResponseError:
             return False
 
     def ping(self) -> bool:
-        """Whether the server answers. Raises what redis-py raises where it does not."""
+        """Whether the server responds. Raises the errors of redis-py."""
         return bool(self._client.ping())
 
 

@@ -1,8 +1,7 @@
-"""The authority over what becomes of jobs: records, queue, work in progress and folders, compared every few seconds.
-
-A kill can leave any of them behind the others: work that ended without saying so, an entry that a worker took and
-never began, a record whose entry is gone, a server that forgot its last second. Every change made here is refused
-where the record has changed meanwhile, so that two reconcilers, or one beside a worker, do no harm.
+"""Decides the states of jobs by comparing records, queue, work in progress and folders every few seconds.  A kill can
+make them inconsistent: work that ended without a final record, an entry taken by a worker but never started, a record
+without an entry, a server that lost its last second. Every change is rejected if the record has changed in the
+meantime, so that concurrent reconcilers and workers are safe.
 """
 
 from __future__ import annotations
@@ -24,43 +23,44 @@ from jobs.state.queue import HEARTBEAT_MISSED, queue_errors
 from jobs.state.work_lock import Work
 
 SECOND_LOOK_S: Final = 4.0
-"""What can also be a job on its way from queue to work is mended when it still looks so this much later."""
+"""States that also occur between queue and work are repaired only if they persist for this time."""
 
 FULL_EVERY_S: Final = 300.0
-"""All records and folders, not only the open ones; also at the start, and when the server has started again."""
+"""Interval for checking all records and folders, not only open ones; also done at the start and after a server restart.
+"""
 
 SUBMISSION_S: Final = 10.0
-"""A folder this young may be a submission on its way to the queue."""
+"""A younger folder may be a submission that has not been queued yet."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mended:
-    """One thing that was put right. what: for the operator."""
+class Repair:
+    """One repair. what: description for the operator."""
 
     job_id: str
     what: str
 
 
-def reconcile() -> list[Mended]:
-    """Look at everything once, and again after some seconds where that tells more. Raises QueueUnavailable."""
+def reconcile() -> list[Repair]:
+    """Run a full pass, and a second one after some seconds if necessary. Raises QueueUnavailable."""
     reconciler = Reconciler(open_backend())
-    mended = reconciler.look()
+    repairs = reconciler.look()
     if reconciler.undecided:
         time.sleep(SECOND_LOOK_S)
-        mended += reconciler.look()
-    return mended
+        repairs += reconciler.look()
+    return repairs
 
 
 @queue_errors()
-def mend(backend: Backend, job_id: str) -> Mended | None:
-    """Put one job right that RQ says has ended, or does not know. Raises QueueUnavailable."""
+def repair_job(backend: Backend, job_id: str) -> Repair | None:
+    """Repair one job that has ended in RQ or is unknown to it. Raises QueueUnavailable."""
     return _settle(backend, job_id) or _put_back(backend, job_id)
 
 
 class Reconciler:
-    """Remembers what it has seen, from one look to the next."""
+    """Keeps its observations between passes."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -71,11 +71,11 @@ class Reconciler:
 
     @property
     def undecided(self) -> bool:
-        """Whether there is something that only a second look can tell."""
+        """Whether a second pass is needed."""
         return bool(self._seen)
 
     def look_quietly(self) -> None:
-        """For a worker: every few seconds, one at a time of all workers; never raises."""
+        """A pass for a worker, every few seconds and one worker at a time; never raises."""
         token = uuid4().hex
         try:
             with queue_errors():
@@ -87,11 +87,11 @@ class Reconciler:
                     self._backend.queue.unlock_reconciling(token)
         except QueueUnavailable as error:
             log.info("not reconciled: %s", error.message)
-        except Exception:  # a chore must not end the worker
+        except Exception:  # a maintenance task must not end the worker
             log.exception("reconciling failed")
 
     def forgive(self, job_id: str) -> None:
-        """The work on a job was stopped with its worker, on purpose: this does not count among its attempts."""
+        """Do not count an attempt that was stopped deliberately with its worker."""
         try:
             with queue_errors():
                 self._backend.store.change(
@@ -102,29 +102,29 @@ class Reconciler:
             log.info("job %s: %s", job_id, error.message)
 
     @queue_errors()
-    def look(self) -> list[Mended]:
-        """Compare and mend. Raises QueueUnavailable."""
+    def look(self) -> list[Repair]:
+        """Compare and repair. Raises QueueUnavailable."""
         server, _ = self._backend.queue.server()
         full = server != self._server or time.monotonic() - self._full_at > FULL_EVERY_S
-        mended: list[Mended] = []
+        repairs: list[Repair] = []
         if full:
             if server != self._server:
                 self._agreed.clear()
-            mended += self._folders()
-        mended += self._entries()
-        mended += self._open_jobs(everything=full)
-        mended += self._leftovers()
+            repairs += self._folders()
+        repairs += self._entries()
+        repairs += self._open_jobs(everything=full)
+        repairs += self._leftovers()
         self._backend.queue.forget_dead_workers()
         if full:
             self._backend.storage.finish_removals()
             self._backend.queue.forget_old_results()
             self._server, self._full_at = server, time.monotonic()
-        for item in mended:
+        for item in repairs:
             log.warning("job %s: %s", item.job_id, item.what)
-        return mended
+        return repairs
 
-    def _folders(self) -> list[Mended]:
-        """What the folders know and the records do not."""
+    def _folders(self) -> list[Repair]:
+        """Repair jobs whose folders have more recent states than their records."""
         records = self._backend.store.index_open()
         found = []
         for job_id in self._backend.storage.job_ids():
@@ -137,8 +137,8 @@ class Reconciler:
                     self._agreed.add(job_id)
         return _only(found)
 
-    def _entries(self) -> list[Mended]:
-        """Entries of the queue that nobody needs, or nobody could run."""
+    def _entries(self) -> list[Repair]:
+        """Repair queue entries that are obsolete or cannot run."""
         waiting = Counter(self._backend.queue.waiting())
         for job_id, entries in waiting.items():
             if entries > 1:
@@ -149,8 +149,8 @@ class Reconciler:
         found += [_put_back(self._backend, job_id) for job_id, runnable in known.items() if not runnable]
         return _only(found)
 
-    def _open_jobs(self, *, everything: bool) -> list[Mended]:
-        """Open jobs whose work is over, or that stand in no queue."""
+    def _open_jobs(self, *, everything: bool) -> list[Repair]:
+        """Repair open jobs whose work has ended, or that are not queued."""
         waiting = set(self._backend.queue.waiting())
         ids = self._backend.store.open_ids()
         found = [_settle(self._backend, job_id) for job_id in ids if job_id not in waiting or everything]
@@ -158,15 +158,15 @@ class Reconciler:
         found += [_put_back(self._backend, job_id) for job_id in self._still(Status.QUEUED, queued)]
         return _only(found)
 
-    def _leftovers(self) -> list[Mended]:
-        """What RQ keeps of jobs that have ended."""
+    def _leftovers(self) -> list[Repair]:
+        """Remove RQ's data of ended jobs."""
         gone = {*self._backend.queue.taken(), *self._backend.queue.started()} - set(self._backend.store.open_ids())
         for job_id in self._still("ended", gone):
             self._backend.queue.remove(job_id)
         return []
 
     def _still(self, kind: str, job_ids: Iterable[str]) -> list[str]:
-        """Those that looked the same some seconds ago."""
+        """The ids that were in the same state some seconds ago."""
         moment = time.monotonic()
         before = {key: seen for key, seen in self._seen.items() if key.startswith(f"{kind} ")}
         ripe = []
@@ -183,7 +183,7 @@ class Reconciler:
 
 
 def at_work(backend: Backend, job_id: str) -> bool:
-    """Whether somebody works on a job: by the lock on this machine, else by the last sign of life."""
+    """Whether a job is being worked on: by the lock on this machine, else by the last heartbeat."""
     work = backend.storage.work_lock(job_id).look()
     if work is not Work.UNKNOWN:
         return work is Work.ALIVE
@@ -193,8 +193,8 @@ def at_work(backend: Backend, job_id: str) -> bool:
     )
 
 
-def _settle(backend: Backend, job_id: str) -> Mended | None:
-    """End, or queue again, an open job whose work is over."""
+def _settle(backend: Backend, job_id: str) -> Repair | None:
+    """End or requeue an open job whose work has ended."""
     record, text = backend.store.load_text(job_id)
     if record is None or record.status.final:
         backend.store.close(job_id)
@@ -207,21 +207,21 @@ def _settle(backend: Backend, job_id: str) -> Mended | None:
             return None
         ending = interrupted(record)
         if ending["status"] is Status.QUEUED:
-            return _enqueue(backend, replace(record, **ending), text, "its work was cut short: queued again")
+            return _enqueue(backend, replace(record, **ending), text, "its work was interrupted: queued again")
     ended, written = backend.store.change(job_id, lambda current: ending if current == record else None)
     if not written or ended is None:
         return None
     backend.queue.remove(job_id)
     conclude(backend, ended)
-    return Mended(job_id=job_id, what=f"its work was over: {ended.error_code or ended.status}")
+    return Repair(job_id=job_id, what=f"its work had ended: {ended.error_code or ended.status}")
 
 
-def _put_back(backend: Backend, job_id: str) -> Mended | None:
-    """Queue a waiting job again whose entry is gone."""
+def _put_back(backend: Backend, job_id: str) -> Repair | None:
+    """Requeue a waiting job without an entry."""
     record, text = backend.store.load_text(job_id)
     if record is None or not record.ours or record.status is not Status.QUEUED or at_work(backend, job_id):
         return None
-    return _enqueue(backend, record, text, "it stood in no queue: queued again")
+    return _enqueue(backend, record, text, "it was not queued: queued again")
 
 
 def _enqueue(backend: Backend, record: JobRecord, replaces: str | None, what: str) -> Mended | None:
@@ -229,19 +229,19 @@ def _enqueue(backend: Backend, record: JobRecord, replaces: str | None, what: st
     return Mended(job_id=record.id, what=what) if written else None
 
 
-def _without_record(backend: Backend, job_id: str) -> Mended | None:
-    """An entry of the queue whose job is not open."""
+def _without_record(backend: Backend, job_id: str) -> Repair | None:
+    """Remove a queue entry whose job is not open."""
     record = backend.store.load(job_id)
     if record is not None and not record.status.final:
         backend.store.change(job_id, lambda _: {})  # open, but not in the index
         return None
     backend.queue.remove(job_id)
     rebuilt = _rebuild(backend, job_id) if record is None else None
-    return rebuilt or Mended(job_id=job_id, what="an entry of the queue without an open job: removed")
+    return rebuilt or Repair(job_id=job_id, what="a queue entry without an open job: removed")
 
 
-def _rebuild(backend: Backend, job_id: str) -> Mended | None:
-    """A job whose record the queue has forgotten: as job.json has it."""
+def _rebuild(backend: Backend, job_id: str) -> Repair | None:
+    """Restore a lost record from job.json."""
     written = backend.storage.read_record(job_id)
     if written is None or written.id != job_id or backend.storage.record_age_s(job_id) < SUBMISSION_S:
         return None
@@ -252,19 +252,19 @@ def _rebuild(backend: Backend, job_id: str) -> Mended | None:
     return _enqueue(backend, waiting, None, "its record was gone: queued again")
 
 
-def _agree(backend: Backend, job_id: str) -> Mended | None:
-    """A job that has ended, but whose folder does not say so."""
+def _agree(backend: Backend, job_id: str) -> Repair | None:
+    """Repair an ended job whose folder has no final job.json."""
     written = backend.storage.read_record(job_id)
     record, text = backend.store.load_text(job_id)
     if record is None or written is None or not record.status.final or written.status.final:
         return None
     if written.attempt > record.attempt:
-        return _enqueue(backend, written, text, "its new start was forgotten: queued again")
+        return _enqueue(backend, written, text, "its restart was lost: queued again")
     if record.status is Status.COMPLETE:
-        backend.statistics.record_complete(record)  # counts once, whoever was cut short
+        backend.statistics.record_complete(record)  # counted only once
     backend.storage.remove_upload(job_id)
     backend.storage.write_record(record)
-    return Mended(job_id=job_id, what="its end was not yet in its folder")
+    return Repair(job_id=job_id, what="its end was missing in its folder")
 
 
 def _is_queued(backend: Backend, job_id: str) -> bool:
@@ -272,5 +272,5 @@ def _is_queued(backend: Backend, job_id: str) -> bool:
     return record is not None and record.ours and record.status is Status.QUEUED
 
 
-def _only(found: Iterable[Mended | None]) -> list[Mended]:
+def _only(found: Iterable[Repair | None]) -> list[Repair]:
     return [item for item in found if item is not None]

@@ -1,4 +1,4 @@
-"""Copies of results kept for research, with the consent of the person who uploaded the scan only."""
+"""Copies of results for research, only with the consent of the uploader."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.results_tree import ARTIFACTS
 def keep_for_research(storage: Storage, record: JobRecord) -> Path | None:
     """Copy a complete job's labels, surfaces and measurements to research/<random id>/, with consent only.
 
-    The random id cannot be traced to the job. -> the folder, or None.
+    The random id cannot be traced to the job. Returns the folder or None.
     """
     if record.status is not Status.COMPLETE or not record.retain_for_research:
         return None

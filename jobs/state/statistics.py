@@ -1,4 +1,4 @@
-"""Counts for the home page and the times that estimates rest on. Days are counted in UTC."""
+"""Counts for the home page, and durations for estimates. Days are in UTC."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 BY_DAY: Final = "stats:processed:"
 RUNS: Final = "stats:runs:"
-"""Beginnings of keys: of a day's count, and of a model's last runs."""
+"""Key prefixes: daily counts, and the last runs of a model."""
 
 KEPT_TIMES: Final = 20
 KEPT_RUNS: Final = 50
@@ -58,7 +58,7 @@ class Statistics:
         self._count: Any = client.register_script(_COUNT)
 
     def record_complete(self, record: JobRecord) -> bool:
-        """Count a job that is complete and keep its times; False where this attempt of it was counted before."""
+        """Count a complete job and store its durations; False if this attempt has already been counted."""
         seconds = record.processing_seconds
         if seconds is None:
             return False
@@ -89,12 +89,12 @@ class Statistics:
         return [run for run in map(_run, texts) if run is not None]
 
     def by_day(self, days: Sequence[date]) -> list[int]:
-        """How many jobs were completed on each of these days (UTC)."""
+        """Number of completed jobs per day (UTC)."""
         texts: Any = self._client.mget([f"{BY_DAY}{day:%Y-%m-%d}" for day in days]) if days else []
         return [int(_number(text) or 0) for text in texts]
 
     def record_email(self, email: str) -> None:
-        """Count an address without keeping it: one HMAC each, keyed with a secret of this data directory."""
+        """Count an address without storing it: by its HMAC with a secret of this data directory."""
         digest = hmac.new(self._secret(), email.strip().lower().encode(), hashlib.sha256).hexdigest()
         self._client.sadd("stats:unique_emails", digest)
 
@@ -108,7 +108,7 @@ class Statistics:
             with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
                 stream.write(secrets.token_bytes(32))
             try:
-                os.link(partial, path)  # the first process wins; the others read its secret
+                os.link(partial, path)  # the first process writes the secret; the others read it
             except FileExistsError:
                 pass
             finally:
@@ -116,7 +116,7 @@ class Statistics:
             return path.read_bytes()
 
     def average_seconds(self) -> float | None:
-        """Mean of the last 20 processing times; None where there are none."""
+        """Mean of the last 20 processing times; None if there are none."""
         texts: Any = self._client.lrange("processing_times", 0, KEPT_TIMES - 1)
         times = [seconds for seconds in map(_number, texts) if seconds is not None]
         return statistics.fmean(times) if times else None
@@ -137,7 +137,7 @@ class Statistics:
 
 
 def step_seconds(record: JobRecord) -> dict[str, float]:
-    """Seconds of the steps of a job that have ended, by name."""
+    """Seconds of the ended steps of a job, by name."""
     found = {}
     for step in record.steps:
         if step.seconds is not None:

@@ -1,4 +1,4 @@
-"""DATA_DIR/jobs/<job id>/: the folder of a job, deleted whole with it."""
+"""DATA_DIR/jobs/<job id>/: the folder of a job, deleted with it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeline.progress import StepRecord
 from pipeline.workspace import Workspace, write_json
 
 SCAN_FILE: Final = "scan.json"
-"""In the folder of an upload that waits: what its check found."""
+"""File with the result of the check, in the folder of a waiting upload."""
 
 RESERVE_BYTES: Final = 500 * 1024 * 1024
 """Free disk space that an upload must leave for results and for the queue's log."""
@@ -49,23 +49,23 @@ class Storage:
         self.comparisons = data_dir / "comparisons"
 
     def folder(self, job_id: str) -> Path:
-        """Where a job's files are, whether they exist or not. Raises JobNotFound for an id that is no file name."""
+        """The folder of a job, which may not exist. Raises JobNotFound for an id that is not a file name."""
         if not _SAFE_ID.fullmatch(job_id):
             raise JobNotFound("There is no such job.", hint="Check the job ID.")
         return self._jobs / job_id
 
     def scan_folder(self, scan_id: str) -> Path:
-        """Where an upload waits for its user's word, there or not. Raises ScanNotFound for what is no file name."""
+        """The folder of a waiting upload, which may not exist. Raises ScanNotFound for an invalid id."""
         if not _SAFE_ID.fullmatch(scan_id):
             raise ScanNotFound("There is no such scan.", hint="Upload it again.")
         return self.root / "scans" / scan_id
 
     def comparison_folder(self, first_id: str, second_id: str) -> Path:
-        """Where the comparison of two jobs is kept, there or not. Raises JobNotFound for an id that is no file name."""
+        """The folder of a comparison, which may not exist. Raises JobNotFound for an id that is not a file name."""
         return self.comparisons / f"{self.folder(first_id).name}_{self.folder(second_id).name}"
 
     def workspace(self, job_id: str) -> Workspace:
-        """The job's folder as the pipeline sees it."""
+        """The job's folder as the pipeline's workspace."""
         return Workspace(self.folder(job_id))
 
     def write_record(self, record: JobRecord, folder: Path | None = None) -> None:
@@ -78,14 +78,14 @@ class Storage:
         write_json(folder / "job.json", record.public())
 
     def read_record(self, job_id: str) -> JobRecord | None:
-        """job.json; None where there is none, or where it cannot be read."""
+        """The record in job.json; None if missing or unreadable."""
         try:
             return JobRecord.from_json((self.folder(job_id) / "job.json").read_text(encoding="utf-8"))
         except (OSError, ValueError, TypeError, JobNotFound):
             return None
 
     def work_lock(self, job_id: str) -> WorkLock:
-        """Who works on the job."""
+        """The work lock of the job."""
         return WorkLock(self.folder(job_id) / "work.lock")
 
     def job_ids(self) -> list[str]:
@@ -96,11 +96,11 @@ class Storage:
             return []
 
     def has_lost(self, job_id: str) -> bool:
-        """Whether the folder of a job is gone, though the data directory is there."""
+        """Whether the folder of a job is missing although the data directory exists."""
         return self._jobs.is_dir() and not self.folder(job_id).exists()
 
     def record_age_s(self, job_id: str) -> float:
-        """Seconds since job.json was written; 0 where there is none."""
+        """Seconds since job.json was written; 0 if it is missing."""
         try:
             return time.time() - (self.folder(job_id) / "job.json").stat().st_mtime
         except FileNotFoundError:
@@ -121,15 +121,15 @@ class Storage:
             return None
 
     def manifest_time(self, job_id: str) -> datetime:
-        """When the results were whole."""
+        """Time of completion of the results."""
         return datetime.fromtimestamp(self.workspace(job_id).manifest_path.stat().st_mtime, UTC)
 
     def remove_upload(self, job_id: str) -> None:
-        """Delete what the user gave."""
+        """Delete the upload."""
         shutil.rmtree(self.workspace(job_id).input_dir, ignore_errors=True)
 
     def remove(self, job_id: str) -> None:
-        """Delete everything of a job: first out of the way in one step, so that work about to begin finds nothing."""
+        """Delete all files of a job; first renames the folder, so that work that is about to start does not find it."""
         self._deleted.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             self.folder(job_id).rename(self._deleted / f"{job_id}.{uuid4().hex}")
@@ -137,21 +137,21 @@ class Storage:
         self.finish_removals()
 
     def remove_comparisons(self, job_id: str) -> None:
-        """Delete every comparison that a job takes part in."""
+        """Delete every comparison with this job."""
         for path in self.comparisons.glob("[!.]*"):
             if path.name.startswith(f"{job_id}_") or path.name.endswith(f"_{job_id}"):
                 shutil.rmtree(path, ignore_errors=True)
 
     def finish_removals(self) -> None:
-        """Delete what is out of the way; also what a process that was killed has left there."""
+        """Delete renamed folders, including those left by killed processes."""
         shutil.rmtree(self._deleted, ignore_errors=True)
 
     def holds(self, path: Path) -> bool:
-        """Whether a path, links followed, is an existing file inside the data directory."""
+        """Whether a path, after resolving links, is an existing file in the data directory."""
         resolved = path.resolve()
         return resolved.is_file() and resolved.is_relative_to(self.root.resolve())
 
     def free_bytes(self) -> int:
-        """Room on the disk of the data directory."""
+        """Free disk space of the data directory."""
         self.root.mkdir(parents=True, exist_ok=True)
         return shutil.disk_usage(self.root).free

@@ -1,7 +1,7 @@
 """The records of jobs: Redis hash `jobs`, field = job id, value = JSON.
 
-Every change is a compare-and-set in one Lua script: the new JSON is written only where the old one is still there.
-Merging inside Lua would lose fields: cjson does not keep [] and {} apart and rounds large integers.
+Every change is a compare-and-set in one Lua script: the new JSON is written only if the old one is unchanged. Merging
+in Lua would lose data: cjson does not distinguish [] from {} and rounds large integers.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _REPLACE: Final = read_script("replace_record")
 _MOST_CONFLICTS: Final = 200
 
 FORGOTTEN: Final = "jobs:forgotten"
-"""Set when something was deleted that the server's append-only log still holds."""
+"""Set after deletions that the server's append-only log still contains."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """A job's record and what RQ says of it, read in one MULTI. position counts from 1; None: not waiting."""
+    """A job's record and RQ's status, read in one MULTI. position counts from 1; None: not waiting."""
 
     record: JobRecord
     position: int | None
@@ -36,23 +36,23 @@ class Snapshot:
 
 
 class JobStore:
-    """Reads and changes records. Raises redis.RedisError where the server does not answer (see queue.queue_errors)."""
+    """Reads and changes records. Raises redis.RedisError if the server does not respond (see queue.queue_errors)."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._replace: Callable[..., Any] = client.register_script(_REPLACE)
 
     def load(self, job_id: str) -> JobRecord | None:
-        """The record; None where there is none, or where it cannot be read."""
+        """The record; None if missing or unreadable."""
         return _parse(self._client.hget(RECORDS, job_id))
 
     def load_text(self, job_id: str) -> tuple[JobRecord | None, str]:
-        """The record, and the JSON that it was read from."""
+        """The record and its JSON."""
         text: Any = self._client.hget(RECORDS, job_id)
         return _parse(text), text or ""
 
     def snapshot(self, job_id: str) -> Snapshot | None:
-        """Record, place in the queue and RQ's status of one moment."""
+        """Record, queue position and RQ's status at one point in time."""
         pipe = self._client.pipeline(transaction=True)
         pipe.hget(RECORDS, job_id)
         pipe.lpos(QUEUE_KEY, job_id)
@@ -66,7 +66,7 @@ class JobStore:
     def change(self, job_id: str, decide: Callable[[JobRecord], RecordChanges | None]) -> tuple[JobRecord | None, bool]:
         """Apply what `decide` makes of the current record; it is asked again when someone else wrote meanwhile.
 
-        decide returns the changed fields, or None to leave the record. -> (record as it then stands, changed)
+        decide returns the changed fields, or None to leave the record unchanged. Returns (current record, changed).
         """
         for _ in range(_MOST_CONFLICTS):
             text = self._client.hget(RECORDS, job_id)
@@ -102,8 +102,9 @@ class JobStore:
         pipe.execute()
 
     def forget(self) -> None:
-        """Have the server's log on disk written anew where it still holds what has been deleted since: addresses of
-        jobs that have ended, names of files. A server that does not let us is left alone.
+        """Rewrite the server's log on disk if it still contains deleted data: addresses of ended jobs, file names.
+
+        No effect if the server does not permit it.
         """
         if self._client.delete(FORGOTTEN):
             with contextlib.suppress(redis.ResponseError):
@@ -116,7 +117,7 @@ class JobStore:
         return self.load_several(list(ids))
 
     def _index_foreign(self) -> None:
-        """Records that another program wrote stand in the hash alone: bring them into the order of creation."""
+        """Add records of other programs, which exist only in the hash, to the sorted set."""
         if self._client.hlen(RECORDS) == self._client.zcard(BY_CREATION):
             return
         for job_id, text in self._client.hscan_iter(RECORDS, count=500):
@@ -130,15 +131,15 @@ class JobStore:
         return sorted(ids)
 
     def close(self, job_id: str) -> None:
-        """Take a job that has ended, or is gone, out of the index of open ones."""
+        """Remove an ended or deleted job from the index of open jobs."""
         record, _ = self.change(job_id, lambda record: {} if record.status.final else None)
         if record is None:
             self._client.srem(OPEN, job_id)
 
     def index_open(self) -> dict[str, JobRecord | None]:
-        """Read every record and bring those that have not ended into the index.
+        """Read every record and add open ones to the index.
 
-        -> all records by id; None for one that another program wrote or nobody can read.
+        Returns all records by id; None for records of other programs and unreadable ones.
         """
         records: dict[str, JobRecord | None] = {}
         for job_id, text in self._client.hscan_iter(RECORDS, count=500):
@@ -149,7 +150,7 @@ class JobStore:
         return records
 
     def add_ended(self, record: JobRecord) -> bool:
-        """Write the record of a job that ended before the queue forgot it; False where there is one."""
+        """Restore the record of an ended job; False if there is one."""
         if not self._client.hsetnx(RECORDS, record.id, record.to_json()):
             return False
         created = record.created_at.timestamp() if record.created_at else 0.0
@@ -157,12 +158,12 @@ class JobStore:
         return True
 
     def load_several(self, job_ids: list[str]) -> list[JobRecord]:
-        """The records of these jobs, in their order, without those that are gone or cannot be read."""
+        """The records of these jobs, in this order, without missing and unreadable ones."""
         texts: Any = self._client.hmget(RECORDS, job_ids) if job_ids else []
         return [record for record in map(_parse, texts) if record is not None]
 
     def waiting(self) -> list[str]:
-        """Ids of the jobs that wait, next one first."""
+        """Ids of the waiting jobs, next one first."""
         ids: Any = self._client.lrange(QUEUE_KEY, 0, -1)
         return list(ids)
 

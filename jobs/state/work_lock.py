@@ -1,7 +1,7 @@
-"""Who works in the folder of a job: a file that the work-horse keeps locked for as long as it lives.
+"""The work lock of a job folder: a file that the work-horse keeps locked while it runs.
 
-The kernel gives the lock back however the process ends, so a free lock on this machine proves at once that the work is
-over. On another machine, or after a restart of this one, it proves nothing: there the heartbeat decides (queue.py).
+The kernel releases the lock however the process ends, so a free lock on this machine proves that the work has ended. On
+another machine, or after a reboot, the heartbeat decides instead (queue.py).
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from pathlib import Path
 from typing import Final
 
 WAIT_S: Final = 3.0
-"""How long a new attempt waits: a work-horse that was just killed needs a moment to go."""
+"""Waiting time of a new attempt for the end of a killed work-horse."""
 
 _PAUSE_S: Final = 0.05
 
 
 class Work(Enum):
-    """What the lock of a job says."""
+    """State of a work lock."""
 
     ALIVE = "alive"
     OVER = "over"
     UNKNOWN = "unknown"
-    """Nobody holds the lock here, but the last one to hold it was another machine, or nobody ever did."""
+    """The lock is free here, but was last held by another machine or never."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """Content of the file: the last one to hold the lock. attempt: the number of its attempt; 0 before it has one."""
+    """Content of the file: the last holder of the lock. attempt: its attempt number; 0 before it has one."""
 
     attempt: int
     machine: str
@@ -53,9 +53,9 @@ class WorkLock:
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[bool]:
-        """Hold the lock for the length of a block; -> False where somebody else works there, or the folder is gone.
+        """Hold the lock during a block; yields False if another process holds it or the folder is missing.
 
-        A process forked from this one holds it too: the lock is free when the last of them has ended.
+        Forked processes hold it too: the lock is free when the last of them has ended.
         """
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -71,7 +71,7 @@ class WorkLock:
             os.close(descriptor)
 
     def note_attempt(self, attempt: int) -> None:
-        """By the holder: the number of its attempt. It outlives a queue that forgot its last second."""
+        """Record the attempt number of the holder. It survives a queue that lost its last second."""
         self._note(attempt)
 
     def _note(self, attempt: int) -> None:
@@ -84,18 +84,18 @@ class WorkLock:
 
     @property
     def last_attempt(self) -> int:
-        """The highest attempt that has begun here; 0 where none has."""
+        """The highest attempt number started here; 0 if there is none."""
         holder = self._holder()
         return 0 if holder is None else holder.attempt
 
     @property
     def elsewhere(self) -> bool:
-        """Whether another machine was the last to work here."""
+        """Whether the last holder was another machine."""
         holder = self._holder()
         return holder is not None and holder.machine != boot_id()
 
     def look(self) -> Work:
-        """Whether somebody works on the job."""
+        """The current state of the lock."""
         try:
             descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
@@ -112,7 +112,7 @@ class WorkLock:
         return Work.OVER if holder is not None and holder.machine == boot_id() else Work.UNKNOWN
 
     def kill(self) -> None:
-        """Kill the process group that holds the lock, where it is one of this machine that may be killed from here."""
+        """Kill the process group that holds the lock, if it is on this machine and may be killed."""
         holder = self._holder()
         if holder is None or holder.pid == os.getpid() or holder.processes != _processes():
             return
@@ -151,7 +151,7 @@ def boot_id() -> str:
 
 
 def _processes() -> str:
-    """Where a process number means the same process: the machine and, on Linux, the container."""
+    """Scope of process IDs: the machine and, on Linux, the container."""
     try:
         return f"{boot_id()} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:

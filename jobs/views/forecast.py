@@ -1,4 +1,4 @@
-"""When a job will start and when it will end: what runs, what waits before it, and how long such analyses took."""
+"""Predicts start and end of a job from running and waiting jobs and previous durations."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from jobs.state.model import JobRecord, Status, now
 from jobs.state.statistics import step_seconds
 
 MOST_AHEAD: Final = 200
-"""Jobs before one whose own model and size are looked at; the rest are taken to be like them on average."""
+"""Number of preceding jobs whose model and size are considered; the others are assumed to be average."""
 
 
 class Forecast:
-    """Of one moment; what it needs is read when it is asked for."""
+    """Forecast at one point in time; data is read on demand."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -23,7 +23,7 @@ class Forecast:
         self._waits: dict[str, float] | None = None
 
     def remaining_seconds(self, record: JobRecord) -> float:
-        """What a job at work still needs."""
+        """Remaining seconds of a running job."""
         expected = expected_seconds(self._history(record), record.voxels)
         if not expected:
             return self._usual() * (100 - record.progress_percent) / 100
@@ -32,7 +32,7 @@ class Forecast:
         return remaining_seconds(expected, states, elapsed, sum(step_seconds(record).values()))
 
     def wait_seconds(self, record: JobRecord) -> float:
-        """Until a waiting job is taken up: what runs and what waits before it, shared by the living workers."""
+        """Seconds until a waiting job starts: running and preceding jobs, divided by the active workers."""
         if self._waits is None:
             self._waits = self._all_waits()
         return self._waits.get(record.id, 0.0)
@@ -66,7 +66,7 @@ class Forecast:
         return self._histories[model]
 
     def _usual(self) -> float:
-        """An analysis of which nothing is known."""
+        """Duration of an analysis without information."""
         if self._average is None:
             average = self._backend.statistics.average_seconds()
             self._average = UNKNOWN_TIME_S if average is None else average

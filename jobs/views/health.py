@@ -1,4 +1,4 @@
-"""What this server can do right now: models, queue, worker, disk, graphics card."""
+"""Current state of the server: models, queue, worker, disk, GPU."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pipeline.shape.installed import installed_shapes
 def models() -> list[dict[str, Any]]:
     """Facts of every segmentation model that can be chosen, the default first (segmenter.facts), and:
 
-    available, reason; repeatability: comparison.Reproducibility, None where it was not measured for this model
+    available, reason; repeatability: comparison.Reproducibility, None if not measured for this model
     """
     cards = []
     for model in registry.models(load_settings().resources):
@@ -39,12 +39,12 @@ def models() -> list[dict[str, Any]]:
 
 
 def model_picture(model_id: str) -> Path | None:
-    """A built-in model's outlines on every slice of a real scan; None for others and where there is none."""
+    """A built-in model's outlines on every slice of a real scan; None for others and if there is none."""
     return next((model.card.picture for model in registry.built_in_models() if model.card.id == model_id), None)
 
 
 def shape_models() -> list[dict[str, Any]]:
-    """The built-in shape model, then the lab's own ones; the keys of `models` as far as they are known."""
+    """The built-in shape model, then installed ones; with the known keys of `models`."""
     built_in = built_in_shapes()[0]
     problem = built_in.problem
     if not problem and digest_of(built_in.weights) != built_in.card["sha256"]:
@@ -109,7 +109,7 @@ def health() -> Health:
 
 
 def _gpu_usable() -> bool:
-    """A CUDA device and the runtime for it; asked without loading either."""
+    """Whether a CUDA device and its runtime are available; checked without loading them."""
     if load_settings().device == "cpu" or not Path("/dev/nvidiactl").exists():
         return False
     return any(item.metadata["Name"] == "onnxruntime-gpu" for item in importlib.metadata.distributions())

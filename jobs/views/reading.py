@@ -1,4 +1,4 @@
-"""What can be asked about jobs and their results. Nothing is changed, but a record that RQ contradicts is mended."""
+"""Read access to jobs and their results. The only change is the repair of records that contradict RQ."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from pipeline.types import Measurement
 
 @queue_errors()
 def get(job_id: str) -> JobView:
-    """A job as it stands; a record that RQ contradicts is repaired first. Raises JobNotFound."""
+    """The current state of a job; a record that contradicts RQ is repaired first. Raises JobNotFound."""
     backend = open_backend()
     snapshot = _snapshot(backend, job_id)
     if contradicted(snapshot):
-        mend(backend, job_id)
+        repair_job(backend, job_id)
         snapshot = _snapshot(backend, job_id)
     return view(snapshot, Forecast(backend))
 
@@ -53,7 +53,7 @@ def results_folder(job_id: str) -> Path:
 
 
 def archive(job_id: str) -> tuple[Path, str]:
-    """The results zip, and the name to download it under. Raises JobNotFound, JobNotFinished, ResultNotFound."""
+    """The results zip and its download name. Raises JobNotFound, JobNotFinished, ResultNotFound."""
     backend = open_backend()
     record = finished(backend, job_id)
     path = Path(record.result_path or "")
@@ -69,13 +69,13 @@ def artifact(job_id: str, name: str) -> Path:
         path = (folder / name).resolve()
         if path.is_relative_to(folder) and path.is_file():
             return path
-    except (OSError, ValueError):  # a name that no file system takes
+    except (OSError, ValueError):  # a name that is invalid in the file system
         pass
-    raise ResultNotFound("There is no such file among the results.", hint=f"{RESULTS.path} lists what was measured.")
+    raise ResultNotFound("There is no such file among the results.", hint=f"{RESULTS.path} lists the measurements.")
 
 
 def view_file(job_id: str, name: str) -> Path:
-    """What a viewer reads (`scene.bin`), as its gzip on disk. Raises JobNotFound, JobNotFinished, ResultNotFound."""
+    """Path of a viewer file (`scene.bin`), stored as gzip. Raises JobNotFound, JobNotFinished, ResultNotFound."""
     finished(open_backend(), job_id)
     path = view_file_in(open_backend().storage.workspace(job_id).view_dir, name)
     if path is None:
@@ -128,5 +128,5 @@ def not_found() -> JobNotFound:
 
 
 def results_gone() -> ResultNotFound:
-    """The error for a complete job whose files are not there."""
-    return ResultNotFound("The results of this job are no longer there.", hint="Upload the scan again.")
+    """The error for a complete job with missing files."""
+    return ResultNotFound("The results of this job no longer exist.", hint="Upload the scan again.")

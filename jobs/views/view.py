@@ -1,4 +1,4 @@
-"""A record as pages and routes show it."""
+"""Converts a record to the view for pages and routes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from jobs.views.forecast import Forecast
 
 
 def view(snapshot: Snapshot, forecast: Forecast) -> JobView:
-    """What edges show of a job."""
+    """The view of a job."""
     record = snapshot.record
-    # a job that no longer waits in the list but is not at work yet is the next one
+    # a job that is neither in the list nor running yet is the next one
     position = (snapshot.position or 1) if record.status is Status.QUEUED else 0
     wait = forecast.wait_seconds(record) if record.status is Status.QUEUED else 0.0
     left = forecast.remaining_seconds(record) if record.status is Status.PROCESSING else 0.0

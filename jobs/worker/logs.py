@@ -1,4 +1,4 @@
-"""Where log lines go: the process' own stream, and log.txt in the folder of the job at work."""
+"""Log destinations: standard error, and log.txt in the folder of the running job."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _formatter() -> logging.Formatter:
 
 
 def configure_logging() -> None:
-    """Log INFO and above to standard error, in UTC; replaces handlers that are there."""
+    """Log INFO and above to standard error, in UTC; replaces existing handlers."""
     handler = logging.StreamHandler()
     handler.setFormatter(_formatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
@@ -27,7 +27,7 @@ def configure_logging() -> None:
 
 @contextlib.contextmanager
 def job_log(path: Path) -> Iterator[None]:
-    """Add what this process logs to a job's log.txt as well."""
+    """Also write the log of this process to a job's log.txt."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(_formatter())

@@ -1,5 +1,5 @@
-"""RQ's worker with another judgement: what becomes of interrupted work is the reconciler's to say, and a queue that
-cannot be reached for a while ends neither the worker nor the work.
+"""RQ's worker with changes: the reconciler handles interrupted work, and a temporarily unreachable queue stops neither
+the worker nor the job.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ log = logging.getLogger(__name__)
 
 
 class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
-    """A worker with chores.
+    """A worker with maintenance tasks.
 
-    every_few_seconds   reconciling: while idle, while a job runs, and when one has ended
-    while_idle          what may take longer
-    on_purpose          told the id of a job whose work ends because this worker is told to stop
+    every_few_seconds   reconciliation: while idle, while a job runs, and after its end
+    while_idle          longer tasks
+    on_purpose          receives the id of a job that is stopped together with this worker
     """
 
     every_few_seconds: Callable[[], object]
@@ -44,7 +44,7 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
     _at_chores = False
 
     def run_maintenance_tasks(self) -> None:
-        """Without RQ's own cleaning: its lock lives 899 s, a kill orphans it, and it gives up jobs after a minute."""
+        """Without RQ's cleanup: its lock lasts 899 s, a kill orphans it, and it abandons jobs after a minute."""
         self._at_chores = True
         try:
             self.every_few_seconds()
@@ -56,9 +56,9 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
         self.last_cleaned_at = datetime.now(UTC)
 
     def _shutdown(self) -> None:
-        """Stop now, or when the chore at hand is done.
+        """Stop now, or after the current maintenance task.
 
-        RQ raises wherever the signal finds it: a chore that must not raise would catch that, and the worker stay.
+        RQ raises an exception at any point: a task that must not raise would catch it, and the worker would continue.
         """
         self._stop_requested = True
         if not self._at_chores:
@@ -68,7 +68,7 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
         try:
             super().heartbeat(*given, **named)
         except _AWAY as error:
-            log.warning("worker %s: no heartbeat, the queue does not answer (%s)", self.name, error)
+            log.warning("worker %s: no heartbeat, the queue is not responding (%s)", self.name, error)
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
         try:
@@ -83,11 +83,11 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
         try:
             super().execute_job(job, queue)
         except _AWAY as error:
-            log.warning("worker %s: job %s ended while the queue did not answer (%s)", self.name, job.id, error)
-        self.every_few_seconds()  # a work-horse that was killed has left its job open
+            log.warning("worker %s: job %s ended while the queue was not responding (%s)", self.name, job.id, error)
+        self.every_few_seconds()  # the job of a killed work-horse is still open
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
-        """The second request to stop: the work-horse goes as well, and its job waits for another worker."""
+        """The second stop signal: the work-horse is stopped too, and its job waits for another worker."""
         job_id = self.get_current_job_id() if self.horse_pid else None
         try:
             super().request_force_stop(signum, frame)
@@ -97,10 +97,10 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
             raise
 
     def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
-        """Kill the work-horse and what it started.
+        """Kill the work-horse and its children.
 
-        RQ asks for the process group of number 0 once the work-horse has ended, which is the worker's own: a request to
-        stop that comes a moment late killed the worker.
+        After the end of the work-horse, RQ uses process group 0, which is that of the worker: a late stop request would
+        kill the worker.
         """
         horse = self.horse_pid
         if not horse:
@@ -108,7 +108,7 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
         with contextlib.suppress(ProcessLookupError):
             if os.getpgid(horse) == horse:
                 os.killpg(horse, sig)
-            else:  # just forked: still in the worker's group
+            else:  # just forked, still in the worker's group
                 os.kill(horse, sig)
             log.info("worker %s: killed work-horse %s", self.name, horse)
 
@@ -124,11 +124,9 @@ def make_worker(
     while_idle: Callable[[], object],
     on_purpose: Callable[[str], object],
 ) -> Worker:
-    """A worker with a random name (a fixed one is locked out for minutes after a kill) for the one queue.
-
-    The chores run in the parent process and must not raise.
-
-    worker_ttl 20 s makes RQ wait for work at most 5 s at a time: heartbeat and maintenance come as often.
+    """A worker with a random name (a fixed one is blocked for minutes after a kill) for the queue.  Maintenance tasks
+    run in the parent process and must not raise. With worker_ttl 20 s RQ waits for work for at most 5 s, which is the
+    interval of heartbeat and maintenance.
     """
     client = redis.Redis.from_url(url, socket_connect_timeout=CONNECT_TIMEOUT_S)
     worker = AnalysisWorker(

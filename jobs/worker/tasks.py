@@ -1,4 +1,4 @@
-"""What a worker runs: one analysis of one job, from claim to final state."""
+"""The task of a worker: one analysis of one job, from claim to final state."""
 
 from __future__ import annotations
 
@@ -29,23 +29,22 @@ MOST_PERCENT: Final = 99
 
 WRITE_END_S: Final = 120.0
 WRITE_AGAIN_S: Final = 1.0
-"""A queue that is away when a job ends is waited for."""
+"""Waiting time for an unavailable queue at the end of a job."""
 
 log = logging.getLogger(__name__)
 
 
 def run_job(job_id: str) -> None:
-    """Analyse a job's upload and bring its record to a final state.
-
-    A job that has ended, whose results are already whole, or that somebody else works on is not run. Raises
-    QueueUnavailable where the end cannot be written: the folder then tells the reconciler that it has come.
+    """Analyse a job's upload and write its final record.  A job that has ended, has complete results, or is being
+    processed elsewhere is not run. Raises QueueUnavailable if the end cannot be written; the reconciler then finds it
+    in the folder.
     """
     backend = open_backend()
     lock = backend.storage.work_lock(job_id)
     with lock.hold() as held:
         record = _claim(backend, job_id, lock) if held else None
         if record is None:
-            log.info("job %s has ended, is gone or is somebody else's: nothing to do", job_id)
+            log.info("job %s has ended, was deleted or is processed elsewhere: nothing to do", job_id)
             return
         with job_log(backend.storage.workspace(job_id).log_path):
             log.info("job %s: attempt %d", job_id, record.attempt)
@@ -105,7 +104,7 @@ def _analyse(backend: Backend, record: JobRecord) -> RecordChanges | None:
     except MemoryError:
         log.exception("job %s: out of memory", record.id)
         ending = ended("OUT_OF_MEMORY", "The server ran out of memory.", "Try again later, or crop the scan.")
-    except Exception:  # the one place where a bug becomes a job's end: the worker goes on
+    except Exception:  # the only place where a bug ends a job; the worker continues
         log.exception("job %s: unexpected error", record.id)
         ending = ended("INTERNAL_ERROR", f"Unexpected error, job {record.id}.", "Report the job ID to the operator.")
     return ending | {"steps": progress.steps_after_failure(str(ending["error_message"]))}
@@ -138,7 +137,7 @@ def _end(backend: Backend, record: JobRecord, changes: RecordChanges) -> None:
             with queue_errors():
                 final, written = backend.store.change(record.id, _unless_superseded(record, changes))
                 if final is None or not written:
-                    log.info("job %s was ended by somebody else", record.id)
+                    log.info("job %s was ended elsewhere", record.id)
                 else:
                     conclude(backend, final)
                 return
@@ -170,7 +169,7 @@ def _meta(progress: Progress) -> dict[str, object]:
 
 
 class _ProgressWriter:
-    """Progress -> record and RQ's meta: at every change of step, else twice a second at most."""
+    """Writes progress to the record and RQ's metadata: at every change of step, otherwise at most twice per second."""
 
     def __init__(self, backend: Backend, record: JobRecord) -> None:
         self._backend = backend
@@ -180,7 +179,7 @@ class _ProgressWriter:
         self._steps: tuple[StepRecord, ...] = ()
 
     def write(self, progress: Progress) -> None:
-        """Raises AttemptSuperseded where the job has ended or moved on meanwhile: the analysis stops."""
+        """Raises AttemptSuperseded if the job has ended or has a newer attempt, which stops the analysis."""
         self._steps = progress.steps
         states = (progress.name, *(step.state for step in progress.steps))
         moment = time.monotonic()
@@ -205,7 +204,7 @@ class _ProgressWriter:
             log.warning("job %s: progress could not be written", self._record.id)
             return
         if not accepted:
-            raise AttemptSuperseded("The job has ended or is another attempt's.")
+            raise AttemptSuperseded("The job has ended or has another attempt.")
 
     def steps_after_failure(self, reason: str) -> list[StepRecord]:
         """The steps as they stood, the one at work failed."""

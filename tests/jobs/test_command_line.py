@@ -83,8 +83,8 @@ def test_what_has_expired_is_named_first_and_then_deleted(job_id: str) -> None:
 
 def test_a_queue_entry_that_was_lost_is_put_back(job_id: str, redis_client: Any) -> None:
     redis_client.delete("rq:queue:analyses")
-    mended = read("reconcile", "--once")
-    assert [item["job_id"] for item in mended] == [job_id]
+    repairs = read("reconcile", "--once")
+    assert [item["job_id"] for item in repairs] == [job_id]
     assert redis_client.lrange("rq:queue:analyses", 0, -1) == [job_id]
     service.delete(job_id)
 

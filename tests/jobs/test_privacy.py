@@ -17,7 +17,7 @@ from jobs.control.expiry import purge_expired
 from jobs.state.backend import open_backend
 from jobs.state.lifecycle import interrupted
 from jobs.state.model import Status, now
-from jobs.state.reconciler import mend
+from jobs.state.reconciler import repair_job
 from tests.support.processes import DATA_DIR, wait_until
 from tests.support.submitted import image, submit
 
@@ -70,7 +70,7 @@ def finish(job_id: str) -> None:
     here.queue.remove(job_id)
     with here.storage.work_lock(job_id).hold() as held:
         assert held
-    assert mend(here, job_id) is not None
+    assert repair_job(here, job_id) is not None
     assert service.get(job_id).status is Status.COMPLETE
 
 

@@ -154,11 +154,7 @@ THIS = Path(__file__).resolve().relative_to(ROOT).as_posix()
 CITED = re.compile(r'"(?:citation|licence|license|url|doi)"\s*:|https?://\S+')
 """Lines of others inside our files: titles of papers and addresses."""
 
-PENDING: tuple[str, ...] = (
-    "jobs/",
-    "rest/",
-    "tests/",
-)
+PENDING: tuple[str, ...] = ("tests/",)
 """Paths not yet revised; each entry is removed with its revision."""
 
 

@@ -116,7 +116,7 @@ def test_what_dies_comes_back(product: Product) -> None:
             what=f"another {name}",
         )
     wait_until(lambda: product.get("/health") == 200, what="a healthy service")
-    assert "starting it again" in product.said
+    assert "restarting it" in product.said
 
 
 def test_nothing_survives_a_killed_supervisor(product: Product) -> None:
@@ -176,4 +176,4 @@ def test_an_own_redis_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
         [sys.executable, "serve.py"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
     assert answer.returncode == 1
-    assert "REDIS_URL is set, but no server answers there" in answer.stderr
+    assert "REDIS_URL is set, but no server responds there" in answer.stderr
