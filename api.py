@@ -123,7 +123,7 @@ def download(job_id: str, request: Request) -> Response:
     tags=["results"],
 )
 def measurements(job_id: str, request: Request) -> Response:
-    """The tidy rows: JSON, or CSV where Accept asks for text/csv."""
+    """The tidy rows: JSON, or CSV if Accept requests text/csv."""
     rows = [measurement_row(row) for row in service.measurements(job_id)]
     if "text/csv" not in request.headers.get("accept", ""):
         return JSONResponse(rows)
@@ -192,7 +192,7 @@ def delete(job_id: str) -> Response:
     tags=["comparisons"],
 )
 def comparison(first_id: str, second_id: str) -> service.JobComparison:
-    """What differs from one complete analysis to another; takes some seconds when it is asked for the first time."""
+    """The differences between two complete analyses; the first request takes some seconds."""
     return service.comparison(first_id, second_id)
 
 
@@ -240,7 +240,7 @@ def stats() -> service.Stats:
     tags=["service"],
 )
 def health(response: Response) -> service.Health:
-    """Whether jobs can be taken and worked on."""
+    """Whether jobs can be accepted and processed."""
     state = service.health()
     response.status_code = 503 if state.redis == "unavailable" else 200
     return state

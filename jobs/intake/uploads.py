@@ -128,7 +128,7 @@ class Upload:
         self._unlock()
 
     def keep(self, document: Mapping[str, object]) -> None:
-        """The upload becomes a scan that waits for its user's word, whole in one step. Raises StorageFull."""
+        """Turn the upload into a scan awaiting confirmation, atomically. Raises StorageFull."""
         target = self._storage.scan_folder(self.job_id)
         with _disk_errors():
             write_json(self._workspace.root / SCAN_FILE, document)

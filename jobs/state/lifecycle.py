@@ -18,7 +18,7 @@ _RQ_ENDED: Final = ("failed", "stopped", "canceled", "finished")
 
 
 def completed(*, steps: list[StepRecord], warnings: list[str], archive: str, archive_bytes: int) -> RecordChanges:
-    """The fields of a job whose results are whole."""
+    """The fields of a job with complete results."""
     return {
         "status": Status.COMPLETE,
         "progress_percent": 100,
@@ -38,7 +38,7 @@ def completed(*, steps: list[StepRecord], warnings: list[str], archive: str, arc
 
 
 def results_on_disk(storage: Storage, job_id: str) -> RecordChanges | None:
-    """The fields of a job whose manifest is there, whatever became of the process that wrote it."""
+    """The fields of a job with a manifest, regardless of the process that wrote it."""
     manifest = storage.read_manifest(job_id)
     if manifest is None:
         return None
@@ -68,7 +68,7 @@ def ended(code: str, message: str, hint: str = "") -> RecordChanges:
 
 
 def reopened(attempt: int, options: AnalysisOptions, expires_at: datetime) -> RecordChanges:
-    """The fields of an ended job that waits again; the number of its attempt keeps older work from writing."""
+    """The fields of an ended job that waits again; the attempt number blocks writes of older work."""
     return {
         "status": Status.QUEUED,
         "attempt": attempt,
@@ -91,7 +91,7 @@ def reopened(attempt: int, options: AnalysisOptions, expires_at: datetime) -> Re
 
 
 def interrupted(record: JobRecord) -> RecordChanges:
-    """The fields of a job whose work was cut short: it waits again, or is given up after its second attempt."""
+    """The fields of a job whose work was interrupted: it waits again, or fails after its second attempt."""
     lost_attempts = record.lost_attempts + 1
     if lost_attempts < MOST_ATTEMPTS:
         return {

@@ -118,10 +118,9 @@ class AnalysisQueue:
         self._release = self._client.register_script(_RELEASE)
 
     def enqueue(self, record: JobRecord, *, replaces: str | None = None, first: bool = False) -> bool:
-        """Queue entry and record in one MULTI; -> whether it was written.
-
-        replaces: the record (JSON) that must still be there, for a job that is queued again; None: a new job, which
-        is not written where there is one of this id. first: before all others, for a job that had its turn already.
+        """Write queue entry and record in one MULTI; returns whether they were written.  replaces: the expected current
+        record (JSON) of a requeued job; None: a new job, which must not exist yet. first: before all others, for an
+        interrupted job.
         """
         job_id, created = record.id, (record.created_at or now()).timestamp()
         for _ in range(_MOST_CONFLICTS):
@@ -175,7 +174,7 @@ class AnalysisQueue:
         return True
 
     def status(self, job_id: str) -> str | None:
-        """RQ's own word on a job; None: it does not know it."""
+        """RQ's status of a job; None: unknown."""
         value = self._client.hget(job_key(job_id), "status")
         return value.decode() if isinstance(value, bytes) else None
 
@@ -184,7 +183,7 @@ class AnalysisQueue:
         return int(self._client.llen(QUEUE_KEY))
 
     def write_meta(self, job_id: str, meta: Mapping[str, object]) -> None:
-        """Progress in RQ's own place, for its dashboards."""
+        """Write progress to RQ's metadata, for its dashboards."""
         key = job_key(job_id)
         if self._client.exists(key):
             self._client.hset(key, "meta", JSONSerializer.dumps(dict(meta)))
@@ -218,7 +217,7 @@ class AnalysisQueue:
         self._client.lrem(QUEUE_KEY, -(entries - 1), job_id)
 
     def forget_dead_workers(self) -> None:
-        """Names of workers whose hash has expired."""
+        """Remove the names of workers whose hash has expired."""
         remove_dead_workers(self._queue)
 
     def forget_old_results(self) -> None:

@@ -187,7 +187,7 @@ def at_work(backend: Backend, job_id: str) -> bool:
     work = backend.storage.work_lock(job_id).look()
     if work is not Work.UNKNOWN:
         return work is Work.ALIVE
-    # a server that has just started may have forgotten a sign of life: wait for the next one
+    # a restarted server may have lost a heartbeat: wait for the next one
     return (
         backend.queue.heartbeat_of(job_id) is not None or backend.queue.server()[1] < HEARTBEAT_MISSED.total_seconds()
     )
@@ -224,9 +224,9 @@ def _put_back(backend: Backend, job_id: str) -> Repair | None:
     return _enqueue(backend, record, text, "it was not queued: queued again")
 
 
-def _enqueue(backend: Backend, record: JobRecord, replaces: str | None, what: str) -> Mended | None:
+def _enqueue(backend: Backend, record: JobRecord, replaces: str | None, what: str) -> Repair | None:
     written = backend.queue.enqueue(record, replaces=replaces, first=record.lost_attempts > 0)
-    return Mended(job_id=record.id, what=what) if written else None
+    return Repair(job_id=record.id, what=what) if written else None
 
 
 def _without_record(backend: Backend, job_id: str) -> Repair | None:
@@ -247,9 +247,9 @@ def _rebuild(backend: Backend, job_id: str) -> Repair | None:
         return None
     if written.status.final:
         known = backend.store.add_ended(written)
-        return Mended(job_id=job_id, what=f"its record was gone: {written.status}") if known else None
+        return Repair(job_id=job_id, what=f"its record was missing: {written.status}") if known else None
     waiting = replace(written, status=Status.QUEUED, started_at=None)
-    return _enqueue(backend, waiting, None, "its record was gone: queued again")
+    return _enqueue(backend, waiting, None, "its record was missing: queued again")
 
 
 def _agree(backend: Backend, job_id: str) -> Repair | None:

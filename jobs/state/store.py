@@ -85,7 +85,7 @@ class JobStore:
         raise QueueUnavailable("The job's record changes too often to be written.", hint="Try again.")
 
     def merge(self, job_id: str, attempt: int, changes: RecordChanges) -> bool:
-        """A running attempt's write. Refused (False): the job is final, gone, or a later attempt's."""
+        """Write of a running attempt. Rejected (False) if the job has ended, was deleted, or has a later attempt."""
 
         def decide(record: JobRecord) -> RecordChanges | None:
             return None if record.status.final or record.attempt > attempt else changes

@@ -76,7 +76,7 @@ class WorkLock:
 
     def _note(self, attempt: int) -> None:
         holder = Holder(attempt=attempt, machine=boot_id(), processes=_processes(), pid=os.getpid())
-        descriptor = os.open(self._path, os.O_WRONLY)  # in place: another file would be another lock
+        descriptor = os.open(self._path, os.O_WRONLY)  # written in place, because a new file would have a new lock
         try:
             os.pwrite(descriptor, json.dumps(asdict(holder)).encode().ljust(400), 0)
         finally:

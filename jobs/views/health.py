@@ -92,7 +92,7 @@ def health() -> Health:
             ("The job queue is not responding.", not redis_up),
             ("The job queue refuses to write: its memory or its disk is full.", redis_up and not writes),
             ("No worker has sent a heartbeat for 15 s: jobs are not processed.", redis_up and not worker_up),
-            ("The disk is full: uploads are refused.", free < RESERVE_BYTES),
+            ("The disk is full: uploads are rejected.", free < RESERVE_BYTES),
             ("No segmentation model is installed.", not any(weights.values())),
         )
         if found

@@ -9,7 +9,7 @@ from jobs.state.backend import Backend, open_backend
 from jobs.state.lifecycle import contradicted
 from jobs.state.model import JobRecord, JobView, Status
 from jobs.state.queue import queue_errors
-from jobs.state.reconciler import mend
+from jobs.state.reconciler import repair_job
 from jobs.state.statistics import Stats
 from jobs.state.store import Snapshot
 from jobs.views.forecast import Forecast

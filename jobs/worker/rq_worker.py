@@ -75,8 +75,8 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
             super().maintain_heartbeats(job, execution)
             alive_s = int(HEARTBEAT_MISSED.total_seconds())
             self.connection.set(f"jobs:alive:{job.id}", boot_id(), ex=alive_s)
-        except _AWAY as error:  # RQ would leave here, and the work-horse would die with its worker
-            log.warning("worker %s: job %s goes on without the queue (%s)", self.name, job.id, error)
+        except _AWAY as error:  # RQ would exit here, and the work-horse would end with its worker
+            log.warning("worker %s: job %s continues without the queue (%s)", self.name, job.id, error)
         self.every_few_seconds()
 
     def execute_job(self, job: Job, queue: Queue) -> None:

@@ -55,7 +55,7 @@ def run_job(job_id: str) -> None:
 
 @queue_errors()
 def _claim(backend: Backend, job_id: str, lock: WorkLock) -> JobRecord | None:
-    """Take the next attempt of a job, by the holder of its lock; from now on older attempts cannot write."""
+    """Claim the next attempt of a job while holding its lock; older attempts can no longer write."""
     if lock.elsewhere and backend.queue.heartbeat_of(job_id) not in (None, boot_id()):
         return None
     backend.queue.write_heartbeat(job_id)
@@ -66,7 +66,7 @@ def _claim(backend: Backend, job_id: str, lock: WorkLock) -> JobRecord | None:
         if ending := ending_on_disk(backend.storage, record):
             return ending
         changes: RecordChanges = {}
-        if record.status is Status.PROCESSING:  # nobody else holds the lock: that attempt is over
+        if record.status is Status.PROCESSING:  # the lock was free: that attempt has ended
             changes = interrupted(record)
             if changes["status"] is not Status.QUEUED:
                 return changes
@@ -88,7 +88,7 @@ def _claim(backend: Backend, job_id: str, lock: WorkLock) -> JobRecord | None:
 
 
 def _analyse(backend: Backend, record: JobRecord) -> RecordChanges | None:
-    """Run the analysis; -> the fields of the final record, or None where somebody else has ended the job."""
+    """Run the analysis; returns the fields of the final record, or None if the job was ended elsewhere."""
     progress = _ProgressWriter(backend, record)
     try:
         return _run(backend, record, progress)
@@ -130,7 +130,7 @@ def _run(backend: Backend, record: JobRecord, progress: _ProgressWriter) -> Reco
 
 
 def _end(backend: Backend, record: JobRecord, changes: RecordChanges) -> None:
-    """Write the final state, as soon as the queue answers."""
+    """Write the final state, as soon as the queue responds."""
     deadline = time.monotonic() + WRITE_END_S
     while True:
         try:
@@ -187,7 +187,7 @@ class _ProgressWriter:
             return
         self._states, self._written = states, moment
         changes: RecordChanges = {
-            "status": Status.PROCESSING,  # a server that forgot its last second may have the job waiting again
+            "status": Status.PROCESSING,  # after a lost second, the job may be waiting again
             "attempt": self._record.attempt,
             "started_at": self._record.started_at,
             "progress_percent": min(MOST_PERCENT, progress.percent),
@@ -207,5 +207,5 @@ class _ProgressWriter:
             raise AttemptSuperseded("The job has ended or has another attempt.")
 
     def steps_after_failure(self, reason: str) -> list[StepRecord]:
-        """The steps as they stood, the one at work failed."""
+        """The current steps, with the running one failed."""
         return failed_while_running(self._steps, reason)
