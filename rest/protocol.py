@@ -87,7 +87,7 @@ class DeadlineProtocol(Connection):
                 self.add_extension(DIRECT, DirectBody(self))
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        """Stop the timer: a WebSocket has pings separate."""
+        """Stop the timer: a WebSocket has its own pings."""
         self._timer.cancel()
         super().handle_websocket_upgrade(event)
 

@@ -73,7 +73,7 @@ def test_a_page_that_needs_no_analysis_has_no_serious_finding(browser: Browser, 
         assert by_day_and_night(page) == []
 
 
-def test_what_becomes_of_an_upload_has_no_serious_finding(browser: Browser, product: Product, tmp_path: Path) -> None:
+def test_upload_states_have_no_serious_finding(browser: Browser, product: Product, tmp_path: Path) -> None:
     write_dicom(make_phantom(1), tmp_path / "knee" / "a")
     write_dicom(make_phantom(2), tmp_path / "knee" / "b", change=lambda data, *_: setattr(data, "SeriesNumber", "9"))
     found: dict[str, list[str]] = {}

@@ -46,7 +46,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     assert not [url for url in asked if not url.startswith((address, "data:", "blob:"))]
 
 
-def test_two_analyses_are_chosen_compared_swapped_and_taken_home(address: str, page: Page) -> None:
+def test_two_analyses_are_chosen_compared_swapped_and_downloaded(address: str, page: Page) -> None:
     first, second = finished_job("right"), finished_job("left")
     page.goto(f"{address}/compare")
     page.get_by_text("Compare two time points of one knee").wait_for(timeout=WAIT_MS)
@@ -72,7 +72,7 @@ def test_two_analyses_are_chosen_compared_swapped_and_taken_home(address: str, p
     page.locator("[data-ok3d][data-state=ready]").wait_for(timeout=WAIT_MS)
 
 
-def test_what_cannot_be_compared_is_said_in_words(address: str, page: Page) -> None:
+def test_a_failed_comparison_is_explained(address: str, page: Page) -> None:
     job_id = finished_job("right")
     page.goto(f"{address}/compare?a={job_id}&b={job_id}")
     page.get_by_text("Choose two different analyses").wait_for(timeout=WAIT_MS)
@@ -80,7 +80,7 @@ def test_what_cannot_be_compared_is_said_in_words(address: str, page: Page) -> N
     page.get_by_text("Second analysis: Job not found").wait_for(timeout=WAIT_MS)
 
 
-def test_statistics_show_the_work_of_a_server_and_ask_again_by_themselves(
+def test_statistics_show_the_work_of_a_server_and_refresh_automatically(
     address: str, page: Page, redis_client: Any
 ) -> None:
     page.goto(f"{address}/statistics")

@@ -12,7 +12,7 @@ from tests.support.browser import ROOT, require_chromium
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 
-def test_an_open_page_that_nobody_touches_costs_next_to_nothing() -> None:
+def test_an_idle_open_page_has_a_low_cost() -> None:
     require_chromium()
     command = [sys.executable, "-m", "bench.pages", "idle", "--short"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)

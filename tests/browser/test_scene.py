@@ -144,7 +144,7 @@ def towards_joint(structure: Structure, angle: float) -> Callable[[np.ndarray], 
     return choose
 
 
-def test_the_number_under_the_pointer_is_that_of_the_vertex_and_comes_at_once(page: Page, address: str) -> None:
+def test_the_value_under_the_pointer_is_that_of_the_vertex_and_is_shown_immediately(page: Page, address: str) -> None:
     root = opened(page, address)
     settled(page)
     times = []
@@ -182,7 +182,7 @@ def test_reruns_and_polling_never_load_the_scene_again(page: Page, address: str)
     assert not root.get_by_label("Tibia", exact=True).is_checked(), "what was chosen stays chosen"
 
 
-def test_nothing_is_drawn_while_nothing_changes(page: Page, address: str) -> None:
+def test_there_is_no_redraw_without_a_change(page: Page, address: str) -> None:
     root = opened(page, address)
     page.wait_for_timeout(1500)
     frames = root.get_attribute("data-frames")
@@ -224,7 +224,7 @@ def test_structures_colours_and_scale_change_the_picture(page: Page, address: st
 
 
 @pytest.mark.parametrize(("side", "medial"), [(Side.RIGHT, 1.0), (Side.LEFT, -1.0)])
-def test_each_view_looks_from_where_its_name_says_on_either_side(
+def test_each_view_has_the_named_direction_on_both_sides(
     page: Page, address: str, view_dir: Path, knees: dict[Side, AnalysisResult], side: Side, medial: float
 ) -> None:
     kept = view_dir.parent / "kept.gz"
@@ -244,7 +244,7 @@ def test_each_view_looks_from_where_its_name_says_on_either_side(
         shutil.copy(kept, view_dir / "scene.bin.gz")
 
 
-def test_the_keyboard_turns_zooms_and_reads_the_middle(page: Page, address: str) -> None:
+def test_the_keyboard_rotates_zooms_and_reads_the_centre(page: Page, address: str) -> None:
     root = opened(page, address)
     camera: Callable[[], Any] = lambda: root.evaluate(  # noqa: E731
         "root => { const { theta, phi, distance } = root.viewer.shown.camera.pose; return [theta, phi, distance]; }"
@@ -287,7 +287,7 @@ def test_the_picture_is_exported_with_its_key(page: Page, address: str, tmp_path
     assert share_near(saved[:, : int(drawn["width"])], BONE) > 0.01
 
 
-def test_on_a_telephone_nothing_is_wider_than_the_screen(page: Page, address: str) -> None:
+def test_on_a_phone_nothing_is_wider_than_the_screen(page: Page, address: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     root = opened(page, address)
     assert root.evaluate("root => root.scrollWidth - root.clientWidth") <= 0
@@ -301,7 +301,7 @@ def picture_phone(root: Locator) -> np.ndarray:
     return np.asarray(shown).astype(np.int64)
 
 
-def test_without_webgl_the_page_says_so_and_shows_the_still_picture(browser: Browser, address: str) -> None:
+def test_without_webgl_the_page_shows_a_message_and_the_still_picture(browser: Browser, address: str) -> None:
     arguments = [argument for argument in CHROMIUM_ARGS if argument not in SOFTWARE_GL]
     chromium = browser.browser_type.launch(
         executable_path=require_chromium(), args=[*arguments, "--disable-gpu", "--disable-3d-apis"]
@@ -318,7 +318,7 @@ def test_without_webgl_the_page_says_so_and_shows_the_still_picture(browser: Bro
         chromium.close()
 
 
-def test_a_file_that_is_no_scene_ends_in_words(page: Page, address: str, view_dir: Path) -> None:
+def test_an_invalid_scene_file_is_explained(page: Page, address: str, view_dir: Path) -> None:
     from gzip import compress
 
     kept = (view_dir / "scene.bin.gz").read_bytes()

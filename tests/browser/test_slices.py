@@ -110,7 +110,7 @@ def near(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
     return int((np.abs(picture - np.array(colour)).max(axis=-1) <= 3).sum())
 
 
-def test_what_is_told_under_the_cross_hair_is_what_the_arrays_hold(page: Page) -> None:
+def test_values_under_the_crosshair_are_those_of_the_arrays(page: Page) -> None:
     result = knee()
     root = page.locator(READY)
     page.wait_for_function("root => root.dataset.t2", arg=root.element_handle())  # sub-regions and T2 come later
@@ -131,7 +131,7 @@ def test_what_is_told_under_the_cross_hair_is_what_the_arrays_hold(page: Page) -
     assert len(found) >= 3, "the places that were clicked lie in several structures"
 
 
-def test_what_is_drawn_at_a_place_is_what_lies_there(page: Page) -> None:
+def test_the_picture_shows_the_structure_at_each_position(page: Page) -> None:
     """Filled and without lines, a picture's colour says which tissue the arrays hold there."""
     labels = knee().segmentation.labels
     for name in ("Cross-hair", "Outlines"):
@@ -192,7 +192,7 @@ def test_moving_in_one_plane_moves_the_others(page: Page) -> None:
     )
 
 
-def test_a_structure_that_is_switched_off_leaves_no_colour(page: Page) -> None:
+def test_a_hidden_structure_has_no_colour(page: Page) -> None:
     bone, cartilage = TISSUE_COLOURS[Tissue.BONE], TISSUE_COLOURS[Tissue.CARTILAGE]
     root = page.locator(READY)
     page.get_by_label("Cross-hair", exact=True).uncheck()
@@ -217,7 +217,7 @@ def test_t2_is_shown_with_its_scale(page: Page) -> None:
     assert (np.ptp(pixels(page, "Sagittal"), axis=-1) > 60).sum() > 300
 
 
-def test_a_rerun_keeps_the_viewer_as_it_stands(page: Page) -> None:
+def test_a_rerun_keeps_the_viewer_unchanged(page: Page) -> None:
     from playwright.sync_api import expect
 
     asked: list[str] = []
@@ -256,7 +256,7 @@ def test_a_narrow_page_shows_one_plane_at_a_time(tab: Callable[[int], Page], add
     assert near(pixels(page, "Axial"), TISSUE_COLOURS[Tissue.CARTILAGE]) > 20
 
 
-def test_slices_that_are_gone_are_explained(tab: Callable[[int], Page], address: str) -> None:
+def test_deleted_slices_are_explained(tab: Callable[[int], Page], address: str) -> None:
     page = tab(1440)
     page.route("**/view/labels.bin", lambda route: route.fulfill(status=404, json={"detail": "They are gone."}))
     page.goto(address)

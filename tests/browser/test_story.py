@@ -199,7 +199,7 @@ def compare(page: Page, product: Product, first: str, second: str) -> None:
     assert max(map(abs, changes)) < 0.01
 
 
-def test_of_several_series_the_user_picks_one(page: Page, tmp_path: Path) -> None:
+def test_the_user_chooses_one_of_several_series(page: Page, tmp_path: Path) -> None:
     from playwright.sync_api import expect
 
     write_dicom(make_phantom(1), tmp_path / "knee" / "a")
@@ -216,7 +216,7 @@ def test_of_several_series_the_user_picks_one(page: Page, tmp_path: Path) -> Non
     expect(page.get_by_role("button", name="Choose files")).to_be_visible()
 
 
-def test_an_image_that_holds_nothing_ends_in_a_clear_message(page: Page) -> None:
+def test_an_empty_image_gives_a_clear_message(page: Page) -> None:
     from playwright.sync_api import expect
 
     drop(page, "test.nii.gz", zero_image())
@@ -229,7 +229,7 @@ def test_an_image_that_holds_nothing_ends_in_a_clear_message(page: Page) -> None
     expect(page.get_by_role("button", name="Try again")).to_have_count(0)
 
 
-def test_a_file_that_is_no_scan_is_refused_where_it_was_dropped(page: Page) -> None:
+def test_a_file_that_is_not_a_scan_is_rejected_at_the_upload(page: Page) -> None:
     from playwright.sync_api import expect
 
     drop(page, "scan.nii.gz", b"this is no image")

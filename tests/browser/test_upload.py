@@ -34,7 +34,7 @@ def test_an_interrupted_upload_can_be_tried_again(page: Page) -> None:
     expect(page.locator(".st-key-preflight")).to_contain_text("160 × 384 × 384")
 
 
-def test_a_file_over_the_limit_is_refused_before_a_byte_is_sent(page: Page) -> None:
+def test_a_file_above_the_limit_is_rejected_before_the_transfer(page: Page) -> None:
     from playwright.sync_api import expect
 
     sent: list[str] = []

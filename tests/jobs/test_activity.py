@@ -31,7 +31,7 @@ def complete(job_id: str, model: str, **seconds: float) -> JobRecord:
     )
 
 
-def test_an_empty_store_has_thirty_days_of_nothing(redis_client: Any) -> None:
+def test_an_empty_store_has_thirty_days_with_zero_jobs(redis_client: Any) -> None:
     found = service.activity()
     assert [day.jobs for day in found.days] == [0] * 30
     assert found.days[-1].day == now().date()

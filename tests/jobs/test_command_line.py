@@ -71,7 +71,7 @@ def test_no_command_shows_an_email_address(job_id: str) -> None:
     service.delete(job_id)
 
 
-def test_what_has_expired_is_named_first_and_then_deleted(job_id: str) -> None:
+def test_expired_jobs_are_listed_and_then_deleted(job_id: str) -> None:
     record = open_backend().store.load(job_id)
     assert record is not None
     open_backend().storage.write_record(replace(record, expires_at=now() - timedelta(seconds=1)))
@@ -81,7 +81,7 @@ def test_what_has_expired_is_named_first_and_then_deleted(job_id: str) -> None:
     assert "Nothing to do." in call("purge").stdout
 
 
-def test_a_queue_entry_that_was_lost_is_put_back(job_id: str, redis_client: Any) -> None:
+def test_a_lost_queue_entry_is_restored(job_id: str, redis_client: Any) -> None:
     redis_client.delete("rq:queue:analyses")
     repairs = read("reconcile", "--once")
     assert [item["job_id"] for item in repairs] == [job_id]
@@ -89,14 +89,14 @@ def test_a_queue_entry_that_was_lost_is_put_back(job_id: str, redis_client: Any)
     service.delete(job_id)
 
 
-def test_stats_tell_usage_and_health(redis_client: Any) -> None:
+def test_stats_show_usage_and_health(redis_client: Any) -> None:
     seen = read("stats")
     assert seen["usage"]["jobs_in_queue"] == 0
     assert seen["health"]["redis"] == "connected"
     assert "No worker" in call("stats").stdout
 
 
-def test_refusals_go_to_standard_error_with_their_status() -> None:
+def test_errors_go_to_standard_error_with_their_status() -> None:
     assert call("list", status=1, REDIS_URL="redis://127.0.0.1:1/0").stdout == ""
     assert "API_PORT" in call("stats", status=2, API_PORT="x").stderr
     call("reconcile", status=2)

@@ -65,7 +65,7 @@ def test_two_jobs_are_compared_over_http(api: httpx.Client, pair: tuple[str, str
         assert api.get(f"{url}/view/{name}").status_code == 404
 
 
-def test_a_comparison_is_made_once_and_again_when_a_job_was_run_again(pair: tuple[str, str]) -> None:
+def test_a_comparison_is_computed_once_and_again_after_a_rerun(pair: tuple[str, str]) -> None:
     texts: list[str] = []
     service.comparison(*pair, report=lambda _, text: texts.append(text))
     assert any("femur" in text for text in texts)
@@ -81,14 +81,14 @@ def test_a_comparison_is_made_once_and_again_when_a_job_was_run_again(pair: tupl
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_a_comparison_goes_with_either_of_its_jobs(pair: tuple[str, str], which: int) -> None:
+def test_a_comparison_is_deleted_with_either_of_its_jobs(pair: tuple[str, str], which: int) -> None:
     service.comparison(*pair)
     assert kept() == [f"{pair[0]}_{pair[1]}"]
     service.delete(pair[which])
     assert kept() == []
 
 
-def test_a_comparison_goes_when_a_job_expires(pair: tuple[str, str]) -> None:
+def test_a_comparison_is_deleted_when_a_job_expires(pair: tuple[str, str]) -> None:
     service.comparison(*pair)
     record = open_backend().store.load(pair[0])
     assert record is not None
@@ -97,7 +97,7 @@ def test_a_comparison_goes_when_a_job_expires(pair: tuple[str, str]) -> None:
     assert kept() == []
 
 
-def test_what_cannot_be_compared_is_told_with_the_one_it_is_about(api: httpx.Client, pair: tuple[str, str]) -> None:
+def test_the_error_names_the_job_that_cannot_be_compared(api: httpx.Client, pair: tuple[str, str]) -> None:
     unknown = str(uuid.uuid4())
     with pytest.raises(JobNotFound, match="Second analysis"):
         service.comparison(pair[0], unknown)
@@ -115,7 +115,7 @@ def test_what_cannot_be_compared_is_told_with_the_one_it_is_about(api: httpx.Cli
     assert kept() == []
 
 
-def test_an_analysis_that_is_not_whole_is_refused_and_leaves_nothing(api: httpx.Client, pair: tuple[str, str]) -> None:
+def test_an_incomplete_analysis_is_rejected_and_leaves_no_files(api: httpx.Client, pair: tuple[str, str]) -> None:
     (open_backend().storage.workspace(pair[0]).work_dir / "thickness.json").unlink()
     with pytest.raises(NotComparable, match="incomplete"):
         service.comparison(*pair)
@@ -124,7 +124,7 @@ def test_an_analysis_that_is_not_whole_is_refused_and_leaves_nothing(api: httpx.
     assert list((DATA_DIR / "comparisons").glob("*.part")) == []
 
 
-def test_a_process_that_dies_is_a_failure_and_leaves_nothing(pair: tuple[str, str]) -> None:
+def test_a_crashed_process_is_a_failure_and_leaves_no_files(pair: tuple[str, str]) -> None:
     path = open_backend().storage.workspace(pair[0]).work_dir / "thickness.0_thickness_mm.npy"
     path.unlink()
     path.write_bytes(b"damaged")
@@ -133,7 +133,7 @@ def test_a_process_that_dies_is_a_failure_and_leaves_nothing(pair: tuple[str, st
     assert kept() == []
 
 
-def test_the_process_dies_with_the_server_that_started_it(pair: tuple[str, str]) -> None:
+def test_the_process_ends_with_its_server(pair: tuple[str, str]) -> None:
     """A server that is killed while it compares; its child must not live on."""
     program = "import sys; from jobs import service; service.comparison(*sys.argv[1:])"
     server = subprocess.Popen([sys.executable, "-c", program, *pair], cwd=ROOT, env=os.environ)
@@ -152,7 +152,7 @@ def children(pid: int) -> list[int]:
     return [int(text) for text in found.split()]
 
 
-def test_the_scene_carries_the_difference(pair: tuple[str, str]) -> None:
+def test_the_scene_contains_the_difference(pair: tuple[str, str]) -> None:
     data = gzip.decompress(service.comparison_view(*pair, "scene.bin").read_bytes())
     header = json.loads(data[8 : 8 + int.from_bytes(data[4:8], "little")])
     channel = next(item for item in header["channels"] if item["name"] == "change")

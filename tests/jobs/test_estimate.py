@@ -28,18 +28,18 @@ def test_scans_of_the_same_size_are_expected_to_take_their_median() -> None:
     assert expected_seconds(history, int(FULL * 1.3)) == {"segment": 10, "surfaces": 1}
 
 
-def test_a_size_that_was_never_seen_is_scaled_within_bounds() -> None:
+def test_an_unknown_size_is_scaled_within_bounds() -> None:
     history = runs(FULL, 10, 10, 10)
     assert expected_seconds(history, FULL * 3)["segment"] == pytest.approx(30)
     assert expected_seconds(history, FULL * 1000)["segment"] == pytest.approx(40)
     assert expected_seconds(history, 1)["segment"] == pytest.approx(2.5)
 
 
-def test_without_history_nothing_is_claimed() -> None:
+def test_without_history_there_is_no_estimate() -> None:
     assert expected_seconds([], FULL) == {}
 
 
-def test_what_remains_is_the_steps_to_come_and_the_rest_of_the_one_at_work() -> None:
+def test_remaining_time_is_that_of_the_running_and_following_steps() -> None:
     expected = {"read_scan": 2.0, "segment": 10.0, "surfaces": 3.0}
     states = {"read_scan": "done", "segment": "running", "surfaces": "waiting"}
     assert remaining_seconds(expected, states, elapsed=6.0, done=2.0) == pytest.approx(6.0 + 3.0)
@@ -63,7 +63,7 @@ def complete(job_id: str, seconds: float, **changes: Any) -> JobRecord:
     return replace(record, **changes)
 
 
-def test_an_analysis_counts_once_however_often_its_end_is_told(redis_client: Any) -> None:
+def test_an_analysis_counts_once_if_its_end_is_reported_repeatedly(redis_client: Any) -> None:
     statistics = open_backend().statistics
     assert statistics.record_complete(complete("a", 30))
     assert not statistics.record_complete(complete("a", 30))
@@ -83,7 +83,7 @@ def queued(job_id: str, **changes: Any) -> None:
     assert here.queue.enqueue(record)
 
 
-def test_a_waiting_job_waits_for_what_runs_and_for_all_before_it(redis_client: Any) -> None:
+def test_the_waiting_time_includes_running_and_preceding_jobs(redis_client: Any) -> None:
     here = open_backend()
     for number in range(3):
         here.statistics.record_complete(complete(f"past{number}", 20))

@@ -14,7 +14,7 @@ from jobs.views import health
 from tests.support.processes import wait_until
 
 
-def test_without_a_worker_the_service_is_degraded_and_says_why(redis_client: Any) -> None:
+def test_without_a_worker_the_service_is_degraded_with_a_reason(redis_client: Any) -> None:
     for key in redis_client.scan_iter("rq:worker*"):
         redis_client.delete(key)
     state = service.health()
@@ -24,7 +24,7 @@ def test_without_a_worker_the_service_is_degraded_and_says_why(redis_client: Any
     assert state.weights["nnunet_fullres"] is True
 
 
-def test_a_queue_that_refuses_to_write_is_no_healthy_one(redis_client: Any) -> None:
+def test_a_queue_that_rejects_writes_is_unhealthy(redis_client: Any) -> None:
     before = redis_client.config_get("maxmemory")["maxmemory"]
     redis_client.config_set("maxmemory", "1")
     try:
@@ -63,7 +63,7 @@ def test_a_folder_of_models_dir_is_listed_under_its_own_id(
     assert service.health().weights["our_knees"] is False
 
 
-def test_figures_of_the_built_in_model_are_not_told_of_one_that_a_lab_installed(
+def test_figures_of_the_built_in_model_are_not_shown_for_an_installed_one(
     redis_client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = load_settings().model_copy(update={"models_dir": tmp_path})
@@ -87,7 +87,7 @@ def test_figures_of_the_built_in_model_are_not_told_of_one_that_a_lab_installed(
 
 
 @pytest.mark.slow
-def test_a_worker_that_was_killed_is_missed_within_20_seconds(worker: Any) -> None:
+def test_a_killed_worker_is_detected_within_20_seconds(worker: Any) -> None:
     assert service.health().status == "healthy"
     worker.kill()
     worker.wait()

@@ -75,7 +75,7 @@ def finish(job_id: str) -> None:
 
 
 @pytest.mark.parametrize("end", [service.cancel, service.delete, expire, lose, finish])
-def test_the_address_goes_when_the_job_ends(
+def test_the_address_is_deleted_when_the_job_ends(
     redis_client: Any, valkey: str, job_id: str, end: Callable[[str], object]
 ) -> None:
     assert ADDRESS.encode() in everything(valkey)
@@ -85,7 +85,7 @@ def test_the_address_goes_when_the_job_ends(
     assert redis_client.scard("stats:unique_emails") == 1
 
 
-def test_the_log_of_the_queue_forgets_the_address_too(redis_client: Any, job_id: str) -> None:
+def test_the_address_is_removed_from_the_log_of_the_queue(redis_client: Any, job_id: str) -> None:
     def held() -> bool:
         return any(ADDRESS.encode() in path.read_bytes() for path in (DATA_DIR / "valkey").rglob("*.aof"))
 
@@ -97,7 +97,7 @@ def test_the_log_of_the_queue_forgets_the_address_too(redis_client: Any, job_id:
     service.delete(job_id)
 
 
-def test_an_address_counts_once_and_cannot_be_read_back(redis_client: Any, valkey: str) -> None:
+def test_an_address_counts_once_and_cannot_be_recovered(redis_client: Any, valkey: str) -> None:
     for spelling in (ADDRESS, f"  {ADDRESS.upper()} ", ADDRESS.title()):
         open_backend().statistics.record_email(spelling)
     (digest,) = redis_client.smembers("stats:unique_emails")

@@ -87,13 +87,13 @@ def holder(here: Backend) -> Iterator[subprocess.Popen[bytes]]:
     process.communicate()
 
 
-def test_nothing_is_mended_where_nothing_is_wrong(here: Backend) -> None:
+def test_consistent_jobs_need_no_repair(here: Backend) -> None:
     put(here)
     assert looks(here, 3) == []
     assert stand(here) == ("queued", ["job"])
 
 
-def test_an_entry_that_a_worker_took_and_never_began_is_queued_again(here: Backend, redis_client: Any) -> None:
+def test_an_entry_taken_but_never_started_is_queued_again(here: Backend, redis_client: Any) -> None:
     put(here)
     take(redis_client)
     looking = Reconciler(here)
@@ -104,7 +104,7 @@ def test_an_entry_that_a_worker_took_and_never_began_is_queued_again(here: Backe
     assert here.queue.taken() == []
 
 
-def test_a_record_whose_entry_is_gone_is_queued_again(here: Backend, redis_client: Any) -> None:
+def test_a_record_without_an_entry_is_queued_again(here: Backend, redis_client: Any) -> None:
     put(here)
     redis_client.delete("rq:queue:analyses", "rq:job:job")
     looks(here)
@@ -112,7 +112,7 @@ def test_a_record_whose_entry_is_gone_is_queued_again(here: Backend, redis_clien
     assert redis_client.hget("rq:job:job", "status") == "queued"
 
 
-def test_an_entry_that_rq_would_drop_is_made_again(here: Backend, redis_client: Any) -> None:
+def test_an_entry_that_rq_would_drop_is_recreated(here: Backend, redis_client: Any) -> None:
     put(here)
     redis_client.delete("rq:job:job")
     looks(here, 1)
@@ -120,7 +120,7 @@ def test_an_entry_that_rq_would_drop_is_made_again(here: Backend, redis_client: 
     assert redis_client.hexists("rq:job:job", "data")
 
 
-def test_one_of_several_entries_stays(here: Backend, redis_client: Any) -> None:
+def test_only_one_of_several_entries_is_kept(here: Backend, redis_client: Any) -> None:
     put(here)
     redis_client.rpush("rq:queue:analyses", "job", "job")
     looks(here, 1)
@@ -133,7 +133,7 @@ def test_an_entry_without_a_job_is_removed(here: Backend, redis_client: Any) -> 
     assert here.queue.waiting() == []
 
 
-def test_work_that_was_cut_short_is_queued_again_once_then_lost(
+def test_interrupted_work_is_queued_again_once_and_then_fails(
     here: Backend, holder: subprocess.Popen[bytes], redis_client: Any
 ) -> None:
     take(redis_client)
@@ -157,7 +157,7 @@ def test_work_that_was_cut_short_is_queued_again_once_then_lost(
     assert here.queue.waiting() == []
 
 
-def test_work_on_another_machine_counts_until_its_heartbeat_is_missed(here: Backend, redis_client: Any) -> None:
+def test_work_on_another_machine_is_active_until_its_heartbeat_expires(here: Backend, redis_client: Any) -> None:
     put(here, status=Status.PROCESSING, attempt=1)
     take(redis_client)
     lock = {"attempt": 1, "machine": "another", "processes": "another", "pid": 1}
@@ -169,7 +169,7 @@ def test_work_on_another_machine_counts_until_its_heartbeat_is_missed(here: Back
     assert stand(here) == ("queued", ["job"])
 
 
-def test_whole_results_end_a_job_without_a_second_run(here: Backend, redis_client: Any) -> None:
+def test_complete_results_end_a_job_without_a_second_run(here: Backend, redis_client: Any) -> None:
     put(here, status=Status.PROCESSING, attempt=1, started_at=now())
     take(redis_client)
     write_manifest(here)
@@ -178,7 +178,7 @@ def test_whole_results_end_a_job_without_a_second_run(here: Backend, redis_clien
     assert redis_client.get("stats:total_processed") == "1", "counted once"
 
 
-def test_a_cancel_that_the_server_forgot_stands(here: Backend, redis_client: Any) -> None:
+def test_a_cancel_lost_by_the_server_remains_in_effect(here: Backend, redis_client: Any) -> None:
     put(here)
     forgotten = redis_client.hget("jobs", "job")
     service.cancel("job")
@@ -196,7 +196,7 @@ def test_a_cancel_that_the_server_forgot_stands(here: Backend, redis_client: Any
     assert here.queue.waiting() == []
 
 
-def test_a_delete_that_the_server_forgot_stands(here: Backend, redis_client: Any) -> None:
+def test_a_deletion_lost_by_the_server_remains_in_effect(here: Backend, redis_client: Any) -> None:
     put(here)
     forgotten = redis_client.hget("jobs", "job")
     service.delete("job")
@@ -211,7 +211,7 @@ def test_a_delete_that_the_server_forgot_stands(here: Backend, redis_client: Any
     assert not here.storage.folder("job").exists(), "nothing is written back"
 
 
-def test_jobs_that_the_server_forgot_are_rebuilt_from_their_folders(here: Backend, redis_client: Any) -> None:
+def test_jobs_lost_by_the_server_are_restored_from_their_folders(here: Backend, redis_client: Any) -> None:
     put(here)
     redis_client.flushall()
     looks(here, 1)
@@ -223,13 +223,13 @@ def test_jobs_that_the_server_forgot_are_rebuilt_from_their_folders(here: Backen
     assert here.queue.waiting() == []
 
 
-def test_a_submission_on_its_way_is_left_alone(here: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_submission_in_progress_is_not_changed(here: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconciler, "SUBMISSION_S", 10.0)
     here.storage.write_record(JobRecord(id="job", created_at=now()))
     assert looks(here) == []
 
 
-def test_a_new_start_that_the_server_forgot_is_made_again(here: Backend) -> None:
+def test_a_restart_lost_by_the_server_is_repeated(here: Backend) -> None:
     record = put(here, status=Status.ERROR, error_code="CANCELLED", attempt=1)
     here.queue.remove("job")
     here.storage.write_record(replace(record, status=Status.QUEUED, error_code=None, attempt=2))
@@ -237,7 +237,7 @@ def test_a_new_start_that_the_server_forgot_is_made_again(here: Backend) -> None
     assert stand(here) == ("queued", ["job"])
 
 
-def test_what_an_interrupted_ending_left_is_done(here: Backend) -> None:
+def test_an_interrupted_ending_is_completed(here: Backend) -> None:
     put(here, status=Status.ERROR, error_code="EMPTY_IMAGE", attempt=1)
     here.queue.remove("job")
     upload = here.storage.workspace("job").input_dir
@@ -249,7 +249,7 @@ def test_what_an_interrupted_ending_left_is_done(here: Backend) -> None:
     assert written.error_code == "EMPTY_IMAGE"
 
 
-def test_leftovers_of_ended_work_go(here: Backend, redis_client: Any) -> None:
+def test_leftovers_of_ended_work_are_removed(here: Backend, redis_client: Any) -> None:
     put(here, status=Status.ERROR, attempt=1)
     take(redis_client)
     redis_client.zadd("rq:wip:analyses", {"job:execution": time.time() + 999, "nobody:execution": 5})
@@ -258,7 +258,7 @@ def test_leftovers_of_ended_work_go(here: Backend, redis_client: Any) -> None:
     assert here.queue.started() == {}
 
 
-def test_a_lock_that_rq_would_wait_for_for_15_minutes_does_no_harm(here: Backend, redis_client: Any) -> None:
+def test_a_stale_rq_lock_has_no_effect(here: Backend, redis_client: Any) -> None:
     redis_client.set("rq:clean_registries:analyses", 1, ex=899)
     put(here)
     take(redis_client)
@@ -266,7 +266,7 @@ def test_a_lock_that_rq_would_wait_for_for_15_minutes_does_no_harm(here: Backend
     assert stand(here) == ("queued", ["job"])
 
 
-def test_reconcilers_take_turns_and_a_killed_one_blocks_for_ten_seconds_at_most(
+def test_one_reconciler_runs_at_a_time_and_a_killed_one_blocks_at_most_ten_seconds(
     here: Backend, redis_client: Any
 ) -> None:
     assert here.queue.lock_reconciling("killed")
@@ -280,7 +280,7 @@ def test_reconcilers_take_turns_and_a_killed_one_blocks_for_ten_seconds_at_most(
     assert not redis_client.exists("jobs:reconciling")
 
 
-def test_ten_thousand_finished_jobs_cost_a_look_nothing(here: Backend, redis_client: Any) -> None:
+def test_ten_thousand_finished_jobs_do_not_slow_a_pass(here: Backend, redis_client: Any) -> None:
     text = JobRecord(id="x", status=Status.COMPLETE, created_at=now()).to_json()
     redis_client.hset("jobs", mapping={f"old{number}": text for number in range(10_000)})
     looking = Reconciler(here)
@@ -291,9 +291,7 @@ def test_ten_thousand_finished_jobs_cost_a_look_nothing(here: Backend, redis_cli
     assert time.process_time() - before < 0.5
 
 
-def test_a_second_attempt_does_not_enter_a_folder_where_another_works(
-    here: Backend, holder: subprocess.Popen[bytes]
-) -> None:
+def test_a_second_attempt_does_not_use_a_locked_folder(here: Backend, holder: subprocess.Popen[bytes]) -> None:
     begun = time.monotonic()
     subprocess.run(
         [sys.executable, "-c", "from jobs.worker.tasks import run_job; run_job('job')"], cwd=ROOT, check=True
@@ -303,7 +301,7 @@ def test_a_second_attempt_does_not_enter_a_folder_where_another_works(
     assert not here.storage.workspace("job").log_path.exists()
 
 
-def test_attempts_are_counted_in_the_folder_too(here: Backend, holder: subprocess.Popen[bytes]) -> None:
+def test_attempts_are_also_counted_in_the_folder(here: Backend, holder: subprocess.Popen[bytes]) -> None:
     """A server that forgot its last second would give two attempts the same number."""
     holder.kill()
     holder.wait()
@@ -317,7 +315,7 @@ def test_attempts_are_counted_in_the_folder_too(here: Backend, holder: subproces
     assert (record.status, record.attempt) == (Status.ERROR, 4)
 
 
-def test_work_whose_worker_lost_the_queue_is_killed_all_the_same(here: Backend, redis_client: Any) -> None:
+def test_work_is_killed_even_if_its_worker_lost_the_queue(here: Backend, redis_client: Any) -> None:
     put(here, status=Status.PROCESSING, attempt=3)
     path = here.storage.folder("job") / "work.lock"
     command = [sys.executable, "-c", HOLD, str(path)]
@@ -332,14 +330,14 @@ def test_work_whose_worker_lost_the_queue_is_killed_all_the_same(here: Backend, 
     process.communicate()
 
 
-def test_a_look_asked_for_by_hand_mends_what_needs_two(here: Backend, redis_client: Any) -> None:
+def test_a_manual_reconciliation_runs_a_second_pass_if_needed(here: Backend, redis_client: Any) -> None:
     put(here)
     take(redis_client)
     assert [item.job_id for item in reconciler.reconcile()] == ["job"]
 
 
 @pytest.mark.slow
-def test_a_job_that_ends_while_the_queue_is_away_is_complete_and_not_run_again(tmp_path: Path) -> None:
+def test_a_job_that_ends_without_the_queue_is_complete_and_not_run_again(tmp_path: Path) -> None:
     """A separate Valkey is killed while the analysis runs and restarted when it has ended."""
     from bench.service.inside import Inside, small_knee
     from bench.service.site import running_site

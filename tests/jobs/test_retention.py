@@ -38,7 +38,7 @@ def over(job_id: str) -> None:
     set_end(job_id, now() - timedelta(seconds=1))
 
 
-def test_an_expired_job_is_deleted_whole_and_a_fresh_one_stays(redis_client: Any, tmp_path: Path) -> None:
+def test_an_expired_job_is_deleted_completely_and_a_new_one_kept(redis_client: Any, tmp_path: Path) -> None:
     content = image(tmp_path / "a.nii.gz", np.zeros((16, 16, 16), np.int16))
     old, fresh = submit(content), submit(content)
     for job in (old, fresh):
@@ -52,7 +52,7 @@ def test_an_expired_job_is_deleted_whole_and_a_fresh_one_stays(redis_client: Any
     service.delete(fresh.id)
 
 
-def test_a_job_that_still_waits_when_its_time_is_over_goes_too(redis_client: Any, tmp_path: Path) -> None:
+def test_an_expired_waiting_job_is_deleted(redis_client: Any, tmp_path: Path) -> None:
     job = submit(image(tmp_path / "a.nii.gz", np.zeros((16, 16, 16), np.int16)), email="mary@example.org")
     over(job.id)
     assert purge_expired() == [job.id]
@@ -61,7 +61,7 @@ def test_a_job_that_still_waits_when_its_time_is_over_goes_too(redis_client: Any
     assert not [key for key in redis_client.scan_iter() if job.id in key]
 
 
-def test_what_was_left_half_done_goes_when_it_is_old(redis_client: Any) -> None:
+def test_old_incomplete_files_are_deleted(redis_client: Any) -> None:
     old, young = DATA_DIR / "jobs" / "old-and-bare", DATA_DIR / "jobs" / "young-and-bare"
     copy = DATA_DIR / "research" / ".0123.part"
     for folder in (old, young, copy):
@@ -73,7 +73,7 @@ def test_what_was_left_half_done_goes_when_it_is_old(redis_client: Any) -> None:
     young.rmdir()
 
 
-def test_a_second_look_reads_what_is_new_and_what_is_due(redis_client: Any, tmp_path: Path) -> None:
+def test_a_second_pass_reads_only_new_and_due_jobs(redis_client: Any, tmp_path: Path) -> None:
     content = image(tmp_path / "a.nii.gz", np.zeros((16, 16, 16), np.int16))
     late, soon = submit(content), submit(content)
     due = now() + timedelta(seconds=4)
@@ -92,13 +92,13 @@ def test_a_second_look_reads_what_is_new_and_what_is_due(redis_client: Any, tmp_
         service.delete(job.id)
 
 
-def test_the_end_that_the_record_tells_counts_as_well(redis_client: Any, tmp_path: Path) -> None:
+def test_the_expiry_in_the_record_is_used_as_well(redis_client: Any, tmp_path: Path) -> None:
     job = submit(image(tmp_path / "a.nii.gz", np.zeros((16, 16, 16), np.int16)))
     open_backend().store.change(job.id, lambda _: {"expires_at": now() - timedelta(seconds=1)})
     assert purge_expired() == [job.id]
 
 
-def test_a_folder_whose_record_redis_lost_goes_too(redis_client: Any, tmp_path: Path) -> None:
+def test_an_expired_folder_without_a_record_is_deleted(redis_client: Any, tmp_path: Path) -> None:
     job = submit(image(tmp_path / "a.nii.gz", np.zeros((16, 16, 16), np.int16)))
     over(job.id)
     redis_client.hdel("jobs", job.id)
@@ -106,7 +106,7 @@ def test_a_folder_whose_record_redis_lost_goes_too(redis_client: Any, tmp_path: 
     assert not (DATA_DIR / "jobs" / job.id).exists()
 
 
-def test_a_record_whose_folder_somebody_removed_goes_when_its_time_is_over(redis_client: Any, tmp_path: Path) -> None:
+def test_an_expired_record_without_a_folder_is_deleted(redis_client: Any, tmp_path: Path) -> None:
     content = image(tmp_path / "a.nii.gz", np.zeros((16, 16, 16), np.int16))
     old, fresh = submit(content), submit(content)
     for job in (old, fresh):
@@ -117,7 +117,7 @@ def test_a_record_whose_folder_somebody_removed_goes_when_its_time_is_over(redis
     assert list(redis_client.hkeys("jobs")) == [fresh.id]
 
 
-def test_a_folder_that_does_not_say_when_its_time_is_over_goes_by_its_age(redis_client: Any) -> None:
+def test_a_folder_without_an_expiry_time_expires_by_age(redis_client: Any) -> None:
     young, old = (DATA_DIR / "jobs" / name / "job.json" for name in ("young", "old"))
     for path in (young, old):
         path.parent.mkdir(parents=True)
@@ -145,7 +145,7 @@ def finished(storage: Any, consent: bool) -> JobRecord:
     return record
 
 
-def test_without_consent_nothing_is_kept(redis_client: Any) -> None:
+def test_without_consent_no_data_is_kept(redis_client: Any) -> None:
     storage = open_backend().storage
     assert keep_for_research(storage, finished(storage, consent=False)) is None
     storage.remove("finished-job")
@@ -162,7 +162,7 @@ def test_with_consent_labels_surfaces_and_numbers_are_kept_but_no_picture(redis_
 
 
 @pytest.mark.slow
-def test_a_worker_deletes_what_expires_while_it_waits(redis_client: Any, tmp_path: Path) -> None:
+def test_an_idle_worker_deletes_expired_jobs(redis_client: Any, tmp_path: Path) -> None:
     job = submit(image(tmp_path / "a.nii.gz", np.zeros((16, 16, 16), np.int16)))
     end = now() + timedelta(seconds=8)
     open_backend().store.change(job.id, lambda _: {"expires_at": end})

@@ -55,18 +55,18 @@ def test_a_queued_job_leaves_no_other_keys(redis_client: Any, valkey: str) -> No
         ("heartbeat", None),
     ],
 )
-def test_the_worker_has_the_methods_that_ours_overrides(method: str, parameters: list[str] | None) -> None:
+def test_the_worker_has_the_methods_that_our_class_overrides(method: str, parameters: list[str] | None) -> None:
     found = list(inspect.signature(getattr(Worker, method)).parameters)
     assert parameters is None or found == parameters
 
 
-def test_the_worker_has_the_attributes_that_ours_reads() -> None:
+def test_the_worker_has_the_attributes_that_our_class_reads() -> None:
     source = inspect.getsource(Worker) + "".join(inspect.getsource(base) for base in Worker.__mro__[1:-1])
     for name in ("_stop_requested", "horse_pid", "last_cleaned_at", "max_connection_wait_time", "worker_ttl"):
         assert f"self.{name}" in source or f"def {name}" in source, name
 
 
-def test_a_job_has_the_hooks_that_ours_closes() -> None:
+def test_a_job_has_the_hooks_that_our_class_disables() -> None:
     assert isinstance(inspect.getattr_static(Job, "func"), property)
     for name in ("success_callback", "failure_callback", "stopped_callback", "send_webhooks"):
         assert hasattr(Job, name), name

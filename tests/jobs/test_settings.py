@@ -30,7 +30,7 @@ def start(*command: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.parametrize("command", [("serve.py",), ("-m", "rest"), ("worker.py",)], ids=" ".join)
-def test_nothing_starts_where_everybody_would_get_in(command: tuple[str, ...]) -> None:
+def test_unrestricted_access_prevents_the_start(command: tuple[str, ...]) -> None:
     answer = start(*command, HOST=EVERYWHERE)
     assert answer.returncode == 2
     assert "HOST" in answer.stderr
@@ -50,12 +50,12 @@ def test_nothing_starts_where_everybody_would_get_in(command: tuple[str, ...]) -
         ({}, "True"),
     ],
 )
-def test_what_is_meant_starts(environment: dict[str, str], loopback: str) -> None:
+def test_valid_settings_start(environment: dict[str, str], loopback: str) -> None:
     answer = start("-c", PROGRAM, **environment)
     assert answer.stdout.strip() == loopback, answer.stderr
 
 
-def test_a_wrong_value_names_its_variable_and_no_key() -> None:
+def test_the_error_names_the_variable_but_no_key() -> None:
     answer = start("serve.py", API_PORT="many", API_KEYS="a-key-of-some-length")
     assert answer.returncode == 2
     assert "API_PORT is 'many'" in answer.stderr
@@ -65,12 +65,12 @@ def test_a_wrong_value_names_its_variable_and_no_key() -> None:
 @pytest.mark.parametrize(
     ("keys", "guessable"), [("short", "True"), (f"{'a' * 16}, {'b' * 15}", "True"), ("a" * 16, "False")]
 )
-def test_a_key_that_can_be_guessed_is_told(keys: str, guessable: str) -> None:
+def test_a_guessable_key_gives_a_warning(keys: str, guessable: str) -> None:
     program = "from jobs.settings import load_settings; print(load_settings().guessable)"
     assert start("-c", program, API_KEYS=keys).stdout.strip() == guessable
 
 
-def test_keys_that_are_none_do_not_open_the_server() -> None:
+def test_empty_keys_do_not_allow_access() -> None:
     answer = start("-c", PROGRAM, HOST=EVERYWHERE, API_KEYS=" , ")
     assert answer.returncode != 0
     assert "API_KEYS is not set" in answer.stderr

@@ -26,7 +26,7 @@ def put(redis_client: Any, **fields: Any) -> str:
     return str(record["id"])
 
 
-def test_a_change_keeps_fields_of_other_programs_bit_for_bit(store: JobStore, redis_client: Any) -> None:
+def test_a_change_keeps_fields_of_other_programs_unchanged(store: JobStore, redis_client: Any) -> None:
     foreign = {"empty_list": [], "empty_object": {}, "big": 2**63 + 1, "nested": {"a": [{}, []]}, "text": "é\u2028"}
     put(redis_client, **foreign)
     assert store.merge("job", 1, {"progress_percent": 40})
@@ -54,7 +54,7 @@ def test_a_missing_job_cannot_be_written(store: JobStore, redis_client: Any) -> 
     assert redis_client.hlen("jobs") == 0
 
 
-def test_writers_at_the_same_time_lose_nothing(store: JobStore, redis_client: Any) -> None:
+def test_concurrent_writers_lose_no_changes(store: JobStore, redis_client: Any) -> None:
     put(redis_client, current_step=0)
 
     def count_up() -> None:
@@ -98,7 +98,7 @@ def test_a_cancel_is_never_overwritten_by_progress(store: JobStore, redis_client
     assert {json.loads(text)["error_code"] for text in redis_client.hvals("jobs")} == {"CANCELLED"}
 
 
-def test_the_newest_jobs_come_first_and_foreign_ones_are_among_them(store: JobStore, redis_client: Any) -> None:
+def test_the_newest_jobs_come_first_including_those_of_other_programs(store: JobStore, redis_client: Any) -> None:
     for day in (3, 1, 2):
         put(redis_client, id=f"job{day}", created_at=f"2026-01-0{day}T00:00:00")
     assert [record.id for record in store.recent(2)] == ["job3", "job2"]
@@ -106,7 +106,7 @@ def test_the_newest_jobs_come_first_and_foreign_ones_are_among_them(store: JobSt
     assert [record.id for record in store.recent(5)] == ["job2", "job1"]
 
 
-def test_a_record_that_cannot_be_read_is_no_job(store: JobStore, redis_client: Any) -> None:
+def test_an_unreadable_record_is_ignored(store: JobStore, redis_client: Any) -> None:
     for broken in ("", "[]", "{}", '{"id": "job", "status": "dancing"}', '{"id": 7}'):
         redis_client.hset("jobs", "job", broken)
         assert store.load("job") is None
@@ -123,7 +123,7 @@ def test_times_are_written_with_an_offset_and_read_as_utc() -> None:
     assert east.created_at == moment
 
 
-def test_a_record_survives_its_own_json() -> None:
+def test_a_record_is_read_back_from_its_json() -> None:
     record = JobRecord(
         id="job",
         options={"a": []},

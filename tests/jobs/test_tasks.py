@@ -73,13 +73,13 @@ def test_an_empty_image_is_accepted_and_ends_with_a_clear_error(
         service.archive(job.id)
 
 
-def test_the_worker_goes_on_after_a_failed_job(worker: subprocess.Popen[bytes], zeros: bytes) -> None:
+def test_the_worker_continues_after_a_failed_job(worker: subprocess.Popen[bytes], zeros: bytes) -> None:
     jobs = [submit(zeros) for _ in range(2)]
     wait_until(lambda: all(ended(job.id) for job in jobs), seconds=40, what="the end of both jobs")
     assert worker.poll() is None
 
 
-def test_a_running_job_is_cancelled_and_no_process_stays(worker: subprocess.Popen[bytes], noise: bytes) -> None:
+def test_a_running_job_is_cancelled_and_no_process_remains(worker: subprocess.Popen[bytes], noise: bytes) -> None:
     job = submit(noise)
     wait_until(lambda: service.get(job.id).step_name.startswith("Outline"), what="the network at work")
     parent = psutil.Process(worker.pid)
@@ -96,7 +96,7 @@ def test_a_running_job_is_cancelled_and_no_process_stays(worker: subprocess.Pope
         service.cancel(job.id)
 
 
-def test_a_killed_work_horse_is_tried_once_more_then_the_job_is_lost(
+def test_a_job_with_a_killed_work_horse_is_retried_once_and_then_fails(
     worker: subprocess.Popen[bytes], noise: bytes
 ) -> None:
     job = submit(noise)
@@ -111,7 +111,7 @@ def test_a_killed_work_horse_is_tried_once_more_then_the_job_is_lost(
     assert service.get(job.id).error_code == "WORKER_LOST"
 
 
-def test_a_work_horse_dies_with_its_worker(worker: subprocess.Popen[bytes], noise: bytes) -> None:
+def test_a_work_horse_ends_with_its_worker(worker: subprocess.Popen[bytes], noise: bytes) -> None:
     job = submit(noise)
     wait_until(lambda: service.get(job.id).step_name.startswith("Outline"), what="the network at work")
     children = psutil.Process(worker.pid).children(recursive=True)
@@ -135,7 +135,9 @@ def test_a_retried_job_runs_without_its_upload(worker: subprocess.Popen[bytes], 
     assert not (DATA_DIR / "jobs" / job.id).exists()
 
 
-def test_results_written_before_a_crash_count(worker: subprocess.Popen[bytes], redis_client: Any, zeros: bytes) -> None:
+def test_results_written_before_a_crash_are_used(
+    worker: subprocess.Popen[bytes], redis_client: Any, zeros: bytes
+) -> None:
     """The manifest is the last thing written: with it, a job is complete, and is not analysed again."""
     worker.terminate()
     worker.wait()
@@ -158,7 +160,7 @@ def run_job_in_a_process(job_id: str) -> None:
     )
 
 
-def test_a_worker_calls_nothing_but_the_analysis(
+def test_a_worker_calls_only_the_analysis(
     worker: subprocess.Popen[bytes], valkey: str, redis_client: Any, tmp_path: Path
 ) -> None:
     from redis import Redis
@@ -195,7 +197,7 @@ def test_a_worker_calls_nothing_but_the_analysis(
     assert not marker.exists()
 
 
-def test_an_upload_from_a_page_that_is_refused_leaves_nothing(redis_client: Any) -> None:
+def test_a_rejected_upload_from_a_page_leaves_no_files(redis_client: Any) -> None:
     from jobs.errors import InvalidUpload
     from pipeline.errors import UnreadableImage
 
@@ -252,7 +254,7 @@ def test_the_sample_knee_is_analysed_from_upload_to_zip(worker: subprocess.Popen
     assert service.results_folder(job.id).stat()
 
 
-def test_a_worker_that_is_told_to_stop_costs_its_job_no_attempt(redis_client: Any, noise: bytes) -> None:
+def test_stopping_a_worker_does_not_count_as_an_attempt(redis_client: Any, noise: bytes) -> None:
     """Two restarts of the server while the same job is at work: it still has both of its attempts."""
     job = submit(noise)
     for _ in range(2):

@@ -58,7 +58,7 @@ def confined(program: str, scratch: Path, **limits: int) -> subprocess.Completed
         "(scratch / '..' / 'kept').write_text('x')",
     ],
 )
-def test_what_decoding_does_not_need_is_refused(attempt: str, tmp_path: Path) -> None:
+def test_operations_not_needed_for_decoding_are_blocked(attempt: str, tmp_path: Path) -> None:
     (tmp_path / "scratch").mkdir()
     (tmp_path / "kept").write_text("here")
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -81,13 +81,13 @@ def test_what_decoding_does_not_need_is_refused(attempt: str, tmp_path: Path) ->
         ("while True: pass", ""),
     ],
 )
-def test_what_grows_is_stopped(attempt: str, told: str, tmp_path: Path) -> None:
+def test_excessive_resource_use_is_stopped(attempt: str, told: str, tmp_path: Path) -> None:
     done = confined(attempt, tmp_path, cpu_s=1)
     assert done.returncode != 0
     assert told in done.stderr
 
 
-def test_files_may_be_made_and_removed_in_the_scratch_folder(tmp_path: Path) -> None:
+def test_files_can_be_created_and_removed_in_the_scratch_folder(tmp_path: Path) -> None:
     program = """
         import shutil, tempfile
         folder = tempfile.mkdtemp()
@@ -99,7 +99,7 @@ def test_files_may_be_made_and_removed_in_the_scratch_folder(tmp_path: Path) -> 
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_that_hangs_the_check_is_refused_and_nothing_is_left(
+def test_a_file_that_hangs_the_check_is_rejected_and_leaves_no_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(validation, "WALL_CLOCK_S", 1)
@@ -114,7 +114,7 @@ def test_a_file_that_hangs_the_check_is_refused_and_nothing_is_left(
     assert list(tmp_path.iterdir()) == [pipe]
 
 
-def test_the_check_ends_with_the_server_that_asked(tmp_path: Path) -> None:
+def test_the_check_ends_with_its_server(tmp_path: Path) -> None:
     pipe = tmp_path / "upload.nii"
     os.mkfifo(pipe)
     held = os.open(pipe, os.O_RDWR)
@@ -132,7 +132,7 @@ def test_the_check_ends_with_the_server_that_asked(tmp_path: Path) -> None:
     os.close(held)
 
 
-def test_a_check_that_dies_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crashed_check_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "in").mkdir()
     path = zip_of(write_dicom(make_phantom(1), tmp_path / "s"), tmp_path / "in" / "a.zip")
     monkeypatch.setattr(validation, "LIMITS", Limits(memory_mb=20, cpu_s=60, file_mb=4096))
@@ -141,7 +141,7 @@ def test_a_check_that_dies_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     assert list((tmp_path / "in").iterdir()) == [path]
 
 
-def test_a_full_disk_is_the_servers_fault_not_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_a_server_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "in").mkdir()
     path = tmp_path / "in" / "a.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -25,7 +25,7 @@ worker.work(logging_level="ERROR")
 """
 
 
-def test_a_request_to_stop_that_comes_late_does_not_kill_the_worker(valkey: str) -> None:
+def test_a_late_stop_request_does_not_kill_the_worker(valkey: str) -> None:
     """RQ forgets the number of a work-horse that has ended, and would then kill the group of number 0: its own."""
     program = (
         "import os, sys; os.setpgrp()\n"
@@ -42,7 +42,7 @@ def test_a_request_to_stop_that_comes_late_does_not_kill_the_worker(valkey: str)
     assert (done.returncode, done.stdout.strip()) == (0, "alive"), done.stderr
 
 
-def test_a_request_to_stop_during_a_chore_is_heeded_when_the_chore_is_done(valkey: str) -> None:
+def test_a_stop_request_during_maintenance_takes_effect_afterwards(valkey: str) -> None:
     """A chore must not raise, so it catches what RQ raises at the signal: the worker would never stop."""
     command = [sys.executable, "-c", WORKER_WITH_A_CHORE, valkey]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as worker:

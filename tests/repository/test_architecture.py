@@ -63,7 +63,7 @@ def test_only_the_settings_read_the_environment() -> None:
     assert readers == {"jobs/settings.py"}
 
 
-def test_only_store_queue_and_worker_speak_to_redis() -> None:
+def test_only_store_queue_and_worker_access_redis() -> None:
     speakers = {
         name_of(path)
         for path in sources()
@@ -94,7 +94,7 @@ def only_for_types(path: Path, names: set[str]) -> bool:
     )
 
 
-def test_the_science_knows_nothing_above_it() -> None:
+def test_the_science_does_not_import_higher_layers() -> None:
     above = {
         "jobs",
         "ui",
@@ -134,7 +134,7 @@ def test_edges_reach_jobs_through_the_service() -> None:
         assert modules <= allowed | own, name_of(path)
 
 
-def test_no_module_has_outgrown_its_name() -> None:
+def test_no_module_is_too_large() -> None:
     sizes = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in sources()}
     assert not {name: size for name, size in sizes.items() if size > MOST_LINES}
     assert sum(size > SPLIT_AT for size in sizes.values()) <= len(sizes) // 20, "larger modules are the exception"
@@ -142,7 +142,7 @@ def test_no_module_has_outgrown_its_name() -> None:
     assert all(size <= 80 for name, size in sizes.items() if name.startswith("pages/"))
 
 
-def test_no_module_is_a_drawer_for_everything() -> None:
+def test_there_are_no_catch_all_modules() -> None:
     drawers = {"utils.py", "util.py", "common.py", "helpers.py", "misc.py", "manager.py"}
     assert not {name_of(path) for path in sources() if path.name in drawers}
 

@@ -10,7 +10,7 @@ import pytest
 from tests.support.rest_client import job_folders, own_server, post
 
 
-def test_limits_and_keys_of_the_environment_hold(redis_client: Any) -> None:
+def test_limits_and_keys_of_the_environment_are_enforced(redis_client: Any) -> None:
     before = job_folders()
     head = b'--knee\r\nContent-Disposition: form-data; name="file"; filename="a.nii"\r\n\r\n'
     headers = {"content-type": "multipart/form-data; boundary=knee", "x-api-key": "second"}
@@ -24,7 +24,7 @@ def test_limits_and_keys_of_the_environment_hold(redis_client: Any) -> None:
     assert job_folders() == before
 
 
-def test_a_page_of_another_site_changes_nothing(api: httpx.Client, nifti: bytes) -> None:
+def test_a_page_of_another_site_cannot_change_anything(api: httpx.Client, nifti: bytes) -> None:
     job_id = post(api, nifti).json()["job_id"]
     foreign = {"origin": "https://elsewhere.example"}
     assert api.delete(f"/jobs/{job_id}", headers=foreign).status_code == 403
@@ -44,7 +44,7 @@ FOREIGN = (
 
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
-def test_every_sign_of_another_site_stops_a_change(api: httpx.Client, headers: dict[str, str]) -> None:
+def test_every_sign_of_another_site_blocks_a_change(api: httpx.Client, headers: dict[str, str]) -> None:
     for method, path in (("DELETE", "/jobs/none"), ("POST", "/jobs/none/cancel"), ("POST", "/upload")):
         answer = api.request(method, path, headers=headers)
         assert (answer.status_code, answer.json()["error_code"]) == (403, "CROSS_SITE")
@@ -54,7 +54,7 @@ def test_every_sign_of_another_site_stops_a_change(api: httpx.Client, headers: d
 @pytest.mark.parametrize(
     "host", ["elsewhere.example", "127.0.0.1.elsewhere.example", "192.0.2.1", "[", "localhost.evil", ""]
 )
-def test_a_name_that_merely_points_here_is_refused_for_reading_as_well(api: httpx.Client, host: str) -> None:
+def test_a_foreign_host_name_is_rejected_for_reading_as_well(api: httpx.Client, host: str) -> None:
     answer = api.get("/stats", headers={"host": host})
     assert (answer.status_code, answer.json()["error_code"]) == (403, "UNKNOWN_HOST")
 
@@ -64,7 +64,7 @@ def test_the_names_of_this_machine_are_accepted(api: httpx.Client, host: str) ->
     assert api.get("/stats", headers={"host": host}).status_code == 200
 
 
-def test_keys_are_asked_for_on_every_route_but_health_and_documents(redis_client: Any) -> None:
+def test_keys_are_required_on_every_route_except_health_and_documents(redis_client: Any) -> None:
     with own_server(API_KEYS="first, second") as url, httpx.Client(base_url=url) as client:
         document = client.get("/openapi.json").json()
         for path, methods in document["paths"].items():

@@ -69,7 +69,7 @@ def test_a_queued_job_is_cancelled_and_leaves_the_queue(api: httpx.Client, nifti
     assert not (DATA_DIR / "jobs" / job_id / "input").exists()
 
 
-def test_a_deleted_job_leaves_nothing(api: httpx.Client, nifti: bytes, redis_client: Any) -> None:
+def test_a_deleted_job_leaves_no_data(api: httpx.Client, nifti: bytes, redis_client: Any) -> None:
     job_id = post(api, nifti).json()["job_id"]
     assert api.delete(f"/jobs/{job_id}").status_code == 204
     assert api.get(f"/status/{job_id}").status_code == 404
@@ -78,7 +78,7 @@ def test_a_deleted_job_leaves_nothing(api: httpx.Client, nifti: bytes, redis_cli
     assert not list(redis_client.scan_iter(f"*{job_id}*"))
 
 
-def test_a_record_without_an_end_time_is_served_as_it_stands(api: httpx.Client, redis_client: Any) -> None:
+def test_a_record_without_an_end_time_is_served_unchanged(api: httpx.Client, redis_client: Any) -> None:
     job_id = save(redis_client, {"status": "complete", "completed_at": None, "future_field": {"kept": []}})
     assert api.get(f"/status/{job_id}").json()["processing_time_seconds"] == 0
     record = JobRecord.from_json(redis_client.hget("jobs", job_id))

@@ -21,7 +21,7 @@ from tests.support.rest_client import BOUNDARY, END, FORM, exchange, job_folders
 pytestmark = pytest.mark.slow
 
 
-def test_an_announced_size_over_the_limit_is_refused_before_it_is_sent(server: str, api: httpx.Client) -> None:
+def test_a_declared_size_above_the_limit_is_rejected_before_the_transfer(server: str, api: httpx.Client) -> None:
     head = (
         "POST /upload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=knee\r\n"
         f"Content-Length: {601 * 1024 * 1024}\r\n\r\n"
@@ -47,7 +47,7 @@ def send_until_refused(connection: socket.socket) -> int:
     return sent
 
 
-def test_without_redis_every_answer_comes_soon_and_is_503(nifti: bytes) -> None:
+def test_without_redis_every_response_is_a_fast_503(nifti: bytes) -> None:
     before = job_folders()
     with own_server(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0") as url, httpx.Client(base_url=url) as client:
         begun = time.monotonic()
@@ -60,7 +60,7 @@ def test_without_redis_every_answer_comes_soon_and_is_503(nifti: bytes) -> None:
     assert job_folders() == before
 
 
-def test_the_refusal_of_a_large_upload_reaches_common_clients(server: str, api: httpx.Client, tmp_path: Path) -> None:
+def test_the_rejection_of_a_large_upload_reaches_common_clients(server: str, api: httpx.Client, tmp_path: Path) -> None:
     path = tmp_path / "scan.nii"
     with path.open("wb") as stream:
         stream.truncate(601 * 1024 * 1024)
@@ -83,7 +83,7 @@ def test_the_refusal_of_a_large_upload_reaches_common_clients(server: str, api: 
     assert (answered.status_code, answered.json()["error_code"]) == (413, "UPLOAD_TOO_LARGE")
 
 
-def test_a_client_that_reads_only_at_its_end_reaches_the_refusal_of_a_small_form(api: httpx.Client) -> None:
+def test_a_client_that_reads_after_sending_receives_the_rejection_of_a_small_form(api: httpx.Client) -> None:
     answer = api.post("/upload", content=part("file", "scan.txt") + bytes(700_000) + END, headers=FORM)
     assert (answer.status_code, answer.json()["error_code"]) == (400, "INVALID_UPLOAD")
 
@@ -111,7 +111,7 @@ def test_values_before_the_file_are_checked_before_it_is_sent(api: httpx.Client,
     ids=["line feeds", "parts", "long value", "after the end", "another file"],
 )
 @pytest.mark.parametrize("chunked", ["chunked", "announced"])
-def test_a_form_that_is_large_beside_its_file_is_refused(small: httpx.Client, body: bytes, chunked: str) -> None:
+def test_a_form_with_large_fields_is_rejected(small: httpx.Client, body: bytes, chunked: str) -> None:
     before = job_folders()
     content = iter([body[at : at + 65536] for at in range(0, len(body), 65536)]) if chunked == "chunked" else body
     answer = small.post("/upload", content=content, headers=FORM)
@@ -126,7 +126,7 @@ def small(valkey: str) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_an_upload_that_its_client_breaks_off_leaves_nothing(server: str, api: httpx.Client) -> None:
+def test_an_aborted_upload_leaves_no_files(server: str, api: httpx.Client) -> None:
     before = job_folders()
     address = httpx.URL(server)
     for length, chunk in (("Content-Length: 1000000", b""), ("Transfer-Encoding: chunked", b"2000\r\n")):
@@ -137,7 +137,7 @@ def test_an_upload_that_its_client_breaks_off_leaves_nothing(server: str, api: h
         wait_until(lambda: job_folders() == before, what="nothing left")
 
 
-def test_beyond_the_places_for_uploads_the_answer_is_503_with_a_time(server: str, api: httpx.Client) -> None:
+def test_without_a_free_upload_slot_the_response_is_503_with_a_retry_time(server: str, api: httpx.Client) -> None:
     before = job_folders()
     address = httpx.URL(server)
     head = f"POST /upload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {FORM['content-type']}\r\n"
@@ -156,7 +156,7 @@ def test_beyond_the_places_for_uploads_the_answer_is_503_with_a_time(server: str
     assert api.post("/upload", content=part("file", "a.nii") + b"a" + END, headers=FORM).status_code == 400
 
 
-def test_a_full_disk_is_503_and_leaves_nothing(valkey: str) -> None:
+def test_a_full_disk_is_503_and_leaves_no_files(valkey: str) -> None:
     before = job_folders()
     with own_server("ulimit -f 1024") as url, httpx.Client(base_url=url, timeout=30) as client:  # 1 MB: a write fails
         for content in (
@@ -168,9 +168,7 @@ def test_a_full_disk_is_503_and_leaves_nothing(valkey: str) -> None:
     assert job_folders() == before
 
 
-def test_what_a_killed_server_was_receiving_is_removed_and_what_another_receives_is_not(
-    server: str, api: httpx.Client
-) -> None:
+def test_uploads_of_a_killed_server_are_removed_but_not_those_of_a_running_one(server: str, api: httpx.Client) -> None:
     storage = Storage(DATA_DIR)
     before = job_folders()
     dead = DATA_DIR / "incoming" / "of-a-process-that-is-gone"

@@ -14,7 +14,7 @@ from tests.support.processes import DATA_DIR
 from tests.support.rest_client import complete, save
 
 
-def test_a_complete_job_is_downloaded_under_the_name_of_its_input(api: httpx.Client, redis_client: Any) -> None:
+def test_a_complete_job_is_downloaded_with_the_name_of_its_input(api: httpx.Client, redis_client: Any) -> None:
     path = DATA_DIR / "results.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("results.json", "{}")
@@ -49,7 +49,7 @@ def test_a_download_before_the_end_is_400(api: httpx.Client, redis_client: Any, 
     assert "not complete" in response.json()["detail"].lower()
 
 
-def test_artifacts_answer_ranges_and_stay_inside_the_results(api: httpx.Client, redis_client: Any) -> None:
+def test_artifacts_support_ranges_and_are_limited_to_the_results(api: httpx.Client, redis_client: Any) -> None:
     job_id = complete(redis_client, DATA_DIR / "results.zip")
     files = DATA_DIR / "jobs" / job_id / "results" / "files"
     (files / "surfaces").mkdir(parents=True)
@@ -101,7 +101,7 @@ def test_a_range_beyond_the_end_is_416_with_the_size(api: httpx.Client, ten_byte
     assert set(answer.json()) == {"detail", "error_code", "hint"}
 
 
-def test_several_ranges_come_as_parts(api: httpx.Client, ten_bytes: str) -> None:
+def test_several_ranges_are_sent_as_parts(api: httpx.Client, ten_bytes: str) -> None:
     answer = api.get(ten_bytes, headers={"range": "bytes=0-1,8-9"})
     assert answer.status_code == 206
     assert answer.headers["content-type"].startswith("multipart/byteranges")
@@ -109,12 +109,12 @@ def test_several_ranges_come_as_parts(api: httpx.Client, ten_bytes: str) -> None
     assert b"\r\n89\r\n" in answer.content
 
 
-def test_head_of_a_result_tells_its_size(api: httpx.Client, ten_bytes: str) -> None:
+def test_head_of_a_result_gives_its_size(api: httpx.Client, ten_bytes: str) -> None:
     answer = api.head(ten_bytes)
     assert (answer.status_code, answer.headers["content-length"], answer.content) == (200, "10", b"")
 
 
-def test_a_page_among_the_results_runs_nothing_here(api: httpx.Client, ten_bytes: str) -> None:
+def test_an_html_result_runs_no_scripts(api: httpx.Client, ten_bytes: str) -> None:
     headers = api.get(ten_bytes.replace("digits.bin", "report.html")).headers
     assert headers["content-disposition"].startswith("attachment")
     assert headers["content-security-policy"].startswith("sandbox;")

@@ -45,7 +45,7 @@ def test_an_upload_is_described_and_not_queued(api: httpx.Client, nifti: bytes) 
     assert api.get(f"/scans/{scan['scan_id']}").json() == scan
 
 
-def test_a_dicom_series_says_what_its_header_says(api: httpx.Client, tmp_path: Path) -> None:
+def test_a_dicom_series_is_described_by_its_header(api: httpx.Client, tmp_path: Path) -> None:
     path = zip_of(write_dicom(make_phantom(1), tmp_path / "s"), tmp_path / "knee.zip")
     scan = keep(api, path.read_bytes(), "knee.zip").json()
     phantom = make_phantom(1)
@@ -55,7 +55,7 @@ def test_a_dicom_series_says_what_its_header_says(api: httpx.Client, tmp_path: P
     assert scan["plane"] == ("sagittal", "coronal", "axial")[across]
 
 
-def test_started_it_becomes_a_job_of_the_same_id_and_only_once(api: httpx.Client, nifti: bytes) -> None:
+def test_a_started_scan_becomes_one_job_with_the_same_id(api: httpx.Client, nifti: bytes) -> None:
     scan_id = keep(api, nifti).json()["scan_id"]
     started = api.post(f"/scans/{scan_id}/start", json={"side": "left"})
     assert (started.status_code, started.json()["job_id"]) == (201, scan_id)
@@ -66,7 +66,7 @@ def test_started_it_becomes_a_job_of_the_same_id_and_only_once(api: httpx.Client
     assert not list((DATA_DIR / "scans").iterdir())
 
 
-def test_of_several_series_one_is_chosen_before_the_start(api: httpx.Client, tmp_path: Path) -> None:
+def test_one_of_several_series_is_chosen_before_the_start(api: httpx.Client, tmp_path: Path) -> None:
     scan = keep(api, two_series(tmp_path), "two.zip").json()
     assert scan["shape"] is None
     assert [choice["series"] for choice in scan["choices"]] == ["7", "9"]
@@ -78,14 +78,14 @@ def test_of_several_series_one_is_chosen_before_the_start(api: httpx.Client, tmp
     assert api.post(f"/scans/{scan['scan_id']}/start").status_code == 201
 
 
-def test_what_cannot_be_read_is_refused_and_nothing_is_kept(api: httpx.Client) -> None:
+def test_an_unreadable_file_is_rejected_and_not_kept(api: httpx.Client) -> None:
     answer = keep(api, b"this is no image")
     assert (answer.status_code, answer.json()["error_code"]) == (400, "UNREADABLE_IMAGE")
     for name in ("scans", "incoming"):
         assert not list((DATA_DIR / name).glob("*"))
 
 
-def test_a_wrong_option_starts_nothing_and_keeps_the_scan(api: httpx.Client, nifti: bytes) -> None:
+def test_an_invalid_option_starts_no_job_and_keeps_the_scan(api: httpx.Client, nifti: bytes) -> None:
     scan_id = keep(api, nifti).json()["scan_id"]
     assert api.post(f"/scans/{scan_id}/start", json={"side": "both"}).status_code == 422
     assert api.get(f"/scans/{scan_id}").status_code == 200
@@ -94,7 +94,7 @@ def test_a_wrong_option_starts_nothing_and_keeps_the_scan(api: httpx.Client, nif
     assert not list((DATA_DIR / "scans").iterdir())
 
 
-def test_what_nobody_starts_goes_after_an_hour(api: httpx.Client, nifti: bytes) -> None:
+def test_a_scan_that_is_not_started_is_deleted_after_an_hour(api: httpx.Client, nifti: bytes) -> None:
     old, new = (keep(api, nifti).json()["scan_id"] for _ in range(2))
     moment = time.time() - KEPT_S - 5
     os.utime(DATA_DIR / "scans" / old, (moment, moment))

@@ -17,7 +17,7 @@ def test_statistics_have_the_specified_fields_and_types(api: httpx.Client, nifti
     assert (body["unique_users"], body["jobs_in_queue"]) == (1, 2)
 
 
-def test_health_names_what_is_there(api: httpx.Client) -> None:
+def test_health_lists_the_available_parts(api: httpx.Client) -> None:
     response = api.get("/health")
     assert response.status_code == 200
     body = response.json()

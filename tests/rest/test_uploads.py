@@ -83,7 +83,7 @@ def test_a_zip_with_one_image_is_accepted(api: httpx.Client, nifti: bytes) -> No
         ("test.dcm", b"\x00" * 2000, None),
     ],
 )
-def test_bad_content_is_refused_and_leaves_nothing(
+def test_invalid_content_is_rejected_and_leaves_no_files(
     api: httpx.Client, redis_client: Any, name: str, content: bytes, code: str | None
 ) -> None:
     before = job_folders()
@@ -145,7 +145,7 @@ def test_a_form_without_a_file_is_422(api: httpx.Client) -> None:
         assert response.json()["detail"][0]["loc"] == ["body", "file"]
 
 
-def test_a_form_that_breaks_off_is_400_and_leaves_nothing(api: httpx.Client, nifti: bytes) -> None:
+def test_an_incomplete_form_is_400_and_leaves_no_files(api: httpx.Client, nifti: bytes) -> None:
     before = job_folders()
     head = b'--knee\r\nContent-Disposition: form-data; name="file"; filename="a.nii.gz"\r\n\r\n'
     headers = {"content-type": "multipart/form-data; boundary=knee"}
@@ -155,7 +155,7 @@ def test_a_form_that_breaks_off_is_400_and_leaves_nothing(api: httpx.Client, nif
 
 
 @pytest.mark.parametrize("size", [10, 100_000, 1_500_000])
-def test_after_a_refused_upload_the_same_client_is_answered(api: httpx.Client, size: int) -> None:
+def test_after_a_rejected_upload_the_same_client_can_continue(api: httpx.Client, size: int) -> None:
     """The connection is either closed in good order, or ready for the next request."""
     for _ in range(5):
         assert api.post("/upload", files={"file": ("a.nii", b"\x07" * size)}).status_code == 400

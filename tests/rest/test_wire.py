@@ -25,7 +25,7 @@ from tests.support.rest_client import exchange, save
         ("OPTIONS", "/upload", 405, "METHOD_NOT_ALLOWED"),
     ],
 )
-def test_every_error_has_the_one_shape(api: httpx.Client, method: str, path: str, status: int, code: str) -> None:
+def test_every_error_has_the_common_format(api: httpx.Client, method: str, path: str, status: int, code: str) -> None:
     answer = api.request(method, path)
     assert answer.status_code == status
     assert set(answer.json()) == {"detail", "error_code", "hint"}
@@ -45,7 +45,7 @@ def test_every_error_has_the_one_shape(api: httpx.Client, method: str, path: str
     ],
     ids=["long path", "many headers", "control character", "TLS", "negative length", "two lengths"],
 )
-def test_what_is_no_http_is_400_and_the_connection_ends(server: str, request_: bytes) -> None:
+def test_invalid_http_is_400_and_closes_the_connection(server: str, request_: bytes) -> None:
     answer = exchange(server, request_)
     assert answer.startswith(b"HTTP/1.1 400")
     assert json.loads(answer.split(b"\r\n\r\n", 1)[1])["error_code"] == "BAD_REQUEST"
@@ -74,14 +74,14 @@ def test_head_answers_as_get_does_without_the_body(api: httpx.Client) -> None:
     ],
     ids=["NaN", "surrogate", "long", "list", "text", "broken", "deep", "huge number", "no UTF-8"],
 )
-def test_a_body_that_is_no_set_of_options_is_refused(api: httpx.Client, redis_client: Any, body: bytes) -> None:
+def test_a_body_that_is_not_a_set_of_options_is_rejected(api: httpx.Client, redis_client: Any, body: bytes) -> None:
     job_id = save(redis_client, {"status": "error"})
     answer = api.post(f"/jobs/{job_id}/retry", content=body, headers={"content-type": "application/json"})
     assert answer.status_code in (400, 422)
     assert len(answer.content) < 2000
 
 
-def test_a_body_that_is_too_large_is_refused_unread(api: httpx.Client) -> None:
+def test_a_body_that_is_too_large_is_rejected_unread(api: httpx.Client) -> None:
     headers = {"content-type": "application/json"}
     answer = api.post("/jobs/none/retry", content=b" " * 100_000, headers=headers)
     assert (answer.status_code, answer.json()["error_code"]) == (413, "BODY_TOO_LARGE")
@@ -89,7 +89,7 @@ def test_a_body_that_is_too_large_is_refused_unread(api: httpx.Client) -> None:
     assert answer.status_code == 400
 
 
-def test_no_answer_lets_a_browser_guess_or_run_anything(api: httpx.Client) -> None:
+def test_every_response_has_security_headers(api: httpx.Client) -> None:
     for path in ("/health", "/docs", "/nothing", "/status/none"):
         headers = api.get(path).headers
         assert headers["x-content-type-options"] == "nosniff"

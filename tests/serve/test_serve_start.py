@@ -105,7 +105,7 @@ def test_it_starts_and_stops_without_leaving_a_process(product: Product, data_di
     assert not (data_dir / "valkey" / "valkey.sock").exists()
 
 
-def test_what_dies_comes_back(product: Product) -> None:
+def test_an_ended_process_is_restarted(product: Product) -> None:
     for name in ("valkey-server", "worker.py", "rest"):
         victim = next(child for child in product.children() if any(part.endswith(name) for part in child.cmdline()))
         victim.kill()
@@ -119,7 +119,7 @@ def test_what_dies_comes_back(product: Product) -> None:
     assert "restarting it" in product.said
 
 
-def test_nothing_survives_a_killed_supervisor(product: Product) -> None:
+def test_no_process_survives_a_killed_supervisor(product: Product) -> None:
     if not sys.platform.startswith("linux"):
         pytest.skip("parent-death signals are Linux's")
     product.stop(signal.SIGKILL)
@@ -153,7 +153,7 @@ def test_a_long_data_path_falls_back_to_a_port_with_a_password(data_dir: Path) -
     ("name", "value"),
     [("API_PORT", "eight"), ("MAX_UPLOAD_SIZE_MB", "0"), ("DEVICE", "tpu"), ("REDIS_URL", "http://127.0.0.1")],
 )
-def test_a_wrong_setting_stops_the_start_and_is_named(tmp_path: Path, name: str, value: str) -> None:
+def test_an_invalid_setting_stops_the_start_with_its_name(tmp_path: Path, name: str, value: str) -> None:
     for program in ("serve.py", "worker.py"):
         answer = subprocess.run(
             [sys.executable, program],
@@ -169,7 +169,7 @@ def test_a_wrong_setting_stops_the_start_and_is_named(tmp_path: Path, name: str,
         assert "Traceback" not in answer.stderr
 
 
-def test_an_own_redis_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
+def test_an_unreachable_external_redis_stops_the_start(tmp_path: Path) -> None:
     environment = os.environ | {"DATA_DIR": str(tmp_path), "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}
     environment |= {"API_PORT": str(free_port()), "APP_PORT": str(free_port())}
     answer = subprocess.run(

@@ -20,13 +20,13 @@ def ask(path: str, **headers: str) -> httpx.Response:
     return TestClient(Starlette(routes=[Mount("/", Assets(ASSETS))])).get(f"/{path}", headers=headers)
 
 
-def test_scripts_of_a_version_are_kept_and_ours_are_asked_for_again() -> None:
+def test_versioned_scripts_are_cached_and_ours_are_revalidated() -> None:
     assert "immutable" in ask(VERSIONED).headers["cache-control"]
     assert ask("components/upload.js").headers["cache-control"] == "no-cache"
 
 
 @pytest.mark.parametrize("path", [VERSIONED, "components/upload.js", "components/upload.css"])
-def test_text_is_sent_packed_and_unpacks_to_the_file(path: str) -> None:
+def test_text_is_sent_compressed_and_decompresses_to_the_file(path: str) -> None:
     packed = ask(path, **{"accept-encoding": "gzip"})
     assert packed.headers["content-encoding"] == "gzip"
     assert int(packed.headers["content-length"]) < (ASSETS / path).stat().st_size
@@ -35,7 +35,7 @@ def test_text_is_sent_packed_and_unpacks_to_the_file(path: str) -> None:
     assert "content-encoding" not in ask(path, **{"accept-encoding": "identity"}).headers
 
 
-def test_only_what_lies_in_the_folder_is_served() -> None:
+def test_only_files_in_the_folder_are_served() -> None:
     assert ask("../frame.py").status_code == 404
     assert ask("components/%2e%2e/%2e%2e/frame.py").status_code == 404
     assert ask("icon.png").headers["content-type"] == "image/png"

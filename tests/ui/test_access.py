@@ -56,12 +56,12 @@ def test_no_page_shows_anything_without_the_key(tmp_path: Path, page: str) -> No
     assert visit(tmp_path, page, HOST=EVERYWHERE, API_KEYS="the-first-of-two-keys")["titles"] == [ASKS]
 
 
-def test_on_ones_own_machine_no_page_asks(tmp_path: Path) -> None:
+def test_on_a_local_server_no_page_requires_a_key(tmp_path: Path) -> None:
     assert visit(tmp_path, "pages/methods.py", API_KEYS="the-first-of-two-keys")["titles"] == [["Methods"]]
 
 
 @pytest.mark.browser
-def test_a_browser_gets_in_with_a_key_and_stays_in(browser: Browser, tmp_path: Path) -> None:
+def test_a_browser_gets_access_with_a_key_and_keeps_it(browser: Browser, tmp_path: Path) -> None:
     from playwright.sync_api import expect
 
     keys = {"HOST": EVERYWHERE, "API_KEYS": "the-first-of-two-keys, the-second-of-two-keys"}

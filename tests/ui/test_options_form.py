@@ -41,7 +41,7 @@ def test_an_untouched_form_answers_every_option_with_its_default_except_consent(
     assert AnalysisOptions(**answer) == AnalysisOptions(retain_results=False)
 
 
-def test_consent_is_given_by_the_users_own_tick() -> None:
+def test_consent_requires_ticking_the_box() -> None:
     script = drawn()
     consent = next(box for box in script.checkbox if "research" in box.label)
     assert consent.value is False

@@ -47,7 +47,7 @@ def run_page(tmp_path: Path, *arguments: str) -> dict[str, Any]:
     return answer
 
 
-def test_home_without_a_queue_says_so_and_still_offers_the_sample(tmp_path: Path) -> None:
+def test_home_without_a_queue_shows_a_message_and_offers_the_sample(tmp_path: Path) -> None:
     seen = run_page(tmp_path, "app.py")
     assert seen["exceptions"] == []
     assert seen["titles"] == ["Measure a knee MRI"]
@@ -69,7 +69,7 @@ def test_the_other_pages_need_no_queue(tmp_path: Path, page: str) -> None:
     assert seen["warnings"] == [] or page == "pages/methods.py"
 
 
-def test_statistics_without_a_queue_say_so(tmp_path: Path) -> None:
+def test_statistics_without_a_queue_show_a_message(tmp_path: Path) -> None:
     seen = run_page(tmp_path, "pages/statistics.py")
     assert seen["exceptions"] == []
     assert "queue is not responding" in seen["warnings"][0]

@@ -11,7 +11,7 @@ def test_a_job_just_taken_counts_no_steps() -> None:
     assert running_text(job) == "0 %  ·  Starting"
 
 
-def test_a_job_at_work_says_which_step_of_how_many_and_how_long() -> None:
+def test_a_running_job_shows_step_number_total_and_time() -> None:
     job = JobView(
         id="1",
         input_filename="knee.nii.gz",

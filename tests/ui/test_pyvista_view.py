@@ -46,7 +46,7 @@ def surfaces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_decimated_surface_stays_where_it_was_and_keeps_each_vertex_its_value(surfaces: Path) -> None:
+def test_a_decimated_surface_keeps_position_and_values(surfaces: Path) -> None:
     full = pv.PolyData(pv.read(surfaces / "surfaces" / "femur.vtp"))
     light = scene_export.decimated(full)
     middle = np.array([100.0, -50.0, 0.0])
@@ -79,7 +79,7 @@ def test_bones_are_laid_out_apart_with_the_patella_on_the_lateral_side(surfaces:
     assert gap == pytest.approx(scene_export.GAP_MM, abs=0.5)
 
 
-def test_a_turned_femur_shows_its_underside_to_the_front(surfaces: Path) -> None:
+def test_a_rotated_femur_faces_the_viewer_with_its_underside(surfaces: Path) -> None:
     femur = scene_export.coloured_bones(surfaces)[Structure.FEMUR]
     front = femur.points[:, 1] < -0.9 * RADIUS_MM
     bare = np.asarray(femur.point_data["colour"])[front] == BONE
@@ -87,7 +87,7 @@ def test_a_turned_femur_shows_its_underside_to_the_front(surfaces: Path) -> None
 
 
 @pytest.mark.slow
-def test_an_export_is_one_page_without_anything_from_elsewhere(surfaces: Path) -> None:
+def test_an_export_is_one_self_contained_page(surfaces: Path) -> None:
     scene = export_scene(str(surfaces), "right")
     assert scene.failure == ""
     assert "OfflineLocalView.load(" in scene.html
@@ -96,7 +96,7 @@ def test_an_export_is_one_page_without_anything_from_elsewhere(surfaces: Path) -
 
 
 @pytest.mark.slow
-def test_an_export_that_fails_says_so_and_raises_nothing(tmp_path: Path) -> None:
+def test_a_failed_export_returns_a_message_and_raises_nothing(tmp_path: Path) -> None:
     (tmp_path / "surfaces").mkdir()
     (tmp_path / "surfaces" / "femur.vtp").write_bytes(b"no surface at all")
     scene = export_scene(str(tmp_path), "right")

@@ -15,7 +15,7 @@ def shown(shapes):
     return app
 
 
-def test_each_fit_is_shown_with_its_errors_and_a_score_only_where_there_is_one():
+def test_each_fit_is_shown_with_its_errors_and_score_if_any():
     both = {"model": "femurs", "kind": "bone_and_cart", "latent": [0.5, -1.0], "assd_bone_mm": 0.44, "Bscore": 0.0}
     bone = {"model": "bones", "kind": "bone_only", "latent": [2.0], "assd_bone_mm": 0.5}
     app = shown([both | {"assd_cartilage_mm": 0.39}, bone])
@@ -28,5 +28,5 @@ def test_each_fit_is_shown_with_its_errors_and_a_score_only_where_there_is_one()
     assert "have not been compared" not in shown([bone]).get("html")[1].proto.body
 
 
-def test_a_record_that_is_not_there_is_told():
+def test_a_missing_record_is_reported():
     assert "has no record" in shown([{}]).info[0].value

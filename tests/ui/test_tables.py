@@ -40,7 +40,7 @@ ROWS = [
 ]
 
 
-def test_headlines_take_the_primary_estimator_and_name_what_was_not_measured() -> None:
+def test_headlines_use_the_primary_method_and_name_missing_values() -> None:
     assert tables.headline_thickness(ROWS) == [
         ("Femur", 2.25),
         ("Medial tibia", None),
@@ -49,7 +49,7 @@ def test_headlines_take_the_primary_estimator_and_name_what_was_not_measured() -
     ]
 
 
-def test_a_region_table_keeps_a_fully_denuded_region_and_drops_regions_nobody_measured() -> None:
+def test_a_region_table_keeps_denuded_and_drops_unmeasured_regions() -> None:
     frame = tables.thickness_by_region(ROWS)
     assert list(frame["Region"]) == ["Femur, whole plate", "Tibia, medial", "Tibia, lateral"]
     femur, medial, lateral = frame.to_dict("records")
@@ -65,7 +65,7 @@ def test_a_value_that_is_not_a_number_counts_as_not_measured() -> None:
     assert tables.thickness_by_region(rows).empty
 
 
-def test_t2_is_one_line_a_region_with_its_layers_beside_it() -> None:
+def test_t2_has_one_row_per_region_with_its_layers() -> None:
     (line,) = tables.t2_by_region(ROWS).to_dict("records")
     assert line["Region"] == "Femur, whole plate"
     assert (line["Median"], line["SD"], line["Superficial"]) == (39.0, 6.0, 44.0)
@@ -80,7 +80,7 @@ def test_the_tidy_table_has_the_columns_and_the_order_of_the_csv() -> None:
     assert frame["value"][1] == 2.25
 
 
-def test_figures_nobody_measured_leave_no_empty_column_in_the_accuracy_table() -> None:
+def test_missing_figures_leave_no_empty_column_in_the_accuracy_table() -> None:
     frame = tables.accuracy({"femoral_cartilage": {"dice": 0.8, "dice_worst": None}, "femur": {"dice": 0.97}})
     assert list(frame.columns) == ["Structure", "Dice"]
     assert list(frame["Structure"]) == ["Femoral cartilage", "Femur"]
@@ -128,7 +128,7 @@ def test_the_chart_of_changes_has_a_band_where_the_smallest_detectable_change_is
     assert change_bars(tables.changes(CHANGES[1:2], THC_MATCHED), "mm", "Change") is None
 
 
-def test_confidence_has_a_line_a_structure_and_no_column_that_nobody_filled() -> None:
+def test_confidence_has_one_row_per_structure_and_no_empty_column() -> None:
     probability = {"femur": 0.97, "medial_tibial_cartilage": 0.8}
     frame = tables.confidence(probability, {"femur": 0.6})
     assert list(frame["Structure"]) == ["Femur", "Tibial cartilage"]
@@ -138,14 +138,14 @@ def test_confidence_has_a_line_a_structure_and_no_column_that_nobody_filled() ->
     assert tables.confidence({}, {}).empty
 
 
-def test_repeatability_has_a_line_a_measured_region_the_whole_plate_first() -> None:
+def test_repeatability_has_one_row_per_region_with_the_plate_first() -> None:
     row = {"cv_percent": 1.2, "sdc_mm": 0.05, "mean_mm": 2.0}
     frame = tables.repeatability({"femoral_cartilage/anterior": row, "femoral_cartilage/all": row | {"sdc_mm": 0.03}})
     assert list(frame["Region"]) == ["Femur, whole plate", "Femur, anterior"]
     assert list(frame["SDC"]) == [0.03, 0.05]
 
 
-def test_errors_of_thickness_have_a_line_a_region_and_none_where_nobody_measured() -> None:
+def test_thickness_errors_have_one_row_per_measured_region() -> None:
     row = {"bias_mm": -0.09, "rmse_mm": 0.15, "knees": 9}
     frame = tables.thickness_errors({"tibial_cartilage/medial": row, "tibial_cartilage/all": row | {"bias_mm": 0.02}})
     assert len(frame) == 2
@@ -153,7 +153,7 @@ def test_errors_of_thickness_have_a_line_a_region_and_none_where_nobody_measured
     assert tables.thickness_errors({}).empty
 
 
-def test_a_card_says_when_to_distrust_its_answers_and_nothing_where_nobody_measured() -> None:
+def test_a_card_states_its_limits_only_if_measured() -> None:
     row = {"slice_mm": 4.2, "knees": 3, "bone_dice": 0.95, "cartilage_dice": 0.6, "thickness_rmse_mm": 0.5}
     thick = {"measured_on": "phantoms", "rows": [row], "usable_slice_mm": 2.8}
     rule = {"threshold": 0.75, "worst_caught": 0.8, "others_flagged": 0.1, "scans": 45}
