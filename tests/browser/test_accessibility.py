@@ -1,4 +1,4 @@
-"""Every page for people who hear it, use it from the keyboard, or need contrast: axe-core's rules, and Tab."""
+"""Accessibility of every page for screen readers, keyboard and contrast: axe-core's rules, and Tab order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
 def settled(page: Page) -> Page:
-    """The page when its script has run and its fades have ended."""
+    """The page after its script has run and its transitions have ended."""
     page.wait_for_timeout(400)
     page.wait_for_function(
         "() => !document.querySelector('[data-testid=stSkeleton]') && "
@@ -34,7 +34,7 @@ def settled(page: Page) -> Page:
 
 
 def by_day_and_night(page: Page) -> list[str]:
-    """All findings of the page when it has settled, and those of its colours in the dark scheme too."""
+    """All findings of the loaded page, and colour findings of its dark scheme."""
     found = findings(settled(page))
     light = page.evaluate(BACKGROUND)
     page.emulate_media(color_scheme="dark")
@@ -45,7 +45,7 @@ def by_day_and_night(page: Page) -> list[str]:
 
 
 def waits_for_a_scan(page: Page) -> None:
-    """Until the place to drop one listens."""
+    """Wait until the drop area is active."""
     page.locator(".upload[data-state=idle]").wait_for()
 
 

@@ -27,7 +27,7 @@ WAIT_MS = 90_000.0
 
 @pytest.fixture
 def address(valkey: str, redis_client: Any) -> Iterator[str]:
-    """Where the pages are, with REST and scripts below them."""
+    """The address of the pages, with REST and scripts below it."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with running([sys.executable, "web.py"], DATA_DIR / "web.log", APP_PORT=str(port)):
@@ -37,7 +37,7 @@ def address(valkey: str, redis_client: Any) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
-    """A page of a browser that may ask this server alone."""
+    """A browser page that may access only this server."""
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))

@@ -1,4 +1,4 @@
-"""The short form of bench/pages/idle.py, in a process of its own: it starts a browser of its own."""
+"""The short form of bench/pages/idle.py, in a separate process with a separate browser."""
 
 from __future__ import annotations
 

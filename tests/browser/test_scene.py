@@ -1,4 +1,4 @@
-"""The 3D viewer in a real browser: a knee of spheres with known numbers, on a page that runs again and polls."""
+"""The 3D viewer in a real browser: a knee of spheres with known values, on a page that reruns and polls."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def address(view_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
-    """A new tab, nowhere yet; in the end nothing may have been asked of any other host."""
+    """A new empty tab; at the end, checks that no other host received a request."""
     context = browser.new_context(
         viewport={"width": 1440, "height": 900}, accept_downloads=True, reduced_motion="reduce"
     )
@@ -98,13 +98,13 @@ def opened(page: Page, address: str) -> Locator:
 
 
 def picture_of(root: Locator) -> np.ndarray:
-    """(rows, columns, 3) of what stands in the viewer's picture, the key and the buttons left out."""
+    """(rows, columns, 3) of the viewer's picture, without key and buttons."""
     shown = np.asarray(Image.open(io.BytesIO(root.locator(".surface").screenshot())).convert("RGB")).astype(np.int64)
     return shown[60:-20, 260:-120]
 
 
 def share_near(picture: np.ndarray, colour: tuple[int, int, int]) -> float:
-    """Share of the picture whose hue is that of a colour, whatever its light."""
+    """Fraction of the picture with the hue of a colour, independent of its lightness."""
     unit = picture / np.maximum(np.linalg.norm(picture, axis=-1, keepdims=True), 1)
     like = np.array(colour) / np.linalg.norm(colour)
     return float((unit @ like > 0.995).mean())
@@ -115,7 +115,7 @@ def changed(before: np.ndarray, after: np.ndarray) -> float:
 
 
 def settled(page: Page) -> None:
-    """Long enough for the picture that stays."""
+    """Wait long enough for the final picture."""
     page.wait_for_timeout(900)
 
 
@@ -127,12 +127,12 @@ def point_at(page: Page, root: Locator, key: str, choose: Callable[[np.ndarray],
     page.mouse.move(x, y)
 
 
-def told(root: Locator) -> tuple[str, str, str]:
+def reported(root: Locator) -> tuple[str, str, str]:
     return tuple(str(root.get_attribute(f"data-hover-{name}")) for name in ("structure", "region", "value"))  # type: ignore[return-value]
 
 
 def towards_joint(structure: Structure, angle: float) -> Callable[[np.ndarray], int]:
-    """The vertex nearest to a direction `angle` degrees away from the middle of the joint surface."""
+    """The vertex closest to a direction `angle` degrees away from the centre of the joint surface."""
     joint = TOWARDS_JOINT[structure]
     knee = np.array([joint[0], joint[2], -joint[1]])  # LPS -> left, superior, anterior
 
@@ -150,7 +150,7 @@ def test_the_value_under_the_pointer_is_that_of_the_vertex_and_is_shown_immediat
     times = []
     for structure in (Structure.FEMUR, Structure.TIBIA, Structure.PATELLA):
         point_at(page, root, structure.key, towards_joint(structure, 25.0))
-        name, region, value = told(root)
+        name, region, value = reported(root)
         assert name == structure.title
         assert value == f"{THICKNESS_MM[structure]:.2f}"
         assert "cartilage" in region
@@ -159,9 +159,9 @@ def test_the_value_under_the_pointer_is_that_of_the_vertex_and_is_shown_immediat
         assert region in tip
         times.append(float(root.get_attribute("data-hover-ms") or "nan"))
     point_at(page, root, "femur", towards_joint(Structure.FEMUR, 0.0))
-    assert told(root)[2] == "0.00", "the denuded spot has no cartilage left, which is a number"
+    assert reported(root)[2] == "0.00", "the denuded spot has no cartilage left, which is a number"
     point_at(page, root, "femur", towards_joint(Structure.FEMUR, 75.0))
-    assert told(root) == ("Femur", "Outside the cartilage", "")
+    assert reported(root) == ("Femur", "Outside the cartilage", "")
     assert min(times) <= HOVER_BAR_MS, f"{times} ms; other work on the machine may delay one, not each"
 
 

@@ -32,7 +32,7 @@ READY = '.slices[data-state="ready"]'
 
 
 def knee() -> AnalysisResult:
-    """The phantom, stored along other axes and backwards, with a T2 of its own in every voxel of cartilage."""
+    """The phantom, with permuted and reversed axes and a different T2 in every voxel of cartilage."""
     plain = stored_otherwise(phantom(), (2, 0, 1), (0, 1))
     labels = plain.segmentation.labels
     places = np.arange(labels.size).reshape(labels.shape) % 70 + 10
@@ -54,7 +54,7 @@ def address(browser: Browser, folder: Path) -> Iterator[str]:
 
 @pytest.fixture
 def tab(browser: Browser, address: str) -> Iterator[Callable[[int], Page]]:
-    """Opens a page of some width; in the end nothing may have been asked of any other host."""
+    """Opens a page with a given width; at the end, checks that no other host received a request."""
     opened = []
     hosts: set[str] = set()
 
@@ -81,7 +81,7 @@ def page(tab: Callable[[int], Page], address: str) -> Page:
 
 
 def position(root: Locator) -> tuple[int, ...]:
-    """Voxel (z, y, x) under the cross-hair, after the next frame."""
+    """Voxel (z, y, x) under the crosshair, after the next frame."""
     root.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
     return tuple(int(k) for k in str(root.get_attribute("data-position")).split(","))
 
@@ -91,7 +91,7 @@ def canvas(page: Page, plane: str) -> Locator:
 
 
 def click(page: Page, plane: str, across: float, down: float) -> tuple[int, ...]:
-    """Click at a part of a plane's picture; -> the voxel then."""
+    """Click at a relative position in a plane's picture; returns the new voxel."""
     box = canvas(page, plane).bounding_box()
     assert box is not None
     canvas(page, plane).click(position={"x": box["width"] * across, "y": box["height"] * down})
@@ -106,7 +106,7 @@ def pixels(page: Page, plane: str) -> np.ndarray:
 
 
 def near(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
-    """Pixels that have a colour, give or take rounding."""
+    """Pixels with a colour, within rounding."""
     return int((np.abs(picture - np.array(colour)).max(axis=-1) <= 3).sum())
 
 
@@ -132,7 +132,7 @@ def test_values_under_the_crosshair_are_those_of_the_arrays(page: Page) -> None:
 
 
 def test_the_picture_shows_the_structure_at_each_position(page: Page) -> None:
-    """Filled and without lines, a picture's colour says which tissue the arrays hold there."""
+    """In filled pictures without lines, the colour shows the tissue of the arrays."""
     labels = knee().segmentation.labels
     for name in ("Cross-hair", "Outlines"):
         page.get_by_label(name, exact=True).uncheck()

@@ -1,4 +1,4 @@
-"""The product as its user meets it: from a fresh start to a comparison, in a real browser."""
+"""A user's complete workflow: from a fresh start to a comparison, in a real browser."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ JOB = re.compile(r"/analysis\?job=[0-9a-f-]{36}")
 
 
 def start(page: Page) -> str:
-    """Press Start; -> the address of the job."""
+    """Press Start; returns the address of the job."""
     page.get_by_role("button", name="Start analysis").click()
     page.wait_for_url(JOB)
     return page.url
 
 
 def finish(page: Page) -> None:
-    """Wait until the analysis on this page has ended well."""
+    """Wait until the analysis on this page is complete."""
     from playwright.sync_api import expect
 
     done = page.get_by_role("link", name=re.compile("Download results")).first
@@ -89,7 +89,7 @@ def test_from_a_fresh_start_to_a_comparison(browser: Browser, tmp_path: Path) ->
 
 
 def read_figures(page: Page) -> list[str]:
-    """The four means at the head of the page."""
+    """The four headline figures of the page."""
     from playwright.sync_api import expect
 
     figures = page.get_by_test_id("stMetricValue")
@@ -103,7 +103,7 @@ def read_figures(page: Page) -> list[str]:
 
 
 def use_the_3d_view(page: Page) -> None:
-    """The bones are drawn, and the value under the pointer is read out in time."""
+    """The bones are drawn, and the value under the pointer is shown in time."""
     scene = ready(page, page.locator("[data-ok3d]"))
     box = scene.locator("canvas").bounding_box()
     assert box is not None
@@ -167,7 +167,7 @@ def take_the_zip_home(page: Page, tmp_path: Path, figures: list[str]) -> None:
 
 
 def cancel_and_retry(page: Page, product: Product) -> str:
-    """A second analysis, cancelled on its way and started again; the page is loaded anew meanwhile. -> its address."""
+    """A second analysis, cancelled and restarted, with a page reload in between. Returns its address."""
     from playwright.sync_api import expect
 
     page.goto(product.url)
@@ -225,7 +225,7 @@ def test_an_empty_image_gives_a_clear_message(page: Page) -> None:
     message = page.get_by_role("alert").first.inner_text()
     assert "expected" in message
     assert "/" not in message.replace("and/or", "")
-    expect(page.get_by_text("to try again, upload it once more")).to_be_visible()
+    expect(page.get_by_text("To try again, upload it again")).to_be_visible()
     expect(page.get_by_role("button", name="Try again")).to_have_count(0)
 
 

@@ -1,4 +1,4 @@
-"""The short form of bench/pages/upload.py, and uploads that go wrong on the way."""
+"""The short form of bench/pages/upload.py, and uploads that fail."""
 
 from __future__ import annotations
 

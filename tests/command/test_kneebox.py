@@ -49,7 +49,7 @@ def test_a_scan_is_analysed_without_the_word(tmp_path):
     assert plain.stderr == named.stderr == "INPUT_ERROR: There is no file or folder named no.nii.gz.\n"
 
 
-def test_analyses_that_are_not_there_cannot_be_compared(tmp_path):
+def test_missing_analyses_cannot_be_compared(tmp_path):
     done = call("compare", tmp_path / "a", tmp_path / "b", tmp_path / "c")
     assert done.returncode == 1
     assert done.stderr.startswith("NOT_COMPARABLE: ")

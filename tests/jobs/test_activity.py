@@ -1,4 +1,4 @@
-"""What the page of statistics shows, from a real store."""
+"""Figures of the Statistics page, from a real store."""
 
 from __future__ import annotations
 

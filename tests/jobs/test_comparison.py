@@ -1,4 +1,4 @@
-"""Comparisons of jobs: made in a process of their own, kept, made again, and gone with their jobs. Over real HTTP."""
+"""Comparisons of jobs over real HTTP: computed in a separate process, stored, updated, and deleted with their jobs."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_a_crashed_process_is_a_failure_and_leaves_no_files(pair: tuple[str, str
 
 
 def test_the_process_ends_with_its_server(pair: tuple[str, str]) -> None:
-    """A server that is killed while it compares; its child must not live on."""
+    """A server is killed during a comparison; its child process must end."""
     program = "import sys; from jobs import service; service.comparison(*sys.argv[1:])"
     server = subprocess.Popen([sys.executable, "-c", program, *pair], cwd=ROOT, env=os.environ)
     wait_until(lambda: children(server.pid), what="the comparison's process")

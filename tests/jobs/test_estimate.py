@@ -89,7 +89,7 @@ def test_the_waiting_time_includes_running_and_preceding_jobs(redis_client: Any)
         here.statistics.record_complete(complete(f"past{number}", 20))
     for name in ("first", "second", "third"):
         queued(name)
-    # the first is taken up, and has worked for 5 of its 20 seconds
+    # the first is running, for 5 of its 20 seconds
     redis_client.lrem("rq:queue:analyses", 0, "first")
     redis_client.zadd("rq:wip:analyses", {"first:execution": now().timestamp() + 60})
     redis_client.hset("rq:job:first", "status", "started")

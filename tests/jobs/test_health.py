@@ -1,4 +1,4 @@
-"""/health tells the truth about queue, worker, disk and weights."""
+"""/health reports the state of queue, worker, disk and weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An e-mail address stands in its job's record, and only until the job has ended, however it ends."""
+"""An e-mail address is only in its job's record, and only until the job has ended in any way."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def expire(job_id: str) -> None:
 
 
 def lose(job_id: str) -> None:
-    """Its second attempt is cut short."""
+    """Its second attempt is interrupted."""
     here = open_backend()
     here.store.change(job_id, lambda _: {"status": Status.PROCESSING, "attempt": 2, "lost_attempts": 1})
     here.store.change(job_id, interrupted)
@@ -61,7 +61,7 @@ def lose(job_id: str) -> None:
 
 
 def finish(job_id: str) -> None:
-    """Its results are whole, and the worker is gone."""
+    """Its results are complete, and the worker has been killed."""
     here = open_backend()
     here.store.change(job_id, lambda _: {"status": Status.PROCESSING, "attempt": 1})
     path = here.storage.workspace(job_id).manifest_path

@@ -1,4 +1,4 @@
-"""What a kill or a forgetful server leaves behind is put right, and nothing runs twice."""
+"""Inconsistencies after a kill or a data loss of the server are repaired, and no job runs twice."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def here(redis_client: Any, monkeypatch: pytest.MonkeyPatch) -> Backend:
 
 
 def put(here: Backend, **fields: Any) -> JobRecord:
-    """A job as a submission leaves it, then changed in the store alone."""
+    """A submitted job, then changed only in the store."""
     record = JobRecord(id="job", created_at=now(), input_filename="knee.nii.gz")
     here.storage.write_record(record)
     here.queue.enqueue(record)
@@ -53,7 +53,7 @@ def put(here: Backend, **fields: Any) -> JobRecord:
 
 
 def take(redis_client: Any) -> None:
-    """As RQ's worker takes an entry."""
+    """Take an entry like RQ's worker."""
     assert redis_client.lmove("rq:queue:analyses", "rq:queue:analyses:intermediate", "LEFT", "RIGHT") == "job"
 
 
@@ -97,7 +97,7 @@ def test_an_entry_taken_but_never_started_is_queued_again(here: Backend, redis_c
     put(here)
     take(redis_client)
     looking = Reconciler(here)
-    assert looking.look() == [], "it may be on its way"
+    assert looking.look() == [], "it may still be starting"
     assert looking.undecided
     looking.look()
     assert stand(here) == ("queued", ["job"])
@@ -302,7 +302,7 @@ def test_a_second_attempt_does_not_use_a_locked_folder(here: Backend, holder: su
 
 
 def test_attempts_are_also_counted_in_the_folder(here: Backend, holder: subprocess.Popen[bytes]) -> None:
-    """A server that forgot its last second would give two attempts the same number."""
+    """After losing its last second, the server would give two attempts the same number."""
     holder.kill()
     holder.wait()
     lock = WorkLock(here.storage.folder("job") / "work.lock")

@@ -1,4 +1,4 @@
-"""Expired jobs go; what is kept for research is kept with consent and without voxels."""
+"""Expired jobs are deleted; data for research is kept only with consent and without voxels."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ pytestmark = pytest.mark.slow
 
 
 def set_end(job_id: str, moment: datetime) -> None:
-    """When a job's time is over, by its folder."""
+    """The expiry time of a job in its folder."""
     record = open_backend().store.load(job_id)
     assert record is not None
     open_backend().storage.write_record(replace(record, expires_at=moment))
 
 
 def over(job_id: str) -> None:
-    """Set a job's clock to the end of its time."""
+    """Make a job expire now."""
     set_end(job_id, now() - timedelta(seconds=1))
 
 
@@ -129,7 +129,7 @@ def test_a_folder_without_an_expiry_time_expires_by_age(redis_client: Any) -> No
 
 
 def finished(storage: Any, consent: bool) -> JobRecord:
-    """A complete job with a results tree, and no more of it."""
+    """A complete job with only a results tree."""
     record = JobRecord(
         id="finished-job",
         input_filename="Mary Doe.nii.gz",

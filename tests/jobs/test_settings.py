@@ -1,4 +1,4 @@
-"""Deployment knobs: what would let strangers in stops the start."""
+"""Deployment settings: a configuration with unrestricted access stops the start."""
 
 from __future__ import annotations
 

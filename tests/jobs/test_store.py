@@ -1,4 +1,4 @@
-"""Records: atomic changes, refused writes, fields that nobody may lose."""
+"""Records: atomic changes, rejected writes, preserved fields."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def zeros(tmp_path: Path) -> bytes:
 
 @pytest.fixture
 def noise(tmp_path: Path) -> bytes:
-    """Large enough to keep the network busy for seconds; no knee in it."""
+    """A scan without a knee, large enough to keep the network busy for seconds."""
     return image(tmp_path / "noise.nii.gz", np.random.default_rng(1).integers(0, 900, (96, 256, 256)).astype(np.int16))
 
 
@@ -138,7 +138,7 @@ def test_a_retried_job_runs_without_its_upload(worker: subprocess.Popen[bytes], 
 def test_results_written_before_a_crash_are_used(
     worker: subprocess.Popen[bytes], redis_client: Any, zeros: bytes
 ) -> None:
-    """The manifest is the last thing written: with it, a job is complete, and is not analysed again."""
+    """The manifest is the last thing written: with it, a job is complete and is not analysed again."""
     worker.terminate()
     worker.wait()
     job = submit(zeros)
@@ -255,7 +255,7 @@ def test_the_sample_knee_is_analysed_from_upload_to_zip(worker: subprocess.Popen
 
 
 def test_stopping_a_worker_does_not_count_as_an_attempt(redis_client: Any, noise: bytes) -> None:
-    """Two restarts of the server while the same job is at work: it still has both of its attempts."""
+    """After two restarts of the server during a job, the job still has both attempts."""
     job = submit(noise)
     for _ in range(2):
         with running([sys.executable, "worker.py"], DATA_DIR / "restarted.log") as worker:

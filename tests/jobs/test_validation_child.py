@@ -1,4 +1,4 @@
-"""The child that looks at an upload: what it may not do, and what it leaves behind."""
+"""The child process that checks an upload: its restrictions and its cleanup."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_operations_not_needed_for_decoding_are_blocked(attempt: str, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("attempt", "told"),
+    ("attempt", "reported"),
     [
         ("b'x' * (400 << 20)", "MemoryError"),
         ("(scratch / 'a').write_bytes(bytes(11 << 20))", "File too large"),
@@ -81,10 +81,10 @@ def test_operations_not_needed_for_decoding_are_blocked(attempt: str, tmp_path: 
         ("while True: pass", ""),
     ],
 )
-def test_excessive_resource_use_is_stopped(attempt: str, told: str, tmp_path: Path) -> None:
+def test_excessive_resource_use_is_stopped(attempt: str, reported: str, tmp_path: Path) -> None:
     done = confined(attempt, tmp_path, cpu_s=1)
     assert done.returncode != 0
-    assert told in done.stderr
+    assert reported in done.stderr
 
 
 def test_files_can_be_created_and_removed_in_the_scratch_folder(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A worker that is told to stop does so, once and for all, and nothing else dies of it."""
+"""A worker stops on request, without side effects on other processes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ worker.work(logging_level="ERROR")
 
 
 def test_a_late_stop_request_does_not_kill_the_worker(valkey: str) -> None:
-    """RQ forgets the number of a work-horse that has ended, and would then kill the group of number 0: its own."""
+    """RQ forgets the process ID of an ended work-horse, and would then kill process group 0, which is its own."""
     program = (
         "import os, sys; os.setpgrp()\n"
         "from jobs.worker.rq_worker import make_worker\n"
@@ -43,7 +43,7 @@ def test_a_late_stop_request_does_not_kill_the_worker(valkey: str) -> None:
 
 
 def test_a_stop_request_during_maintenance_takes_effect_afterwards(valkey: str) -> None:
-    """A chore must not raise, so it catches what RQ raises at the signal: the worker would never stop."""
+    """A maintenance task must not raise, so it catches the exception that RQ raises on the signal."""
     command = [sys.executable, "-c", WORKER_WITH_A_CHORE, valkey]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdout is not None

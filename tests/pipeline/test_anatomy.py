@@ -20,7 +20,7 @@ from pipeline.anatomy import (
 )
 
 
-def test_a_whole_plate_stands_before_its_parts_and_is_their_parent() -> None:
+def test_a_whole_plate_precedes_its_parts_and_is_their_parent() -> None:
     for plate in Plate:
         assert all(plate.whole.order < part.order for part in plate.parts)
         assert {part.parent for part in plate.parts} <= {plate.whole}
@@ -28,7 +28,7 @@ def test_a_whole_plate_stands_before_its_parts_and_is_their_parent() -> None:
     assert FEMUR_MEDIAL_POSTERIOR.parent is FEMUR_WHOLE
 
 
-def test_every_voxel_of_a_plate_carries_a_number_of_its_own_regions_alone() -> None:
+def test_every_voxel_of_a_plate_has_a_number_of_its_regions() -> None:
     labels = [label for plate in Plate for label in plate.labels]
     assert labels == [region.label for region in REGIONS]
     assert len(set(labels)) == len(labels)

@@ -1,4 +1,4 @@
-"""A measure added as CONTRIBUTING.md says appears in every table, without a line of its own there."""
+"""A measure added as described in CONTRIBUTING.md appears in every table without further changes."""
 
 from __future__ import annotations
 

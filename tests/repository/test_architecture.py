@@ -1,5 +1,5 @@
-"""The rules of the tree that a linter does not know: who reads the environment, who speaks to Redis, how large a module
-may grow, what a web process may load.
+"""Rules of the tree that a linter does not check: access to the environment and to Redis, module sizes, imports of web
+processes.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def test_only_store_queue_and_worker_access_redis() -> None:
 
 
 def only_for_types(path: Path, names: set[str]) -> bool:
-    """Whether all imports of these packages stand under `if TYPE_CHECKING:`."""
+    """Whether all imports of these packages are under `if TYPE_CHECKING:`."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     guarded = {
         id(inner)
@@ -114,7 +114,7 @@ def test_the_science_does_not_import_higher_layers() -> None:
 
 
 def test_edges_reach_jobs_through_the_service() -> None:
-    """jobs.service, and what has no behaviour of its own: errors, model, settings, schemas and form."""
+    """jobs.service, and modules without behaviour: errors, model, settings, schemas and form."""
     allowed = {
         "jobs.service",
         "jobs.errors",

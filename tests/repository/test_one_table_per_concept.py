@@ -1,4 +1,4 @@
-"""Every table of the product is written once: its strings stand in the module that owns it, and nowhere else.
+"""Every table of the product is written once: its strings are only in the module that owns it.
 
 Looked at are the string constants of every Python module (docstrings aside), the string tokens of the scripts, and the
 report's template. Pages, report, REST interface and command line have to read the table instead of repeating it, and
@@ -58,7 +58,7 @@ def pieces(path: str) -> set[str]:
 DATA_STATE = "state of a part of the page, for its style sheet"
 
 KNOWN_SEQUENCES = [sequence for sequence in PulseSequence if sequence is not PulseSequence.UNKNOWN]
-"""Without `unknown`, which is said of much else."""
+"""Without `unknown`, which is also used for other things."""
 
 TABLES = (
     Table(
@@ -81,7 +81,7 @@ TABLES = (
         entries=EXTENSIONS,
         part=True,
         shared=(
-            *((extension, "pipeline/results_tree.py", "paths of its own files") for extension in (".nii.gz", ".nrrd")),
+            *((extension, "pipeline/results_tree.py", "its file paths") for extension in (".nii.gz", ".nrrd")),
             (".zip", "pipeline/workspace.py", "name of a file that nobody is shown"),
             (".nrrd", "pipeline/alignment.py", "the file of the reference knee"),
             (".nii.gz", "ui/home/submission.py", "the file of the sample"),

@@ -1,4 +1,4 @@
-"""What an operator may set and call is written down."""
+"""All settings and commands for operators are documented."""
 
 from __future__ import annotations
 

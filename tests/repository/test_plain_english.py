@@ -154,9 +154,6 @@ THIS = Path(__file__).resolve().relative_to(ROOT).as_posix()
 CITED = re.compile(r'"(?:citation|licence|license|url|doi)"\s*:|https?://\S+')
 """Lines of others inside our files: titles of papers and addresses."""
 
-PENDING: tuple[str, ...] = ("tests/",)
-"""Paths not yet revised; each entry is removed with its revision."""
-
 
 def findings(text: str) -> Iterator[tuple[int, str, str]]:
     """(line number, phrase as found, what to write instead)."""
@@ -184,7 +181,6 @@ def test_the_tree_is_written_in_plain_english() -> None:
     found = [
         f"{name}:{number}: {phrase!r}; write: {plain}"
         for name, text in tracked_texts()
-        if not name.startswith(PENDING)
         for number, phrase, plain in findings(text)
     ]
     assert not found, f"{len(found)} phrases\n" + "\n".join(found)
@@ -213,8 +209,3 @@ def test_a_phrase_is_found_in_comments_identifiers_and_messages(line: str, phras
 )
 def test_plain_text_is_accepted(line: str) -> None:
     assert not list(findings(line))
-
-
-@pytest.mark.parametrize("prefix", PENDING)
-def test_only_existing_paths_are_pending(prefix: str) -> None:
-    assert any(name.startswith(prefix) for name, _ in tracked_texts())

@@ -1,4 +1,4 @@
-"""Scripts of others are what their tables say they are."""
+"""Vendored scripts match their tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FOLDERS = {
     ROOT / "ui" / "assets" / "vendor": PERMISSIVE,
     ROOT / "tests" / "support" / "vendor": PERMISSIVE | {"MPL-2.0"},  # never served, never changed
 }
-"""Folder -> licences that may stand in it."""
+"""Folder -> accepted licences."""
 
 ROW = re.compile(
     r"^\| (?P<file>\S+\.js) \| (?P<licence>[^|]+) \| (?P<bytes>\d+) \| (?P<sha256>[0-9a-f]{64}) \|", re.MULTILINE

@@ -1,4 +1,4 @@
-"""Who may ask: keys, origins, hosts."""
+"""Access control: keys, origins, hosts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs over real HTTP: their state, and what changes it."""
+"""Jobs over real HTTP: states and state changes."""
 
 from __future__ import annotations
 

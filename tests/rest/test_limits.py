@@ -1,4 +1,4 @@
-"""Uploads that are too large, too many, too slow or broken off, over real HTTP."""
+"""Uploads that are too large, too many, too slow or aborted, over real HTTP."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_declared_size_above_the_limit_is_rejected_before_the_transfer(server:
 
 
 def send_until_refused(connection: socket.socket) -> int:
-    """-> bytes that went out before the server closed; at most 64 MB are tried."""
+    """Returns the bytes sent before the server closed the connection; at most 64 MB."""
     sent = 0
     with contextlib.suppress(ConnectionError):
         while sent < 64 * 1024 * 1024:
@@ -121,7 +121,7 @@ def test_a_form_with_large_fields_is_rejected(small: httpx.Client, body: bytes, 
 
 @pytest.fixture(scope="module")
 def small(valkey: str) -> Iterator[httpx.Client]:
-    """A server that takes 1 MB at most."""
+    """A server with a limit of 1 MB."""
     with own_server(MAX_UPLOAD_SIZE_MB="1") as url, httpx.Client(base_url=url, timeout=30) as client:
         yield client
 

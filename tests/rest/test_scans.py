@@ -1,4 +1,4 @@
-"""Uploads that wait for their user's word: what is found in them, and how they are started or go."""
+"""Uploads awaiting confirmation: their content, start and deletion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the service says of itself: statistics, health, models, documents."""
+"""Information about the service: statistics, health, models, documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Uploads over real HTTP: what is taken, what is refused, and that a refusal leaves nothing."""
+"""Uploads over real HTTP: accepted and rejected ones; rejected ones leave no files."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_an_incomplete_form_is_400_and_leaves_no_files(api: httpx.Client, nifti:
 
 @pytest.mark.parametrize("size", [10, 100_000, 1_500_000])
 def test_after_a_rejected_upload_the_same_client_can_continue(api: httpx.Client, size: int) -> None:
-    """The connection is either closed in good order, or ready for the next request."""
+    """The connection is either closed properly or ready for the next request."""
     for _ in range(5):
         assert api.post("/upload", files={"file": ("a.nii", b"\x07" * size)}).status_code == 400
         assert api.get("/stats").status_code == 200

@@ -1,4 +1,4 @@
-"""Odd requests get sane answers: methods, paths, heads, bodies that nobody should send."""
+"""Unusual requests get proper responses: methods, paths, headers, invalid bodies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make run`: everything starts, is healthy, comes back when it dies, and goes when it is told to."""
+"""`make run`: all processes start, become healthy, are restarted after a crash, and stop on request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def data_dir() -> Iterator[Path]:
 
 
 class Product:
-    """serve.py at work on a data directory and two free ports."""
+    """A running serve.py with a data directory and two free ports."""
 
     def __init__(self, data_dir: Path, **environment: str) -> None:
         self.ports = free_port(), free_port()
@@ -62,7 +62,7 @@ class Product:
             return 0
 
     def stop(self, number: signal.Signals) -> None:
-        """Send a signal; everything must be gone soon after."""
+        """Send a signal; all processes must end soon after."""
         children = self.children()
         self.process.send_signal(number)
         self.process.wait(timeout=20)

@@ -1,4 +1,4 @@
-"""Pages of a server that others reach open to those who have a key of it."""
+"""Pages of a publicly reachable server require a key."""
 
 from __future__ import annotations
 

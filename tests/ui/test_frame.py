@@ -1,4 +1,4 @@
-"""What all pages share, and what none of them may do."""
+"""Common parts and restrictions of all pages."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ CARDS = [
 
 
 def form_script(cards: list[dict[str, object]]) -> None:
-    """Runs inside AppTest: the form, and what it answers in the session."""
+    """Runs inside AppTest: the form and its result in the session."""
     import streamlit as st
 
     from ui.home import options_form

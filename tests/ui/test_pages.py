@@ -1,4 +1,4 @@
-"""The pages run as Streamlit runs them, in a process of their own with a queue that is not there."""
+"""The pages run by Streamlit in a separate process, without a queue."""
 
 from __future__ import annotations
 

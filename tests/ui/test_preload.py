@@ -25,8 +25,8 @@ def imported(page: Path) -> list[str]:
     return sorted({node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module})
 
 
-# In a process of its own, since this one has imported nearly everything. It prints which of the slow modules came in
-# with the pages, after preloading was done; each name printed is time a user would wait at a white page.
+# In a separate process, because this one has imported nearly everything. It prints the slow modules imported by pages
+# after preloading; each of them delays a page.
 def test_pages_opened_later_find_every_slow_module_preloaded() -> None:
     program = f"""
 import sys, threading

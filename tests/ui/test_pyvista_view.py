@@ -19,7 +19,7 @@ RADIUS_MM = 20.0
 
 
 def half_covered_sphere(structure: Structure, centre_mm: tuple[float, float, float]) -> ThicknessMap:
-    """A sphere whose lower half carries 2 mm of cartilage."""
+    """A sphere with 2 mm of cartilage on its lower half."""
     sphere = pv.Sphere(radius=RADIUS_MM, theta_resolution=90, phi_resolution=90)
     points = np.asarray(sphere.points, dtype=np.float64)
     covered = points[:, 2] < 0.0

@@ -1,4 +1,4 @@
-"""What a page shows of shape fits."""
+"""Shape fits on a page."""
 
 from streamlit.testing.v1 import AppTest
 

@@ -1,4 +1,4 @@
-"""Numbers and times as people read them."""
+"""Displayed numbers and times."""
 
 from __future__ import annotations
 

@@ -46,9 +46,9 @@ def scaled(factor: float) -> Change:
 def test_a_scaled_sform_is_replaced_by_the_qform_with_a_warning(factor: float, tmp_path: Path) -> None:
     scan = read(tmp_path, scaled(factor))
     assert np.allclose(scan.grid.spacing_mm, TRUE_SPACING, rtol=1e-5)
-    told = next(text for text in scan.warnings if "sform" in text)
+    reported = next(text for text in scan.warnings if "sform" in text)
     for spacing in (TRUE_SPACING[::-1], [size * factor for size in TRUE_SPACING[::-1]]):
-        assert " x ".join(f"{size:.4g}" for size in spacing) in told
+        assert " x ".join(f"{size:.4g}" for size in spacing) in reported
 
 
 def test_rounding_gives_no_warning(tmp_path: Path) -> None:

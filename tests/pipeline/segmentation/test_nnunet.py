@@ -328,14 +328,14 @@ def test_an_installed_network_runs_and_its_labels_are_canonical(tmp_path: Path, 
     _save_checkpoint(folder, fold="fold_1")
     resources = Resources(models_dir=tmp_path, device="cpu", threads=1)
     scan = two_bones((30, 33, 36), (1.8, 1.7, 1.9))[0]
-    told: list[float] = []
-    found = segment(scan, "nnunet_fullres", resources, told.append)
+    reported: list[float] = []
+    found = segment(scan, "nnunet_fullres", resources, reported.append)
     assert found.compartments_apart
     assert found.labels.shape == scan.grid.shape
     assert found.labels.any()
-    assert told == sorted(told)
-    assert told[-1] == 1
-    assert len(told) > 8
+    assert reported == sorted(reported)
+    assert reported[-1] == 1
+    assert len(reported) > 8
     assert capsys.readouterr().out == ""
     assert not caplog.records, "a checkpoint of the usual form needs no full unpickling"
     other = stored_otherwise(scan, (2, 1, 0), (0, 2))
@@ -389,11 +389,11 @@ def test_the_second_cascade_stage_runs_after_the_first_or_reports_that_it_is_mis
     (first / "plans.json").write_text(json.dumps(plans))
     _save_checkpoint(first, configuration="3d_lowres")
     first.rename(folder / "previous_stage")
-    told: list[float] = []
-    assert segment(scan, "nnunet_fullres", resources, told.append).labels.any()
-    assert told == sorted(told)
-    assert 0.5 in told
-    assert told[-1] == 1
+    reported: list[float] = []
+    assert segment(scan, "nnunet_fullres", resources, reported.append).labels.any()
+    assert reported == sorted(reported)
+    assert 0.5 in reported
+    assert reported[-1] == 1
 
 
 @needs_nnunet

@@ -65,8 +65,8 @@ def test_the_cascade_refines_the_one_pass_model() -> None:
     weights, edges = (sha256_of(BUILT_IN_WEIGHTS / name) for name in ("knee_unet/weights.onnx", "knee_edges/edges.npz"))
     assert one_pass.identity() == ModelIdentity(id="nnunet_fullres", source="built-in", digests={"weights": weights})
     assert cascade.identity().digests == {"weights": edges, "first_pass": weights}
-    told = [(facts(entry)["weights_sha256"], facts(entry)["first_pass_sha256"]) for entry in (one_pass, cascade)]
-    assert told == [(weights, ""), (edges, weights)]
+    reported = [(facts(entry)["weights_sha256"], facts(entry)["first_pass_sha256"]) for entry in (one_pass, cascade)]
+    assert reported == [(weights, ""), (edges, weights)]
 
 
 def test_the_cascade_cannot_run_without_the_weights_of_its_first_pass(tmp_path: Path) -> None:

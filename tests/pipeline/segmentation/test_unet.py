@@ -93,8 +93,8 @@ def with_edges(folder: Path) -> KneeEdges:
 
 
 def test_edges_equal_to_the_first_pass_change_little(phantom, segmented, tmp_path) -> None:
-    told: list[float] = []
-    found = run(with_edges(tmp_path), phantom[0], ONE_CORE, told.append)
+    reported: list[float] = []
+    found = run(with_edges(tmp_path), phantom[0], ONE_CORE, reported.append)
     for structure in (Structure.FEMUR, Structure.TIBIA):
         assert _dice(found.mask(structure), segmented.mask(structure)) > 0.97
     changed = found.labels != segmented.labels
@@ -108,9 +108,9 @@ def test_edges_equal_to_the_first_pass_change_little(phantom, segmented, tmp_pat
         assert all(ours[s] == first[s] for s in first if s.tissue is Tissue.BONE), "bones as the first pass has them"
         assert any(ours[s] != first[s] for s in first if s.tissue is Tissue.CARTILAGE), "cartilage as read along rays"
         assert all(0 <= value <= 1 for value in ours.values())
-    assert told == sorted(told)
-    assert told[-2] < 0.8, "edges are still to be read"
-    assert told[-1] == 1
+    assert reported == sorted(reported)
+    assert reported[-2] < 0.8, "edges are still to be read"
+    assert reported[-1] == 1
 
 
 @pytest.mark.slow
@@ -130,14 +130,14 @@ def test_edge_networks_with_another_digest_than_the_card_are_rejected(phantom, t
 
 def test_the_cascade_finds_the_bones_and_progress_reaches_one(phantom) -> None:
     scan, upper, lower = phantom
-    told: list[float] = []
-    found = segment(scan, "nnunet_cascade", ONE_CORE, told.append)
+    reported: list[float] = []
+    found = segment(scan, "nnunet_cascade", ONE_CORE, reported.append)
     assert _dice(found.mask(Structure.FEMUR), upper) > 0.95
     assert _dice(found.mask(Structure.TIBIA), lower) > 0.95
-    assert told[0] == 0
-    assert told[-1] == 1
-    assert told == sorted(told)
-    assert len(told) >= 3
+    assert reported[0] == 0
+    assert reported[-1] == 1
+    assert reported == sorted(reported)
+    assert len(reported) >= 3
 
 
 @pytest.mark.parametrize(
@@ -171,12 +171,12 @@ def test_brightness_and_scale_of_the_image_do_not_matter() -> None:
 
 
 def test_provenance_contains_the_model_that_ran() -> None:
-    told = describe("nnunet_fullres", ONE_CORE)
-    assert told["weights_sha256"] == knee_unet().weights.sha256
-    assert told["source"] == "built-in"
-    assert told["threads"] == 1
-    assert told["runtime"].startswith("onnxruntime ")
-    assert told["provider"].endswith("ExecutionProvider")
+    reported = describe("nnunet_fullres", ONE_CORE)
+    assert reported["weights_sha256"] == knee_unet().weights.sha256
+    assert reported["source"] == "built-in"
+    assert reported["threads"] == 1
+    assert reported["runtime"].startswith("onnxruntime ")
+    assert reported["provider"].endswith("ExecutionProvider")
 
 
 def with_weights(**changes: Any) -> KneeUnet:

@@ -1,6 +1,5 @@
-"""The shape step inside a whole analysis: a lab's own model of a kind, else the built-in one.
-
-The lab's model knows ellipsoids, and the phantom is a knee: the fit is poor, which is to be told, and what is tested
+"""The shape step inside a whole analysis: an installed model of a kind, else the built-in one.  The installed model
+represents ellipsoids and the phantom is a knee, so the fit is poor, which must be reported, and what is tested
 here is what becomes of it.
 """
 
