@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import Any, Final
+from typing import Final
 
 from fastapi import Body, FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
@@ -86,7 +86,7 @@ def scan(scan_id: str, series: str = "") -> ScanResponse:
     openapi_extra={"requestBody": {"content": {"application/json": {"schema": UploadForm.model_json_schema()}}}},
     tags=["scans"],
 )
-def start(scan_id: str, values: dict[str, Any] | None = Body(default=None)) -> UploadResponse:  # noqa: B008 -- FastAPI's way
+def start(scan_id: str, values: dict[str, object] | None = Body(default=None)) -> UploadResponse:  # noqa: B008 -- FastAPI's way
     """Start the analysis of an uploaded scan, with the options in the body; its id becomes the job's."""
     return upload_response(service.submit_scan(scan_id, *parse_values(values or {})))
 
@@ -173,7 +173,7 @@ def cancel(job_id: str) -> StatusBody:
     openapi_extra={"requestBody": {"content": {"application/json": {"schema": OptionsForm.model_json_schema()}}}},
     tags=["jobs"],
 )
-def retry(job_id: str, options: dict[str, Any] | None = Body(default=None)) -> StatusBody:  # noqa: B008 -- FastAPI's way
+def retry(job_id: str, options: dict[str, object] | None = Body(default=None)) -> StatusBody:  # noqa: B008 -- FastAPI's way
     """Run an ended job again, with changes to the options in the body; unchanged steps are reused."""
     return status_body(service.retry(job_id, options))
 
@@ -247,7 +247,7 @@ def health(response: Response) -> service.Health:
 
 
 @app.get("/models", responses=documented(), tags=["service"])
-def models() -> list[dict[str, Any]]:
+def models() -> list[dict[str, object]]:
     """The segmentation models, then the shape models: purpose, measured accuracy and availability of each."""
     return service.models() + service.shape_models()
 

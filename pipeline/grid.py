@@ -102,7 +102,7 @@ class Grid:
         corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape], indexing="ij")).reshape(3, -1).T
         return bool(np.abs(self.to_mm(corners) - other.to_mm(corners)).max() <= tolerance_mm)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """For JSON; Python writes float64 without loss."""
         return {
             "shape": list(self.shape),
@@ -112,10 +112,11 @@ class Grid:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Grid:
+    def from_dict(cls, data: Mapping[str, object]) -> Grid:
+        values: dict[str, Any] = dict(data)
         return cls(
-            shape=tuple(data["shape"]),
-            spacing_mm=tuple(data["spacing_mm"]),
-            origin_mm=np.array(data["origin_mm"]),
-            direction=np.array(data["direction"]),
+            shape=tuple(values["shape"]),
+            spacing_mm=tuple(values["spacing_mm"]),
+            origin_mm=np.array(values["origin_mm"]),
+            direction=np.array(values["direction"]),
         )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,9 +11,7 @@ from pipeline.grid import Grid
 from pipeline.types import Scan, Segmentation
 
 
-def canonical_labels(
-    labels: NDArray[np.integer[Any]], grid: Grid, numbering: Numbering, scan: Scan | None
-) -> Segmentation:
+def canonical_labels(labels: NDArray[np.integer], grid: Grid, numbering: Numbering, scan: Scan | None) -> Segmentation:
     """Remap a label map (z, y, x).
 
     Raises UnsupportedImage if a label is not declared or the scan has another grid, EmptyImage if all labels are 0.

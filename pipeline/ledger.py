@@ -27,7 +27,11 @@ class Ledger:
         self._made_from: dict[str, str] = {}
 
     def fingerprint(
-        self, step: Step, options: AnalysisOptions, identity: object, given: Mapping[Given[Any], object]
+        self,
+        step: Step,
+        options: AnalysisOptions,
+        identity: object,
+        given: Mapping[Given[Any], object],  # Any: facts of every type
     ) -> str:
         """A digest of everything that determines the products of a step, including the versions of earlier steps.
 

@@ -6,6 +6,7 @@ Deployment settings are in jobs/settings.py; constants of a method are in the mo
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Literal, get_args
 
@@ -106,14 +107,15 @@ class AnalysisOptions:
         """The side chosen by the user; None for auto."""
         return None if self.side == "auto" else Side(self.side)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> AnalysisOptions:
+    def from_dict(cls, data: Mapping[str, object]) -> AnalysisOptions:
         """From a record; unknown keys (of other versions or programs) are ignored, missing ones get their defaults."""
         known = {item.name for item in fields(cls)}
-        return cls(**{key: value for key, value in data.items() if key in known})
+        values: dict[str, Any] = {key: value for key, value in data.items() if key in known}
+        return cls(**values)
 
 
 CHOICES: Final[dict[str, tuple[str, ...]]] = {

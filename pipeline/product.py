@@ -59,7 +59,7 @@ class Given(Generic[T]):
 class Output:
     """One product that a step has made, not yet stored."""
 
-    product: Product[Any]
+    product: Product[Any]  # Any: a product of any type
     save: Callable[[Workspace], None]
 
 
@@ -69,9 +69,9 @@ class Stored:
 
     workspace: Workspace
     name: str
-    meta: Any
+    meta: Any  # Any: parsed JSON, whose type the decoder of each product knows
 
-    def array(self, name: str) -> NDArray[Any]:
+    def array(self, name: str) -> NDArray[Any]:  # Any: the decoder of each product knows the type
         """One of the arrays. Raises FileNotFoundError."""
         array: NDArray[Any] = np.load(self.workspace.work_dir / f"{self.name}.{name}.npy", allow_pickle=False)
         return array
@@ -97,6 +97,6 @@ def arrays_and_json(name: str, encode: Callable[[T], Parts], decode: Callable[[S
     return Product(name=name, save=save, load=load, marker=marker)
 
 
-def json_only(name: str, encode: Callable[[T], object], decode: Callable[[Any], T]) -> Product[T]:
+def json_only(name: str, encode: Callable[[T], object], decode: Callable[[Any], T]) -> Product[T]:  # Any: parsed JSON
     """A product that is stored only as JSON."""
     return arrays_and_json(name, lambda value: (encode(value), {}), lambda stored: decode(stored.meta))

@@ -20,15 +20,16 @@ class Manifest:
     warnings: tuple[str, ...]
     steps: tuple[StepRecord, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain JSON values."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Manifest:
+    def from_dict(cls, data: Mapping[str, object]) -> Manifest:
         """From the dictionary of `to_dict`, also after JSON. Raises KeyError, TypeError, ValueError."""
-        steps = (StepRecord(**step | {"state": StepState(step["state"])}) for step in data["steps"])
-        return cls(**{**data, "warnings": tuple(data["warnings"]), "steps": tuple(steps)})
+        values: dict[str, Any] = dict(data)
+        steps = (StepRecord(**step | {"state": StepState(step["state"])}) for step in values["steps"])
+        return cls(**{**values, "warnings": tuple(values["warnings"]), "steps": tuple(steps)})
 
 
 @dataclass(frozen=True, kw_only=True)

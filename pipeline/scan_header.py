@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -28,20 +29,21 @@ class ScanHeader:
             self.sequence, self.echoes, self.echo_times_ms, self.acquisition, skip_first_echo=skip_first_echo
         )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain JSON values."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> ScanHeader:
+    def from_dict(cls, data: Mapping[str, object]) -> ScanHeader:
         """From the dictionary of `to_dict`, also after JSON. Raises KeyError, TypeError, ValueError."""
+        values: dict[str, Any] = dict(data)
         return cls(
-            echoes=int(data["echoes"]),
-            sequence=PulseSequence(data["sequence"]),
-            echo_times_ms=tuple(data["echo_times_ms"]),
-            side=Side(data["side"]) if data["side"] else None,
-            acquisition=Acquisition(**data["acquisition"]),
-            warnings=tuple(data["warnings"]),
+            echoes=int(values["echoes"]),
+            sequence=PulseSequence(values["sequence"]),
+            echo_times_ms=tuple(values["echo_times_ms"]),
+            side=Side(values["side"]) if values["side"] else None,
+            acquisition=Acquisition(**values["acquisition"]),
+            warnings=tuple(values["warnings"]),
         )
 
 

@@ -41,8 +41,8 @@ class Step:
     title: str
     run: Callable[[Inputs], Outputs]
     version: int = 1
-    reads: tuple[Product[Any] | Given[Any], ...] = ()
-    produces: tuple[Product[Any], ...] = ()
+    reads: tuple[Product[Any] | Given[Any], ...] = ()  # Any: products of every type
+    produces: tuple[Product[Any], ...] = ()  # Any: products of every type
     options: tuple[str, ...] = ()
     share: int = 1
     required: bool = True
@@ -62,7 +62,7 @@ class Inputs:
         step: Step,
         workspace: Workspace,
         options: AnalysisOptions,
-        given: Mapping[Given[Any], Callable[[], Any]],
+        given: Mapping[Given[Any], Callable[[], Any]],  # Any: facts of every type
         on_fraction: OnFraction,
     ) -> None:
         self.scratch_dir = workspace.scratch_dir

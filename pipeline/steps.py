@@ -170,7 +170,7 @@ def _write_results(inputs: Inputs) -> Outputs:
             model=inputs[MODEL],
             shape_models=tuple({"id": fit.model, "kind": fit.kind, "weights_sha256": fit.sha256} for fit in shapes),
             packages=collect_packages(),
-            host=collect_host(),
+            host=dict(collect_host()),
             seconds={s.name: round(s.seconds, 3) for s in records if s.seconds is not None},
         ),
     )

@@ -80,26 +80,27 @@ class ScanFacts:
         """All echoes."""
         return self.echoes * self.shape[0] * self.shape[1] * self.shape[2]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain JSON values."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> ScanFacts:
+    def from_dict(cls, data: Mapping[str, object]) -> ScanFacts:
         """From the dictionary of `to_dict`, also after JSON. Raises KeyError, TypeError, ValueError."""
-        z, y, x = (int(n) for n in data["shape"])
-        dz, dy, dx = (float(s) for s in data["spacing_mm"])
+        values: dict[str, Any] = dict(data)
+        z, y, x = (int(n) for n in values["shape"])
+        dz, dy, dx = (float(s) for s in values["spacing_mm"])
         return cls(
             shape=(z, y, x),
             spacing_mm=(dz, dy, dx),
-            echoes=int(data["echoes"]),
-            echo_times_ms=tuple(float(t) for t in data["echo_times_ms"]),
-            sequence=PulseSequence(data["sequence"]),
-            side=Side(data["side"]) if data["side"] else None,
-            plane=str(data["plane"]),
-            acquisition=Acquisition(**data["acquisition"]),
-            t2_unavailable=str(data["t2_unavailable"]),
-            warnings=tuple(str(w) for w in data["warnings"]),
+            echoes=int(values["echoes"]),
+            echo_times_ms=tuple(float(t) for t in values["echo_times_ms"]),
+            sequence=PulseSequence(values["sequence"]),
+            side=Side(values["side"]) if values["side"] else None,
+            plane=str(values["plane"]),
+            acquisition=Acquisition(**values["acquisition"]),
+            t2_unavailable=str(values["t2_unavailable"]),
+            warnings=tuple(str(w) for w in values["warnings"]),
         )
 
 
@@ -340,11 +341,11 @@ class Provenance:
     """How the numbers came about. model: what made the segmentation; shape_models: id, kind, weights_sha256 of each."""
 
     input_sha256: str
-    options: dict[str, Any]
-    model: dict[str, Any]
+    options: dict[str, object]
+    model: dict[str, object]
     shape_models: tuple[dict[str, str], ...]
     packages: dict[str, str]
-    host: dict[str, Any]
+    host: dict[str, object]
     seconds: dict[str, float]
 
 

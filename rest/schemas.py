@@ -197,7 +197,7 @@ def scan_response(scan: PendingScan) -> ScanResponse:
         side=facts.side if facts else None,
         t2_unavailable=facts.t2_unavailable if facts else "",
         warnings=list(facts.warnings) if facts else [],
-        choices=[SeriesChoice(**choice) for choice in scan.choices],
+        choices=[SeriesChoice.model_validate(choice) for choice in scan.choices],
     )
 
 

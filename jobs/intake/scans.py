@@ -8,6 +8,7 @@ import contextlib
 import json
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -43,9 +44,9 @@ class PendingScan:
     size_bytes: int
     series: str = ""
     facts: ScanFacts | None = None
-    choices: tuple[dict[str, Any], ...] = ()
+    choices: tuple[dict[str, object], ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain JSON values."""
         return {
             "id": self.id,
@@ -57,10 +58,11 @@ class PendingScan:
         }
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> PendingScan:
+    def from_dict(cls, data: Mapping[str, object]) -> PendingScan:
         """From the dictionary of `to_dict`. Raises KeyError, TypeError, ValueError."""
-        facts = None if data["facts"] is None else ScanFacts.from_dict(data["facts"])
-        return cls(**data | {"facts": facts, "choices": tuple(data["choices"])})
+        values: dict[str, Any] = dict(data)
+        facts = None if values["facts"] is None else ScanFacts.from_dict(values["facts"])
+        return cls(**values | {"facts": facts, "choices": tuple(values["choices"])})
 
 
 def keep_form(receiver: FormReceiver) -> PendingScan:

@@ -71,14 +71,14 @@ class AnalysisJob(Job):  # type: ignore[misc]  # rq has no types
     success_callback = failure_callback = stopped_callback = None
 
     @property
-    def func(self) -> Any:
+    def func(self) -> Any:  # Any: as in rq
         if self.func_name != FUNCTION:
             raise PermissionError(f"a worker runs {FUNCTION} and nothing else")
         if list(self.args) != [self.id] or self.kwargs:
             raise PermissionError(f"{FUNCTION} takes the id of its job and nothing else")
         return super().func
 
-    def send_webhooks(self, *_: Any, **__: Any) -> None:
+    def send_webhooks(self, *_: object, **__: object) -> None:
         """Disabled: RQ would call any address in the job's hash."""
 
 

@@ -11,7 +11,7 @@ import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 import redis
 from rq import Queue, Worker
@@ -64,7 +64,7 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
         if not self._at_chores:
             super()._shutdown()
 
-    def heartbeat(self, *given: Any, **named: Any) -> None:
+    def heartbeat(self, *given: object, **named: object) -> None:
         try:
             super().heartbeat(*given, **named)
         except _AWAY as error:

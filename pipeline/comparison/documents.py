@@ -45,7 +45,7 @@ def _cell(value: Any) -> str:
     return format_value(value) if isinstance(value, float) else str(value)
 
 
-def comparison_document(comparison: Comparison) -> dict[str, Any]:
+def comparison_document(comparison: Comparison) -> dict[str, object]:
     """All figures with their qualifications."""
     known = comparison.reproducibility
     return {
@@ -77,7 +77,7 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def knee_facts(knee: Knee) -> dict[str, Any]:
+def knee_facts(knee: Knee) -> dict[str, object]:
     """Facts about a compared analysis."""
     return {
         "side": knee.side.value,

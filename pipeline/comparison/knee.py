@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class Knee:
     alignment: Alignment
     measurements: tuple[Measurement, ...]
     model: ModelIdentity
-    options: dict[str, Any]
+    options: dict[str, object]
     grid: Grid
 
     @property

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pipeline.comparison.knee import Knee
 from pipeline.segmentation.card import ModelCard
@@ -28,7 +28,7 @@ class Reproducibility:
     digests: Mapping[str, str] = field(default_factory=dict)
     knees: int = 0
     repeats: int = 0
-    regions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    regions: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     def sdc_mm(self, structure: str, region: str) -> float | None:
         """The smallest detectable change of a region's mean thickness; None: not known."""

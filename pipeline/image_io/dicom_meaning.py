@@ -17,7 +17,7 @@ _GE_PULSE_SEQUENCE: Final = (0x0019, 0x109C)
 _GE_SPOILER_AREA: Final = (0x0019, 0x10B6)
 _GE_SPOILER_DURATION: Final = (0x0019, 0x10B7)
 
-MEANING_TAGS: Final[list[Any]] = [
+MEANING_TAGS: Final[list[str | tuple[int, int]]] = [
     "Manufacturer",
     "ScanningSequence",
     "MRAcquisitionType",

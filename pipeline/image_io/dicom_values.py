@@ -38,7 +38,7 @@ def vector(data: Dataset, name: str, length: int) -> FloatArray | None:
     return np.array([_decimal(value, name) for value in values], dtype=np.float64)
 
 
-def words(data: Dataset, name: str) -> list[Any]:
+def words(data: Dataset, name: str) -> list[object]:
     """The values of an attribute with one or more values."""
     try:
         value = data.get(name)

@@ -7,7 +7,6 @@ Uncompressed and compressed pixel data pass through the same function, so both g
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +47,7 @@ class Words:
         signed = bool(data.get("PixelRepresentation"))
         return cls(allocated=allocated, stored=stored, high=high, signed=signed, padding=_padding(data, stored, signed))
 
-    def values(self, words: NDArray[Any]) -> NDArray[Any]:
+    def values(self, words: NDArray[np.number]) -> NDArray[np.number]:
         """Decoded words (any integer type) -> stored values, int64 if bits had to be shifted.
 
         Words that contain only the value are returned unchanged.
@@ -62,7 +61,7 @@ class Words:
             bits -= (bits >> (self.stored - 1)) << self.stored
         return bits
 
-    def padded(self, values: NDArray[Any]) -> NDArray[np.bool_] | None:
+    def padded(self, values: NDArray[np.number]) -> NDArray[np.bool_] | None:
         """Mask of padding values; None if there are none."""
         if self.padding is None:
             return None

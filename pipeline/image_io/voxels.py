@@ -54,7 +54,7 @@ def check_echo_count(count: int) -> None:
 
 
 def voxel_pieces(
-    stream: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...], *, slope: float = 1.0, intercept: float = 0.0
+    stream: BinaryIO, dtype: np.dtype[np.generic], shape: tuple[int, ...], *, slope: float = 1.0, intercept: float = 0.0
 ) -> Iterator[Piece]:
     """Voxels of `shape` (slowest axis first) in storage order: stored value * slope + intercept, computed in float64.
 
@@ -106,7 +106,7 @@ def _damage() -> Iterator[None]:
         ) from error
 
 
-def check_inflation(dtype: np.dtype[Any], shape: Sequence[int], stored_bytes: int) -> None:
+def check_inflation(dtype: np.dtype[np.generic], shape: Sequence[int], stored_bytes: int) -> None:
     """Raise UnreadableImage if the declared size is implausible for the compressed size.
 
     stored_bytes: size of the compressed file. Sizes below LARGE_BYTES are not checked: blank images compress well.
@@ -120,12 +120,10 @@ def check_inflation(dtype: np.dtype[Any], shape: Sequence[int], stored_bytes: in
         )
 
 
-def convert(
-    stored: NDArray[Any], out: NDArray[np.float32], slope: float | NDArray[Any], intercept: float | NDArray[Any]
-) -> None:
+def convert(stored: NDArray[np.generic], out: NDArray[np.float32], slope: float, intercept: float) -> None:
     """Write stored * slope + intercept into `out`; a value beyond float32 becomes infinite (see background.py)."""
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.all(np.equal(slope, 1.0)) and np.all(np.equal(intercept, 0.0)):
+        if slope == 1.0 and intercept == 0.0:
             out[...] = stored
         else:
             out[...] = stored.astype(np.float64) * slope + intercept

@@ -6,7 +6,7 @@ import gzip
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -19,7 +19,7 @@ HIGHEST_MM: Final = 6.0
 """Thicker cartilage is in the last bin."""
 
 
-def thickness_distributions(maps: Iterable[ThicknessMap]) -> dict[str, Any]:
+def thickness_distributions(maps: Iterable[ThicknessMap]) -> dict[str, object]:
     """`edges_mm` (b + 1) and, per region (`femoral_cartilage/anterior`), the area in mm² of each of the b bins.
 
     Denuded points (0 mm) are in the first bin; points outside the plates (NaN) in none. Estimator: the primary one.

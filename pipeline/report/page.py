@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -96,7 +96,7 @@ def charts(lookup: Lookup, bones: Sequence[BoneMap]) -> dict[str, Markup]:
     }
 
 
-def accuracy_table(model: Mapping[str, Any]) -> dict[str, Any] | None:
+def accuracy_table(model: Mapping[str, object]) -> dict[str, object] | None:
     """The card's figures: one row per structure, one column per measure; None if the card has none."""
     accuracy = model.get("accuracy")
     if not isinstance(accuracy, Mapping) or not accuracy:
@@ -107,7 +107,7 @@ def accuracy_table(model: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"columns": [words(column) for column in columns], "rows": rows}
 
 
-def option_rows(options: Mapping[str, Any]) -> list[tuple[str, str]]:
+def option_rows(options: Mapping[str, object]) -> list[tuple[str, str]]:
     """Options with the titles of the form."""
     titles = {item.name: str(item.metadata["title"]) for item in fields(AnalysisOptions)}
     shown = {True: "yes", False: "no"}

@@ -79,9 +79,9 @@ def measured(rows: Iterable[Measurement]) -> list[Quantity]:
     return [quantity for quantity in QUANTITIES.values() if quantity.id in found]
 
 
-def plate_tables(lookup: Lookup) -> list[dict[str, Any]]:
+def plate_tables(lookup: Lookup) -> list[dict[str, object]]:
     """One table for each plate that was measured."""
-    tables = []
+    tables: list[dict[str, object]] = []
     for plate in Plate:
         rows = [region_row(lookup, region) for region in TABLE_ORDER if region.plate is plate]
         if any(math.isfinite(row["tab"]) and row["tab"] > 0 for row in rows):
@@ -89,7 +89,7 @@ def plate_tables(lookup: Lookup) -> list[dict[str, Any]]:
     return tables
 
 
-def region_row(lookup: Lookup, region: Region) -> dict[str, Any]:
+def region_row(lookup: Lookup, region: Region) -> dict[str, Any]:  # Any: cells of a template
     """The table row of one region or of a whole plate."""
     return {
         "title": region.short,

@@ -7,7 +7,7 @@ and y up.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -45,7 +45,7 @@ def anatomical_axes(alignment: Alignment) -> FloatArray:
     return np.stack([left, superior, -posterior])
 
 
-def views(side: Side) -> list[dict[str, Any]]:
+def views(side: Side) -> list[dict[str, object]]:
     """Title and direction from the knee towards the viewer."""
     medial = 1.0 if side is Side.RIGHT else -1.0
     directions = (
@@ -59,7 +59,7 @@ def views(side: Side) -> list[dict[str, Any]]:
     return [{"title": title, "towards": towards} for title, towards in directions]
 
 
-def layouts(meshes: Mapping[str, tuple[str, FloatArray]], side: Side) -> list[dict[str, Any]]:
+def layouts(meshes: Mapping[str, tuple[str, FloatArray]], side: Side) -> list[dict[str, object]]:
     """The layouts of meshes, given by key as (bone with which it moves, its points (n, 3) in the knee's axes)."""
     bones = {key: points for key, (bone, points) in meshes.items() if key == bone}
     opened, apart = _opened(bones, side), _apart(bones)

@@ -30,7 +30,7 @@ def write_shapes(shapes: tuple[ShapeFit, ...], files_dir: Path) -> None:
             write_ply(SHAPE_PLY.target(files_dir, model=prefix, structure=surface.structure.key), bare)
 
 
-def parameters(shape: ShapeFit) -> dict[str, Any]:
+def parameters(shape: ShapeFit) -> dict[str, object]:
     """The peer's keys, then ours. (icp_transform x - center) / scale converts LPS mm to the model's coordinates."""
     found: dict[str, Any] = {
         "latent": shape.latent.tolist(),

@@ -69,9 +69,10 @@ def measurements_csv(rows: Iterable[Measurement]) -> str:
     return stream.getvalue()
 
 
-def measurement_from_json(row: Mapping[str, Any]) -> Measurement:
+def measurement_from_json(row: Mapping[str, object]) -> Measurement:
     """A row of results.json: null is a missing value (NaN)."""
-    return Measurement(**dict(row) | {"value": math.nan if row["value"] is None else row["value"]})
+    values: dict[str, Any] = dict(row) | {"value": math.nan if row["value"] is None else row["value"]}
+    return Measurement(**values)
 
 
 def json_text(data: object) -> str:
@@ -89,7 +90,7 @@ def _without_nan(data: Any) -> Any:
     return data
 
 
-def results_document(result: AnalysisResult) -> dict[str, Any]:
+def results_document(result: AnalysisResult) -> dict[str, object]:
     """The results as one document: the rows at full precision, with their qualifications."""
     scan, segmentation = result.scan, result.segmentation
     return {
@@ -122,12 +123,12 @@ def results_document(result: AnalysisResult) -> dict[str, Any]:
     }
 
 
-def provenance_document(result: AnalysisResult) -> dict[str, Any]:
+def provenance_document(result: AnalysisResult) -> dict[str, object]:
     """The provenance as one document."""
     return asdict(result.provenance)
 
 
-def step_document(step: StepRecord) -> dict[str, Any]:
+def step_document(step: StepRecord) -> dict[str, object]:
     """A step's record with plain values."""
     return asdict(step) | {"state": step.state.value}
 

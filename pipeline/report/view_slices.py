@@ -78,7 +78,7 @@ def write_slices(result: AnalysisResult, view_dir: Path) -> None:
     ViewFile.SLICES.at(view_dir).write_bytes(gzip.compress(text, GZIP_LEVEL, mtime=0))
 
 
-def eight_bits(image: NDArray[np.float32]) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+def eight_bits(image: NDArray[np.float32]) -> tuple[NDArray[np.uint8], dict[str, object]]:
     """(z, y, x) intensities -> codes 0 to 255, and {offset, step, window}: intensity = offset + step * code.
 
     One step is about 0.4 % of the range between the outer percentiles. The noise of knee scans is several times larger,

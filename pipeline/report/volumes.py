@@ -7,7 +7,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import nibabel
 import numpy as np
@@ -68,7 +68,7 @@ def _identifier(title: str) -> str:
     return "_".join(title.replace(":", "").split())
 
 
-def write_nifti(path: Path, array: NDArray[Any], grid: Grid) -> None:
+def write_nifti(path: Path, array: NDArray[np.generic], grid: Grid) -> None:
     """Write an array (z, y, x) as gzipped NIfTI: sform and qform set, mm, byte-identical for the same input."""
     affine = LPS_TO_RAS @ grid.affine[:, [2, 1, 0, 3]]
     image = nibabel.Nifti1Image(array.transpose(2, 1, 0), affine, dtype=array.dtype)

@@ -5,8 +5,6 @@ Importing this loads no inference runtime; `segment` does.
 
 from __future__ import annotations
 
-from typing import Any
-
 from pipeline.errors import OutOfMemory
 from pipeline.segmentation.registry import model
 from pipeline.segmentation.segmenter import Report, Segmenter, facts
@@ -37,7 +35,7 @@ def run(segmenter: Segmenter, scan: Scan, resources: Resources, report: Report) 
         ) from error
 
 
-def describe(model_id: str, resources: Resources) -> dict[str, Any]:
+def describe(model_id: str, resources: Resources) -> dict[str, object]:
     """The model with this id, for provenance: card, identity and runtime.
 
     Loads the weights, as `segment` does, and raises the same errors.

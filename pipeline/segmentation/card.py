@@ -57,15 +57,16 @@ class Figures:
     thickness: Mapping[str, ThicknessError] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, entry: Mapping[str, Any]) -> Figures:
+    def read(cls, entry: Mapping[str, object]) -> Figures:
         """From a card's JSON. Raises KeyError, TypeError if it is incomplete."""
+        values: dict[str, Any] = dict(entry)
         return cls(
-            measured_on=entry["measured_on"],
-            accuracy=MappingProxyType({k: Accuracy(**v) for k, v in entry["structures"].items()}),
-            thickness=MappingProxyType({k: ThicknessError(**v) for k, v in entry.get("thickness", {}).items()}),
+            measured_on=values["measured_on"],
+            accuracy=MappingProxyType({k: Accuracy(**v) for k, v in values["structures"].items()}),
+            thickness=MappingProxyType({k: ThicknessError(**v) for k, v in values.get("thickness", {}).items()}),
         )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """For JSON."""
         return {
             "measured_on": self.measured_on,
@@ -132,7 +133,7 @@ class ModelCard:
             found.add(Structure.LATERAL_TIBIAL_CARTILAGE)
         return tuple(structure for structure in Structure if structure in found)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """For JSON, without paths."""
         return {
             "id": self.id,
@@ -156,7 +157,7 @@ class ModelCard:
 
 
 @contextmanager
-def read_card_file(folder: Path) -> Iterator[dict[str, Any]]:
+def read_card_file(folder: Path) -> Iterator[dict[str, Any]]:  # Any: the content of a JSON file
     """The content of card.json in a model's folder. Raises ModelError if it is missing or incomplete."""
     try:
         yield json.loads((folder / CARD_NAME).read_text(encoding="utf-8"))
@@ -168,11 +169,12 @@ def read_card_file(folder: Path) -> Iterator[dict[str, Any]]:
         ) from error
 
 
-def card_of(data: Mapping[str, Any], folder: Path, digests: Mapping[str, str]) -> ModelCard:
+def card_of(content: Mapping[str, object], folder: Path, digests: Mapping[str, str]) -> ModelCard:
     """From a card.json. digests: of the model's files, by their roles; figures of other files are left out.
 
     Raises KeyError, TypeError, ValueError where the content is incomplete.
     """
+    data: dict[str, Any] = dict(content)
     accuracy = data.get("accuracy", {})
     renderer = accuracy.get("training_renderer")
     return ModelCard(

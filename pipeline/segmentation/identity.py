@@ -67,11 +67,12 @@ class ModelIdentity:
         return cls(id=id, source=source, digests={file.role: file.sha256 or digest_of(file.path) for file in files})
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> ModelIdentity:
+    def from_dict(cls, data: Mapping[str, object]) -> ModelIdentity:
         """Raises KeyError where a field is missing."""
-        return cls(id=str(data["id"]), source=str(data["source"]), digests=dict(data["digests"]))
+        values: dict[str, Any] = dict(data)
+        return cls(id=str(values["id"]), source=str(values["source"]), digests=dict(values["digests"]))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """For JSON; holds no path outside the model's folder."""
         return {"id": self.id, "source": self.source, "digests": dict(self.digests)}
 

@@ -59,25 +59,27 @@ class ThickSlices:
         return min(self.rows, key=lambda row: abs(row.slice_mm - slice_mm), default=None)
 
 
-def confidence_flag_of(card: Mapping[str, Any], digests: Mapping[str, str]) -> ConfidenceFlag | None:
+def confidence_flag_of(card: Mapping[str, object], digests: Mapping[str, str]) -> ConfidenceFlag | None:
     """From a card's JSON; None where none was chosen with these files (ModelIdentity.digests).
 
     Raises KeyError, TypeError where the entry is incomplete.
     """
-    found = card.get("confidence_flag")
+    found: Any = card.get("confidence_flag")
     if found is None or not holds_for(found, digests):
         return None
     return ConfidenceFlag(**found["rule"])
 
 
-def holds_for(measured: Mapping[str, Any], digests: Mapping[str, str]) -> bool:
+def holds_for(measured: Mapping[str, object], digests: Mapping[str, str]) -> bool:
     """Whether something was measured with these files: all of a model's, by their roles."""
-    return bool(digests) and dict(measured.get("digests", {})) == dict(digests)
+    found: Any = measured.get("digests", {})
+    return bool(digests) and dict(found) == dict(digests)
 
 
-def thick_slices_of(card: Mapping[str, Any]) -> ThickSlices | None:
+def thick_slices_of(card: Mapping[str, object]) -> ThickSlices | None:
     """From a card's JSON; None where it has no such figures. Raises KeyError, TypeError where they are incomplete."""
-    found = card.get("accuracy", {}).get("thick_slices")
+    accuracy: Any = card.get("accuracy", {})
+    found = accuracy.get("thick_slices")
     if found is None:
         return None
     return ThickSlices(

@@ -45,7 +45,7 @@ def native_labels(
     return np.ascontiguousarray(order.from_network(native.astype(np.uint8)))
 
 
-def facts(resources: Resources) -> dict[str, Any]:
+def facts(resources: Resources) -> dict[str, object]:
     """The runtime of the network, for provenance. Raises ModelError if DEVICE is unavailable."""
     device = _device(resources)
     return {
@@ -100,7 +100,7 @@ def predict(
     spacing_mm: tuple[float, float, float],
     resources: Resources,
     on_progress: Callable[[float], None],
-) -> NDArray[Any]:
+) -> NDArray[np.generic]:
     """(1, a, b, c) in the network's axes -> native labels (a, b, c)."""
     import torch
 

@@ -64,7 +64,7 @@ def _words(name: str) -> frozenset[str]:
     return frozenset(_WORDS.get(word, word) for word in re.split(r"[^a-z]+", name.lower())) - {""}
 
 
-def numbering_of(labels: Mapping[str, Any]) -> tuple[dict[int, str], Numbering]:
+def numbering_of(labels: Mapping[str, object]) -> tuple[dict[int, str], Numbering]:
     """From `labels` of a dataset.json (name -> number): number -> name, and the canonical structure of each.
 
     Labels without a descriptive name (`3`, `label_3`) are read in DOSMA's numbering. Raises ModelError if a label is a
@@ -97,7 +97,7 @@ def numbering_of(labels: Mapping[str, Any]) -> tuple[dict[int, str], Numbering]:
     )
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, object]:
     """A JSON object. Raises ModelError if it cannot be read."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -120,7 +120,7 @@ def deciding_files(folder: Path) -> tuple[Path, ...]:
     return (*own, *checkpoints(folder), *(deciding_files(first) if first.is_dir() else ()))
 
 
-def axes_in(dataset: Mapping[str, Any]) -> str:
+def axes_in(dataset: Mapping[str, object]) -> str:
     """The axis code (orientation.py) of a dataset.json. Raises ModelError if it is invalid."""
     axes = str(dataset.get("axes", SAGITTAL_AXES))
     try:
@@ -135,7 +135,8 @@ def nnunet_card(folder: Path, model_id: str) -> ModelCard:
 
     Raises ModelError if a file is missing, a label cannot be mapped, or the model needs more than one image.
     """
-    dataset, plans = read_json(folder / DATASET), read_json(folder / PLANS)
+    dataset: dict[str, Any] = read_json(folder / DATASET)
+    plans: dict[str, Any] = read_json(folder / PLANS)
     native, numbering = numbering_of(dataset.get("labels") or {})
     channels = dataset.get("channel_names") or dataset.get("modality") or {}
     if len(channels) != 1:

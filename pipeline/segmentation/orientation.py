@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Any, Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.grid import Box, FloatArray, Grid
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+"""The voxel type, which a change of axes keeps."""
 
 _LPS: Final = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1), "I": (2, -1)}
 
@@ -30,11 +33,11 @@ class AxisOrder:
     order: tuple[int, int, int]
     flipped: tuple[bool, bool, bool]
 
-    def to_network(self, array: NDArray[Any]) -> NDArray[Any]:
+    def to_network(self, array: NDArray[Scalar]) -> NDArray[Scalar]:
         """(z, y, x) -> the network's axes; a view."""
         return array.transpose(self.order)[self._steps]
 
-    def from_network(self, array: NDArray[Any]) -> NDArray[Any]:
+    def from_network(self, array: NDArray[Scalar]) -> NDArray[Scalar]:
         """The network's axes -> (z, y, x); a view."""
         back = tuple(self.order.index(axis) for axis in range(3))
         return array[self._steps].transpose(back)

@@ -24,7 +24,7 @@ CPU: Final = "CPUExecutionProvider"
 class Network:
     """A loaded network. provider: what runs it; threads: on the processor."""
 
-    session: Any
+    session: Any  # Any: onnxruntime has no types
     provider: str
     threads: int
     classes: int
@@ -148,7 +148,7 @@ def _check_signature(session: Any, path: Path) -> int:
     return int(classes)
 
 
-def facts(network: Network) -> dict[str, Any]:
+def facts(network: Network) -> dict[str, object]:
     """The runtime of the network, for provenance."""
     import onnxruntime
 

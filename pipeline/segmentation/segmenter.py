@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from pipeline.segmentation.card import ModelCard
 from pipeline.segmentation.identity import ModelFile, ModelIdentity, named_digests
@@ -46,7 +46,7 @@ class Segmenter(Protocol):
         """Canonical labels on the scan's grid, before post-processing. Raises ModelError."""
         ...
 
-    def provenance(self, resources: Resources) -> dict[str, Any]:
+    def provenance(self, resources: Resources) -> dict[str, object]:
         """Runtime, provider and threads. Raises as `segment` does."""
         ...
 
@@ -57,7 +57,7 @@ def availability_of(files: Iterable[ModelFile]) -> Availability:
     return Availability(available=not reason, reason=reason)
 
 
-def facts(model: Segmenter) -> dict[str, Any]:
+def facts(model: Segmenter) -> dict[str, object]:
     """Card and identity for JSON, without paths."""
     identity = model.identity()
     return model.card.to_dict() | named_digests(identity.digests) | {"identity": identity.to_dict()}

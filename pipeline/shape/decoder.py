@@ -9,7 +9,7 @@ the two.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,7 @@ class ShapeDecoder:
             _linear(weights, f"sdf_decoder.layers.{k}", widths[k], widths[k + 1]) for k in range(len(widths) - 1)
         ]
 
-    def prepare(self, points: NDArray[Any]) -> Query:
+    def prepare(self, points: NDArray[np.floating]) -> Query:
         """Values that depend only on the points, for repeated evaluation."""
         points = np.ascontiguousarray(points, dtype=np.float32)
         width = self.settings.width
@@ -72,7 +72,7 @@ class ShapeDecoder:
         indices, data = np.stack(columns, axis=1).reshape(-1), np.stack(values, axis=1).reshape(-1)
         return Query(points=points, sampling=sparse.csr_matrix((data, indices, rows), shape=shape))
 
-    def distances(self, latent: NDArray[Any], points: NDArray[Any]) -> Array:
+    def distances(self, latent: NDArray[np.floating], points: NDArray[np.floating]) -> Array:
         """Latent (d,), points (n, 3) -> signed distances (n, surfaces): bone, then cartilage."""
         planes, _ = self.plane_decoder.planes(np.asarray(latent, dtype=np.float32))
         pixels = self._pixels(planes)
@@ -82,7 +82,7 @@ class ShapeDecoder:
         ]
         return np.concatenate(parts) if parts else np.zeros((0, self.settings.objects), dtype=np.float32)
 
-    def distances_and_gradient(self, latent: NDArray[Any], query: Query) -> tuple[Array, Pullback]:
+    def distances_and_gradient(self, latent: NDArray[np.generic], query: Query) -> tuple[Array, Pullback]:
         """Signed distances (n, surfaces), and the function that propagates d loss / d distances back to the latent."""
         planes, trace = self.plane_decoder.planes(np.asarray(latent, dtype=np.float32))
         distances, steps = self._point_network(query, self._pixels(planes))
@@ -114,10 +114,10 @@ class Pullback:
     decoder: ShapeDecoder
     query: Query
     steps: list[Array]
-    trace: list[Any]
+    trace: list[object]
     planes: Array
 
-    def __call__(self, slope: NDArray[Any]) -> Array:
+    def __call__(self, slope: NDArray[np.generic]) -> Array:
         """D loss / d distances (n, surfaces) -> d loss / d latent (d,)."""
         settings = self.decoder.settings
         x = np.asarray(slope, dtype=np.float32)

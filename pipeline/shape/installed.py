@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pipeline.digest import expected_digests, sha256_of
 from pipeline.errors import KneeError, ModelError, WeightsCorrupt
@@ -16,6 +16,9 @@ from pipeline.shape.built_in.model import BuiltInShape, built_in_shapes
 from pipeline.shape.score import BScoreModel, find_score, read_score
 from pipeline.shape.settings import NetworkSettings, read_settings
 from pipeline.types import Resources
+
+if TYPE_CHECKING:
+    from pipeline.shape.decoder import ShapeDecoder
 
 FOLDER: Final = "nsm"
 """Inside MODELS_DIR."""
@@ -93,7 +96,7 @@ def require_genuine(model: InstalledShape) -> None:
         )
 
 
-def load(model: InstalledShape) -> Any:
+def load(model: InstalledShape) -> ShapeDecoder:
     """The network with its weights, a `decoder.ShapeDecoder`. Raises ModelError, WeightsMissing or WeightsCorrupt."""
     from pipeline.shape.checkpoint import read_weights
     from pipeline.shape.decoder import ShapeDecoder

@@ -72,7 +72,7 @@ class PlaneDecoder:
         channels = 3 * (settings.features + settings.coarse_distance)
         self.last = _convolution(weights, f"vae_decoder.decoder.{index}.0", incoming, channels, transposed=False)
 
-    def planes(self, latent: Array) -> tuple[Array, list[Any]]:
+    def planes(self, latent: Array) -> tuple[Array, list[object]]:
         """The planes, and the intermediate values that `gradient` needs."""
         x = latent if self.dense is None else self.dense[0] @ latent + self.dense[1]
         x = x.reshape(self.start)
@@ -85,7 +85,7 @@ class PlaneDecoder:
         planes = np.tanh(_forward(self.last, x))
         return planes, [*trace, planes]
 
-    def gradient(self, slope: Array, trace: list[Any]) -> Array:
+    def gradient(self, slope: Array, trace: list[Any]) -> Array:  # Any: each layer keeps its own kind of values
         """D loss / d planes, same shape as the planes -> d loss / d latent (d,)."""
         *known, planes = trace
         x = _backward(self.last, slope * (1 - planes * planes))

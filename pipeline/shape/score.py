@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ class BScoreModel:
     mean_healthy: float
     std_healthy: float
 
-    def score(self, latent: NDArray[Any]) -> float:
+    def score(self, latent: NDArray[np.generic]) -> float:
         """The score of a knee, latent (d,). 0: average of healthy knees; 1: one of their standard deviations above."""
         return float((np.asarray(latent, dtype=np.float64) @ self.vector - self.mean_healthy) / self.std_healthy)
 

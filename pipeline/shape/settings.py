@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pipeline.errors import ModelError
 
@@ -17,7 +17,7 @@ NORMS: Final = ("layer", "batch")
 PADDING: Final = 0.1
 """The library's default, used for models whose configuration does not specify it."""
 
-FIXED: Final[Mapping[str, Any]] = {"model_type": "triplanar", "sum_conv_output_features": True}
+FIXED: Final[Mapping[str, object]] = {"model_type": "triplanar", "sum_conv_output_features": True}
 """The only supported values, also assumed for missing keys."""
 
 

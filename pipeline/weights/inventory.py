@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from pipeline.digest import SUMS_NAME, digest_of, expected_digests, sha256_of
 from pipeline.segmentation.registry import every_model, model
@@ -44,7 +43,7 @@ class Entry:
     detail: str
     files: tuple[FileRecord, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         return asdict(self)
 
 

@@ -199,7 +199,7 @@ def show_t2(rows: tables.Rows) -> None:
     )
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:  # Any: the content of a JSON file
     """The object in a file; empty where there is no such file."""
     if not path.exists():
         return {}

@@ -21,7 +21,7 @@ _MODEL_FACTS: Final = (
 )  # fmt: skip
 
 
-def show_provenance(provenance: Mapping[str, Any], job: JobView) -> None:
+def show_provenance(provenance: Mapping[str, object], job: JobView) -> None:
     """The record in provenance.json as a list of facts, and the steps with their seconds."""
     st.subheader("Steps")
     with st.container(key="steps"):
@@ -30,14 +30,15 @@ def show_provenance(provenance: Mapping[str, Any], job: JobView) -> None:
     if not provenance:
         st.write("This analysis has no provenance record.")
         return
-    model = provenance.get("model") or {}
+    record: dict[str, Any] = dict(provenance)
+    model = record.get("model") or {}
     facts = {MODEL_FACT_TITLES.get(key, wording.name(key)): model[key] for key in _MODEL_FACTS if model.get(key)}
-    facts["Input SHA-256"] = provenance.get("input_sha256")
+    facts["Input SHA-256"] = record.get("input_sha256")
     facts |= {
-        "Shape models": "; ".join(named_values(shape) for shape in provenance.get("shape_models") or ()),
-        "Options": _options(provenance.get("options")),
-        "Versions": named_values(provenance.get("packages")),
-        "Machine": named_values(provenance.get("host")),
+        "Shape models": "; ".join(named_values(shape) for shape in record.get("shape_models") or ()),
+        "Options": _options(record.get("options")),
+        "Versions": named_values(record.get("packages")),
+        "Machine": named_values(record.get("host")),
     }
     st.html(facts_list(facts))
 

@@ -14,9 +14,10 @@ from ui.parts import tables, wording
 from ui.parts.messages import escape
 
 
-def show_quality(job: JobView, document: dict[str, Any], folder: Path) -> None:
+def show_quality(job: JobView, document: Mapping[str, object], folder: Path) -> None:
     """`document` is the results document, `folder` the unpacked results."""
-    flags = document.get("flags", [])
+    results: dict[str, Any] = dict(document)
+    flags = results.get("flags", [])
     if flags or job.warnings:
         for flag in flags:
             place = f"**{escape(wording.name(str(flag.get('structure') or 'Whole knee')))}**: "
@@ -31,7 +32,7 @@ def show_quality(job: JobView, document: dict[str, Any], folder: Path) -> None:
         st.image(str(overlay), width="stretch", alt="Slices of the scan with the outlines of bones and cartilage")
     left, right = st.columns(2, gap="large")
     with left:
-        _show_confidence(document.get("segmentation") or {})
+        _show_confidence(results.get("segmentation") or {})
     with right:
         _show_skipped(job)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import pandas as pd
@@ -22,12 +23,13 @@ SCORE_NOTE: Final = (
 )
 
 
-def show_shapes(shapes: list[dict[str, Any]]) -> None:
+def show_shapes(shapes: Sequence[Mapping[str, object]]) -> None:
     """Each is the parameter file of one shape model: latent vector, fit errors, B-score where one is installed."""
     if not any(shapes):
         st.info("The shape fit has no record.", icon=":material/info:")
         return
-    for shape in filter(None, shapes):
+    for parameters in filter(None, shapes):
+        shape: dict[str, Any] = dict(parameters)
         st.subheader(KINDS.get(str(shape.get("kind")), "Shape"))
         facts = {
             "Model": shape.get("model"),

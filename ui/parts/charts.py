@@ -75,14 +75,15 @@ def medial_lateral(rows: tables.Rows) -> go.Figure | None:
     )
 
 
-def distributions(document: Mapping[str, Any], regions: Sequence[Region]) -> go.Figure | None:
+def distributions(document: Mapping[str, object], regions: Sequence[Region]) -> go.Figure | None:
     """Share of each region's area by thickness; `document` is what pipeline.report.distributions writes."""
-    edges = document.get("edges_mm") or []
+    values: dict[str, Any] = dict(document)
+    edges = values.get("edges_mm") or []
     figure = go.Figure()
     thickest = 0.0
     middles = [(a + b) / 2 for a, b in pairwise(edges)]
     for region in regions:
-        area = document["regions"][region.key]
+        area = values["regions"][region.key]
         total = sum(area) or 1.0
         thickest = max(thickest, *(edge for edge, value in zip(edges[1:], area, strict=True) if value > 0), 0.0)
         figure.add_scatter(
@@ -100,9 +101,14 @@ def distributions(document: Mapping[str, Any], regions: Sequence[Region]) -> go.
     return _laid_out(figure, height=340, x_title=f"Thickness, {THC.unit.symbol}", x_range=[0, end], legend=True)
 
 
-def regions_in(document: Mapping[str, Any]) -> list[Region]:
+def _regions(document: Mapping[str, object]) -> Mapping[str, object]:
+    found: Any = document.get("regions", {})
+    return dict(found)
+
+
+def regions_in(document: Mapping[str, object]) -> list[Region]:
     """The regions of a distribution, in the order of the tables."""
-    return [region for region in TABLE_ORDER if region.key in document.get("regions", {})]
+    return [region for region in TABLE_ORDER if region.key in _regions(document)]
 
 
 def t2_bars(rows: tables.Rows) -> go.Figure | None:

@@ -16,13 +16,14 @@ import streamlit as st
 ASSETS: Final = Path(__file__).parents[1] / "assets"
 
 
+# Any: the result of a component is whatever its script sends
 def mount(
     name: str,
     *,
     html: str = "",
     key: str | None = None,
-    data: Mapping[str, Any] | None = None,
-    default: Mapping[str, Any] | None = None,
+    data: Mapping[str, object] | None = None,
+    default: Mapping[str, object] | None = None,
     **callbacks: Callable[[], None],
 ) -> Any:
     """Show ui/assets/components/{name}.js with its {name}.css, where there is one.

@@ -97,7 +97,7 @@ def lay_out(bones: dict[Structure, pv.PolyData], side: str) -> None:
         patella.translate((lateral * (edge + GAP_MM + half), 0.0, (top + GAP_MM) / 2), inplace=True)
 
 
-def build_scene(folder: Path, side: str) -> Any:
+def build_scene(folder: Path, side: str) -> Any:  # Any: pyvista has no types
     """A plotter with all that the preview shows. Raises ValueError where the results hold no surface."""
     bones = coloured_bones(folder)
     if not bones:

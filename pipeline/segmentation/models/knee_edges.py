@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -57,7 +57,7 @@ class KneeEdges:
         report(1.0)
         return unet.segmentation(self.card, scan, view, answer)
 
-    def provenance(self, resources: Resources) -> dict[str, Any]:
+    def provenance(self, resources: Resources) -> dict[str, object]:
         self.load()  # for its errors
         return self.first_pass.provenance(resources)
 

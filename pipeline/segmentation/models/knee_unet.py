@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.errors import WeightsCorrupt
 from pipeline.segmentation.card import BUILT_IN_WEIGHTS, CARD_NAME, ModelCard, card_of, read_card_file
@@ -44,7 +44,7 @@ class KneeUnet:
         slabs = unet.probabilities(network, view, self.window_voxels, report)
         return unet.segmentation(self.card, scan, view, unet.answer(self.card, slabs, view, network.threads))
 
-    def provenance(self, resources: Resources) -> dict[str, Any]:
+    def provenance(self, resources: Resources) -> dict[str, object]:
         from pipeline.segmentation import runtime
 
         return runtime.facts(self.load(resources))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -84,7 +84,7 @@ class NnunetFolder:
             compartments_apart=card.native_to_canonical.compartments_apart,
         )
 
-    def provenance(self, resources: Resources) -> dict[str, Any]:
+    def provenance(self, resources: Resources) -> dict[str, object]:
         """Also the digests of the folds."""
         self._ready()
         from pipeline.segmentation import nnunet

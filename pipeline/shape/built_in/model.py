@@ -26,7 +26,7 @@ class BuiltInShape:
 
     kind: str
     folder: Path
-    card: dict[str, Any]
+    card: dict[str, Any]  # Any: the content of a JSON file
     problem: str = ""
 
     @property
@@ -41,7 +41,7 @@ class BuiltInShape:
     def sha256(self) -> str:
         return sha256_of(self.weights) if self.weights.is_file() else ""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """For JSON, with the keys of a segmentation model's card and without paths."""
         words = ("title", "description", "licence", "citation", "training_data", "caution")
         accuracy = self.card.get("accuracy", {})
