@@ -56,7 +56,7 @@ _WHEN: Final = {
 }
 
 
-def documented(*codes: int) -> dict[int | str, dict[str, Any]]:
+def documented(*codes: int) -> dict[int | str, dict[str, object]]:
     """The error responses of a route for the OpenAPI document, including those of every route."""
     every = sorted({*codes, 400, 401, 403, 503})
     return {code: {"model": FormErrors if code == FORM else ErrorBody, "description": _WHEN[code]} for code in every}

@@ -163,7 +163,7 @@ class Pace:
             self._waited, self._came = 0.0, 0
 
 
-def upload_form(form: type[BaseModel], *names: str) -> dict[str, Any]:
+def upload_form(form: type[BaseModel], *names: str) -> dict[str, object]:
     """For the OpenAPI document: a multipart body with a file and the form's values (only the given ones, if any)."""
     values = form.model_json_schema()["properties"]
     file = {
