@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 from typing import Final
 
 from fastapi import Body, FastAPI, Request
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, JSONResponse, Response
 
 from jobs import service
 from jobs.intake.form import OptionsForm, UploadForm, parse_values
 from pipeline.results_tree import CSV
 from rest.access import admit
 from rest.answers import answer_errors, documented
-from rest.docs_page import docs_page
+from rest.assets import Assets
+from rest.docs_page import ASSETS_ROUTE, docs_page
 from rest.files import artifact_response, file_response, packed_response
 from rest.guard import Guard
 from rest.receive import Intake, upload_form
@@ -252,7 +254,10 @@ def models() -> list[dict[str, object]]:
     return service.models() + service.shape_models()
 
 
-@app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
-def docs() -> str:
-    """The interface as a readable page."""
-    return docs_page(app.openapi())
+@app.get("/docs", include_in_schema=False)
+def docs() -> Response:
+    """The interface as an interactive page."""
+    return docs_page(app.title)
+
+
+app.mount(ASSETS_ROUTE, Assets(Path(__file__).resolve().parent / "ui" / "assets"))

@@ -1,60 +1,40 @@
-"""/docs: the OpenAPI document as a readable page, without scripts and without content from other servers."""
+"""/docs: the OpenAPI document as an interactive page, Swagger UI. Every file of it is served locally."""
 
 from __future__ import annotations
 
 from html import escape
-from typing import Any
+from typing import Final
 
-_STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem}"
-    "code{background:#8882;padding:0 .3em}h2{margin-top:2.5rem;font-size:1.1rem}"
-    "table{border-collapse:collapse;width:100%}td,th{text-align:left;vertical-align:top;"
-    "padding:.2rem .6rem .2rem 0;border-bottom:1px solid #8884}"
+from starlette.responses import HTMLResponse
+
+SWAGGER_SCRIPT: Final = "vendor/swagger-ui-bundle-5.35.0.min.js"
+SWAGGER_STYLE: Final = "vendor/swagger-ui-5.35.0.min.css"
+START_SCRIPT: Final = "docs.js"
+ICON: Final = "icon.png"
+
+ASSETS_ROUTE: Final = "/docs/assets"
+"""Where the REST interface serves ui/assets, on its own port and below /api of the pages' port."""
+
+PAGE_ROUTES: Final = tuple(f"{ASSETS_ROUTE}/{name}" for name in (SWAGGER_SCRIPT, SWAGGER_STYLE, START_SCRIPT, ICON))
+"""Every file that the page loads. The page is open to everybody, so these are too."""
+
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+"""Scripts and requests of this server only. Swagger UI sets styles inline and has its icons as data."""
 
 
-def docs_page(document: dict[str, Any]) -> str:
-    """The whole page as HTML."""
-    info = document["info"]
-    parts = [
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(info['title'])}: REST interface</title>",
-        f"<style>{_STYLE}</style><h1>{escape(info['title'])}</h1><p>{escape(info.get('description', ''))}</p>",
-        "<p>For programs: <a href=openapi.json>openapi.json</a></p>",
-    ]
-    for path, methods in document["paths"].items():
-        parts += [_operation(document, method, path, operation) for method, operation in methods.items()]
-    return "\n".join(parts) + "</html>\n"
-
-
-def _operation(document: dict[str, Any], method: str, path: str, operation: dict[str, Any]) -> str:
-    parts = [f"<h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(operation.get('description', ''))}</p>"]
-    for kind, content in operation.get("requestBody", {}).get("content", {}).items():
-        schema = _resolved(document, content["schema"])
-        rows = [(name, _summary(_resolved(document, field))) for name, field in schema.get("properties", {}).items()]
-        parts.append(_table(("field", f"in {kind}"), rows))
-    answers = [(code, answer.get("description", "")) for code, answer in sorted(operation["responses"].items())]
-    parts.append(_table(("status", "when"), answers))
-    return "".join(parts)
-
-
-def _resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    reference = schema.get("$ref", "")
-    name = reference.rsplit("/", 1)[-1]
-    found: dict[str, Any] = document.get("components", {}).get("schemas", {}).get(name, schema) if reference else schema
-    return found
-
-
-def _summary(field: dict[str, Any]) -> str:
-    said = [str(field.get("description", ""))]
-    if "enum" in field:
-        said.append(f"One of {', '.join(map(str, field['enum']))}.")
-    if "minimum" in field or "maximum" in field:
-        said.append(f"From {field.get('minimum', '')} to {field.get('maximum', '')}.")
-    if field.get("default") is not None:
-        said.append(f"Default: {field['default']}.")
-    return " ".join(item for item in said if item)
-
-
-def _table(head: tuple[str, str], rows: list[tuple[str, str]]) -> str:
-    lines = "".join(f"<tr><td><code>{escape(name)}</code><td>{escape(text)}" for name, text in rows)
-    return f"<table><tr><th>{escape(head[0])}<th>{escape(head[1])}{lines}</table>"
+def docs_page(title: str) -> HTMLResponse:
+    """The page. Its addresses are relative, so that it works below any path."""
+    below = ASSETS_ROUTE.removeprefix("/")
+    page = (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}: REST interface</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<link rel="icon" type="image/png" href="{below}/{ICON}">'
+        f'<link rel="stylesheet" href="{below}/{SWAGGER_STYLE}"></head><body><div id="swagger-ui"></div>'
+        f'<script src="{below}/{SWAGGER_SCRIPT}"></script><script src="{below}/{START_SCRIPT}"></script>'
+        "<noscript>This page needs JavaScript. The same document for programs: "
+        '<a href="openapi.json">openapi.json</a></noscript></body></html>\n'
+    )
+    return HTMLResponse(page, headers={"content-security-policy": POLICY})

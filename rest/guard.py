@@ -14,9 +14,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from jobs.settings import PASS_COOKIE, Settings, load_settings
 from rest.answers import plain_error
+from rest.docs_page import PAGE_ROUTES
 from rest.receive import EarlyRefusal
 
-OPEN_ROUTES: Final = ("/health", "/docs", "/openapi.json", "/access")
+OPEN_ROUTES: Final = ("/health", "/docs", *PAGE_ROUTES, "/openapi.json", "/access")
 BESIDE_PAGES: Final = "/api"
 """Path at which the pages' server mounts the interface (web.py)."""
 

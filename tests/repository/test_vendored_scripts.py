@@ -1,4 +1,4 @@
-"""Vendored scripts match their tables."""
+"""Vendored scripts and styles match their tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ FOLDERS = {
 """Folder -> accepted licences."""
 
 ROW = re.compile(
-    r"^\| (?P<file>\S+\.js) \| (?P<licence>[^|]+) \| (?P<bytes>\d+) \| (?P<sha256>[0-9a-f]{64}) \|", re.MULTILINE
+    r"^\| (?P<file>\S+\.(?:js|css|txt)) \| (?P<licence>[^|]+) \| (?P<bytes>\d+) \| (?P<sha256>[0-9a-f]{64}) \|",
+    re.MULTILINE,
 )
 ROWS = {
     folder / row["file"]: row
@@ -26,7 +27,7 @@ ROWS = {
 }
 
 
-def test_every_script_has_its_row() -> None:
+def test_every_file_has_its_row() -> None:
     files = {path for folder in FOLDERS for path in folder.iterdir() if not path.name.endswith(".d.ts")}
     assert set(ROWS) == files - {folder / "README.md" for folder in FOLDERS}
 
@@ -37,7 +38,7 @@ def test_types_of_a_script_have_its_version() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(ROWS), ids=lambda path: path.name)
-def test_a_script_has_the_digest_size_and_licence_that_its_row_states(path: Path) -> None:
+def test_a_file_has_the_digest_size_and_licence_that_its_row_states(path: Path) -> None:
     data, row = path.read_bytes(), ROWS[path]
     assert len(data) == int(row["bytes"])
     assert hashlib.sha256(data).hexdigest() == row["sha256"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.support.rest_client import exchange, save
+from tests.support.rest_client import exchange, own_server, save
 
 
 @pytest.mark.parametrize(
@@ -17,6 +18,8 @@ from tests.support.rest_client import exchange, save
         ("GET", "/nothing", 404, "NOT_FOUND"),
         ("GET", "/status/", 404, "NOT_FOUND"),
         ("GET", "/%00", 404, "NOT_FOUND"),
+        ("GET", "/docs/assets/nothing.js", 404, "NOT_FOUND"),
+        ("PUT", "/docs/assets/docs.js", 405, "METHOD_NOT_ALLOWED"),
         ("GET", "/status/%00%ff", 404, "JOB_NOT_FOUND"),
         ("GET", "/status/" + "a" * 10_000, 404, "JOB_NOT_FOUND"),
         ("PUT", "/stats", 405, "METHOD_NOT_ALLOWED"),
@@ -89,18 +92,27 @@ def test_a_body_that_is_too_large_is_rejected_unread(api: httpx.Client) -> None:
     assert answer.status_code == 400
 
 
-def test_every_response_has_security_headers(api: httpx.Client) -> None:
-    for path in ("/health", "/docs", "/nothing", "/status/none"):
+def test_every_response_but_the_interactive_page_forbids_scripts(api: httpx.Client) -> None:
+    for path in ("/health", "/openapi.json", "/nothing", "/status/none"):
         headers = api.get(path).headers
         assert headers["x-content-type-options"] == "nosniff"
         assert "sandbox" in headers["content-security-policy"]
         assert "script" not in headers["content-security-policy"]
 
 
-def test_the_page_of_the_interface_needs_no_other_server(api: httpx.Client) -> None:
-    page = api.get("/docs").text
-    assert "http:" not in page
-    assert "https:" not in page
-    assert "<script" not in page
-    for path in api.get("/openapi.json").json()["paths"]:
-        assert path in page
+def test_the_page_of_the_interface_runs_scripts_of_this_server_only(api: httpx.Client) -> None:
+    page = api.get("/docs")
+    policy = dict(part.split(" ", 1) for part in page.headers["content-security-policy"].split("; "))
+    assert (policy["default-src"], policy["script-src"], policy["connect-src"]) == ("'none'", "'self'", "'self'")
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert "http:" not in page.text
+    assert "https:" not in page.text
+    assert re.findall(r"<script[^>]*>([^<]*)</script>", page.text) == ["", ""], "no script is inline"
+
+
+def test_everything_that_the_page_loads_is_served_and_needs_no_key() -> None:
+    with own_server(API_KEYS="first") as url, httpx.Client(base_url=url) as client:
+        loaded = re.findall(r'(?:src|href)="([^"]+)"', client.get("/docs").text)
+        assert len(loaded) == 5
+        assert [client.get(f"/{path}").status_code for path in loaded] == [200] * 5
+        assert client.get("/docs/assets/style.css").status_code == 401
