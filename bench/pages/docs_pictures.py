@@ -18,7 +18,7 @@ from bench.service.site import ROOT
 PICTURES: Final = {
     "analysis": ("analysis-done-3d-light-1440", 0, 1150),
     "slices": ("analysis-done-slices-dark-1440", 0, 1330),
-    "measurements": ("analysis-done-measurements-light-1440", 0, 1410),
+    "measurements": ("analysis-done-measurements-light-1440", 0, 1440),
     "compare": ("compare-two-light-1440", 0, 1270),
 }
 """Name in docs/ -> name of the screenshot, first and last row of pixels."""
