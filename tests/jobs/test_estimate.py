@@ -75,18 +75,18 @@ def test_an_analysis_counts_once_if_its_end_is_reported_repeatedly(redis_client:
 
 
 def queued(job_id: str, **changes: Any) -> None:
-    here = open_backend()
+    backend = open_backend()
     record = replace(complete(job_id, 1), status=Status.QUEUED, started_at=None, completed_at=None, steps=[], attempt=0)
     record = replace(record, created_at=now(), **changes)
     (DATA_DIR / "jobs" / job_id).mkdir(parents=True, exist_ok=True)
-    here.storage.write_record(record)
-    assert here.queue.enqueue(record)
+    backend.storage.write_record(record)
+    assert backend.queue.enqueue(record)
 
 
 def test_the_waiting_time_includes_running_and_preceding_jobs(redis_client: Any) -> None:
-    here = open_backend()
+    backend = open_backend()
     for number in range(3):
-        here.statistics.record_complete(complete(f"past{number}", 20))
+        backend.statistics.record_complete(complete(f"past{number}", 20))
     for name in ("first", "second", "third"):
         queued(name)
     # the first is running, for 5 of its 20 seconds
@@ -94,7 +94,7 @@ def test_the_waiting_time_includes_running_and_preceding_jobs(redis_client: Any)
     redis_client.zadd("rq:wip:analyses", {"first:execution": now().timestamp() + 60})
     redis_client.hset("rq:job:first", "status", "started")
     steps = [StepRecord(name="segment", title="Segment", state=StepState.RUNNING)]
-    here.store.merge(
+    backend.store.merge(
         "first", 1, {"status": Status.PROCESSING, "started_at": now() - timedelta(seconds=5), "steps": steps}
     )
     redis_client.hset("rq:job:first", "status", "started")

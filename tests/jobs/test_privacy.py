@@ -54,23 +54,23 @@ def expire(job_id: str) -> None:
 
 def lose(job_id: str) -> None:
     """Its second attempt is interrupted."""
-    here = open_backend()
-    here.store.change(job_id, lambda _: {"status": Status.PROCESSING, "attempt": 2, "lost_attempts": 1})
-    here.store.change(job_id, interrupted)
+    backend = open_backend()
+    backend.store.change(job_id, lambda _: {"status": Status.PROCESSING, "attempt": 2, "lost_attempts": 1})
+    backend.store.change(job_id, interrupted)
     assert service.get(job_id).error_code == "WORKER_LOST"
 
 
 def finish(job_id: str) -> None:
     """Its results are complete, and the worker has been killed."""
-    here = open_backend()
-    here.store.change(job_id, lambda _: {"status": Status.PROCESSING, "attempt": 1})
-    path = here.storage.workspace(job_id).manifest_path
+    backend = open_backend()
+    backend.store.change(job_id, lambda _: {"status": Status.PROCESSING, "attempt": 1})
+    path = backend.storage.workspace(job_id).manifest_path
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text('{"archive_bytes": 1, "warnings": [], "steps": []}')
-    here.queue.remove(job_id)
-    with here.storage.work_lock(job_id).hold() as held:
+    backend.queue.remove(job_id)
+    with backend.storage.work_lock(job_id).hold() as held:
         assert held
-    assert repair_job(here, job_id) is not None
+    assert repair_job(backend, job_id) is not None
     assert service.get(job_id).status is Status.COMPLETE
 
 

@@ -35,20 +35,20 @@ with lock.hold() as held:
 
 
 @pytest.fixture
-def here(redis_client: Any, monkeypatch: pytest.MonkeyPatch) -> Backend:
+def backend(redis_client: Any, monkeypatch: pytest.MonkeyPatch) -> Backend:
     monkeypatch.setattr(reconciler, "SECOND_LOOK_S", 0.0)
     monkeypatch.setattr(reconciler, "SUBMISSION_S", 0.0)
     monkeypatch.setattr(reconciler, "HEARTBEAT_MISSED", now() - now())  # the test's Valkey may be young
     return open_backend()
 
 
-def put(here: Backend, **fields: Any) -> JobRecord:
+def put(backend: Backend, **fields: Any) -> JobRecord:
     """A submitted job, then changed only in the store."""
     record = JobRecord(id="job", created_at=now(), input_filename="knee.nii.gz")
-    here.storage.write_record(record)
-    here.queue.enqueue(record)
+    backend.storage.write_record(record)
+    backend.queue.enqueue(record)
     if fields:
-        here.store.change("job", lambda _: fields)
+        backend.store.change("job", lambda _: fields)
     return replace(record, **fields)
 
 
@@ -57,28 +57,28 @@ def take(redis_client: Any) -> None:
     assert redis_client.lmove("rq:queue:analyses", "rq:queue:analyses:intermediate", "LEFT", "RIGHT") == "job"
 
 
-def stand(here: Backend) -> tuple[str, list[str]]:
-    record = here.store.load("job")
-    return (str(record.status) if record else "", here.queue.waiting())
+def stand(backend: Backend) -> tuple[str, list[str]]:
+    record = backend.store.load("job")
+    return (str(record.status) if record else "", backend.queue.waiting())
 
 
-def looks(here: Backend, count: int = 2) -> list[str]:
-    looking = Reconciler(here)
+def looks(backend: Backend, count: int = 2) -> list[str]:
+    looking = Reconciler(backend)
     return [item.what for _ in range(count) for item in looking.look()]
 
 
-def write_manifest(here: Backend) -> None:
-    results = here.storage.workspace("job").results_dir
+def write_manifest(backend: Backend) -> None:
+    results = backend.storage.workspace("job").results_dir
     results.mkdir(parents=True)
     (results / "results.zip").write_bytes(b"zip")
     write_json(results / "manifest.json", {"archive_bytes": 3, "warnings": [], "steps": []})
 
 
 @pytest.fixture
-def holder(here: Backend) -> Iterator[subprocess.Popen[bytes]]:
+def holder(backend: Backend) -> Iterator[subprocess.Popen[bytes]]:
     """A process that works on the job."""
-    put(here)
-    path = here.storage.folder("job") / "work.lock"
+    put(backend)
+    path = backend.storage.folder("job") / "work.lock"
     process = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], cwd=ROOT, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"True\n"
@@ -87,203 +87,203 @@ def holder(here: Backend) -> Iterator[subprocess.Popen[bytes]]:
     process.communicate()
 
 
-def test_consistent_jobs_need_no_repair(here: Backend) -> None:
-    put(here)
-    assert looks(here, 3) == []
-    assert stand(here) == ("queued", ["job"])
+def test_consistent_jobs_need_no_repair(backend: Backend) -> None:
+    put(backend)
+    assert looks(backend, 3) == []
+    assert stand(backend) == ("queued", ["job"])
 
 
-def test_an_entry_taken_but_never_started_is_queued_again(here: Backend, redis_client: Any) -> None:
-    put(here)
+def test_an_entry_taken_but_never_started_is_queued_again(backend: Backend, redis_client: Any) -> None:
+    put(backend)
     take(redis_client)
-    looking = Reconciler(here)
+    looking = Reconciler(backend)
     assert looking.look() == [], "it may still be starting"
     assert looking.undecided
     looking.look()
-    assert stand(here) == ("queued", ["job"])
-    assert here.queue.taken() == []
+    assert stand(backend) == ("queued", ["job"])
+    assert backend.queue.taken() == []
 
 
-def test_a_record_without_an_entry_is_queued_again(here: Backend, redis_client: Any) -> None:
-    put(here)
+def test_a_record_without_an_entry_is_queued_again(backend: Backend, redis_client: Any) -> None:
+    put(backend)
     redis_client.delete("rq:queue:analyses", "rq:job:job")
-    looks(here)
-    assert stand(here) == ("queued", ["job"])
+    looks(backend)
+    assert stand(backend) == ("queued", ["job"])
     assert redis_client.hget("rq:job:job", "status") == "queued"
 
 
-def test_an_entry_that_rq_would_drop_is_recreated(here: Backend, redis_client: Any) -> None:
-    put(here)
+def test_an_entry_that_rq_would_drop_is_recreated(backend: Backend, redis_client: Any) -> None:
+    put(backend)
     redis_client.delete("rq:job:job")
-    looks(here, 1)
-    assert stand(here) == ("queued", ["job"])
+    looks(backend, 1)
+    assert stand(backend) == ("queued", ["job"])
     assert redis_client.hexists("rq:job:job", "data")
 
 
-def test_only_one_of_several_entries_is_kept(here: Backend, redis_client: Any) -> None:
-    put(here)
+def test_only_one_of_several_entries_is_kept(backend: Backend, redis_client: Any) -> None:
+    put(backend)
     redis_client.rpush("rq:queue:analyses", "job", "job")
-    looks(here, 1)
-    assert stand(here) == ("queued", ["job"])
+    looks(backend, 1)
+    assert stand(backend) == ("queued", ["job"])
 
 
-def test_an_entry_without_a_job_is_removed(here: Backend, redis_client: Any) -> None:
+def test_an_entry_without_a_job_is_removed(backend: Backend, redis_client: Any) -> None:
     redis_client.rpush("rq:queue:analyses", "nobody")
-    assert len(looks(here, 1)) == 1
-    assert here.queue.waiting() == []
+    assert len(looks(backend, 1)) == 1
+    assert backend.queue.waiting() == []
 
 
 def test_interrupted_work_is_queued_again_once_and_then_fails(
-    here: Backend, holder: subprocess.Popen[bytes], redis_client: Any
+    backend: Backend, holder: subprocess.Popen[bytes], redis_client: Any
 ) -> None:
     take(redis_client)
-    here.store.change("job", lambda _: {"status": Status.PROCESSING, "attempt": 3})
-    assert looks(here) == [], "it is being worked on"
+    backend.store.change("job", lambda _: {"status": Status.PROCESSING, "attempt": 3})
+    assert looks(backend) == [], "it is being worked on"
     holder.kill()
     holder.wait()
     begun = time.monotonic()
-    looks(here, 1)
+    looks(backend, 1)
     assert time.monotonic() - begun < 2, "the lock proves it at once"
-    assert stand(here) == ("queued", ["job"])
+    assert stand(backend) == ("queued", ["job"])
     take(redis_client)
-    here.store.change("job", lambda _: {"status": Status.PROCESSING, "attempt": 4})
-    looks(here, 1)
-    record = here.store.load("job")
+    backend.store.change("job", lambda _: {"status": Status.PROCESSING, "attempt": 4})
+    looks(backend, 1)
+    record = backend.store.load("job")
     assert record is not None
     assert (record.status, record.error_code, record.lost_attempts) == (Status.ERROR, "WORKER_LOST", 2)
-    written = here.storage.read_record("job")
+    written = backend.storage.read_record("job")
     assert written is not None
     assert written.error_code == "WORKER_LOST"
-    assert here.queue.waiting() == []
+    assert backend.queue.waiting() == []
 
 
-def test_work_on_another_machine_is_active_until_its_heartbeat_expires(here: Backend, redis_client: Any) -> None:
-    put(here, status=Status.PROCESSING, attempt=1)
+def test_work_on_another_machine_is_active_until_its_heartbeat_expires(backend: Backend, redis_client: Any) -> None:
+    put(backend, status=Status.PROCESSING, attempt=1)
     take(redis_client)
     lock = {"attempt": 1, "machine": "another", "processes": "another", "pid": 1}
-    (here.storage.folder("job") / "work.lock").write_text(json.dumps(lock))
+    (backend.storage.folder("job") / "work.lock").write_text(json.dumps(lock))
     redis_client.set("jobs:alive:job", "another", ex=15)
-    assert looks(here) == []
+    assert looks(backend) == []
     redis_client.delete("jobs:alive:job")
-    looks(here, 1)
-    assert stand(here) == ("queued", ["job"])
+    looks(backend, 1)
+    assert stand(backend) == ("queued", ["job"])
 
 
-def test_complete_results_end_a_job_without_a_second_run(here: Backend, redis_client: Any) -> None:
-    put(here, status=Status.PROCESSING, attempt=1, started_at=now())
+def test_complete_results_end_a_job_without_a_second_run(backend: Backend, redis_client: Any) -> None:
+    put(backend, status=Status.PROCESSING, attempt=1, started_at=now())
     take(redis_client)
-    write_manifest(here)
-    looks(here, 3)
-    assert stand(here) == ("complete", [])
+    write_manifest(backend)
+    looks(backend, 3)
+    assert stand(backend) == ("complete", [])
     assert redis_client.get("stats:total_processed") == "1", "counted once"
 
 
-def test_a_cancel_lost_by_the_server_remains_in_effect(here: Backend, redis_client: Any) -> None:
-    put(here)
+def test_a_cancel_lost_by_the_server_remains_in_effect(backend: Backend, redis_client: Any) -> None:
+    put(backend)
     forgotten = redis_client.hget("jobs", "job")
     service.cancel("job")
-    here.queue.remove("job")
+    backend.queue.remove("job")
     redis_client.hdel("jobs", "job")
-    here.queue.enqueue(JobRecord.from_json(forgotten))
+    backend.queue.enqueue(JobRecord.from_json(forgotten))
     subprocess.run(
         [sys.executable, "-c", "from jobs.worker.tasks import run_job; run_job('job')"], cwd=ROOT, check=True
     )
     assert service.get("job").error_code == "CANCELLED"
     redis_client.hdel("jobs", "job")
-    here.queue.enqueue(JobRecord.from_json(forgotten))
-    looks(here, 1)
+    backend.queue.enqueue(JobRecord.from_json(forgotten))
+    looks(backend, 1)
     assert service.get("job").error_code == "CANCELLED"
-    assert here.queue.waiting() == []
+    assert backend.queue.waiting() == []
 
 
-def test_a_deletion_lost_by_the_server_remains_in_effect(here: Backend, redis_client: Any) -> None:
-    put(here)
+def test_a_deletion_lost_by_the_server_remains_in_effect(backend: Backend, redis_client: Any) -> None:
+    put(backend)
     forgotten = redis_client.hget("jobs", "job")
     service.delete("job")
     assert not redis_client.keys("rq:job:*")
     assert redis_client.hlen("jobs") == 0
-    here.queue.enqueue(JobRecord.from_json(forgotten))
+    backend.queue.enqueue(JobRecord.from_json(forgotten))
     subprocess.run(
         [sys.executable, "-c", "from jobs.worker.tasks import run_job; run_job('job')"], cwd=ROOT, check=True
     )
-    looks(here, 1)
+    looks(backend, 1)
     assert service.get("job").error_code == "CANCELLED"
-    assert not here.storage.folder("job").exists(), "nothing is written back"
+    assert not backend.storage.folder("job").exists(), "nothing is written back"
 
 
-def test_jobs_lost_by_the_server_are_restored_from_their_folders(here: Backend, redis_client: Any) -> None:
-    put(here)
+def test_jobs_lost_by_the_server_are_restored_from_their_folders(backend: Backend, redis_client: Any) -> None:
+    put(backend)
     redis_client.flushall()
-    looks(here, 1)
-    assert stand(here) == ("queued", ["job"])
+    looks(backend, 1)
+    assert stand(backend) == ("queued", ["job"])
     service.cancel("job")
     redis_client.flushall()
-    looks(here, 1)
+    looks(backend, 1)
     assert service.get("job").error_code == "CANCELLED"
-    assert here.queue.waiting() == []
+    assert backend.queue.waiting() == []
 
 
-def test_a_submission_in_progress_is_not_changed(here: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_submission_in_progress_is_not_changed(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconciler, "SUBMISSION_S", 10.0)
-    here.storage.write_record(JobRecord(id="job", created_at=now()))
-    assert looks(here) == []
+    backend.storage.write_record(JobRecord(id="job", created_at=now()))
+    assert looks(backend) == []
 
 
-def test_a_restart_lost_by_the_server_is_repeated(here: Backend) -> None:
-    record = put(here, status=Status.ERROR, error_code="CANCELLED", attempt=1)
-    here.queue.remove("job")
-    here.storage.write_record(replace(record, status=Status.QUEUED, error_code=None, attempt=2))
-    looks(here, 1)
-    assert stand(here) == ("queued", ["job"])
+def test_a_restart_lost_by_the_server_is_repeated(backend: Backend) -> None:
+    record = put(backend, status=Status.ERROR, error_code="CANCELLED", attempt=1)
+    backend.queue.remove("job")
+    backend.storage.write_record(replace(record, status=Status.QUEUED, error_code=None, attempt=2))
+    looks(backend, 1)
+    assert stand(backend) == ("queued", ["job"])
 
 
-def test_an_interrupted_ending_is_completed(here: Backend) -> None:
-    put(here, status=Status.ERROR, error_code="EMPTY_IMAGE", attempt=1)
-    here.queue.remove("job")
-    upload = here.storage.workspace("job").input_dir
+def test_an_interrupted_ending_is_completed(backend: Backend) -> None:
+    put(backend, status=Status.ERROR, error_code="EMPTY_IMAGE", attempt=1)
+    backend.queue.remove("job")
+    upload = backend.storage.workspace("job").input_dir
     upload.mkdir()
-    looks(here, 1)
+    looks(backend, 1)
     assert not upload.exists()
-    written = here.storage.read_record("job")
+    written = backend.storage.read_record("job")
     assert written is not None
     assert written.error_code == "EMPTY_IMAGE"
 
 
-def test_leftovers_of_ended_work_are_removed(here: Backend, redis_client: Any) -> None:
-    put(here, status=Status.ERROR, attempt=1)
+def test_leftovers_of_ended_work_are_removed(backend: Backend, redis_client: Any) -> None:
+    put(backend, status=Status.ERROR, attempt=1)
     take(redis_client)
     redis_client.zadd("rq:wip:analyses", {"job:execution": time.time() + 999, "nobody:execution": 5})
-    looks(here)
-    assert here.queue.taken() == []
-    assert here.queue.started() == {}
+    looks(backend)
+    assert backend.queue.taken() == []
+    assert backend.queue.started() == {}
 
 
-def test_a_stale_rq_lock_has_no_effect(here: Backend, redis_client: Any) -> None:
+def test_a_stale_rq_lock_has_no_effect(backend: Backend, redis_client: Any) -> None:
     redis_client.set("rq:clean_registries:analyses", 1, ex=899)
-    put(here)
+    put(backend)
     take(redis_client)
-    looks(here)
-    assert stand(here) == ("queued", ["job"])
+    looks(backend)
+    assert stand(backend) == ("queued", ["job"])
 
 
 def test_one_reconciler_runs_at_a_time_and_a_killed_one_blocks_at_most_ten_seconds(
-    here: Backend, redis_client: Any
+    backend: Backend, redis_client: Any
 ) -> None:
-    assert here.queue.lock_reconciling("killed")
+    assert backend.queue.lock_reconciling("killed")
     assert 0 < redis_client.ttl("jobs:reconciling") <= 10
-    put(here, status=Status.ERROR)
-    Reconciler(here).look_quietly()
-    assert here.queue.waiting() == ["job"], "somebody else's turn"
+    put(backend, status=Status.ERROR)
+    Reconciler(backend).look_quietly()
+    assert backend.queue.waiting() == ["job"], "somebody else's turn"
     redis_client.delete("jobs:reconciling")
-    Reconciler(here).look_quietly()
-    assert here.queue.waiting() == []
+    Reconciler(backend).look_quietly()
+    assert backend.queue.waiting() == []
     assert not redis_client.exists("jobs:reconciling")
 
 
-def test_ten_thousand_finished_jobs_do_not_slow_a_pass(here: Backend, redis_client: Any) -> None:
+def test_ten_thousand_finished_jobs_do_not_slow_a_pass(backend: Backend, redis_client: Any) -> None:
     text = JobRecord(id="x", status=Status.COMPLETE, created_at=now()).to_json()
     redis_client.hset("jobs", mapping={f"old{number}": text for number in range(10_000)})
-    looking = Reconciler(here)
+    looking = Reconciler(backend)
     looking.look()
     before = time.process_time()
     for _ in range(10):
@@ -291,33 +291,33 @@ def test_ten_thousand_finished_jobs_do_not_slow_a_pass(here: Backend, redis_clie
     assert time.process_time() - before < 0.5
 
 
-def test_a_second_attempt_does_not_use_a_locked_folder(here: Backend, holder: subprocess.Popen[bytes]) -> None:
+def test_a_second_attempt_does_not_use_a_locked_folder(backend: Backend, holder: subprocess.Popen[bytes]) -> None:
     begun = time.monotonic()
     subprocess.run(
         [sys.executable, "-c", "from jobs.worker.tasks import run_job; run_job('job')"], cwd=ROOT, check=True
     )
     assert time.monotonic() - begun > 3, "it waits for an attempt that is about to end"
-    assert stand(here)[0] == "queued"
-    assert not here.storage.workspace("job").log_path.exists()
+    assert stand(backend)[0] == "queued"
+    assert not backend.storage.workspace("job").log_path.exists()
 
 
-def test_attempts_are_also_counted_in_the_folder(here: Backend, holder: subprocess.Popen[bytes]) -> None:
+def test_attempts_are_also_counted_in_the_folder(backend: Backend, holder: subprocess.Popen[bytes]) -> None:
     """After losing its last second, the server would give two attempts the same number."""
     holder.kill()
     holder.wait()
-    lock = WorkLock(here.storage.folder("job") / "work.lock")
+    lock = WorkLock(backend.storage.folder("job") / "work.lock")
     assert (lock.last_attempt, lock.look()) == (3, Work.OVER)
     subprocess.run(
         [sys.executable, "-c", "from jobs.worker.tasks import run_job; run_job('job')"], cwd=ROOT, check=True
     )
-    record = here.store.load("job")
+    record = backend.store.load("job")
     assert record is not None
     assert (record.status, record.attempt) == (Status.ERROR, 4)
 
 
-def test_work_is_killed_even_if_its_worker_lost_the_queue(here: Backend, redis_client: Any) -> None:
-    put(here, status=Status.PROCESSING, attempt=3)
-    path = here.storage.folder("job") / "work.lock"
+def test_work_is_killed_even_if_its_worker_lost_the_queue(backend: Backend, redis_client: Any) -> None:
+    put(backend, status=Status.PROCESSING, attempt=3)
+    path = backend.storage.folder("job") / "work.lock"
     command = [sys.executable, "-c", HOLD, str(path)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, process_group=0)
     assert process.stdout is not None
@@ -330,8 +330,8 @@ def test_work_is_killed_even_if_its_worker_lost_the_queue(here: Backend, redis_c
     process.communicate()
 
 
-def test_a_manual_reconciliation_runs_a_second_pass_if_needed(here: Backend, redis_client: Any) -> None:
-    put(here)
+def test_a_manual_reconciliation_runs_a_second_pass_if_needed(backend: Backend, redis_client: Any) -> None:
+    put(backend)
     take(redis_client)
     assert [item.job_id for item in reconciler.reconcile()] == ["job"]
 

@@ -45,8 +45,8 @@ def analysed(side: str) -> Path:
 
 def finished_job(side: str = "right", **fields: Any) -> str:
     """A complete job whose folder contains a real analysis (its files are linked, not copied)."""
-    here, job_id = open_backend(), str(uuid.uuid4())
-    folder = here.storage.folder(job_id)
+    backend, job_id = open_backend(), str(uuid.uuid4())
+    folder = backend.storage.folder(job_id)
     folder.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(["cp", "-rl", str(analysed(side)), str(folder)], check=True)
     record = JobRecord(
@@ -59,6 +59,6 @@ def finished_job(side: str = "right", **fields: Any) -> str:
         attempt=1,
         **fields,
     )
-    here.storage.write_record(record)
-    here.store.add_ended(record)
+    backend.storage.write_record(record)
+    backend.store.add_ended(record)
     return job_id
