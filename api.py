@@ -251,7 +251,7 @@ def health(response: Response) -> service.Health:
 @app.get("/models", responses=documented(), tags=["service"])
 def models() -> list[dict[str, object]]:
     """The segmentation models, then the shape models: purpose, measured accuracy and availability of each."""
-    return service.models() + service.shape_models()
+    return [model.public() for model in service.models()] + [model.public() for model in service.shape_models()]
 
 
 @app.get("/docs", include_in_schema=False)

@@ -11,7 +11,8 @@ from jobs.intake.scans import PendingScan, choose_series, discard_scan, keep_for
 from jobs.intake.submission import receive_form, submit_form, submit_stream
 from jobs.state.statistics import Stats
 from jobs.views.activity import Activity, DayCount, ModelTimes, activity
-from jobs.views.health import Health, health, model_picture, models, shape_models
+from jobs.views.health import Health, health
+from jobs.views.models import ModelFacts, ShapeModelFacts, model_picture, models, shape_models
 from jobs.views.reading import archive, artifact, get, measurements, recent, results_folder, stats, view_file
 
 __all__ = [
@@ -21,8 +22,10 @@ __all__ = [
     "FormReceiver",
     "Health",
     "JobComparison",
+    "ModelFacts",
     "ModelTimes",
     "PendingScan",
+    "ShapeModelFacts",
     "Stats",
     "activity",
     "archive",

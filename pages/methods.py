@@ -10,7 +10,7 @@ from jobs import service
 from pipeline.anatomy import REGIONS
 from pipeline.quantities import QUANTITIES
 from pipeline.report.colours import css
-from ui.methods.model_card import show_card
+from ui.methods.model_card import show_model, show_shape_model
 from ui.methods.repeatability import show_repeatability
 from ui.parts.facts import facts_list
 from ui.parts.frame import end_page, narrow, start_page
@@ -42,6 +42,8 @@ with narrow():
     st.subheader("Repeatability")
     show_repeatability(models)
     st.subheader("Models")
-    for model in models + service.shape_models():
-        show_card(model)
+    for model in models:
+        show_model(model)
+    for shape_model in service.shape_models():
+        show_shape_model(shape_model)
     end_page()

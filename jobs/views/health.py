@@ -4,58 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from jobs.errors import QueueUnavailable
 from jobs.settings import load_settings
 from jobs.state.backend import open_backend
 from jobs.state.queue import queue_errors
 from jobs.state.storage import RESERVE_BYTES, Storage
-from pipeline.comparison.reproducibility import read_reproducibility, reproducibility_path
-from pipeline.digest import digest_of
-from pipeline.segmentation import registry
-from pipeline.segmentation.identity import named_digests
-from pipeline.segmentation.segmenter import facts
-from pipeline.shape.built_in.model import built_in_shapes
-from pipeline.shape.installed import installed_shapes
-
-
-def models() -> list[dict[str, Any]]:
-    """Facts of every segmentation model that can be chosen, the default first (segmenter.facts), and:
-
-    available, reason; repeatability: comparison.Reproducibility, None if not measured for this model
-    """
-    cards = []
-    for model in registry.models(load_settings().resources):
-        state = model.availability()
-        known = read_reproducibility(reproducibility_path(model.card))
-        repeatability = asdict(known) | {"digests": named_digests(known.digests)} if known.regions else None
-        cards.append(
-            facts(model) | {"available": state.available, "reason": state.reason, "repeatability": repeatability}
-        )
-    return cards
-
-
-def model_picture(model_id: str) -> Path | None:
-    """A built-in model's outlines on every slice of a real scan; None for others and if there is none."""
-    return next((model.card.picture for model in registry.built_in_models() if model.card.id == model_id), None)
-
-
-def shape_models() -> list[dict[str, Any]]:
-    """The built-in shape model, then installed ones; with the known keys of `models`."""
-    built_in = built_in_shapes()[0]
-    problem = built_in.problem
-    if not problem and digest_of(built_in.weights) != built_in.card["sha256"]:
-        problem = "weights file is damaged"
-    cards = [built_in.to_dict() | {"available": not problem, "source": "built-in", "reason": problem}]
-    empty = dict.fromkeys(cards[0], "") | {"family": "shape", "sequences": [], "structures": [], "accuracy": {}}
-    for model in installed_shapes(load_settings().resources):
-        names = {"id": f"nsm/{model.name}", "title": f"Shape model {model.name}"}
-        state = {"available": not model.problem, "source": "installed", "reason": model.problem}
-        cards.append(empty | names | state)
-    return cards
+from jobs.views.models import models
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +42,7 @@ def health() -> Health:
         redis_up = backend.queue.ping()
         worker_up = backend.queue.living_workers() > 0
         writes = backend.queue.accepts_writes()
-    weights = {model["id"]: model["available"] for model in models()}
+    weights = {model.card.id: model.availability.available for model in models()}
     free = Storage(load_settings().data_dir).free_bytes()
     problems = [
         text

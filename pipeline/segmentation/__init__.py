@@ -41,4 +41,4 @@ def describe(model_id: str, resources: Resources) -> dict[str, object]:
     Loads the weights, as `segment` does, and raises the same errors.
     """
     segmenter = model(model_id, resources)
-    return facts(segmenter) | segmenter.provenance(resources)
+    return facts(segmenter.card, segmenter.identity()) | segmenter.provenance(resources)

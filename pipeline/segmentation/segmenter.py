@@ -57,7 +57,6 @@ def availability_of(files: Iterable[ModelFile]) -> Availability:
     return Availability(available=not reason, reason=reason)
 
 
-def facts(model: Segmenter) -> dict[str, object]:
+def facts(card: ModelCard, identity: ModelIdentity) -> dict[str, object]:
     """Card and identity for JSON, without paths."""
-    identity = model.identity()
-    return model.card.to_dict() | named_digests(identity.digests) | {"identity": identity.to_dict()}
+    return card.to_dict() | named_digests(identity.digests) | {"identity": identity.to_dict()}

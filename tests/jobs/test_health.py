@@ -10,7 +10,9 @@ import pytest
 
 from jobs import service
 from jobs.settings import load_settings
-from jobs.views import health
+from jobs.views import models
+from pipeline.anatomy import Structure
+from pipeline.segmentation.card import Figures
 from tests.support.processes import wait_until
 
 
@@ -40,7 +42,7 @@ def test_a_server_without_a_model_that_can_run_is_degraded(
     redis_client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = load_settings().model_copy(update={"models_dir": tmp_path})
-    monkeypatch.setattr(health, "load_settings", lambda: settings)
+    monkeypatch.setattr(models, "load_settings", lambda: settings)
     assert all(service.health().weights.values())
     for name in ("nnunet_fullres", "nnunet_cascade"):
         (tmp_path / name).mkdir()
@@ -54,12 +56,12 @@ def test_a_folder_of_models_dir_is_listed_under_its_own_id(
     redis_client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = load_settings().model_copy(update={"models_dir": tmp_path})
-    monkeypatch.setattr(health, "load_settings", lambda: settings)
+    monkeypatch.setattr(models, "load_settings", lambda: settings)
     (tmp_path / "our_knees").mkdir()
     (tmp_path / "our_knees" / "plans.json").write_text("{}")
     last = service.models()[-1]
-    assert (last["id"], last["source"], last["available"]) == ("our_knees", "installed", False)
-    assert set(last["identity"]["digests"]) == {"plans.json"}
+    assert (last.card.id, last.identity.source, last.availability.available) == ("our_knees", "installed", False)
+    assert set(last.identity.digests) == {"plans.json"}
     assert service.health().weights["our_knees"] is False
 
 
@@ -67,23 +69,23 @@ def test_figures_of_the_built_in_model_are_not_shown_for_an_installed_one(
     redis_client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = load_settings().model_copy(update={"models_dir": tmp_path})
-    monkeypatch.setattr(health, "load_settings", lambda: settings)
+    monkeypatch.setattr(models, "load_settings", lambda: settings)
     folder = tmp_path / "nnunet_fullres"
     folder.mkdir()
     folder.joinpath("plans.json").write_text('{"dataset_name": "Dataset007_OurKnees"}')
     dataset = {"labels": {"background": 0, "femur": 1, "medial meniscus": 2}, "channel_names": {"0": "DESS"}}
     folder.joinpath("dataset.json").write_text(json.dumps(dataset))
     installed, built_in = service.models()
-    assert "Dataset007_OurKnees" in installed["title"]
-    assert installed["structures"] == ["femur", "medial_meniscus"]
-    assert (installed["source"], installed["accuracy"], installed["repeatability"]) == ("installed", {}, None)
-    assert (built_in["source"], bool(built_in["accuracy"])) == ("built-in", True)
+    assert "Dataset007_OurKnees" in installed.card.title
+    assert installed.card.structures == (Structure.FEMUR, Structure.MEDIAL_MENISCUS)
+    assert (installed.card.source, installed.card.figures, installed.repeatability) == ("installed", Figures(), None)
+    assert (built_in.card.source, bool(built_in.card.figures.accuracy)) == ("built-in", True)
     folder.joinpath("dataset.json").write_text(
         '{"labels": {"femur": 1, "left ear": 2}, "channel_names": {"0": "DESS"}}'
     )
     unread = service.models()[0]
-    assert (unread["available"], unread["accuracy"], unread["structures"]) == (False, {}, [])
-    assert "left ear" in unread["reason"]
+    assert (unread.availability.available, unread.card.figures, unread.card.structures) == (False, Figures(), ())
+    assert "left ear" in unread.availability.reason
 
 
 @pytest.mark.slow

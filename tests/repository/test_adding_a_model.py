@@ -17,12 +17,12 @@ pytestmark = pytest.mark.slow
 SERVICE = """
 import json
 from jobs.intake.form import UploadForm, parse_form
-from jobs.views.health import models
+from jobs.service import models
 chosen, _ = parse_form({"segmentation_model": "sample_atlas"})
 print(json.dumps({
     "chosen": chosen.segmentation_model,
     "schema": UploadForm.model_json_schema()["properties"]["segmentation_model"]["enum"],
-    "models": {model["id"]: [model["title"], model["available"]] for model in models()},
+    "models": {model.card.id: [model.card.title, model.availability.available] for model in models()},
 }))
 """
 

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from streamlit.testing.v1 import AppTest
 
+from jobs import service
 from pipeline.options import CHOICES, AnalysisOptions
+from pipeline.segmentation.segmenter import Availability
 from ui.home import options_form
 
-CARDS = [
-    {"id": "nnunet_fullres", "title": "One pass", "available": True, "reason": ""},
-    {"id": "nnunet_cascade", "title": "Two passes", "available": False, "reason": "No weights under that name."},
+INSTALLED = service.models()[0]
+MODELS = [
+    replace(INSTALLED, card=replace(INSTALLED.card, id="nnunet_fullres", title="One pass")),
+    replace(
+        INSTALLED,
+        card=replace(INSTALLED.card, id="nnunet_cascade", title="Two passes"),
+        availability=Availability(available=False, reason="No weights under that name."),
+    ),
 ]
 
 
-def form_script(cards: list[dict[str, object]]) -> None:
+def form_script(models: list[object]) -> None:
     """Runs inside AppTest: the form and its result in the session."""
     import streamlit as st
 
     from ui.home import options_form
 
-    everyday = options_form.draw_options(cards)
+    everyday = options_form.draw_options(models)
     advanced, email = options_form.draw_advanced()
     st.session_state["answer"] = everyday | advanced | {options_form.CONSENT: options_form.draw_consent()}
     st.session_state["email"] = email
 
 
 def drawn() -> AppTest:
-    script = AppTest.from_function(form_script, kwargs={"cards": CARDS}).run(timeout=20)
+    script = AppTest.from_function(form_script, kwargs={"models": MODELS}).run(timeout=20)
     assert not script.exception
     return script
 

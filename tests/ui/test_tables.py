@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from pipeline.quantities import THC_MATCHED, VOLUME
+from pipeline.segmentation.limits import ConfidenceFlag, SliceFigures, ThickSlices
 from ui.methods import model_limits
 from ui.parts import tables
 
@@ -154,18 +156,15 @@ def test_thickness_errors_have_one_row_per_measured_region() -> None:
 
 
 def test_a_card_states_its_limits_only_if_measured() -> None:
-    row = {"slice_mm": 4.2, "knees": 3, "bone_dice": 0.95, "cartilage_dice": 0.6, "thickness_rmse_mm": 0.5}
-    thick = {"measured_on": "phantoms", "rows": [row], "usable_slice_mm": 2.8}
-    rule = {"threshold": 0.75, "worst_caught": 0.8, "others_flagged": 0.1, "scans": 45}
-    known = {"thick_slices": thick, "confidence_flag": rule}
-    assert "up to 2.8 mm" in model_limits.slices_words(known)
-    assert "none of the thick slices" in model_limits.slices_words({"thick_slices": thick | {"usable_slice_mm": 0.0}})
-    assert list(model_limits.slices_table(known)["Dice, cartilage"]) == [0.6]
-    assert "80 %" in model_limits.confidence_words(known)
-    assert "uncalibrated" in model_limits.confidence_words(known)
-    assert "bits" not in model_limits.confidence_words(known)
-    by_both = known | {"confidence_flag": rule | {"most_entropy_bits": 0.92}}
-    assert "above 0.920 bits" in model_limits.confidence_words(by_both)
-    unknown = {"thick_slices": None, "confidence_flag": None}
-    assert model_limits.slices_table(unknown).empty
-    assert model_limits.slices_words(unknown) == model_limits.confidence_words(unknown) == ""
+    row = SliceFigures(slice_mm=4.2, knees=3, bone_dice=0.95, cartilage_dice=0.6, thickness_rmse_mm=0.5)
+    thick = ThickSlices(measured_on="phantoms", rows=(row,), usable_slice_mm=2.8)
+    assert "up to 2.8 mm" in model_limits.slices_words(thick)
+    assert "none of the thick slices" in model_limits.slices_words(replace(thick, usable_slice_mm=0.0))
+    assert list(model_limits.slices_table(thick)["Dice, cartilage"]) == [0.6]
+    rule = ConfidenceFlag(threshold=0.75, worst_caught=0.8, others_flagged=0.1, scans=45)
+    assert "80 %" in model_limits.confidence_words(rule)
+    assert "uncalibrated" in model_limits.confidence_words(rule)
+    assert "bits" not in model_limits.confidence_words(rule)
+    assert "above 0.920 bits" in model_limits.confidence_words(replace(rule, most_entropy_bits=0.92))
+    assert model_limits.slices_table(None).empty
+    assert model_limits.slices_words(None) == model_limits.confidence_words(None) == ""

@@ -78,7 +78,7 @@ def _show_analysis(title: str, job: JobView, facts: service.ComparedAnalysis) ->
 def _outlines(model_id: str) -> str:
     if model_id.startswith("given:"):
         return "Label map given by the user"
-    return next((str(card["title"]) for card in service.models() if card["id"] == model_id), model_id)
+    return next((model.card.title for model in service.models() if model.card.id == model_id), model_id)
 
 
 def _show_warnings(warnings: list[str]) -> None:

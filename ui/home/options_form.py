@@ -25,7 +25,7 @@ def defaults() -> AnalysisOptions:
 
 
 def draw_form(
-    models: list[dict[str, Any]], scan: service.PendingScan, settings: Settings
+    models: list[service.ModelFacts], scan: service.PendingScan, settings: Settings
 ) -> tuple[AnalysisOptions, str | None] | None:
     """The whole form. -> options and e-mail address when submitted, else None"""
     with st.form("analysis", border=False):
@@ -43,8 +43,8 @@ def draw_form(
 
 
 # Any: values of options have the types of the fields of AnalysisOptions, which checks them.
-def draw_options(models: list[dict[str, Any]]) -> dict[str, Any]:
-    """The basic options, side by side. `models` are the cards of jobs.service. -> value of each option"""
+def draw_options(models: list[service.ModelFacts]) -> dict[str, Any]:
+    """The basic options, side by side. -> value of each option"""
     values: dict[str, Any] = {}
     for item in fields(AnalysisOptions):
         if not item.metadata["advanced"] and item.name != CONSENT:
@@ -96,21 +96,24 @@ def upload_details(settings: Settings) -> str:
     )
 
 
-def unavailable(models: list[dict[str, Any]], model_id: str) -> str:
+def unavailable(models: list[service.ModelFacts], model_id: str) -> str:
     """Why a model cannot run; empty where it can."""
-    for card in models:
-        if card["id"] == model_id and not card["available"]:
-            return str(card.get("reason") or "Its weights are not installed.")
+    for model in models:
+        if model.card.id == model_id and not model.availability.available:
+            return model.availability.reason or "Its weights are not installed."
     return ""
 
 
-def _model_choice(item: Field[Any], models: list[dict[str, Any]]) -> str:
-    titles = {card["id"]: card["title"] + ("" if card["available"] else " (no weights installed)") for card in models}
+def _model_choice(item: Field[Any], models: list[service.ModelFacts]) -> str:
+    titles = {
+        model.card.id: model.card.title + ("" if model.availability.available else " (no weights installed)")
+        for model in models
+    }
     choices = list(titles)
     chosen = st.selectbox(
         item.metadata["title"],
         choices,
-        index=choices.index(item.default),
+        index=choices.index(str(item.default)),
         format_func=titles.__getitem__,
         help=item.metadata["help"],
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict
 
 import pandas as pd
+
+from pipeline.segmentation.limits import ConfidenceFlag, ThickSlices
 
 THICK_TITLES = {
     "slice_mm": "Slices (mm)",
@@ -16,33 +17,31 @@ THICK_TITLES = {
 }
 
 
-def slices_table(card: Mapping[str, Any]) -> pd.DataFrame:
+def slices_table(thick: ThickSlices | None) -> pd.DataFrame:
     """Accuracy on thick slices, one line per slice thickness; empty if not measured."""
-    rows = (card.get("thick_slices") or {}).get("rows", ())
+    rows = [asdict(row) for row in thick.rows] if thick else []
     return pd.DataFrame([{title: row[key] for key, title in THICK_TITLES.items()} for row in rows])
 
 
-def slices_words(card: Mapping[str, Any]) -> str:
+def slices_words(thick: ThickSlices | None) -> str:
     """Slice thickness up to which cartilage is usable; empty if not measured."""
-    thick = card.get("thick_slices")
-    if not thick:
+    if thick is None:
         return ""
-    limit = float(thick["usable_slice_mm"])
+    limit = thick.usable_slice_mm
     usable = f"with slices of up to {limit:.2g} mm" if limit else "with none of the thick slices that were tried"
-    return f"Cartilage is usable {usable}; beyond, results carry a flag. Measured on {thick['measured_on']}."
+    return f"Cartilage is usable {usable}; beyond, results carry a flag. Measured on {thick.measured_on}."
 
 
-def confidence_words(card: Mapping[str, Any]) -> str:
+def confidence_words(rule: ConfidenceFlag | None) -> str:
     """Performance of the confidence flag; empty if the model has none."""
-    rule = card.get("confidence_flag")
-    if not rule:
+    if rule is None:
         return ""
-    entropy = rule.get("most_entropy_bits")
+    entropy = rule.most_entropy_bits
     surface = f", or the mean entropy near its surface above {entropy:.3f} bits" if entropy is not None else ""
     return (
-        f"Results are flagged where the mean cartilage probability is below {rule['threshold']:.3f}{surface} "
+        f"Results are flagged where the mean cartilage probability is below {rule.threshold:.3f}{surface} "
         "(uncalibrated). Of "
-        f"{rule['scans']} synthetic scans this flagged {100 * rule['worst_caught']:.0f} % of the tenth with the worst "
-        f"cartilage outlines and {100 * rule['others_flagged']:.0f} % of the others; it was chosen on the "
+        f"{rule.scans} synthetic scans this flagged {100 * rule.worst_caught:.0f} % of the tenth with the worst "
+        f"cartilage outlines and {100 * rule.others_flagged:.0f} % of the others; it was chosen on the "
         "same scans, so expect less on others."
     )

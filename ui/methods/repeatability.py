@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import streamlit as st
 
+from jobs.service import ModelFacts
 from ui.parts import tables
 from ui.parts.messages import escape
 
@@ -20,26 +20,26 @@ NOT_MEASURED = "Not measured for the models installed here."
 OLDER = "Measured with earlier weights than those that run now: Compare gives no verdict on analyses by these."
 
 
-def show_repeatability(models: Sequence[Mapping[str, Any]]) -> None:
-    """`models` as service.models() gives them."""
+def show_repeatability(models: Sequence[ModelFacts]) -> None:
+    """One table per model with known repeatability."""
     st.markdown(LEAD)
-    measured = [model for model in models if model.get("repeatability")]
+    measured = [(model, model.repeatability) for model in models if model.repeatability is not None]
     if not measured:
         st.write(NOT_MEASURED)
-    for model in measured:
-        known = model["repeatability"]
-        st.markdown(f"**{escape(model['title'])}**")
+    for model, known in measured:
+        title = model.card.title
+        st.markdown(f"**{escape(title)}**")
         st.dataframe(
-            tables.repeatability(known["regions"]),
+            tables.repeatability(known.regions),
             hide_index=True,
             height="content",
-            alt=f"Repeatability of mean thickness by region: {model['title']}",
+            alt=f"Repeatability of mean thickness by region: {title}",
             column_config={
                 "CV": st.column_config.NumberColumn("CV (%)", format="%.2f"),
                 "SDC": st.column_config.NumberColumn("SDC (mm)", format="%.3f", help="Smallest detectable change"),
                 "Mean": st.column_config.NumberColumn("Mean (mm)", format="%.2f"),
             },
         )
-        st.caption(escape(known["method"]))
-        if any(model.get(name, "") != digest for name, digest in known["digests"].items()):
+        st.caption(escape(known.method))
+        if model.repeatability_outdated:
             st.caption(OLDER)

@@ -143,7 +143,7 @@ def confidence(probability: Mapping[str, float], entropy_bits: Mapping[str, floa
     return pd.DataFrame(lines).dropna(axis="columns", how="all")
 
 
-def repeatability(regions: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+def repeatability(regions: Mapping[str, Mapping[str, object]]) -> pd.DataFrame:
     """One line per region of a model's reproducibility.json, the whole plate before its parts."""
     lines = [
         {

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline.anatomy import Structure
 from pipeline.digest import sha256_of
 from pipeline.errors import WeightsCorrupt
 
@@ -40,21 +39,6 @@ class BuiltInShape:
     @property
     def sha256(self) -> str:
         return sha256_of(self.weights) if self.weights.is_file() else ""
-
-    def to_dict(self) -> dict[str, object]:
-        """For JSON, with the keys of a segmentation model's card and without paths."""
-        words = ("title", "description", "licence", "citation", "training_data", "caution")
-        accuracy = self.card.get("accuracy", {})
-        return {
-            "id": f"nsm/{self.name}",
-            "family": "shape",
-            **{name: str(self.card.get(name, "")) for name in words},
-            "sequences": [],
-            "structures": [Structure.FEMUR.key, Structure.FEMORAL_CARTILAGE.key],
-            "measured_on": str(accuracy.get("measured_on", "")),
-            "accuracy": accuracy.get("structures", {}),
-            "weights_sha256": str(self.card.get("sha256", "")),
-        }
 
 
 def built_in_shapes(folder: Path = FOLDER) -> tuple[BuiltInShape, ...]:

@@ -65,8 +65,11 @@ def test_the_cascade_refines_the_one_pass_model() -> None:
     weights, edges = (sha256_of(BUILT_IN_WEIGHTS / name) for name in ("knee_unet/weights.onnx", "knee_edges/edges.npz"))
     assert one_pass.identity() == ModelIdentity(id="nnunet_fullres", source="built-in", digests={"weights": weights})
     assert cascade.identity().digests == {"weights": edges, "first_pass": weights}
-    reported = [(facts(entry)["weights_sha256"], facts(entry)["first_pass_sha256"]) for entry in (one_pass, cascade)]
-    assert reported == [(weights, ""), (edges, weights)]
+    reported = [facts(entry.card, entry.identity()) for entry in (one_pass, cascade)]
+    assert [(found["weights_sha256"], found["first_pass_sha256"]) for found in reported] == [
+        (weights, ""),
+        (edges, weights),
+    ]
 
 
 def test_the_cascade_cannot_run_without_the_weights_of_its_first_pass(tmp_path: Path) -> None:
@@ -93,7 +96,7 @@ def test_damaged_or_missing_weights_are_unavailable(tmp_path: Path) -> None:
 
 @BUILT_IN
 def test_a_card_as_json_contains_no_path(entry) -> None:
-    text = json.dumps(facts(entry))
+    text = json.dumps(facts(entry.card, entry.identity()))
     assert str(ROOT) not in text
     assert "weights.onnx" not in text
 
@@ -122,7 +125,7 @@ def test_reading_the_registry_loads_no_inference_runtime(tmp_path: Path) -> None
         "import sys; from pathlib import Path; from pipeline.segmentation import registry; "
         "from pipeline.segmentation.segmenter import facts; from pipeline.types import Resources;"
         f"found = registry.models(Resources(models_dir=Path({str(tmp_path)!r})));"
-        "print([(m.card.id, bool(facts(m)), m.availability().available) for m in found][2]);"
+        "print([(m.card.id, bool(facts(m.card, m.identity())), m.availability().available) for m in found][2]);"
         "print([m for m in ('onnxruntime', 'torch', 'openvino', 'nnunetv2', 'scipy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
