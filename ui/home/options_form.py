@@ -52,6 +52,7 @@ def draw_options(models: list[service.ModelFacts]) -> dict[str, Any]:
     return values
 
 
+# Any: as in `draw_options`
 def draw_advanced() -> tuple[dict[str, Any], str | None]:
     """The advanced options, collapsed, and the e-mail address."""
     with st.expander("More options"):
