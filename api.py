@@ -16,7 +16,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from jobs import service
 from jobs.intake.form import OptionsForm, UploadForm, parse_values
 from pipeline.results_tree import CSV
-from rest.access import admit
+from rest.access import grant_access
 from rest.answers import answer_errors, documented
 from rest.assets import Assets
 from rest.docs_page import ASSETS_ROUTE, docs_page
@@ -226,7 +226,7 @@ def comparison_view(first_id: str, second_id: str, name: str) -> Response:
 @app.post("/access", status_code=204, responses=documented(401), tags=["service"])
 def access(request: Request) -> Response:
     """Exchange an API key for a cookie, for browsers."""
-    return admit(request)
+    return grant_access(request)
 
 
 @app.get("/stats", response_model=service.Stats, responses=documented(), tags=["service"])

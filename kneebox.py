@@ -1,4 +1,4 @@
-"""The command `kneebox`: run the product, analyse and compare without it, list weights, look after its jobs."""
+"""The command `kneebox`: run the product; analyse, compare and list models without it; manage its jobs."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Final
 USAGE: Final = """usage: kneebox COMMAND ...
 
   run       start the product: queue, worker, REST interface and pages
-  analyse   one scan in, a folder of results out (the word may be left out)
-  compare   what differs between two finished analyses
-  models    which weights are installed, and how to get more
-  jobs      the jobs of this server
+  analyse   analyse one scan and write a folder of results (this word may be omitted)
+  compare   show the differences between two complete analyses
+  models    list the installed models, and how to install more
+  jobs      manage the jobs of this server
 
 Each command has --help, except run, whose settings are environment variables (docs/operating.md).
 """
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status of the command; 2 for a wrong call."""
+    """Run the command; returns its exit status, 2 for invalid arguments."""
     words = sys.argv[1:] if arguments is None else arguments
     if not words or words[0] in ("-h", "--help"):
         (sys.stdout if words else sys.stderr).write(USAGE)
@@ -49,7 +49,9 @@ def _pipeline(words: list[str]) -> int:
 
 
 COMMANDS: Final[dict[str, Callable[[list[str]], int]]] = {"run": _run, "jobs": _jobs}
-"""All others belong to the pipeline. Each is imported when it is called: models need not load the web server."""
+"""All other commands are those of the pipeline. Modules are imported when called, so that `models` does not load the
+web server.
+"""
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -20,7 +20,7 @@ from typing import IO
 from jobs import embedded
 from jobs.errors import QueueUnavailable
 from jobs.processes import Child, keep_files_private
-from jobs.settings import PROJECT_ROOT, SHORTEST_KEY, Settings, SettingsError, load_settings
+from jobs.settings import MIN_KEY_LENGTH, PROJECT_ROOT, Settings, SettingsError, load_settings
 from jobs.state.queue import AnalysisQueue, queue_errors
 
 START_LIMIT_S = 120.0
@@ -47,15 +47,15 @@ class Supervisor:
 
     def run(self) -> int:
         """Start everything, keep it running until a stop signal, then stop everything; returns the exit status."""
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             if not self._start_all():
                 return 0
-            print(f"\nReady after {time.monotonic() - begun:.0f} s.\n{_addresses(self._settings)}", flush=True)
+            print(f"\nReady after {time.monotonic() - started:.0f} s.\n{_addresses(self._settings)}", flush=True)
             while not self._stopping:
                 for child in self._children:
-                    if news := child.keep_running():
-                        print(news, flush=True)
+                    if message := child.keep_running():
+                        print(message, flush=True)
                 time.sleep(POLL_S)
         finally:
             print("Stopping.", flush=True)
@@ -82,8 +82,8 @@ class Supervisor:
             if child.healthy():
                 return True
             if time.monotonic() > deadline:
-                late = f"{child.name} did not answer within {START_LIMIT_S:.0f} s"
-                raise StartError(f"{late}. The end of its log:\n{child.last_lines()}")
+                message = f"{child.name} did not respond within {START_LIMIT_S:.0f} s"
+                raise StartError(f"{message}. The end of its log:\n{child.last_lines()}")
             time.sleep(POLL_S)
         return False
 
@@ -108,7 +108,7 @@ class Supervisor:
 
     def _queue(self) -> Child | None:
         if self._settings.redis_url is not None:
-            _check_own_redis(self._settings.redis_url)
+            _check_external_redis(self._settings.redis_url)
             return None
         command, url = embedded.configure(self._settings.valkey_dir)
         return self._child("queue", command, lambda: _queue_answers(url))
@@ -142,16 +142,16 @@ def _queue_answers(url: str) -> bool:
 
 def _worker_listens(url: str) -> bool:
     with contextlib.suppress(QueueUnavailable), queue_errors():
-        return AnalysisQueue(url).living_workers() > 0
+        return AnalysisQueue(url).active_workers() > 0
     return False
 
 
-def _check_own_redis(url: str) -> None:
+def _check_external_redis(url: str) -> None:
     try:
         with queue_errors():
             AnalysisQueue(url).ping()
     except QueueUnavailable as error:
-        raise StartError(f"REDIS_URL is set, but no server responds there ({error.__cause__}).") from error
+        raise StartError(f"REDIS_URL is set, but the server is not responding ({error.__cause__}).") from error
 
 
 def _reachable(host: str) -> str:
@@ -179,9 +179,9 @@ def _addresses(settings: Settings) -> str:
         "Stop with Ctrl-C.",
     ]
     if not settings.loopback and not settings.keys:
-        lines.insert(3, f"  ATTENTION everyone who reaches {settings.host} can use this server: API_KEYS is not set.")
-    if settings.guessable:
-        lines.insert(3, f"  ATTENTION a key of API_KEYS is shorter than {SHORTEST_KEY} characters: it can be guessed.")
+        lines.insert(3, f"  WARNING   API_KEYS is not set: anyone who can reach {settings.host} can use this server.")
+    if settings.has_weak_key:
+        lines.insert(3, f"  WARNING   a key in API_KEYS has fewer than {MIN_KEY_LENGTH} characters and can be guessed.")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""One worker: settings -> logging -> RQ. The packages of an analysis are imported in the work-horse, not here."""
+"""One worker process. The libraries of the analysis are imported in its work-horse, not in this process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ def main() -> int:
     keep_files_private()
     reconciler = Reconciler(open_backend())
     worker = make_worker(
-        url, every_few_seconds=reconciler.look_quietly, while_idle=Expiry().purge, on_purpose=reconciler.forgive
+        url,
+        every_few_seconds=reconciler.reconcile_safely,
+        while_idle=Expiry().purge,
+        on_forced_stop=reconciler.ignore_interruption,
     )
     worker.work(logging_level="INFO")
     return 0

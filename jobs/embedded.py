@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-LONGEST_SOCKET_PATH: Final = 103
+MAX_SOCKET_PATH_BYTES: Final = 103
 """sun_path has 104 bytes on macOS and 108 on Linux, including the terminating zero."""
 
 
@@ -41,7 +41,7 @@ def configure(folder: Path) -> tuple[list[str], str]:
 
 def _address(folder: Path) -> tuple[list[str], str]:
     path = folder / "valkey.sock"
-    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH and " " not in str(path):
+    if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES and " " not in str(path):
         return ["port 0", f'unixsocket "{path}"', "unixsocketperm 700"], f"unix://{path}"
     port, password = _free_port(folder), secrets.token_urlsafe(24)
     return ["bind 127.0.0.1", f"port {port}", f"requirepass {password}"], f"redis://:{password}@127.0.0.1:{port}/0"

@@ -14,7 +14,7 @@ class JobNotFound(JobError):
 
 
 class ScanNotFound(JobError):
-    """No uploaded scan waits under this id: it was started, discarded, or has expired."""
+    """No uploaded scan with this id awaits confirmation: it was started or discarded, or has expired."""
 
 
 class JobNotFinished(JobError):
@@ -42,7 +42,7 @@ class UploadTooLarge(JobError):
 
 
 class InvalidUpload(InputError):
-    """The upload is not a file of an accepted kind: wrong extension, empty, or a broken form."""
+    """The upload is not a file of an accepted type: wrong extension, empty file, or invalid form."""
 
 
 class InvalidForm(JobError):
@@ -68,4 +68,4 @@ class ComparisonFailed(JobError):
 
 
 class UploadTooSlow(JobError):
-    """The client stopped sending, or sends too slowly."""
+    """Client time-out: the client stopped sending, or sends more slowly than the minimum rate."""

@@ -1,4 +1,4 @@
-"""Child processes that end with their parent, and restarts of ended ones."""
+"""Child processes that end with their parent, and supervision that restarts them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Final
 
 PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
-FIRST_PAUSE_S: Final = 0.5
-LONGEST_PAUSE_S: Final = 5.0
-STEADY_S: Final = 60.0
+INITIAL_PAUSE_S: Final = 0.5
+MAX_PAUSE_S: Final = 5.0
+STABLE_AFTER_S: Final = 60.0
 """A process that ran this long is restarted without a delay."""
 
-MOST_LOG_BYTES: Final = 10 * 1024 * 1024
+MAX_LOG_BYTES: Final = 10 * 1024 * 1024
 
 
 def keep_files_private() -> None:
@@ -58,7 +58,7 @@ class Child:
     def start(self) -> None:
         """Start it in a separate session, so that Ctrl-C in the terminal reaches only the supervisor."""
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
-        if self.log_path.exists() and self.log_path.stat().st_size > MOST_LOG_BYTES:
+        if self.log_path.exists() and self.log_path.stat().st_size > MAX_LOG_BYTES:
             self.log_path.replace(self.log_path.with_suffix(".1.log"))
         parent = os.getpid()
         with self.log_path.open("ab") as log:
@@ -84,8 +84,8 @@ class Child:
             return None
         if self.process is not None:
             status, self.process = self.process.returncode, None
-            self.deaths = 0 if moment - self.started > STEADY_S else self.deaths + 1
-            pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self.deaths) if self.deaths else 0.0
+            self.deaths = 0 if moment - self.started > STABLE_AFTER_S else self.deaths + 1
+            pause = min(MAX_PAUSE_S, INITIAL_PAUSE_S * 2**self.deaths) if self.deaths else 0.0
             self.next_start = moment + pause
             return f"{self.name} ended ({status}); restarting it" + (f" in {pause:.0f} s" if pause >= 1 else "")
         if moment >= self.next_start:
@@ -109,7 +109,7 @@ class Child:
         return True
 
     def last_lines(self, count: int = 15) -> str:
-        """The end of its log."""
+        """The last lines of its log."""
         try:
             return "\n".join(self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-count:])
         except OSError:

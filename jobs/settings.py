@@ -1,4 +1,6 @@
-"""Deployment settings; the only module that reads the environment. An invalid value stops the start with its name."""
+"""Settings of the deployment. Only this module reads the environment. An invalid value prevents the start, with a
+message that names the variable.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +19,15 @@ from pipeline.types import Resources
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
-SHORTEST_KEY: Final = 16
+MIN_KEY_LENGTH: Final = 16
 """Minimum length in characters; `openssl rand -hex 16` generates 32."""
 
-PASS_COOKIE: Final = "kneebox_pass"  # noqa: S105 -- its name
-"""Cookie of a browser that has sent a key."""
+ACCESS_COOKIE: Final = "kneebox_pass"
+"""Name of the cookie with the access token of a browser that has sent a key."""
 
 
 class SettingsError(Exception):
-    """An environment variable has a value that cannot be used."""
+    """An environment variable has an invalid value."""
 
 
 class Settings(BaseSettings):
@@ -39,7 +41,7 @@ class Settings(BaseSettings):
         default=600, ge=1, le=100_000, description="Largest upload, in units of 1024² bytes."
     )
     results_expiry_hours: float = Field(default=24, gt=0, le=24 * 366, description="Retention time of results.")
-    models_dir: Path | None = Field(default=None, description="Extra weights; they take precedence.")
+    models_dir: Path | None = Field(default=None, description="Folder of additional models, which take precedence.")
     host: str = Field(default="127.0.0.1", description="Address on which the two servers listen.")
     api_port: Annotated[int, Field(ge=1, le=65535)] = 8000
     app_port: Annotated[int, Field(ge=1, le=65535)] = 8501
@@ -88,9 +90,9 @@ class Settings(BaseSettings):
         return tuple(key.strip() for key in text.split(",") if key.strip())
 
     @property
-    def passes(self) -> tuple[str, ...]:
-        """Cookie values derived from the keys; invalid on other servers."""
-        return tuple(hmac.new(key.encode(), PASS_COOKIE.encode(), hashlib.sha256).hexdigest() for key in self.keys)
+    def access_tokens(self) -> tuple[str, ...]:
+        """The access token of each key, for browsers; the key cannot be derived from it."""
+        return tuple(hmac.new(key.encode(), ACCESS_COOKIE.encode(), hashlib.sha256).hexdigest() for key in self.keys)
 
     @property
     def pages_open(self) -> bool:
@@ -98,9 +100,9 @@ class Settings(BaseSettings):
         return self.loopback or not self.keys
 
     @property
-    def guessable(self) -> bool:
+    def has_weak_key(self) -> bool:
         """Whether a key is short enough to be guessed."""
-        return any(len(key) < SHORTEST_KEY for key in self.keys)
+        return any(len(key) < MIN_KEY_LENGTH for key in self.keys)
 
     @property
     def loopback(self) -> bool:

@@ -9,25 +9,27 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
-from jobs.settings import PASS_COOKIE, load_settings
+from jobs.settings import ACCESS_COOKIE, load_settings
 from rest.answers import plain_error
-from rest.guard import given_key, known
+from rest.guard import matches_any, sent_key
 
 WRONG_KEY_PAUSE_S: Final = 1.0
 """Delay that slows down guessing; a thread of the server waits."""
 
-KEPT_S: Final = 30 * 86_400
+COOKIE_LIFETIME_S: Final = 30 * 86_400
 
 
-def admit(request: Request) -> Response:
+def grant_access(request: Request) -> Response:
     """204 and the cookie for a valid key, otherwise 401."""
     settings = load_settings()
-    given = given_key(Headers(scope=request.scope))
-    for key, token in zip(settings.keys, settings.passes, strict=True):
-        if known(given, (key,)):
+    given = sent_key(Headers(scope=request.scope))
+    for key, token in zip(settings.keys, settings.access_tokens, strict=True):
+        if matches_any(given, (key,)):
             answer = Response(status_code=204)
             secure = request.headers.get("x-forwarded-proto", request.url.scheme) == "https"
-            answer.set_cookie(PASS_COOKIE, token, max_age=KEPT_S, httponly=True, samesite="strict", secure=secure)
+            answer.set_cookie(
+                ACCESS_COOKIE, token, max_age=COOKIE_LIFETIME_S, httponly=True, samesite="strict", secure=secure
+            )
             return answer
     time.sleep(WRONG_KEY_PAUSE_S)
     return plain_error(401, "This is not one of the keys of this server.", "UNAUTHORIZED")

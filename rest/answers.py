@@ -38,7 +38,7 @@ FORM: Final = 422
 
 RETRY_AFTER_S: Final = 10
 
-_LONGEST_ECHO: Final = 200
+_MAX_ECHO: Final = 200
 """Maximum number of characters of an invalid value in a response."""
 
 _WHEN: Final = {
@@ -124,4 +124,4 @@ def _writable(value: object) -> Any:
             return value
         case _:
             text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-            return text[:_LONGEST_ECHO].encode("utf-8", "replace").decode()
+            return text[:_MAX_ECHO].encode("utf-8", "replace").decode()

@@ -12,7 +12,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from jobs.settings import PASS_COOKIE, Settings, load_settings
+from jobs.settings import ACCESS_COOKIE, Settings, load_settings
 from rest.answers import plain_error
 from rest.docs_page import PAGE_ROUTES
 from rest.receive import EarlyRefusal
@@ -50,7 +50,7 @@ def _refusal(scope: Scope) -> JSONResponse | None:
         return plain_error(403, "This server accepts only 127.0.0.1, localhost and local names.", "UNKNOWN_HOST")
     if scope["method"] not in READING and not _same_origin(headers):
         return plain_error(403, "Cross-site request refused.", "CROSS_SITE")
-    if settings.keys and route_path(scope) not in OPEN_ROUTES and not _admitted(scope, headers, settings):
+    if settings.keys and route_path(scope) not in OPEN_ROUTES and not _has_access(scope, headers, settings):
         hint = "Send X-API-Key, or Authorization: Bearer."
         answer = plain_error(401, "A valid API key is required.", "UNAUTHORIZED", hint)
         answer.headers["www-authenticate"] = "Bearer"
@@ -58,12 +58,12 @@ def _refusal(scope: Scope) -> JSONResponse | None:
     return None
 
 
-def _admitted(scope: Scope, headers: Headers, settings: Settings) -> bool:
+def _has_access(scope: Scope, headers: Headers, settings: Settings) -> bool:
     """Whether a key was sent; or, on the port of the pages, whether the browser has access to them."""
-    if known(given_key(headers), settings.keys):
+    if matches_any(sent_key(headers), settings.keys):
         return True
     beside_pages = str(scope.get("root_path", "")).endswith(BESIDE_PAGES)
-    return beside_pages and (settings.pages_open or known(_pass_of(headers), settings.passes))
+    return beside_pages and (settings.pages_open or matches_any(_token_of(headers), settings.access_tokens))
 
 
 def route_path(scope: Scope) -> str:
@@ -119,16 +119,16 @@ def _authority(address: str) -> str | None:
     return parts.netloc.lower() if parts.scheme in ("http", "https") and parts.netloc else None
 
 
-def given_key(headers: Headers) -> str:
+def sent_key(headers: Headers) -> str:
     """The key in X-API-Key or Authorization: Bearer; empty if there is none."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return headers.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else "")
 
 
-def _pass_of(headers: Headers) -> str:
-    return cookie_parser(headers.get("cookie", "")).get(PASS_COOKIE, "")
+def _token_of(headers: Headers) -> str:
+    return cookie_parser(headers.get("cookie", "")).get(ACCESS_COOKIE, "")
 
 
-def known(given: str, accepted: tuple[str, ...]) -> bool:
+def matches_any(given: str, accepted: tuple[str, ...]) -> bool:
     """Whether it is one of them. All are compared, in constant time."""
     return sum(hmac.compare_digest(given.encode("utf-8", "replace"), one.encode()) for one in accepted) > 0

@@ -1,4 +1,4 @@
-"""HTTP/1.1 with time limits: a client that stops asking, sending or reading loses its connection.
+"""HTTP/1.1 with time limits: the connection of a client that stops requesting, sending or reading is closed.
 
 uvicorn itself waits without limit for the rest of a request's head, for a body, and for a client that does not read
 its answer.
@@ -45,7 +45,7 @@ class DeadlineProtocol(Connection):
     """One connection. Times are in seconds."""
 
     HEADERS_S = 10.0
-    """From the connection, or the last response, to the end of the next request's header."""
+    """Maximum time from the connection, or the last response, to the end of the next request's header."""
 
     BODY_S = 20.0
     """In each period of this length in which a body is awaited, at least BODY_BYTES of it must arrive."""
@@ -57,7 +57,7 @@ class DeadlineProtocol(Connection):
 
     TICK_S = 1.0
 
-    MOST_CONNECTIONS = 500
+    MAX_CONNECTIONS = 500
     """Above this number the longest idle connection is dropped: a process has about 1,000 file descriptors."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -66,7 +66,7 @@ class DeadlineProtocol(Connection):
         self._waiting_since = self._body_since = self._written_since = self.now_s
         self._body_bytes = 0
         self._known_request: object | None = None
-        if self.number_of_connections > self.MOST_CONNECTIONS:
+        if self.number_of_connections > self.MAX_CONNECTIONS:
             idle = [other for other in self.others() if isinstance(other, DeadlineProtocol) and other.between_requests]
             min(idle, key=lambda other: other._waiting_since, default=self).drop()
         self._timer = self.call_later(self.TICK_S, self._tick)

@@ -1,5 +1,7 @@
-"""Transfers the body of an upload from the client to disk.  A thread parses and writes it. With our server and a known
-length, the same thread also reads it directly from the socket.
+"""Transfers the body of an upload from the client to disk.
+
+A thread parses and writes it. If the server is ours and the length is known, the thread also reads it directly from
+the socket.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ PIECE_BYTES: Final = 256 * 1024
 STOP_CHECK_MS: Final = 500
 """Interval at which a thread waiting for a client checks whether to stop."""
 
-MOST_UPLOADS: Final = 8
+MAX_UPLOADS: Final = 8
 """Maximum number of simultaneous uploads. Each has a separate thread, so that other routes do not wait."""
 
 WINDOW_S: Final = 15.0
@@ -52,19 +54,19 @@ class Intake:
     """The upload slots."""
 
     def __init__(self) -> None:
-        self._taken = 0
-        self._threads = CapacityLimiter(MOST_UPLOADS)
+        self._used_slots = 0
+        self._threads = CapacityLimiter(MAX_UPLOADS)
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def slot(self) -> Iterator[None]:
         """Hold one slot during a block. Raises ServerBusy."""
-        if self._taken >= MOST_UPLOADS:
-            raise ServerBusy(f"{MOST_UPLOADS} uploads are already running.", hint="Try again in a minute.")
-        self._taken += 1
+        if self._used_slots >= MAX_UPLOADS:
+            raise ServerBusy(f"{MAX_UPLOADS} uploads are already in progress.", hint="Try again in a minute.")
+        self._used_slots += 1
         try:
             yield
         finally:
-            self._taken -= 1
+            self._used_slots -= 1
 
     async def receive(self, request: Request, finish: Callable[[service.FormReceiver], BaseModel]) -> Response:
         """Receive a form with a file, and respond 201 with the result of `finish`; a failure leaves no files.
@@ -74,7 +76,7 @@ class Intake:
         receiver: service.FormReceiver | None = None
         whole = False
         try:
-            with self.place():
+            with self.slot():
                 headers = request.headers
                 receiver = await self.run(
                     open_receiver, headers.get("content-type", ""), headers.get("content-length", "")
@@ -90,7 +92,7 @@ class Intake:
                 early = error_response(error)
                 return EarlyRefusal(early.body, early.status_code, dict(early.headers))
             if isinstance(error, ClientDisconnect):
-                return Response(status_code=400)  # not used
+                return Response(status_code=400)  # the client is disconnected
             raise
 
     async def run(self, work: Callable[..., T], *arguments: object) -> T:
@@ -109,7 +111,7 @@ class Intake:
         announced = request.headers.get("content-length", "")
         direct = request.scope.get("extensions", {}).get(DIRECT)
         if not more or direct is None or not announced.isdecimal():
-            await self._through_the_loop(receiver, request.receive, pace, begun, more=more)
+            await self._fill_through_event_loop(receiver, request.receive, pace, begun, more=more)
             return
         came, source = direct.take()
         stop = threading.Event()
@@ -129,7 +131,7 @@ class Intake:
                 await asyncio.wait([working])
             raise
 
-    async def _through_the_loop(
+    async def _fill_through_event_loop(
         self, receiver: service.FormReceiver, receive: Receive, pace: Pace, piece: bytes, *, more: bool
     ) -> None:
         """Feed one batch at a time; further data waits in the connection."""
@@ -151,16 +153,16 @@ class Pace:
 
     def __init__(self) -> None:
         self._waited = 0.0
-        self._came = 0
+        self._received = 0
 
     def note(self, seconds: float, came: int) -> None:
         """Raises UploadTooSlow."""
         self._waited += seconds
-        self._came += came
+        self._received += came
         if self._waited >= WINDOW_S:
-            if self._came < SLOWEST_BYTES:
+            if self._received < SLOWEST_BYTES:
                 raise too_slow()
-            self._waited, self._came = 0.0, 0
+            self._waited, self._received = 0.0, 0
 
 
 def upload_form(form: type[BaseModel], *names: str) -> dict[str, object]:

@@ -61,8 +61,8 @@ class SeriesChoice(BaseModel):
 class ScanResponse(BaseModel):
     """An upload awaiting confirmation.
 
-    shape and spacing_mm are (z, y, x); while one of several series has to
-    be chosen they are null and `choices` lists them.
+    shape and spacing_mm are (z, y, x). While one of several series must be chosen, they are null and `choices` lists
+    the series.
     """
 
     scan_id: str

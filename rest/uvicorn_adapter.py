@@ -41,7 +41,7 @@ class Connection(H11Protocol):
         return len(self.connections)
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
-        """Call `callback` once, in some seconds."""
+        """Call `callback` once, after this time."""
         return self.loop.call_later(seconds, callback)
 
     @property

@@ -13,7 +13,7 @@ from rest.guard import route_path
 from rest.receive import EarlyRefusal
 
 MOST_BODY_BYTES: Final = 64 * 1024
-"""Maximum body size of every request except an upload; the options of a retry have some hundred bytes."""
+"""Maximum body size of every request except an upload; the options of a retry need a few hundred bytes."""
 
 HEADERS: Final = {
     "x-content-type-options": "nosniff",

@@ -54,19 +54,19 @@ def parser(program: str) -> argparse.ArgumentParser:
 
     def command(name: str, help: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=help, description=help)
-        added.add_argument("--json", action="store_true", help="for programs")
+        added.add_argument("--json", action="store_true", help="print JSON")
         return added
 
-    command("stats", "usage and health")
-    listing = command("list", "the newest jobs")
-    listing.add_argument("--status", choices=[str(status) for status in Status], help="only these")
+    command("stats", "show usage and health")
+    listing = command("list", "list the newest jobs")
+    listing.add_argument("--status", choices=[str(status) for status in Status], help="only jobs with this status")
     listing.add_argument("--limit", type=_count, default=20, help="maximum number (default: 20)")
-    command("show", "one job").add_argument("job_id")
+    command("show", "show one job").add_argument("job_id")
     command("retry", "run an ended job again").add_argument("job_id")
-    command("cancel", "end a waiting or running job").add_argument("job_id")
+    command("cancel", "cancel a waiting or running job").add_argument("job_id")
     purging = command("purge", "delete expired jobs")
     purging.add_argument("--job", metavar="JOB_ID", help="delete this job, expired or not")
-    purging.add_argument("--dry-run", action="store_true", help="only list them")
+    purging.add_argument("--dry-run", action="store_true", help="only list the jobs")
     reconciling = command("reconcile", "compare records, queue, work and folders, and repair inconsistencies")
     reconciling.add_argument(
         "--once", action="store_true", required=True, help="workers do this automatically every 5 s"
@@ -103,14 +103,14 @@ def _retry(chosen: argparse.Namespace) -> None:
 def _purge(chosen: argparse.Namespace) -> None:
     if chosen.job is not None:
         service.get(chosen.job)
-        gone = [chosen.job]
+        deleted = [chosen.job]
         if not chosen.dry_run:
             service.delete(chosen.job)
     else:
-        gone = expired_now() if chosen.dry_run else purge_expired()
+        deleted = expired_now() if chosen.dry_run else purge_expired()
     what = "would be deleted" if chosen.dry_run else "deleted"
-    lines = [f"{job_id}  {what}" for job_id in gone] or [NOTHING]
-    _write(chosen, {"jobs": gone, "deleted": not chosen.dry_run}, lines)
+    lines = [f"{job_id}  {what}" for job_id in deleted] or [NOTHING]
+    _write(chosen, {"jobs": deleted, "deleted": not chosen.dry_run}, lines)
 
 
 def _reconcile(chosen: argparse.Namespace) -> None:

@@ -37,8 +37,8 @@ from pipeline.workspace import write_json
 WALL_CLOCK_S: Final = 120.0
 """A comparison takes 2 to 6 s of CPU time."""
 
-MOST_WAIT_S: Final = 60.0
-MOST_WAITING: Final = 4
+MAX_WAIT_S: Final = 60.0
+MAX_WAITING: Final = 4
 """Maximum number of waiting comparisons per process; each occupies a thread."""
 
 POLL_S: Final = 0.1
@@ -52,9 +52,9 @@ _ENVIRONMENT: Final = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
-"""The child's environment: without that of the server, which may contain keys."""
+"""The complete environment of the child; the server's environment can contain keys."""
 
-_places = threading.BoundedSemaphore(MOST_WAITING)
+_slots = threading.BoundedSemaphore(MAX_WAITING)
 
 Report = Callable[[float, str], None]
 """Receives the progress, 0 to 1, and the current operation."""
@@ -89,10 +89,10 @@ def _folder(first_id: str, second_id: str, report: Report) -> Path:
     backend = open_backend()
     inputs = _inputs(backend, first_id, second_id)
     folder = backend.storage.comparison_folder(first_id, second_id)
-    if _made_from(folder) == inputs:
+    if _stored_inputs(folder) == inputs:
         return folder
-    with _turn(backend, report):
-        if _made_from(folder) != inputs:
+    with _exclusive(backend, report):
+        if _stored_inputs(folder) != inputs:
             _make(backend, (first_id, second_id), folder, inputs, report)
     return folder
 
@@ -126,7 +126,7 @@ def _digest(path: Path) -> str:
         return ""
 
 
-def _made_from(folder: Path) -> dict[str, Any] | None:
+def _stored_inputs(folder: Path) -> dict[str, Any] | None:
     try:
         inputs: dict[str, Any] = json.loads((folder / "inputs.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -135,23 +135,23 @@ def _made_from(folder: Path) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def _turn(backend: Backend, report: Report) -> Iterator[None]:
+def _exclusive(backend: Backend, report: Report) -> Iterator[None]:
     """Run one comparison at a time on this machine. Raises ServerBusy after a time-out."""
     busy = ServerBusy("Other comparisons are running.", hint="Try again in a minute.")
-    if not _places.acquire(blocking=False):
+    if not _slots.acquire(blocking=False):
         raise busy
     try:
         backend.storage.comparisons.mkdir(parents=True, exist_ok=True)
         with (backend.storage.comparisons / ".lock").open("ab") as stream:
-            begun = time.monotonic()
+            started = time.monotonic()
             while not _locked(stream.fileno()):
-                if time.monotonic() - begun > MOST_WAIT_S:
+                if time.monotonic() - started > MAX_WAIT_S:
                     raise busy
                 report(0.0, "Waiting for another comparison to end")
                 time.sleep(POLL_S)
             yield
     finally:
-        _places.release()
+        _slots.release()
 
 
 def _locked(descriptor: int) -> bool:
@@ -184,7 +184,7 @@ def _make(backend: Backend, job_ids: tuple[str, str], folder: Path, inputs: dict
 
 
 def _run(folders: list[Path], target: Path, report: Report) -> None:
-    """Compare in a child process; its whole process group is ended in any case."""
+    """Compare in a child process; its process group is always killed afterwards."""
     command = [sys.executable, "-m", "jobs.comparison.child", str(os.getpid()), *map(str, folders), str(target)]
     child = subprocess.Popen(
         command,
@@ -196,7 +196,7 @@ def _run(folders: list[Path], target: Path, report: Report) -> None:
         start_new_session=True,
     )
     try:
-        _, said = _follow(child, target, report)
+        _, output = _follow(child, target, report)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
@@ -205,20 +205,20 @@ def _run(folders: list[Path], target: Path, report: Report) -> None:
     for name in ("verdict.json", "progress.json"):
         (target / name).unlink(missing_ok=True)
     if verdict is None:
-        log.error("comparison ended with status %s: %s", child.returncode, said.decode(errors="replace")[-2000:])
+        log.error("comparison ended with status %s: %s", child.returncode, output.decode(errors="replace")[-2000:])
         raise ComparisonFailed("The comparison ended without a result.", hint="Try again; see the server's log.")
     if not verdict["ok"]:
         raise NotComparable(verdict["message"], hint=verdict["hint"])
 
 
 def _follow(child: subprocess.Popen[bytes], target: Path, report: Report) -> tuple[bytes, bytes]:
-    """Report the progress of the child until it ends; returns its verdict."""
-    begun = time.monotonic()
+    """Report the progress of the child until it ends; returns its output (stdout, stderr)."""
+    started = time.monotonic()
     while True:
         try:
             return child.communicate(timeout=POLL_S)
         except subprocess.TimeoutExpired:
-            if time.monotonic() - begun > WALL_CLOCK_S:
+            if time.monotonic() - started > WALL_CLOCK_S:
                 raise ComparisonFailed(f"The comparison took longer than {WALL_CLOCK_S:.0f} s.") from None
         if state := _read(target / "progress.json"):
             report(float(state["share"]), str(state["text"]))

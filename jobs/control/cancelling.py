@@ -36,7 +36,7 @@ def delete(job_id: str) -> None:
     record, _ = backend.store.change(job_id, lambda record: _cancelled(record, "The job was deleted."))
     if record is None:
         raise not_found()
-    if not backend.storage.has_lost(job_id):
+    if not backend.storage.folder_is_missing(job_id):
         backend.storage.write_record(record)  # prevents another run, even if the queue loses this change
     stop_work(backend, job_id)
     backend.queue.remove(job_id)

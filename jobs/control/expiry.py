@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from jobs.control.cancelling import delete
 from jobs.errors import JobConflict, JobNotFound, QueueUnavailable
-from jobs.intake.scans import remove_forgotten
+from jobs.intake.scans import remove_expired_scans
 from jobs.intake.uploads import remove_abandoned
 from jobs.settings import load_settings
 from jobs.state.backend import Backend, open_backend
@@ -24,10 +24,10 @@ from jobs.state.storage import Storage
 LEFTOVER_S: Final = 3600.0
 """Age from which unfinished files are abandoned."""
 
-READ_EVERY_S: Final = 60.0
+READ_INTERVAL_S: Final = 60.0
 """Interval for reading all records (10,000: some tenths of a second); the folders are listed every time."""
 
-FORGET_EVERY_S: Final = 20.0
+COMPACT_INTERVAL_S: Final = 20.0
 """Minimum interval for rewriting the queue's log on disk."""
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Expiry:
 
     def __init__(self) -> None:
         self._ends: dict[str, datetime] = {}
-        self._forgot_at = float("-inf")
+        self._compacted_at = float("-inf")
         self._read_at = float("-inf")
 
     def expired(self, storage: Storage) -> list[str]:
@@ -80,9 +80,9 @@ class Expiry:
                 log.info("job %s: expired and deleted", job_id)
             gone += self._by_record(backend)
             remove_abandoned(storage)
-            remove_forgotten(storage)
+            remove_expired_scans(storage)
             self._remove_leftovers(storage)
-            self._forget(backend)
+            self._compact_log(backend)
         except (QueueUnavailable, OSError) as error:
             log.warning("not all expired jobs were deleted (%s)", type(error).__name__)
         return gone
@@ -91,7 +91,7 @@ class Expiry:
     def _by_record(self, backend: Backend) -> list[str]:
         """Delete the jobs that have expired by their record, for example without a folder. Returns their ids."""
         moment = time.monotonic()
-        if moment - self._read_at < READ_EVERY_S:
+        if moment - self._read_at < READ_INTERVAL_S:
             return []
         self._read_at = moment
         gone = []
@@ -115,11 +115,11 @@ class Expiry:
                     log.info("%s: incomplete, deleted", path.name)
 
     @queue_errors()
-    def _forget(self, backend: Backend) -> None:
+    def _compact_log(self, backend: Backend) -> None:
         moment = time.monotonic()
-        if moment - self._forgot_at > FORGET_EVERY_S:
-            self._forgot_at = moment
-            backend.store.forget()
+        if moment - self._compacted_at > COMPACT_INTERVAL_S:
+            self._compacted_at = moment
+            backend.store.compact_log()
 
 
 def purge_expired() -> list[str]:

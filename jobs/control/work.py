@@ -24,12 +24,12 @@ def stop_work(backend: Backend, job_id: str) -> bool:
     begun = time.monotonic()
     while True:
         started = backend.queue.request_stop(job_id)
-        work = lock.look()
+        work = lock.state()
         waited_s = time.monotonic() - begun
         if work is not Work.ALIVE and (not started or (work is Work.OVER and waited_s > KILL_AFTER_S)):
             return True
         if waited_s > KILL_AFTER_S:
-            lock.kill()
+            lock.kill_holder()
         if waited_s > STOP_TIMEOUT_S:
             return False
         time.sleep(POLL_S)

@@ -12,9 +12,9 @@ from jobs.intake.form import parse_form
 from jobs.intake.uploads import Upload
 from pipeline.options import AnalysisOptions
 
-MOST_PARTS: Final = 40
-MOST_FIELDS: Final = 20
-MOST_FIELD_BYTES: Final = 10_000
+MAX_PARTS: Final = 40
+MAX_FIELDS: Final = 20
+MAX_FIELD_BYTES: Final = 10_000
 
 
 class FormReceiver:
@@ -75,7 +75,7 @@ class FormReceiver:
 
     def _part_begin(self) -> None:
         self._parts += 1
-        if self._parts > MOST_PARTS:
+        if self._parts > MAX_PARTS:
             raise _broken_form()
         self._headers, self._field, self._value, self._in_file = {}, None, bytearray(), False
 
@@ -95,7 +95,7 @@ class FormReceiver:
             self.upload.open(filename.decode("utf-8", "replace"))
             self._in_file = True
         elif name and filename is None:
-            if len(self.values) >= MOST_FIELDS:
+            if len(self.values) >= MAX_FIELDS:
                 raise _broken_form()
             self._field = name
 
@@ -104,7 +104,7 @@ class FormReceiver:
             self.upload.write(memoryview(data)[start:end])
         elif self._field is not None:
             self._value += data[start:end]
-            if len(self._value) > MOST_FIELD_BYTES:
+            if len(self._value) > MAX_FIELD_BYTES:
                 raise _broken_form()
 
     def _part_end(self) -> None:

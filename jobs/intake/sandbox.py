@@ -1,5 +1,6 @@
-"""Sandbox for a process that decodes an untrusted file, entered before it opens the file.  The process may read, and
-may write in one folder. It may not use the network, start other processes, or exceed its memory limit.
+"""Sandbox of a process that decodes an untrusted file. The process enters it before it opens the file.
+
+It can read files, and write in one folder. It cannot use the network, start processes, or exceed its limits.
 """
 
 from __future__ import annotations
@@ -59,9 +60,10 @@ class Limits:
 
 
 def confine(limits: Limits, scratch_dir: Path) -> None:
-    """Permanently drop the permissions that decoding does not need. Files may be written only in `scratch_dir`.  The
-    network is blocked by the kernel where permitted, and always by Python's audit events. Starting processes is blocked
-    by these events, and by the kernel unless the user is root.
+    """Permanently drop the permissions that decoding does not need. Files can be written only in `scratch_dir`.
+
+    The network is blocked by Python's audit events and, if permitted, by the kernel. New processes are blocked by audit
+    events and, unless the user is root, by the kernel.
     """
     sizes = (
         (resource.RLIMIT_CORE, 0),
@@ -76,12 +78,12 @@ def confine(limits: Limits, scratch_dir: Path) -> None:
         _, hard = resource.getrlimit(kind)
         value = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(kind, (value, value))
-    _leave_network()
+    _isolate_network()
     tempfile.tempdir = str(scratch_dir)
-    _watch(os.path.realpath(scratch_dir))
+    _add_audit_hook(os.path.realpath(scratch_dir))
 
 
-def _leave_network() -> None:
+def _isolate_network() -> None:
     """Enter a separate network namespace without interfaces; no effect without permission."""
     if not _LINUX:
         return
@@ -90,7 +92,7 @@ def _leave_network() -> None:
         libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
 
 
-def _watch(scratch: str) -> None:
+def _add_audit_hook(scratch: str) -> None:
     inside = scratch + os.sep
 
     def refuse(event: str, arguments: tuple[object, ...]) -> None:
@@ -98,19 +100,19 @@ def _watch(scratch: str) -> None:
             raise PermissionError(f"{event} is not permitted here")
         if event == "open":
             path, _, flags = arguments
-            if isinstance(flags, int) and flags & _WRITING and not _lies_in(path, inside):
+            if isinstance(flags, int) and flags & _WRITING and not _is_inside(path, inside):
                 raise PermissionError("files can be written only in the scratch folder")
         elif event in _CHANGING:
             folder = arguments[_CHANGING[event]]
             # a name relative to an open folder (as used by shutil.rmtree) is in that folder
             place = arguments[0] if folder == -1 else f"/proc/self/fd/{folder}" if _LINUX else inside
-            if not _lies_in(place, inside):
+            if not _is_inside(place, inside):
                 raise PermissionError("folders can be changed only in the scratch folder")
 
     sys.addaudithook(refuse)
 
 
-def _lies_in(path: object, folder: str) -> bool:
+def _is_inside(path: object, folder: str) -> bool:
     """Whether a path, after resolving links, is in a folder; true for a descriptor, which was checked on opening."""
     if isinstance(path, int):
         return True

@@ -1,5 +1,7 @@
-"""Uploads awaiting confirmation: their content is shown before a job is queued.  DATA_DIR/scans/<id>/ contains input/
-and scan.json; the id becomes that of the job. Scans that are not started are deleted after one hour.
+"""Uploads awaiting confirmation: their content is shown before a job is queued.
+
+DATA_DIR/scans/<id>/ contains input/ and scan.json; the id becomes that of the job. Scans that are not started are
+deleted after SCAN_LIFETIME_S.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from pipeline.options import AnalysisOptions
 from pipeline.types import ScanFacts
 from pipeline.workspace import Workspace, write_json
 
-KEPT_S: Final = 3600.0
+SCAN_LIFETIME_S: Final = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +76,7 @@ def keep_form(receiver: FormReceiver) -> PendingScan:
     try:
         options, _ = receiver.finish()
         scan = PendingScan(id=upload.job_id, filename=upload.filename, size_bytes=upload.size)
-        scan = _looked_at(scan, upload.path, options.series)
+        scan = _with_check(scan, upload.path, options.series)
         upload.keep(scan.to_dict())
     except BaseException:
         upload.discard()
@@ -88,7 +90,7 @@ def pending_scan(scan_id: str) -> PendingScan:
     try:
         return PendingScan.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError):
-        raise _gone() from None
+        raise _not_found() from None
 
 
 def choose_series(scan_id: str, series: str) -> PendingScan:
@@ -97,7 +99,7 @@ def choose_series(scan_id: str, series: str) -> PendingScan:
     scan = pending_scan(scan_id)
     if series == scan.series:
         return scan
-    chosen = _looked_at(scan, _upload_path(backend, scan), series)
+    chosen = _with_check(scan, _upload_path(backend, scan), series)
     with contextlib.suppress(FileNotFoundError):  # started or discarded in the meantime
         write_json(backend.storage.scan_folder(scan_id) / SCAN_FILE, chosen.to_dict())
     return chosen
@@ -126,7 +128,7 @@ def submit_scan(scan_id: str, options: AnalysisOptions, email: str | None = None
         target.parent.mkdir(parents=True, exist_ok=True)
         source.rename(target)
     except FileNotFoundError:
-        raise _gone() from None
+        raise _not_found() from None
     (target / SCAN_FILE).unlink(missing_ok=True)
     return enqueue(record)
 
@@ -135,33 +137,33 @@ def discard_scan(scan_id: str) -> None:
     """Delete a waiting scan. Raises ScanNotFound."""
     folder = open_backend().storage.scan_folder(scan_id)
     if not folder.is_dir():
-        raise _gone()
+        raise _not_found()
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def remove_forgotten(storage: Storage) -> list[str]:
+def remove_expired_scans(storage: Storage) -> list[str]:
     """Delete scans that were not started within one hour. Returns their ids."""
     removed = []
     for folder in sorted((storage.root / "scans").glob("*")):
         with contextlib.suppress(OSError):  # started or discarded concurrently
-            if time.time() - folder.stat().st_mtime > KEPT_S:
+            if time.time() - folder.stat().st_mtime > SCAN_LIFETIME_S:
                 shutil.rmtree(folder)
                 removed.append(folder.name)
     return removed
 
 
-def _looked_at(scan: PendingScan, path: Path, series: str) -> PendingScan:
+def _with_check(scan: PendingScan, path: Path, series: str) -> PendingScan:
     """The scan with the result of the check of one series, or with the choices if one must be chosen."""
     try:
         return replace(scan, series=series, facts=check_upload(path, series))
     except AmbiguousSeries as error:
-        choices = [item for item in _listed(error) if item.get("series")]
+        choices = [item for item in _series_choices(error) if item.get("series")]
         if series or not choices:
             raise
         return replace(scan, choices=tuple(choices))
 
 
-def _listed(error: AmbiguousSeries) -> list[dict[str, Any]]:
+def _series_choices(error: AmbiguousSeries) -> list[dict[str, Any]]:
     found = error.facts.get("series")
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
@@ -171,8 +173,8 @@ def _upload_path(backend: Backend, scan: PendingScan) -> Path:
     return folder / f"upload{extension_of(scan.filename)}"
 
 
-def _gone() -> ScanNotFound:
+def _not_found() -> ScanNotFound:
     return ScanNotFound(
-        "This upload is no longer waiting: it was started, discarded, or an hour has passed.",
+        "This upload is no longer available: it was started or discarded, or has expired after one hour.",
         hint="Check your analyses, or upload the scan again.",
     )

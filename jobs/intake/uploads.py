@@ -27,10 +27,10 @@ MEGABYTE: Final = 1024 * 1024
 FORM_OVERHEAD: Final = 256 * 1024
 """Maximum size of a form without its file."""
 
-LOOK_EVERY_BYTES: Final = 64 * MEGABYTE
+CHECK_ROOM_EVERY_BYTES: Final = 64 * MEGABYTE
 """Interval in bytes between checks of free disk space during an upload."""
 
-BEGIN_WRITING_BYTES: Final = 16 * MEGABYTE
+WRITE_BACK_BYTES: Final = 16 * MEGABYTE
 """Writing to disk is triggered after every piece of this size, so that the final fsync is short."""
 
 ABANDONED_AFTER_S: Final = 60.0
@@ -99,14 +99,14 @@ class Upload:
         self.size += len(data)
         if self.size > self._limit:
             raise self._too_large()
-        if self.size // LOOK_EVERY_BYTES > before // LOOK_EVERY_BYTES:
+        if self.size // CHECK_ROOM_EVERY_BYTES > before // CHECK_ROOM_EVERY_BYTES:
             self._check_room(0)
         rest = memoryview(data)
         with _disk_errors():
             while rest:
                 rest = rest[os.write(self._file, rest) :]
-        if self.size // BEGIN_WRITING_BYTES > before // BEGIN_WRITING_BYTES:
-            self._begin_writing()
+        if self.size // WRITE_BACK_BYTES > before // WRITE_BACK_BYTES:
+            self._start_write_back()
 
     def close(self) -> None:
         """Finish the file and sync it to disk. Raises InvalidUpload if it is empty, StorageFull."""
@@ -146,10 +146,10 @@ class Upload:
         self._storage.remove(self.job_id)
         self._unlock()
 
-    def _begin_writing(self) -> None:
+    def _start_write_back(self) -> None:
         """Start writing the dirty pages of the last piece to disk in the background; they stay in memory."""
         if self._file is not None and hasattr(os, "posix_fadvise"):  # not on macOS
-            start = max(0, self.size - 2 * BEGIN_WRITING_BYTES)
+            start = max(0, self.size - 2 * WRITE_BACK_BYTES)
             os.posix_fadvise(self._file, start, self.size - start, os.POSIX_FADV_DONTNEED)
 
     def _unlock(self) -> None:

@@ -24,12 +24,12 @@ from pipeline.types import ScanFacts
 WALL_CLOCK_S: Final = 120
 LIMITS: Final = Limits(memory_mb=768, cpu_s=60, file_mb=4096)
 
-MOST_CHECKS: Final = 2
+MAX_CHECKS: Final = 2
 """Maximum number of simultaneous checks: each needs a process and up to 1 GB."""
 
-_CHECKS: Final = threading.BoundedSemaphore(MOST_CHECKS)
+_CHECKS: Final = threading.BoundedSemaphore(MAX_CHECKS)
 
-_LONGEST_VERDICT: Final = 256 * 1024
+_MAX_VERDICT: Final = 256 * 1024
 
 _ENVIRONMENT: Final = {
     "PATH": os.defpath,
@@ -41,15 +41,16 @@ _ENVIRONMENT: Final = {
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1",
     "ITK_GLOBAL_DEFAULT_THREADER": "Platform",
 }
-"""The child's environment: without that of the server, which may contain keys."""
+"""The complete environment of the child; the server's environment can contain keys."""
 
 log = logging.getLogger(__name__)
 
 
 def check_upload(path: Path, series: str = "") -> ScanFacts:
-    """The header facts of an uploaded scan (of one `series` of it).  Raises the InputError that reading it would raise;
-    UnreadableImage if the check crashes; StorageFull without disk space. Archives are unpacked to a temporary folder
-    next to the file.
+    """Facts from the header of an uploaded scan, or of one `series` of it.
+
+    Archives are unpacked to a temporary folder next to the file. Raises the InputError that reading would raise,
+    UnreadableImage if the child process fails, StorageFull if the disk is full.
     """
     scratch = Path(tempfile.mkdtemp(prefix="check-", dir=path.parent))
     try:
@@ -63,7 +64,7 @@ def check_upload(path: Path, series: str = "") -> ScanFacts:
 
 
 def _ask(path: Path, series: str, scratch: Path) -> dict[str, Any]:
-    """The child's verdict. It leads a process group, which is ended completely."""
+    """The verdict of the child process. It leads a process group, which is killed afterwards."""
     numbers = (LIMITS.memory_mb, LIMITS.cpu_s, LIMITS.file_mb)
     command = [sys.executable, "-m", "jobs.intake.validation_child", str(os.getpid()), str(scratch), str(path), series]
     child = subprocess.Popen(
@@ -85,7 +86,7 @@ def _ask(path: Path, series: str, scratch: Path) -> dict[str, Any]:
         child.wait()
     try:
         with (scratch / "verdict.json").open("rb") as stream:
-            verdict = json.loads(stream.read(_LONGEST_VERDICT))
+            verdict = json.loads(stream.read(_MAX_VERDICT))
     except (OSError, ValueError):
         log.warning("check of an upload ended with status %d", child.returncode)
         raise UnreadableImage("The file is damaged, or too large to be read.") from None

@@ -11,14 +11,14 @@ from jobs.state.research import keep_for_research
 log = logging.getLogger(__name__)
 
 
-def conclude(backend: Backend, record: JobRecord) -> None:
+def finish_job(backend: Backend, record: JobRecord) -> None:
     """Update the statistics, keep data for research with consent, and delete the upload.
 
     Called once with the final record. job.json is written last: without it, the reconciler repeats these actions.
     """
     if record.status is Status.COMPLETE:
         backend.statistics.record_complete(record)
-    if backend.storage.has_lost(record.id):
+    if backend.storage.folder_is_missing(record.id):
         return
     keep_for_research(backend.storage, record)
     backend.storage.remove_upload(record.id)

@@ -15,9 +15,9 @@ UNKNOWN_TIME_S: Final = 60.0
 SAME_SIZE: Final = 2.0
 """Scans whose voxel counts differ by less than this factor take the same time, because the network resamples them."""
 
-LARGEST_SCALE: Final = 4.0
-FEWEST: Final = 3
-AT_LEAST: Final = 0.1
+MAX_SCALE: Final = 4.0
+MIN_SIMILAR_RUNS: Final = 3
+MIN_REMAINING_SHARE: Final = 0.1
 """Remaining time of a step that takes longer than expected, as a fraction of its expected time."""
 
 
@@ -36,7 +36,7 @@ def expected_seconds(history: Sequence[Run], voxels: int) -> dict[str, float]:
     """
     similar = [run for run in history if _ratio(run, voxels) < SAME_SIZE]
     scaled = [(run, 1.0) for run in similar]
-    if len(similar) < FEWEST:
+    if len(similar) < MIN_SIMILAR_RUNS:
         scaled = [(run, _scale(run, voxels)) for run in history]
     names = dict.fromkeys(name for run, _ in scaled for name in run.seconds)
     return {
@@ -57,7 +57,7 @@ def remaining_seconds(expected: dict[str, float], states: dict[str, str], elapse
     for name, state in states.items():
         if state == StepState.RUNNING:
             whole = expected.get(name, 0.0)
-            left += max(whole - max(0.0, elapsed - done), AT_LEAST * whole)
+            left += max(whole - max(0.0, elapsed - done), MIN_REMAINING_SHARE * whole)
     return left
 
 
@@ -70,4 +70,4 @@ def _ratio(run: Run, voxels: int) -> float:
 def _scale(run: Run, voxels: int) -> float:
     if not (run.voxels and voxels):
         return 1.0
-    return min(LARGEST_SCALE, max(1 / LARGEST_SCALE, voxels / run.voxels))
+    return min(MAX_SCALE, max(1 / MAX_SCALE, voxels / run.voxels))

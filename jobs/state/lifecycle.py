@@ -1,4 +1,4 @@
-"""The states of a job: changed fields, and evidence on disk and in RQ."""
+"""The states of a job: the fields that change with each state, and the state according to disk and RQ."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jobs.state.store import Snapshot
 from pipeline.options import AnalysisOptions
 from pipeline.progress import StepRecord, StepState
 
-MOST_ATTEMPTS: Final = 2
+MAX_ATTEMPTS: Final = 2
 _RQ_ENDED: Final = ("failed", "stopped", "canceled", "finished")
 
 
@@ -68,7 +68,7 @@ def ended(code: str, message: str, hint: str = "") -> RecordChanges:
 
 
 def reopened(attempt: int, options: AnalysisOptions, expires_at: datetime) -> RecordChanges:
-    """The fields of an ended job that waits again; the attempt number blocks writes of older work."""
+    """The fields of an ended job that is queued again; the attempt number prevents writes of earlier attempts."""
     return {
         "status": Status.QUEUED,
         "attempt": attempt,
@@ -91,9 +91,9 @@ def reopened(attempt: int, options: AnalysisOptions, expires_at: datetime) -> Re
 
 
 def interrupted(record: JobRecord) -> RecordChanges:
-    """The fields of a job whose work was interrupted: it waits again, or fails after its second attempt."""
+    """The fields of a job whose work was interrupted: it is queued again, or has failed after MAX_ATTEMPTS."""
     lost_attempts = record.lost_attempts + 1
-    if lost_attempts < MOST_ATTEMPTS:
+    if lost_attempts < MAX_ATTEMPTS:
         return {
             "lost_attempts": lost_attempts,
             "status": Status.QUEUED,
@@ -126,7 +126,7 @@ def ending_on_disk(storage: Storage, record: JobRecord) -> RecordChanges | None:
     written = storage.read_record(record.id)
     if written is not None and written.status.final and written.attempt >= record.attempt:
         return _ending_of(written)
-    if storage.has_lost(record.id):
+    if storage.folder_is_missing(record.id):
         return ended(CANCELLED, "The job was deleted.")
     return results_on_disk(storage, record.id)
 

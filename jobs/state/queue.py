@@ -48,13 +48,13 @@ FUNCTION: Final = "jobs.worker.tasks.run_job"
 """A string, so that web processes do not import the analysis."""
 
 JOB_TIMEOUT_S: Final = 3600
-"""An analysis takes 1 minute on two cores; after an hour it is considered hung."""
+"""An analysis takes one minute on two cores; after an hour it is considered stuck."""
 
 SOCKET_TIMEOUT_S: Final = 2.0
 CONNECT_TIMEOUT_S: Final = 1.0
 """An unreachable server must give a 503 within seconds: redis-py's default of three retries blocked for 4.35 s."""
 
-_MOST_CONFLICTS: Final = 200
+_MAX_CONFLICTS: Final = 200
 
 HEARTBEAT_S: Final = 5
 HEARTBEAT_MISSED: Final = timedelta(seconds=15)
@@ -64,8 +64,8 @@ _RELEASE: Final = read_script("release_lock")
 
 
 class AnalysisJob(Job):  # type: ignore[misc]  # rq has no types
-    """A job that can only call the one function with its own id: access to Redis does not allow other calls, callbacks
-    or webhooks.
+    """A job that can only call FUNCTION with its own id. A client with access to Redis cannot make a worker call other
+    functions, also not as callbacks, or send requests.
     """
 
     success_callback = failure_callback = stopped_callback = None
@@ -73,9 +73,9 @@ class AnalysisJob(Job):  # type: ignore[misc]  # rq has no types
     @property
     def func(self) -> Any:  # Any: as in rq
         if self.func_name != FUNCTION:
-            raise PermissionError(f"a worker runs {FUNCTION} and nothing else")
+            raise PermissionError(f"a worker runs only {FUNCTION}")
         if list(self.args) != [self.id] or self.kwargs:
-            raise PermissionError(f"{FUNCTION} takes the id of its job and nothing else")
+            raise PermissionError(f"{FUNCTION} takes only the id of its job")
         return super().func
 
     def send_webhooks(self, *_: object, **__: object) -> None:
@@ -117,27 +117,29 @@ class AnalysisQueue:
         self._queue = Queue(QUEUE_NAME, connection=self._client, serializer=JSONSerializer, job_class=AnalysisJob)
         self._release = self._client.register_script(_RELEASE)
 
-    def enqueue(self, record: JobRecord, *, replaces: str | None = None, first: bool = False) -> bool:
-        """Write queue entry and record in one MULTI; returns whether they were written.  replaces: the expected current
-        record (JSON) of a requeued job; None: a new job, which must not exist yet. first: before all others, for an
-        interrupted job.
+    def enqueue(self, record: JobRecord, *, replaces: str | None = None, at_front: bool = False) -> bool:
+        """Write queue entry and record in one transaction; returns whether they were written.
+
+        replaces   for a job that is queued again: the current record (JSON), which must not have changed. None: a new
+                   job, which is not written if a job with this id exists
+        at_front   put it before all others, for a job that was interrupted
         """
         job_id, created = record.id, (record.created_at or now()).timestamp()
-        for _ in range(_MOST_CONFLICTS):
+        for _ in range(_MAX_CONFLICTS):
             with self._client.pipeline(transaction=True) as pipe:
                 pipe.watch(RECORDS)  # type: ignore[no-untyped-call]
                 before = pipe.hget(RECORDS, job_id)
                 if before != (None if replaces is None else replaces.encode()):
                     return False
                 pipe.multi()
-                self._forget(pipe, job_id)
+                self._delete_entries(pipe, job_id)
                 self._queue.enqueue(
                     FUNCTION,
                     job_id,
                     job_id=job_id,
                     pipeline=pipe,
                     job_timeout=JOB_TIMEOUT_S,
-                    at_front=first,
+                    at_front=at_front,
                     failure_ttl=86_400,
                     description="analysis",
                 )
@@ -153,12 +155,12 @@ class AnalysisQueue:
         """Remove a job from the queue and from RQ; for work in progress see `request_stop`."""
         started = self.started().get(job_id, [])
         pipe = self._client.pipeline(transaction=True)
-        self._forget(pipe, job_id)
+        self._delete_entries(pipe, job_id)
         if started:
             pipe.zrem(STARTED_KEY, *started)
         pipe.execute()
 
-    def _forget(self, pipe: redis.client.Pipeline, job_id: str) -> None:
+    def _delete_entries(self, pipe: redis.client.Pipeline, job_id: str) -> None:
         pipe.lrem(QUEUE_KEY, 0, job_id)
         pipe.lrem(INTERMEDIATE_KEY, 0, job_id)
         for registry in (self._queue.failed_job_registry, self._queue.finished_job_registry):
@@ -205,7 +207,7 @@ class AnalysisQueue:
             entries.setdefault(job_id_of_execution(entry), []).append(entry)
         return entries
 
-    def known(self, job_ids: list[str]) -> dict[str, bool]:
+    def runnable(self, job_ids: list[str]) -> dict[str, bool]:
         """Job id -> whether RQ can run an entry of it: it silently drops entries without a hash."""
         pipe = self._client.pipeline(transaction=False)
         for job_id in job_ids:
@@ -216,11 +218,11 @@ class AnalysisQueue:
         """Keep only the first of several entries of a job."""
         self._client.lrem(QUEUE_KEY, -(entries - 1), job_id)
 
-    def forget_dead_workers(self) -> None:
+    def remove_dead_workers(self) -> None:
         """Remove the names of workers whose hash has expired."""
         remove_dead_workers(self._queue)
 
-    def forget_old_results(self) -> None:
+    def remove_old_results(self) -> None:
         """Remove RQ's hashes of jobs that ended long ago."""
         self._queue.failed_job_registry.cleanup()
         self._queue.finished_job_registry.cleanup()
@@ -230,11 +232,11 @@ class AnalysisQueue:
         facts: Any = self._client.info("server")
         return str(facts.get("run_id", "")), float(facts.get("uptime_in_seconds", 0))
 
-    def lock_reconciling(self, token: str) -> bool:
-        """Allow one reconciler at a time; after a kill the lock expires within 10 s."""
+    def acquire_reconciling_lock(self, token: str) -> bool:
+        """Acquire the lock of the reconcilers; returns success. The lock of a killed process expires after LOCK_S."""
         return bool(self._client.set(RECONCILING, token, nx=True, ex=LOCK_S))
 
-    def unlock_reconciling(self, token: str) -> None:
+    def release_reconciling_lock(self, token: str) -> None:
         self._release(keys=[RECONCILING], args=[token])
 
     # Heartbeats.
@@ -248,7 +250,7 @@ class AnalysisQueue:
         value: Any = self._client.get(f"jobs:alive:{job_id}")
         return value.decode() if value else None
 
-    def living_workers(self) -> int:
+    def active_workers(self) -> int:
         """Number of workers with a heartbeat in the last 15 s."""
         oldest = datetime.now(UTC) - HEARTBEAT_MISSED
         workers = Worker.all(queue=self._queue, serializer=JSONSerializer)

@@ -21,7 +21,7 @@ from pipeline.progress import StepRecord
 from pipeline.workspace import Workspace, write_json
 
 SCAN_FILE: Final = "scan.json"
-"""File with the result of the check, in the folder of a waiting upload."""
+"""File with the result of the check, in the folder of an upload awaiting confirmation."""
 
 RESERVE_BYTES: Final = 500 * 1024 * 1024
 """Free disk space that an upload must leave for results and for the queue's log."""
@@ -49,19 +49,19 @@ class Storage:
         self.comparisons = data_dir / "comparisons"
 
     def folder(self, job_id: str) -> Path:
-        """The folder of a job, which may not exist. Raises JobNotFound for an id that is not a file name."""
+        """The folder of a job, which need not exist. Raises JobNotFound for an id that is not a file name."""
         if not _SAFE_ID.fullmatch(job_id):
             raise JobNotFound("There is no such job.", hint="Check the job ID.")
         return self._jobs / job_id
 
     def scan_folder(self, scan_id: str) -> Path:
-        """The folder of a waiting upload, which may not exist. Raises ScanNotFound for an invalid id."""
+        """The folder of an upload awaiting confirmation; need not exist. Raises ScanNotFound for an invalid id."""
         if not _SAFE_ID.fullmatch(scan_id):
             raise ScanNotFound("There is no such scan.", hint="Upload it again.")
         return self.root / "scans" / scan_id
 
     def comparison_folder(self, first_id: str, second_id: str) -> Path:
-        """The folder of a comparison, which may not exist. Raises JobNotFound for an id that is not a file name."""
+        """The folder of a comparison, which need not exist. Raises JobNotFound for an id that is not a file name."""
         return self.comparisons / f"{self.folder(first_id).name}_{self.folder(second_id).name}"
 
     def workspace(self, job_id: str) -> Workspace:
@@ -95,7 +95,7 @@ class Storage:
         except FileNotFoundError:
             return []
 
-    def has_lost(self, job_id: str) -> bool:
+    def folder_is_missing(self, job_id: str) -> bool:
         """Whether the folder of a job is missing although the data directory exists."""
         return self._jobs.is_dir() and not self.folder(job_id).exists()
 

@@ -20,9 +20,9 @@ from jobs.state.queue import BY_CREATION, OPEN, RECORDS
 from jobs.state.rq_adapter import QUEUE_KEY, job_key
 
 _REPLACE: Final = read_script("replace_record")
-_MOST_CONFLICTS: Final = 200
+_MAX_CONFLICTS: Final = 200
 
-FORGOTTEN: Final = "jobs:forgotten"
+LOG_OUTDATED: Final = "jobs:forgotten"
 """Set after deletions that the server's append-only log still contains."""
 
 
@@ -68,7 +68,7 @@ class JobStore:
 
         decide returns the changed fields, or None to leave the record unchanged. Returns (current record, changed).
         """
-        for _ in range(_MOST_CONFLICTS):
+        for _ in range(_MAX_CONFLICTS):
             text = self._client.hget(RECORDS, job_id)
             record = _parse(text)
             if record is None:
@@ -80,7 +80,7 @@ class JobStore:
             index = "SREM" if changed.status.final else "SADD"
             if self._replace(keys=[RECORDS, OPEN], args=[job_id, text, changed.to_json(), index]):
                 if record.email and not changed.email:
-                    self._client.set(FORGOTTEN, 1)
+                    self._client.set(LOG_OUTDATED, 1)
                 return changed, True
         raise QueueUnavailable("The job's record changes too often to be written.", hint="Try again.")
 
@@ -98,15 +98,15 @@ class JobStore:
         pipe.hdel(RECORDS, job_id)
         pipe.zrem(BY_CREATION, job_id)
         pipe.srem(OPEN, job_id)
-        pipe.set(FORGOTTEN, 1)
+        pipe.set(LOG_OUTDATED, 1)
         pipe.execute()
 
-    def forget(self) -> None:
+    def compact_log(self) -> None:
         """Rewrite the server's log on disk if it still contains deleted data: addresses of ended jobs, file names.
 
         No effect if the server does not permit it.
         """
-        if self._client.delete(FORGOTTEN):
+        if self._client.delete(LOG_OUTDATED):
             with contextlib.suppress(redis.ResponseError):
                 self._client.bgrewriteaof()
 

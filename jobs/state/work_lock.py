@@ -89,12 +89,12 @@ class WorkLock:
         return 0 if holder is None else holder.attempt
 
     @property
-    def elsewhere(self) -> bool:
+    def last_held_elsewhere(self) -> bool:
         """Whether the last holder was another machine."""
         holder = self._holder()
         return holder is not None and holder.machine != boot_id()
 
-    def look(self) -> Work:
+    def state(self) -> Work:
         """The current state of the lock."""
         try:
             descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
@@ -111,12 +111,12 @@ class WorkLock:
         holder = self._holder()
         return Work.OVER if holder is not None and holder.machine == boot_id() else Work.UNKNOWN
 
-    def kill(self) -> None:
+    def kill_holder(self) -> None:
         """Kill the process group that holds the lock, if it is on this machine and may be killed."""
         holder = self._holder()
         if holder is None or holder.pid == os.getpid() or holder.processes != _processes():
             return
-        if self.look() is Work.ALIVE:
+        if self.state() is Work.ALIVE:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 if os.getpgid(holder.pid) == holder.pid:
                     os.killpg(holder.pid, signal.SIGKILL)

@@ -84,7 +84,7 @@ def activity() -> Activity:
         models=tuple(models),
         waiting=backend.queue.length(),
         running=len(backend.queue.started()),
-        workers=backend.queue.living_workers(),
+        workers=backend.queue.active_workers(),
     )
 
 

@@ -9,7 +9,7 @@ from jobs.state.estimate import UNKNOWN_TIME_S, Run, expected_seconds, remaining
 from jobs.state.model import JobRecord, Status, now
 from jobs.state.statistics import step_seconds
 
-MOST_AHEAD: Final = 200
+MAX_AHEAD: Final = 200
 """Number of preceding jobs whose model and size are considered; the others are assumed to be average."""
 
 
@@ -26,7 +26,7 @@ class Forecast:
         """Remaining seconds of a running job."""
         expected = expected_seconds(self._history(record), record.voxels)
         if not expected:
-            return self._usual() * (100 - record.progress_percent) / 100
+            return self._default_seconds() * (100 - record.progress_percent) / 100
         elapsed = 0.0 if record.started_at is None else (now() - record.started_at).total_seconds()
         states = {step.name: str(step.state) for step in record.steps}
         return remaining_seconds(expected, states, elapsed, sum(step_seconds(record).values()))
@@ -44,20 +44,22 @@ class Forecast:
             for record in self._backend.store.load_several(list(self._backend.queue.started()))
             if record.status is Status.PROCESSING
         ]
-        workers = max(1, self._backend.queue.living_workers())
+        workers = max(1, self._backend.queue.active_workers())
         free = max(0, workers - len(running))
         before = sum(map(self.remaining_seconds, running))
-        ahead = {record.id: self._whole(record) for record in self._backend.store.load_several(waiting[:MOST_AHEAD])}
-        usual = sum(ahead.values()) / len(ahead) if ahead else self._usual()
+        ahead = {
+            record.id: self._total_seconds(record) for record in self._backend.store.load_several(waiting[:MAX_AHEAD])
+        }
+        usual = sum(ahead.values()) / len(ahead) if ahead else self._default_seconds()
         waits = {}
         for place, job_id in enumerate(waiting):
             waits[job_id] = 0.0 if place < free else before / workers
             before += ahead.get(job_id, usual)
         return waits
 
-    def _whole(self, record: JobRecord) -> float:
+    def _total_seconds(self, record: JobRecord) -> float:
         expected = expected_seconds(self._history(record), record.voxels)
-        return sum(expected.values()) or self._usual()
+        return sum(expected.values()) or self._default_seconds()
 
     def _history(self, record: JobRecord) -> list[Run]:
         model = str(record.options.get("segmentation_model"))
@@ -65,8 +67,8 @@ class Forecast:
             self._histories[model] = self._backend.statistics.history(record)
         return self._histories[model]
 
-    def _usual(self) -> float:
-        """Duration of an analysis without information."""
+    def _default_seconds(self) -> float:
+        """Seconds of an analysis without history for its model."""
         if self._average is None:
             average = self._backend.statistics.average_seconds()
             self._average = UNKNOWN_TIME_S if average is None else average

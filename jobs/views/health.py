@@ -40,7 +40,7 @@ def health() -> Health:
     with contextlib.suppress(QueueUnavailable), queue_errors():
         backend = open_backend()
         redis_up = backend.queue.ping()
-        worker_up = backend.queue.living_workers() > 0
+        worker_up = backend.queue.active_workers() > 0
         writes = backend.queue.accepts_writes()
     weights = {model.card.id: model.availability.available for model in models()}
     free = Storage(load_settings().data_dir).free_bytes()

@@ -10,7 +10,7 @@ from jobs.views.forecast import Forecast
 def view(snapshot: Snapshot, forecast: Forecast) -> JobView:
     """The view of a job."""
     record = snapshot.record
-    # a job that is neither in the list nor running yet is the next one
+    # a job that has left the queue but is not yet running is the next one
     position = (snapshot.position or 1) if record.status is Status.QUEUED else 0
     wait = forecast.wait_seconds(record) if record.status is Status.QUEUED else 0.0
     left = forecast.remaining_seconds(record) if record.status is Status.PROCESSING else 0.0

@@ -25,7 +25,7 @@ from jobs.state.queue import CONNECT_TIMEOUT_S, HEARTBEAT_MISSED, HEARTBEAT_S, A
 from jobs.state.rq_adapter import QUEUE_NAME
 from jobs.state.work_lock import boot_id
 
-_AWAY: Final = (redis.ConnectionError, redis.TimeoutError)
+_CONNECTION_ERRORS: Final = (redis.ConnectionError, redis.TimeoutError)
 
 log = logging.getLogger(__name__)
 
@@ -35,22 +35,24 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
 
     every_few_seconds   reconciliation: while idle, while a job runs, and after its end
     while_idle          longer tasks
-    on_purpose          receives the id of a job that is stopped together with this worker
+    on_forced_stop      receives the id of a job that is stopped together with this worker
     """
 
     every_few_seconds: Callable[[], object]
     while_idle: Callable[[], object]
-    on_purpose: Callable[[str], object]
-    _at_chores = False
+    on_forced_stop: Callable[[str], object]
+    _in_maintenance = False
 
     def run_maintenance_tasks(self) -> None:
-        """Without RQ's cleanup: its lock lasts 899 s, a kill orphans it, and it abandons jobs after a minute."""
-        self._at_chores = True
+        """Run the maintenance tasks instead of RQ's cleanup, which marks jobs as failed after a minute and whose lock
+        blocks it for 899 s after a worker was killed.
+        """
+        self._in_maintenance = True
         try:
             self.every_few_seconds()
             self.while_idle()
         finally:
-            self._at_chores = False
+            self._in_maintenance = False
         if self._stop_requested:
             raise StopRequested
         self.last_cleaned_at = datetime.now(UTC)
@@ -58,16 +60,17 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
     def _shutdown(self) -> None:
         """Stop now, or after the current maintenance task.
 
-        RQ raises an exception at any point: a task that must not raise would catch it, and the worker would continue.
+        RQ raises an exception in the signal handler. A task that catches all exceptions would catch it, and the worker
+        would not stop.
         """
         self._stop_requested = True
-        if not self._at_chores:
+        if not self._in_maintenance:
             super()._shutdown()
 
     def heartbeat(self, *given: object, **named: object) -> None:
         try:
             super().heartbeat(*given, **named)
-        except _AWAY as error:
+        except _CONNECTION_ERRORS as error:
             log.warning("worker %s: no heartbeat, the queue is not responding (%s)", self.name, error)
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
@@ -75,14 +78,14 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
             super().maintain_heartbeats(job, execution)
             alive_s = int(HEARTBEAT_MISSED.total_seconds())
             self.connection.set(f"jobs:alive:{job.id}", boot_id(), ex=alive_s)
-        except _AWAY as error:  # RQ would exit here, and the work-horse would end with its worker
+        except _CONNECTION_ERRORS as error:  # RQ would exit here, and the work-horse would end with its worker
             log.warning("worker %s: job %s continues without the queue (%s)", self.name, job.id, error)
         self.every_few_seconds()
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         try:
             super().execute_job(job, queue)
-        except _AWAY as error:
+        except _CONNECTION_ERRORS as error:
             log.warning("worker %s: job %s ended while the queue was not responding (%s)", self.name, job.id, error)
         self.every_few_seconds()  # the job of a killed work-horse is still open
 
@@ -93,7 +96,7 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
             super().request_force_stop(signum, frame)
         except SystemExit:
             if job_id is not None:
-                self.on_purpose(job_id)
+                self.on_forced_stop(job_id)
             raise
 
     def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
@@ -122,11 +125,12 @@ def make_worker(
     *,
     every_few_seconds: Callable[[], object],
     while_idle: Callable[[], object],
-    on_purpose: Callable[[str], object],
+    on_forced_stop: Callable[[str], object],
 ) -> Worker:
-    """A worker with a random name (a fixed one is blocked for minutes after a kill) for the queue.  Maintenance tasks
-    run in the parent process and must not raise. With worker_ttl 20 s RQ waits for work for at most 5 s, which is the
-    interval of heartbeat and maintenance.
+    """A worker for the queue, with a random name (RQ rejects a fixed name for minutes after the worker was killed).
+
+    The maintenance tasks run in the parent process and must not raise. With a worker_ttl of 20 s RQ waits for work for
+    at most 5 s at a time, which is then the interval of heartbeats and maintenance.
     """
     client = redis.Redis.from_url(url, socket_connect_timeout=CONNECT_TIMEOUT_S)
     worker = AnalysisWorker(
@@ -142,5 +146,5 @@ def make_worker(
     worker.max_connection_wait_time = 2.0
     worker.every_few_seconds = every_few_seconds
     worker.while_idle = while_idle
-    worker.on_purpose = on_purpose
+    worker.on_forced_stop = on_forced_stop
     return worker

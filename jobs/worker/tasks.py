@@ -1,4 +1,4 @@
-"""The task of a worker: one analysis of one job, from claim to final state."""
+"""The function that a worker runs: one attempt of one job, from claim to final state."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 
 from jobs.errors import AttemptSuperseded, QueueUnavailable
 from jobs.state.backend import Backend, open_backend
-from jobs.state.ending import conclude
+from jobs.state.ending import finish_job
 from jobs.state.lifecycle import completed, ended, ending_on_disk, failed_while_running, interrupted
 from jobs.state.model import JobRecord, RecordChanges, Status, now
 from jobs.state.queue import JOB_TIMEOUT_S, queue_errors
@@ -24,20 +24,21 @@ from pipeline.progress import Progress, StepRecord
 from pipeline.types import Request
 
 PROGRESS_INTERVAL_S: Final = 0.5
-MOST_PERCENT: Final = 99
+MAX_PERCENT: Final = 99
 """Of a job that has not ended."""
 
-WRITE_END_S: Final = 120.0
-WRITE_AGAIN_S: Final = 1.0
-"""Waiting time for an unavailable queue at the end of a job."""
+END_WRITE_TIMEOUT_S: Final = 120.0
+END_WRITE_RETRY_S: Final = 1.0
+"""The final state is written repeatedly, for up to this time, if the queue is not responding when a job ends."""
 
 log = logging.getLogger(__name__)
 
 
 def run_job(job_id: str) -> None:
-    """Analyse a job's upload and write its final record.  A job that has ended, has complete results, or is being
-    processed elsewhere is not run. Raises QueueUnavailable if the end cannot be written; the reconciler then finds it
-    in the folder.
+    """Analyse a job's upload and set its record to a final state.
+
+    Returns at once if the job has ended, its results are complete, or another process works on it. Raises
+    QueueUnavailable if the final state cannot be written; the reconciler then reads it from the folder.
     """
     backend = open_backend()
     lock = backend.storage.work_lock(job_id)
@@ -56,7 +57,7 @@ def run_job(job_id: str) -> None:
 @queue_errors()
 def _claim(backend: Backend, job_id: str, lock: WorkLock) -> JobRecord | None:
     """Claim the next attempt of a job while holding its lock; older attempts can no longer write."""
-    if lock.elsewhere and backend.queue.heartbeat_of(job_id) not in (None, boot_id()):
+    if lock.last_held_elsewhere and backend.queue.heartbeat_of(job_id) not in (None, boot_id()):
         return None
     backend.queue.write_heartbeat(job_id)
 
@@ -81,7 +82,7 @@ def _claim(backend: Backend, job_id: str, lock: WorkLock) -> JobRecord | None:
     if record is None or not changed:
         return None
     if record.status.final:
-        conclude(backend, record)
+        finish_job(backend, record)
         return None
     lock.note_attempt(record.attempt)
     return record
@@ -131,7 +132,7 @@ def _run(backend: Backend, record: JobRecord, progress: _ProgressWriter) -> Reco
 
 def _end(backend: Backend, record: JobRecord, changes: RecordChanges) -> None:
     """Write the final state, as soon as the queue responds."""
-    deadline = time.monotonic() + WRITE_END_S
+    deadline = time.monotonic() + END_WRITE_TIMEOUT_S
     while True:
         try:
             with queue_errors():
@@ -139,13 +140,13 @@ def _end(backend: Backend, record: JobRecord, changes: RecordChanges) -> None:
                 if final is None or not written:
                     log.info("job %s was ended elsewhere", record.id)
                 else:
-                    conclude(backend, final)
+                    finish_job(backend, final)
                 return
         except QueueUnavailable:
             if time.monotonic() > deadline:
                 backend.storage.write_record(replace(record, **changes))
                 raise
-            time.sleep(WRITE_AGAIN_S)
+            time.sleep(END_WRITE_RETRY_S)
 
 
 def _unless_superseded(record: JobRecord, changes: RecordChanges) -> Callable[[JobRecord], RecordChanges | None]:
@@ -160,7 +161,7 @@ def _unless_superseded(record: JobRecord, changes: RecordChanges) -> Callable[[J
 def _meta(progress: Progress) -> dict[str, object]:
     """Progress in the form of the record's fields, for RQ's dashboards."""
     return {
-        "progress_percent": min(MOST_PERCENT, progress.percent),
+        "progress_percent": min(MAX_PERCENT, progress.percent),
         "current_step": progress.index,
         "total_steps": progress.total,
         "step_name": progress.title,
@@ -187,10 +188,10 @@ class _ProgressWriter:
             return
         self._states, self._written = states, moment
         changes: RecordChanges = {
-            "status": Status.PROCESSING,  # after a lost second, the job may be waiting again
+            "status": Status.PROCESSING,  # in case Redis has lost its last second of writes
             "attempt": self._record.attempt,
             "started_at": self._record.started_at,
-            "progress_percent": min(MOST_PERCENT, progress.percent),
+            "progress_percent": min(MAX_PERCENT, progress.percent),
             "current_step": progress.index,
             "total_steps": progress.total,
             "step_name": progress.title,
@@ -204,7 +205,7 @@ class _ProgressWriter:
             log.warning("job %s: progress could not be written", self._record.id)
             return
         if not accepted:
-            raise AttemptSuperseded("The job has ended or has another attempt.")
+            raise AttemptSuperseded("The job has ended or has a later attempt.")
 
     def steps_after_failure(self, reason: str) -> list[StepRecord]:
         """The current steps, with the running one failed."""

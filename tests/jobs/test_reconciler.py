@@ -36,8 +36,8 @@ with lock.hold() as held:
 
 @pytest.fixture
 def backend(redis_client: Any, monkeypatch: pytest.MonkeyPatch) -> Backend:
-    monkeypatch.setattr(reconciler, "SECOND_LOOK_S", 0.0)
-    monkeypatch.setattr(reconciler, "SUBMISSION_S", 0.0)
+    monkeypatch.setattr(reconciler, "CONFIRM_AFTER_S", 0.0)
+    monkeypatch.setattr(reconciler, "SUBMISSION_GRACE_S", 0.0)
     monkeypatch.setattr(reconciler, "HEARTBEAT_MISSED", now() - now())  # the test's Valkey may be young
     return open_backend()
 
@@ -62,9 +62,9 @@ def stand(backend: Backend) -> tuple[str, list[str]]:
     return (str(record.status) if record else "", backend.queue.waiting())
 
 
-def looks(backend: Backend, count: int = 2) -> list[str]:
-    looking = Reconciler(backend)
-    return [item.what for _ in range(count) for item in looking.look()]
+def run_passes(backend: Backend, count: int = 2) -> list[str]:
+    instance = Reconciler(backend)
+    return [item.what for _ in range(count) for item in instance.reconcile()]
 
 
 def write_manifest(backend: Backend) -> None:
@@ -89,17 +89,17 @@ def holder(backend: Backend) -> Iterator[subprocess.Popen[bytes]]:
 
 def test_consistent_jobs_need_no_repair(backend: Backend) -> None:
     put(backend)
-    assert looks(backend, 3) == []
+    assert run_passes(backend, 3) == []
     assert stand(backend) == ("queued", ["job"])
 
 
 def test_an_entry_taken_but_never_started_is_queued_again(backend: Backend, redis_client: Any) -> None:
     put(backend)
     take(redis_client)
-    looking = Reconciler(backend)
-    assert looking.look() == [], "it may still be starting"
-    assert looking.undecided
-    looking.look()
+    instance = Reconciler(backend)
+    assert instance.reconcile() == [], "it may still be starting"
+    assert instance.has_unconfirmed
+    instance.reconcile()
     assert stand(backend) == ("queued", ["job"])
     assert backend.queue.taken() == []
 
@@ -107,7 +107,7 @@ def test_an_entry_taken_but_never_started_is_queued_again(backend: Backend, redi
 def test_a_record_without_an_entry_is_queued_again(backend: Backend, redis_client: Any) -> None:
     put(backend)
     redis_client.delete("rq:queue:analyses", "rq:job:job")
-    looks(backend)
+    run_passes(backend)
     assert stand(backend) == ("queued", ["job"])
     assert redis_client.hget("rq:job:job", "status") == "queued"
 
@@ -115,7 +115,7 @@ def test_a_record_without_an_entry_is_queued_again(backend: Backend, redis_clien
 def test_an_entry_that_rq_would_drop_is_recreated(backend: Backend, redis_client: Any) -> None:
     put(backend)
     redis_client.delete("rq:job:job")
-    looks(backend, 1)
+    run_passes(backend, 1)
     assert stand(backend) == ("queued", ["job"])
     assert redis_client.hexists("rq:job:job", "data")
 
@@ -123,13 +123,13 @@ def test_an_entry_that_rq_would_drop_is_recreated(backend: Backend, redis_client
 def test_only_one_of_several_entries_is_kept(backend: Backend, redis_client: Any) -> None:
     put(backend)
     redis_client.rpush("rq:queue:analyses", "job", "job")
-    looks(backend, 1)
+    run_passes(backend, 1)
     assert stand(backend) == ("queued", ["job"])
 
 
 def test_an_entry_without_a_job_is_removed(backend: Backend, redis_client: Any) -> None:
     redis_client.rpush("rq:queue:analyses", "nobody")
-    assert len(looks(backend, 1)) == 1
+    assert len(run_passes(backend, 1)) == 1
     assert backend.queue.waiting() == []
 
 
@@ -138,16 +138,16 @@ def test_interrupted_work_is_queued_again_once_and_then_fails(
 ) -> None:
     take(redis_client)
     backend.store.change("job", lambda _: {"status": Status.PROCESSING, "attempt": 3})
-    assert looks(backend) == [], "it is being worked on"
+    assert run_passes(backend) == [], "it is being worked on"
     holder.kill()
     holder.wait()
     begun = time.monotonic()
-    looks(backend, 1)
+    run_passes(backend, 1)
     assert time.monotonic() - begun < 2, "the lock proves it at once"
     assert stand(backend) == ("queued", ["job"])
     take(redis_client)
     backend.store.change("job", lambda _: {"status": Status.PROCESSING, "attempt": 4})
-    looks(backend, 1)
+    run_passes(backend, 1)
     record = backend.store.load("job")
     assert record is not None
     assert (record.status, record.error_code, record.lost_attempts) == (Status.ERROR, "WORKER_LOST", 2)
@@ -163,9 +163,9 @@ def test_work_on_another_machine_is_active_until_its_heartbeat_expires(backend: 
     lock = {"attempt": 1, "machine": "another", "processes": "another", "pid": 1}
     (backend.storage.folder("job") / "work.lock").write_text(json.dumps(lock))
     redis_client.set("jobs:alive:job", "another", ex=15)
-    assert looks(backend) == []
+    assert run_passes(backend) == []
     redis_client.delete("jobs:alive:job")
-    looks(backend, 1)
+    run_passes(backend, 1)
     assert stand(backend) == ("queued", ["job"])
 
 
@@ -173,7 +173,7 @@ def test_complete_results_end_a_job_without_a_second_run(backend: Backend, redis
     put(backend, status=Status.PROCESSING, attempt=1, started_at=now())
     take(redis_client)
     write_manifest(backend)
-    looks(backend, 3)
+    run_passes(backend, 3)
     assert stand(backend) == ("complete", [])
     assert redis_client.get("stats:total_processed") == "1", "counted once"
 
@@ -191,7 +191,7 @@ def test_a_cancel_lost_by_the_server_remains_in_effect(backend: Backend, redis_c
     assert service.get("job").error_code == "CANCELLED"
     redis_client.hdel("jobs", "job")
     backend.queue.enqueue(JobRecord.from_json(forgotten))
-    looks(backend, 1)
+    run_passes(backend, 1)
     assert service.get("job").error_code == "CANCELLED"
     assert backend.queue.waiting() == []
 
@@ -206,7 +206,7 @@ def test_a_deletion_lost_by_the_server_remains_in_effect(backend: Backend, redis
     subprocess.run(
         [sys.executable, "-c", "from jobs.worker.tasks import run_job; run_job('job')"], cwd=ROOT, check=True
     )
-    looks(backend, 1)
+    run_passes(backend, 1)
     assert service.get("job").error_code == "CANCELLED"
     assert not backend.storage.folder("job").exists(), "nothing is written back"
 
@@ -214,26 +214,26 @@ def test_a_deletion_lost_by_the_server_remains_in_effect(backend: Backend, redis
 def test_jobs_lost_by_the_server_are_restored_from_their_folders(backend: Backend, redis_client: Any) -> None:
     put(backend)
     redis_client.flushall()
-    looks(backend, 1)
+    run_passes(backend, 1)
     assert stand(backend) == ("queued", ["job"])
     service.cancel("job")
     redis_client.flushall()
-    looks(backend, 1)
+    run_passes(backend, 1)
     assert service.get("job").error_code == "CANCELLED"
     assert backend.queue.waiting() == []
 
 
 def test_a_submission_in_progress_is_not_changed(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconciler, "SUBMISSION_S", 10.0)
+    monkeypatch.setattr(reconciler, "SUBMISSION_GRACE_S", 10.0)
     backend.storage.write_record(JobRecord(id="job", created_at=now()))
-    assert looks(backend) == []
+    assert run_passes(backend) == []
 
 
 def test_a_restart_lost_by_the_server_is_repeated(backend: Backend) -> None:
     record = put(backend, status=Status.ERROR, error_code="CANCELLED", attempt=1)
     backend.queue.remove("job")
     backend.storage.write_record(replace(record, status=Status.QUEUED, error_code=None, attempt=2))
-    looks(backend, 1)
+    run_passes(backend, 1)
     assert stand(backend) == ("queued", ["job"])
 
 
@@ -242,7 +242,7 @@ def test_an_interrupted_ending_is_completed(backend: Backend) -> None:
     backend.queue.remove("job")
     upload = backend.storage.workspace("job").input_dir
     upload.mkdir()
-    looks(backend, 1)
+    run_passes(backend, 1)
     assert not upload.exists()
     written = backend.storage.read_record("job")
     assert written is not None
@@ -253,7 +253,7 @@ def test_leftovers_of_ended_work_are_removed(backend: Backend, redis_client: Any
     put(backend, status=Status.ERROR, attempt=1)
     take(redis_client)
     redis_client.zadd("rq:wip:analyses", {"job:execution": time.time() + 999, "nobody:execution": 5})
-    looks(backend)
+    run_passes(backend)
     assert backend.queue.taken() == []
     assert backend.queue.started() == {}
 
@@ -262,20 +262,20 @@ def test_a_stale_rq_lock_has_no_effect(backend: Backend, redis_client: Any) -> N
     redis_client.set("rq:clean_registries:analyses", 1, ex=899)
     put(backend)
     take(redis_client)
-    looks(backend)
+    run_passes(backend)
     assert stand(backend) == ("queued", ["job"])
 
 
 def test_one_reconciler_runs_at_a_time_and_a_killed_one_blocks_at_most_ten_seconds(
     backend: Backend, redis_client: Any
 ) -> None:
-    assert backend.queue.lock_reconciling("killed")
+    assert backend.queue.acquire_reconciling_lock("killed")
     assert 0 < redis_client.ttl("jobs:reconciling") <= 10
     put(backend, status=Status.ERROR)
-    Reconciler(backend).look_quietly()
+    Reconciler(backend).reconcile_safely()
     assert backend.queue.waiting() == ["job"], "somebody else's turn"
     redis_client.delete("jobs:reconciling")
-    Reconciler(backend).look_quietly()
+    Reconciler(backend).reconcile_safely()
     assert backend.queue.waiting() == []
     assert not redis_client.exists("jobs:reconciling")
 
@@ -283,11 +283,11 @@ def test_one_reconciler_runs_at_a_time_and_a_killed_one_blocks_at_most_ten_secon
 def test_ten_thousand_finished_jobs_do_not_slow_a_pass(backend: Backend, redis_client: Any) -> None:
     text = JobRecord(id="x", status=Status.COMPLETE, created_at=now()).to_json()
     redis_client.hset("jobs", mapping={f"old{number}": text for number in range(10_000)})
-    looking = Reconciler(backend)
-    looking.look()
+    instance = Reconciler(backend)
+    instance.reconcile()
     before = time.process_time()
     for _ in range(10):
-        looking.look()
+        instance.reconcile()
     assert time.process_time() - before < 0.5
 
 
@@ -306,7 +306,7 @@ def test_attempts_are_also_counted_in_the_folder(backend: Backend, holder: subpr
     holder.kill()
     holder.wait()
     lock = WorkLock(backend.storage.folder("job") / "work.lock")
-    assert (lock.last_attempt, lock.look()) == (3, Work.OVER)
+    assert (lock.last_attempt, lock.state()) == (3, Work.OVER)
     subprocess.run(
         [sys.executable, "-c", "from jobs.worker.tasks import run_job; run_job('job')"], cwd=ROOT, check=True
     )

@@ -63,11 +63,11 @@ def test_the_error_names_the_variable_but_no_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "guessable"), [("short", "True"), (f"{'a' * 16}, {'b' * 15}", "True"), ("a" * 16, "False")]
+    ("keys", "has_weak_key"), [("short", "True"), (f"{'a' * 16}, {'b' * 15}", "True"), ("a" * 16, "False")]
 )
-def test_a_guessable_key_gives_a_warning(keys: str, guessable: str) -> None:
-    program = "from jobs.settings import load_settings; print(load_settings().guessable)"
-    assert start("-c", program, API_KEYS=keys).stdout.strip() == guessable
+def test_a_guessable_key_gives_a_warning(keys: str, has_weak_key: str) -> None:
+    program = "from jobs.settings import load_settings; print(load_settings().has_weak_key)"
+    assert start("-c", program, API_KEYS=keys).stdout.strip() == has_weak_key
 
 
 def test_empty_keys_do_not_allow_access() -> None:

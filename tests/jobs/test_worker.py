@@ -20,7 +20,7 @@ def chore():  # as the reconciler does, it lets nothing out: a stop that is rais
         print("cut short", flush=True)
 
 nothing = lambda *_: None
-worker = make_worker(sys.argv[1], every_few_seconds=chore, while_idle=nothing, on_purpose=nothing)
+worker = make_worker(sys.argv[1], every_few_seconds=chore, while_idle=nothing, on_forced_stop=nothing)
 worker.work(logging_level="ERROR")
 """
 
@@ -31,7 +31,7 @@ def test_a_late_stop_request_does_not_kill_the_worker(valkey: str) -> None:
         "import os, sys; os.setpgrp()\n"
         "from jobs.worker.rq_worker import make_worker\n"
         "nothing = lambda *_: None\n"
-        "worker = make_worker(sys.argv[1], every_few_seconds=nothing, while_idle=nothing, on_purpose=nothing)\n"
+        "worker = make_worker(sys.argv[1], every_few_seconds=nothing, while_idle=nothing, on_forced_stop=nothing)\n"
         "assert worker.horse_pid == 0\n"
         "worker.kill_horse()\n"
         "print('alive')"

@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
-from jobs.intake.scans import KEPT_S, remove_forgotten
+from jobs.intake.scans import SCAN_LIFETIME_S, remove_expired_scans
 from jobs.state.storage import Storage
 from tests.support.image_io_writers import make_phantom, write_dicom, zip_of
 from tests.support.processes import DATA_DIR
@@ -96,9 +96,9 @@ def test_an_invalid_option_starts_no_job_and_keeps_the_scan(api: httpx.Client, n
 
 def test_a_scan_that_is_not_started_is_deleted_after_an_hour(api: httpx.Client, nifti: bytes) -> None:
     old, new = (keep(api, nifti).json()["scan_id"] for _ in range(2))
-    moment = time.time() - KEPT_S - 5
+    moment = time.time() - SCAN_LIFETIME_S - 5
     os.utime(DATA_DIR / "scans" / old, (moment, moment))
-    assert remove_forgotten(Storage(DATA_DIR)) == [old]
+    assert remove_expired_scans(Storage(DATA_DIR)) == [old]
     assert api.get(f"/scans/{old}").status_code == 404
     assert api.get(f"/scans/{new}").status_code == 200
     api.delete(f"/scans/{new}")

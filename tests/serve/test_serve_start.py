@@ -176,4 +176,4 @@ def test_an_unreachable_external_redis_stops_the_start(tmp_path: Path) -> None:
         [sys.executable, "serve.py"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
     assert answer.returncode == 1
-    assert "REDIS_URL is set, but no server responds there" in answer.stderr
+    assert "REDIS_URL is set, but the server is not responding" in answer.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from jobs.settings import PASS_COOKIE, load_settings
+from jobs.settings import ACCESS_COOKIE, load_settings
 from ui.parts.components import mount
 
 FORM = """
@@ -21,7 +21,7 @@ FORM = """
 def admitted() -> bool:
     """Whether this browser has access: no keys are required, or it has sent a valid one."""
     settings = load_settings()
-    return settings.pages_open or st.context.cookies.get(PASS_COOKIE) in settings.passes
+    return settings.pages_open or st.context.cookies.get(ACCESS_COOKIE) in settings.access_tokens
 
 
 def ask_for_key() -> None:
