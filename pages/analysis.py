@@ -7,7 +7,7 @@ import streamlit as st
 from jobs import service
 from jobs.errors import JobConflict, QueueUnavailable
 from jobs.state.model import CANCELLED, JobView, Status
-from pipeline.errors import KneeError
+from pipeline.errors import KneeError, TwoKnees
 from pipeline.progress import StepState
 from ui.analysis.progress import follow, steps_list
 from ui.analysis.results import show_results
@@ -29,14 +29,25 @@ def show_failed(job: JobView) -> None:
     if not again:
         st.html('<p class="ok-quiet">Its scan is no longer on this server. To try again, upload it again.</p>')
     with st.container(horizontal=True, vertical_alignment="center"):
-        if again and st.button("Try again", type="primary", icon=":material/replay:"):
-            try:
-                service.retry(job.id)
-                st.rerun()
-            except JobConflict as error:
-                show_error(error)
+        for title, options in _ways_to_retry(job) if again else ():
+            if st.button(title, type="primary", icon=":material/replay:"):
+                try:
+                    service.retry(job.id, options)
+                    st.rerun()
+                except JobConflict as error:
+                    show_error(error)
         st.page_link(HOME.path, label="Start a new analysis", icon=HOME.icon)
     st.html(f'<p class="ok-quiet">{job.error_code} · job {job.id}</p>')
+
+
+def _ways_to_retry(job: JobView) -> list[tuple[str, dict[str, str]]]:
+    """Title of a button, and the options that it changes."""
+    if job.error_code == TwoKnees("").code:
+        return [
+            ("Analyse knee 1 (patient's right)", {"knee": "1"}),
+            ("Analyse knee 2 (patient's left)", {"knee": "2"}),
+        ]
+    return [("Try again", {})]
 
 
 def show_job(job: JobView) -> None:

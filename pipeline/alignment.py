@@ -28,9 +28,10 @@ POINTS: Final = (400, 3000)
 """Approximate numbers of reference points: few for the coarse stage, many for the fine stage."""
 
 COARSE_MM: Final = 0.05
+ROUGH_MM: Final = 0.2
 FINE_MM: Final = 5e-5
-"""Convergence limits for the movement of any point per iteration: small enough to distinguish the sides, and for a
-result that does not depend on the pose in the scanner."""
+"""Convergence limits for the movement of any point per iteration: COARSE_MM is small enough to distinguish the sides,
+FINE_MM for a result that does not depend on the pose in the scanner; ROUGH_MM is for a pose alone."""
 
 MOST_ITERATIONS: Final = (60, 40)
 
@@ -94,7 +95,7 @@ def distal(points_mm: FloatArray) -> NDArray[np.bool_]:
     return part
 
 
-def _coarse_fit(reference: Reference, femur: Target) -> FloatArray:
+def _coarse_fit(reference: Reference, femur: Target, tolerance_mm: float) -> FloatArray:
     """Coarse stage, (4, 4) reference -> patient: trimmed closest points with scale, starting from the distal ends."""
     surface = femur.surface.points_mm
     here, few = surface[distal(surface)], reference.few
@@ -102,7 +103,7 @@ def _coarse_fit(reference: Reference, femur: Target) -> FloatArray:
     matrix[:3, 3] = (here.max(axis=0) + here.min(axis=0) - few.max(axis=0) - few.min(axis=0)) / 2
     matrix[UP, 3] = here[:, UP].min() - few[:, UP].min()
     return registration.coarse_fit(
-        few, femur, matrix, scaled=True, keep=KEEP, tolerance_mm=COARSE_MM, most_iterations=MOST_ITERATIONS[0]
+        few, femur, matrix, scaled=True, keep=KEEP, tolerance_mm=tolerance_mm, most_iterations=MOST_ITERATIONS[0]
     )
 
 
@@ -124,6 +125,30 @@ def _fine_fit(reference: Reference, femur: Target, matrix: FloatArray, tolerance
     return settled, float(np.minimum(distance, CUTOFF_MM).mean())
 
 
+def rough_alignment(points_mm: FloatArray) -> Alignment:
+    """Coarse stage alone, on any points (n, 3) of a femur's surface, e.g. its boundary voxels: a pose, no measurement.
+
+    The residuals are mean distances of the closest pairs; no femur is refused.
+    """
+    nothing = np.zeros((0, 3), dtype=np.int64)
+    target = Target(
+        surface=Surface(
+            points_mm=points_mm,
+            faces=nothing,
+            normals=np.zeros_like(points_mm),
+            vertex_areas_mm2=np.zeros(len(points_mm)),
+            structure=Structure.FEMUR,
+        )
+    )
+    fits = {}
+    for side, reference in ((Side.RIGHT, reference_femur()), (Side.LEFT, reference_femur().mirrored())):
+        matrix = _coarse_fit(reference, target, ROUGH_MM)
+        distance = target.tree.query(registration.apply(matrix, reference.few))[0]
+        fits[side] = matrix, float(np.sort(distance)[: int(KEEP * len(distance))].mean())
+    side = min(fits, key=lambda candidate: fits[candidate][1])
+    return _alignment(fits[side][0], side, residual_mm=fits[side][1], residual_other_mm=fits[side.other][1])
+
+
 def align_knee(femur: Surface) -> Alignment:
     """Fit the reference femur and its mirror image to a femur; the lower residual determines the side.
 
@@ -132,7 +157,7 @@ def align_knee(femur: Surface) -> Alignment:
     target = Target(surface=femur)
     fits = {}
     for side, reference in ((Side.RIGHT, reference_femur()), (Side.LEFT, reference_femur().mirrored())):
-        guess = _coarse_fit(reference, target)
+        guess = _coarse_fit(reference, target, COARSE_MM)
         fits[side] = _fine_fit(reference, target, guess, COARSE_MM)
     side = min(fits, key=lambda candidate: fits[candidate][1])
     reference = reference_femur() if side is Side.RIGHT else reference_femur().mirrored()
@@ -143,10 +168,15 @@ def align_knee(femur: Surface) -> Alignment:
             f"expected less than {PLAUSIBLE_MM} mm.",
             hint="Check that the scan shows a knee and that the orientation in the header is correct.",
         )
+    return _alignment(matrix, side, residual_mm=residual, residual_other_mm=fits[side.other][1])
+
+
+def _alignment(matrix: FloatArray, side: Side, *, residual_mm: float, residual_other_mm: float) -> Alignment:
+    """matrix: reference of this side -> patient."""
     back = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
     return Alignment(
         matrix=back if side is Side.RIGHT else _MIRROR @ back,
         side=side,
-        residual_mm=residual,
-        residual_other_mm=fits[side.other][1],
+        residual_mm=residual_mm,
+        residual_other_mm=residual_other_mm,
     )

@@ -43,6 +43,16 @@ class AmbiguousSeries(InputError):
     """There are several usable series; `facts["series"]` lists them."""
 
 
+class TwoKnees(InputError):
+    """There is more than one knee in the image; `facts["knees"]` lists them, and the option `knee` chooses one."""
+
+    @property
+    def knees(self) -> list[str]:
+        """Their values of the option, from the patient's right to the left."""
+        knees = self.facts.get("knees")
+        return [str(item["knee"]) for item in knees] if isinstance(knees, list) else []
+
+
 class UnsupportedImage(InputError):
     """A readable image that is not a 3D knee MRI (2D, too few slices, CT, colour)."""
 

@@ -15,6 +15,7 @@ from pipeline.errors import OptionsError
 
 NsmType = Literal["bone_and_cart", "bone_only", "both"]
 SideChoice = Literal["auto", "left", "right"]
+KneeChoice = Literal["", "1", "2"]
 DEFAULT_MODEL: Final = "nnunet_fullres"
 
 
@@ -76,6 +77,13 @@ class AnalysisOptions:
         advanced=True,
         pattern=r"^(-?[0-9]{1,10}[A-Za-z]{0,3})?$",
     )
+    knee: KneeChoice = _option(
+        "",
+        "Knee",
+        "Which knee of an image that shows two, counted from the patient's right: 1 or 2; empty for the only one.",
+        flag="--knee",
+        advanced=True,
+    )
     skip_first_echo: bool = _option(
         False,
         "T2: skip the first echo",
@@ -120,6 +128,7 @@ class AnalysisOptions:
 
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "side": get_args(SideChoice),
+    "knee": get_args(KneeChoice),
     "nsm_type": get_args(NsmType),
 }
 """The closed vocabularies, by option name."""

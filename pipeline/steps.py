@@ -15,6 +15,7 @@ from pipeline.image_io import read_label_map, read_scan, require_content
 from pipeline.labels import canonical_labels
 from pipeline.measure import Findings, measure_knee
 from pipeline.model_flags import model_flags
+from pipeline.one_knee import one_knee
 from pipeline.products import (
     ALIGNMENT,
     DELIVERY,
@@ -69,10 +70,12 @@ def _segment(inputs: Inputs) -> Outputs:
     upload, scan = inputs[UPLOAD], inputs.get(SCAN)
     if upload.labels is not None:
         labels, grid = read_label_map(upload.labels, scratch_dir=inputs.scratch_dir)
-        return (RAW_SEGMENTATION.of(canonical_labels(labels, grid, NUMBERINGS[upload.numbering], scan)),)
+        given = canonical_labels(labels, grid, NUMBERINGS[upload.numbering], scan)
+        return (RAW_SEGMENTATION.of(one_knee(given, inputs.options.knee)),)
     assert scan is not None  # noqa: S101  an upload without labels has a scan
-    model_id, resources = inputs.options.segmentation_model, inputs[RESOURCES]
-    return (RAW_SEGMENTATION.of(segment(scan, model_id, resources, inputs.on_fraction)),)
+    options = inputs.options
+    found = segment(scan, options.segmentation_model, inputs[RESOURCES], inputs.on_fraction, options.knee)
+    return (RAW_SEGMENTATION.of(found),)
 
 
 def _surfaces(inputs: Inputs) -> Outputs:
@@ -213,7 +216,8 @@ STEPS: Final = (
         run=_segment,
         reads=(UPLOAD, SCAN, MODEL, RESOURCES),
         produces=(RAW_SEGMENTATION,),
-        options=("segmentation_model",),
+        options=("segmentation_model", "knee"),
+        version=2,
         identity=_model_identity,
         share=60,
     ),

@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from pipeline.anatomy import CANONICAL, NUMBERINGS
 from pipeline.command_line.options import add_options, options_of
-from pipeline.errors import InputError
+from pipeline.errors import InputError, KneeError, TwoKnees
+from pipeline.options import AnalysisOptions
 from pipeline.progress import Progress
 from pipeline.report.tables import measurement_from_json
 from pipeline.report.text_table import text_table
@@ -56,18 +57,40 @@ def build_parser(program: str) -> argparse.ArgumentParser:
 
 
 def run(parser: argparse.ArgumentParser, words: list[str]) -> tuple[int, str]:
-    """Exit status 0, and the results as text; they are in OUTPUT_DIR. Raises KneeError; exits on invalid arguments."""
+    """Exit status 0, and the results as text; they are in OUTPUT_DIR. Raises KneeError; exits on invalid arguments.
+
+    An image of two knees gives the folders knee_1 and knee_2 in OUTPUT_DIR; status 1 if one of them has no result.
+    """
     given = parser.parse_intermixed_args(words)
     expected = (1, 2) if given.labels else (2,)
     if len(given.paths) not in expected:
         parser.error("expected INPUT OUTPUT_DIR (or --labels FILE OUTPUT_DIR)")
-    summary = _analyse(given)
     output = Path(given.paths[-1])
-    return 0, _as_json(summary, output) if given.json else _as_table(summary, output)
+    try:
+        return 0, _analyse(given, options_of(given), output)
+    except TwoKnees as found:
+        shutil.rmtree(output / RESUME_FOLDER, ignore_errors=True)
+        return _analyse_each(given, output, found)
 
 
-def _analyse(given: argparse.Namespace) -> RunSummary:
-    output = Path(given.paths[-1]).resolve()
+def _analyse_each(given: argparse.Namespace, output: Path, found: TwoKnees) -> tuple[int, str]:
+    """Every knee of the image in a folder of its own."""
+    texts, failed = [], False
+    for number in found.knees:
+        options = AnalysisOptions.from_dict(options_of(given).to_dict() | {"knee": number})
+        try:
+            text = _analyse(given, options, output / f"knee_{number}")
+        except KneeError as error:
+            failed = True
+            text = json.dumps({"error": error.code, "message": str(error)}) if given.json else f"! {error}"
+        texts.append(f'"knee_{number}": {text}' if given.json else f"Knee {number}\n{text}")
+    joined = "{" + ",\n".join(texts) + "}" if given.json else f"! {found.message}\n\n" + "\n\n".join(texts)
+    return int(failed), joined
+
+
+def _analyse(given: argparse.Namespace, options: AnalysisOptions, folder: Path) -> str:
+    """Run one analysis into a folder; its results as text."""
+    output = folder.resolve()
     scan = Path(given.paths[0]).resolve() if len(given.paths) == 2 else None
     for path in (scan, given.labels):
         if path is not None and not path.exists():
@@ -86,9 +109,9 @@ def _analyse(given: argparse.Namespace) -> RunSummary:
             bar.set_description_str(progress.title, refresh=False)
             bar.update(progress.percent - bar.n)
 
-        summary = run_analysis(workspace, options_of(given), resources, request, show)
+        summary = run_analysis(workspace, options, resources, request, show)
     _hand_over(workspace, output, summary)
-    return summary
+    return _as_json(summary, folder) if given.json else _as_table(summary, folder)
 
 
 def _hand_over(workspace: Workspace, output: Path, summary: RunSummary) -> None:

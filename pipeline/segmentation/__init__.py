@@ -13,21 +13,24 @@ from pipeline.types import Resources, Scan, Segmentation
 __all__ = ["describe", "run", "segment"]
 
 
-def segment(scan: Scan, model_id: str, resources: Resources, report: Report) -> Segmentation:
-    """Post-processed canonical labels on the scan's grid.
+def segment(scan: Scan, model_id: str, resources: Resources, report: Report, knee: str = "") -> Segmentation:
+    """Post-processed canonical labels of one knee on the scan's grid.
 
-    Raises OptionsError for an unknown id; WeightsMissing, WeightsCorrupt, OutOfMemory or another ModelError.
+    knee: which of several, from the patient's right to the left ("1", "2"); empty for the only one
+    Raises OptionsError for an unknown id or knee; TwoKnees if there are several and none is chosen; WeightsMissing,
+    WeightsCorrupt, OutOfMemory or another ModelError.
     """
-    return run(model(model_id, resources), scan, resources, report)
+    return run(model(model_id, resources), scan, resources, report, knee)
 
 
-def run(segmenter: Segmenter, scan: Scan, resources: Resources, report: Report) -> Segmentation:
+def run(segmenter: Segmenter, scan: Scan, resources: Resources, report: Report, knee: str = "") -> Segmentation:
     """As `segment`, for a model that is not in the registry or has other weights."""
+    from pipeline.segmentation.chosen_knee import segment_knee
     from pipeline.segmentation.postprocess import clean
 
     report(0.0)
     try:
-        return clean(segmenter.segment(scan, resources, report))
+        return clean(segment_knee(segmenter, scan, resources, report, knee))
     except MemoryError as error:
         raise OutOfMemory(
             f"No memory to segment a scan of {' x '.join(map(str, scan.grid.shape))} voxels.",

@@ -9,6 +9,7 @@ import SimpleITK as sitk
 
 from tests.support.knees import turned_knee
 from tests.support.label_maps import write_nrrd
+from tests.support.two_knees import two_knees
 
 pytestmark = pytest.mark.slow
 
@@ -56,3 +57,16 @@ def test_options_out_of_bounds_are_rejected(tmp_path):
     done = call(tmp_path / "zero.nii.gz", tmp_path / "out", "--cartilage-smoothing", "9")
     assert done.returncode == 2
     assert "expected 0.0 to 4.0" in done.stderr
+
+
+def test_an_image_of_two_knees_gives_a_folder_for_each_with_the_values_of_the_knee_alone(tmp_path):
+    for name, knee in zip(("both", "knee_1", "knee_2"), two_knees(), strict=True):
+        write_nrrd(knee, tmp_path / f"{name}.nrrd")
+    done = call("--labels", tmp_path / "both.nrrd", tmp_path / "out", "--no-nsm", "--json")
+    assert done.returncode == 0, done.stderr
+    printed = json.loads(done.stdout)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["knee_1", "knee_2"]
+    for name, side in (("knee_1", "right"), ("knee_2", "left")):
+        alone = call("--labels", tmp_path / f"{name}.nrrd", tmp_path / name, "--no-nsm", "--json")
+        assert printed[name]["side"] == json.loads(alone.stdout)["side"] == side
+        assert (tmp_path / "out" / name / "results.csv").read_text() == (tmp_path / name / "results.csv").read_text()

@@ -31,7 +31,9 @@ def test_a_call_without_flags_has_the_defaults():
 
 def test_each_flag_sets_its_option():
     given = ("--model", "nnunet_cascade", "--side", "left", "--no-nsm", "--nsm-type", "both", "--skip-first-echo")
-    assert options("in", "out", *given, "--cartilage-smoothing", "0.5", "--series", "5a") == AnalysisOptions(
+    assert options(
+        "in", "out", *given, "--cartilage-smoothing", "0.5", "--series", "5a", "--knee", "2"
+    ) == AnalysisOptions(
         segmentation_model="nnunet_cascade",
         side="left",
         perform_nsm=False,
@@ -39,6 +41,7 @@ def test_each_flag_sets_its_option():
         skip_first_echo=True,
         cartilage_smoothing=0.5,
         series="5a",
+        knee="2",
     )
 
 

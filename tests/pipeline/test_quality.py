@@ -63,7 +63,8 @@ def test_a_stated_side_that_the_anatomy_contradicts_is_flagged():
 
 
 def test_similar_residuals_of_both_sides_are_flagged_as_uncertain():
-    assert codes(alignment=fit(residual=1.0, other=1.02), stated="left") == ["SIDE_UNCERTAIN"]
+    assert codes(alignment=fit(residual=1.0, other=1.08), stated="left") == ["SIDE_UNCERTAIN"]
+    assert codes(alignment=fit(residual=1.0, other=1.17)) == []
 
 
 def test_thick_slices_are_flagged():

@@ -50,6 +50,7 @@ def test_an_upload_writes_the_record_of_the_contract(api: httpx.Client, nifti: b
         "side": "left",
         "skip_first_echo": False,
         "series": "",
+        "knee": "",
     }
     assert record["created_at"].endswith("+00:00")
     assert redis_client.lrange("rq:queue:analyses", 0, -1) == [job_id]

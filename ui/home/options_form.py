@@ -121,13 +121,16 @@ def _model_choice(item: Field[Any], models: list[service.ModelFacts]) -> str:
     return str(chosen)
 
 
+def _choice(value: str) -> str:
+    """The empty choice is the only one of its kind, e.g. an image of one knee."""
+    return wording.name(value) if value else "Only one"
+
+
 def _widget(item: Field[Any]) -> Any:
     """One option as a widget: closed vocabulary, yes or no, text, number within its bounds."""
     title, text = item.metadata["title"], item.metadata["help"]
     if (choices := CHOICES.get(item.name)) is not None:
-        return st.segmented_control(
-            title, choices, default=item.default, required=True, format_func=wording.name, help=text
-        )
+        return st.segmented_control(title, choices, default=item.default, required=True, format_func=_choice, help=text)
     if isinstance(item.default, bool):
         return st.checkbox(title, value=item.default, help=text)
     if isinstance(item.default, str):
