@@ -74,7 +74,7 @@ def run(parser: argparse.ArgumentParser, words: list[str]) -> tuple[int, str]:
 
 
 def _analyse_each(given: argparse.Namespace, output: Path, found: TwoKnees) -> tuple[int, str]:
-    """Every knee of the image in a folder of its own."""
+    """Every knee of the image, each in a separate folder."""
     texts, failed = [], False
     for number in found.knees:
         options = AnalysisOptions.from_dict(options_of(given).to_dict() | {"knee": number})
@@ -82,7 +82,7 @@ def _analyse_each(given: argparse.Namespace, output: Path, found: TwoKnees) -> t
             text = _analyse(given, options, output / f"knee_{number}")
         except KneeError as error:
             failed = True
-            text = json.dumps({"error": error.code, "message": str(error)}) if given.json else f"! {error}"
+            text = json.dumps({"error_code": error.code, "message": str(error)}) if given.json else f"! {error}"
         texts.append(f'"knee_{number}": {text}' if given.json else f"Knee {number}\n{text}")
     joined = "{" + ",\n".join(texts) + "}" if given.json else f"! {found.message}\n\n" + "\n\n".join(texts)
     return int(failed), joined

@@ -21,7 +21,7 @@ BRIGHT_PERCENTILE: Final = 99.0
 def segment_knee(segmenter: Segmenter, scan: Scan, resources: Resources, report: Report, knee: str) -> Segmentation:
     """Labels of one knee on the scan's grid, before post-processing.
 
-    If the scan shows several, the chosen knee is segmented once more in its own part of the scan: networks normalise
+    If the scan shows several, the chosen knee is segmented again in its own part of the scan: networks normalise
     over their input, and the other knee changes thickness by up to 0.08 mm (measured).
     Raises TwoKnees if there are several and none is chosen, OptionsError, ModelError.
     """
