@@ -127,7 +127,7 @@ class _Product:
         if record is None or record.status is not Status.PROCESSING:
             return False
         holder = json.loads((self.inside.storage.folder(job_id) / "work.lock").read_text(encoding="utf-8"))
-        if holder["pid"] in dead or self.inside.storage.work_lock(job_id).look() is not Work.ALIVE:
+        if holder["pid"] in dead or self.inside.storage.work_lock(job_id).state() is not Work.ALIVE:
             return False
         return psutil.pid_exists(holder["pid"])
 
