@@ -73,7 +73,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def dice_by_region(out_dir: Path) -> dict[str, float]:
     """Dice of each femoral region between the peer's label map and ours."""
-    theirs, _ = read_label_map(out_dir / "peer_subregions.nrrd")
+    theirs = read_label_map(out_dir / "peer_subregions.nrrd").labels
     ours = np.load(out_dir / "ours_subregions.npy")
     scores = {}
     for region in Plate.FEMORAL.parts:

@@ -30,9 +30,9 @@ from pipeline.thickness import thickness_maps
 
 def main(labels_path: Path, out_dir: Path) -> None:
     """Measure, and write results and cost."""
-    labels, grid = read_label_map(labels_path)
+    label_map = read_label_map(labels_path)
     start = time.process_time()
-    raw = canonical_labels(labels, grid, NUMBERINGS["pymskt"], None)
+    raw = canonical_labels(label_map, NUMBERINGS["pymskt"])
     surfaces = {bone: bone_surface(raw, bone) for bone in BONES}
     alignment = align_knee(surfaces[Structure.FEMUR])
     segmentation = split_tibial_cartilage(raw, alignment)

@@ -53,8 +53,7 @@ def segment_scan(path: Path, model: str) -> Segmentation:
 
 def read_labels(path: Path, numbering: str) -> Segmentation:
     """An existing label map, converted to the numbering of Kneebox."""
-    labels, grid = read_label_map(path)
-    return canonical_labels(labels, grid, NUMBERINGS[numbering], None)
+    return canonical_labels(read_label_map(path), NUMBERINGS[numbering])
 
 
 def measure(segmentation: Segmentation) -> tuple[Alignment, tuple[ThicknessMap, ...]]:

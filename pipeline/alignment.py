@@ -72,7 +72,8 @@ class Reference:
 @lru_cache(maxsize=1)
 def reference_femur() -> Reference:
     """The built-in reference, read once per process (right knee: +x medial, +y posterior, +z superior, mm)."""
-    labels, grid = read_label_map(REFERENCE_PATH)
+    label_map = read_label_map(REFERENCE_PATH)
+    labels, grid = label_map.labels, label_map.grid
     # every second voxel is sufficient for points 2 mm apart
     femur = (labels[::2, ::2, ::2] == Structure.FEMUR).astype(np.uint8)
     coarse = Grid(

@@ -2,35 +2,57 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.anatomy import Numbering
+from pipeline.anatomy import AUTO, CARTILAGE_OF, NUMBERINGS, Numbering, Structure, named_numbering
 from pipeline.errors import EmptyImage, UnsupportedImage
+from pipeline.file_kinds import either
 from pipeline.grid import Grid
-from pipeline.types import Scan, Segmentation
+from pipeline.image_io import LabelMap
+from pipeline.label_anatomy import LabelFacts, contradictions, fitting, label_facts
+from pipeline.label_grid import on_grid
+from pipeline.label_interpolation import LEAST_SHARE, interpolated_share
+from pipeline.types import QualityFlag, Segmentation
+
+_MOST_SHOWN: Final = 12
 
 
-def canonical_labels(labels: NDArray[np.integer], grid: Grid, numbering: Numbering, scan: Scan | None) -> Segmentation:
-    """Remap a label map (z, y, x).
+def given_segmentation(label_map: LabelMap, numbering: str, scan: Grid | None) -> Segmentation:
+    """A user's label map in canonical labels, on the grid of its scan if there is one.
 
-    Raises UnsupportedImage if a label is not declared or the scan has another grid, EmptyImage if all labels are 0.
+    numbering: a key of NUMBERINGS, or AUTO. If the file names every label, the names are used instead.
+
+    Raises UnsupportedImage (another grid than the scan's, labels that the numbering does not declare, anatomy that
+    contradicts it), EmptyImage.
     """
-    if scan is not None and not grid.matches(scan.grid, tolerance_mm=0.1):
-        raise UnsupportedImage(
-            f"Label map and scan do not have the same grid: label map {_geometry(grid)}, "
-            f"scan {_geometry(scan.grid)}; expected the same matrix, spacing and position.",
-            hint="Resample the label map onto the scan (nearest neighbour), or measure the label map without the scan.",
-        )
-    present = np.zeros(int(labels.max(initial=0)) + 1, dtype=bool)
-    present[labels] = True
-    found = [int(value) for value in np.flatnonzero(present)]
+    placed = label_map if scan is None else on_grid(label_map, scan)
+    chosen, warnings = _chosen(placed, numbering)
+    segmentation = canonical_labels(placed, chosen)
+    return Segmentation(
+        labels=segmentation.labels,
+        grid=segmentation.grid,
+        model_id=segmentation.model_id,
+        compartments_apart=segmentation.compartments_apart,
+        flags=_interpolated(label_map),
+        warnings=(*placed.warnings, *warnings),
+    )
+
+
+def canonical_labels(label_map: LabelMap, numbering: Numbering) -> Segmentation:
+    """A label map in canonical labels.
+
+    Raises UnsupportedImage if a label is not declared, EmptyImage if all labels are 0.
+    """
+    labels = label_map.labels
+    found = np.flatnonzero(np.bincount(labels.ravel())).tolist()
     unknown = [value for value in found if value not in numbering.to_canonical and value != 0]
     if unknown:
         raise UnsupportedImage(
             f"The label map contains {_some(unknown)}, which the numbering '{numbering.id}' does not declare; "
             f"expected 0 and {_some(sorted(numbering.to_canonical))}.",
-            hint="Choose another numbering: canonical, oai, pymskt or dosma.",
+            hint=_hint(fitting(label_facts(labels, label_map.grid))),
             labels=unknown,
         )
     if found in ([], [0]):
@@ -41,17 +63,75 @@ def canonical_labels(labels: NDArray[np.integer], grid: Grid, numbering: Numberi
             table[native] = structure
     return Segmentation(
         labels=table[labels],
-        grid=grid if scan is None else scan.grid,
+        grid=label_map.grid,
         model_id=f"given:{numbering.id}",
         compartments_apart=numbering.compartments_apart,
     )
 
 
-def _geometry(grid: Grid) -> str:
-    size = " x ".join(str(n) for n in grid.shape)
-    return f"{size} at {' x '.join(f'{s:.3g}' for s in grid.spacing_mm)} mm"
+def _interpolated(label_map: LabelMap) -> tuple[QualityFlag, ...]:
+    share = interpolated_share(label_map.labels)
+    if share < LEAST_SHARE:
+        return ()
+    return (
+        QualityFlag(
+            code="INTERPOLATED_LABELS",
+            message=f"{share:.0%} of the borders between labels hold a shell of other labels, one voxel thick: the map "
+            "was resampled with interpolation. Thickness, area and volume cannot be trusted. Resample the original map "
+            "with nearest neighbour.",
+        ),
+    )
+
+
+def _chosen(label_map: LabelMap, numbering: str) -> tuple[Numbering, tuple[str, ...]]:
+    """The numbering to read the map with, and warnings. Raises UnsupportedImage."""
+    facts = label_facts(label_map.labels, label_map.grid)
+    named = named_numbering(label_map.names, frozenset(facts.volume_mm3))
+    if named is not None:
+        return named, ("The labels were read by the names in the file, not by a numbering.",)
+    if numbering == AUTO:
+        return _recognised(facts)
+    chosen = NUMBERINGS[numbering]
+    against = contradictions(facts, chosen)
+    if not against:
+        return chosen, ()
+    others = fitting(facts)
+    words = f"{'; '.join(against)}"
+    if others:
+        raise UnsupportedImage(
+            f"The label map contradicts the numbering '{chosen.id}': {words}.", hint=_hint(others), fitting=list(others)
+        )
+    return chosen, (f"The label map does not look like a knee in the numbering '{chosen.id}': {words}.",)
+
+
+def _recognised(facts: LabelFacts) -> tuple[Numbering, tuple[str, ...]]:
+    """The one numbering that fits; several that read the map alike count as one. Raises UnsupportedImage."""
+    found = [NUMBERINGS[name] for name in fitting(facts)]
+    readings = {
+        (tuple(numbering.to_canonical[value] for value in facts.volume_mm3), _apart(numbering, facts))
+        for numbering in found
+    }
+    if len(readings) != 1:
+        several = f"{len(readings)} numberings fit" if readings else "no numbering fits"
+        raise UnsupportedImage(
+            f"The numbering of the label map cannot be recognised: {several} (labels {_some(list(facts.volume_mm3))}).",
+            hint=_hint(tuple(numbering.id for numbering in found)),
+        )
+    return found[0], (f"The label map was read with the numbering '{found[0].id}', which its anatomy shows.",)
+
+
+def _apart(numbering: Numbering, facts: LabelFacts) -> bool:
+    """Whether the tibial compartments are apart; True without tibial cartilage."""
+    plates = {numbering.to_canonical[value] for value in facts.volume_mm3} & {*CARTILAGE_OF[Structure.TIBIA]}
+    return numbering.compartments_apart or not plates
+
+
+def _hint(fit: tuple[str, ...]) -> str:
+    if fit:
+        return f"Choose the numbering that fits this map: {either(fit)}."
+    return f"Choose another numbering: {either(NUMBERINGS)}."
 
 
 def _some(values: list[int]) -> str:
-    shown = ", ".join(str(value) for value in values[:12])
-    return f"{shown}, ..." if len(values) > 12 else shown
+    shown = ", ".join(str(value) for value in values[:_MOST_SHOWN])
+    return f"{shown}, ..." if len(values) > _MOST_SHOWN else shown

@@ -96,6 +96,8 @@ def _encode_segmentation(segmentation: Segmentation) -> Parts:
         "compartments_apart": segmentation.compartments_apart,
         "confidence": {structure.key: value for structure, value in segmentation.confidence.items()},
         "surface_entropy_bits": {s.key: value for s, value in segmentation.surface_entropy_bits.items()},
+        "flags": _encode_flags(segmentation.flags),
+        "warnings": segmentation.warnings,
     }
     return meta, {"labels": segmentation.labels}
 
@@ -109,6 +111,8 @@ def _decode_segmentation(stored: Stored) -> Segmentation:
         compartments_apart=meta["compartments_apart"],
         confidence={Structure[key.upper()]: value for key, value in meta["confidence"].items()},
         surface_entropy_bits={Structure[k.upper()]: v for k, v in meta.get("surface_entropy_bits", {}).items()},
+        flags=_decode_flags(meta.get("flags", [])),
+        warnings=tuple(meta.get("warnings", ())),
     )
 
 

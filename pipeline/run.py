@@ -191,9 +191,9 @@ class _Run:
 def _model(options: AnalysisOptions, resources: Resources, request: Request) -> dict[str, Any]:
     """The value of MODEL. Raises the ModelError of a model that cannot run."""
     if request.labels is not None:
-        numbering = NUMBERINGS[request.numbering]
-        identity = ModelIdentity(id=f"given:{numbering.id}", source=GIVEN, digests={})
-        title = f"Label map given by the user. {numbering.title}"
+        identity = ModelIdentity(id=f"given:{request.numbering}", source=GIVEN, digests={})
+        known = NUMBERINGS.get(request.numbering)
+        title = f"Label map given by the user. {known.title if known else 'Numbering recognised from its anatomy'}"
         return {"id": identity.id, "title": title, "identity": identity.to_dict()}
     return describe(options.segmentation_model, resources)
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from pipeline.alignment import align_knee
-from pipeline.anatomy import NUMBERINGS, Structure
+from pipeline.anatomy import Structure
 from pipeline.delivery import make_results
 from pipeline.image_io import read_label_map, read_scan, require_content
-from pipeline.labels import canonical_labels
+from pipeline.labels import given_segmentation
 from pipeline.measure import Findings, measure_knee
 from pipeline.model_flags import model_flags
 from pipeline.one_knee import one_knee
@@ -69,8 +69,8 @@ def _no_scan(inputs: Inputs) -> str | None:
 def _segment(inputs: Inputs) -> Outputs:
     upload, scan = inputs[UPLOAD], inputs.get(SCAN)
     if upload.labels is not None:
-        labels, grid = read_label_map(upload.labels, scratch_dir=inputs.scratch_dir)
-        given = canonical_labels(labels, grid, NUMBERINGS[upload.numbering], scan)
+        label_map = read_label_map(upload.labels, scratch_dir=inputs.scratch_dir)
+        given = given_segmentation(label_map, upload.numbering, None if scan is None else scan.grid)
         return (RAW_SEGMENTATION.of(one_knee(given, inputs.options.knee)),)
     assert scan is not None  # noqa: S101  an upload without labels has a scan
     options = inputs.options
@@ -146,7 +146,9 @@ def _measure(inputs: Inputs) -> Outputs:
 def _quality(inputs: Inputs) -> Outputs:
     header, segmentation = inputs.get(SCAN_HEADER), inputs[SEGMENTATION]
     stated = (header.side if header is not None else None) or inputs.options.chosen_side
-    flags = quality_flags(segmentation, inputs[ALIGNMENT], inputs[MEASUREMENTS], stated_side=stated)
+    flags = segmentation.flags + quality_flags(
+        segmentation, inputs[ALIGNMENT], inputs[MEASUREMENTS], stated_side=stated
+    )
     if inputs[UPLOAD].labels is None:
         flags += model_flags(segmentation, model(inputs.options.segmentation_model, inputs[RESOURCES]).card)
     return (FLAGS.of(flags),)
@@ -185,6 +187,7 @@ def _warnings(inputs: Inputs, shapes: tuple[ShapeFit, ...]) -> tuple[str, ...]:
     header = inputs.get(SCAN_HEADER)
     return (
         *(header.warnings if header is not None else ()),
+        *inputs[SEGMENTATION].warnings,
         *(f"{s.title}: {s.reason}" for s in inputs[RECORDS] if s.state is StepState.FAILED),
         *(unused_shapes(inputs.options.nsm_type, inputs[RESOURCES]) if shapes else ()),
         *fit_warnings(shapes),

@@ -113,6 +113,8 @@ class Segmentation:
     surface_entropy_bits  structure -> mean entropy within a voxel of its surface, 0 to 1 bit, likewise
 
     Both are model outputs before post-processing, uncalibrated (segmentation/confidence.py).
+
+    flags, warnings       found while a given label map was read; empty for the output of a model
     """
 
     labels: LabelArray
@@ -121,6 +123,8 @@ class Segmentation:
     compartments_apart: bool = True
     confidence: dict[Structure, float] = field(default_factory=dict)
     surface_entropy_bits: dict[Structure, float] = field(default_factory=dict)
+    flags: tuple[QualityFlag, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.labels.shape != self.grid.shape or self.labels.dtype != np.uint8:
@@ -323,7 +327,8 @@ class Request:
 
     input_name  the user's name of the input (its stem names the results zip)
     scan        file or folder of the scan; None for a label map without a scan
-    labels      a label map used instead of a network, in the numbering `numbering`
+    labels      a label map used instead of a network
+    numbering   of its labels: a key of NUMBERINGS, or `auto`; names in the file have priority
     """
 
     input_name: str

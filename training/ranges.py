@@ -24,8 +24,7 @@ from pipeline.types import Measurement
 
 def measured(path: Path) -> list[Measurement]:
     """The measurements of one expert map (OAI numbering) that the flags use."""
-    labels, grid = read_label_map(path)
-    raw = canonical_labels(labels, grid, NUMBERINGS["oai"], None)
+    raw = canonical_labels(read_label_map(path), NUMBERINGS["oai"])
     alignment = align_knee(bone_surface(raw, Structure.FEMUR))
     knee = split_tibial_cartilage(raw, alignment)
     parts = subregions(knee, alignment)

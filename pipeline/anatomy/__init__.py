@@ -3,7 +3,9 @@
 Every number, name, colour, code and order that any other module, page or file shows comes from here.
 """
 
+from pipeline.anatomy.names import named_numbering, names_both_plates, structure_of
 from pipeline.anatomy.numberings import (
+    AUTO,
     CANONICAL,
     NUMBERINGS,
     Numbering,
@@ -44,6 +46,7 @@ from pipeline.anatomy.structures import (
 
 __all__ = [
     "ALL",
+    "AUTO",
     "BONES",
     "BONE_OF",
     "CANONICAL",
@@ -71,8 +74,11 @@ __all__ = [
     "Side",
     "Structure",
     "Tissue",
+    "named_numbering",
+    "names_both_plates",
     "pair_title",
     "place_order",
     "place_title",
     "region_named",
+    "structure_of",
 ]

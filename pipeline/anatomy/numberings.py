@@ -29,6 +29,9 @@ _S = Structure
 CANONICAL: Final = "canonical"
 """The numbering of every label map inside the product."""
 
+AUTO: Final = "auto"
+"""Chosen in place of a numbering: the one that the anatomy of the label map shows."""
+
 NUMBERINGS: Final[Mapping[str, Numbering]] = MappingProxyType(
     {
         n.id: n
@@ -52,6 +55,28 @@ NUMBERINGS: Final[Mapping[str, Numbering]] = MappingProxyType(
                     7: _S.FEMUR,
                     8: _S.TIBIA,
                     9: _S.PATELLA,
+                },
+                compartments_apart=False,
+            ),
+            Numbering(
+                id="oai_zib_cm",
+                title="OAI-ZIB-CM: bones and cartilage of femur and tibia, tibial compartments apart",
+                to_canonical={
+                    1: _S.FEMUR,
+                    2: _S.FEMORAL_CARTILAGE,
+                    3: _S.TIBIA,
+                    4: _S.MEDIAL_TIBIAL_CARTILAGE,
+                    5: _S.LATERAL_TIBIAL_CARTILAGE,
+                },
+            ),
+            Numbering(
+                id="ski10",
+                title="SKI10 and OAI-ZIB: bones and cartilage of femur and tibia",
+                to_canonical={
+                    1: _S.FEMUR,
+                    2: _S.FEMORAL_CARTILAGE,
+                    3: _S.TIBIA,
+                    4: _S.MEDIAL_TIBIAL_CARTILAGE,
                 },
                 compartments_apart=False,
             ),

@@ -54,7 +54,9 @@ DAMAGED: Final = (
 )
 """Exceptions that pydicom raises for a damaged file."""
 
-_MODALITIES: Final = frozenset(("CR", "CT", "DX", "MG", "MR", "NM", "OT", "PR", "PT", "RF", "SC", "SR", "US", "XA"))
+_MODALITIES: Final = frozenset(
+    ("CR", "CT", "DX", "MG", "MR", "NM", "OT", "PR", "PT", "RF", "SC", "SEG", "SR", "US", "XA")
+)
 """Modality codes that messages may quote; any other value could contain patient data."""
 
 _TAGS: Final = [

@@ -28,6 +28,9 @@ TILT_ANGLE_DEG: Final = 1.0
 
 SAME_POSITION_MM: Final = 0.01
 
+SEGMENTATION: Final = "SEG"
+"""Modality code of DICOM segmentations: label maps, not scans."""
+
 MOST_LISTED: Final = 30
 """Maximum number of series listed in a message."""
 
@@ -286,6 +289,11 @@ def _describe_plane(stack: Stack) -> str:
 def _why_none(stacks: list[Stack]) -> NoImageSeries | UnsupportedImage | IncompleteSeries:
     """The most specific error if no stack is usable, based on the largest one."""
     magnetic = [stack for stack in stacks if stack.first.modality == "MR"]
+    if not magnetic and any(stack.first.modality == SEGMENTATION for stack in stacks):
+        return UnsupportedImage(
+            "The file is a DICOM segmentation; expected an MR series as the scan.",
+            hint="Send it as the label map (--labels), alone or with its scan.",
+        )
     if not magnetic:
         found = ", ".join(sorted({stack.first.modality or "none" for stack in stacks}))
         return UnsupportedImage(

@@ -65,7 +65,7 @@ def open_nrrd(path: Path) -> Iterator[Source]:
     3 spatial axes).
     """
     with path.open("rb") as stream:
-        fields = _read_fields(stream)
+        fields, _ = _read_header(stream)
         sizes = _sizes(fields)
         steps, origin, spatial = _geometry(fields, len(sizes))
         echo_axis = next((axis for axis in range(len(sizes)) if axis not in spatial), None)
@@ -85,11 +85,16 @@ def open_nrrd(path: Path) -> Iterator[Source]:
         )
 
 
-def _read_fields(stream: BinaryIO) -> Fields:
-    """The header's fields, names in lower case, without comments and key/value pairs; the stream is then positioned at
-    the data.
-    """
+def read_pairs(path: Path) -> Fields:
+    """The key/value pairs (`key:=value`) of a header. Raises as `open_nrrd`."""
+    with path.open("rb") as stream:
+        return _read_header(stream)[1]
+
+
+def _read_header(stream: BinaryIO) -> tuple[Fields, Fields]:
+    """The header's fields, names in lower case, and its key/value pairs; the stream is then positioned at the data."""
     fields: Fields = {}
+    pairs: Fields = {}
     stream.readline(_MAX_HEADER_BYTES)  # the magic number, already checked
     while True:
         line = stream.readline(_MAX_HEADER_BYTES)
@@ -101,14 +106,19 @@ def _read_fields(stream: BinaryIO) -> Fields:
         if not text:
             break
         name, colon, value = text.partition(": ")
-        if colon and not text.startswith("#") and ":=" not in name:
+        key, assigned, content = text.partition(":=")
+        if text.startswith("#"):
+            continue
+        if assigned and len(key) < len(name):
+            pairs[key] = content
+        elif colon:
             fields[_canonical(name)] = value.strip()
     if "data file" in fields:
         raise detached_header()
     for skip in ("line skip", "byte skip"):
         if fields.get(skip, "0") != "0":
             raise UnsupportedImage(f"NRRD header skips data ({skip}); expected voxels directly after the header.")
-    return fields
+    return fields, pairs
 
 
 def _canonical(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Entry points: read a scan, read a label map."""
+"""Entry points: read or check a scan."""
 
 from __future__ import annotations
 
@@ -8,20 +8,15 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pipeline.anatomy import Side
-from pipeline.errors import AmbiguousSeries, NoImageSeries, UnreadableImage, UnsafeArchive, UnsupportedImage
+from pipeline.errors import AmbiguousSeries, NoImageSeries, UnreadableImage, UnsafeArchive
 from pipeline.file_kinds import IMAGES, VOLUMES, FileKind, either
-from pipeline.grid import Grid
 from pipeline.image_io.archive import is_ignored, unpacked
 from pipeline.image_io.echo_names import Names, echo_order
 from pipeline.image_io.formats import detached_header, identify, peek
 from pipeline.image_io.source import Source
 from pipeline.types import Scan, ScanFacts
 
-MAX_LABEL: Final = 65_535
 MOST_LISTED: Final = 30
 
 
@@ -56,49 +51,29 @@ def check_scan(path: Path, *, series: str = "", scratch_dir: Path | None = None)
         return source.facts()
 
 
-def read_label_map(path: Path, *, scratch_dir: Path | None = None) -> tuple[NDArray[np.uint16], Grid]:
-    """Labels (z, y, x) and their grid, from a NIfTI or NRRD file or a zip with one.
-
-    Raises UnsupportedImage if the values are not integers from 0 to 65,535 or the image is not 3D; otherwise as
-    `read_scan`.
-    """
-    if path.is_file() and identify(path) is FileKind.DICOM:
-        raise UnsupportedImage(
-            f"Label map is a {FileKind.DICOM} file; expected {either(VOLUMES)}.",
-            hint=f"Save the labels as {FileKind.NIFTI}.",
-        )
-    with _opened(path, scratch_dir) as source:
-        scan = source.read()
-    if len(scan.echoes) != 1:
-        raise UnsupportedImage(f"Label map has {len(scan.echoes)} layers; expected one 3D label map.")
-    values = scan.echoes[0]
-    low, high = float(values.min()), float(values.max())
-    if low < 0 or high > MAX_LABEL:
-        raise UnsupportedImage(f"Label map has values from {low:g} to {high:g}; expected 0 to {MAX_LABEL:,}.")
-    labels = values.astype(np.uint16)
-    if not np.array_equal(labels, values):
-        raise UnsupportedImage(
-            "Label map has non-integer values; expected one integer label per voxel.",
-            hint="This may be an image or a probability map.",
-        )
-    return labels, scan.grid
+@contextlib.contextmanager
+def _opened(path: Path, scratch_dir: Path | None, series: str = "") -> Iterator[Source]:
+    with files_of(path, scratch_dir) as names, open_one(names, scratch_dir, series) as source:
+        yield source
 
 
 @contextlib.contextmanager
-def _opened(path: Path, scratch_dir: Path | None, series: str = "") -> Iterator[Source]:
+def files_of(path: Path, scratch_dir: Path | None = None) -> Iterator[Names]:
+    """The files of an upload (a file, a folder or a zip), each with its name there.
+
+    Raises UnreadableImage, UnsafeArchive, NoImageSeries, OutOfDisk.
+    """
     if path.is_file() and identify(path) is FileKind.ZIP:
         with unpacked(path, scratch_dir) as names:
             if all(peek(file) is FileKind.ZIP for file in names):
                 raise UnsafeArchive(
                     "Archive contains only another archive; expected the scan itself.", hint="Pack the scan once."
                 )
-            with _one_of(names, scratch_dir, series) as source:
-                yield source
+            yield names
         return
     if not path.exists():
         raise UnreadableImage("No such file or folder; expected a scan.")
-    with _one_of(_files(path) if path.is_dir() else {path: path.name}, scratch_dir, series) as source:
-        yield source
+    yield _files(path) if path.is_dir() else {path: path.name}
 
 
 def _files(folder: Path) -> dict[Path, str]:
@@ -109,9 +84,9 @@ def _files(folder: Path) -> dict[Path, str]:
 
 
 @contextlib.contextmanager
-def _one_of(names: Names, scratch_dir: Path | None, series: str) -> Iterator[Source]:
-    """The one scan among the files; what is no image is passed over. The readers are loaded as they are needed."""
-    kind, chosen = _choose(names)
+def open_one(names: Names, scratch_dir: Path | None, series: str = "") -> Iterator[Source]:
+    """The one scan among the files; other files are ignored. The readers are loaded as they are needed."""
+    kind, chosen = choose(names)
     with contextlib.ExitStack() as opened:
         if kind is FileKind.DICOM:
             from pipeline.image_io.dicom import open_dicom
@@ -135,8 +110,11 @@ def _one_of(names: Names, scratch_dir: Path | None, series: str) -> Iterator[Sou
             yield opened.enter_context(open_volume(chosen[0], names) if single else open_echoes(chosen, names))
 
 
-def _choose(names: Names) -> tuple[FileKind, list[Path]]:
-    """The type of the one scan, and its files."""
+def choose(names: Names) -> tuple[FileKind, list[Path]]:
+    """The kind of the one scan among the files, and its files.
+
+    Raises AmbiguousSeries, NoImageSeries, and the error of `identify` for a single file.
+    """
     files = list(names)
     if len(files) == 1:
         identify(files[0])  # raises its specific error

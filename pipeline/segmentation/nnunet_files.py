@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.anatomy import NUMBERINGS, Numbering, Structure
+from pipeline.anatomy import NUMBERINGS, Numbering, names_both_plates, structure_of
 from pipeline.errors import ModelError
 from pipeline.segmentation.card import ModelCard
 from pipeline.segmentation.identity import INSTALLED
@@ -29,39 +29,6 @@ NUMBERED_AS: Final = "dosma"
 
 _IGNORED: Final = "ignore"
 """nnU-Net's name for voxels excluded from training; never predicted."""
-
-_WORDS: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("femur", "femoral", "fem", "femora"), "femur"),
-    **dict.fromkeys(("tibia", "tibial", "tib"), "tibia"),
-    **dict.fromkeys(("patella", "patellar", "pat"), "patella"),
-    **dict.fromkeys(("cartilage", "cart"), "cartilage"),
-    **dict.fromkeys(("meniscus", "meniscal", "menisci", "men"), "meniscus"),
-    **dict.fromkeys(("medial", "med"), "medial"),
-    **dict.fromkeys(("lateral", "lat"), "lateral"),
-    **dict.fromkeys(("bone", "plateau", "label", "class", "structure"), ""),
-}
-
-_MEANINGS: Final[Mapping[frozenset[str], Structure]] = {
-    frozenset({"femur"}): Structure.FEMUR,
-    frozenset({"tibia"}): Structure.TIBIA,
-    frozenset({"patella"}): Structure.PATELLA,
-    frozenset({"femur", "cartilage"}): Structure.FEMORAL_CARTILAGE,
-    frozenset({"tibia", "cartilage"}): Structure.MEDIAL_TIBIAL_CARTILAGE,  # split by anatomy later
-    frozenset({"tibia", "cartilage", "medial"}): Structure.MEDIAL_TIBIAL_CARTILAGE,
-    frozenset({"tibia", "cartilage", "lateral"}): Structure.LATERAL_TIBIAL_CARTILAGE,
-    frozenset({"patella", "cartilage"}): Structure.PATELLAR_CARTILAGE,
-    frozenset({"meniscus", "medial"}): Structure.MEDIAL_MENISCUS,
-    frozenset({"meniscus", "lateral"}): Structure.LATERAL_MENISCUS,
-}
-
-
-def structure_of(name: str) -> Structure | None:
-    """The structure of a label name, independent of spelling and word order; None if unknown."""
-    return _MEANINGS.get(_words(name))
-
-
-def _words(name: str) -> frozenset[str]:
-    return frozenset(_WORDS.get(word, word) for word in re.split(r"[^a-z]+", name.lower())) - {""}
 
 
 def numbering_of(labels: Mapping[str, object]) -> tuple[dict[int, str], Numbering]:
@@ -91,7 +58,7 @@ def numbering_of(labels: Mapping[str, object]) -> tuple[dict[int, str], Numberin
         )
     if len(set(meaning.values())) < len(meaning):
         raise ModelError("dataset.json gives two labels the same meaning; expected each structure once.")
-    one_plate = any(_words(name) == {"tibia", "cartilage"} for name in native.values())
+    one_plate = any(names_both_plates(name) for name in native.values())
     return native, Numbering(
         id="dataset.json", title="As named in dataset.json", to_canonical=meaning, compartments_apart=not one_plate
     )

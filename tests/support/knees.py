@@ -23,8 +23,8 @@ SAGITTAL = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 @lru_cache(maxsize=1)
 def reference_knee() -> Segmentation:
     """The average right knee in its frame."""
-    labels, grid = read_label_map(REFERENCE_PATH)
-    return Segmentation(labels=labels.astype(np.uint8), grid=grid, model_id="reference_knee")
+    found = read_label_map(REFERENCE_PATH)
+    return Segmentation(labels=found.labels.astype(np.uint8), grid=found.grid, model_id="reference_knee")
 
 
 @lru_cache(maxsize=8)

@@ -101,12 +101,12 @@ def read_expert_map(path: Path, numbering: str) -> Segmentation:
 
     Raises the errors of pipeline.image_io.read_label_map and pipeline.labels.canonical_labels.
     """
-    labels, grid = read_label_map(path)
-    raw = canonical_labels(labels, grid, NUMBERINGS[numbering], None)
+    raw = canonical_labels(read_label_map(path), NUMBERINGS[numbering])
     knee = raw
     if not raw.compartments_apart:
         knee = split_tibial_cartilage(raw, align_knee(bone_surface(raw, Structure.FEMUR)))
-    return Segmentation(labels=with_whole_shafts(knee.labels, grid), grid=grid, model_id=knee.model_id)
+    labels = with_whole_shafts(knee.labels, knee.grid)
+    return Segmentation(labels=labels, grid=knee.grid, model_id=knee.model_id)
 
 
 def make_specimen(knee: Segmentation, name: str, seed: int) -> Specimen:

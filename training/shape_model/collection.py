@@ -38,8 +38,7 @@ class Femur:
 
 def read_femur(path: Path) -> Femur:
     """Surfaces and alignment of an expert label map in the numbering `oai`."""
-    labels, grid = read_label_map(path)
-    segmentation = canonical_labels(labels, grid, NUMBERINGS["oai"], None)
+    segmentation = canonical_labels(read_label_map(path), NUMBERINGS["oai"])
     bone, cartilage = (bone_surface(segmentation, part) for part in PARTS)
     return Femur(name=path.name.removesuffix(".nii.gz"), bone=bone, cartilage=cartilage, alignment=align_knee(bone))
 

@@ -145,7 +145,8 @@ def test_a_sheared_image_is_rejected(tmp_path: Path) -> None:
 def test_a_label_map_keeps_its_labels_and_points(tmp_path: Path) -> None:
     phantom = make_phantom(8)
     for path in (write_nifti(phantom, tmp_path / "a.nii.gz"), write_nrrd(phantom, tmp_path / "a.nrrd")):
-        labels, grid = read_label_map(zip_of(path, tmp_path / "a.zip"))
+        found = read_label_map(zip_of(path, tmp_path / "a.zip"))
+        labels, grid = found.labels, found.grid
         assert labels.dtype == np.uint16
         assert np.array_equal(labels, phantom.echoes[0])
         assert (
@@ -184,7 +185,8 @@ def test_a_real_multi_echo_series_agrees_with_itks_reader(tmp_path: Path) -> Non
 
 @pytest.mark.skipif(not RIGHT_KNEE.exists(), reason="real label map not beside the repository")
 def test_a_real_nrrd_label_map_agrees_with_itks_reader() -> None:
-    labels, grid = read_label_map(RIGHT_KNEE)
+    found = read_label_map(RIGHT_KNEE)
+    labels, grid = found.labels, found.grid
     reference = SimpleITK.ReadImage(str(RIGHT_KNEE))
     assert np.array_equal(labels, SimpleITK.GetArrayViewFromImage(reference))
     assert np.abs(grid.to_mm([[159, 383, 0]])[0] - reference.TransformIndexToPhysicalPoint((0, 383, 159))).max() < 1e-9

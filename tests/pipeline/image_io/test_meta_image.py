@@ -109,5 +109,5 @@ def test_big_endian_voxels_and_several_channels_are_read(tmp_path: Path) -> None
 def test_a_label_map_may_be_a_meta_image(tmp_path: Path) -> None:
     labels = SimpleITK.GetImageFromArray((PHANTOM.echoes[0] % 5).astype(np.uint8))
     SimpleITK.WriteImage(labels, str(tmp_path / "labels.mha"), useCompression=True)
-    found, _ = read_label_map(tmp_path / "labels.mha")
+    found = read_label_map(tmp_path / "labels.mha").labels
     assert np.array_equal(found, PHANTOM.echoes[0] % 5)

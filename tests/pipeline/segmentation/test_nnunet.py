@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.anatomy import Structure
+from pipeline.anatomy import Structure, structure_of
 from pipeline.errors import ModelError, WeightsCorrupt, WeightsMissing
 from pipeline.segmentation import describe, segment
-from pipeline.segmentation.nnunet_files import numbering_of, structure_of
+from pipeline.segmentation.nnunet_files import numbering_of
 from pipeline.segmentation.registry import every_model, model, model_ids, models
 from pipeline.types import Resources
 from tests.support.segmentation_phantom import stored_otherwise, two_bones

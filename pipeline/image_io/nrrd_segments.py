@@ -1,0 +1,103 @@
+"""Segments of a 3D Slicer segmentation (.seg.nrrd): their names, values and layers.
+
+https://slicer.readthedocs.io/en/latest/developer_guide/modules/segmentations.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.anatomy import structure_of
+from pipeline.errors import UnsupportedImage
+from pipeline.image_io.nrrd import read_pairs
+
+_KEY: Final = re.compile(r"Segment(\d{1,4})_(Name|LabelValue|Layer|Tags)")
+_TERMINOLOGY: Final = "TerminologyEntry:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """name: as given by the user, or that of its terminology if only the latter is a known structure."""
+
+    name: str
+    value: int
+    layer: int
+
+
+def nrrd_segments(path: Path) -> tuple[Segment, ...]:
+    """The segments that the header declares; empty for an ordinary NRRD file. Raises as `open_nrrd`."""
+    found: dict[int, dict[str, str]] = {}
+    for key, value in read_pairs(path).items():
+        if match := _KEY.fullmatch(key):
+            found.setdefault(int(match[1]), {})[match[2]] = value
+    return tuple(
+        Segment(
+            name=_name(entry.get("Name", ""), entry.get("Tags", "")),
+            value=_count(entry.get("LabelValue", ""), number + 1),
+            layer=_count(entry.get("Layer", ""), 0),
+        )
+        for number, entry in sorted(found.items())
+    )
+
+
+def merged(
+    layers: Sequence[NDArray[np.uint16]], segments: Sequence[Segment]
+) -> tuple[NDArray[np.uint16], dict[int, str], tuple[str, ...]]:
+    """One label map (z, y, x) from the layers, label -> name, and warnings. A later layer covers an earlier one.
+
+    A value that stands for different segments in two layers is replaced by an unused one.
+    Raises UnsupportedImage if a segment names a layer that the file does not have.
+    """
+    if beyond := [segment.layer for segment in segments if segment.layer >= len(layers)]:
+        raise UnsupportedImage(
+            f"Segmentation names layer {max(beyond)}, but holds {len(layers)}; expected a segment per declared layer.",
+            hint="Save the segmentation again.",
+        )
+    labels = np.zeros_like(layers[0])
+    names: dict[int, str] = {}
+    free = 1 + max([int(layer.max(initial=0)) for layer in layers] + [segment.value for segment in segments])
+    used: set[int] = set()
+    overlap = 0
+    for number, layer in enumerate(layers):
+        own = {segment.value: segment.name for segment in segments if segment.layer == number}
+        present = set(np.unique(layer).tolist()) - {0}
+        shown = layer
+        for value in sorted(present & used):
+            shown = np.where(layer == value, np.uint16(free), shown)
+            own[free] = own.pop(value, "")
+            free += 1
+        used |= present
+        names |= {value: name for value, name in own.items() if name}
+        overlap += int(((labels > 0) & (shown > 0)).sum())
+        labels = np.where(shown > 0, shown, labels).astype(np.uint16)
+    if not overlap:
+        return labels, names, ()
+    return labels, names, (f"{overlap:,} voxels belong to several segments; the segment of the last layer was used.",)
+
+
+def _name(name: str, tags: str) -> str:
+    if structure_of(name) is not None:
+        return name
+    words = _terminology(tags)
+    return words if structure_of(words) is not None else name
+
+
+def _terminology(tags: str) -> str:
+    """The type and the anatomic region in the tags of a segment, as words: `Cartilage Femur`; empty if there are none.
+
+    An entry is `context~category~type~modifier~context~region~modifier`; a concept is `scheme^code^meaning`.
+    """
+    entry = next((tag.removeprefix(_TERMINOLOGY) for tag in tags.split("|") if tag.startswith(_TERMINOLOGY)), "")
+    concepts = [part.split("^")[-1] for part in entry.split("~")]
+    return " ".join(concepts[place] for place in (2, 5) if place < len(concepts)).strip()
+
+
+def _count(text: str, missing: int) -> int:
+    return int(text) if re.fullmatch(r"\d{1,5}", text.strip()) else missing

@@ -1,0 +1,123 @@
+"""Placement of a label map on the grid of its scan, without interpolation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import UnsupportedImage
+from pipeline.grid import FloatArray, Grid
+from pipeline.image_io import LabelMap
+
+TOLERANCE_MM: Final = 0.1
+"""Maximum distance between voxel centres of label map and scan that is attributed to rounding."""
+
+_PARALLEL: Final = 0.999
+"""Minimum cosine between an axis of the label map and one of the scan for the same axis, stored in another order."""
+
+
+def on_grid(label_map: LabelMap, grid: Grid) -> LabelMap:
+    """The label map on the grid of its scan.
+
+    Axes in another order or direction are reordered. A map of a part of the scan is placed by its position in mm, with
+    a warning; labels outside the scan must be 0.
+    Raises UnsupportedImage, with the difference in mm, if voxel centres do not coincide.
+    """
+    if label_map.grid.matches(grid, tolerance_mm=TOLERANCE_MM):
+        return replace(label_map, grid=grid)
+    found = _reordered(label_map, grid)
+    if found is None:
+        raise _other_grid(label_map.grid, grid, "its axes have other directions")
+    start = np.rint(grid.to_index([found.grid.origin_mm])[0]).astype(int)
+    low, high = (int(v) for v in start), (int(s + n) for s, n in zip(start, found.grid.shape, strict=True))
+    place = grid.crop(_triple(low), _triple(high))
+    if not found.grid.matches(place, tolerance_mm=TOLERANCE_MM):
+        raise _other_grid(found.grid, grid, _offset(found.grid, grid))
+    if found.grid.shape == grid.shape and not start.any():
+        return replace(found, grid=grid)
+    labels, lost = _placed(found.labels, start, grid.shape)
+    if lost:
+        raise _other_grid(found.grid, grid, f"{lost:,} of its labelled voxels are outside the scan")
+    covered = int(np.prod([max(0, n) for n in found.grid.shape])) / int(np.prod(grid.shape))
+    warning = (
+        f"The label map covers {min(covered, 1.0):.0%} of the scan; it was placed by its position in mm, and the rest "
+        "was taken for background."
+    )
+    return replace(found, labels=labels, grid=grid, warnings=(*found.warnings, warning))
+
+
+def _triple(values: Iterable[int]) -> tuple[int, int, int]:
+    z, y, x = values
+    return z, y, x
+
+
+def _reordered(label_map: LabelMap, grid: Grid) -> LabelMap | None:
+    """With the axes in the order and direction of the scan's; None if they are not parallel."""
+    cosines: FloatArray = grid.direction[:, ::-1].T @ label_map.grid.direction[:, ::-1]  # [axis of scan, axis of map]
+    order = np.abs(cosines).argmax(axis=1)
+    along = cosines[np.arange(3), order]
+    if sorted(order.tolist()) != [0, 1, 2] or np.abs(along).min() < _PARALLEL:
+        return None
+    if order.tolist() == [0, 1, 2] and (along > 0).all():
+        return label_map
+    labels = np.transpose(label_map.labels, order)
+    first = np.zeros(3)
+    flipped = []
+    for axis in range(3):
+        if along[axis] < 0:
+            flipped.append(axis)
+            first[order[axis]] = label_map.grid.shape[order[axis]] - 1
+    stored = label_map.grid
+    columns = stored.direction[:, ::-1][:, order] * np.sign(along)
+    turned = Grid(
+        shape=_triple(labels.shape),
+        spacing_mm=_spacing(stored, order),
+        origin_mm=stored.to_mm([first])[0],
+        direction=columns[:, ::-1],
+    )
+    return replace(label_map, labels=np.ascontiguousarray(np.flip(labels, tuple(flipped))), grid=turned)
+
+
+def _spacing(grid: Grid, order: NDArray[np.intp]) -> tuple[float, float, float]:
+    z, y, x = (grid.spacing_mm[axis] for axis in order)
+    return z, y, x
+
+
+def _placed(
+    labels: NDArray[np.uint16], start: NDArray[np.int_], shape: tuple[int, int, int]
+) -> tuple[NDArray[np.uint16], int]:
+    """The labels in an image of `shape`, voxel 0 at `start`; and the number of labelled voxels outside it."""
+    whole = np.zeros(shape, dtype=np.uint16)
+    here, there = [], []
+    for first, size, limit in zip(start.tolist(), labels.shape, shape, strict=True):
+        low, high = max(first, 0), min(first + size, limit)
+        here.append(slice(low, max(high, low)))
+        there.append(slice(low - first, max(high, low) - first))
+    part = labels[tuple(there)]
+    whole[tuple(here)] = part
+    return whole, int(np.count_nonzero(labels)) - int(np.count_nonzero(part))
+
+
+def _offset(found: Grid, grid: Grid) -> str:
+    """How far the centres of the two images are apart, along the axes of the scan."""
+    centres = [g.to_mm([(np.array(g.shape) - 1) / 2])[0] for g in (found, grid)]
+    apart = grid.direction.T @ (centres[0] - centres[1])
+    largest = [f"{abs(d):.2f} mm along {axis}" for d, axis in zip(apart, "xyz", strict=True) if abs(d) >= 0.005]
+    return f"its centre is {', '.join(largest)} off that of the scan" if largest else "voxel sizes differ"
+
+
+def _other_grid(found: Grid, grid: Grid, why: str) -> UnsupportedImage:
+    return UnsupportedImage(
+        f"Label map and scan do not have the same grid: {why}. Label map {_geometry(found)}, "
+        f"scan {_geometry(grid)} (z, y, x); expected the same voxel centres within {TOLERANCE_MM} mm.",
+        hint="Resample the label map onto the scan (nearest neighbour), or measure the label map without the scan.",
+    )
+
+
+def _geometry(grid: Grid) -> str:
+    size = " x ".join(str(n) for n in grid.shape)
+    return f"{size} voxels of {' x '.join(f'{s:.4g}' for s in grid.spacing_mm)} mm"
