@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.anatomy import BONE_OF, BONES, CARTILAGE_OF, NUMBERINGS, Numbering, Structure, Tissue
 from pipeline.grid import Grid
-from pipeline.image_io import LabelMap
+from pipeline.types import LabelMap
 
 BONE_DEPTH_MM: Final = 3.0
 """Minimum depth (twice the volume divided by the area of voxel faces) of a bone, maximum depth of cartilage and

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UnsupportedImage
 from pipeline.grid import FloatArray, Grid
-from pipeline.image_io import LabelMap
+from pipeline.types import LabelMap
 
 TOLERANCE_MM: Final = 0.1
 """Maximum distance between voxel centres of label map and scan that is attributed to rounding."""

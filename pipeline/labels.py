@@ -10,11 +10,10 @@ from pipeline.anatomy import AUTO, CARTILAGE_OF, NUMBERINGS, Numbering, Structur
 from pipeline.errors import EmptyImage, UnsupportedImage
 from pipeline.file_kinds import either
 from pipeline.grid import Grid
-from pipeline.image_io import LabelMap
 from pipeline.label_anatomy import LabelFacts, contradictions, fitting, label_facts
 from pipeline.label_grid import on_grid
 from pipeline.label_interpolation import LEAST_SHARE, interpolated_share
-from pipeline.types import QualityFlag, Segmentation
+from pipeline.types import LabelMap, QualityFlag, Segmentation
 
 _MOST_SHOWN: Final = 12
 

@@ -105,6 +105,21 @@ class ScanFacts:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class LabelMap:
+    """A label map as stored in a file.
+
+    labels    (z, y, x) uint16
+    names     label -> its name in the file, or in a description beside it; empty if there are none
+    warnings  assumptions made while reading
+    """
+
+    labels: NDArray[np.uint16]
+    grid: Grid
+    names: Mapping[int, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Segmentation:
     """Canonical labels (anatomy.Structure) on a grid.
 

@@ -30,6 +30,7 @@ from pipeline.image_io.dicom_series import SEGMENTATION, Stack
 from pipeline.image_io.dicom_stack import arrange, stack_grid
 from pipeline.image_io.geometry import make_grid
 from pipeline.image_io.voxels import check_voxel_count
+from pipeline.types import LabelMap
 
 FRACTION: Final = 0.5
 """Smallest fraction of a FRACTIONAL segment that belongs to it."""
@@ -59,8 +60,8 @@ _TAGS: Final = (
 _NO_SEGMENTS: Final = "The DICOM segmentation declares no segments; its values were read as labels."
 
 
-def read_segmentation(paths: list[Path], scratch_dir: Path | None) -> dict[str, Any]:
-    """Fields of a LabelMap, from one DICOM segmentation.
+def read_segmentation(paths: list[Path], scratch_dir: Path | None) -> LabelMap:
+    """The label map in one DICOM segmentation.
 
     Raises UnsupportedImage (no segmentation, several, compression), UnreadableImage (damaged), IncompleteSeries (frames
     that are on no common grid).
@@ -88,7 +89,7 @@ def _has_segments(path: Path) -> bool:
         return bool(pydicom.dcmread(path, force=True, specific_tags=["SegmentSequence"]).get("SegmentSequence"))
 
 
-def _from_values(frames: list[Frame], scratch_dir: Path | None) -> dict[str, Any]:
+def _from_values(frames: list[Frame], scratch_dir: Path | None) -> LabelMap:
     if not all(frame.has_geometry for frame in frames):
         raise _no_geometry()
     echoes, _ = arrange(Stack([replace(frame, echo=(0.0, 0)) for frame in frames]))
@@ -97,7 +98,7 @@ def _from_values(frames: list[Frame], scratch_dir: Path | None) -> dict[str, Any
     for start, values in frame_pieces(echoes, scratch_dir):
         _check_whole(values)
         labels.reshape(-1)[start : start + values.size] = values
-    return {"labels": labels, "grid": grid, "warnings": (_NO_SEGMENTS,)}
+    return LabelMap(labels=labels, grid=grid, warnings=(_NO_SEGMENTS,))
 
 
 def _check_whole(values: NDArray[np.float32]) -> None:
@@ -115,7 +116,7 @@ class _Placed:
     segments: list[int]
 
 
-def _from_segments(data: Dataset, frames: list[Frame]) -> dict[str, Any]:
+def _from_segments(data: Dataset, frames: list[Frame]) -> LabelMap:
     with _damage():
         kind = str(data.get("SegmentationType", "BINARY")).upper()
         names = {int(item.SegmentNumber): _name(item) for item in data.SegmentSequence}
@@ -128,7 +129,7 @@ def _from_segments(data: Dataset, frames: list[Frame]) -> dict[str, Any]:
         overlap += int((inside & (labels[z] > 0)).sum())
         labels[z][inside] = segment or pixels[inside]
     doubled = f"{overlap:,} voxels belong to several segments; the last segment was used."
-    return {"labels": labels, "grid": placed.grid, "names": names, "warnings": (doubled,) if overlap else ()}
+    return LabelMap(labels=labels, grid=placed.grid, names=names, warnings=(doubled,) if overlap else ())
 
 
 def _placed(data: Dataset, frames: list[Frame], *, labels: bool) -> _Placed:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -12,30 +10,15 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UnsupportedImage
 from pipeline.file_kinds import FileKind
-from pipeline.grid import Grid
 from pipeline.image_io.label_names import names_beside
 from pipeline.image_io.nrrd_segments import merged, nrrd_segments
 from pipeline.image_io.reader import choose, files_of, open_one
+from pipeline.types import LabelMap
 
 MAX_LABEL: Final = 65_535
 
 ROUNDING: Final = 0.01
 """Maximum distance of a value from a whole number that is attributed to the value scaling of the file."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LabelMap:
-    """A label map as stored in a file.
-
-    labels    (z, y, x) uint16
-    names     label -> its name in the file, or in a description beside it; empty if there are none
-    warnings  assumptions made while reading
-    """
-
-    labels: NDArray[np.uint16]
-    grid: Grid
-    names: Mapping[int, str] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
 
 
 def read_label_map(path: Path, *, scratch_dir: Path | None = None) -> LabelMap:
@@ -50,7 +33,7 @@ def read_label_map(path: Path, *, scratch_dir: Path | None = None) -> LabelMap:
         if kind is FileKind.DICOM:
             from pipeline.image_io.dicom_segmentation import read_segmentation
 
-            return LabelMap(**read_segmentation(chosen, scratch_dir))
+            return read_segmentation(chosen, scratch_dir)
         segments = nrrd_segments(chosen[0]) if kind is FileKind.NRRD else ()
         beside = {} if segments else names_beside(names)
         with open_one(names, scratch_dir) as source:

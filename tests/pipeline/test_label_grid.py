@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.errors import UnsupportedImage
 from pipeline.grid import Grid
-from pipeline.image_io import LabelMap
 from pipeline.label_grid import on_grid
+from pipeline.types import LabelMap
 from tests.support.report_phantom import rotation
 
 GRID = Grid(

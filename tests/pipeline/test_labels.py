@@ -8,9 +8,9 @@ import pytest
 from pipeline.anatomy import AUTO, NUMBERINGS, Structure, structure_of
 from pipeline.errors import EmptyImage, UnsupportedImage
 from pipeline.grid import Grid
-from pipeline.image_io import LabelMap
 from pipeline.label_anatomy import guess_numbering
 from pipeline.labels import canonical_labels, given_segmentation
+from pipeline.types import LabelMap
 from tests.support.knees import tibia_unsplit, turned_knee
 
 GRID = Grid(shape=(10, 11, 12), spacing_mm=(0.7, 0.4, 0.4), origin_mm=np.zeros(3), direction=np.eye(3))

@@ -140,7 +140,7 @@ TABLES = (
             *(pair_title(medial) for medial, _ in COMPARTMENT_PAIRS if medial.part),
         ),
         shared=(
-            *((half.value, "pipeline/segmentation/nnunet_files.py", "words in others' labels") for half in Compartment),
+            *((half.value, "pipeline/anatomy/names.py", "words in others' labels") for half in Compartment),
             (ALL, "ui/parts/tables.py", "an argument of pandas"),
         ),
     ),
@@ -150,7 +150,7 @@ TABLES = (
         entries=tuple(text for structure in Structure for text in (structure.key, structure.title, structure.snomed)),
         shared=(
             *(
-                (bone, "pipeline/segmentation/nnunet_files.py", "words in others' labels")
+                (bone, "pipeline/anatomy/names.py", "words in others' labels")
                 for bone in ("femur", "tibia", "patella")
             ),
             *((title, "pipeline/quantities.py", "headline figures of whole bones") for title in ("Femur", "Patella")),
@@ -164,7 +164,7 @@ TABLES = (
         name="numberings",
         owner="pipeline/anatomy/numberings.py",
         entries=tuple(NUMBERINGS),
-        shared=(("dosma", "pipeline/segmentation/nnunet_files.py", "the numbering of networks without label names"),),
+        shared=(("dosma", "pipeline/anatomy/names.py", "the numbering of networks without label names"),),
     ),
     Table(
         name="segmentation models",
