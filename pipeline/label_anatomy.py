@@ -20,7 +20,7 @@ meniscus. In expert maps, patellae are above 4.7 and cartilage plates below 1.9.
 _PLATES: Final = CARTILAGE_OF[Structure.TIBIA]
 
 PIECE_SHARE: Final = 0.2
-"""Smallest share of a label that counts as a piece of its own: the smaller tibial plate is above 0.4 of both."""
+"""Smallest share of a label that counts as a separate piece: the smaller tibial plate is above 0.4 of both."""
 
 MOST_LABELS: Final = 64
 """A map with more labels is no map of a knee."""

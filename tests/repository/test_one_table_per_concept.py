@@ -149,10 +149,7 @@ TABLES = (
         owner="pipeline/anatomy/structures.py",
         entries=tuple(text for structure in Structure for text in (structure.key, structure.title, structure.snomed)),
         shared=(
-            *(
-                (bone, "pipeline/anatomy/names.py", "words in others' labels")
-                for bone in ("femur", "tibia", "patella")
-            ),
+            *((bone, "pipeline/anatomy/names.py", "words in others' labels") for bone in ("femur", "tibia", "patella")),
             *((title, "pipeline/quantities.py", "headline figures of whole bones") for title in ("Femur", "Patella")),
             *(
                 (plate.value, "pipeline/anatomy/regions.py", "plates and structures share names")
@@ -164,7 +161,7 @@ TABLES = (
         name="numberings",
         owner="pipeline/anatomy/numberings.py",
         entries=tuple(NUMBERINGS),
-        shared=(("dosma", "pipeline/anatomy/names.py", "the numbering of networks without label names"),),
+        shared=(("dosma", "pipeline/segmentation/nnunet_files.py", "the numbering of networks without label names"),),
     ),
     Table(
         name="segmentation models",
