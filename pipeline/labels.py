@@ -91,7 +91,8 @@ def _chosen(label_map: LabelMap, numbering: str) -> tuple[Numbering, tuple[str, 
     if numbering == AUTO:
         return _recognised(facts)
     chosen = NUMBERINGS[numbering]
-    against = contradictions(facts, chosen)
+    declared = facts.volume_mm3.keys() <= chosen.to_canonical.keys()  # otherwise canonical_labels names the unknown
+    against = contradictions(facts, chosen) if declared else ()
     if not against:
         return chosen, ()
     others = fitting(facts)
