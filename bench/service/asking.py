@@ -26,7 +26,7 @@ def main() -> None:
     reconciler, expiry = Reconciler(open_backend()), Expiry()
     chores: dict[str, Callable[[], object]] = {
         "list": lambda: service.recent(LISTED),
-        "reconcile": reconciler.look,
+        "reconcile": reconciler.reconcile,
         "purge": expiry.purge,
     }
     for line in sys.stdin:
