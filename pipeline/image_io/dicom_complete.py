@@ -23,8 +23,8 @@ def completeness_warnings(stack: Stack, frames: list[Frame]) -> tuple[str, ...]:
     """
     _refuse_lost_parts(frames)
     _refuse_lost_echoes(stack)
-    count = _count(stack, frames)
-    signs = [sign for sign in (_numbering(frames), count, _gap(stack)) if sign]
+    numbering, count = _numbering(frames), _count(stack, frames)
+    signs = [sign for sign in (numbering, count, _gap(stack, numbered_through=not numbering)) if sign]
     if signs == [count] and _counts_other_images(frames):
         return ()
     if len(signs) > 1:
@@ -80,8 +80,11 @@ def _counts_other_images(frames: list[Frame]) -> bool:
     return max(frame.promised for frame in frames) % found == 0
 
 
-def _gap(stack: Stack) -> str:
-    """An indication from the slice distance: twice (three, four times) the distance in the header."""
+def _gap(stack: Stack, *, numbered_through: bool) -> str:
+    """An indication from the slice distance: twice (three, four times) the distance in the header.
+
+    numbered_through: no image number is missing; only then the header may mean the gap between slice edges
+    """
     promised = stack.first.slice_gap_mm
     gaps = np.diff(np.sort(stack.heights_mm()))
     gaps = gaps[gaps > _MULTIPLE_TOLERANCE]
@@ -89,8 +92,8 @@ def _gap(stack: Stack) -> str:
         return ""
     found = float(np.median(gaps))
     thickness = stack.first.thickness_mm
-    if thickness and abs(found - promised - thickness) <= _MULTIPLE_TOLERANCE * found:
-        return ""  # the header may contain the gap between slice edges instead of centres
+    if numbered_through and thickness and abs(found - promised - thickness) <= _MULTIPLE_TOLERANCE * found:
+        return ""
     times = found / promised
     if not 2 <= round(times) <= _LARGEST_MULTIPLE or abs(times - round(times)) > _MULTIPLE_TOLERANCE * times:
         return ""

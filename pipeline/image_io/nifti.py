@@ -139,7 +139,9 @@ def _scaling(header: Nifti1Header) -> tuple[float, float, tuple[str, ...]]:
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
     if slope == 0:
         return 1.0, 0.0, ()
-    if np.isfinite(slope) and np.isfinite(intercept):
+    if np.isfinite(slope):
+        if not np.isfinite(intercept):
+            raise UnreadableImage("NIfTI header is damaged: its value scaling is not a number.")
         return slope, intercept, ()
     if np.isnan(slope) and (np.isnan(intercept) or intercept == 0):  # nibabel's value for "not given"
         return 1.0, 0.0, ()

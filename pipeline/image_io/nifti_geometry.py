@@ -42,8 +42,8 @@ class NiftiGeometry:
 def read_geometry(header: Nifti1Header) -> NiftiGeometry:
     """The geometry of a NIfTI header.
 
-    Raises UnreadableImage if the unit is unknown, or if the quaternion is not a rotation and there is no other
-    geometry.
+    Raises UnreadableImage if the unit is unknown, the sform is not finite, or the quaternion is not a rotation and
+    there is no other geometry.
     """
     unit = int(header["xyzt_units"]) & 0x07
     if unit not in UNIT_MM:
@@ -56,6 +56,11 @@ def read_geometry(header: Nifti1Header) -> NiftiGeometry:
 def _chosen(header: Nifti1Header) -> tuple[FloatArray, tuple[str, ...]]:
     """(4, 4) index -> RAS in the header's unit, and warnings."""
     sform = header.get_sform() if int(header["sform_code"]) > 0 else None
+    if sform is not None and not np.isfinite(sform).all():
+        raise UnreadableImage(
+            "Header contains no usable geometry: its sform holds a value that is not a number.",
+            hint="Export the image again.",
+        )
     qform = _qform(header)
     if sform is not None and qform is not None:
         return _of_two(np.asarray(sform, dtype=np.float64), qform)

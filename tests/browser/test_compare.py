@@ -85,7 +85,7 @@ def test_statistics_show_the_work_of_a_server_and_refresh_automatically(
 ) -> None:
     page.goto(f"{address}/statistics")
     page.get_by_text("No analysis was run on this server in the last 30 days").wait_for(timeout=WAIT_MS)
-    page.get_by_text("No worker has been heard of").wait_for()
+    page.get_by_text("No worker has sent a heartbeat").wait_for()
     assert page.locator(".js-plotly-plot").count() == 0
     redis_client.rpush("rq:queue:analyses", "a-job-that-waits")
     waiting = page.get_by_test_id("stMetric").filter(has_text="Waiting").get_by_test_id("stMetricValue")

@@ -133,7 +133,7 @@ def _names() -> list[Case]:
         _named("extension .exe", "scan.exe", _INVALID),
         _named("extension .gz", "scan.gz", _INVALID),
         _named("extension .nhdr", "scan.nhdr", _INVALID),
-        _named("extension .mha", "scan.mha", _INVALID),
+        _named("extension .vtk", "scan.vtk", _INVALID),
         _named("no extension", "scan", _INVALID),
         _named("extension hidden by a second one", "scan.nii.exe", _INVALID),
         _named("dots alone", "..", _INVALID),
