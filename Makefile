@@ -46,11 +46,13 @@ run: $(READY) ## the product: queue, worker, REST interface, pages; stops with C
 
 # Test files run in parallel, each in one process: tests spend a third of their time waiting. AT_ONCE=0: sequentially.
 AT_ONCE ?= 3
-SIDE_BY_SIDE := -n $(AT_ONCE) --dist loadfile --no-loadscope-reorder
+SIDE_BY_SIDE = -n $(AT_ONCE) --dist loadfile --no-loadscope-reorder
 
 test: $(READY) ## run all tests
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
+# The fast tests compute all the time, the others wait for processes and pages.
+test-fast: AT_ONCE = 2
 test-fast: $(READY) ## run the fast tests
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow"
 

@@ -83,6 +83,7 @@ def queued(job_id: str, **changes: Any) -> None:
     assert backend.queue.enqueue(record)
 
 
+@pytest.mark.slow
 def test_the_waiting_time_includes_running_and_preceding_jobs(redis_client: Any) -> None:
     backend = open_backend()
     for number in range(3):

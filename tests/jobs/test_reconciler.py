@@ -291,6 +291,7 @@ def test_ten_thousand_finished_jobs_do_not_slow_a_pass(backend: Backend, redis_c
     assert time.process_time() - before < 0.5
 
 
+@pytest.mark.slow
 def test_a_second_attempt_does_not_use_a_locked_folder(backend: Backend, holder: subprocess.Popen[bytes]) -> None:
     begun = time.monotonic()
     subprocess.run(

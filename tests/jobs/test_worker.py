@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.processes import ROOT
 
 WORKER_WITH_A_CHORE = """
@@ -42,6 +44,7 @@ def test_a_late_stop_request_does_not_kill_the_worker(valkey: str) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, "alive"), done.stderr
 
 
+@pytest.mark.slow
 def test_a_stop_request_during_maintenance_takes_effect_afterwards(valkey: str) -> None:
     """A maintenance task must not raise, so it catches the exception that RQ raises on the signal."""
     command = [sys.executable, "-c", WORKER_WITH_A_CHORE, valkey]

@@ -16,6 +16,7 @@ def aligned(segmentation):
     return align_knee(bone_surface(segmentation, Structure.FEMUR))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("degrees", [(6.0, -4.0, 9.0), (-15.0, 10.0, -12.0)])
 def test_a_rotated_and_scaled_right_knee_is_identified_and_aligned(degrees):
     knee = turned_knee(degrees=degrees)
@@ -49,6 +50,7 @@ def test_evenly_spaced_points_do_not_depend_on_vertex_order():
     assert 2000 < len(chosen) < 4500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axes", [(30, 30, 30), (40, 25, 30), (55, 20, 20)])
 def test_an_ellipsoid_is_not_a_femur(axes):
     ball = ellipsoid(axes, 2.0, seed=1, spacing_mm=(1.0, 1.0, 1.0)).segmentation

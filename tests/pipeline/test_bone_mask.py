@@ -62,6 +62,7 @@ RADIAL = np.linalg.norm(LOCAL, axis=1)
 HEIGHT = LOCAL[:, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "where",
     [
@@ -97,6 +98,7 @@ def test_a_real_bare_patch_within_the_plate_still_counts() -> None:
     assert total == pytest.approx(AREA_MM2, rel=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axis", range(3))
 @pytest.mark.parametrize("edge", [0, 1])
 def test_the_cap_where_the_image_ends_is_no_bone(axis: int, edge: int) -> None:

@@ -30,6 +30,7 @@ def base() -> Segmentation:
     return given_segmentation(read("base"), "canonical", None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["scl_slope", "flipped_storage", "seg_nrrd_cropped", "seg_nrrd_layers"])
 def test_the_same_labels_in_other_forms_are_the_same_on_the_scan(case, base):
     found = given_segmentation(read(case), "canonical", base.grid)
@@ -73,6 +74,7 @@ def test_a_label_map_is_refused_as_a_scan():
         require_content(read_scan(CASES / "labels_base" / "labels.nii.gz"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", VALIDATION, ids=[path.name for path in VALIDATION])
 def test_expert_maps_fit_their_numbering_alone_and_are_not_flagged(path):
     label_map = read_label_map(path)

@@ -72,6 +72,7 @@ def test_the_anatomy_of_a_knee_shows_its_numbering(numbering):
     assert len(reading) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stored", NUMBERINGS)
 @pytest.mark.parametrize("claimed", NUMBERINGS)
 def test_no_knee_is_read_in_a_numbering_that_contradicts_it(stored, claimed):
@@ -146,6 +147,7 @@ def resampled(label_map, order):
     return LabelMap(labels=np.rint(labels).astype(np.uint16), grid=grid)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("numbering", ["canonical", "oai_zib_cm"])
 def test_only_an_interpolated_map_is_flagged(numbering):
     knee = knee_in(numbering)

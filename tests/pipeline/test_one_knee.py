@@ -41,6 +41,7 @@ def test_a_second_knee_cannot_be_chosen_where_there_is_one() -> None:
         one_knee(turned_knee(), "2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [1.0, 0.85])
 def test_two_knees_are_named_and_each_is_found_whole(kept: float) -> None:
     """Even knees, and knees of which one is cut by the field of view."""
@@ -111,6 +112,7 @@ def test_a_growth_plate_does_not_divide_a_bone() -> None:
     assert one_knee(divided) is divided
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("degrees", [20, 40])
 def test_a_flexed_knee_is_one_knee(degrees: float) -> None:
     """The tibia turned about the condyles of the reference knee."""

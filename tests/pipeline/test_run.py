@@ -52,6 +52,7 @@ def means(workspace):
     }
 
 
+@pytest.mark.slow
 def test_every_step_is_done_or_has_a_reason(finished):
     _, summary, _ = finished
     states = {s.name: (s.state, s.reason) for s in summary.steps}
@@ -62,6 +63,7 @@ def test_every_step_is_done_or_has_a_reason(finished):
     assert all(s.seconds is not None for s in summary.steps if s.state is StepState.DONE)
 
 
+@pytest.mark.slow
 def test_progress_increases_monotonically_to_100(finished):
     _, _, seen = finished
     percents = [p.percent for p in seen]
@@ -128,6 +130,7 @@ def test_a_second_run_repeats_no_step(finished, tmp_path):
     assert [s.seconds for s in second.steps] == [s.seconds for s in first.steps]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_a_fresh_one(finished, tmp_path):
     workspace, _, _ = finished
     resumed = Workspace(tmp_path / "resumed")
@@ -167,6 +170,7 @@ def test_a_stopped_run_ends_immediately_and_the_next_one_equals_a_fresh_one(fini
     assert (stopped.files_dir / "results.csv").read_bytes() == (workspace.files_dir / "results.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_changed_option_runs_only_what_depends_on_it(finished, tmp_path):
     workspace, first, _ = finished
     changed = Workspace(tmp_path / "changed")

@@ -12,6 +12,7 @@ from pipeline.types import Segmentation
 AXES = {"sphere": (20.0, 20.0, 20.0), "ellipsoid": (22.0, 17.0, 26.0)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("thickness", [1.0, 2.0, 4.0])
 @pytest.mark.parametrize("axes", AXES.values(), ids=AXES)
 def test_union_thickness_of_a_curved_plate_is_unbiased(axes, thickness):
@@ -21,6 +22,7 @@ def test_union_thickness_of_a_curved_plate_is_unbiased(axes, thickness):
     assert found.missed == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axes", AXES.values(), ids=AXES)
 def test_cartilage_of_one_voxel_keeps_its_thickness(axes):
     found = ellipsoid_errors(ellipsoid(axes, 0.8, seed=3))["union"]
@@ -28,6 +30,7 @@ def test_cartilage_of_one_voxel_keeps_its_thickness(axes):
     assert found.missed <= 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("thickness", [1.0, 1.5, 3.0])
 def test_union_thickness_of_a_flat_plate_is_unbiased_over_tilts(thickness):
     found = [slab_errors(thickness, seed)["union"] for seed in range(4)]

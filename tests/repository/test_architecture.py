@@ -147,6 +147,7 @@ def test_there_are_no_catch_all_modules() -> None:
     assert not {name_of(path) for path in sources() if path.name in drawers}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "module",
     ["api", "rest.__main__", "jobs.service", "worker", "ui.parts.frame", "ui.analysis.results", "ui.analysis.progress"],

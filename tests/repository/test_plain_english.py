@@ -177,6 +177,7 @@ def tracked_texts() -> Iterator[tuple[str, str]]:
             continue
 
 
+@pytest.mark.slow
 def test_the_tree_is_written_in_plain_english() -> None:
     found = [
         f"{name}:{number}: {phrase!r}; write: {plain}"

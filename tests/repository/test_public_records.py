@@ -90,6 +90,7 @@ def readers(trees: dict[str, ast.Module], attribute: str) -> set[str]:
     }
 
 
+@pytest.mark.slow
 def test_a_record_leaves_the_process_in_its_public_form_only() -> None:
     trees = parsed(sources())
     makers = producers(trees)

@@ -10,6 +10,7 @@ import pytest
 from tests.support.rest_client import job_folders, own_server, post
 
 
+@pytest.mark.slow
 def test_limits_and_keys_of_the_environment_are_enforced(redis_client: Any) -> None:
     before = job_folders()
     head = b'--knee\r\nContent-Disposition: form-data; name="file"; filename="a.nii"\r\n\r\n'
@@ -64,6 +65,7 @@ def test_the_names_of_this_machine_are_accepted(api: httpx.Client, host: str) ->
     assert api.get("/stats", headers={"host": host}).status_code == 200
 
 
+@pytest.mark.slow
 def test_keys_are_required_on_every_route_except_health_and_documents(redis_client: Any) -> None:
     with own_server(API_KEYS="first, second") as url, httpx.Client(base_url=url) as client:
         document = client.get("/openapi.json").json()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import httpx
+import pytest
 
 from tests.support.rest_client import post
 
 
+@pytest.mark.slow
 def test_statistics_have_the_specified_fields_and_types(api: httpx.Client, nifti: bytes) -> None:
     post(api, nifti, data={"email": "One@Example.com "})
     post(api, nifti, data={"email": "one@example.com"})

@@ -155,6 +155,7 @@ def test_an_incomplete_form_is_400_and_leaves_no_files(api: httpx.Client, nifti:
     assert job_folders() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [10, 100_000, 1_500_000])
 def test_after_a_rejected_upload_the_same_client_can_continue(api: httpx.Client, size: int) -> None:
     """The connection is either closed properly or ready for the next request."""

@@ -52,6 +52,7 @@ def test_surfaces_are_three_bones_each_with_its_own_cartilage() -> None:
     assert list(bones) == sorted(bones)
 
 
+@pytest.mark.slow
 def test_along_a_ray_follow_bone_cartilage_and_remainder(collected) -> None:
     found = read_surfaces(collected)
     assert found

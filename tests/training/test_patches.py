@@ -68,6 +68,7 @@ def test_soft_tissues_fill_the_limb_and_air_surrounds_it() -> None:
     assert share[KINDS.index(Kind.MARROW)] < 0.05  # bones come from the labels; only the fibula is generated
 
 
+@pytest.mark.slow
 def test_a_specimen_reads_back_as_it_was_written(tmp_path) -> None:
     write_specimen(specimen(), tmp_path / "turned")
     found = read_specimen(tmp_path / "turned")

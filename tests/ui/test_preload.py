@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "pages"
 
@@ -27,6 +29,7 @@ def imported(page: Path) -> list[str]:
 
 # In a separate process, because this one has imported nearly everything. It prints the slow modules imported by pages
 # after preloading; each of them delays a page.
+@pytest.mark.slow
 def test_pages_opened_later_find_every_slow_module_preloaded() -> None:
     program = f"""
 import sys, threading

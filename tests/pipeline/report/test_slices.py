@@ -48,6 +48,7 @@ def by_plane(items: list[Slice]) -> dict[str, list[Slice]]:
 STORAGE = [(order, flips) for order in permutations(range(3)) for flips in product((False, True), repeat=3)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("order", "flips"), STORAGE[::5], ids=str)
 def test_the_sheet_does_not_depend_on_how_the_voxels_are_stored(
     order: tuple[int, int, int], flips: tuple[bool, bool, bool]

@@ -50,6 +50,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_tree_has_exactly_the_files_of_the_contract(tree: Path) -> None:
     assert names(tree) == ALWAYS
 

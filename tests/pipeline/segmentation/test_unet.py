@@ -47,6 +47,7 @@ def segmented(phantom) -> Segmentation:
     return segment(phantom[0], "nnunet_fullres", ONE_CORE, _quiet)
 
 
+@pytest.mark.slow
 def test_both_bones_of_a_phantom_are_segmented_with_their_cartilage(phantom, segmented) -> None:
     scan, upper, lower = phantom
     assert segmented.grid is scan.grid
@@ -65,6 +66,7 @@ def test_confidence_is_a_probability_and_high_in_clear_bone(segmented) -> None:
     assert all(0 < value <= 1 for value in segmented.surface_entropy_bits.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("order", "flips"), [((2, 1, 0), (0, 2)), ((1, 2, 0), (1,))])
 def test_labels_do_not_depend_on_the_storage_order(phantom, segmented, order, flips) -> None:
     scan = stored_otherwise(phantom[0], order, flips)
@@ -75,6 +77,7 @@ def test_labels_do_not_depend_on_the_storage_order(phantom, segmented, order, fl
     assert np.array_equal(labels, np.flip(segmented.labels.transpose(order), flips))
 
 
+@pytest.mark.slow
 def test_the_same_scan_gives_bit_identical_labels(phantom, segmented) -> None:
     again = segment(phantom[0], "nnunet_fullres", ONE_CORE, _quiet)
     assert np.array_equal(again.labels, segmented.labels)
@@ -92,6 +95,7 @@ def with_edges(folder: Path) -> KneeEdges:
     return replace(knee_edges(), weights=replace(knee_edges().weights, path=path, sha256=sha256_of(path)))
 
 
+@pytest.mark.slow
 def test_edges_equal_to_the_first_pass_change_little(phantom, segmented, tmp_path) -> None:
     reported: list[float] = []
     found = run(with_edges(tmp_path), phantom[0], ONE_CORE, reported.append)
@@ -128,6 +132,7 @@ def test_edge_networks_with_another_digest_than_the_card_are_rejected(phantom, t
         run(other, phantom[0], ONE_CORE, _quiet)
 
 
+@pytest.mark.slow
 def test_the_cascade_finds_the_bones_and_progress_reaches_one(phantom) -> None:
     scan, upper, lower = phantom
     reported: list[float] = []
@@ -140,6 +145,7 @@ def test_the_cascade_finds_the_bones_and_progress_reaches_one(phantom) -> None:
     assert len(reported) >= 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "spacing"), [((10, 12, 11), (0.3, 0.4, 0.35)), ((12, 60, 60), (4.0, 1.1, 1.1)), ((1, 40, 40), (4, 2, 2))]
 )
@@ -148,6 +154,7 @@ def test_tiny_and_thick_sliced_scans_are_segmented(shape, spacing) -> None:
     assert segment(scan, "nnunet_fullres", ONE_CORE, _quiet).labels.shape == shape
 
 
+@pytest.mark.slow
 def test_thick_slices_still_show_the_bones() -> None:
     scan, upper, lower = two_bones((80, 80, 18), (0.8, 0.8, 4.0))
     found = segment(scan, "nnunet_fullres", ONE_CORE, _quiet)
@@ -155,6 +162,7 @@ def test_thick_slices_still_show_the_bones() -> None:
     assert _dice(found.mask(Structure.TIBIA), lower) > 0.9
 
 
+@pytest.mark.slow
 def test_several_echoes_are_segmented_as_their_root_mean_square(phantom, segmented) -> None:
     scan = phantom[0]
     echoes = np.concatenate([scan.echoes * np.float32(factor) for factor in (1.4, 0.2)])

@@ -155,6 +155,7 @@ def test_weights_with_another_digest_than_the_card_are_not_loaded(tmp_path):
     assert "is missing" in built_in_shapes(folder)[0].problem
 
 
+@pytest.mark.slow
 def test_an_installed_model_takes_precedence_over_the_built_in_one_of_its_kind(tmp_path):
     resources = Resources(models_dir=tmp_path)
     assert [model.name for model in chosen_shapes("both", resources)] == ["femur_shape", "femur_shape"]

@@ -155,6 +155,7 @@ def in_torch(torch, chosen, weights, latent, points):
     return x + coarse
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "said"),
     [

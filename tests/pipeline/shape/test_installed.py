@@ -31,6 +31,7 @@ def test_without_a_folder_nothing_is_installed(resources):
     assert unused_shapes("both", resources) == ()
 
 
+@pytest.mark.slow
 def test_the_published_layout_is_recognised(resources, tmp_path):
     folder = install(tmp_path / "nsm" / "647", score=SCORE)
     (folder / "model").mkdir()
