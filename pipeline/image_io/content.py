@@ -37,7 +37,7 @@ def require_content(scan: Scan) -> None:
         raise UnsupportedImage(
             f"This looks like a label map: it holds {len(values)} different whole numbers in large constant areas; "
             "expected an MR image of a knee.",
-            hint="Send it as the label map (--labels), alone or with its scan.",
+            hint="Measure a label map with the command line: --labels FILE, alone or with its scan.",
             values=list(values),
         )
 

@@ -292,7 +292,7 @@ def _why_none(stacks: list[Stack]) -> NoImageSeries | UnsupportedImage | Incompl
     if not magnetic and any(stack.first.modality == SEGMENTATION for stack in stacks):
         return UnsupportedImage(
             "The file is a DICOM segmentation; expected an MR series as the scan.",
-            hint="Send it as the label map (--labels), alone or with its scan.",
+            hint="Measure a label map with the command line: --labels FILE, alone or with its scan.",
         )
     if not magnetic:
         found = ", ".join(sorted({stack.first.modality or "none" for stack in stacks}))
