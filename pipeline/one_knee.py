@@ -100,6 +100,8 @@ class Knee:
 def one_knee(segmentation: Segmentation, knee: str = "") -> Segmentation:
     """Remove every bone that does not belong to the knee, with its cartilage; the same object if all belong to it.
 
+    What was removed is stated in the segmentation's warnings.
+
     knee: number of one of several knees, from the patient's right to the left; empty for the only one
     Raises TwoKnees if there are several and none is chosen, OptionsError if there is no knee with this number.
     """
@@ -112,7 +114,21 @@ def one_knee(segmentation: Segmentation, knee: str = "") -> Segmentation:
     kept = {bone: {part.number} if (part := parts[bone]) is not None else set() for bone in bones}
     if all(len(kept[bone]) == len(bones[bone].candidates) for bone in bones):
         return segmentation
-    return replace(segmentation, labels=_only(segmentation, bones, kept, steps))
+    return replace(
+        segmentation,
+        labels=_only(segmentation, bones, kept, steps),
+        warnings=(*segmentation.warnings, _removed(bones, kept)),
+    )
+
+
+def _removed(bones: dict[Structure, Bone], kept: dict[Structure, set[int]]) -> str:
+    """For people: the parts that were left out."""
+    volumes = {
+        bone: sum(part.volume_mm3 for part in found.candidates if part.number not in kept[bone])
+        for bone, found in bones.items()
+    }
+    parts = ", ".join(f"{bone.title.lower()} {volume / 1000:.1f} cm³" for bone, volume in volumes.items() if volume)
+    return f"Parts that do not belong to the measured knee were left out: {parts}. Check the outlines."
 
 
 def part_of_knee(segmentation: Segmentation, knee: str) -> Box | None:

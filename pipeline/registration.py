@@ -80,7 +80,7 @@ def coarse_fit(
     most_iterations: int,
 ) -> FloatArray:
     """(4, 4) from iterative closest points, using the fraction `keep` of the shortest distances, starting from
-    `matrix`.  Stops when no point moves further than tolerance_mm.
+    `matrix`. Stops when no point moves further than tolerance_mm.
     """
     points = target.surface.points_mm
     for _ in range(most_iterations):

@@ -1,5 +1,5 @@
 """Fixtures for the tests of the service: a real Valkey, worker and REST server as processes on a separate data
-directory.  Tests that do not use them do not start them.
+directory. Tests that do not use them do not start them.
 """
 
 from __future__ import annotations

@@ -162,7 +162,7 @@ def condyle_centre(points: FloatArray) -> FloatArray:
 
 
 def anatomical_frame(labels: NDArray[np.uint8], grid: Grid) -> FloatArray:
-    """(4, 4): the frame of a coarse average -> the reference frame.  Medial is the side of the tibial plate that is
+    """(4, 4): the frame of a coarse average -> the reference frame. Medial is the side of the tibial plate that is
     longer in the anteroposterior direction. Superior is as in the scans; x points from the lateral to the medial
     condyle; a left knee becomes its mirror image.
     """

@@ -101,7 +101,7 @@ def outside_of(missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def fill_padding(echoes: NDArray[np.float32]) -> tuple[str, ...]:
     """Replace a padding value of `echoes` (e, z, y, x) in place by the lowest other one; returns a warning if there was
-    any.  Padding is one negative value shared by many voxels and far below all others, which does not occur as MR
+    any. Padding is one negative value shared by many voxels and far below all others, which does not occur as MR
     signal.
     """
     lowest = float(echoes.min())

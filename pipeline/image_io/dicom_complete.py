@@ -23,10 +23,8 @@ def completeness_warnings(stack: Stack, frames: list[Frame]) -> tuple[str, ...]:
     """
     _refuse_lost_parts(frames)
     _refuse_lost_echoes(stack)
-    numbering, count = _numbering(frames), _count(stack, frames)
-    signs = [sign for sign in (numbering, count, _gap(stack, numbered_through=not numbering)) if sign]
-    if signs == [count] and _counts_other_images(frames):
-        return ()
+    numbering = _numbering(frames)
+    signs = [sign for sign in (numbering, _count(stack, frames), _gap(stack, numbered_through=not numbering)) if sign]
     if len(signs) > 1:
         raise IncompleteSeries(
             f"Slices are missing: {'; '.join(signs)}.", hint="Export or upload the whole series again.", signs=signs
@@ -72,12 +70,6 @@ def _count(stack: Stack, frames: list[Frame]) -> str:
     if promised <= found or (stack.echoes == 1 and stack.first.echo[1] > 1):
         return ""
     return f"the header counts {promised} images in the acquisition, found {found}"
-
-
-def _counts_other_images(frames: list[Frame]) -> bool:
-    """Whether the count is a multiple of the images found, as if it included other echoes or reconstructions."""
-    found = len({(frame.instance or frame.path, frame.number) for frame in frames})
-    return max(frame.promised for frame in frames) % found == 0
 
 
 def _gap(stack: Stack, *, numbered_through: bool) -> str:

@@ -222,10 +222,11 @@ def _parts(stack: Stack) -> list[Stack]:
 
 
 def _fits(frame: Frame, other: Frame) -> bool:
-    if (frame.rows, frame.columns, frame.grey, frame.localizer) != (
+    if (frame.rows, frame.columns, frame.grey, frame.inverted, frame.localizer) != (
         other.rows,
         other.columns,
         other.grey,
+        other.inverted,
         other.localizer,
     ):
         return False

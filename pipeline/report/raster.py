@@ -1,4 +1,4 @@
-"""A depth-buffered triangle rasteriser in numpy: renders surfaces without OpenGL.  Visibility is computed first (the
+"""A depth-buffered triangle rasteriser in numpy: renders surfaces without OpenGL. Visibility is computed first (the
 closest triangle at each pixel, and the position in it), shading afterwards, so that the cost of shading does not depend
 on the mesh. Pixel [row, column] has its centre at (column + 0.5, row + 0.5).
 """

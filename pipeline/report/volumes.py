@@ -1,4 +1,4 @@
-"""Label maps and T2 maps as files for other programs: NIfTI, NRRD and label tables.  Internally, geometry is LPS and
+"""Label maps and T2 maps as files for other programs: NIfTI, NRRD and label tables. Internally, geometry is LPS and
 float64 (pipeline.grid). NRRD preserves this. NIfTI is RAS and float32, accurate to about 1e-5 mm.
 """
 

@@ -1,4 +1,4 @@
-"""Confidence of a network per structure, from its own probabilities: not calibrated.  Both figures are computed before
+"""Confidence of a network per structure, from its own probabilities: not calibrated. Both figures are computed before
 post-processing, so voxels removed later reduce the confidence. For cartilage with edges located along rays they are
 computed along these rays (edges/certainty.py).
 """

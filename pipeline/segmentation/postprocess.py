@@ -33,7 +33,7 @@ CORNER_MM: Final = 0.5
 
 def clean(segmentation: Segmentation) -> Segmentation:
     """Keep the largest component of each bone, fill its holes, and keep cartilage that touches its bone and is not
-    tiny.  In thick slices, holes are filled per slice, and thin spurs of bone are removed. Menisci are not changed. The
+    tiny. In thick slices, holes are filled per slice, and thin spurs of bone are removed. Menisci are not changed. The
     operation is idempotent.
     """
     return replace(segmentation, labels=clean_labels(segmentation.labels, segmentation.grid.spacing_mm))

@@ -76,7 +76,7 @@ def _decide(
     labels: LabelArray,
     certainty: LabelArray,
 ) -> None:
-    """Upsample rows (c, m, h, w) along all axes and write class and certainty near the foreground.  Along the first
+    """Upsample rows (c, m, h, w) along all axes and write class and certainty near the foreground. Along the first
     axis each target is at fraction `weight` between row `below` and the next. If background is the most probable class
     at all surrounding grid points of a target, it is so at the target too. So only the box of other points and their
     neighbours is computed: exact, with 1/3 of the work for a knee.

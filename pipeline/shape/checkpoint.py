@@ -47,7 +47,7 @@ Tensors = dict[str, NDArray[Any]]
 
 
 def read_weights(path: Path) -> Tensors:
-    """Name -> array of every tensor in a checkpoint, as stored; convolutions under a single name.  Raises
+    """Name -> array of every tensor in a checkpoint, as stored; convolutions under a single name. Raises
     WeightsCorrupt if the file is damaged or contains anything except weights, WeightsMissing if it is an old file and
     torch is not installed.
     """

@@ -45,7 +45,7 @@ def fit_latent(
     on_progress: Callable[[float], None] = lambda _: None,
 ) -> FloatArray:
     """(d,) float64: the shape closest to the kept vertices of the surfaces (LPS mm), in the order of the network's
-    columns.  Raises FitDiverged if the loss is not finite.
+    columns. Raises FitDiverged if the loss is not finite.
     """
     points, distances, columns = [], [], []
     for column, (surface, keep) in enumerate(zip(targets, kept, strict=True)):

@@ -72,7 +72,7 @@ def _sampled(decoder: ShapeDecoder, latent: NDArray[np.float64], halvings: int) 
 
 
 def _solid(distance: NDArray[np.float32], structure: Structure) -> NDArray[np.float32]:
-    """The same distances (z, y, x) without artefacts in regions without training points.  Everything outside the sphere
+    """The same distances (z, y, x) without artefacts in regions without training points. Everything outside the sphere
     of radius REACH is removed, and of a bone only the largest component is kept (cartilage may have several).
     """
     axis = np.linspace(-REACH, REACH, len(distance), dtype=np.float32)

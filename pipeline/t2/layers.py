@@ -27,7 +27,7 @@ _CROP_MM: Final = 6.0
 
 
 def relative_depth(segmentation: Segmentation) -> FloatArray:
-    """(z, y, x): relative depth of each cartilage voxel, from 0 at the bone to 1 at the articular surface.  Distance to
+    """(z, y, x): relative depth of each cartilage voxel, from 0 at the bone to 1 at the articular surface. Distance to
     the bone of the plate divided by the sum of the distances to bone and to the nearest voxel that is neither bone nor
     plate (fluid, meniscus, the opposite cartilage). NaN outside cartilage.
     """

@@ -98,7 +98,15 @@ def test_a_bottle_beside_the_knee_is_removed(bone: Structure) -> None:
     expected = labels.copy()
     labels[bottle] = bone
     assert (labels == bone).sum() > (expected == bone).sum(), "the bottle adds voxels"
-    assert np.array_equal(one_knee(on_longer_grid(labels, knee.grid)).labels, expected)
+    found = one_knee(on_longer_grid(labels, knee.grid))
+    assert np.array_equal(found.labels, expected)
+    assert any("left out" in text and bone.title.lower() in text for text in found.warnings)
+
+
+def test_a_knee_without_other_parts_has_no_warning() -> None:
+    knee = turned_knee()
+    assert one_knee(knee) is knee
+    assert not knee.warnings
 
 
 def test_a_growth_plate_does_not_divide_a_bone() -> None:

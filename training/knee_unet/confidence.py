@@ -98,7 +98,7 @@ def rate(path: Path, number: int, condition: str, numbering: str, segment: Segme
 
 
 def rate_all(paths: list[Path], rate_one: Callable[[Path, int, str], Rated], digest: str, record: Path) -> list[Rated]:
-    """Rate every map in every condition.  Each result is appended to `record`, so that an interrupted run resumes. The
+    """Rate every map in every condition. Each result is appended to `record`, so that an interrupted run resumes. The
     record is valid for the same weights only.
     """
     done = read_record(record, digest)

@@ -83,7 +83,7 @@ def load_parameters(network: KneeUNet, parameters: dict[str, torch.Tensor]) -> N
 
 def soft_loss(outputs: tuple[torch.Tensor, torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
     """Cross-entropy + 0.4 x squared-form Dice loss, whose minimum is 0 for soft targets too. targets (n, classes, d, h,
-    w).  Dice is averaged over the classes present in the patch: with absent ones included, the patella stayed at 0 for
+    w). Dice is averaged over the classes present in the patch: with absent ones included, the patella stayed at 0 for
     half an hour of training. The auxiliary output has weight 0.3.
     """
     total = torch.zeros((), device=targets.device)

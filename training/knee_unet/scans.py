@@ -1,5 +1,5 @@
 """Synthetic scans of whole knees for evaluation: rendered by training/render.py, with parameters outside the training
-ranges.  This renderer and training share the soft tissues (training/soft_tissues.py): the figures are optimistic and
+ranges. This renderer and training share the soft tissues (training/soft_tissues.py): the figures are optimistic and
 are not accuracy on real scans.
 """
 

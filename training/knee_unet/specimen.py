@@ -212,7 +212,7 @@ def lookup(
 
 def _distance(mask: NDArray[np.bool_]) -> Field:
     """Distance (mm, at most FAR_MM) of True voxels to the nearest False one, minus half a voxel, so that it starts at
-    0.  Computed only in the bounding box of the False voxels plus FAR_MM.
+    0. Computed only in the bounding box of the False voxels plus FAR_MM.
     """
     result = np.where(mask, np.float32(FAR_MM), np.float32(0.0))
     found = ndimage.find_objects((~mask).view(np.uint8))

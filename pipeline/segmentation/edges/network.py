@@ -78,7 +78,7 @@ def prior(features: FloatVolume) -> FloatVolume:
 
 
 def edges_mm(probability: FloatVolume) -> tuple[FloatVolume, FloatVolume]:
-    """(n,) depths of the bone edge and of the cartilage edge; equal without cartilage.  Cartilage is where its
+    """(n,) depths of the bone edge and of the cartilage edge; equal without cartilage. Cartilage is where its
     probability is above LEVEL times the highest along the ray, which is close to its median edges. The highest one is
     the probability of cartilage; below EXISTS the bone is denuded and ends at its expected depth.
     """
@@ -118,7 +118,7 @@ def write_ensemble(ensemble: Ensemble, path: Path) -> None:
 
 
 def read_ensemble(path: Path, sha256: str) -> Ensemble:
-    """Read an ensemble.  Raises WeightsMissing if the file is missing; WeightsCorrupt if its digest differs, or it is
+    """Read an ensemble. Raises WeightsMissing if the file is missing; WeightsCorrupt if its digest differs, or it is
     damaged or inconsistent.
     """
     if not path.is_file():

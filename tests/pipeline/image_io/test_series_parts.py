@@ -129,6 +129,19 @@ def test_a_header_with_the_gap_between_slices_reports_no_missing_slices(tmp_path
     def change(data: Dataset, echo: int, z: int) -> None:
         data.SliceThickness, data.SpacingBetweenSlices, data.ImagesInAcquisition = half, half, 2 * count
 
-    assert not read_scan(write_dicom(PHANTOM, tmp_path / "s", change=change)).warnings or not any(
-        "missing" in text for text in read_scan(tmp_path / "s").warnings
+    warnings = read_scan(write_dicom(PHANTOM, tmp_path / "s", change=change)).warnings
+    reported = [text for text in warnings if "missing" in text]
+    assert len(reported) == 1, (
+        "half of a stack and a second echo elsewhere look alike: the count is reported, nothing refused"
     )
+    assert f"counts {2 * count} images" in reported[0]
+    assert "mm apart" not in reported[0]
+
+
+def test_slices_of_both_photometric_interpretations_are_not_one_stack(tmp_path: Path) -> None:
+    def every_third(data: Dataset, echo: int, z: int) -> None:
+        if z % 3 == 0:
+            data.PhotometricInterpretation = "MONOCHROME1"
+
+    with pytest.raises(IncompleteSeries):
+        read_scan(write_dicom(PHANTOM, tmp_path / "s", change=every_third))

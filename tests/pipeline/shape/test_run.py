@@ -1,4 +1,4 @@
-"""The shape step inside a whole analysis: an installed model of a kind, else the built-in one.  The installed model
+"""The shape step inside a whole analysis: an installed model of a kind, else the built-in one. The installed model
 represents ellipsoids and the phantom is a knee, so the fit is poor, which must be reported, and what is tested
 here is what becomes of it.
 """
