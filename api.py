@@ -5,8 +5,6 @@ Routes, fields and status codes are a published contract, shown at /docs.
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import Final
 
@@ -14,11 +12,13 @@ from fastapi import Body, FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from jobs import service
+from jobs.intake.field_names import OPTION_FIELDS, START_FIELDS, UPLOAD_FIELDS, check_names, check_query
 from jobs.intake.form import OptionsForm, UploadForm, parse_values
-from pipeline.results_tree import CSV
+from pipeline.results_tree import CSV, MEASUREMENTS
 from rest.access import grant_access
 from rest.answers import answer_errors, documented
 from rest.assets import Assets
+from rest.csv_table import Decimal, Format, Separator, csv_style, csv_text
 from rest.docs_page import ASSETS_ROUTE, docs_page
 from rest.files import artifact_response, file_response, packed_response
 from rest.guard import Guard
@@ -57,8 +57,10 @@ intake: Final = Intake()
     tags=["jobs"],
 )
 async def upload(request: Request) -> Response:
-    """Upload a scan and start its analysis."""
-    return await intake.receive(request, lambda receiver: upload_response(service.submit_form(receiver)))
+    """Upload a scan, a label map or both, and start the analysis."""
+    return await intake.receive(
+        request, lambda form, warnings: upload_response(service.submit_form(form), (*warnings, *form.warnings))
+    )
 
 
 @app.post(
@@ -70,13 +72,17 @@ async def upload(request: Request) -> Response:
     tags=["scans"],
 )
 async def keep_scan(request: Request) -> Response:
-    """Upload a scan and inspect its content. No analysis is started; the scan is deleted after one hour."""
-    return await intake.receive(request, lambda receiver: scan_response(service.keep_form(receiver)))
+    """Upload a scan, a label map or both, and inspect the content. In one file, they are told apart by content.
+
+    No analysis is started; the upload is deleted after one hour.
+    """
+    return await intake.receive(request, lambda form, warnings: scan_response(service.keep_form(form), warnings))
 
 
 @app.get("/scans/{scan_id}", response_model=ScanResponse, responses=documented(404), tags=["scans"])
-def scan(scan_id: str, series: str = "") -> ScanResponse:
+def scan(request: Request, scan_id: str, series: str = "") -> ScanResponse:
     """The content of an uploaded scan; `series` chooses one of several."""
+    check_query(request.query_params, UPLOAD_FIELDS, ("series",))
     return scan_response(service.choose_series(scan_id, series) if series else service.pending_scan(scan_id))
 
 
@@ -88,9 +94,10 @@ def scan(scan_id: str, series: str = "") -> ScanResponse:
     openapi_extra={"requestBody": {"content": {"application/json": {"schema": UploadForm.model_json_schema()}}}},
     tags=["scans"],
 )
-def start(scan_id: str, values: dict[str, object] | None = Body(default=None)) -> UploadResponse:  # noqa: B008 -- FastAPI's way
+def start(request: Request, scan_id: str, values: dict[str, object] | None = Body(default=None)) -> UploadResponse:  # noqa: B008 -- FastAPI's way
     """Start the analysis of an uploaded scan, with the options in the body; its id becomes the job's."""
-    return upload_response(service.submit_scan(scan_id, *parse_values(values or {})))
+    warnings = check_query(request.query_params, START_FIELDS) + check_names(values or {}, START_FIELDS)
+    return upload_response(service.submit_scan(scan_id, *parse_values(values or {})), warnings)
 
 
 @app.delete("/scans/{scan_id}", status_code=204, responses=documented(404), tags=["scans"])
@@ -121,19 +128,29 @@ def download(job_id: str, request: Request) -> Response:
 
 @app.get(
     "/jobs/{job_id}/measurements",
-    responses=documented(404) | {200: {"content": {"application/json": {}, "text/csv": {}}}},
+    responses=documented(404, 422) | {200: {"content": {"application/json": {}, "text/csv": {}}}},
     tags=["results"],
 )
-def measurements(job_id: str, request: Request) -> Response:
-    """The tidy rows: JSON, or CSV if Accept requests text/csv."""
+def measurements(
+    job_id: str,
+    request: Request,
+    format: Format = "",
+    separator: Separator | None = None,
+    decimal: Decimal = "point",
+) -> Response:
+    """The tidy rows: JSON, or CSV with `format=csv` or if Accept requests text/csv.
+
+    A CSV has commas and decimal points; `decimal=comma` gives decimal commas and semicolons, for spreadsheets in
+    languages that write them.
+    """
+    check_query(request.query_params, (), ("format", "separator", "decimal"))
+    style = csv_style(separator, decimal)
     rows = [measurement_row(row) for row in service.measurements(job_id)]
-    if "text/csv" not in request.headers.get("accept", ""):
-        return JSONResponse(rows)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return Response(text.getvalue(), media_type=CSV)
+    as_csv = format == "csv" or (not format and "text/csv" in request.headers.get("accept", ""))
+    answer = Response(csv_text(rows, style), media_type=CSV) if as_csv else JSONResponse(rows)
+    if format == "csv":
+        answer.headers["content-disposition"] = f'attachment; filename="{MEASUREMENTS.path}"'
+    return answer
 
 
 @app.get(
@@ -175,9 +192,10 @@ def cancel(job_id: str) -> StatusBody:
     openapi_extra={"requestBody": {"content": {"application/json": {"schema": OptionsForm.model_json_schema()}}}},
     tags=["jobs"],
 )
-def retry(job_id: str, options: dict[str, object] | None = Body(default=None)) -> StatusBody:  # noqa: B008 -- FastAPI's way
+def retry(request: Request, job_id: str, options: dict[str, object] | None = Body(default=None)) -> StatusBody:  # noqa: B008 -- FastAPI's way
     """Run an ended job again, with changes to the options in the body; unchanged steps are reused."""
-    return status_body(service.retry(job_id, options))
+    warnings = check_query(request.query_params, OPTION_FIELDS) + check_names(options or {}, OPTION_FIELDS)
+    return status_body(service.retry(job_id, options), warnings)
 
 
 @app.delete("/jobs/{job_id}", status_code=204, responses=documented(404), tags=["jobs"])

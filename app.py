@@ -33,9 +33,9 @@ def wait_for_scan() -> None:
 
 def configure(scan_id: str) -> None:
     """A scan is uploaded: show what it contains, the options, and the start button."""
-    scan = show_preflight(service.pending_scan(scan_id))
-    if scan is not None and (chosen := options_form.draw_form(service.models(), scan, settings)):
-        start_scan(scan, *chosen)
+    upload = show_preflight(service.pending_scan(scan_id))
+    if upload is not None and (chosen := options_form.draw_form(service.models(), upload, settings)):
+        start_scan(upload.scan, *chosen)
     if st.button("Choose another scan", icon=":material/undo:", type="tertiary"):
         service.discard_scan(scan_id)
         st.query_params.clear()

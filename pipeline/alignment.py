@@ -49,6 +49,8 @@ PLAUSIBLE_MM: Final = 2.3
 """Maximum mean distance of a femur to the reference: spheres and ellipsoids are above 2.7, femora of expert maps below
 1.2."""
 
+CHECK_KNEE: Final = "Check that the image shows a knee and that the orientation in the header is correct."
+
 UP: Final = 2
 """Index of the superior axis in LPS and in the reference frame."""
 
@@ -129,7 +131,7 @@ def _fine_fit(reference: Reference, femur: Target, matrix: FloatArray, tolerance
 def rough_alignment(points_mm: FloatArray) -> Alignment:
     """Coarse stage alone, on any points (n, 3) of a femur's surface, e.g. its boundary voxels: a pose, no measurement.
 
-    The residuals are mean distances of the closest pairs; no femur is refused.
+    The residuals are mean distances of the closest pairs. Raises ImplausibleAnatomy if no size fits.
     """
     nothing = np.zeros((0, 3), dtype=np.int64)
     target = Target(
@@ -167,14 +169,17 @@ def align_knee(femur: Surface) -> Alignment:
         raise ImplausibleAnatomy(
             f"The femur is {residual:.1f} mm from the reference femur on average; "
             f"expected less than {PLAUSIBLE_MM} mm.",
-            hint="Check that the scan shows a knee and that the orientation in the header is correct.",
+            hint=CHECK_KNEE,
         )
     return _alignment(matrix, side, residual_mm=residual, residual_other_mm=fits[side.other][1])
 
 
 def _alignment(matrix: FloatArray, side: Side, *, residual_mm: float, residual_other_mm: float) -> Alignment:
-    """matrix: reference of this side -> patient."""
-    back = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+    """matrix: reference of this side -> patient. Raises ImplausibleAnatomy."""
+    try:
+        back = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+    except np.linalg.LinAlgError:
+        raise ImplausibleAnatomy("The bone does not fit the reference knee in any size.", hint=CHECK_KNEE) from None
     return Alignment(
         matrix=back if side is Side.RIGHT else _MIRROR @ back,
         side=side,

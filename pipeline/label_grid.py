@@ -20,6 +20,26 @@ _PARALLEL: Final = 0.999
 """Minimum cosine between an axis of the label map and one of the scan for the same axis, stored in another order."""
 
 
+MARGIN: Final = 10
+"""Maximum number of slices added on each side where the file left out background."""
+
+
+def with_margin(label_map: LabelMap) -> LabelMap:
+    """With the background that the file left out around its segments, up to MARGIN slices on each side.
+
+    Without it, structures at the border of the file look as if the field of view had cut them.
+    """
+    before, after = (tuple(min(MARGIN, pair[k]) for pair in label_map.left_out) for k in (0, 1))
+    if not any(before) and not any(after):
+        return label_map
+    labels = np.pad(label_map.labels, list(zip(before, after, strict=True)))
+    start = _triple(-n for n in before)
+    grid = label_map.grid.crop(start, _triple(n + m for n, m in zip(label_map.grid.shape, after, strict=True)))
+    warning = "The file is cropped to its segments; the space around them was taken for background."
+    none = ((0, 0), (0, 0), (0, 0))
+    return replace(label_map, labels=labels, grid=grid, left_out=none, warnings=(*label_map.warnings, warning))
+
+
 def on_grid(label_map: LabelMap, grid: Grid) -> LabelMap:
     """The label map on the grid of its scan.
 

@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 
-from pipeline.anatomy import AUTO, CARTILAGE_OF, NUMBERINGS, Numbering, Structure, named_numbering
+from pipeline.anatomy import AUTO, CARTILAGE_OF, NAMES, NUMBERINGS, Numbering, Structure, named_numbering
 from pipeline.errors import EmptyImage, UnsupportedImage
 from pipeline.file_kinds import either
 from pipeline.grid import Grid
 from pipeline.label_anatomy import LabelFacts, contradictions, fitting, label_facts
-from pipeline.label_grid import on_grid
+from pipeline.label_grid import on_grid, with_margin
 from pipeline.label_interpolation import LEAST_SHARE, interpolated_share
+from pipeline.segmentation.identity import GIVEN, ModelIdentity
 from pipeline.types import LabelMap, QualityFlag, Segmentation
 
 _MOST_SHOWN: Final = 12
+
+GIVEN_ID: Final = f"{GIVEN}:"
+"""Start of a Segmentation's model_id that was given; then its numbering."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How a label map is read if a numbering is requested.
+
+    requested  AUTO or a key of NUMBERINGS
+    decided    the numbering that is used, which names in the file or the anatomy may decide; "" if it is refused
+    structures label -> its structure; empty if it is refused
+    compartments_apart  as of a Segmentation
+    refusal    why it cannot be read so, and hint: what to do; empty if it can
+    """
+
+    requested: str
+    decided: str = ""
+    structures: Mapping[int, Structure | None] = field(default_factory=dict)
+    compartments_apart: bool = True
+    warnings: tuple[str, ...] = ()
+    refusal: str = ""
+    hint: str = ""
 
 
 def given_segmentation(label_map: LabelMap, numbering: str, scan: Grid | None) -> Segmentation:
@@ -26,17 +52,57 @@ def given_segmentation(label_map: LabelMap, numbering: str, scan: Grid | None) -
     Raises UnsupportedImage (another grid than the scan's, labels that the numbering does not declare, anatomy that
     contradicts it), EmptyImage.
     """
-    placed = label_map if scan is None else on_grid(label_map, scan)
-    chosen, warnings = _chosen(placed, numbering)
+    placed = with_margin(label_map) if scan is None else on_grid(label_map, scan)
+    chosen, warnings = _chosen(label_facts(placed.labels, placed.grid), placed.names, numbering)
     segmentation = canonical_labels(placed, chosen)
-    return Segmentation(
-        labels=segmentation.labels,
-        grid=segmentation.grid,
-        model_id=segmentation.model_id,
-        compartments_apart=segmentation.compartments_apart,
-        flags=_interpolated(label_map),
-        warnings=(*placed.warnings, *warnings),
+    return replace(
+        segmentation, flags=_interpolated(label_map), warnings=(*placed.warnings, *warnings, *segmentation.warnings)
     )
+
+
+def given_model(decided: str, requested: str) -> dict[str, object]:
+    """Provenance of a user's label map: the numbering that was decided (a Segmentation's model_id), and by what."""
+    number = decided.removeprefix(GIVEN_ID)
+    if number == NAMES:
+        words, by = "Structures by the names in the file", NAMES
+    else:
+        by = "anatomy" if requested == AUTO else "user"
+        how = "recognised from its anatomy" if requested == AUTO else "chosen by the user"
+        words = f"Numbering '{number}' ({NUMBERINGS[number].title}), {how}"
+    identity = ModelIdentity(id=decided, source=GIVEN, digests={})
+    return {
+        "id": decided,
+        "title": f"Label map given by the user. {words}",
+        "source": GIVEN,
+        "numbering": number,
+        "numbering_decided_by": by,
+        "identity": identity.to_dict(),
+    }
+
+
+def readings(facts: LabelFacts, names: Mapping[int, str]) -> tuple[Reading, ...]:
+    """How the map is read for AUTO and for every numbering; only one if names in the file decide."""
+    found = []
+    for requested in (AUTO, *NUMBERINGS):
+        try:
+            chosen, warnings = _chosen(facts, names, requested)
+            _require_declared(list(facts.volume_mm3), chosen, facts)
+        except UnsupportedImage as error:
+            found.append(Reading(requested=requested, refusal=error.message, hint=error.hint))
+            continue
+        structures = {label: chosen.to_canonical[label] for label in facts.volume_mm3}
+        found.append(
+            Reading(
+                requested=requested,
+                decided=chosen.id,
+                structures=structures,
+                compartments_apart=chosen.compartments_apart,
+                warnings=warnings,
+            )
+        )
+        if chosen.id == NAMES:
+            break
+    return tuple(found)
 
 
 def canonical_labels(label_map: LabelMap, numbering: Numbering) -> Segmentation:
@@ -45,27 +111,35 @@ def canonical_labels(label_map: LabelMap, numbering: Numbering) -> Segmentation:
     Raises UnsupportedImage if a label is not declared, EmptyImage if all labels are 0.
     """
     labels = label_map.labels
-    found = np.flatnonzero(np.bincount(labels.ravel())).tolist()
-    unknown = [value for value in found if value not in numbering.to_canonical and value != 0]
-    if unknown:
-        raise UnsupportedImage(
-            f"The label map contains {_some(unknown)}, which the numbering '{numbering.id}' does not declare; "
-            f"expected 0 and {_some(sorted(numbering.to_canonical))}.",
-            hint=_hint(fitting(label_facts(labels, label_map.grid))),
-            labels=unknown,
+    found = [value for value in np.flatnonzero(np.bincount(labels.ravel())).tolist() if value]
+    if any(value not in numbering.to_canonical for value in found):
+        _require_declared(found, numbering, label_facts(labels, label_map.grid))
+    if not found:
+        raise EmptyImage(
+            "The label map contains only background; expected bones and cartilage.",
+            hint="Check the export: the labels may have been lost.",
         )
-    if found in ([], [0]):
-        raise EmptyImage("The label map contains only background; expected bones and cartilage.")
-    table = np.zeros(max(*found, 1) + 1, dtype=np.uint8)
+    table = np.zeros(max(found) + 1, dtype=np.uint8)
     for native, structure in numbering.to_canonical.items():
         if structure is not None and native < len(table):
             table[native] = structure
     return Segmentation(
         labels=table[labels],
         grid=label_map.grid,
-        model_id=f"given:{numbering.id}",
+        model_id=f"{GIVEN_ID}{numbering.id}",
         compartments_apart=numbering.compartments_apart,
     )
+
+
+def _require_declared(found: list[int], numbering: Numbering, facts: LabelFacts) -> None:
+    unknown = [value for value in found if value not in numbering.to_canonical]
+    if unknown:
+        raise UnsupportedImage(
+            f"The label map contains {_some(unknown)}, which the numbering '{numbering.id}' does not declare; "
+            f"expected 0 and {_some(sorted(numbering.to_canonical))}.",
+            hint=_hint(fitting(facts)),
+            labels=unknown,
+        )
 
 
 def _interpolated(label_map: LabelMap) -> tuple[QualityFlag, ...]:
@@ -82,10 +156,9 @@ def _interpolated(label_map: LabelMap) -> tuple[QualityFlag, ...]:
     )
 
 
-def _chosen(label_map: LabelMap, numbering: str) -> tuple[Numbering, tuple[str, ...]]:
+def _chosen(facts: LabelFacts, names: Mapping[int, str], numbering: str) -> tuple[Numbering, tuple[str, ...]]:
     """The numbering to read the map with, and warnings. Raises UnsupportedImage."""
-    facts = label_facts(label_map.labels, label_map.grid)
-    named = named_numbering(label_map.names, frozenset(facts.volume_mm3))
+    named = named_numbering(names, frozenset(facts.volume_mm3))
     if named is not None:
         return named, ("The labels were read by the names in the file, not by a numbering.",)
     if numbering == AUTO:

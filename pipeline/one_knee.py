@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 
 from pipeline.alignment import rough_alignment
 from pipeline.anatomy import BONE_OF, BONES, Structure
-from pipeline.errors import OptionsError, TwoKnees
+from pipeline.errors import ImplausibleAnatomy, OptionsError, TwoKnees
 from pipeline.grid import Box, FloatArray, Grid
 from pipeline.registration import scale_of
 from pipeline.types import Alignment, LabelArray, Segmentation
@@ -214,7 +214,10 @@ def _knees(bones: dict[Structure, Bone]) -> list[Knee]:
         return []
     found = []
     for femur in bones[Structure.FEMUR].candidates:
-        pose = rough_alignment(femur.points_mm)
+        try:
+            pose = rough_alignment(femur.points_mm)
+        except ImplausibleAnatomy:
+            continue
         if pose.residual_mm <= FEMUR_MM and SCALES[0] < scale_of(pose.matrix) < SCALES[1]:
             found.append(_knee(femur, pose, bones))
     whole = [knee for knee in found if knee.parts.get(Structure.TIBIA) is not None]

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from itertools import pairwise
 from typing import Any, Final, Literal, get_args
 
-from pipeline.anatomy import Side
+from pipeline.anatomy import AUTO, NUMBERINGS, Side
 from pipeline.errors import OptionsError
 
 NsmType = Literal["bone_and_cart", "bone_only", "both"]
@@ -18,12 +19,34 @@ SideChoice = Literal["auto", "left", "right"]
 KneeChoice = Literal["", "1", "2"]
 DEFAULT_MODEL: Final = "nnunet_fullres"
 
+MAX_ECHO_TIME_MS: Final = 10_000.0
+INVALID_TIMES: Final = "echo_times_ms are not valid; expected numbers in ms such as 10, 20, 30."
+
 
 def _option(
-    default: Any, title: str, help: str, *, flag: str, advanced: bool = False, value: str = "", **bounds: Any
+    default: Any,
+    title: str,
+    help: str,
+    *,
+    flag: str,
+    advanced: bool = False,
+    preflight: bool = False,
+    value: str = "",
+    **bounds: Any,
 ) -> Any:
-    """flag: on the command line, empty for none; value: the name of its value there."""
-    metadata = {"title": title, "help": help, "flag": flag, "advanced": advanced, "value": value, **bounds}
+    """flag: on the command line, empty for none; value: the name of its value there.
+
+    advanced: collapsed on the form; preflight: asked only if the content of the upload requires it
+    """
+    metadata = {
+        "title": title,
+        "help": help,
+        "flag": flag,
+        "advanced": advanced,
+        "preflight": preflight,
+        "value": value,
+        **bounds,
+    }
     return field(default=default, metadata=metadata)
 
 
@@ -74,7 +97,7 @@ class AnalysisOptions:
         "empty for the only one.",
         flag="--series",
         value="NUMBER",
-        advanced=True,
+        preflight=True,
         pattern=r"^(-?[0-9]{1,10}[A-Za-z]{0,3})?$",
     )
     knee: KneeChoice = _option(
@@ -91,6 +114,23 @@ class AnalysisOptions:
         flag="--skip-first-echo",
         advanced=True,
     )
+    numbering: str = _option(
+        AUTO,
+        "Numbering of the label map",
+        "Which structure each number of a label map means; auto recognises it from the anatomy. Names in the file have "
+        "priority.",
+        flag="--numbering",
+        preflight=True,
+    )
+    echo_times_ms: tuple[float, ...] = _option(
+        (),
+        "Echo times (ms)",
+        "Echo times of a multi-echo scan whose file has none, one per echo in ascending order: 10, 20, 30. They "
+        "replace those in the file.",
+        flag="--echo-times-ms",
+        value="MS,MS,...",
+        preflight=True,
+    )
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -101,6 +141,8 @@ class AnalysisOptions:
                 raise OptionsError(f"{item.name} is {value!r}; expected true or false.", option=item.name)
             if isinstance(item.default, str) and not isinstance(value, str):
                 raise OptionsError(f"{item.name} is {value!r}; expected text.", option=item.name)
+            if isinstance(item.default, tuple):
+                object.__setattr__(self, item.name, checked_echo_times(value))
             pattern = item.metadata.get("pattern")
             if pattern is not None and not (isinstance(value, str) and re.search(pattern, value)):
                 raise OptionsError(f"{item.name} is not valid; expected a number such as 5 or 5a.", option=item.name)
@@ -126,9 +168,34 @@ class AnalysisOptions:
         return cls(**values)
 
 
+def read_echo_times(text: str) -> tuple[float, ...]:
+    """Times in ms from text: `10, 20, 30`, or with a decimal comma `10,5; 21`. Raises OptionsError."""
+    parts = text.replace(",", ".").split(";") if ";" in text else re.split(r"[,\s]+", text.strip(" ,"))
+    try:
+        return tuple(float(part) for part in parts if part.strip())
+    except ValueError:
+        raise OptionsError(INVALID_TIMES, option="echo_times_ms") from None
+
+
+def checked_echo_times(value: object) -> tuple[float, ...]:
+    """A list of times in ms as a tuple. Raises OptionsError if they are not ascending positive numbers."""
+    values = value if isinstance(value, (list, tuple)) else [value]
+    times = tuple(float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool))
+    if len(times) < len(values):
+        raise OptionsError(INVALID_TIMES, option="echo_times_ms")
+    ascending = all(a < b for a, b in pairwise(times))
+    if not ascending or not all(0 < time <= MAX_ECHO_TIME_MS for time in times):
+        raise OptionsError(
+            f"echo_times_ms are {', '.join(f'{time:g}' for time in times)}; expected ascending times above 0 ms.",
+            option="echo_times_ms",
+        )
+    return times
+
+
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "side": get_args(SideChoice),
     "knee": get_args(KneeChoice),
     "nsm_type": get_args(NsmType),
+    "numbering": (AUTO, *NUMBERINGS),
 }
 """The closed vocabularies, by option name."""

@@ -25,6 +25,7 @@ from pipeline.scan_header import ScanHeader
 from pipeline.types import (
     Alignment,
     LabelArray,
+    LabelMap,
     Measurement,
     QualityFlag,
     Resources,
@@ -44,11 +45,10 @@ _SHAPE_VALUES: Final = ("model", "kind", "sha256", "scale", "assd_mm", "bscore")
 
 @dataclass(frozen=True, kw_only=True)
 class Upload:
-    """The input of an analysis: a scan, a label map with its numbering, or both. sha256: over all files."""
+    """The input of an analysis: a scan, a label map, or both (also in one file or folder). sha256: over all files."""
 
     scan: Path | None
     labels: Path | None
-    numbering: str
     sha256: str
 
 
@@ -85,6 +85,28 @@ def _decode_scan(stored: Stored) -> Scan:
         side=Side(meta["side"]) if meta["side"] else None,
         modality=meta["modality"],
         acquisition=Acquisition(**meta["acquisition"]),
+        warnings=tuple(meta["warnings"]),
+    )
+
+
+def _encode_label_map(label_map: LabelMap) -> Parts:
+    meta = {
+        "grid": label_map.grid.to_dict(),
+        "names": {str(label): name for label, name in label_map.names.items()},
+        "left_out": label_map.left_out,
+        "warnings": label_map.warnings,
+    }
+    return meta, {"labels": label_map.labels}
+
+
+def _decode_label_map(stored: Stored) -> LabelMap:
+    meta = stored.meta
+    (a, b), (c, d), (e, f) = meta["left_out"]
+    return LabelMap(
+        labels=stored.array("labels"),
+        grid=Grid.from_dict(meta["grid"]),
+        names={int(label): name for label, name in meta["names"].items()},
+        left_out=((a, b), (c, d), (e, f)),
         warnings=tuple(meta["warnings"]),
     )
 
@@ -257,6 +279,10 @@ def _load_results(workspace: Workspace) -> Results:
 
 SCAN: Final = arrays_and_json("scan", _encode_scan, _decode_scan)
 SCAN_HEADER: Final = json_only("scan_header", ScanHeader.to_dict, ScanHeader.from_dict)
+LABEL_MAP: Final = arrays_and_json("label_map", _encode_label_map, _decode_label_map)
+"""The user's label map as stored in its file."""
+GIVEN_SEGMENTATION: Final = arrays_and_json("given_segmentation", _encode_segmentation, _decode_segmentation)
+"""The user's label map in canonical labels: the same as RAW_SEGMENTATION, without a model."""
 RAW_SEGMENTATION: Final = arrays_and_json("raw_segmentation", _encode_segmentation, _decode_segmentation)
 """The model's output: medial and lateral tibial cartilage may share a label."""
 SEGMENTATION: Final = arrays_and_json("segmentation", _encode_segmentation, _decode_segmentation)

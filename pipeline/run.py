@@ -18,7 +18,6 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from pipeline.anatomy import NUMBERINGS
 from pipeline.errors import KneeError, OutOfMemory
 from pipeline.ledger import Ledger
 from pipeline.options import AnalysisOptions
@@ -26,7 +25,7 @@ from pipeline.product import Given
 from pipeline.products import DELIVERY, INPUT_NAME, MODEL, RECORDS, RESOURCES, UPLOAD, Upload
 from pipeline.progress import Progress, StepRecord, StepState
 from pipeline.segmentation import describe
-from pipeline.segmentation.identity import GIVEN, ModelIdentity
+from pipeline.segmentation.identity import GIVEN
 from pipeline.segmentation.registry import model
 from pipeline.step import Inputs, OnFraction, Step
 from pipeline.steps import STEPS
@@ -83,7 +82,7 @@ class _Facts:
             RECORDS: lambda: self.records,
         }
         self._parts: dict[Given[Any], object] = {
-            UPLOAD: (upload.sha256, request.scan, request.labels, request.numbering),
+            UPLOAD: (upload.sha256, request.scan, request.labels),
             INPUT_NAME: request.input_name,
         }
 
@@ -191,24 +190,21 @@ class _Run:
 def _model(options: AnalysisOptions, resources: Resources, request: Request) -> dict[str, Any]:
     """The value of MODEL. Raises the ModelError of a model that cannot run."""
     if request.labels is not None:
-        identity = ModelIdentity(id=f"given:{request.numbering}", source=GIVEN, digests={})
-        known = NUMBERINGS.get(request.numbering)
-        title = f"Label map given by the user. {known.title if known else 'Numbering recognised from its anatomy'}"
-        return {"id": identity.id, "title": title, "identity": identity.to_dict()}
+        return {"identity": GIVEN}
     return describe(options.segmentation_model, resources)
 
 
 def _upload(workspace: Workspace, request: Request) -> Upload:
     """The value of UPLOAD. Its digest is kept in work/input.json, because the upload may be gone on a retry."""
     scan, labels = (workspace.input_dir / name if name is not None else None for name in (request.scan, request.labels))
-    paths = [path for path in (scan, labels) if path is not None]
+    paths = list(dict.fromkeys(path for path in (scan, labels) if path is not None))
     kept = workspace.work_dir / "input.json"
     if not all(path.exists() for path in paths) and kept.exists():
         sha256 = str(json.loads(kept.read_text(encoding="utf-8"))["sha256"])
     else:
         sha256 = _digest(paths)
         write_json(kept, {"sha256": sha256})
-    return Upload(scan=scan, labels=labels, numbering=request.numbering, sha256=sha256)
+    return Upload(scan=scan, labels=labels, sha256=sha256)
 
 
 def _digest(paths: list[Path]) -> str:

@@ -12,7 +12,7 @@ from pipeline.alignment import align_knee
 from pipeline.anatomy import Structure
 from pipeline.delivery import make_results
 from pipeline.image_io import read_label_map, read_scan, require_content
-from pipeline.labels import given_segmentation
+from pipeline.labels import given_model, given_segmentation
 from pipeline.measure import Findings, measure_knee
 from pipeline.model_flags import model_flags
 from pipeline.one_knee import one_knee
@@ -20,7 +20,9 @@ from pipeline.products import (
     ALIGNMENT,
     DELIVERY,
     FLAGS,
+    GIVEN_SEGMENTATION,
     INPUT_NAME,
+    LABEL_MAP,
     MEASUREMENTS,
     MODEL,
     RAW_SEGMENTATION,
@@ -51,13 +53,20 @@ from pipeline.surface import bone_surface, bone_surfaces
 from pipeline.t2.layers import measure_t2, relative_depth
 from pipeline.t2.maps import fit_t2_map
 from pipeline.thickness import thickness_of_bones
-from pipeline.types import AnalysisResult, Provenance, ShapeFit, Surface
+from pipeline.types import AnalysisResult, Provenance, Segmentation, ShapeFit, Surface
 
 
 def _read(inputs: Inputs) -> Outputs:
     path, options = inputs[UPLOAD].scan, inputs.options
     assert path is not None  # noqa: S101  ensured by `applies`
-    scan = read_scan(path, side=options.chosen_side, series=options.series, scratch_dir=inputs.scratch_dir)
+    scan = read_scan(
+        path,
+        side=options.chosen_side,
+        series=options.series,
+        echo_times_ms=options.echo_times_ms,
+        beside_labels=path == inputs[UPLOAD].labels,
+        scratch_dir=inputs.scratch_dir,
+    )
     require_content(scan)
     return SCAN.of(scan), SCAN_HEADER.of(header_of(scan))
 
@@ -66,25 +75,44 @@ def _no_scan(inputs: Inputs) -> str | None:
     return "no scan was given, only a label map" if inputs[UPLOAD].scan is None else None
 
 
+def _read_labels(inputs: Inputs) -> Outputs:
+    path = inputs[UPLOAD].labels
+    assert path is not None  # noqa: S101  ensured by `applies`
+    return (LABEL_MAP.of(read_label_map(path, scratch_dir=inputs.scratch_dir)),)
+
+
+def _name_labels(inputs: Inputs) -> Outputs:
+    scan, options = inputs.get(SCAN), inputs.options
+    given = given_segmentation(inputs[LABEL_MAP], options.numbering, None if scan is None else scan.grid)
+    return (GIVEN_SEGMENTATION.of(one_knee(given, options.knee)),)
+
+
+def _no_labels(inputs: Inputs) -> str | None:
+    return "no label map was given" if inputs[UPLOAD].labels is None else None
+
+
 def _segment(inputs: Inputs) -> Outputs:
-    upload, scan = inputs[UPLOAD], inputs.get(SCAN)
-    if upload.labels is not None:
-        label_map = read_label_map(upload.labels, scratch_dir=inputs.scratch_dir)
-        given = given_segmentation(label_map, upload.numbering, None if scan is None else scan.grid)
-        return (RAW_SEGMENTATION.of(one_knee(given, inputs.options.knee)),)
-    assert scan is not None  # noqa: S101  an upload without labels has a scan
     options = inputs.options
-    found = segment(scan, options.segmentation_model, inputs[RESOURCES], inputs.on_fraction, options.knee)
+    found = segment(inputs[SCAN], options.segmentation_model, inputs[RESOURCES], inputs.on_fraction, options.knee)
     return (RAW_SEGMENTATION.of(found),)
 
 
+def _labels_given(inputs: Inputs) -> str | None:
+    return None if inputs[UPLOAD].labels is None else "the label map that was given is measured"
+
+
+def _outlines(inputs: Inputs) -> Segmentation:
+    """The label map of the user or of the model."""
+    return inputs.get(GIVEN_SEGMENTATION) or inputs[RAW_SEGMENTATION]
+
+
 def _surfaces(inputs: Inputs) -> Outputs:
-    return (SURFACES.of(bone_surfaces(inputs[RAW_SEGMENTATION])),)
+    return (SURFACES.of(bone_surfaces(_outlines(inputs))),)
 
 
 def _align(inputs: Inputs) -> Outputs:
     alignment = align_knee(_femur(inputs[SURFACES]))
-    segmentation = split_tibial_cartilage(inputs[RAW_SEGMENTATION], alignment)
+    segmentation = split_tibial_cartilage(_outlines(inputs), alignment)
     return ALIGNMENT.of(alignment), SEGMENTATION.of(segmentation), SUBREGIONS.of(subregions(segmentation, alignment))
 
 
@@ -172,7 +200,7 @@ def _write_results(inputs: Inputs) -> Outputs:
         provenance=Provenance(
             input_sha256=inputs[UPLOAD].sha256,
             options=inputs.options.to_dict(),
-            model=inputs[MODEL],
+            model=_model(inputs),
             shape_models=tuple({"id": fit.model, "kind": fit.kind, "weights_sha256": fit.sha256} for fit in shapes),
             packages=collect_packages(),
             host=dict(collect_host()),
@@ -180,6 +208,13 @@ def _write_results(inputs: Inputs) -> Outputs:
         ),
     )
     return (DELIVERY.of(make_results(result, inputs.scratch_dir)),)
+
+
+def _model(inputs: Inputs) -> dict[str, object]:
+    """What made the outlines: the model, or the user's label map with the numbering that was decided."""
+    if inputs[UPLOAD].labels is None:
+        return inputs[MODEL]
+    return given_model(inputs[SEGMENTATION].model_id, inputs.options.numbering)
 
 
 def _warnings(inputs: Inputs, shapes: tuple[ShapeFit, ...]) -> tuple[str, ...]:
@@ -210,13 +245,33 @@ STEPS: Final = (
         applies=_no_scan,
         reads=(UPLOAD,),
         produces=(SCAN, SCAN_HEADER),
-        options=("side", "series"),
+        options=("side", "series", "echo_times_ms"),
         share=4,
+    ),
+    Step(
+        name="read_labels",
+        title="Read the label map",
+        run=_read_labels,
+        applies=_no_labels,
+        reads=(UPLOAD,),
+        produces=(LABEL_MAP,),
+        share=1,
+    ),
+    Step(
+        name="name_labels",
+        title="Name the structures of the label map",
+        run=_name_labels,
+        applies=_no_labels,
+        reads=(UPLOAD, SCAN, LABEL_MAP),
+        produces=(GIVEN_SEGMENTATION,),
+        options=("numbering", "knee"),
+        share=1,
     ),
     Step(
         name="segment",
         title="Outline bones and cartilage",
         run=_segment,
+        applies=_labels_given,
         reads=(UPLOAD, SCAN, MODEL, RESOURCES),
         produces=(RAW_SEGMENTATION,),
         options=("segmentation_model", "knee"),
@@ -228,7 +283,7 @@ STEPS: Final = (
         name="surfaces",
         title="Build bone surfaces",
         run=_surfaces,
-        reads=(RAW_SEGMENTATION,),
+        reads=(GIVEN_SEGMENTATION, RAW_SEGMENTATION),
         produces=(SURFACES,),
         share=4,
     ),
@@ -236,7 +291,7 @@ STEPS: Final = (
         name="align",
         title="Find side and compartments",
         run=_align,
-        reads=(RAW_SEGMENTATION, SURFACES),
+        reads=(GIVEN_SEGMENTATION, RAW_SEGMENTATION, SURFACES),
         produces=(ALIGNMENT, SEGMENTATION, SUBREGIONS),
         share=3,
     ),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.acquisition import Acquisition, PulseSequence
-from pipeline.anatomy import CANONICAL, Side, Structure
+from pipeline.anatomy import Side, Structure
 from pipeline.grid import Box, FloatArray, Grid
 from pipeline.progress import StepRecord
 from pipeline.quantities import Method, Quantity, Statistic
@@ -110,12 +110,14 @@ class LabelMap:
 
     labels    (z, y, x) uint16
     names     label -> its name in the file, or in a description beside it; empty if there are none
+    left_out  per axis, slices of background that the file left out before and after its own
     warnings  assumptions made while reading
     """
 
     labels: NDArray[np.uint16]
     grid: Grid
     names: Mapping[int, str] = field(default_factory=dict)
+    left_out: tuple[tuple[int, int], tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0), (0, 0))
     warnings: tuple[str, ...] = ()
 
 
@@ -342,14 +344,12 @@ class Request:
 
     input_name  the user's name of the input (its stem names the results zip)
     scan        file or folder of the scan; None for a label map without a scan
-    labels      a label map used instead of a network
-    numbering   of its labels: a key of NUMBERINGS, or `auto`; names in the file have priority
+    labels      a label map used instead of a network; it may be in the same file or folder as the scan
     """
 
     input_name: str
     scan: str | None = None
     labels: str | None = None
-    numbering: str = CANONICAL
 
     def __post_init__(self) -> None:
         if self.scan is None and self.labels is None:

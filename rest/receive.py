@@ -25,8 +25,10 @@ from starlette.types import Receive, Scope, Send
 
 from jobs import service
 from jobs.errors import ServerBusy, UploadTooSlow
+from jobs.intake.field_names import UPLOAD_FIELDS, check_query
+from jobs.intake.parts import FilePart
 from pipeline.errors import KneeError
-from pipeline.file_kinds import EXTENSIONS, FileKind, either
+from pipeline.file_kinds import EXTENSIONS, VOLUMES, FileKind, either
 from rest.answers import error_response
 from rest.protocol import DIRECT
 
@@ -68,8 +70,12 @@ class Intake:
         finally:
             self._used_slots -= 1
 
-    async def receive(self, request: Request, finish: Callable[[service.FormReceiver], BaseModel]) -> Response:
+    async def receive(
+        self, request: Request, finish: Callable[[service.FormReceiver, tuple[str, ...]], BaseModel]
+    ) -> Response:
         """Receive a form with a file, and respond 201 with the result of `finish`; a failure leaves no files.
+
+        finish: receives the form, and warnings about the query
 
         Raises the KneeErrors of `finish`, and other errors after the whole body has been read.
         """
@@ -78,12 +84,13 @@ class Intake:
         try:
             with self.slot():
                 headers = request.headers
+                warnings = check_query(request.query_params, UPLOAD_FIELDS)
                 receiver = await self.run(
                     open_receiver, headers.get("content-type", ""), headers.get("content-length", "")
                 )
                 await self.fill(receiver, request)
                 whole = True
-                answer = await self.run(finish, receiver)
+                answer = await self.run(finish, receiver, warnings)
                 return JSONResponse(answer.model_dump(), 201, {"connection": "close"})
         except BaseException as error:
             if receiver is not None:
@@ -166,15 +173,23 @@ class Pace:
 
 
 def upload_form(form: type[BaseModel], *names: str) -> dict[str, object]:
-    """For the OpenAPI document: a multipart body with a file and the form's values (only the given ones, if any)."""
+    """For the OpenAPI document: a multipart body with files and the form's values (only the given ones, if any)."""
     values = form.model_json_schema()["properties"]
     file = {
         "type": "string",
         "format": "binary",
         "description": f"Knee MRI: {either(EXTENSIONS)}; several {FileKind.DICOM} files as one {FileKind.ZIP}.",
     }
-    properties = {"file": file} | {name: value for name, value in values.items() if not names or name in names}
-    schema = {"type": "object", "required": ["file"], "properties": properties}
+    labels = {
+        "type": "string",
+        "format": "binary",
+        "description": "A label map to measure instead of running a network, alone or with its scan: "
+        f"{either(VOLUMES)}, a segmentation of 3D Slicer or a {FileKind.DICOM} segmentation.",
+    }
+    properties = {FilePart.SCAN.value: file, FilePart.LABELS.value: labels}
+    properties |= {name: value for name, value in values.items() if not names or name in names}
+    needed = [{"required": [part.value]} for part in FilePart]
+    schema = {"type": "object", "anyOf": needed, "properties": properties}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 

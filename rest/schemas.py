@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Literal
 
@@ -12,6 +13,7 @@ from jobs.service import PendingScan
 from jobs.state.model import JobView, Status
 from pipeline.progress import StepRecord
 from pipeline.types import Measurement
+from pipeline.upload_facts import LabelMapFacts
 
 
 class ErrorBody(BaseModel):
@@ -44,6 +46,7 @@ class UploadResponse(BaseModel):
     queue_position: int
     estimated_wait_seconds: int
     message: str
+    warnings: list[str] = []
 
 
 class SeriesChoice(BaseModel):
@@ -58,11 +61,31 @@ class SeriesChoice(BaseModel):
     echoes: int
 
 
+class LabelReading(BaseModel):
+    """How a label map is read with one numbering; `refusal` says why it cannot be."""
+
+    numbering: str
+    decided: str
+    structures: dict[int, str]
+    refusal: str
+
+
+class LabelMapResponse(BaseModel):
+    """A label map in an upload; shape and spacing_mm are (z, y, x). The first reading is that of `auto`."""
+
+    filename: str
+    shape: list[int]
+    spacing_mm: list[float]
+    volume_mm3: dict[int, float]
+    readings: list[LabelReading]
+    warnings: list[str]
+
+
 class ScanResponse(BaseModel):
     """An upload awaiting confirmation.
 
-    shape and spacing_mm are (z, y, x). While one of several series must be chosen, they are null and `choices` lists
-    the series.
+    shape and spacing_mm are (z, y, x). While one of several series must be chosen, and for a label map without a scan,
+    they are null. `choices` lists the series; `labels` describes the label map.
     """
 
     scan_id: str
@@ -79,6 +102,7 @@ class ScanResponse(BaseModel):
     t2_unavailable: str
     warnings: list[str]
     choices: list[SeriesChoice]
+    labels: LabelMapResponse | None = None
 
 
 class StatusQueued(BaseModel):
@@ -88,6 +112,7 @@ class StatusQueued(BaseModel):
     status: Literal[Status.QUEUED]
     queue_position: int
     estimated_wait_seconds: int
+    warnings: list[str] = []
 
 
 class StatusProcessing(BaseModel):
@@ -128,19 +153,20 @@ class StatusError(BaseModel):
 StatusBody = StatusQueued | StatusProcessing | StatusComplete | StatusError
 
 
-def upload_response(job: JobView) -> UploadResponse:
-    """The response of POST /upload."""
+def upload_response(job: JobView, warnings: Iterable[str] = ()) -> UploadResponse:
+    """The response of POST /upload; warnings: about the request."""
     return UploadResponse(
         job_id=job.id,
         status=Status.QUEUED,
         queue_position=max(1, job.queue_position),
         estimated_wait_seconds=job.estimated_wait_seconds,
         message=f"File uploaded successfully. You are #{max(1, job.queue_position)} in queue.",
+        warnings=list(warnings),
     )
 
 
-def status_body(job: JobView) -> StatusBody:
-    """The response of GET /status: one of four schemas."""
+def status_body(job: JobView, warnings: Iterable[str] = ()) -> StatusBody:
+    """The response of GET /status: one of four schemas; warnings: about the request that queued the job."""
     match job.status:
         case Status.QUEUED:
             return StatusQueued(
@@ -148,6 +174,7 @@ def status_body(job: JobView) -> StatusBody:
                 status=Status.QUEUED,
                 queue_position=job.queue_position,
                 estimated_wait_seconds=job.estimated_wait_seconds,
+                warnings=list(warnings),
             )
         case Status.PROCESSING:
             return StatusProcessing(
@@ -180,9 +207,9 @@ def status_body(job: JobView) -> StatusBody:
             )
 
 
-def scan_response(scan: PendingScan) -> ScanResponse:
-    """The response for a waiting upload."""
-    facts = scan.facts
+def scan_response(scan: PendingScan, warnings: Iterable[str] = ()) -> ScanResponse:
+    """The response for a waiting upload; warnings: about the query."""
+    facts = scan.scan
     return ScanResponse(
         scan_id=scan.id,
         filename=scan.filename,
@@ -196,8 +223,28 @@ def scan_response(scan: PendingScan) -> ScanResponse:
         echo_times_ms=list(facts.echo_times_ms) if facts else [],
         side=facts.side if facts else None,
         t2_unavailable=facts.t2_unavailable if facts else "",
-        warnings=list(facts.warnings) if facts else [],
+        warnings=[*(facts.warnings if facts else ()), *scan.warnings, *warnings],
         choices=[SeriesChoice.model_validate(choice) for choice in scan.choices],
+        labels=None if scan.labels is None else _label_map_response(scan.labels),
+    )
+
+
+def _label_map_response(labels: LabelMapFacts) -> LabelMapResponse:
+    return LabelMapResponse(
+        filename=labels.filename,
+        shape=list(labels.shape),
+        spacing_mm=list(labels.spacing_mm),
+        volume_mm3=dict(labels.volume_mm3),
+        readings=[
+            LabelReading(
+                numbering=reading.requested,
+                decided=reading.decided,
+                structures={label: s.key for label, s in reading.structures.items() if s is not None},
+                refusal=reading.refusal,
+            )
+            for reading in labels.readings
+        ],
+        warnings=list(labels.warnings),
     )
 
 

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Annotated, Any, Final, get_type_hints
+from typing import Annotated, Any, Final, Literal, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
-from pydantic_core import PydanticKnownError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+)
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from jobs.errors import InvalidForm
 from jobs.settings import load_settings
-from pipeline.options import AnalysisOptions
+from pipeline.errors import OptionsError
+from pipeline.options import CHOICES, AnalysisOptions, checked_echo_times, read_echo_times
 from pipeline.segmentation.registry import model_ids
 
 _EMAIL: Final = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
@@ -37,8 +47,24 @@ def _list_models(schema: dict[str, Any]) -> None:
 _Model = Annotated[str, AfterValidator(_known_model), Field(json_schema_extra=_list_models)]
 
 
+def _times(value: object) -> tuple[float, ...]:
+    """Echo times from a form's text or a JSON list."""
+    try:
+        return checked_echo_times(read_echo_times(value) if isinstance(value, str) else value)
+    except OptionsError as error:
+        raise PydanticCustomError("echo_times", "{reason}", {"reason": error.message}) from None
+
+
+_Times = Annotated[
+    tuple[float, ...],
+    BeforeValidator(_times),
+    WithJsonSchema({"type": "string", "examples": ["10, 20, 30"]}),
+]
+
+
 def _option_fields() -> dict[str, Any]:
-    hints = get_type_hints(AnalysisOptions) | {"segmentation_model": _Model}
+    hints = get_type_hints(AnalysisOptions) | {name: Literal.__getitem__(CHOICES[name]) for name in CHOICES}
+    hints |= {"segmentation_model": _Model, "echo_times_ms": _Times}
     return {
         item.name: (
             hints[item.name],

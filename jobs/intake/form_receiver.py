@@ -8,7 +8,9 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from jobs.errors import InvalidForm, InvalidUpload
+from jobs.intake.field_names import UPLOAD_FIELDS, check_names
 from jobs.intake.form import parse_form
+from jobs.intake.parts import FilePart
 from jobs.intake.uploads import Upload
 from pipeline.options import AnalysisOptions
 
@@ -18,14 +20,17 @@ MAX_FIELD_BYTES: Final = 10_000
 
 
 class FormReceiver:
-    """A multipart/form-data body, received in pieces: `file` goes to an Upload, the other fields are kept.
+    """A multipart/form-data body, received in pieces: `file` and `labels` go to an Upload, the other fields are kept.
 
-    Values before the file are validated before the file is stored, all of them at the end.
+    Values before a file are validated before the file is stored, all of them at the end.
+
+    warnings  about unknown fields
     """
 
     def __init__(self, content_type: str, upload: Upload) -> None:
         self.upload = upload
         self.values: dict[str, str] = {}
+        self.warnings: tuple[str, ...] = ()
         self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
         self._headers: dict[bytes, bytes] = {}
         self._field: str | None = None
@@ -68,9 +73,8 @@ class FormReceiver:
         if not self._ended:
             raise _broken_form()
         form = parse_form(self.values)
-        if not self.upload.opened:
+        if not self.upload.names:
             raise _missing_file()
-        self.upload.close()
         return form
 
     def _part_begin(self) -> None:
@@ -88,15 +92,16 @@ class FormReceiver:
         _, parameters = parse_options_header(self._headers.get(b"content-disposition"))
         name = parameters.get(b"name", b"").decode("utf-8", "replace")
         filename = parameters.get(b"filename")
-        if name == "file" and filename is not None:
-            if self.upload.opened:
-                raise InvalidUpload("The form contains more than one file; expected one.")
+        self.warnings += check_names([name] if name else [], UPLOAD_FIELDS)
+        if name in tuple(FilePart) and filename is not None:
             parse_form(self.values)
-            self.upload.open(filename.decode("utf-8", "replace"))
+            self.upload.open(FilePart(name), filename.decode("utf-8", "replace"))
             self._in_file = True
         elif name and filename is None:
             if len(self.values) >= MAX_FIELDS:
                 raise _broken_form()
+            if name in self.values:
+                raise InvalidForm([_detail(name, "repeated", "Field was sent more than once")])
             self._field = name
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
@@ -108,6 +113,8 @@ class FormReceiver:
                 raise _broken_form()
 
     def _part_end(self) -> None:
+        if self._in_file:
+            self.upload.close()
         if self._field is not None:
             self.values[self._field] = self._value.decode("utf-8", "replace")
 
@@ -116,8 +123,14 @@ class FormReceiver:
 
 
 def _broken_form() -> InvalidUpload:
-    return InvalidUpload("The form is invalid or incomplete; expected multipart/form-data with one file.")
+    return InvalidUpload(
+        "The form is invalid or incomplete; expected multipart/form-data with a file.", hint="Send the form again."
+    )
 
 
 def _missing_file() -> InvalidForm:
-    return InvalidForm([{"type": "missing", "loc": ["body", "file"], "msg": "Field required", "input": None}])
+    return InvalidForm([_detail(FilePart.SCAN, "missing", "Field required: a scan, or a label map as 'labels'")])
+
+
+def _detail(name: str, kind: str, text: str) -> dict[str, object]:
+    return {"type": kind, "loc": ["body", str(name)], "msg": text, "input": None}

@@ -10,23 +10,25 @@ import contextlib
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from jobs.errors import ScanNotFound
+from jobs.intake.field_names import UPLOAD_FIELDS
 from jobs.intake.form_receiver import FormReceiver
-from jobs.intake.submission import enqueue, new_record
+from jobs.intake.parts import FilePart
+from jobs.intake.submission import enqueue, new_record, require_usable
 from jobs.intake.validation import check_upload
-from jobs.state.backend import Backend, open_backend
+from jobs.state.backend import open_backend
 from jobs.state.model import JobView
 from jobs.state.queue import queue_errors
 from jobs.state.storage import SCAN_FILE, Storage
 from pipeline.errors import AmbiguousSeries
-from pipeline.file_kinds import extension_of
 from pipeline.options import AnalysisOptions
 from pipeline.types import ScanFacts
+from pipeline.upload_facts import LabelMapFacts, UploadFacts
 from pipeline.workspace import Workspace, write_json
 
 SCAN_LIFETIME_S: Final = 3600.0
@@ -36,46 +38,70 @@ SCAN_LIFETIME_S: Final = 3600.0
 class PendingScan:
     """A checked upload that has not been started.
 
+    names    the user's names of the files
     series   which of the upload's series `facts` are about; empty for the only one
-    facts    facts from the header; None while one of several series has to be chosen
+    facts    what it holds; None while one of several series has to be chosen
     choices  the available series: {series, slices, rows, columns, plane, echoes, description}; empty for a single one
+    warnings about the request
     """
 
     id: str
-    filename: str
+    names: Mapping[FilePart, str]
     size_bytes: int
     series: str = ""
-    facts: ScanFacts | None = None
+    facts: UploadFacts | None = None
     choices: tuple[dict[str, object], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def filename(self) -> str:
+        """Of the scan; of the label map where there is no scan."""
+        return self.names.get(FilePart.SCAN) or self.names[FilePart.LABELS]
+
+    @property
+    def scan(self) -> ScanFacts | None:
+        """The scan; None if there is none, or none is chosen."""
+        return None if self.facts is None else self.facts.scan
+
+    @property
+    def labels(self) -> LabelMapFacts | None:
+        """The label map; None if there is none."""
+        return None if self.facts is None else self.facts.labels
 
     def to_dict(self) -> dict[str, object]:
         """Plain JSON values."""
         return {
             "id": self.id,
-            "filename": self.filename,
+            "names": dict(self.names),
             "size_bytes": self.size_bytes,
             "series": self.series,
             "facts": None if self.facts is None else self.facts.to_dict(),
             "choices": list(self.choices),
+            "warnings": list(self.warnings),
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object]) -> PendingScan:
         """From the dictionary of `to_dict`. Raises KeyError, TypeError, ValueError."""
         values: dict[str, Any] = dict(data)
-        facts = None if values["facts"] is None else ScanFacts.from_dict(values["facts"])
-        return cls(**values | {"facts": facts, "choices": tuple(values["choices"])})
+        facts = None if values["facts"] is None else UploadFacts.from_dict(values["facts"])
+        names = {FilePart(part): str(name) for part, name in values["names"].items()}
+        parsed = {"facts": facts, "choices": tuple(values["choices"]), "warnings": tuple(values["warnings"])}
+        return cls(**values | parsed | {"names": names})
 
 
 def keep_form(receiver: FormReceiver) -> PendingScan:
-    """Check the file of a complete form, and keep it until it is confirmed.
+    """Check the files of a complete form, and keep them until they are confirmed.
+
+    Scan and label map in one file are told apart by content.
 
     Raises InvalidForm, the InputErrors of reading (except AmbiguousSeries if a series can be chosen), StorageFull.
     """
     upload = receiver.upload
     try:
         options, _ = receiver.finish()
-        scan = PendingScan(id=upload.job_id, filename=upload.filename, size_bytes=upload.size)
+        warnings = (*receiver.warnings, *_unused(receiver))
+        scan = PendingScan(id=upload.job_id, names=upload.names, size_bytes=upload.size, warnings=warnings)
         scan = _with_check(scan, upload.path, options.series)
         upload.keep(scan.to_dict())
     except BaseException:
@@ -99,7 +125,7 @@ def choose_series(scan_id: str, series: str) -> PendingScan:
     scan = pending_scan(scan_id)
     if series == scan.series:
         return scan
-    chosen = _with_check(scan, _upload_path(backend, scan), series)
+    chosen = _with_check(scan, _paths(scan, Workspace(backend.storage.scan_folder(scan_id))), series)
     with contextlib.suppress(FileNotFoundError):  # started or discarded in the meantime
         write_json(backend.storage.scan_folder(scan_id) / SCAN_FILE, chosen.to_dict())
     return chosen
@@ -115,12 +141,13 @@ def submit_scan(scan_id: str, options: AnalysisOptions, email: str | None = None
     backend.queue.ping()
     scan = pending_scan(scan_id)
     source = backend.storage.scan_folder(scan_id)
-    path = _upload_path(backend, scan)
     facts = scan.facts
     if options.series != scan.series or facts is None:
-        facts = check_upload(path, options.series or scan.series)
+        path_of = _paths(scan, Workspace(source))
+        facts = _check(path_of, options.series or scan.series)
+    require_usable(facts, options)
     options = replace(options, series=options.series or scan.series)
-    final = backend.storage.workspace(scan_id).input_dir / path.name
+    final = _paths(scan, backend.storage.workspace(scan_id))
     record = new_record(scan_id, scan.filename, final, facts, options, email)
     try:
         backend.storage.write_record(record, source)
@@ -152,10 +179,20 @@ def remove_expired_scans(storage: Storage) -> list[str]:
     return removed
 
 
-def _with_check(scan: PendingScan, path: Path, series: str) -> PendingScan:
+def _unused(receiver: FormReceiver) -> list[str]:
+    """Warnings about options that are sent with the upload, before it is started."""
+    sent = [name for name in receiver.values if name in UPLOAD_FIELDS and name != "series"]
+    return [f"The field '{name}' was not used: send it when the analysis is started." for name in sent]
+
+
+def _check(path_of: Callable[[FilePart], Path | None], series: str) -> UploadFacts:
+    return check_upload(path_of(FilePart.SCAN), series, labels=path_of(FilePart.LABELS), sort=True)
+
+
+def _with_check(scan: PendingScan, path_of: Callable[[FilePart], Path | None], series: str) -> PendingScan:
     """The scan with the result of the check of one series, or with the choices if one must be chosen."""
     try:
-        return replace(scan, series=series, facts=check_upload(path, series))
+        return replace(scan, series=series, facts=_check(path_of, series))
     except AmbiguousSeries as error:
         choices = [item for item in _series_choices(error) if item.get("series")]
         if series or not choices:
@@ -168,9 +205,9 @@ def _series_choices(error: AmbiguousSeries) -> list[dict[str, Any]]:
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
-def _upload_path(backend: Backend, scan: PendingScan) -> Path:
-    folder = Workspace(backend.storage.scan_folder(scan.id)).input_dir
-    return folder / f"upload{extension_of(scan.filename)}"
+def _paths(scan: PendingScan, workspace: Workspace) -> Callable[[FilePart], Path | None]:
+    """The path of each file in a folder; None for a file that was not sent."""
+    return lambda part: part.path(workspace, scan.names[part]) if part in scan.names else None
 
 
 def _not_found() -> ScanNotFound:

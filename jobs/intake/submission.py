@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 
+from jobs.errors import InvalidForm
 from jobs.intake.form_receiver import FormReceiver
+from jobs.intake.parts import FilePart
 from jobs.intake.uploads import Upload
 from jobs.intake.validation import check_upload
 from jobs.state.backend import open_backend
 from jobs.state.model import JobRecord, JobView, now
 from jobs.state.queue import queue_errors
 from jobs.views.reading import get
+from pipeline.anatomy import AUTO
+from pipeline.image_io import check_echo_times
 from pipeline.options import AnalysisOptions
-from pipeline.types import ScanFacts
+from pipeline.upload_facts import UploadFacts
 
 
 def submit_stream(
@@ -26,7 +30,7 @@ def submit_stream(
     """
     upload = new_upload()
     try:
-        upload.open(filename)
+        upload.open(FilePart.SCAN, filename)
         for chunk in chunks:
             upload.write(chunk)
         upload.close()
@@ -50,6 +54,7 @@ def submit_form(receiver: FormReceiver) -> JobView:
     """Check the file of a complete form and queue the job. Raises as `submit_stream` does, and InvalidForm."""
     try:
         options, email = receiver.finish()
+        _require_labels(receiver.upload, options)
         return _submit(receiver.upload, options, email)
     except BaseException:
         receiver.upload.discard()
@@ -64,22 +69,47 @@ def new_upload() -> Upload:
     return Upload(backend.storage, backend.settings.max_upload_bytes)
 
 
+def _require_labels(upload: Upload, options: AnalysisOptions) -> None:
+    """Raise InvalidForm if a numbering was chosen without a label map."""
+    if options.numbering != AUTO and FilePart.LABELS not in upload.names:
+        text = "A numbering needs a label map in the field 'labels'"
+        raise InvalidForm([{"type": "missing", "loc": ["body", "labels"], "msg": text, "input": None}])
+
+
 def _submit(upload: Upload, options: AnalysisOptions, email: str | None) -> JobView:
-    facts = check_upload(upload.path, options.series)
+    facts = check_upload(upload.path(FilePart.SCAN), options.series, labels=upload.path(FilePart.LABELS))
+    require_usable(facts, options)
     record = new_record(upload.job_id, upload.filename, upload.final_path, facts, options, email)
     upload.accept(record)
     return enqueue(record)
 
 
+def require_usable(facts: UploadFacts, options: AnalysisOptions) -> None:
+    """Raise UnsupportedImage if the label map cannot be read in the chosen numbering; OptionsError for echo times that
+    do not fit the scan.
+    """
+    if facts.labels is not None:
+        facts.labels.reading(options.numbering)
+    check_echo_times(options.echo_times_ms, 0 if facts.scan is None else facts.scan.echoes)
+
+
 def new_record(
-    job_id: str, filename: str, path: Path, facts: ScanFacts, options: AnalysisOptions, email: str | None
+    job_id: str,
+    filename: str,
+    path_of: Callable[[FilePart], Path | None],
+    facts: UploadFacts,
+    options: AnalysisOptions,
+    email: str | None,
 ) -> JobRecord:
-    """The record of a job to be queued; `path` is the future path of its upload."""
+    """The record of a job to be queued; `path_of`: the future paths of its files."""
     created = now()
+    scan = path_of(FilePart.SCAN) if facts.scan is not None else None
+    labels = path_of(FilePart.LABELS) or path_of(FilePart.SCAN) if facts.labels is not None else None
     return JobRecord(
         id=job_id,
         input_filename=filename,
-        input_path=str(path),
+        input_path=str(scan or ""),
+        labels_path=str(labels or ""),
         options=options.to_dict(),
         created_at=created,
         retain_for_research=options.retain_results,

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from jobs.errors import InvalidUpload, StorageFull, UploadTooLarge
+from jobs.intake.parts import FilePart
 from jobs.state.model import JobRecord, clean_filename
 from jobs.state.storage import RESERVE_BYTES, SCAN_FILE, Storage
 from pipeline.file_kinds import COMPACT_EXTENSIONS, EXTENSIONS, IMAGES, FileKind, extension_of
@@ -38,12 +39,16 @@ ABANDONED_AFTER_S: Final = 60.0
 
 
 class Upload:
-    """One file being written to DATA_DIR/incoming/<new id>/input/upload<extension>. `discard` removes every trace."""
+    """The files of one upload, being written one after the other to DATA_DIR/incoming/<new id>/input/.
+
+    `discard` removes every trace. size: of all files
+    """
 
     def __init__(self, storage: Storage, limit_bytes: int) -> None:
         self.job_id = str(uuid.uuid4())
-        self.filename = ""
+        self.names: dict[FilePart, str] = {}
         self.size = 0
+        self._size_before = 0
         self._storage = storage
         self._limit = limit_bytes
         self._workspace = Workspace(_incoming(storage) / self.job_id)
@@ -51,19 +56,17 @@ class Upload:
         self._lock: int | None = None
 
     @property
-    def path(self) -> Path:
-        """The current path of the file."""
-        return self._workspace.input_dir / f"upload{extension_of(self.filename)}"
+    def filename(self) -> str:
+        """The user's name of the scan; of the label map where there is no scan; empty before a file has begun."""
+        return self.names.get(FilePart.SCAN) or self.names.get(FilePart.LABELS, "")
 
-    @property
-    def final_path(self) -> Path:
-        """The path of the file after acceptance."""
-        return self._storage.workspace(self.job_id).input_dir / self.path.name
+    def path(self, part: FilePart) -> Path | None:
+        """The current path of a file; None if it was not sent."""
+        return part.path(self._workspace, self.names[part]) if part in self.names else None
 
-    @property
-    def opened(self) -> bool:
-        """Whether a file has begun."""
-        return bool(self.filename)
+    def final_path(self, part: FilePart) -> Path | None:
+        """The path of a file after acceptance; None if it was not sent."""
+        return part.path(self._storage.workspace(self.job_id), self.names[part]) if part in self.names else None
 
     def check_announced(self, size: int | None) -> None:
         """Check the declared length before anything is read. Raises UploadTooLarge, StorageFull."""
@@ -76,20 +79,29 @@ class Upload:
         if size > self._limit + FORM_OVERHEAD:
             raise self._too_large()
 
-    def open(self, filename: str) -> None:
-        """Begin the file. Raises InvalidUpload for an extension that is not accepted, StorageFull."""
-        self.filename = clean_filename(filename)
-        extension = extension_of(self.filename)
+    def open(self, part: FilePart, filename: str) -> None:
+        """Begin a file. Raises InvalidUpload for an extension that is not accepted or a second file, StorageFull."""
+        if part in self.names:
+            raise InvalidUpload(
+                f"The form contains more than one file '{part}'; expected one.",
+                hint=f"Pack several files as one {FileKind.ZIP}.",
+            )
+        name = clean_filename(filename)
+        extension = extension_of(name)
         if extension not in EXTENSIONS:
             raise InvalidUpload(
                 f"Invalid file type '{extension}'; accepted: {', '.join(sorted(EXTENSIONS))}.",
                 hint=f"Upload {', '.join(IMAGES)}, or a {FileKind.ZIP} of a {FileKind.DICOM} folder.",
             )
+        self.names[part] = name
+        self._size_before = self.size
         with _disk_errors():
-            self._workspace.create()
-            self._lock = os.open(self._workspace.root, os.O_RDONLY)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            if self._lock is None:
+                self._workspace.create()
+                self._lock = os.open(self._workspace.root, os.O_RDONLY)
+                fcntl.flock(self._lock, fcntl.LOCK_EX)
+            path = part.path(self._workspace, name)
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
     def write(self, data: bytes | memoryview) -> None:
         """Add bytes. Raises UploadTooLarge as soon as they exceed the limit, StorageFull if the disk is full."""
@@ -115,7 +127,7 @@ class Upload:
                 os.fsync(self._file)
                 file, self._file = self._file, None
                 os.close(file)
-        if self.size == 0:
+        if self.size == self._size_before:
             raise InvalidUpload("The uploaded file is empty.", hint="Choose the image file itself.")
 
     def accept(self, record: JobRecord) -> None:

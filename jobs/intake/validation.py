@@ -19,7 +19,7 @@ from jobs.errors import StorageFull
 from jobs.intake.sandbox import Limits
 from jobs.settings import PROJECT_ROOT
 from pipeline.errors import InputError, KneeError, OutOfDisk, UnreadableImage
-from pipeline.types import ScanFacts
+from pipeline.upload_facts import UploadFacts
 
 WALL_CLOCK_S: Final = 120
 LIMITS: Final = Limits(memory_mb=768, cpu_s=60, file_mb=4096)
@@ -29,7 +29,8 @@ MAX_CHECKS: Final = 2
 
 _CHECKS: Final = threading.BoundedSemaphore(MAX_CHECKS)
 
-_MAX_VERDICT: Final = 256 * 1024
+_MAX_VERDICT: Final = 512 * 1024
+"""Two pictures of 256 x 256 pixels need up to 350 KB."""
 
 _ENVIRONMENT: Final = {
     "PATH": os.defpath,
@@ -46,27 +47,32 @@ _ENVIRONMENT: Final = {
 log = logging.getLogger(__name__)
 
 
-def check_upload(path: Path, series: str = "") -> ScanFacts:
-    """Facts from the header of an uploaded scan, or of one `series` of it.
+def check_upload(path: Path | None, series: str = "", *, labels: Path | None = None, sort: bool = False) -> UploadFacts:
+    """Facts about an uploaded scan, or of one `series` of it, and about a label map.
+
+    sort: a label map in `path` is told apart by its content; otherwise it is refused there
 
     Archives are unpacked to a temporary folder next to the file. Raises the InputError that reading would raise,
     UnreadableImage if the child process fails, StorageFull if the disk is full.
     """
-    scratch = Path(tempfile.mkdtemp(prefix="check-", dir=path.parent))
+    given = path or labels
+    assert given is not None  # noqa: S101 -- an upload has a file
+    scratch = Path(tempfile.mkdtemp(prefix="check-", dir=given.parent))
+    words = [str(path or ""), str(labels or ""), series, "sort" if sort else ""]
     try:
         with _CHECKS:
-            verdict = _ask(path, series, scratch)
+            verdict = _ask(words, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     if not verdict["ok"]:
         raise _error(verdict)
-    return ScanFacts.from_dict(verdict["scan"])
+    return UploadFacts.from_dict(verdict["upload"])
 
 
-def _ask(path: Path, series: str, scratch: Path) -> dict[str, Any]:
+def _ask(words: list[str], scratch: Path) -> dict[str, Any]:
     """The verdict of the child process. It leads a process group, which is killed afterwards."""
     numbers = (LIMITS.memory_mb, LIMITS.cpu_s, LIMITS.file_mb)
-    command = [sys.executable, "-m", "jobs.intake.validation_child", str(os.getpid()), str(scratch), str(path), series]
+    command = [sys.executable, "-m", "jobs.intake.validation_child", str(os.getpid()), str(scratch), *words]
     child = subprocess.Popen(
         [*command, *(str(number) for number in numbers)],
         cwd=PROJECT_ROOT,

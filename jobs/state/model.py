@@ -12,6 +12,7 @@ from pipeline.file_kinds import extension_of
 from pipeline.options import AnalysisOptions
 from pipeline.progress import StepRecord, StepState
 from pipeline.results_tree import archive_name
+from pipeline.segmentation.identity import GIVEN
 
 
 class Status(StrEnum):
@@ -66,6 +67,9 @@ def read_time(value: object) -> datetime | None:
 class JobRecord:
     """The value of one field of the Redis hash `jobs`, as JSON.
 
+    input_path is empty if only a label map was sent. labels_path is empty without a label map, and equals input_path if
+    one file holds both.
+
     Fields of other programs are kept in `extra` and written back. `ours` is False for a record of another program in
     the specification's format: it has no queue entry and is served unchanged.
     """
@@ -95,6 +99,7 @@ class JobRecord:
     steps: list[StepRecord] = field(default_factory=list)
     expires_at: datetime | None = None
     hint: str = ""
+    labels_path: str = ""
     ours: bool = True
     extra: dict[str, object] = field(default_factory=dict)
 
@@ -132,6 +137,11 @@ class JobRecord:
         return data
 
     @property
+    def outlined_by(self) -> str:
+        """The model that makes the outlines; GIVEN for a label map of the user."""
+        return GIVEN if self.labels_path else str(self.options.get("segmentation_model", "unknown"))
+
+    @property
     def archive_name(self) -> str:
         """Download name of the results zip: `{input stem}_results.zip`."""
         return archive_name(self.input_filename)
@@ -147,7 +157,7 @@ class JobRecord:
 _ORDERED: Final = tuple(item.name for item in fields(JobRecord) if item.name not in ("ours", "extra"))
 _STORED: Final = frozenset(_ORDERED)
 _TIMES: Final = ("created_at", "started_at", "completed_at", "expires_at")
-_OURS_ALONE: Final = ("attempt", "lost_attempts", "voxels", "warnings", "steps", "expires_at", "hint")
+_OURS_ALONE: Final = ("attempt", "lost_attempts", "voxels", "warnings", "steps", "expires_at", "hint", "labels_path")
 
 
 class RecordChanges(TypedDict, total=False):

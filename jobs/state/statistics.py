@@ -65,7 +65,7 @@ class Statistics:
         run = {"voxels": record.voxels, "seconds": step_seconds(record)}
         keys = ["stats:counted", "stats:total_processed", f"{BY_DAY}{now():%Y-%m-%d}", "processing_times"]
         counted = self._count(
-            keys=[*keys, f"{RUNS}{_model_of(record)}"],
+            keys=[*keys, f"{RUNS}{record.outlined_by}"],
             args=[
                 time.time(),
                 f"{record.id}:{record.attempt}",
@@ -80,8 +80,8 @@ class Statistics:
         return bool(counted)
 
     def history(self, record: JobRecord) -> list[Run]:
-        """The last analyses with the model that a job uses, newest first."""
-        return self.runs(_model_of(record))
+        """The last analyses with the model that a job uses, or of label maps, newest first."""
+        return self.runs(record.outlined_by)
 
     def runs(self, model_id: str) -> list[Run]:
         """The last analyses with a model, newest first."""
@@ -143,10 +143,6 @@ def step_seconds(record: JobRecord) -> dict[str, float]:
         if step.seconds is not None:
             found[step.name] = step.seconds
     return found
-
-
-def _model_of(record: JobRecord) -> str:
-    return str(record.options.get("segmentation_model", "unknown"))
 
 
 def _run(text: str) -> Run | None:

@@ -62,7 +62,7 @@ class Forecast:
         return sum(expected.values()) or self._default_seconds()
 
     def _history(self, record: JobRecord) -> list[Run]:
-        model = str(record.options.get("segmentation_model"))
+        model = record.outlined_by
         if model not in self._histories:
             self._histories[model] = self._backend.statistics.history(record)
         return self._histories[model]

@@ -119,7 +119,11 @@ def _run(backend: Backend, record: JobRecord, progress: _ProgressWriter) -> Reco
         workspace,
         AnalysisOptions.from_dict(record.options),
         backend.settings.resources,
-        Request(input_name="", scan=Path(record.input_path).name),
+        Request(
+            input_name="",
+            scan=Path(record.input_path).name if record.input_path else None,
+            labels=Path(record.labels_path).name if record.labels_path else None,
+        ),
         progress.write,
     )
     return completed(

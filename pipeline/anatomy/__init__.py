@@ -3,7 +3,7 @@
 Every number, name, colour, code and order that any other module, page or file shows comes from here.
 """
 
-from pipeline.anatomy.names import named_numbering, names_both_plates, structure_of
+from pipeline.anatomy.names import NAMES, named_numbering, names_both_plates, structure_of
 from pipeline.anatomy.numberings import (
     AUTO,
     CANONICAL,
@@ -38,6 +38,7 @@ from pipeline.anatomy.structures import (
     BONE_OF,
     BONES,
     CARTILAGE_OF,
+    DISTINCT_COLOURS,
     TISSUE_COLOURS,
     Side,
     Structure,
@@ -52,12 +53,14 @@ __all__ = [
     "CANONICAL",
     "CARTILAGE_OF",
     "COMPARTMENT_PAIRS",
+    "DISTINCT_COLOURS",
     "FEMUR_ANTERIOR",
     "FEMUR_LATERAL_POSTERIOR",
     "FEMUR_LATERAL_WEIGHT_BEARING",
     "FEMUR_MEDIAL_POSTERIOR",
     "FEMUR_MEDIAL_WEIGHT_BEARING",
     "FEMUR_WHOLE",
+    "NAMES",
     "NUMBERINGS",
     "PATELLA_WHOLE",
     "PLATE_ON",

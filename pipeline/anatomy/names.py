@@ -9,6 +9,9 @@ from typing import Final
 from pipeline.anatomy.numberings import Numbering
 from pipeline.anatomy.structures import Structure
 
+NAMES: Final = "names"
+"""Id of the numbering that names in a file declare."""
+
 _WORDS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("femur", "femoral", "fem", "femora"), "femur"),
     **dict.fromkeys(("tibia", "tibial", "tib"), "tibia"),
@@ -63,7 +66,7 @@ def named_numbering(names: Mapping[int, str], labels: frozenset[int]) -> Numberi
     if not labels or len(found) < len(meaning) or len(set(found)) < len(found):
         return None
     one_plate = any(names_both_plates(names[label]) for label in labels)
-    return Numbering(id="names", title="As named in the file", to_canonical=meaning, compartments_apart=not one_plate)
+    return Numbering(id=NAMES, title="As named in the file", to_canonical=meaning, compartments_apart=not one_plate)
 
 
 def _words(name: str) -> frozenset[str]:

@@ -65,6 +65,21 @@ class Structure(IntEnum):
         return _SNOMED[self]
 
 
+DISTINCT_COLOURS: Final[Mapping[Structure, tuple[int, int, int]]] = MappingProxyType(
+    {
+        Structure.FEMUR: (230, 159, 0),
+        Structure.TIBIA: (86, 180, 233),
+        Structure.PATELLA: (204, 121, 167),
+        Structure.FEMORAL_CARTILAGE: (213, 94, 0),
+        Structure.MEDIAL_TIBIAL_CARTILAGE: (0, 114, 178),
+        Structure.LATERAL_TIBIAL_CARTILAGE: (0, 158, 115),
+        Structure.PATELLAR_CARTILAGE: (240, 228, 66),
+        Structure.MEDIAL_MENISCUS: (148, 103, 189),
+        Structure.LATERAL_MENISCUS: (170, 170, 170),
+    }
+)
+"""For pictures that must tell structures of one tissue apart: the palette of Okabe and Ito, and two more."""
+
 TISSUE_COLOURS: Final[Mapping[Tissue, tuple[int, int, int]]] = MappingProxyType(
     {Tissue.BONE: (241, 214, 145), Tissue.CARTILAGE: (111, 184, 210), Tissue.MENISCUS: (178, 212, 242)}
 )

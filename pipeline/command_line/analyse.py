@@ -11,7 +11,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from pipeline.anatomy import AUTO, CANONICAL, NUMBERINGS
 from pipeline.command_line.options import add_options, options_of
 from pipeline.errors import InputError, KneeError, TwoKnees
 from pipeline.options import AnalysisOptions
@@ -49,13 +48,6 @@ def build_parser(program: str) -> argparse.ArgumentParser:
         parser, {"segmentation_model": f"One of {models}, or the name of an nnU-Net v2 folder in --models-dir."}
     )
     parser.add_argument("--labels", type=Path, help="measure this label map instead of running a network")
-    parser.add_argument(
-        "--numbering",
-        choices=[AUTO, *sorted(NUMBERINGS)],
-        default=CANONICAL,
-        help=f"numbering of --labels; {AUTO}: the one that its anatomy shows. Names in the file have priority. "
-        f"Default: {CANONICAL}.",
-    )
     parser.add_argument("--models-dir", type=Path, help="folder with extra model weights")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--json", action="store_true", help="print the results as JSON instead of a table")
@@ -105,7 +97,6 @@ def _analyse(given: argparse.Namespace, options: AnalysisOptions, folder: Path) 
         input_name=(scan or given.labels).name,
         scan=str(scan) if scan else None,
         labels=str(given.labels.resolve()) if given.labels else None,
-        numbering=given.numbering,
     )
     workspace = Workspace(output / RESUME_FOLDER)
     resources = Resources(models_dir=given.models_dir, device=given.device)

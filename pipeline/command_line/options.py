@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import Field, fields
 from typing import Any
 
-from pipeline.options import CHOICES, AnalysisOptions
+from pipeline.errors import OptionsError
+from pipeline.options import CHOICES, AnalysisOptions, read_echo_times
 
 
 def add_options(parser: argparse.ArgumentParser, notes: Mapping[str, str]) -> None:
@@ -30,8 +31,18 @@ def _settings(item: Field[Any], note: str) -> dict[str, Any]:
         if item.default:
             return {"action": "store_false", "help": f"Switch off: {text}"}
         return {"action": "store_true", "help": text}
+    if isinstance(item.default, tuple):
+        return {"type": _times, "metavar": item.metadata["value"], "help": text}
     if item.default != "":
         text = f"{text} Default: {item.default}."
     if choices := CHOICES.get(item.name):
         return {"choices": choices, "help": text}
     return {"type": type(item.default), "metavar": item.metadata["value"], "help": text}
+
+
+def _times(text: str) -> tuple[float, ...]:
+    """For argparse, which prints the message of an ArgumentTypeError."""
+    try:
+        return read_echo_times(text)
+    except OptionsError as error:
+        raise argparse.ArgumentTypeError(error.message) from None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import EmptyImage, UnsupportedImage
+from pipeline.image_io.source import Source
 from pipeline.types import Scan
 
 MOST_LABELS: Final = 32
@@ -21,6 +23,15 @@ map; noise and partial volume leave few such voxels in an MR image."""
 
 LEAST_LABELLED: Final = 1000
 """Fewer voxels above the lowest value are too few to judge."""
+
+
+ROUNDING: Final = 0.01
+"""Maximum distance of a label from a whole number that is attributed to the value scaling of the file."""
+
+SEND_AS_LABELS: Final = (
+    "Send it as a label map, alone or with its scan: drop it on the page, field `labels` of POST /upload, or --labels "
+    "FILE on the command line."
+)
 
 
 def require_content(scan: Scan) -> None:
@@ -37,12 +48,36 @@ def require_content(scan: Scan) -> None:
         raise UnsupportedImage(
             f"This looks like a label map: it holds {len(values)} different whole numbers in large constant areas; "
             "expected an MR image of a knee.",
-            hint="Measure a label map with the command line: --labels FILE, alone or with its scan.",
+            hint=SEND_AS_LABELS,
             values=list(values),
         )
 
 
-def label_values(image: NDArray[np.floating]) -> tuple[int, ...]:
+def holds_labels(source: Source) -> bool:
+    """Whether a scan that has not been read is a label map, by its voxels; needs one byte of memory per voxel.
+
+    The first values that cannot be labels end the reading.
+    """
+    if source.shape[source.echo_axis] != 1:
+        return False
+    labels = np.zeros(prod(source.shape), dtype=np.uint8)
+    found: set[int] = set()
+    for start, values in source.pieces:
+        low, high = values.min(), values.max()
+        if not (low >= -ROUNDING and high <= HIGHEST_LABEL + ROUNDING):  # also if it is no number
+            return False
+        whole = np.rint(values)
+        if np.abs(values - whole).max() > ROUNDING:
+            return False
+        labels[start : start + values.size] = whole
+        found |= set(np.flatnonzero(np.bincount(labels[start : start + values.size], minlength=1)).tolist())
+        if len(found) > MOST_LABELS:
+            return False
+    stored = np.moveaxis(labels.reshape(source.shape), source.echo_axis, 0)
+    return bool(label_values(stored[0]))
+
+
+def label_values(image: NDArray[np.floating] | NDArray[np.integer]) -> tuple[int, ...]:
     """The values of an image (z, y, x) that looks like a label map: few whole numbers from 0, in large constant areas.
 
     Empty for any other image.

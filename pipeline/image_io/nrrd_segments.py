@@ -19,6 +19,13 @@ from pipeline.errors import UnsupportedImage
 from pipeline.image_io.nrrd import read_pairs
 
 _KEY: Final = re.compile(r"Segment(\d{1,4})_(Name|LabelValue|Layer|Tags)")
+_WHOLE_NUMBERS: Final = re.compile(r"-?\d{1,5}")
+_REFERENCE: Final = re.compile(r"Reference image geometry\|((?:-?[\d.]{1,20}(?:e[+-]?\d{1,3})?;){22})")
+"""A matrix of 16 numbers, then the first and last index along x, y and z."""
+
+ASSUMED: Final = 10
+"""Slices after the last one in the file, if the header does not state the size of the reference image."""
+
 _TERMINOLOGY: Final = "TerminologyEntry:"
 
 
@@ -45,6 +52,27 @@ def nrrd_segments(path: Path) -> tuple[Segment, ...]:
         )
         for number, entry in sorted(found.items())
     )
+
+
+def left_out(path: Path, shape: tuple[int, int, int]) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    """Per axis (z, y, x), slices of the reference image before and after those in the file, whose size is `shape`.
+
+    3D Slicer crops a segmentation to its segments when it saves it. The size of the reference image is not always in
+    the header: then an axis that is cropped at its start is assumed to be cropped at its end as well.
+    """
+    pairs = read_pairs(path)
+    offsets = _WHOLE_NUMBERS.findall(pairs.get("Segmentation_ReferenceImageExtentOffset", ""))
+    if len(offsets) != 3:
+        return (0, 0), (0, 0), (0, 0)
+    geometry = _REFERENCE.search(pairs.get("Segmentation_ConversionParameters", ""))
+    extent = [int(float(word)) for word in geometry[1].split(";")[16:22]] if geometry else []
+    found = []
+    for k, (text, size) in enumerate(zip(offsets, reversed(shape), strict=True)):
+        before = max(0, int(text))
+        after = max(0, extent[2 * k + 1] - int(text) - size + 1) if len(extent) == 6 else ASSUMED * (before > 0)
+        found.append((before, after))
+    x, y, z = found
+    return z, y, x
 
 
 def merged(

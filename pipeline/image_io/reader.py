@@ -9,9 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from pipeline.anatomy import Side
-from pipeline.errors import AmbiguousSeries, NoImageSeries, UnreadableImage, UnsafeArchive
+from pipeline.errors import AmbiguousSeries, InputError, NoImageSeries, OptionsError, UnreadableImage, UnsafeArchive
 from pipeline.file_kinds import IMAGES, VOLUMES, FileKind, either
 from pipeline.image_io.archive import is_ignored, unpacked
+from pipeline.image_io.content import holds_labels
 from pipeline.image_io.echo_names import Names, echo_order
 from pipeline.image_io.formats import detached_header, identify, peek
 from pipeline.image_io.source import Source
@@ -19,20 +20,61 @@ from pipeline.types import Scan, ScanFacts
 
 MOST_LISTED: Final = 30
 
+_DICOM_HEAD_BYTES: Final = 4096
+_SEGMENTATION_CLASSES: Final = (b"1.2.840.10008.5.1.4.1.1.66.4", b"1.2.840.10008.5.1.4.1.1.66.7")
+"""SOP classes of segmentations and of label map segmentations."""
 
-def read_scan(path: Path, *, side: Side | None = None, series: str = "", scratch_dir: Path | None = None) -> Scan:
+
+def read_scan(
+    path: Path,
+    *,
+    side: Side | None = None,
+    series: str = "",
+    echo_times_ms: tuple[float, ...] = (),
+    beside_labels: bool = False,
+    scratch_dir: Path | None = None,
+) -> Scan:
     """The scan in a file (NIfTI, NRRD, DICOM, zip) or folder, in LPS, every echo float32.
 
     side         given by the user; it overrides the header, with a warning if they differ
     series       name of one of several DICOM series, as listed by AmbiguousSeries; empty: the only one
+    echo_times_ms  given by the user, one per echo; they replace those of the file, with a warning if they differ
+    beside_labels  whether the same file or folder also holds the label map of the scan, which is then left out
     scratch_dir  temporary folder for unpacking an archive (default: the system's)
 
     Raises UnreadableImage, NoImageSeries, AmbiguousSeries, UnsupportedImage, IncompleteSeries, UnsafeArchive,
     OutOfDisk.
     Empty images are not an error here: see `require_content`.
     """
-    with _opened(path, scratch_dir, series) as source:
-        scan = source.read()
+    with files_of(path, scratch_dir) as names:
+        files = split_labels(names)[0] if beside_labels else names
+        with open_one(files, scratch_dir, series) as source:
+            scan = source.read()
+    return _with_side(_with_times(scan, echo_times_ms), side)
+
+
+def check_echo_times(times_ms: tuple[float, ...], echoes: int) -> None:
+    """Raise OptionsError if echo times were given and there is not one per echo."""
+    if times_ms and len(times_ms) != echoes:
+        raise OptionsError(
+            f"echo_times_ms has {len(times_ms)} entries; the scan has {echoes} echo{'es' * (echoes > 1)}.",
+            hint="Give one echo time per echo, or none.",
+            option="echo_times_ms",
+        )
+
+
+def _with_times(scan: Scan, times_ms: tuple[float, ...]) -> Scan:
+    check_echo_times(times_ms, len(scan.echoes))
+    if not times_ms or times_ms == scan.echo_times_ms:
+        return scan
+    if not scan.echo_times_ms:
+        return replace(scan, echo_times_ms=times_ms)
+    stored = ", ".join(f"{time:.4g}" for time in scan.echo_times_ms)
+    warning = f"Echo times were given; those in the file ({stored} ms) were not used."
+    return replace(scan, echo_times_ms=times_ms, warnings=(*scan.warnings, warning))
+
+
+def _with_side(scan: Scan, side: Side | None) -> Scan:
     if side is None or side is scan.side:
         return scan
     if scan.side is None:
@@ -46,15 +88,43 @@ def check_scan(path: Path, *, series: str = "", scratch_dir: Path | None = None)
 
     Raises the errors of `read_scan`: every byte is checked, but no image is kept in memory.
     """
-    with _opened(path, scratch_dir, series) as source:
+    with files_of(path, scratch_dir) as names, open_one(names, scratch_dir, series) as source:
         source.check()
         return source.facts()
 
 
-@contextlib.contextmanager
-def _opened(path: Path, scratch_dir: Path | None, series: str = "") -> Iterator[Source]:
-    with files_of(path, scratch_dir) as names, open_one(names, scratch_dir, series) as source:
-        yield source
+def split_labels(names: Names) -> tuple[Names, Names]:
+    """Files of the scan, and files of label maps, by content; either may be empty.
+
+    Files that are no image (descriptions, sidecars, the voxels of a MetaImage) belong to both.
+    """
+    images = {file: kind for file in names if (kind := peek(file)) in IMAGES}
+    others = {file: name for file, name in names.items() if file not in images}
+    found = {file for file, kind in images.items() if _holds_labels(file, kind, others | {file: names[file]})}
+    parts = [
+        {file: name for file, name in names.items() if file in images and (file in found) is labels}
+        for labels in (False, True)
+    ]
+    scan, labels = ({**part, **others} if part else {} for part in parts)
+    return scan, labels
+
+
+def _holds_labels(file: Path, kind: FileKind | None, alone: Names) -> bool:
+    """Whether an image is a label map; False if it cannot be read. alone: the file and those that are no image."""
+    if kind is FileKind.DICOM:
+        with file.open("rb") as stream:
+            head = stream.read(_DICOM_HEAD_BYTES)
+        return any(uid in head for uid in _SEGMENTATION_CLASSES)
+    try:
+        if kind is FileKind.NRRD:
+            from pipeline.image_io.nrrd_segments import nrrd_segments
+
+            if nrrd_segments(file):
+                return True
+        with open_one(alone, None) as source:
+            return holds_labels(source)
+    except InputError:
+        return False
 
 
 @contextlib.contextmanager
@@ -132,7 +202,7 @@ def choose(names: Names) -> tuple[FileKind, list[Path]]:
         described += [f"{len(series)} {FileKind.DICOM} files"] if series else []
         raise AmbiguousSeries(
             f"{len(described)} scans were found ({'; '.join(described[:MOST_LISTED])}); expected one.",
-            hint="Upload the scan to analyse alone.",
+            hint="Upload the scan to analyse alone. A label map of it is sent as a label map, not as a second scan.",
             series=[{"description": name} for name in described],
         )
     if series:

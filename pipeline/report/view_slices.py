@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from pipeline.anatomy import CARTILAGE_OF, REGIONS, Compartment, Side, Structure
 from pipeline.grid import Grid
+from pipeline.planes import PLANES, PictureAxis, Plane, axis_order, edge_letters, picture_axes
 from pipeline.quantities import T2
 from pipeline.report.colours import VIRIDIS, css
-from pipeline.report.slices import PLANES, PictureAxis, Plane, axis_order, edge_letters, picture_axes
 from pipeline.results_tree import ViewFile
 from pipeline.types import AnalysisResult, LabelArray, Scan, T2Map
 

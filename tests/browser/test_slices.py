@@ -17,7 +17,7 @@ from PIL import Image
 
 from bench.pages.viewer_site import served
 from pipeline.anatomy import TISSUE_COLOURS, Structure, Tissue
-from pipeline.report.slices import axis_order
+from pipeline.planes import axis_order
 from pipeline.report.view_slices import write_slices
 from pipeline.types import AnalysisResult, T2Map
 from tests.support.report_phantom import phantom, stored_otherwise

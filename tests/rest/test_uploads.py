@@ -18,7 +18,8 @@ def test_an_upload_is_queued(api: httpx.Client, nifti: bytes) -> None:
     response = post(api, nifti, data={"segmentation_model": "nnunet_fullres"})
     assert response.status_code == 201, response.text
     body = response.json()
-    assert set(body) == {"job_id", "status", "queue_position", "estimated_wait_seconds", "message"}
+    assert set(body) == {"job_id", "status", "queue_position", "estimated_wait_seconds", "message", "warnings"}
+    assert body["warnings"] == []
     assert (body["status"], body["queue_position"]) == ("queued", 1)
     assert "#1 in queue" in body["message"]
     assert post(api, nifti).json()["queue_position"] == 2
@@ -51,6 +52,8 @@ def test_an_upload_writes_the_record_of_the_contract(api: httpx.Client, nifti: b
         "skip_first_echo": False,
         "series": "",
         "knee": "",
+        "numbering": "auto",
+        "echo_times_ms": [],
     }
     assert record["created_at"].endswith("+00:00")
     assert redis_client.lrange("rq:queue:analyses", 0, -1) == [job_id]

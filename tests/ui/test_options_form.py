@@ -9,7 +9,6 @@ from streamlit.testing.v1 import AppTest
 from jobs import service
 from pipeline.options import CHOICES, AnalysisOptions
 from pipeline.segmentation.segmenter import Availability
-from ui.home import options_form
 
 INSTALLED = service.models()[0]
 MODELS = [
@@ -42,9 +41,8 @@ def drawn() -> AppTest:
 
 def test_an_untouched_form_answers_every_option_with_its_default_except_consent() -> None:
     answer = drawn().session_state["answer"]
-    assert answer.keys() == {item.name for item in fields(AnalysisOptions)} - {options_form.SERIES}, (
-        "picked by its facts"
-    )
+    asked_before = {item.name for item in fields(AnalysisOptions) if item.metadata["preflight"]}
+    assert answer.keys() == {item.name for item in fields(AnalysisOptions)} - asked_before
     assert AnalysisOptions(**answer) == AnalysisOptions(retain_results=False)
 
 

@@ -16,8 +16,9 @@ import numpy as np
 from PIL import Image
 
 from pipeline.image_io import read_scan
+from pipeline.planes import axis_order
 from pipeline.report.contact_sheet import draw_slice
-from pipeline.report.slices import Slice, axis_order
+from pipeline.report.slices import Slice
 from pipeline.segmentation import segment
 from pipeline.segmentation.registry import model
 from pipeline.types import Resources, Scan, Segmentation

@@ -10,13 +10,12 @@ import streamlit as st
 from jobs import service
 from jobs.settings import Settings
 from pipeline.options import CHOICES, AnalysisOptions
+from ui.home.preflight import Checked
 from ui.parts import wording
 from ui.parts.messages import show_failure
 
 CONSENT: Final = "retain_results"
 MODEL: Final = "segmentation_model"
-SERIES: Final = "series"
-"""Chosen in the preflight, among the series of the upload."""
 
 
 def defaults() -> AnalysisOptions:
@@ -25,30 +24,39 @@ def defaults() -> AnalysisOptions:
 
 
 def draw_form(
-    models: list[service.ModelFacts], scan: service.PendingScan, settings: Settings
+    models: list[service.ModelFacts], upload: Checked, settings: Settings
 ) -> tuple[AnalysisOptions, str | None] | None:
     """The whole form. -> options and e-mail address when submitted, else None"""
+    measured = upload.scan.labels is not None
     with st.form("analysis", border=False):
-        chosen = draw_options(models)
+        chosen = draw_options(models if not measured else [])
         advanced, email = draw_advanced()
         consent = draw_consent()
         st.html(f'<p class="ok-quiet">{consent_details(settings.results_expiry_hours)}</p>')
-        if not st.form_submit_button("Start analysis", type="primary", icon=":material/play_arrow:"):
+        if not upload.confirmed:
+            st.html('<p class="ok-quiet">Confirm the structures of the label map to start.</p>')
+        if not st.form_submit_button(
+            "Start analysis", type="primary", icon=":material/play_arrow:", disabled=not upload.confirmed
+        ):
             return None
-    if reason := unavailable(models, chosen[MODEL]):
+    if reason := "" if measured else unavailable(models, chosen[MODEL]):
         show_failure(reason, "Choose another model.")
         return None
-    values = chosen | advanced | {SERIES: scan.series, CONSENT: consent}
-    return AnalysisOptions(**values), email
+    values = chosen | advanced | upload.options | {CONSENT: consent}
+    return AnalysisOptions.from_dict(values), email
 
 
 # Any: values of options have the types of the fields of AnalysisOptions, which checks them.
 def draw_options(models: list[service.ModelFacts]) -> dict[str, Any]:
-    """The basic options, side by side. -> value of each option"""
+    """The basic options, side by side. -> value of each option. Without models, none is chosen."""
     values: dict[str, Any] = {}
     for item in fields(AnalysisOptions):
-        if not item.metadata["advanced"] and item.name != CONSENT:
-            values[item.name] = _model_choice(item, models) if item.name == MODEL else _widget(item)
+        if item.metadata["advanced"] or item.metadata["preflight"] or item.name == CONSENT:
+            continue
+        if item.name != MODEL:
+            values[item.name] = _widget(item)
+        elif models:
+            values[item.name] = _model_choice(item, models)
     return values
 
 
@@ -56,11 +64,7 @@ def draw_options(models: list[service.ModelFacts]) -> dict[str, Any]:
 def draw_advanced() -> tuple[dict[str, Any], str | None]:
     """The advanced options, collapsed, and the e-mail address."""
     with st.expander("More options"):
-        values = {
-            item.name: _widget(item)
-            for item in fields(AnalysisOptions)
-            if item.metadata["advanced"] and item.name != SERIES
-        }
+        values = {item.name: _widget(item) for item in fields(AnalysisOptions) if item.metadata["advanced"]}
         email = st.text_input(
             "E-mail (optional)",
             placeholder="name@university.edu",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from html import escape as html_escape
 from typing import Any
 
@@ -9,15 +10,32 @@ import streamlit as st
 
 from jobs import service
 from pipeline.acquisition import PulseSequence
-from pipeline.errors import KneeError
+from pipeline.errors import KneeError, OptionsError
+from pipeline.image_io import check_echo_times
+from pipeline.options import AnalysisOptions, checked_echo_times, read_echo_times
 from pipeline.quality import COARSE_MM
+from pipeline.t2.availability import t2_unavailable
 from pipeline.types import ScanFacts
+from pipeline.upload_facts import LabelMapFacts
+from ui.home.label_preview import confirm_labels
 from ui.parts import wording
-from ui.parts.messages import listed, show_error
+from ui.parts.messages import listed, show_error, show_failure
 
 
-def show_preflight(scan: service.PendingScan) -> service.PendingScan | None:
-    """The card of an upload. -> the scan to analyse; None while a series must be chosen or cannot be read"""
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """An upload that can be analysed, with the options that its content required.
+
+    confirmed: False while the user has not confirmed the label map
+    """
+
+    scan: service.PendingScan
+    options: dict[str, object] = field(default_factory=dict)
+    confirmed: bool = True
+
+
+def show_preflight(scan: service.PendingScan) -> Checked | None:
+    """The card of an upload. -> what to analyse; None while a series must be chosen or it cannot be read"""
     with st.container(border=True, key="preflight"):
         st.html(
             f'<p class="ok-found">{html_escape(scan.filename)}'
@@ -30,9 +48,67 @@ def show_preflight(scan: service.PendingScan) -> service.PendingScan | None:
             scan = chosen
         if scan.facts is None:
             return None
-        st.html(facts_grid(scan.facts))
-        _show_outlook(scan.facts)
-    return scan
+        options: dict[str, object] = {"series": scan.series}
+        if scan.scan is not None:
+            st.html(facts_grid(scan.scan))
+            times = _ask_echo_times(scan.scan)
+            if times is None:
+                return None
+            options["echo_times_ms"] = times
+            _show_outlook(_with_times(scan.scan, times))
+        if scan.labels is None:
+            return Checked(scan=scan, options=options)
+        return _with_labels(scan, scan.labels, options)
+
+
+def _with_labels(scan: service.PendingScan, labels: LabelMapFacts, options: dict[str, object]) -> Checked | None:
+    """The card's part about a label map."""
+    st.html(labels_grid(labels, alone=scan.scan is None))
+    numbering = confirm_labels(labels)
+    chosen = {} if numbering is None else {"numbering": numbering}
+    if all(reading.refusal for reading in labels.readings):
+        return None
+    return Checked(scan=scan, options=options | chosen, confirmed=numbering is not None)
+
+
+def labels_grid(labels: LabelMapFacts, *, alone: bool) -> str:
+    """Facts about a label map as HTML, and what will be done with it."""
+    z, y, x = labels.shape
+    dz, dy, dx = labels.spacing_mm
+    rows = [("Label map", labels.filename)]
+    if alone:
+        rows += [("Matrix", f"{z} × {y} × {x} voxels"), ("Spacing", f"{dz:.3g} × {dy:.3g} × {dx:.3g} mm")]
+    lines = "".join(f"<dt>{name}</dt><dd>{html_escape(value)}</dd>" for name, value in rows)
+    text = "It is measured as it is; no network is run."
+    if alone:
+        text = "Surfaces and cartilage thickness are measured from the label map; no network is run. T2 needs the scan."
+    return f'<dl class="ok-facts">{lines}</dl><p class="ok-outlook">{text}</p>'
+
+
+def _ask_echo_times(facts: ScanFacts) -> tuple[float, ...] | None:
+    """Echo times where the scan has several echoes without times. None if they are not valid."""
+    if facts.echoes < 2 or facts.echo_times_ms:
+        return ()
+    metadata = AnalysisOptions.__dataclass_fields__["echo_times_ms"].metadata
+    text = st.text_input(
+        metadata["title"],
+        placeholder=", ".join(str(10 * (k + 1)) for k in range(facts.echoes)),
+        help=metadata["help"],
+    )
+    try:
+        times = checked_echo_times(read_echo_times(text))
+        check_echo_times(times, facts.echoes)
+    except OptionsError as error:
+        show_failure(error.message, error.hint)
+        return None
+    return times
+
+
+def _with_times(facts: ScanFacts, times: tuple[float, ...]) -> ScanFacts:
+    if not times:
+        return facts
+    missing = t2_unavailable(facts.sequence, facts.echoes, times, facts.acquisition)
+    return replace(facts, echo_times_ms=times, t2_unavailable=missing or "")
 
 
 def facts_grid(facts: ScanFacts) -> str:

@@ -16,7 +16,7 @@ HTML: Final = f"""
         <path d="M12 15V4m0 0L7.5 8.5M12 4l4.5 4.5M4 15v3a2 2 0 0 0 2 2h12a2 2 0 0 0 2-2v-3"/>
       </svg>
       <p class="lead">Drop a knee MRI here</p>
-      <p class="note">{UPLOAD_WORDS}</p>
+      <p class="note">{UPLOAD_WORDS}<br>To measure a label map, drop it alone or together with its scan.</p>
       <div class="row">
         <button type="button" data-part="files-button">Choose files</button>
         <button type="button" data-part="folder-button">Choose a {FileKind.DICOM} folder</button>

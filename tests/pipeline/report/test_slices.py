@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.anatomy import Side, Structure
 from pipeline.grid import Grid
-from pipeline.report.slices import PLANES, Slice, axis_order, edge_letters, slices
+from pipeline.planes import PLANES, axis_order, edge_letters
+from pipeline.report.slices import Slice, slices
 from pipeline.types import AnalysisResult
 from tests.support.report_phantom import MIDDLE_MM, label_map, oblique_grid, phantom
 

@@ -69,7 +69,9 @@ export default function ({ data, parentElement, setStateValue }) {
     try {
       const { downloadZip } = await import(ZIP);
       const entries = found.map(({ file, path }) => ({ name: path, input: file, lastModified: file.lastModified }));
-      await send(await downloadZip(entries).blob(), `${folder || found[0].path.split("/")[0] || data.endings.unnamed}${data.endings.archive}`);
+      const [top, below] = found[0].path.split("/");
+      const stem = folder || (below ? top : top.split(".")[0]) || data.endings.unnamed;
+      await send(await downloadZip(entries).blob(), `${stem}${data.endings.archive}`);
     } catch {
       fail("The files could not be read.", "Were they moved or deleted meanwhile? Choose them again.");
     }
@@ -92,7 +94,7 @@ export default function ({ data, parentElement, setStateValue }) {
       const left = Math.round((total - loaded) / speed);
       part("detail").textContent = `${size(loaded)} of ${size(total)}${left > 2 ? `, about ${left} s left` : ""}`;
     };
-    sent.upload.onload = () => show("checking", name, "Checking the scan: every slice is read once.");
+    sent.upload.onload = () => show("checking", name, "Checking the upload: every slice is read.");
     sent.onload = () => {
       /** @type {{scan_id?: string, detail?: string, hint?: string}} */
       let answer = {};
