@@ -12,41 +12,61 @@ class JobError(KneeError):
 class JobNotFound(JobError):
     """No job has this id: it never existed, was deleted, or has expired."""
 
+    next_step = "Check the job ID. Jobs are deleted when they expire."
+
 
 class ScanNotFound(JobError):
     """No uploaded scan with this id awaits confirmation: it was started or discarded, or has expired."""
+
+    next_step = "Upload the scan again."
 
 
 class JobNotFinished(JobError):
     """The requested data exists only when the job is complete."""
 
+    next_step = "Ask again when the job is complete."
+
 
 class ResultNotFound(JobError):
     """The job is complete, but this file is not (or no longer) among its results."""
+
+    next_step = "Upload the scan again."
 
 
 class JobConflict(JobError):
     """The job's state does not allow this: cancelling an ended job, retrying a running one."""
 
+    next_step = "Reload the job and try again."
+
 
 class QueueUnavailable(JobError):
     """Redis is unreachable, or rejects writes."""
+
+    next_step = "Try again in a minute."
 
 
 class StorageFull(JobError):
     """The data directory has no space for another upload."""
 
+    next_step = "Try again later."
+
 
 class UploadTooLarge(JobError):
     """The upload exceeds MAX_UPLOAD_SIZE_MB."""
+
+    next_step = "Upload one series only, or compress it."
 
 
 class InvalidUpload(InputError):
     """The upload is not a file of an accepted type: wrong extension, empty file, or invalid form."""
 
+    next_step = "Upload one scan, or a zip of its files."
+
 
 class InvalidForm(JobError):
     """Invalid form values; `details` lists them in FastAPI's format."""
+
+    next_step = "Correct the fields that are named."
 
     def __init__(self, details: list[dict[str, object]]) -> None:
         super().__init__("Some form values are not valid.")
@@ -62,10 +82,16 @@ class AttemptSuperseded(JobError):
 class ServerBusy(JobError):
     """The server has reached its maximum number of simultaneous uploads or comparisons."""
 
+    next_step = "Try again in a minute."
+
 
 class ComparisonFailed(JobError):
     """The process that compares two jobs ended without a result."""
 
+    next_step = "Try again."
+
 
 class UploadTooSlow(JobError):
     """Client time-out: the client stopped sending, or sends more slowly than the minimum rate."""
+
+    next_step = "Try a faster connection."

@@ -49,8 +49,6 @@ PLAUSIBLE_MM: Final = 2.3
 """Maximum mean distance of a femur to the reference: spheres and ellipsoids are above 2.7, femora of expert maps below
 1.2."""
 
-CHECK_KNEE: Final = "Check that the image shows a knee and that the orientation in the header is correct."
-
 UP: Final = 2
 """Index of the superior axis in LPS and in the reference frame."""
 
@@ -169,7 +167,6 @@ def align_knee(femur: Surface) -> Alignment:
         raise ImplausibleAnatomy(
             f"The femur is {residual:.1f} mm from the reference femur on average; "
             f"expected less than {PLAUSIBLE_MM} mm.",
-            hint=CHECK_KNEE,
         )
     return _alignment(matrix, side, residual_mm=residual, residual_other_mm=fits[side.other][1])
 
@@ -179,7 +176,7 @@ def _alignment(matrix: FloatArray, side: Side, *, residual_mm: float, residual_o
     try:
         back = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
     except np.linalg.LinAlgError:
-        raise ImplausibleAnatomy("The bone does not fit the reference knee in any size.", hint=CHECK_KNEE) from None
+        raise ImplausibleAnatomy("The bone does not fit the reference knee in any size.") from None
     return Alignment(
         matrix=back if side is Side.RIGHT else _MIRROR @ back,
         side=side,

@@ -32,4 +32,6 @@ def grant_access(request: Request) -> Response:
             )
             return answer
     time.sleep(WRONG_KEY_PAUSE_S)
-    return plain_error(401, "This is not one of the keys of this server.", "UNAUTHORIZED")
+    return plain_error(
+        401, "This is not one of the keys of this server.", "UNAUTHORIZED", "Ask its operator for a key."
+    )

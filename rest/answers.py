@@ -94,7 +94,7 @@ async def _refused(_: Request, error: Exception) -> JSONResponse:
     """Errors of the router: unknown route, wrong method, invalid JSON body."""
     assert isinstance(error, HTTPException)  # noqa: S101 -- registered only for this type
     phrase = http.HTTPStatus(error.status_code).phrase
-    answer = plain_error(error.status_code, f"{phrase}.", phrase.upper().replace(" ", "_"))
+    answer = plain_error(error.status_code, f"{phrase}.", phrase.upper().replace(" ", "_"), "Routes: see /docs.")
     answer.headers.update(error.headers or {})
     return answer
 

@@ -47,9 +47,14 @@ def _refusal(scope: Scope) -> JSONResponse | None:
     settings = load_settings()
     if _private(settings) and not _is_local(_host_name(headers.get("host", ""))):
         # DNS rebinding: pages of another site whose name resolves to this server would have "the same origin"
-        return plain_error(403, "This server accepts only 127.0.0.1, localhost and local names.", "UNKNOWN_HOST")
+        return plain_error(
+            403,
+            "This server accepts only 127.0.0.1, localhost and local names.",
+            "UNKNOWN_HOST",
+            "Open it under one of them.",
+        )
     if scope["method"] not in READING and not _same_origin(headers):
-        return plain_error(403, "Cross-site request refused.", "CROSS_SITE")
+        return plain_error(403, "Cross-site request refused.", "CROSS_SITE", "Send it from a page of this server.")
     if settings.keys and route_path(scope) not in OPEN_ROUTES and not _has_access(scope, headers, settings):
         hint = "Send X-API-Key, or Authorization: Bearer."
         answer = plain_error(401, "A valid API key is required.", "UNAUTHORIZED", hint)

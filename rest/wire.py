@@ -48,7 +48,12 @@ class Wire:
         if route_path(scope) in self._streamed:
             await self._inner(scope, receive, dressed)
         elif _announced(scope) > MOST_BODY_BYTES:
-            answer = plain_error(413, f"The body may have at most {MOST_BODY_BYTES} bytes.", "BODY_TOO_LARGE")
+            answer = plain_error(
+                413,
+                f"The body may have at most {MOST_BODY_BYTES} bytes.",
+                "BODY_TOO_LARGE",
+                "Send files with POST /upload.",
+            )
             await EarlyRefusal(answer.body, answer.status_code, dict(answer.headers))(scope, receive, dressed)
         elif scope["method"] == "HEAD":
             await _head(self._inner, scope, receive, dressed)

@@ -1,0 +1,147 @@
+"""Label maps over real HTTP: alone, or with their scan; and names of fields, none of which is ignored."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tests.rest.test_scans import keep
+from tests.support.knees import tibia_unsplit, turned_knee
+from tests.support.rest_client import job_folders, post
+
+OAI = np.array([0, 1, 3, 5, 2, 4, 4, 6, 0, 0], dtype=np.uint8)
+"""Canonical label -> label of the numbering `oai`."""
+
+
+@lru_cache(maxsize=1)
+def files() -> dict[str, bytes]:
+    """A coarse knee as label map in the numbering `oai`, a scan on its grid, and both in a zip."""
+    knee = tibia_unsplit(turned_knee())
+    labels = OAI[knee.labels[::2, ::2, ::2]]
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ knee.grid.affine[:, [2, 1, 0, 3]] @ np.diag([2, 2, 2, 1])
+    noise = np.random.default_rng(1).normal(100, 20, labels.shape) + 40.0 * labels
+    images = {"labels": labels.T, "scan": noise.astype(np.float32).T}
+    found = {name: nib.Nifti1Image(data, affine).to_bytes() for name, data in images.items()}
+    both = io.BytesIO()
+    with zipfile.ZipFile(both, "w") as archive:
+        for name, data in found.items():
+            archive.writestr(f"{name}.nii", data)
+    return found | {"both": both.getvalue()}
+
+
+def send(api: httpx.Client, names: list[str], route: str = "/upload", **values: str) -> httpx.Response:
+    fields = {"scan": "file", "labels": "labels"}
+    sent = {fields[name]: (f"{name}.nii", files()[name], "application/octet-stream") for name in names}
+    return api.post(route, files=sent, data=values)
+
+
+def record_of(redis_client: Any, answer: httpx.Response) -> dict[str, Any]:
+    assert answer.status_code == 201, answer.text
+    return dict(json.loads(redis_client.hget("jobs", answer.json()["job_id"])))
+
+
+@pytest.mark.slow
+def test_a_label_map_is_accepted_alone_and_with_its_scan(api: httpx.Client, redis_client: Any) -> None:
+    alone = record_of(redis_client, send(api, ["labels"], numbering="oai"))
+    assert (alone["input_path"], Path(alone["labels_path"]).name) == ("", "labels.nii")
+    assert alone["options"]["numbering"] == "oai"
+    both = record_of(redis_client, send(api, ["scan", "labels"]))
+    assert (Path(both["input_path"]).name, Path(both["labels_path"]).name) == ("upload.nii", "labels.nii")
+    assert both["input_filename"] == "scan.nii"
+    assert Path(both["labels_path"]).read_bytes() == files()["labels"]
+
+
+@pytest.mark.slow
+def test_scan_and_label_map_in_one_upload_are_told_apart(api: httpx.Client, redis_client: Any) -> None:
+    scan = keep(api, files()["both"], "both.zip").json()
+    found = scan["labels"]
+    assert scan["shape"] == found["shape"]
+    assert found["filename"] == "labels.nii"
+    recognised, *others = found["readings"]
+    assert (recognised["numbering"], recognised["decided"]) == ("auto", "oai")
+    assert recognised["structures"]["2"] == "femoral_cartilage"
+    assert next(reading for reading in others if reading["numbering"] == "canonical")["refusal"]
+    start = f"/scans/{scan['scan_id']}/start"
+    refused = api.post(start, json={"numbering": "pymskt"})
+    assert (refused.status_code, refused.json()["error_code"]) == (400, "UNSUPPORTED_IMAGE")
+    assert "oai" in refused.json()["hint"]
+    record = record_of(redis_client, api.post(start, json={"numbering": "oai"}))
+    assert record["input_path"] == record["labels_path"] != ""
+
+
+@pytest.mark.slow
+def test_a_label_map_is_recognised_without_a_scan(api: httpx.Client, redis_client: Any) -> None:
+    scan = keep(api, files()["labels"], "knee.nii").json()
+    assert (scan["shape"], scan["labels"]["readings"][0]["decided"]) == (None, "oai")
+    record = record_of(redis_client, api.post(f"/scans/{scan['scan_id']}/start"))
+    assert (record["input_path"], Path(record["labels_path"]).name) == ("", "upload.nii")
+
+
+@pytest.mark.slow
+def test_a_label_map_in_the_field_of_the_scan_is_refused_with_the_right_field(api: httpx.Client) -> None:
+    before = job_folders()
+    for content, name in ((files()["labels"], "knee.nii"), (files()["both"], "both.zip")):
+        answer = post(api, content, name)
+        assert answer.status_code == 400
+        assert "`labels`" in answer.json()["hint"]
+    scan = (None, files()["scan"])
+    answer = api.post("/upload", files={"labels": ("scan.nii", scan[1], "application/octet-stream")})
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "UNSUPPORTED_IMAGE")
+    assert job_folders() == before
+
+
+@pytest.mark.parametrize(
+    ("values", "loc"),
+    [
+        ({"sied": "left"}, ["body", "sied"]),
+        ({"Side": "left"}, ["body", "Side"]),
+        ({"model": "nnunet_cascade"}, ["body", "model"]),
+        ({"numbering": "oai"}, ["body", "labels"]),
+        ({"numbering": "mine"}, ["body", "numbering"]),
+        ({"echo_times_ms": "20, 10"}, ["body", "echo_times_ms"]),
+    ],
+)
+def test_a_field_that_would_be_ignored_is_refused(
+    api: httpx.Client, nifti: bytes, values: dict[str, str], loc: list[str]
+) -> None:
+    before = job_folders()
+    answer = post(api, nifti, data=values)
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, loc)
+    assert job_folders() == before
+
+
+def test_a_misspelt_name_is_answered_with_the_right_one(api: httpx.Client, nifti: bytes) -> None:
+    assert "'side'" in post(api, nifti, data={"sied": "left"}).json()["detail"][0]["msg"]
+    file = {"files": ("a.nii.gz", nifti, "application/octet-stream")}
+    assert "'file'" in api.post("/upload", files=file).json()["detail"][0]["msg"]
+
+
+def test_a_form_field_in_the_query_is_refused_on_every_route_with_a_body(api: httpx.Client, nifti: bytes) -> None:
+    file = {"file": ("a.nii.gz", nifti, "application/octet-stream")}
+    for route in ("/upload?side=left", "/scans?series=5", "/scans/x/start?numbering=oai", "/jobs/x/retry?sides=left"):
+        answer = api.post(route, files=file) if "x" not in route else api.post(route)
+        assert answer.status_code == 422, route
+        assert answer.json()["detail"][0]["loc"][0] == "query"
+    assert api.get("/scans/x?serie=5").status_code == 422
+
+
+def test_other_unknown_fields_are_named_in_the_warnings(api: httpx.Client, nifti: bytes) -> None:
+    file = {"file": ("a.nii.gz", nifti, "application/octet-stream")}
+    answer = api.post("/upload?tracker=1", files=file, data={"ward": "7"})
+    assert answer.status_code == 201
+    assert [text.split("'")[1] for text in answer.json()["warnings"]] == ["tracker", "ward"]
+
+
+def test_echo_times_need_one_per_echo(api: httpx.Client, nifti: bytes) -> None:
+    answer = post(api, nifti, data={"echo_times_ms": "10, 20"})
+    assert (answer.status_code, answer.json()["error_code"]) == (422, "OPTIONS_ERROR")
+    assert "has 2 entries; the scan has 1 echo." in answer.json()["detail"]
