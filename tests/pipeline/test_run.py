@@ -58,6 +58,8 @@ def test_every_step_is_done_or_has_a_reason(finished):
     states = {s.name: (s.state, s.reason) for s in summary.steps}
     assert list(states) == [step.name for step in STEPS]
     assert states["read_scan"] == (StepState.SKIPPED, "no scan was given, only a label map")
+    assert states["segment"] == (StepState.SKIPPED, "the label map that was given is measured")
+    assert states["read_labels"][0] is StepState.DONE
     assert states["shape"] == (StepState.DONE, "")
     assert all(s.reason for s in summary.steps if s.state is not StepState.DONE)
     assert all(s.seconds is not None for s in summary.steps if s.state is StepState.DONE)
@@ -115,8 +117,11 @@ def test_the_manifest_is_written_last(finished):
 def test_provenance_names_the_source_of_the_labels_and_the_seconds_of_each_step(finished):
     workspace, _, _ = finished
     provenance = json.loads((workspace.files_dir / "provenance.json").read_text())
-    assert provenance["model"]["id"] == "given:canonical"
-    assert {"segment", "align", "surfaces", "thickness"} <= set(provenance["seconds"])
+    model = provenance["model"]
+    assert (model["id"], model["source"]) == ("given:canonical", "given")
+    assert (model["numbering"], model["numbering_decided_by"]) == ("canonical", "anatomy")
+    assert json.loads((workspace.files_dir / "results.json").read_text())["segmentation_model"] == model["id"]
+    assert {"read_labels", "align", "surfaces", "thickness"} <= set(provenance["seconds"])
     assert len(provenance["input_sha256"]) == 64
 
 

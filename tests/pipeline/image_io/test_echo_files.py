@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.errors import AmbiguousSeries, UnsupportedImage
+from pipeline.errors import AmbiguousSeries, OptionsError, UnsupportedImage
 from pipeline.image_io import check_scan, read_scan
+from pipeline.options import AnalysisOptions, read_echo_times
 from tests.support.image_io_writers import make_phantom, write_nifti
 
 PHANTOM = make_phantom(1)
@@ -70,3 +71,30 @@ def test_a_damaged_sidecar_is_passed_over(content: str, tmp_path: Path) -> None:
     write_nifti(PHANTOM, folder / "a.nii.gz")
     (folder / "a.json").write_text(content)
     assert read_scan(folder).echo_times_ms == ()
+
+
+def test_given_echo_times_replace_those_of_the_file_and_the_scan_says_so(tmp_path: Path) -> None:
+    path = write_nifti(make_phantom(1, echoes=3), tmp_path / "mese.nii.gz")
+    given = read_scan(path, echo_times_ms=(10.0, 20.0, 30.0))
+    assert (given.echo_times_ms, given.warnings) == ((10.0, 20.0, 30.0), read_scan(path).warnings)
+    (tmp_path / "mese.json").write_text(json.dumps({"EchoTime": [0.0065, 0.013, 0.0195]}))
+    replaced = read_scan(tmp_path, echo_times_ms=(10.0, 20.0, 30.0))
+    assert replaced.echo_times_ms == (10.0, 20.0, 30.0)
+    assert "6.5, 13, 19.5 ms" in replaced.warnings[-1]
+
+
+def test_as_many_echo_times_as_echoes_are_needed(tmp_path: Path) -> None:
+    path = write_nifti(make_phantom(1, echoes=3), tmp_path / "mese.nii.gz")
+    with pytest.raises(OptionsError, match="has 2 entries; the scan has 3 echoes"):
+        read_scan(path, echo_times_ms=(10.0, 20.0))
+
+
+@pytest.mark.parametrize("text", ["10, 20.5, 30", "10 20.5 30", "10; 20,5; 30", "10,20.5,30,"])
+def test_echo_times_are_read_as_people_write_them(text: str) -> None:
+    assert AnalysisOptions(echo_times_ms=read_echo_times(text)).echo_times_ms == (10.0, 20.5, 30.0)
+
+
+@pytest.mark.parametrize("text", ["30, 20", "0, 10", "ten", "10, 10", "nan", "1e9"])
+def test_echo_times_that_cannot_be_are_refused(text: str) -> None:
+    with pytest.raises(OptionsError):
+        AnalysisOptions(echo_times_ms=read_echo_times(text))

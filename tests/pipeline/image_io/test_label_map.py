@@ -14,15 +14,17 @@ import pytest
 from pipeline.errors import IncompleteSeries, InputError, UnreadableImage, UnsupportedImage
 from pipeline.grid import Grid
 from pipeline.image_io import read_label_map, read_scan, require_content
+from pipeline.label_grid import with_margin
 from tests.support.dicom_segmentation import write_segmentation
 from tests.support.image_io_writers import make_phantom, write_dicom, write_nifti, zip_of
 
+SHAPE = (14, 21, 19)
 NAMES = {1: "Femur", 2: "Tibia", 3: "Femoral cartilage", 4: "medial meniscus"}
 
 
 def blocks() -> np.ndarray:
     """Labels 1 to 4 in blocks; empty at the border."""
-    labels = np.zeros((14, 21, 19), dtype=np.uint8)
+    labels = np.zeros(SHAPE, dtype=np.uint8)
     labels[2:7, 3:15, 2:9] = 1
     labels[2:7, 3:15, 9:11] = 3
     labels[8:12, 4:18, 3:12] = 2
@@ -33,7 +35,7 @@ def blocks() -> np.ndarray:
 def oblique() -> Grid:
     phantom = make_phantom(4)
     x, y, z = phantom.spacing_xyz
-    return Grid(shape=(14, 21, 19), spacing_mm=(z, y, x), origin_mm=phantom.origin, direction=phantom.direction)
+    return Grid(shape=SHAPE, spacing_mm=(z, y, x), origin_mm=phantom.origin, direction=phantom.direction)
 
 
 def write_seg_nrrd(path: Path, layers: np.ndarray, pairs: str, grid: Grid) -> Path:
@@ -78,6 +80,26 @@ def test_segments_of_slicer_give_names(tmp_path: Path) -> None:
     assert np.array_equal(found.labels, blocks())
     assert found.names == NAMES
     assert found.grid.matches(oblique(), tolerance_mm=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("conversion", "after"),
+    [("", 10), ("Reference image geometry|" + "1;" * 16 + "0;50;0;40;0;30;|Crop|0|", 50 - 17 - SHAPE[2] + 1)],
+)
+def test_the_space_that_slicer_cropped_is_known(conversion: str, after: int, tmp_path: Path) -> None:
+    pairs = segment(0, "Femur", 1) + "Segmentation_ReferenceImageExtentOffset:=17 0 3\n"
+    if conversion:
+        pairs += f"Segmentation_ConversionParameters:={conversion}\n"
+    found = read_label_map(write_seg_nrrd(tmp_path / "a.seg.nrrd", blocks()[np.newaxis], pairs, oblique()))
+    assert found.left_out[2] == (17, after)
+    whole = with_margin(found)
+    starts = [min(10, before) for before, _ in found.left_out]
+    at = tuple(slice(start, start + n) for start, n in zip(starts, SHAPE, strict=True))
+    assert np.array_equal(whole.labels[at], found.labels)
+    assert int((whole.labels > 0).sum()) == int((found.labels > 0).sum())
+    place = np.array([[1, 2, 3]])
+    assert np.allclose(whole.grid.to_mm(place + starts), found.grid.to_mm(place))
+    assert "cropped to its segments" in whole.warnings[-1]
 
 
 def test_terminology_names_a_segment_that_has_no_telling_name(tmp_path: Path) -> None:
@@ -134,7 +156,7 @@ def test_a_dicom_segmentation_is_read_with_its_names(kind: str, tmp_path: Path) 
     path = write_segmentation(blocks(), oblique(), NAMES, tmp_path / "seg", kind=kind)
     found = read_label_map(path)
     start = (0, 0, 0) if kind == "LABELMAP" else (2, 0, 0)
-    stop = (14, 21, 19) if kind == "LABELMAP" else (12, 21, 19)
+    stop = SHAPE if kind == "LABELMAP" else (12, 21, 19)
     assert np.array_equal(found.labels, blocks()[start[0] : stop[0]])
     assert found.names == NAMES
     assert found.grid.matches(oblique().crop(start, stop), tolerance_mm=1e-6)
