@@ -72,7 +72,7 @@ async def upload(request: Request) -> Response:
     tags=["scans"],
 )
 async def keep_scan(request: Request) -> Response:
-    """Upload a scan, a label map or both, and inspect the content. In one file, they are told apart by content.
+    """Upload a scan, a label map or both, and inspect the content. In one file, they are distinguished by content.
 
     No analysis is started; the upload is deleted after one hour.
     """

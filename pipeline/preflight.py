@@ -43,7 +43,7 @@ def inspect(
 ) -> UploadFacts:
     """The scan and the label map of an upload.
 
-    file    a scan; with `sort` also a label map, or both in one zip or folder, which are told apart by content
+    file    a scan; with `sort` also a label map, or both in one zip or folder, which are distinguished by content
     labels  a label map in a separate file
     series  name of one of several DICOM series, as for `read_scan`
 

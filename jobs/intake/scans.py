@@ -93,7 +93,7 @@ class PendingScan:
 def keep_form(receiver: FormReceiver) -> PendingScan:
     """Check the files of a complete form, and keep them until they are confirmed.
 
-    Scan and label map in one file are told apart by content.
+    Scan and label map in one file are distinguished by content.
 
     Raises InvalidForm, the InputErrors of reading (except AmbiguousSeries if a series can be chosen), StorageFull.
     """

@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 def check_upload(path: Path | None, series: str = "", *, labels: Path | None = None, sort: bool = False) -> UploadFacts:
     """Facts about an uploaded scan, or of one `series` of it, and about a label map.
 
-    sort: a label map in `path` is told apart by its content; otherwise it is refused there
+    sort: a label map in `path` is recognised by its content; otherwise it is refused there
 
     Archives are unpacked to a temporary folder next to the file. Raises the InputError that reading would raise,
     UnreadableImage if the child process fails, StorageFull if the disk is full.

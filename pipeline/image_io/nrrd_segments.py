@@ -58,7 +58,7 @@ def left_out(path: Path, shape: tuple[int, int, int]) -> tuple[tuple[int, int], 
     """Per axis (z, y, x), slices of the reference image before and after those in the file, whose size is `shape`.
 
     3D Slicer crops a segmentation to its segments when it saves it. The size of the reference image is not always in
-    the header: then an axis that is cropped at its start is assumed to be cropped at its end as well.
+    the header: then an axis that is cropped at its start is assumed to be cropped at the other end as well.
     """
     pairs = read_pairs(path)
     offsets = _WHOLE_NUMBERS.findall(pairs.get("Segmentation_ReferenceImageExtentOffset", ""))

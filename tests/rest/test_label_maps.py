@@ -61,7 +61,7 @@ def test_a_label_map_is_accepted_alone_and_with_its_scan(api: httpx.Client, redi
 
 
 @pytest.mark.slow
-def test_scan_and_label_map_in_one_upload_are_told_apart(api: httpx.Client, redis_client: Any) -> None:
+def test_scan_and_label_map_in_one_upload_are_distinguished(api: httpx.Client, redis_client: Any) -> None:
     scan = keep(api, files()["both"], "both.zip").json()
     found = scan["labels"]
     assert scan["shape"] == found["shape"]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,9 @@ import httpx
 import numpy as np
 import pytest
 
+from pipeline.products import MEASUREMENTS
+from pipeline.types import Measurement
+from pipeline.workspace import Workspace
 from tests.support.processes import DATA_DIR
 from tests.support.rest_client import complete, save
 
@@ -118,3 +124,35 @@ def test_an_html_result_runs_no_scripts(api: httpx.Client, ten_bytes: str) -> No
     headers = api.get(ten_bytes.replace("digits.bin", "report.html")).headers
     assert headers["content-disposition"].startswith("attachment")
     assert headers["content-security-policy"].startswith("sandbox;")
+
+
+def test_a_csv_has_the_decimal_mark_and_separator_that_were_asked_for(api: httpx.Client, redis_client: Any) -> None:
+    job_id = complete(redis_client, DATA_DIR / "results.zip")
+    row = Measurement(
+        quantity="ThC",
+        method="union",
+        structure="tibial_cartilage",
+        region="all",
+        statistic="mean",
+        value=1.5,
+        unit="mm",
+        n=9,
+    )
+    workspace = Workspace(DATA_DIR / "jobs" / job_id)
+    workspace.create()
+    MEASUREMENTS.save(workspace, (row, replace(row, value=float("nan"), n=0)))
+    url = f"/jobs/{job_id}/measurements"
+    plain = list(csv.DictReader(io.StringIO(api.get(url, params={"format": "csv"}).text)))
+    answer = api.get(url, params={"format": "csv", "decimal": "comma"})
+    assert "attachment" in answer.headers["content-disposition"]
+    rows = list(csv.DictReader(io.StringIO(answer.text), delimiter=";"))
+    assert [row["value"].replace(",", ".") for row in rows] == [row["value"] for row in plain]
+    assert [row["value"] for row in rows] == ["1,5", ""]
+    tabs = api.get(url, params={"format": "csv", "decimal": "comma", "separator": "tab"}).text
+    assert tabs == answer.text.replace(";", "\t")
+
+
+def test_a_csv_with_commas_for_both_is_refused(api: httpx.Client, redis_client: Any) -> None:
+    answer = api.get("/jobs/x/measurements", params={"decimal": "comma", "separator": "comma"})
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["query", "separator"])
+    assert api.get("/jobs/x/measurements", params={"decimals": "comma"}).status_code == 422

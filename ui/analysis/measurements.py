@@ -6,7 +6,7 @@ import gzip
 import json
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import streamlit as st
 
@@ -18,6 +18,15 @@ from pipeline.results_tree import ViewFile
 from ui.parts import charts, tables, wording
 
 _NUMBER = st.column_config.NumberColumn
+
+CSV_STYLES: Final = {
+    "1.5 separated by commas": (",", "."),
+    "1,5 separated by semicolons": (";", ","),
+    "1,5 separated by tabs": ("\t", ","),
+    "1.5 separated by semicolons": (";", "."),
+    "1.5 separated by tabs": ("\t", "."),
+}
+"""Choice -> separator and decimal mark, for spreadsheets in every language."""
 
 
 def show_measurements(job_id: str, rows: tables.Rows) -> None:
@@ -158,10 +167,12 @@ def _show_rows(rows: tables.Rows) -> None:
             "n": _NUMBER(format="%d", width=80, help="Surface points or voxels."),
         },
     )
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        style = st.selectbox("Numbers and separator of the CSV", list(CSV_STYLES), width=300)
+        separator, decimal = CSV_STYLES[style]
         st.download_button(
             "Download these rows as CSV",
-            data=lambda: frame.to_csv(index=False).encode(),
+            data=lambda: frame.to_csv(index=False, sep=separator, decimal=decimal).encode(),
             file_name="measurements.csv",
             mime="text/csv",
             icon=":material/download:",

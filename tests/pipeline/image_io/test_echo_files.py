@@ -73,7 +73,7 @@ def test_a_damaged_sidecar_is_passed_over(content: str, tmp_path: Path) -> None:
     assert read_scan(folder).echo_times_ms == ()
 
 
-def test_given_echo_times_replace_those_of_the_file_and_the_scan_says_so(tmp_path: Path) -> None:
+def test_given_echo_times_replace_those_of_the_file_and_the_scan_states_it(tmp_path: Path) -> None:
     path = write_nifti(make_phantom(1, echoes=3), tmp_path / "mese.nii.gz")
     given = read_scan(path, echo_times_ms=(10.0, 20.0, 30.0))
     assert (given.echo_times_ms, given.warnings) == ((10.0, 20.0, 30.0), read_scan(path).warnings)
