@@ -13,7 +13,8 @@ from typing import Final
 import httpx
 import psutil
 
-from bench.service.corpus import all_cases
+from bench.service import reading
+from bench.service.corpus import all_cases, reading_cases
 from bench.service.corpus.case import ESCAPED, PATIENT_ID, Case, Place, form_of
 from bench.service.corpus.volumes import nifti, voxels
 from bench.service.figures import Figure
@@ -87,7 +88,7 @@ class Listener(threading.Thread):
 
 
 def figures(*, short: bool) -> list[Figure]:
-    """Run all cases of the corpus; `short`: every fifth."""
+    """Run all cases of the corpus; `short`: every fifth of the uploads, and all files that are only read."""
     cases = all_cases()[:: SHORT_FORM_EVERY if short else 1]
     with running_site() as product:
         temporary, forbidden = product.folder / "tmp", product.folder / "forbidden"
@@ -107,10 +108,15 @@ def figures(*, short: bool) -> list[Figure]:
             for case in cases:
                 _try(case, place, client, product, seen)
         memory.stop()
+        files = product.folder / "files"
+        files.mkdir()
+        read = reading.figures(reading_cases(), place, files)
+        if _accessed(place.canary, product.folder) > 0:
+            seen.followed.append("one of the files that were only read")
         listener.close()
     if listener.calls:
         seen.followed.append(f"{listener.calls} network connections")
-    return _figures(seen, memory.peak_mb)
+    return [*_figures(seen, memory.peak_mb), *read]
 
 
 def _begin(client: httpx.Client) -> None:

@@ -210,7 +210,10 @@ def _frames(data: Dataset, path: Path) -> list[Frame]:
     shared = _first(data, "SharedFunctionalGroupsSequence")
     if groups is not None:
         if len(groups) != count:
-            raise UnreadableImage(f"DICOM file declares {count} frames, but describes {len(groups)}.")
+            raise UnreadableImage(
+                f"DICOM file declares {count} frame{'s' * (count != 1)}, but describes {len(groups)}.",
+                hint="Export the image again.",
+            )
         return [_frame(data, path, k, (group, shared), None) for k, group in enumerate(groups)]
     if count == 1:
         return [_frame(data, path, 0, (), None)]

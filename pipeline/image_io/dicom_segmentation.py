@@ -80,7 +80,9 @@ def read_segmentation(paths: list[Path], scratch_dir: Path | None) -> LabelMap:
         if data.get("SegmentSequence"):
             return _from_segments(data, frames)
     elif any(_has_segments(path) for path in paths):
-        raise UnsupportedImage(f"{len(paths)} DICOM segmentations were found; expected one.")
+        raise UnsupportedImage(
+            f"{len(paths)} DICOM segmentations were found; expected one.", hint="Send the one to measure."
+        )
     return _from_values(frames, scratch_dir)
 
 
@@ -144,7 +146,9 @@ def _placed(data: Dataset, frames: list[Frame], *, labels: bool) -> _Placed:
     distinct = np.unique(np.round(heights, 3))
     gaps = np.diff(distinct)
     if not len(gaps):
-        raise IncompleteSeries("DICOM segmentation has one slice; expected a volume.")
+        raise IncompleteSeries(
+            "DICOM segmentation has one slice; expected a volume.", hint="Save all slices of the segmentation."
+        )
     step = float(gaps.min())
     index = (heights - heights.min()) / step
     lowest = places[int(heights.argmin())]
@@ -235,4 +239,7 @@ def _damage() -> Iterator[None]:
 
 
 def _no_geometry() -> UnsupportedImage:
-    return UnsupportedImage("DICOM segmentation has no position, orientation or spacing; expected those of its scan.")
+    return UnsupportedImage(
+        "DICOM segmentation has no position, orientation or spacing; expected those of its scan.",
+        hint="Save the segmentation again, or save the labels as NIfTI.",
+    )

@@ -18,7 +18,6 @@ import numpy as np
 
 from pipeline.errors import UnreadableImage, UnsupportedImage
 from pipeline.grid import FloatArray
-from pipeline.image_io.formats import detached_header
 from pipeline.image_io.geometry import describe_shape, make_grid
 from pipeline.image_io.source import Source
 from pipeline.image_io.voxels import check_echo_count, check_inflation, check_voxel_count, voxel_pieces
@@ -84,7 +83,7 @@ def _read_fields(stream: BinaryIO) -> Fields:
             if "ElementDataFile" in line.decode("latin-1") and equals:  # an .mhd may end without a line break
                 fields["ElementDataFile"] = value.strip()
                 break
-            raise UnreadableImage("MetaImage header is damaged or cut off: ElementDataFile is missing.")
+            raise _damaged("ElementDataFile is missing")
         fields[name.strip()] = value.strip()
     return fields
 
@@ -96,9 +95,9 @@ def _sizes(fields: Fields) -> tuple[tuple[int, ...], int]:
         dimensions = int(_required(fields, "NDims"))
         channels = int(fields.get("ElementNumberOfChannels", "1"))
     except ValueError as error:
-        raise UnreadableImage("MetaImage header is damaged: NDims, DimSize or channels are no integers.") from error
+        raise _damaged("NDims, DimSize or the number of channels is not an integer") from error
     if len(sizes) != dimensions or min(sizes, default=0) < 1 or channels < 1:
-        raise UnreadableImage(f"MetaImage header is damaged: {dimensions} dimensions, sizes {describe_shape(sizes)}.")
+        raise _damaged(f"{dimensions} dimensions, sizes {describe_shape(sizes)}, {channels} channels")
     if len(sizes) > 3 and sizes[3:] == (1,) * (len(sizes) - 3):
         sizes = sizes[:3]
     if not 3 <= len(sizes) <= 4 or (len(sizes) == 4 and channels > 1):
@@ -113,7 +112,7 @@ def _sizes(fields: Fields) -> tuple[tuple[int, ...], int]:
 
 def _required(fields: Fields, name: str) -> str:
     if name not in fields:
-        raise UnreadableImage(f"MetaImage header has no field '{name}'.")
+        raise _damaged(f"it has no field '{name}'")
     return fields[name]
 
 
@@ -124,9 +123,11 @@ def _geometry(fields: Fields, dimensions: int) -> tuple[FloatArray, FloatArray]:
         offset = _numbers(fields, ("Offset", "Position", "Origin"), dimensions)
         matrix = _numbers(fields, ("TransformMatrix", "Rotation", "Orientation"), dimensions**2)
     except ValueError as error:
-        raise UnreadableImage("MetaImage header is damaged: its geometry is no list of numbers.") from error
+        raise _damaged("its geometry is no list of numbers, as many as it has dimensions") from error
     if spacing is None:
-        raise UnreadableImage("MetaImage header has no ElementSpacing; expected the size of a voxel.")
+        raise _damaged("it has no ElementSpacing, the size of a voxel")
+    if not (np.isfinite(spacing).all() and spacing.min() > 0):
+        raise _damaged(f"ElementSpacing is {' '.join(f'{size:g}' for size in spacing)}; expected sizes above 0 mm")
     direction = np.eye(3) if matrix is None else matrix.reshape(dimensions, dimensions)[:3, :3].T
     return direction * spacing[:3], np.zeros(3) if offset is None else offset[:3]
 
@@ -153,6 +154,12 @@ def _dtype(fields: Fields) -> np.dtype[Any]:
     return np.dtype((">" if big else "<") + _TYPES[name])
 
 
+def _damaged(found: str) -> UnreadableImage:
+    return UnreadableImage(
+        f"MetaImage header is damaged or cut off: {found}.", hint="Save the image again, or upload the file again."
+    )
+
+
 def _flag(fields: Fields, name: str, *, missing: bool = False) -> bool:
     return fields[name].lower() in ("true", "1", "t") if name in fields else missing
 
@@ -168,7 +175,10 @@ def _voxels(fields: Fields, header: BinaryIO, siblings: Mapping[str, Path]) -> I
         yield header, size
         return
     if name not in siblings:
-        raise detached_header()
+        raise UnsupportedImage(
+            "Header and voxels are in two files, and the second is not in the upload; expected both.",
+            hint="Pack the .mhd and its .raw into one folder of a zip, or save the image as .mha.",
+        )
     with siblings[name].open("rb") as stream:
         yield stream, siblings[name].stat().st_size
 
@@ -180,11 +190,11 @@ def _skip(
     try:
         header_size = int(fields.get("HeaderSize", "0"))
     except ValueError as error:
-        raise UnreadableImage("MetaImage header is damaged: HeaderSize is no integer.") from error
+        raise _damaged("HeaderSize is not an integer") from error
     if header_size == -1:
         header_size = max(0, stored_bytes - prod(sizes) * channels * dtype.itemsize)
     if not 0 <= header_size <= stored_bytes:
-        raise UnreadableImage(f"MetaImage header places the voxels at byte {header_size:,}, outside the file.")
+        raise _damaged(f"it places the voxels at byte {header_size:,}, outside the file")
     stream.seek(header_size, io.SEEK_CUR)
 
 

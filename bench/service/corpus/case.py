@@ -34,7 +34,7 @@ class Case:
     """One case.
 
     make: creates the file, which is sent as `filename` with `fields`; codes: accepted error codes, empty: the upload is
-    valid; body: replaces the whole request body, with its content type.
+    valid; body: replaces the whole request body, with its content type; labels: the file is a label map.
     """
 
     kind: str
@@ -45,6 +45,7 @@ class Case:
     codes: tuple[str, ...] = ()
     status: int = 0
     body: tuple[str, bytes] | None = None
+    labels: bool = False
 
     @property
     def expected_status(self) -> int:

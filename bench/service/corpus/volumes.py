@@ -1,4 +1,4 @@
-"""NIfTI and NRRD files written byte by byte: every header field can be set to a wrong value."""
+"""NIfTI, NRRD and MetaImage files written byte by byte: every header field can be set to a wrong value."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 SHAPE: Final = (12, 16, 20)
 """(z, y, x)"""
+
+NAMES: Final = ("Femur", "Tibia", "Femoral cartilage", "Medial tibial cartilage")
+"""Of the labels 1 to 4."""
 
 
 def voxels(shape: tuple[int, ...] = SHAPE, code: str = "<i2") -> NDArray[np.generic]:
@@ -111,3 +114,59 @@ def nrrd_packed(encoding: str = "gzip") -> bytes:
         without=("encoding",),
         data=packed(data) if encoding in ("gzip", "gz") else bz2.compress(data),
     )
+
+
+def meta_image(
+    *lines: str, data: bytes | None = None, without: tuple[str, ...] = (), file: str = "LOCAL", ending: str = "\n"
+) -> bytes:
+    """A MetaImage; `lines` follow the usual fields, of which those in `without` are omitted. file: of the voxels."""
+    usual = {
+        "ObjectType": "Image",
+        "NDims": "3",
+        "BinaryData": "True",
+        "BinaryDataByteOrderMSB": "False",
+        "CompressedData": "False",
+        "TransformMatrix": "1 0 0 0 1 0 0 0 1",
+        "Offset": "-40 -40 -36",
+        "ElementSpacing": "4 5 6",
+        "DimSize": "20 16 12",
+        "ElementType": "MET_SHORT",
+    }
+    head = [*(f"{name} = {value}" for name, value in usual.items() if name not in without), *lines]
+    text = ending.join([*head, f"ElementDataFile = {file}", ""])
+    own = voxels().tobytes() if file == "LOCAL" else b""
+    return text.encode("latin-1") + (own if data is None else data)
+
+
+def labels(shape: tuple[int, ...] = SHAPE) -> NDArray[np.uint8]:
+    """A label map of four blocks, 1 to 4, in background."""
+    values = np.zeros(shape, dtype=np.uint8)
+    for number, rows in ((1, slice(1, 6)), (2, slice(6, 11))):
+        values[..., rows, 4:12, 5:15] = number
+        values[..., rows, 4:6, 5:15] = number + 2
+    return values
+
+
+def segmentation_nrrd(
+    *pairs: str, layers: NDArray[np.uint8] | None = None, names: tuple[str, ...] = NAMES, data: bytes | None = None
+) -> bytes:
+    """A segmentation of 3D Slicer: a segment per name, with the values 1, 2 and so on in layer 0. pairs: replace
+    those of a segment with the same key, and are added otherwise.
+    """
+    values = labels() if layers is None else layers
+    own = {}
+    for k, name in enumerate(names):
+        own |= {f"Segment{k}_Name": name, f"Segment{k}_LabelValue": str(k + 1), f"Segment{k}_Layer": "0"}
+    own |= dict(pair.split(":=", 1) for pair in pairs)
+    fields = ["type: uchar", *(f"{key}:={value}" for key, value in own.items())]
+    without = ["type"]
+    if values.ndim == 4:
+        without += ["dimension", "sizes", "space directions"]
+        fields += [
+            "dimension: 4",
+            f"sizes: {len(values)} 20 16 12",
+            "space directions: none (4,0,0) (0,5,0) (0,0,6)",
+            "kinds: list domain domain domain",
+        ]
+        values = np.moveaxis(values, 0, -1)
+    return nrrd(*fields, without=tuple(without), data=values.tobytes() if data is None else data)

@@ -67,7 +67,7 @@ def test_voxels_outside_the_upload_are_never_opened(name: str, tmp_path: Path) -
     ("old", "new", "error", "words"),
     [
         (b"DimSize = ", b"DimSize = 9", UnreadableImage, "cut off"),
-        (b"DimSize = ", b"DimSize = x ", UnreadableImage, "no integers"),
+        (b"DimSize = ", b"DimSize = x ", UnreadableImage, "not an integer"),
         (b"ElementSpacing = ", b"Elementspacing = ", UnreadableImage, "ElementSpacing"),
         (b"TransformMatrix = ", b"TransformMatrix = 1 ", UnreadableImage, "geometry"),
         (b"ElementType = MET_SHORT", b"ElementType = MET_STRING", UnsupportedImage, "plain number"),
