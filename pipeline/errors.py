@@ -29,6 +29,11 @@ class KneeError(Exception):
         """The error code for programs: `UnsafeArchive` -> `UNSAFE_ARCHIVE`."""
         return re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).upper()
 
+    @property
+    def offers(self) -> dict[str, list[str]]:
+        """Option -> values with which the analysis can be run again; empty for most errors."""
+        return {}
+
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
 
@@ -65,6 +70,18 @@ class TwoKnees(InputError):
         """Their values of the option, from the patient's right to the left."""
         knees = self.facts.get("knees")
         return [str(item["knee"]) for item in knees] if isinstance(knees, list) else []
+
+    @property
+    def offers(self) -> dict[str, list[str]]:
+        return {"knee": self.knees}
+
+
+class TurnedKnee(InputError):
+    """The knee fits in another orientation than the header states; `facts["turn"]` is the option `turn` for it."""
+
+    @property
+    def offers(self) -> dict[str, list[str]]:
+        return {"turn": [str(self.facts["turn"])]} if "turn" in self.facts else {}
 
 
 class UnsupportedImage(InputError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,24 @@ from numpy.typing import ArrayLike, NDArray
 FloatArray = NDArray[np.float64]
 Box = tuple[slice, slice, slice]
 """Part of an array, along its three axes."""
+
+
+_LPS: Final = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1), "I": (2, -1)}
+
+
+def axes_of(code: str) -> FloatArray:
+    """(3, 3): column k is the LPS direction of letter k of an axis code: R right, L left, A anterior, P posterior,
+    S superior, I inferior.
+
+    Raises ValueError unless the code has each of the three directions once.
+    """
+    if len(code) != 3 or {_LPS.get(letter, (-1, 0))[0] for letter in code} != {0, 1, 2}:
+        raise ValueError(f"an axis code needs one letter each of R/L, A/P and S/I, found {code!r}")
+    axes = np.zeros((3, 3))
+    for column, letter in enumerate(code):
+        row, sign = _LPS[letter]
+        axes[row, column] = sign
+    return axes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,6 +111,21 @@ class Grid:
             spacing_mm=self.spacing_mm,
             origin_mm=self.to_mm([start])[0],
             direction=self.direction,
+        )
+
+    def turned(self, code: str) -> Grid:
+        """The grid if the directions that it calls left, posterior and superior are those of an axis code (axes_of).
+
+        Raises ValueError for a code that mirrors the image.
+        """
+        turn = axes_of(code)
+        if np.linalg.det(turn) < 0:
+            raise ValueError(f"{code} mirrors the image; expected a turn")
+        return Grid(
+            shape=self.shape,
+            spacing_mm=self.spacing_mm,
+            origin_mm=turn @ self.origin_mm,
+            direction=turn @ self.direction,
         )
 
     def matches(self, other: Grid, *, tolerance_mm: float = 1e-3) -> bool:

@@ -6,6 +6,7 @@ the tibia lies below its femur and close to it, the patella in front of it. Labe
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -32,6 +33,10 @@ JOIN_MM: Final = 6.0
 
 FEMUR_MM: Final = 2.6
 """Maximum mean distance of a femur to the reference in the coarse fit."""
+
+WELL_MM: Final = 2.0
+"""Above this distance in the coarse fit, other orientations are tried: expert maps have 1.1 or less, right bones in a
+wrong orientation 2.2 and more."""
 
 SCALES: Final = (0.7, 1.5)
 """Limits of the scale patient -> reference: femora of expert maps are between 0.9 and 1.1."""
@@ -91,23 +96,40 @@ class Knee:
         return np.concatenate([part.points_mm for part in self.parts.values() if part is not None])
 
     @property
+    def has_tibia(self) -> bool:
+        return self.parts.get(Structure.TIBIA) is not None
+
+    @property
+    def whole(self) -> bool:
+        """Whether femur and tibia belong to the knee, and every other bone in the image has a part that does."""
+        return self.has_tibia and None not in self.parts.values()
+
+    @property
     def femur(self) -> Candidate:
         femur = self.parts[Structure.FEMUR]
         assert femur is not None  # noqa: S101  a knee is made from its femur
         return femur
 
 
-def one_knee(segmentation: Segmentation, knee: str = "") -> Segmentation:
+OnNoKnee = Callable[[Mapping[Structure, Bone]], None]
+"""What to do if the bones of an image do not fit together as a knee."""
+
+
+def one_knee(segmentation: Segmentation, knee: str = "", on_no_knee: OnNoKnee | None = None) -> Segmentation:
     """Remove every bone that does not belong to the knee, with its cartilage; the same object if all belong to it.
 
     What was removed is stated in the segmentation's warnings.
 
     knee: number of one of several knees, from the patient's right to the left; empty for the only one
+    on_no_knee: is called with the bones if none of them fit together as a knee, and may raise
     Raises TwoKnees if there are several and none is chosen, OptionsError if there is no knee with this number.
     """
-    steps = _steps(segmentation.grid)
-    bones = _bones(segmentation, steps)
-    knees = _knees(bones)
+    bones = bones_of(segmentation)
+    knees = knees_of(bones)
+    if on_no_knee is not None and not any(
+        knee.pose.residual_mm <= WELL_MM and (knee.has_tibia or Structure.TIBIA not in bones) for knee in knees
+    ):
+        on_no_knee(bones)
     if not knees:  # no femur that fits: the alignment decides whether it is a knee
         return segmentation
     parts = _chosen(knees, knee).parts
@@ -116,7 +138,7 @@ def one_knee(segmentation: Segmentation, knee: str = "") -> Segmentation:
         return segmentation
     return replace(
         segmentation,
-        labels=_only(segmentation, bones, kept, steps),
+        labels=_only(segmentation, bones, kept),
         warnings=(*segmentation.warnings, _removed(bones, kept)),
     )
 
@@ -137,7 +159,7 @@ def part_of_knee(segmentation: Segmentation, knee: str) -> Box | None:
     None if the segmentation shows one knee, or boxes around the knees overlap. Raises as `one_knee`.
     """
     grid = segmentation.grid
-    knees = _knees(_bones(segmentation, _steps(grid)))
+    knees = knees_of(bones_of(segmentation))
     if len(knees) < 2:
         return None
     own = _chosen(knees, knee)
@@ -169,8 +191,9 @@ def _steps(grid: Grid) -> tuple[int, ...]:
     return tuple(max(1, int(COARSE_MM / spacing)) for spacing in grid.spacing_mm)
 
 
-def _bones(segmentation: Segmentation, steps: tuple[int, ...]) -> dict[Structure, Bone]:
+def bones_of(segmentation: Segmentation) -> dict[Structure, Bone]:
     """The bones that have candidates."""
+    steps = _steps(segmentation.grid)
     coarse = segmentation.labels[tuple(slice(None, None, step) for step in steps)]
     spacing = np.array(segmentation.grid.spacing_mm) * steps
     found = {}
@@ -208,7 +231,7 @@ def _groups(mask: NDArray[np.bool_], spacing_mm: FloatArray) -> tuple[NDArray[np
     return pieces, numbers, sizes
 
 
-def _knees(bones: dict[Structure, Bone]) -> list[Knee]:
+def knees_of(bones: Mapping[Structure, Bone]) -> list[Knee]:
     """The knees, from the patient's right to the left. Femora with a tibia are preferred to those without."""
     if Structure.FEMUR not in bones:
         return []
@@ -220,12 +243,12 @@ def _knees(bones: dict[Structure, Bone]) -> list[Knee]:
             continue
         if pose.residual_mm <= FEMUR_MM and SCALES[0] < scale_of(pose.matrix) < SCALES[1]:
             found.append(_knee(femur, pose, bones))
-    whole = [knee for knee in found if knee.parts.get(Structure.TIBIA) is not None]
-    knees = _without_shared(whole or found)[:MOST_KNEES]
+    complete = [knee for knee in found if knee.has_tibia]
+    knees = _without_shared(complete or found)[:MOST_KNEES]
     return sorted(knees, key=lambda knee: knee.femur.centre_mm[0])
 
 
-def _knee(femur: Candidate, pose: Alignment, bones: dict[Structure, Bone]) -> Knee:
+def _knee(femur: Candidate, pose: Alignment, bones: Mapping[Structure, Bone]) -> Knee:
     tree = cKDTree(femur.points_mm)
     parts: dict[Structure, Candidate | None] = dict.fromkeys(bones)
     parts[Structure.FEMUR] = femur
@@ -302,9 +325,9 @@ def _only(
     segmentation: Segmentation,
     bones: dict[Structure, Bone],
     kept: dict[Structure, set[int]],
-    steps: tuple[int, ...],
 ) -> LabelArray:
     """A copy of the labels without the voxels whose nearest candidate is not kept."""
+    steps = _steps(segmentation.grid)
     spacing = np.array(segmentation.grid.spacing_mm) * steps
     near = {bone: _near_kept(found.groups, kept[bone], spacing) for bone, found in bones.items()}
     labels = segmentation.labels.copy()

@@ -17,6 +17,16 @@ from pipeline.errors import OptionsError
 NsmType = Literal["bone_and_cart", "bone_only", "both"]
 SideChoice = Literal["auto", "left", "right"]
 KneeChoice = Literal["", "1", "2"]
+# fmt: off
+TurnChoice = Literal[
+    "",
+    "LPS", "LAI", "RPI", "RAS", "LSA", "LIP", "RSP", "RIA", "PLI", "PRS", "ALS", "ARI",
+    "PSL", "PIR", "ASR", "AIL", "SLP", "SRA", "ILA", "IRP", "SPR", "SAL", "IPL", "IAR",
+]
+# fmt: on
+AS_STATED: Final = "LPS"
+"""The turn of a header that is right: it calls left left, posterior posterior, and superior superior."""
+
 DEFAULT_MODEL: Final = "nnunet_fullres"
 
 MAX_ECHO_TIME_MS: Final = 10_000.0
@@ -105,6 +115,15 @@ class AnalysisOptions:
         "Knee",
         "Which knee of an image that shows two, counted from the patient's right: 1 or 2; empty for the only one.",
         flag="--knee",
+        advanced=True,
+    )
+    turn: TurnChoice = _option(
+        "",
+        "Turn",
+        "For a header with a wrong orientation: where its left, posterior and superior really point, such as RPI for a "
+        "knee that is upside down. LPS: the header is right. Empty: it is checked.",
+        flag="--turn",
+        value="CODE",
         advanced=True,
     )
     skip_first_echo: bool = _option(
@@ -197,5 +216,6 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "knee": get_args(KneeChoice),
     "nsm_type": get_args(NsmType),
     "numbering": (AUTO, *NUMBERINGS),
+    "turn": get_args(TurnChoice),
 }
 """The closed vocabularies, by option name."""

@@ -53,7 +53,8 @@ from pipeline.surface import bone_surface, bone_surfaces
 from pipeline.t2.layers import measure_t2, relative_depth
 from pipeline.t2.maps import fit_t2_map
 from pipeline.thickness import thickness_of_bones
-from pipeline.types import AnalysisResult, Provenance, Segmentation, ShapeFit, Surface
+from pipeline.turned_knee import refuse_turned, turn_warnings, turned
+from pipeline.types import AnalysisResult, Provenance, Scan, Segmentation, ShapeFit, Surface
 
 
 def _read(inputs: Inputs) -> Outputs:
@@ -75,6 +76,12 @@ def _no_scan(inputs: Inputs) -> str | None:
     return "no scan was given, only a label map" if inputs[UPLOAD].scan is None else None
 
 
+def _scan(inputs: Inputs) -> Scan | None:
+    """The scan, turned as the user has chosen; it is stored as its header states."""
+    scan = inputs.get(SCAN)
+    return None if scan is None else turned(scan, inputs.options.turn)
+
+
 def _read_labels(inputs: Inputs) -> Outputs:
     path = inputs[UPLOAD].labels
     assert path is not None  # noqa: S101  ensured by `applies`
@@ -82,9 +89,11 @@ def _read_labels(inputs: Inputs) -> Outputs:
 
 
 def _name_labels(inputs: Inputs) -> Outputs:
-    scan, options = inputs.get(SCAN), inputs.options
-    given = given_segmentation(inputs[LABEL_MAP], options.numbering, None if scan is None else scan.grid)
-    return (GIVEN_SEGMENTATION.of(one_knee(given, options.knee)),)
+    scan, options = _scan(inputs), inputs.options
+    label_map = turned(inputs[LABEL_MAP], options.turn)
+    given = given_segmentation(label_map, options.numbering, None if scan is None else scan.grid)
+    check = None if options.turn else refuse_turned
+    return (GIVEN_SEGMENTATION.of(one_knee(given, options.knee, check)),)
 
 
 def _no_labels(inputs: Inputs) -> str | None:
@@ -93,7 +102,8 @@ def _no_labels(inputs: Inputs) -> str | None:
 
 def _segment(inputs: Inputs) -> Outputs:
     options = inputs.options
-    found = segment(inputs[SCAN], options.segmentation_model, inputs[RESOURCES], inputs.on_fraction, options.knee)
+    scan = turned(inputs[SCAN], options.turn)
+    found = segment(scan, options.segmentation_model, inputs[RESOURCES], inputs.on_fraction, options.knee, options.turn)
     return (RAW_SEGMENTATION.of(found),)
 
 
@@ -123,8 +133,8 @@ def _thickness(inputs: Inputs) -> Outputs:
 
 
 def _t2(inputs: Inputs) -> Outputs:
-    segmentation = inputs[SEGMENTATION]
-    t2 = fit_t2_map(inputs[SCAN], segmentation, skip_first_echo=inputs.options.skip_first_echo)
+    segmentation, options = inputs[SEGMENTATION], inputs.options
+    t2 = fit_t2_map(turned(inputs[SCAN], options.turn), segmentation, skip_first_echo=options.skip_first_echo)
     return T2.of(t2), T2_ROWS.of(measure_t2(t2, inputs[SUBREGIONS], relative_depth(segmentation)))
 
 
@@ -186,7 +196,7 @@ def _write_results(inputs: Inputs) -> Outputs:
     shapes, records = inputs.get(SHAPES) or (), inputs[RECORDS]
     result = AnalysisResult(
         input_name=inputs[INPUT_NAME],
-        scan=inputs.get(SCAN),
+        scan=_scan(inputs),
         segmentation=inputs[SEGMENTATION],
         subregions=inputs[SUBREGIONS],
         alignment=inputs[ALIGNMENT],
@@ -222,6 +232,7 @@ def _warnings(inputs: Inputs, shapes: tuple[ShapeFit, ...]) -> tuple[str, ...]:
     header = inputs.get(SCAN_HEADER)
     return (
         *(header.warnings if header is not None else ()),
+        *turn_warnings(inputs.options.turn),
         *inputs[SEGMENTATION].warnings,
         *(f"{s.title}: {s.reason}" for s in inputs[RECORDS] if s.state is StepState.FAILED),
         *(unused_shapes(inputs.options.nsm_type, inputs[RESOURCES]) if shapes else ()),
@@ -264,7 +275,7 @@ STEPS: Final = (
         applies=_no_labels,
         reads=(UPLOAD, SCAN, LABEL_MAP),
         produces=(GIVEN_SEGMENTATION,),
-        options=("numbering", "knee"),
+        options=("numbering", "knee", "turn"),
         share=1,
     ),
     Step(
@@ -274,7 +285,7 @@ STEPS: Final = (
         applies=_labels_given,
         reads=(UPLOAD, SCAN, MODEL, RESOURCES),
         produces=(RAW_SEGMENTATION,),
-        options=("segmentation_model", "knee"),
+        options=("segmentation_model", "knee", "turn"),
         version=2,
         identity=_model_identity,
         share=60,
@@ -311,7 +322,7 @@ STEPS: Final = (
         applies=_no_t2,
         reads=(UPLOAD, SCAN, SCAN_HEADER, SEGMENTATION, SUBREGIONS),
         produces=(T2, T2_ROWS),
-        options=("skip_first_echo",),
+        options=("skip_first_echo", "turn"),
         required=False,
         share=4,
     ),

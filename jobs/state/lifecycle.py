@@ -32,6 +32,7 @@ def completed(*, steps: list[StepRecord], warnings: list[str], archive: str, arc
         "error_message": None,
         "error_code": None,
         "hint": "",
+        "offers": {},
         "completed_at": now(),
         "email": None,
     }
@@ -55,13 +56,14 @@ def results_on_disk(storage: Storage, job_id: str) -> RecordChanges | None:
     return changes
 
 
-def ended(code: str, message: str, hint: str = "") -> RecordChanges:
+def ended(code: str, message: str, hint: str = "", offers: dict[str, list[str]] | None = None) -> RecordChanges:
     """The fields of a job that ended without results."""
     return {
         "status": Status.ERROR,
         "error_code": code,
         "error_message": message,
         "hint": hint,
+        "offers": offers or {},
         "completed_at": now(),
         "email": None,
     }
@@ -87,6 +89,7 @@ def reopened(attempt: int, options: AnalysisOptions, expires_at: datetime) -> Re
         "error_message": None,
         "error_code": None,
         "hint": "",
+        "offers": {},
     }
 
 
@@ -145,6 +148,7 @@ def _ending_of(record: JobRecord) -> RecordChanges:
         "error_message": record.error_message,
         "error_code": record.error_code,
         "hint": record.hint,
+        "offers": record.offers,
         "started_at": record.started_at,
         "completed_at": record.completed_at,
         "email": record.email,

@@ -100,6 +100,8 @@ class JobRecord:
     expires_at: datetime | None = None
     hint: str = ""
     labels_path: str = ""
+    offers: dict[str, list[str]] = field(default_factory=dict)
+    """Option -> values with which a job that failed can be run again."""
     ours: bool = True
     extra: dict[str, object] = field(default_factory=dict)
 
@@ -157,7 +159,9 @@ class JobRecord:
 _ORDERED: Final = tuple(item.name for item in fields(JobRecord) if item.name not in ("ours", "extra"))
 _STORED: Final = frozenset(_ORDERED)
 _TIMES: Final = ("created_at", "started_at", "completed_at", "expires_at")
-_OURS_ALONE: Final = ("attempt", "lost_attempts", "voxels", "warnings", "steps", "expires_at", "hint", "labels_path")
+_OURS_ALONE: Final = (
+    *("attempt", "lost_attempts", "voxels", "warnings", "steps", "expires_at", "hint", "labels_path", "offers"),
+)
 
 
 class RecordChanges(TypedDict, total=False):
@@ -182,6 +186,7 @@ class RecordChanges(TypedDict, total=False):
     steps: list[StepRecord]
     expires_at: datetime | None
     hint: str
+    offers: dict[str, list[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,6 +209,7 @@ class JobView:
     error_message: str = ""
     error_code: str = ""
     hint: str = ""
+    offers: dict[str, list[str]] = field(default_factory=dict)
     created_at: datetime | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None

@@ -31,6 +31,7 @@ def view(snapshot: Snapshot, forecast: Forecast) -> JobView:
         error_message=record.error_message or "",
         error_code=record.error_code or "",
         hint=record.hint,
+        offers=record.offers,
         created_at=record.created_at,
         started_at=record.started_at,
         completed_at=record.completed_at,

@@ -98,7 +98,7 @@ def _analyse(backend: Backend, record: JobRecord) -> RecordChanges | None:
         return None
     except KneeError as error:
         log.warning("job %s: %s (%s)", record.id, error.code, error.message)
-        ending = ended(error.code, error.message, error.hint)
+        ending = ended(error.code, error.message, error.hint, error.offers)
     except JobTimedOut:
         log.exception("job %s: too slow", record.id)
         ending = ended("TIMEOUT", f"The analysis took more than {JOB_TIMEOUT_S // 60} minutes and was stopped.")

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 
 from pipeline.errors import UnreadableImage, UnsupportedImage
+from pipeline.file_kinds import FileKind
 from pipeline.grid import FloatArray
 from pipeline.image_io.geometry import describe_shape, make_grid
 from pipeline.image_io.source import Source
@@ -123,7 +124,7 @@ def _geometry(fields: Fields, dimensions: int) -> tuple[FloatArray, FloatArray]:
         offset = _numbers(fields, ("Offset", "Position", "Origin"), dimensions)
         matrix = _numbers(fields, ("TransformMatrix", "Rotation", "Orientation"), dimensions**2)
     except ValueError as error:
-        raise _damaged("its geometry is no list of numbers, as many as it has dimensions") from error
+        raise _damaged("its geometry is not a list of numbers for its dimensions") from error
     if spacing is None:
         raise _damaged("it has no ElementSpacing, the size of a voxel")
     if not (np.isfinite(spacing).all() and spacing.min() > 0):
@@ -177,7 +178,8 @@ def _voxels(fields: Fields, header: BinaryIO, siblings: Mapping[str, Path]) -> I
     if name not in siblings:
         raise UnsupportedImage(
             "Header and voxels are in two files, and the second is not in the upload; expected both.",
-            hint="Pack the .mhd and its .raw into one folder of a zip, or save the image as .mha.",
+            hint=f"Pack both into one folder of a {FileKind.ZIP}, or save the image as one file "
+            f"({FileKind.META_IMAGE.extensions[0]}).",
         )
     with siblings[name].open("rb") as stream:
         yield stream, siblings[name].stat().st_size

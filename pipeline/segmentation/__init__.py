@@ -13,24 +13,29 @@ from pipeline.types import Resources, Scan, Segmentation
 __all__ = ["describe", "run", "segment"]
 
 
-def segment(scan: Scan, model_id: str, resources: Resources, report: Report, knee: str = "") -> Segmentation:
+def segment(
+    scan: Scan, model_id: str, resources: Resources, report: Report, knee: str = "", turn: str = ""
+) -> Segmentation:
     """Post-processed canonical labels of one knee on the scan's grid.
 
     knee: which of several, from the patient's right to the left ("1", "2"); empty for the only one
-    Raises OptionsError for an unknown id or knee; TwoKnees if there are several and none is chosen; WeightsMissing,
-    WeightsCorrupt, OutOfMemory or another ModelError.
+    turn: that the user has chosen and that the scan has; empty: the orientation in the header is checked
+    Raises OptionsError for an unknown id or knee; TwoKnees if there are several and none is chosen; TurnedKnee;
+    WeightsMissing, WeightsCorrupt, OutOfMemory or another ModelError.
     """
-    return run(model(model_id, resources), scan, resources, report, knee)
+    return run(model(model_id, resources), scan, resources, report, knee, turn)
 
 
-def run(segmenter: Segmenter, scan: Scan, resources: Resources, report: Report, knee: str = "") -> Segmentation:
+def run(
+    segmenter: Segmenter, scan: Scan, resources: Resources, report: Report, knee: str = "", turn: str = ""
+) -> Segmentation:
     """As `segment`, for a model that is not in the registry or has other weights."""
     from pipeline.segmentation.chosen_knee import segment_knee
     from pipeline.segmentation.postprocess import clean
 
     report(0.0)
     try:
-        return clean(segment_knee(segmenter, scan, resources, report, knee))
+        return clean(segment_knee(segmenter, scan, resources, report, knee, turn))
     except MemoryError as error:
         raise OutOfMemory(
             f"No memory to segment a scan of {' x '.join(map(str, scan.grid.shape))} voxels.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -11,6 +12,7 @@ from pipeline.grid import Box
 from pipeline.one_knee import one_knee, part_of_knee
 from pipeline.segmentation.sampling import FloatVolume
 from pipeline.segmentation.segmenter import Report, Segmenter
+from pipeline.segmentation.turned_scan import refuse_turned_scan
 from pipeline.types import Resources, Scan, Segmentation
 
 TISSUE_SHARE: Final = 0.05
@@ -18,15 +20,19 @@ BRIGHT_PERCENTILE: Final = 99.0
 """Planes between two knees are air or padding if this percentile is below TISSUE_SHARE of the image's."""
 
 
-def segment_knee(segmenter: Segmenter, scan: Scan, resources: Resources, report: Report, knee: str) -> Segmentation:
+def segment_knee(
+    segmenter: Segmenter, scan: Scan, resources: Resources, report: Report, knee: str, turn: str
+) -> Segmentation:
     """Labels of one knee on the scan's grid, before post-processing.
 
     If the scan shows several, the chosen knee is segmented again in its own part of the scan: networks normalise
     over their input, and the other knee changes thickness by up to 0.08 mm (measured).
-    Raises TwoKnees if there are several and none is chosen, OptionsError, ModelError.
+    turn: chosen by the user; empty: the orientation of the scan is checked
+    Raises TwoKnees if there are several and none is chosen, TurnedKnee, OptionsError, ModelError.
     """
+    check = None if turn else partial(refuse_turned_scan, segmenter, scan, resources)
     if not knee:
-        return one_knee(segmenter.segment(scan, resources, report))
+        return one_knee(segmenter.segment(scan, resources, report), on_no_knee=check)
     both = segmenter.segment(scan, resources, lambda fraction: report(fraction / 2))
     box = part_of_knee(both, knee)
     if box is None:

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from pipeline.anatomy import NUMBERINGS, Numbering, names_both_plates, structure_of
 from pipeline.errors import ModelError
+from pipeline.grid import axes_of
 from pipeline.segmentation.card import ModelCard
 from pipeline.segmentation.identity import INSTALLED
-from pipeline.segmentation.orientation import axes_of
 
 FAMILY: Final = "nnunet_v2"
 PLANS: Final = "plans.json"

@@ -1,25 +1,22 @@
 """Converts arrays to the axes used in a network's training, by permuting and flipping axes, never by resampling.
 
-An axis code has three letters, one per array axis: the patient direction of increasing index.
-R right, L left, A anterior, P posterior, S superior, I inferior. `RAS`: axis 0 points to the patient's right, axis 1
-anterior, axis 2 superior.
+Their axis code has a letter per array axis: the patient direction of increasing index (`grid.axes_of`). `RAS`: axis 0
+points to the patient's right, axis 1 anterior, axis 2 superior.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.grid import Box, FloatArray, Grid
+from pipeline.grid import Box, Grid, axes_of
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 """The voxel type, which a change of axes keeps."""
-
-_LPS: Final = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1), "I": (2, -1)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,20 +48,6 @@ class AxisOrder:
     def _steps(self) -> Box:
         a, b, c = (slice(None, None, -1 if flip else None) for flip in self.flipped)
         return a, b, c
-
-
-def axes_of(code: str) -> FloatArray:
-    """(3, 3): column k is the LPS direction of array axis k.
-
-    Raises ValueError unless the code has each of the three directions once.
-    """
-    if len(code) != 3 or {_LPS.get(letter, (-1, 0))[0] for letter in code} != {0, 1, 2}:
-        raise ValueError(f"an axis code needs one letter each of R/L, A/P and S/I, found {code!r}")
-    axes = np.zeros((3, 3))
-    for column, letter in enumerate(code):
-        row, sign = _LPS[letter]
-        axes[row, column] = sign
-    return axes
 
 
 def nearest_order(grid: Grid, code: str) -> AxisOrder:

@@ -125,15 +125,26 @@ def _model_choice(item: Field[Any], models: list[service.ModelFacts]) -> str:
     return str(chosen)
 
 
+FEW: Final = 4
+"""More choices are a list to open, not buttons."""
+
+
 def _choice(value: str) -> str:
     """The empty choice is the only one of its kind, e.g. an image of one knee."""
     return wording.name(value) if value else "Only one"
 
 
+def _code(value: str) -> str:
+    return value or "As in the header, checked"
+
+
 def _widget(item: Field[Any]) -> Any:
     """One option as a widget: closed vocabulary, yes or no, text, number within its bounds."""
     title, text = item.metadata["title"], item.metadata["help"]
-    if (choices := CHOICES.get(item.name)) is not None:
+    choices = CHOICES.get(item.name)
+    if choices is not None and len(choices) > FEW:
+        return st.selectbox(title, choices, index=choices.index(item.default), format_func=_code, help=text)
+    if choices is not None:
         return st.segmented_control(title, choices, default=item.default, required=True, format_func=_choice, help=text)
     if isinstance(item.default, bool):
         return st.checkbox(title, value=item.default, help=text)

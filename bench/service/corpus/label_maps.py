@@ -50,7 +50,7 @@ def _slicer() -> list[Case]:
             f"Segmentation_ReferenceImageExtentOffset:={'9' * 5000} 0 0")),
         _case("cropped, negative offset", lambda _: segmentation_nrrd(
             "Segmentation_ReferenceImageExtentOffset:=-50 -60 -70")),
-        _case("a layer that is not there", lambda _: segmentation_nrrd("Segment1_Layer:=7"), _UNSUPPORTED),
+        _case("a missing layer", lambda _: segmentation_nrrd("Segment1_Layer:=7"), _UNSUPPORTED),
         _case("a layer of 5,000 digits", lambda _: segmentation_nrrd(f"Segment1_Layer:={'9' * 5000}")),
         _case("a negative layer", lambda _: segmentation_nrrd("Segment1_Layer:=-1")),
         _case("a value that is no number", lambda _: segmentation_nrrd("Segment1_LabelValue:=two")),

@@ -7,8 +7,8 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 
-from pipeline.grid import Grid
-from pipeline.segmentation.orientation import axes_of, nearest_order
+from pipeline.grid import Grid, axes_of
+from pipeline.segmentation.orientation import nearest_order
 
 _TILT = np.radians(12.0)
 TILTED = np.array([[np.cos(_TILT), -np.sin(_TILT), 0], [np.sin(_TILT), np.cos(_TILT), 0], [0, 0, 1.0]])

@@ -1,0 +1,55 @@
+"""A job that ended without a result: the reason, and the ways to run it again."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import streamlit as st
+
+from jobs import service
+from jobs.errors import JobConflict
+from jobs.state.model import CANCELLED, JobView
+from pipeline.options import AS_STATED
+from pipeline.progress import StepState
+from ui.analysis.progress import steps_list
+from ui.parts.frame import HOME
+from ui.parts.messages import show_error, show_failure
+
+RETRY_TITLES: Final = {"knee": "Analyse knee {value}", "turn": "Analyse it turned"}
+"""Option -> title of the button that runs a failed job again with an offered value."""
+
+
+def show_failed(job: JobView) -> None:
+    """A job that ended without a result: reason, completed steps, and retry."""
+    if job.error_code == CANCELLED:
+        st.info("This analysis was cancelled.", icon=":material/block:")
+    else:
+        show_failure(job.error_message, job.hint)
+    if any(step.state is not StepState.WAITING for step in job.steps):
+        with st.expander("Completed steps"):
+            st.html(steps_list(job))
+    again = service.can_retry(job.id)
+    if not again:
+        st.html('<p class="ok-quiet">Its scan is no longer on this server. To try again, upload it again.</p>')
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for title, options in _ways_to_retry(job) if again else ():
+            if st.button(title, type="primary", icon=":material/replay:"):
+                try:
+                    service.retry(job.id, options)
+                    st.rerun()
+                except JobConflict as error:
+                    show_error(error)
+        st.page_link(HOME.path, label="Start a new analysis", icon=HOME.icon)
+    st.html(f'<p class="ok-quiet">{job.error_code} · job {job.id}</p>')
+
+
+def _ways_to_retry(job: JobView) -> list[tuple[str, dict[str, str]]]:
+    """Title of a button, and the options that it changes."""
+    offered = [(option, value) for option, values in job.offers.items() for value in values]
+    ways = [
+        (RETRY_TITLES.get(option, "Try again with {value}").format(value=value), {option: value})
+        for option, value in offered
+    ]
+    if "turn" in job.offers:
+        ways.append(("Analyse it as the header states", {"turn": AS_STATED}))
+    return ways or [("Try again", {})]
