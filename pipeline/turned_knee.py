@@ -19,7 +19,6 @@ from pipeline.options import AS_STATED, TurnChoice
 from pipeline.types import LabelMap, Scan
 
 _WORDS: Final = {"LAI": "upside down and back to front", "RPI": "upside down", "RAS": "back to front"}
-_NAMES: Final = {"L": "left", "R": "right", "P": "posterior", "A": "anterior", "S": "superior", "I": "inferior"}
 
 
 def _kept(code: str) -> int:
@@ -79,13 +78,12 @@ def refuse_turned(bones: Mapping[Structure, Bone]) -> None:
 
 def turned_knee(turn: Turn) -> TurnedKnee:
     """The error that offers a turn."""
-    true = ", ".join(_NAMES[letter] for letter in turn.code)
     return TurnedKnee(
         f"The knee looks {_WORDS.get(turn.code, 'turned')}. In the orientation that the header states, femur and tibia "
         f"do not fit the reference knee; turned, they fit to {turn.residual_mm:.1f} mm.",
-        hint=f"Analyse it turned with the option turn = {turn.code} (left, posterior, superior of the header are then "
-        f"{true}), or correct the header. turn = {AS_STATED} analyses it as the header states. A header that is turned "
-        "may also be mirrored: check the side.",
+        hint=f"Analyse it turned with the option turn = {turn.code} (what the header calls L, P, S is then "
+        f"{', '.join(turn.code)}), or correct the header. turn = {AS_STATED} analyses it as the header states. A header "
+        "that is turned may also be mirrored: check the side.",
         turn=turn.code,
     )
 

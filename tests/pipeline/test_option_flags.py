@@ -32,7 +32,7 @@ def test_a_call_without_flags_has_the_defaults():
 def test_each_flag_sets_its_option():
     given = ("--model", "nnunet_cascade", "--side", "left", "--no-nsm", "--nsm-type", "both", "--skip-first-echo")
     assert options(
-        "in", "out", *given, "--cartilage-smoothing", "0.5", "--series", "5a", "--knee", "2"
+        "in", "out", *given, "--cartilage-smoothing", "0.5", "--series", "5a", "--knee", "2", "--turn", "RPI"
     ) == AnalysisOptions(
         segmentation_model="nnunet_cascade",
         side="left",
@@ -42,6 +42,7 @@ def test_each_flag_sets_its_option():
         cartilage_smoothing=0.5,
         series="5a",
         knee="2",
+        turn="RPI",
     )
 
 

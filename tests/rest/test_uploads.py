@@ -52,6 +52,7 @@ def test_an_upload_writes_the_record_of_the_contract(api: httpx.Client, nifti: b
         "skip_first_echo": False,
         "series": "",
         "knee": "",
+        "turn": "",
         "numbering": "auto",
         "echo_times_ms": [],
     }
