@@ -82,8 +82,8 @@ def turned_knee(turn: Turn) -> TurnedKnee:
         f"The knee looks {_WORDS.get(turn.code, 'turned')}. In the orientation that the header states, femur and tibia "
         f"do not fit the reference knee; turned, they fit to {turn.residual_mm:.1f} mm.",
         hint=f"Analyse it turned with the option turn = {turn.code} (what the header calls L, P, S is then "
-        f"{', '.join(turn.code)}), or correct the header. turn = {AS_STATED} analyses it as the header states. A header "
-        "that is turned may also be mirrored: check the side.",
+        f"{', '.join(turn.code)}), or correct the header. turn = {AS_STATED} analyses it as the header states. A "
+        "header that is turned may also be mirrored: check the side.",
         turn=turn.code,
     )
 
