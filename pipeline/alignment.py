@@ -1,6 +1,7 @@
 """Alignment of a knee to the reference knee, which determines left or right and medial or lateral.
 
-The reference femur and its mirror image are both fitted to the patient's; the better fit determines the side.
+A bone of the reference, usually the femur, and its mirror image are both fitted to the patient's; the better fit
+determines the side.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import registration
-from pipeline.anatomy import Side, Structure
+from pipeline.anatomy import BONES, Side, Structure
 from pipeline.errors import ImplausibleAnatomy
 from pipeline.grid import FloatArray, Grid
 from pipeline.image_io import read_label_map
@@ -44,10 +45,16 @@ CUTOFF_MM: Final = 5.0
 SHAFT_MM: Final = 62.0
 """Length of femur used, from its distal end: fields of view end anywhere along the shaft."""
 
+TIBIA_MM: Final = 40.0
+"""Length of tibia used, from its proximal end."""
+
 
 PLAUSIBLE_MM: Final = 2.3
-"""Maximum mean distance of a femur to the reference: spheres and ellipsoids are above 2.7, femora of expert maps below
-1.2."""
+"""Maximum mean distance of a femur or tibia to the reference: spheres and ellipsoids are above 2.7, bones of expert
+maps below 1.2."""
+
+PLAUSIBLE_PATELLA_MM: Final = 1.3
+"""The same for a patella: below 0.7 in expert maps."""
 
 UP: Final = 2
 """Index of the superior axis in LPS and in the reference frame."""
@@ -57,8 +64,9 @@ _MIRROR: Final = np.diag([-1.0, 1.0, 1.0, 1.0])
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reference:
-    """The reference femur as two sets of points: few (n, 3), and many with their normals."""
+    """A bone of the reference knee as two sets of points: few (n, 3), and many with their normals."""
 
+    structure: Structure
     few: FloatArray
     many: Patch
 
@@ -66,53 +74,64 @@ class Reference:
         """The reference for the other side."""
         flip = np.array([-1.0, 1.0, 1.0])
         many = Patch(points=self.many.points * flip, normals=self.many.normals * flip)
-        return Reference(few=self.few * flip, many=many)
+        return Reference(structure=self.structure, few=self.few * flip, many=many)
 
 
-@lru_cache(maxsize=1)
-def reference_femur() -> Reference:
+@lru_cache(maxsize=len(BONES))
+def reference_bone(structure: Structure) -> Reference:
     """The built-in reference, read once per process (right knee: +x medial, +y posterior, +z superior, mm)."""
     label_map = read_label_map(REFERENCE_PATH)
     labels, grid = label_map.labels, label_map.grid
     # every second voxel is sufficient for points 2 mm apart
-    femur = (labels[::2, ::2, ::2] == Structure.FEMUR).astype(np.uint8)
+    bone = np.where(labels[::2, ::2, ::2] == structure, np.uint8(structure), np.uint8(0))
     coarse = Grid(
-        shape=(femur.shape[0], femur.shape[1], femur.shape[2]),
+        shape=(bone.shape[0], bone.shape[1], bone.shape[2]),
         spacing_mm=(2 * grid.spacing_mm[0], 2 * grid.spacing_mm[1], 2 * grid.spacing_mm[2]),
         origin_mm=grid.origin_mm,
         direction=grid.direction,
     )
-    surface = bone_surface(Segmentation(labels=femur, grid=coarse, model_id="reference_knee"), Structure.FEMUR)
-    part = distal(surface.points_mm)
+    surface = bone_surface(Segmentation(labels=bone, grid=coarse, model_id="reference_knee"), structure)
+    part = near_joint(structure, surface.points_mm)
     points = surface.points_mm[part]
     few, many = (registration.chosen_rows(points, count) for count in POINTS)
-    return Reference(few=points[few], many=Patch(points=points[many], normals=surface.normals[part][many]))
+    many_points = Patch(points=points[many], normals=surface.normals[part][many])
+    return Reference(structure=structure, few=points[few], many=many_points)
 
 
-def distal(points_mm: FloatArray) -> NDArray[np.bool_]:
-    """(n,): which points are within SHAFT_MM of the distal end."""
+def near_joint(structure: Structure, points_mm: FloatArray) -> NDArray[np.bool_]:
+    """(n,): which points are used: the end of femur or tibia at the joint, the whole patella."""
     height = points_mm[:, UP]
-    part: NDArray[np.bool_] = height < height.min() + SHAFT_MM
+    part = np.ones(len(height), dtype=bool)
+    if structure is Structure.FEMUR:
+        part = height < height.min() + SHAFT_MM
+    if structure is Structure.TIBIA:
+        part = height > height.max() - TIBIA_MM
     return part
 
 
-def _coarse_fit(reference: Reference, femur: Target, tolerance_mm: float) -> FloatArray:
-    """Coarse stage, (4, 4) reference -> patient: trimmed closest points with scale, starting from the distal ends."""
-    surface = femur.surface.points_mm
-    here, few = surface[distal(surface)], reference.few
+def _joint_height(structure: Structure, points_mm: FloatArray) -> float:
+    """Height of the end at the joint; of the middle of a patella."""
+    low, high = float(points_mm[:, UP].min()), float(points_mm[:, UP].max())
+    return {Structure.FEMUR: low, Structure.TIBIA: high}.get(structure, (low + high) / 2)
+
+
+def _coarse_fit(reference: Reference, bone: Target, tolerance_mm: float) -> FloatArray:
+    """Coarse stage, (4, 4) reference -> patient: trimmed closest points with scale, starting from the joint."""
+    surface, structure = bone.surface.points_mm, reference.structure
+    here, few = surface[near_joint(structure, surface)], reference.few
     matrix = np.eye(4)
     matrix[:3, 3] = (here.max(axis=0) + here.min(axis=0) - few.max(axis=0) - few.min(axis=0)) / 2
-    matrix[UP, 3] = here[:, UP].min() - few[:, UP].min()
+    matrix[UP, 3] = _joint_height(structure, here) - _joint_height(structure, few)
     return registration.coarse_fit(
-        few, femur, matrix, scaled=True, keep=KEEP, tolerance_mm=tolerance_mm, most_iterations=MOST_ITERATIONS[0]
+        few, bone, matrix, scaled=True, keep=KEEP, tolerance_mm=tolerance_mm, most_iterations=MOST_ITERATIONS[0]
     )
 
 
-def _fine_fit(reference: Reference, femur: Target, matrix: FloatArray, tolerance_mm: float) -> tuple[FloatArray, float]:
+def _fine_fit(reference: Reference, bone: Target, matrix: FloatArray, tolerance_mm: float) -> tuple[FloatArray, float]:
     """Fine stage: (4, 4) and the mean distance to the surface in mm, each distance limited to CUTOFF_MM."""
     settled = registration.fine_fit(
         reference.many,
-        femur,
+        bone,
         matrix,
         scaled=True,
         cutoff_mm=CUTOFF_MM,
@@ -122,7 +141,7 @@ def _fine_fit(reference: Reference, femur: Target, matrix: FloatArray, tolerance
     if settled is None:
         return matrix, CUTOFF_MM
     moved = registration.apply(settled, reference.many.points)
-    distance, _ = femur.tree.query(moved, distance_upper_bound=CUTOFF_MM)
+    distance, _ = bone.tree.query(moved, distance_upper_bound=CUTOFF_MM)
     return settled, float(np.minimum(distance, CUTOFF_MM).mean())
 
 
@@ -142,36 +161,46 @@ def rough_alignment(points_mm: FloatArray) -> Alignment:
         )
     )
     fits = {}
-    for side, reference in ((Side.RIGHT, reference_femur()), (Side.LEFT, reference_femur().mirrored())):
+    right = reference_bone(Structure.FEMUR)
+    for side, reference in ((Side.RIGHT, right), (Side.LEFT, right.mirrored())):
         matrix = _coarse_fit(reference, target, ROUGH_MM)
         distance = target.tree.query(registration.apply(matrix, reference.few))[0]
         fits[side] = matrix, float(np.sort(distance)[: int(KEEP * len(distance))].mean())
     side = min(fits, key=lambda candidate: fits[candidate][1])
-    return _alignment(fits[side][0], side, residual_mm=fits[side][1], residual_other_mm=fits[side.other][1])
+    return _alignment(
+        fits[side][0], side, Structure.FEMUR, residual_mm=fits[side][1], residual_other_mm=fits[side.other][1]
+    )
 
 
-def align_knee(femur: Surface) -> Alignment:
-    """Fit the reference femur and its mirror image to a femur; the lower residual determines the side.
+def align_knee(bone: Surface) -> Alignment:
+    """Fit the reference and its mirror image to a bone; the lower residual determines the side.
+
+    The femur is used where there is one. In six expert maps, tibia and patella alone gave the same side: the other side
+    was 2.2 (tibia) and 1.5 times (patella) as far away, or more.
 
     Raises ImplausibleAnatomy if neither fits.
     """
-    target = Target(surface=femur)
+    target, structure = Target(surface=bone), bone.structure
+    right = reference_bone(structure)
+    references = {Side.RIGHT: right, Side.LEFT: right.mirrored()}
     fits = {}
-    for side, reference in ((Side.RIGHT, reference_femur()), (Side.LEFT, reference_femur().mirrored())):
+    for candidate, reference in references.items():
         guess = _coarse_fit(reference, target, COARSE_MM)
-        fits[side] = _fine_fit(reference, target, guess, COARSE_MM)
+        fits[candidate] = _fine_fit(reference, target, guess, COARSE_MM)
     side = min(fits, key=lambda candidate: fits[candidate][1])
-    reference = reference_femur() if side is Side.RIGHT else reference_femur().mirrored()
-    matrix, residual = _fine_fit(reference, target, fits[side][0], FINE_MM)
-    if residual > PLAUSIBLE_MM:
+    matrix, residual = _fine_fit(references[side], target, fits[side][0], FINE_MM)
+    limit = PLAUSIBLE_PATELLA_MM if structure is Structure.PATELLA else PLAUSIBLE_MM
+    if residual > limit:
+        name = structure.title.lower()
         raise ImplausibleAnatomy(
-            f"The femur is {residual:.1f} mm from the reference femur on average; "
-            f"expected less than {PLAUSIBLE_MM} mm.",
+            f"The {name} is {residual:.1f} mm from the reference {name} on average; expected less than {limit} mm.",
         )
-    return _alignment(matrix, side, residual_mm=residual, residual_other_mm=fits[side.other][1])
+    return _alignment(matrix, side, structure, residual_mm=residual, residual_other_mm=fits[side.other][1])
 
 
-def _alignment(matrix: FloatArray, side: Side, *, residual_mm: float, residual_other_mm: float) -> Alignment:
+def _alignment(
+    matrix: FloatArray, side: Side, structure: Structure, *, residual_mm: float, residual_other_mm: float
+) -> Alignment:
     """matrix: reference of this side -> patient. Raises ImplausibleAnatomy."""
     try:
         back = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
@@ -180,6 +209,7 @@ def _alignment(matrix: FloatArray, side: Side, *, residual_mm: float, residual_o
     return Alignment(
         matrix=back if side is Side.RIGHT else _MIRROR @ back,
         side=side,
+        structure=structure,
         residual_mm=residual_mm,
         residual_other_mm=residual_other_mm,
     )

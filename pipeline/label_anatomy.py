@@ -22,6 +22,9 @@ _PLATES: Final = CARTILAGE_OF[Structure.TIBIA]
 PIECE_SHARE: Final = 0.2
 """Smallest share of a label that counts as a separate piece: the smaller tibial plate is above 0.4 of both."""
 
+ON_BONE_SHARE: Final = 0.2
+"""Smallest share of a plate's faces that are shared with the bone it lies on: about 0.45 in expert maps."""
+
 MOST_LABELS: Final = 64
 """A map with more labels is no map of a knee."""
 
@@ -109,8 +112,7 @@ def contradictions(facts: LabelFacts, numbering: Numbering) -> tuple[str, ...]:
             words.append(f"{label} is a thin plate")
         if structure.tissue is not Tissue.BONE and max(facts.depth_mm(value) for value in own) > BONE_DEPTH_MM:
             words.append(f"{label} is as thick as a bone")
-        bone = BONE_OF.get(structure)
-        if bone in found:
+        if structure in BONE_OF:
             words += _misplaced(facts, found, structure, label)
     plates = [found[plate][0] for plate in _PLATES if plate in found]
     if numbering.compartments_apart and len(plates) == 1 and facts.pieces.get(plates[0], 1) > 1:
@@ -122,10 +124,12 @@ def contradictions(facts: LabelFacts, numbering: Numbering) -> tuple[str, ...]:
 def _misplaced(facts: LabelFacts, found: Mapping[Structure, list[int]], structure: Structure, label: str) -> list[str]:
     touched = {bone: _touching(facts, found[structure], found[bone]) for bone in BONES if bone in found}
     own = BONE_OF[structure]
-    most = max(touched, key=lambda bone: touched[bone])
-    if not touched[own]:
+    most = max(touched, key=lambda bone: touched[bone], default=own)
+    if own in touched and not touched[own]:
         return [f"{label} does not touch the {own.title.lower()}"]
-    return [] if most is own else [f"{label} lies on the {most.title.lower()}"]
+    area = sum(facts.area_mm2[value] for value in found[structure])
+    lies = own in touched or touched.get(most, 0.0) > ON_BONE_SHARE * area
+    return [f"{label} lies on the {most.title.lower()}"] if most is not own and lies else []
 
 
 def _sizes(facts: LabelFacts, found: Mapping[Structure, list[int]]) -> list[str]:

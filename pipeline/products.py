@@ -163,7 +163,8 @@ def _encode_alignment(alignment: Alignment) -> object:
 
 
 def _decode_alignment(meta: dict[str, Any]) -> Alignment:
-    return Alignment(**meta | {"matrix": np.array(meta["matrix"]), "side": Side(meta["side"])})
+    structure = Structure(meta.get("structure", Structure.FEMUR))
+    return Alignment(**meta | {"matrix": np.array(meta["matrix"]), "side": Side(meta["side"]), "structure": structure})
 
 
 def _encode_thickness(maps: tuple[ThicknessMap, ...]) -> Parts:

@@ -107,27 +107,29 @@ def _side(alignment: Alignment, stated_side: str | None) -> list[QualityFlag]:
     flags = []
     sure = alignment.residual_other_mm > SURE_RATIO * alignment.residual_mm
     here, there = f"{alignment.residual_mm:.2f} mm", f"{alignment.residual_other_mm:.2f} mm"
+    bone = alignment.structure.title.lower()
     fits = f"fits a {alignment.side} knee to {here}, a {alignment.side.other} one to {there}"
     if stated_side is not None and stated_side != alignment.side and sure:
         flags.append(
             QualityFlag(
                 code="WRONG_SIDE_SUSPECTED",
-                message=f"Stated is a {stated_side} knee, but the femur {fits}. Medial and lateral follow the anatomy.",
+                message=f"Stated is a {stated_side} knee, but the {bone} {fits}. "
+                "Medial and lateral follow the anatomy.",
             )
         )
     elif not sure:
         flags.append(
             QualityFlag(
                 code="SIDE_UNCERTAIN",
-                message=f"The femur {fits}: the side is uncertain, and so are medial and lateral.",
+                message=f"The {bone} {fits}: the side is uncertain, and so are medial and lateral.",
             )
         )
     if alignment.residual_mm > POOR_FIT_MM:
         flags.append(
             QualityFlag(
-                code="UNUSUAL_FEMUR",
-                structure=Structure.FEMUR.key,
-                message=f"The femur is {alignment.residual_mm:.1f} mm from the reference knee on average; "
+                code=f"UNUSUAL_{alignment.structure.name}",
+                structure=alignment.structure.key,
+                message=f"The {bone} is {alignment.residual_mm:.1f} mm from the reference knee on average; "
                 f"expected at most {POOR_FIT_MM} mm. Check the outlines.",
             )
         )

@@ -117,11 +117,13 @@ def _outlines(inputs: Inputs) -> Segmentation:
 
 
 def _surfaces(inputs: Inputs) -> Outputs:
-    return (SURFACES.of(bone_surfaces(_outlines(inputs))),)
+    # a label map may hold any one bone; where a model finds no femur, the scan shows no knee
+    required = (Structure.FEMUR,) if inputs[UPLOAD].labels is None else ()
+    return (SURFACES.of(bone_surfaces(_outlines(inputs), required)),)
 
 
 def _align(inputs: Inputs) -> Outputs:
-    alignment = align_knee(_femur(inputs[SURFACES]))
+    alignment = align_knee(inputs[SURFACES][0])  # in the order of BONES: the femur where there is one
     segmentation = split_tibial_cartilage(_outlines(inputs), alignment)
     return ALIGNMENT.of(alignment), SEGMENTATION.of(segmentation), SUBREGIONS.of(subregions(segmentation, alignment))
 
@@ -161,6 +163,8 @@ def _femur(surfaces: tuple[Surface, ...]) -> Surface:
 def _no_shape(inputs: Inputs) -> str | None:
     if not inputs.options.perform_nsm:
         return "not asked for"
+    if inputs[ALIGNMENT].structure is not Structure.FEMUR:
+        return "the label map holds no femur"
     kind = inputs.options.nsm_type
     return None if chosen_shapes(kind, inputs[RESOURCES]) else why_none(kind, inputs[RESOURCES])
 
@@ -294,7 +298,7 @@ STEPS: Final = (
         name="surfaces",
         title="Build bone surfaces",
         run=_surfaces,
-        reads=(GIVEN_SEGMENTATION, RAW_SEGMENTATION),
+        reads=(UPLOAD, GIVEN_SEGMENTATION, RAW_SEGMENTATION),
         produces=(SURFACES,),
         share=4,
     ),

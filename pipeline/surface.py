@@ -165,8 +165,13 @@ def bone_surface(segmentation: Segmentation, structure: Structure) -> Surface:
     return iso_surface(smoothed(mask, grid, SMOOTHING_VARIANCE_MM2), structure)
 
 
-def bone_surfaces(segmentation: Segmentation) -> tuple[Surface, ...]:
-    """The surface of every bone that is present, in LPS mm. Raises EmptyStructure without a femur, SurfaceFailed."""
-    bones = [bone for bone in BONES if bone in segmentation.boxes or bone is Structure.FEMUR]
+def bone_surfaces(segmentation: Segmentation, required: tuple[Structure, ...] = ()) -> tuple[Surface, ...]:
+    """The surface of every bone that is present, in LPS mm.
+
+    Raises EmptyStructure without a bone or without one of the required ones, SurfaceFailed.
+    """
+    bones = [bone for bone in BONES if bone in segmentation.boxes or bone in required]
+    if not bones:
+        raise EmptyStructure("No bone was found; expected femur, tibia or patella.")
     with ThreadPoolExecutor() as bone_by_bone:
         return tuple(bone_by_bone.map(partial(bone_surface, segmentation), bones))

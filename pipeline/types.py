@@ -191,6 +191,7 @@ class Alignment:
     """Where a knee lies in the frame of the reference knee (a right knee: +x medial, +y posterior, +z superior, mm).
 
     matrix (4, 4): homogeneous LPS mm -> reference mm, similarity; a left knee's matrix holds the mirror image
+    structure: the bone that was fitted; the femur where there is one
     residual_mm, residual_other_mm: mean distance to the reference for the side found and for the other one
     """
 
@@ -198,6 +199,7 @@ class Alignment:
     side: Side
     residual_mm: float
     residual_other_mm: float
+    structure: Structure = Structure.FEMUR
 
     def to_reference(self, points_mm: FloatArray) -> FloatArray:
         """(n, 3) LPS mm -> (n, 3) in the reference frame."""

@@ -111,6 +111,7 @@ def results_document(result: AnalysisResult) -> dict[str, object]:
             "surface_entropy_bits": {s.key: value for s, value in segmentation.surface_entropy_bits.items()},
         },
         "alignment": {
+            "structure": result.alignment.structure.key,
             "matrix": result.alignment.matrix.tolist(),
             "residual_mm": result.alignment.residual_mm,
             "residual_other_side_mm": result.alignment.residual_other_mm,

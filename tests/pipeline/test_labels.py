@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.anatomy import AUTO, NUMBERINGS, Structure, structure_of
+from pipeline.anatomy import AUTO, BONES, CARTILAGE_OF, NUMBERINGS, Structure, structure_of
 from pipeline.errors import EmptyImage, UnsupportedImage
 from pipeline.grid import Grid
 from pipeline.label_anatomy import guess_numbering
@@ -70,6 +70,19 @@ def test_the_anatomy_of_a_knee_shows_its_numbering(numbering):
     assert numbering in guess
     reading = {tuple(NUMBERINGS[name].to_canonical.get(n) for n in range(1, 5)) for name in guess}
     assert len(reading) == 1
+
+
+@pytest.mark.parametrize("numbering", NUMBERINGS)
+@pytest.mark.parametrize("bone", BONES)
+def test_one_bone_with_its_cartilage_shows_its_numbering(numbering, bone):
+    declared = NUMBERS[numbering]
+    if bone not in declared:
+        pytest.skip("not in this numbering")
+    knee = knee_in(numbering, without=set(declared) - {bone, *CARTILAGE_OF[bone]})
+    truth = canonical_labels(knee, NUMBERINGS[numbering])
+    found = given_segmentation(knee, AUTO, None)
+    assert np.array_equal(found.labels, truth.labels)
+    assert found.compartments_apart == truth.compartments_apart or bone is not Structure.TIBIA
 
 
 @pytest.mark.slow

@@ -216,14 +216,36 @@ def test_exported_nifti_labels_give_the_same_measurements(finished, tmp_path):
     assert exact.grid.matches(turned_knee().grid, tolerance_mm=1e-9)
 
 
-def test_a_label_map_without_a_femur_ends_with_a_reason_and_no_results(tmp_path):
+def only(knee, *labels):
+    """The knee with some of its labels."""
+    kept = np.where(np.isin(knee.labels, labels), knee.labels, 0).astype(np.uint8)
+    return type(knee)(labels=kept, grid=knee.grid, model_id="x")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("bone", "plates"), [(2, (5, 6)), (3, (7,))], ids=["tibia", "patella"])
+def test_one_bone_with_its_cartilage_has_the_values_that_it_has_in_the_knee(finished, bone, plates, tmp_path):
     workspace = Workspace(tmp_path / "job")
     workspace.create()
-    knee = turned_knee()
-    labels = np.where(knee.labels == 1, 0, knee.labels).astype(np.uint8)
-    write_nrrd(type(knee)(labels=labels, grid=knee.grid, model_id="x"), workspace.input_dir / "knee.nrrd")
-    with pytest.raises(EmptyStructure, match="Femur was not found") as caught:
-        run(workspace, Request(input_name="knee.nrrd", labels="knee.nrrd"))
+    write_nrrd(only(turned_knee(), bone, *plates), workspace.input_dir / "knee.nrrd")
+    summary = run(workspace, Request(input_name="knee.nrrd", labels="knee.nrrd"), perform_nsm=True)
+    whole = means(finished[0])
+    alone = {key: value for key, value in means(workspace).items() if value}
+    assert alone
+    assert alone == {key: whole[key] for key in alone}
+    results = json.loads((workspace.files_dir / "results.json").read_text())
+    assert results["side"] == "right"
+    assert {step.name: step.reason for step in summary.steps}["shape"] == "the label map holds no femur"
+    flagged = {flag["structure"] for flag in results["flags"] if flag["code"] == "STRUCTURE_MISSING"}
+    assert "femur" in flagged
+
+
+def test_a_label_map_without_bones_ends_with_a_reason_and_no_results(tmp_path):
+    workspace = Workspace(tmp_path / "job")
+    workspace.create()
+    write_nrrd(only(turned_knee(), 4, 5, 6, 7), workspace.input_dir / "knee.nrrd")
+    with pytest.raises(EmptyStructure, match="No bone was found") as caught:
+        run(workspace, Request(input_name="knee.nrrd", labels="knee.nrrd"), numbering="canonical")
     assert caught.value.facts["step"] == "surfaces"
     assert not workspace.manifest_path.exists()
 
