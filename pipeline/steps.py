@@ -213,7 +213,7 @@ def _write_results(inputs: Inputs) -> Outputs:
         steps=records,
         provenance=Provenance(
             input_sha256=inputs[UPLOAD].sha256,
-            options=inputs.options.to_dict(),
+            options=_options_used(inputs),
             model=_model(inputs),
             shape_models=tuple({"id": fit.model, "kind": fit.kind, "weights_sha256": fit.sha256} for fit in shapes),
             packages=collect_packages(),
@@ -229,6 +229,12 @@ def _model(inputs: Inputs) -> dict[str, object]:
     if inputs[UPLOAD].labels is None:
         return inputs[MODEL]
     return given_model(inputs[SEGMENTATION].model_id, inputs.options.numbering)
+
+
+def _options_used(inputs: Inputs) -> dict[str, object]:
+    """The options, without that of a network or of a label map where there is none."""
+    unused = "numbering" if inputs[UPLOAD].labels is None else "segmentation_model"
+    return {name: value for name, value in inputs.options.to_dict().items() if name != unused}
 
 
 def _warnings(inputs: Inputs, shapes: tuple[ShapeFit, ...]) -> tuple[str, ...]:

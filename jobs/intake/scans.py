@@ -144,7 +144,7 @@ def submit_scan(scan_id: str, options: AnalysisOptions, email: str | None = None
     facts = scan.facts
     if options.series != scan.series or facts is None:
         path_of = _paths(scan, Workspace(source))
-        facts = _check(path_of, options.series or scan.series)
+        facts = _check(scan, path_of, options.series or scan.series)
     require_usable(facts, options)
     options = replace(options, series=options.series or scan.series)
     final = _paths(scan, backend.storage.workspace(scan_id))
@@ -185,14 +185,20 @@ def _unused(receiver: FormReceiver) -> list[str]:
     return [f"The field '{name}' was not used: send it when the analysis is started." for name in sent]
 
 
-def _check(path_of: Callable[[FilePart], Path | None], series: str) -> UploadFacts:
-    return check_upload(path_of(FilePart.SCAN), series, labels=path_of(FilePart.LABELS), sort=True)
+def _check(scan: PendingScan, path_of: Callable[[FilePart], Path | None], series: str) -> UploadFacts:
+    facts = check_upload(path_of(FilePart.SCAN), series, labels=path_of(FilePart.LABELS), sort=True)
+    if facts.labels is None:
+        return facts
+    # a label map outside an archive has the server's name for it
+    names = {path.name: name for part, name in scan.names.items() if (path := path_of(part)) is not None}
+    filename = names.get(facts.labels.filename, facts.labels.filename)
+    return replace(facts, labels=replace(facts.labels, filename=filename))
 
 
 def _with_check(scan: PendingScan, path_of: Callable[[FilePart], Path | None], series: str) -> PendingScan:
     """The scan with the result of the check of one series, or with the choices if one must be chosen."""
     try:
-        return replace(scan, series=series, facts=_check(path_of, series))
+        return replace(scan, series=series, facts=_check(scan, path_of, series))
     except AmbiguousSeries as error:
         choices = [item for item in _series_choices(error) if item.get("series")]
         if series or not choices:

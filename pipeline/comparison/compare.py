@@ -119,7 +119,8 @@ def _differences(first: Knee, second: Knee) -> list[str]:
         )
     names = sorted(
         name
-        for name in {*first.options, *second.options} - {"segmentation_model", "side", "series", "retain_results"}
+        for name in {*first.options, *second.options}
+        - {"segmentation_model", "numbering", "side", "series", "retain_results"}
         if first.options.get(name) != second.options.get(name)
     )
     if names:

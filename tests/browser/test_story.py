@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.browser import ANALYSIS_LIMIT_MS, SAMPLE, Product, opened
 from tests.support.image_io_writers import make_phantom, write_dicom
+from tests.support.label_maps import coarse_knee
 from tests.support.pages import drop, ready, zero_image
 from tests.support.processes import free_port
 
@@ -197,6 +198,30 @@ def compare(page: Page, product: Product, first: str, second: str) -> None:
     changes = [float(row["change"]) for row in rows if row["quantity"] == "ThC" and row["change"]]
     assert len(changes) > 5
     assert max(map(abs, changes)) < 0.01
+
+
+def test_scan_and_label_map_dropped_together_are_measured_once_the_numbering_is_confirmed(page: Page) -> None:
+    from playwright.sync_api import expect
+
+    dropped = [{"name": f"{name}.nii", "mimeType": "", "buffer": coarse_knee()[name]} for name in ("scan", "labels")]
+    page.locator("input[data-part=files]").set_input_files(dropped)  # type: ignore[arg-type] # dictionaries as typed
+    card = page.locator(".st-key-preflight")
+    expect(card).to_contain_text("labels.nii")
+    expect(card.get_by_role("combobox")).to_have_value(re.compile("^oai:"))
+    expect(card.get_by_role("img", name=re.compile("Sagittal|Coronal"))).to_have_count(2)
+    expect(card.locator(".ok-legend li")).to_contain_text(
+        ["Femur", "Femoral", "Tibia", "medial and lateral", "Pat", "Pat"]
+    )
+    begin = page.get_by_role("button", name="Start analysis")
+    expect(begin).to_be_disabled()
+    page.get_by_text("Each colour is on the structure").click()
+    expect(begin).to_be_enabled()
+    start(page)
+    finish(page)
+    expect(page.get_by_text("Numbering 'oai'").first).to_be_visible()
+    assert all(re.fullmatch(r"\d\.\d\d mm", figure) for figure in read_figures(page))
+    page.get_by_role("tab", name="Provenance").click()
+    expect(page.locator(".ok-steps li.skipped", has_text="Outline")).to_contain_text("label map that was given")
 
 
 def test_the_user_chooses_one_of_several_series(page: Page, tmp_path: Path) -> None:

@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import httpx
-import nibabel as nib
-import numpy as np
 import pytest
 
 from tests.rest.test_scans import keep
-from tests.support.knees import tibia_unsplit, turned_knee
+from tests.support.label_maps import coarse_knee
 from tests.support.rest_client import job_folders, post
-
-OAI = np.array([0, 1, 3, 5, 2, 4, 4, 6, 0, 0], dtype=np.uint8)
-"""Canonical label -> label of the numbering `oai`."""
-
-
-@lru_cache(maxsize=1)
-def files() -> dict[str, bytes]:
-    """A coarse knee as label map in the numbering `oai`, a scan on its grid, and both in a zip."""
-    knee = tibia_unsplit(turned_knee())
-    labels = OAI[knee.labels[::2, ::2, ::2]]
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ knee.grid.affine[:, [2, 1, 0, 3]] @ np.diag([2, 2, 2, 1])
-    noise = np.random.default_rng(1).normal(100, 20, labels.shape) + 40.0 * labels
-    images = {"labels": labels.T, "scan": noise.astype(np.float32).T}
-    found = {name: nib.Nifti1Image(data, affine).to_bytes() for name, data in images.items()}
-    both = io.BytesIO()
-    with zipfile.ZipFile(both, "w") as archive:
-        for name, data in found.items():
-            archive.writestr(f"{name}.nii", data)
-    return found | {"both": both.getvalue()}
 
 
 def send(api: httpx.Client, names: list[str], route: str = "/upload", **values: str) -> httpx.Response:
     fields = {"scan": "file", "labels": "labels"}
-    sent = {fields[name]: (f"{name}.nii", files()[name], "application/octet-stream") for name in names}
+    sent = {fields[name]: (f"{name}.nii", coarse_knee()[name], "application/octet-stream") for name in names}
     return api.post(route, files=sent, data=values)
 
 
@@ -57,12 +33,12 @@ def test_a_label_map_is_accepted_alone_and_with_its_scan(api: httpx.Client, redi
     both = record_of(redis_client, send(api, ["scan", "labels"]))
     assert (Path(both["input_path"]).name, Path(both["labels_path"]).name) == ("upload.nii", "labels.nii")
     assert both["input_filename"] == "scan.nii"
-    assert Path(both["labels_path"]).read_bytes() == files()["labels"]
+    assert Path(both["labels_path"]).read_bytes() == coarse_knee()["labels"]
 
 
 @pytest.mark.slow
 def test_scan_and_label_map_in_one_upload_are_distinguished(api: httpx.Client, redis_client: Any) -> None:
-    scan = keep(api, files()["both"], "both.zip").json()
+    scan = keep(api, coarse_knee()["both"], "both.zip").json()
     found = scan["labels"]
     assert scan["shape"] == found["shape"]
     assert found["filename"] == "labels.nii"
@@ -80,8 +56,9 @@ def test_scan_and_label_map_in_one_upload_are_distinguished(api: httpx.Client, r
 
 @pytest.mark.slow
 def test_a_label_map_is_recognised_without_a_scan(api: httpx.Client, redis_client: Any) -> None:
-    scan = keep(api, files()["labels"], "knee.nii").json()
+    scan = keep(api, coarse_knee()["labels"], "knee.nii").json()
     assert (scan["shape"], scan["labels"]["readings"][0]["decided"]) == (None, "oai")
+    assert scan["labels"]["filename"] == "knee.nii"
     record = record_of(redis_client, api.post(f"/scans/{scan['scan_id']}/start"))
     assert (record["input_path"], Path(record["labels_path"]).name) == ("", "upload.nii")
 
@@ -89,11 +66,11 @@ def test_a_label_map_is_recognised_without_a_scan(api: httpx.Client, redis_clien
 @pytest.mark.slow
 def test_a_label_map_in_the_field_of_the_scan_is_refused_with_the_right_field(api: httpx.Client) -> None:
     before = job_folders()
-    for content, name in ((files()["labels"], "knee.nii"), (files()["both"], "both.zip")):
+    for content, name in ((coarse_knee()["labels"], "knee.nii"), (coarse_knee()["both"], "both.zip")):
         answer = post(api, content, name)
         assert answer.status_code == 400
         assert "`labels`" in answer.json()["hint"]
-    scan = (None, files()["scan"])
+    scan = (None, coarse_knee()["scan"])
     answer = api.post("/upload", files={"labels": ("scan.nii", scan[1], "application/octet-stream")})
     assert (answer.status_code, answer.json()["error_code"]) == (400, "UNSUPPORTED_IMAGE")
     assert job_folders() == before

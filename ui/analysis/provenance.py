@@ -47,5 +47,5 @@ def _options(values: Mapping[str, Any] | None) -> str:
     """Options under the titles of the form; one that holds nothing is left out."""
     titles = {item.name: str(item.metadata["title"]) for item in fields(AnalysisOptions)}
     return "; ".join(
-        f"{titles.get(key, key)}: {fact_text(value)}" for key, value in (values or {}).items() if value != ""
+        f"{titles.get(key, key)}: {fact_text(value)}" for key, value in (values or {}).items() if value not in ("", [])
     )

@@ -36,7 +36,7 @@ def confirm_labels(labels: LabelMapFacts) -> str | None:
     reading = _choose(labels)
     if reading is None:
         return None
-    columns = st.columns(len(labels.slices))
+    columns = st.columns([item.labels.shape[1] * item.spacing_mm[1] for item in labels.slices])  # equal heights
     for column, item in zip(columns, labels.slices, strict=True):
         column.image(
             draw_slice(item, reading.structures),
