@@ -198,6 +198,20 @@ def retry(request: Request, job_id: str, options: dict[str, object] | None = Bod
     return status_body(service.retry(job_id, options), warnings)
 
 
+@app.post(
+    "/jobs/{job_id}/copy",
+    status_code=202,
+    response_model=StatusBody,
+    responses=documented(404, 409, 413, 422),
+    openapi_extra={"requestBody": {"content": {"application/json": {"schema": OptionsForm.model_json_schema()}}}},
+    tags=["jobs"],
+)
+def copy(request: Request, job_id: str, options: dict[str, object] | None = Body(default=None)) -> StatusBody:  # noqa: B008 -- FastAPI's way
+    """Run an ended job again as another job, with changes to the options in the body: for the other knee, say."""
+    warnings = check_query(request.query_params, OPTION_FIELDS) + check_names(options or {}, OPTION_FIELDS)
+    return status_body(service.copy(job_id, options), warnings)
+
+
 @app.delete("/jobs/{job_id}", status_code=204, responses=documented(404), tags=["jobs"])
 def delete(job_id: str) -> Response:
     """Stop a job if it runs; delete its files and its record."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from jobs.comparison.comparisons import comparison, comparison_table, comparison_view
 from jobs.comparison.document import ComparedAnalysis, JobComparison
 from jobs.control.cancelling import cancel, delete
+from jobs.control.copying import copy
 from jobs.control.retrying import can_retry, retry
 from jobs.intake.form_receiver import FormReceiver
 from jobs.intake.scans import PendingScan, choose_series, discard_scan, keep_form, pending_scan, submit_scan
@@ -36,6 +37,7 @@ __all__ = [
     "comparison",
     "comparison_table",
     "comparison_view",
+    "copy",
     "delete",
     "discard_scan",
     "get",

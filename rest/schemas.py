@@ -141,13 +141,17 @@ class StatusComplete(BaseModel):
 
 
 class StatusError(BaseModel):
-    """The job ended without results; CANCELLED if it was cancelled."""
+    """The job ended without results; CANCELLED if it was cancelled.
+
+    offers: option -> values with which it can be run again (POST /jobs/{job_id}/retry, or copy for another job)
+    """
 
     job_id: str
     status: Literal[Status.ERROR]
     error_message: str
     error_code: str
     hint: str
+    offers: dict[str, list[str]]
 
 
 StatusBody = StatusQueued | StatusProcessing | StatusComplete | StatusError
@@ -204,6 +208,7 @@ def status_body(job: JobView, warnings: Iterable[str] = ()) -> StatusBody:
                 error_message=job.error_message or "Unknown error",
                 error_code=job.error_code or "UNKNOWN",
                 hint=job.hint,
+                offers=job.offers,
             )
 
 

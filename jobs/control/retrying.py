@@ -33,7 +33,7 @@ def retry(job_id: str, options: Mapping[str, object] | None = None) -> JobView:
     if not before.status.final:
         raise JobConflict(f"The job is {before.status}; expected one that has ended.")
     chosen = parse_options(before.options, options or {})
-    if not _has_input(workspace, before):
+    if not has_input(workspace, before):
         raise JobConflict("The scan of this job has been deleted.", hint="Upload the scan again.")
     expires_at = now() + timedelta(hours=backend.settings.results_expiry_hours)
     after = replace(before, **reopened(before.attempt + 1, chosen, expires_at))
@@ -51,10 +51,10 @@ def can_retry(job_id: str) -> bool:
     """Whether the scan of a job still exists. When a job ends, its upload is deleted, but not the scan read from it."""
     backend = open_backend()
     record = backend.storage.read_record(job_id)
-    return record is not None and _has_input(backend.storage.workspace(job_id), record)
+    return record is not None and has_input(backend.storage.workspace(job_id), record)
 
 
-def _has_input(workspace: Workspace, record: JobRecord) -> bool:
+def has_input(workspace: Workspace, record: JobRecord) -> bool:
     """Whether scan and label map of a job can still be read, from the upload or from what was read from it."""
     needed = ((record.input_path or not record.labels_path, SCAN), (record.labels_path, LABEL_MAP))
     return all(product.exists(workspace) or Path(str(path)).is_file() for path, product in needed if path)

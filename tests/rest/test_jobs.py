@@ -50,6 +50,7 @@ def test_status_has_one_schema_for_each_state(api: httpx.Client, redis_client: A
         ("DELETE", "/jobs/{id}"),
         ("POST", "/jobs/{id}/cancel"),
         ("POST", "/jobs/{id}/retry"),
+        ("POST", "/jobs/{id}/copy"),
     ],
 )
 @pytest.mark.parametrize("job_id", ["nonexistent-job-id", "%2e%2e", "..%00", "a" * 300])

@@ -53,6 +53,7 @@ def test_the_openapi_document_names_every_route_and_form_field(api: httpx.Client
         ("/jobs/{job_id}", "delete"),
         ("/jobs/{job_id}/cancel", "post"),
         ("/jobs/{job_id}/retry", "post"),
+        ("/jobs/{job_id}/copy", "post"),
         ("/jobs/{job_id}/measurements", "get"),
         ("/jobs/{job_id}/artifacts/{name}", "get"),
         ("/jobs/{job_id}/view/{name}", "get"),

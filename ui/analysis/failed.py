@@ -12,8 +12,11 @@ from jobs.state.model import CANCELLED, JobView
 from pipeline.options import AS_STATED
 from pipeline.progress import StepState
 from ui.analysis.progress import steps_list
+from ui.parts import session
 from ui.parts.frame import HOME
 from ui.parts.messages import show_error, show_failure
+
+Options = dict[str, str]
 
 RETRY_TITLES: Final = {"knee": "Analyse knee {value}", "turn": "Analyse it turned"}
 """Option -> title of the button that runs a failed job again with an offered value."""
@@ -32,24 +35,32 @@ def show_failed(job: JobView) -> None:
     if not again:
         st.html('<p class="ok-quiet">Its scan is no longer on this server. To try again, upload it again.</p>')
     with st.container(horizontal=True, vertical_alignment="center"):
-        for title, options in _ways_to_retry(job) if again else ():
+        for title, runs in _ways_to_retry(job) if again else ():
             if st.button(title, type="primary", icon=":material/replay:"):
-                try:
-                    service.retry(job.id, options)
-                    st.rerun()
-                except JobConflict as error:
-                    show_error(error)
+                _run_again(job.id, runs)
         st.page_link(HOME.path, label="Start a new analysis", icon=HOME.icon)
     st.html(f'<p class="ok-quiet">{job.error_code} · job {job.id}</p>')
 
 
-def _ways_to_retry(job: JobView) -> list[tuple[str, dict[str, str]]]:
-    """Title of a button, and the options that it changes."""
+def _ways_to_retry(job: JobView) -> list[tuple[str, list[Options]]]:
+    """Title of a button, and the options that it changes: for this job, and for another job each."""
     offered = [(option, value) for option, values in job.offers.items() for value in values]
-    ways = [
-        (RETRY_TITLES.get(option, "Try again with {value}").format(value=value), {option: value})
-        for option, value in offered
-    ]
+    ways = [(RETRY_TITLES.get(option, value).format(value=value), [{option: value}]) for option, value in offered]
+    if len(knees := job.offers.get("knee", [])) > 1:
+        ways.append(("Analyse both knees", [{"knee": knee} for knee in knees]))
     if "turn" in job.offers:
-        ways.append(("Analyse it as the header states", {"turn": AS_STATED}))
-    return ways or [("Try again", {})]
+        ways.append(("Analyse it as the header states", [{"turn": AS_STATED}]))
+    return ways or [("Try again", [{}])]
+
+
+def _run_again(job_id: str, runs: list[Options]) -> None:
+    try:
+        for options in runs[1:]:  # before this job runs again: only an ended one can be copied
+            session.remember(service.copy(job_id, options).id)
+        service.retry(job_id, runs[0])
+    except JobConflict as error:
+        show_error(error)
+        return
+    if runs[1:]:
+        st.toast("The other knee is an analysis of its own, in the list of analyses.", icon=":material/list:")
+    st.rerun()
