@@ -12,21 +12,41 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
-from tests.support.browser import CHROMIUM_ARGS, SAMPLE, Product, opened, require_chromium
+from bench.service.inside import small_knee
+from tests.support.browser import CHROMIUM_ARGS, Product, opened, require_chromium
 from tests.support.processes import DATA_DIR, ROOT, free_port, running, wait_until
+from tests.support.rest_client import answers
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 
+USE_THE_PRODUCT = frozenset({"accessibility", "docs_page", "story", "upload"})
+"""The files of tests/browser with the fixture `product`."""
+
+
+class OneProduct(LoadFileScheduling):
+    """Distributes tests by file; the files of USE_THE_PRODUCT count as one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "tests/browser" if Path(file).stem.removeprefix("test_") in USE_THE_PRODUCT else file
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Move tests marked `alone` to the end, because they wait for all others."""
     items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """Test files run in parallel; those that use the complete product run in one process, so that it starts once."""
+    return OneProduct(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -105,13 +125,8 @@ def server(valkey: str) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "rest"]
 
-    def answers() -> bool:
-        with contextlib.suppress(httpx.TransportError):
-            return httpx.get(f"{url}/health").status_code == 200
-        return False
-
     with running(command, DATA_DIR / "api.log", API_PORT=str(port)):
-        wait_until(answers, what="the REST server")
+        wait_until(lambda: answers(f"{url}/health"), what="the REST server")
         yield url
 
 
@@ -136,8 +151,8 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 
 @pytest.fixture(scope="session")
 def sample_job(product: Product) -> str:
-    """A finished analysis of the sample knee."""
-    return product.analyse(SAMPLE)
+    """A finished analysis of the sample knee in large voxels."""
+    return product.analyse("small_knee.nii.gz", small_knee())
 
 
 @pytest.fixture(scope="session")

@@ -18,28 +18,42 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
-BACKGROUND = "() => getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
+QUIET = """() => {
+  const app = document.querySelector("[data-testid=stApp]");
+  const moving = document.getAnimations().filter((animation) =>
+    animation.playState === "running" && animation.effect.getComputedTiming().endTime !== Infinity);
+  return app && app.dataset.testScriptState !== "running" && !moving.length
+    && !document.querySelector("[data-testid=stSkeleton]");
+}"""
+"""Whether the page's script has run and its transitions have ended."""
+
+SCHEME = """(wanted) => {
+  const app = document.querySelector("[data-testid=stApp]");
+  const bright = (colour) => colour.match(/[\\d.]+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0) > 382;
+  const { backgroundColor, color } = getComputedStyle(app);
+  const texts = [...app.querySelectorAll("[data-testid=stMarkdownContainer] p")]
+    .map((text) => bright(getComputedStyle(text).color));
+  const light = wanted === "light";
+  return bright(backgroundColor) === light && bright(color) !== light && !texts.some((text) => text === light);
+}"""
+"""Whether the background and the text of the page have the colours of a scheme."""
+
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
-def settled(page: Page) -> Page:
-    """The page after its script has run and its transitions have ended."""
-    page.wait_for_timeout(400)
-    page.wait_for_function(
-        "() => !document.querySelector('[data-testid=stSkeleton]') && "
-        "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState !== 'running'"
-    )
-    page.wait_for_timeout(500)
+def settled(page: Page, scheme: str = "light") -> Page:
+    """The page after its script has run, its scheme is shown and its transitions have ended."""
+    page.wait_for_function(SCHEME, arg=scheme)
+    page.wait_for_timeout(100)  # a script that the last click starts
+    page.wait_for_function(QUIET)
     return page
 
 
 def by_day_and_night(page: Page) -> list[str]:
     """All findings of the loaded page, and colour findings of its dark scheme."""
     found = findings(settled(page))
-    light = page.evaluate(BACKGROUND)
     page.emulate_media(color_scheme="dark")
-    found += findings(settled(page), colours_alone=True)
-    assert page.evaluate(BACKGROUND) != light, "the page did not turn dark"
+    found += findings(settled(page, "dark"), colours_alone=True)
     page.emulate_media(color_scheme="light")
     return found
 

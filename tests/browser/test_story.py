@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.browser import ANALYSIS_LIMIT_MS, SAMPLE, Product, opened
+from bench.service.inside import small_knee
+from tests.support.browser import ANALYSIS_LIMIT_MS, Product, opened
 from tests.support.image_io_writers import make_phantom, write_dicom
 from tests.support.label_maps import coarse_knee
 from tests.support.pages import drop, ready, zero_image
-from tests.support.processes import free_port
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -42,51 +42,42 @@ def finish(page: Page) -> None:
     assert not failed.is_visible(), page.get_by_role("alert").first.inner_text()
 
 
-def test_from_a_fresh_start_to_a_comparison(browser: Browser, tmp_path: Path) -> None:
-    """Drop, pre-flight, queue, progress, 3D, slices, table, download, cancel, retry, reload, deep link after a restart,
-    comparison.
+def test_from_a_fresh_start_to_a_comparison(browser: Browser, product: Product, tmp_path: Path) -> None:
+    """Sample, queue, progress, 3D, slices, table, download, drop, pre-flight, cancel, retry, reload, deep link after a
+    restart, comparison.
     """
     from playwright.sync_api import expect
 
-    product = Product(tmp_path, free_port(), free_port())
-    product.start()
-    try:
-        with opened(browser, product) as page:
-            page.goto(product.url)
-            expect(page.get_by_role("heading", name="Measure a knee MRI")).to_be_visible()
-            page.locator("input[data-part=files]").set_input_files(str(SAMPLE))
+    with opened(browser, product) as page:
+        page.goto(product.url)
+        expect(page.get_by_role("heading", name="Measure a knee MRI")).to_be_visible()
+        page.get_by_role("button", name="Try the sample knee").click()
+        page.wait_for_url(JOB)
+        first = page.url
+        expect(page.get_by_role("heading", name="sample_knee.nii.gz")).to_be_visible()
+        expect(page.get_by_role("progressbar")).to_be_visible()
+        expect(page.get_by_text(re.compile(r"step \d+ of \d+|Next in the queue"))).to_be_visible()
+        finish(page)
 
-            card = page.locator(".st-key-preflight")
-            expect(card).to_contain_text("160 × 384 × 384")
-            expect(card).to_contain_text("0.7 × 0.365 × 0.365 mm")
-            expect(card).to_contain_text("T2 cannot")
-            expect(page.get_by_role("checkbox", name="Keep a copy of my results")).not_to_be_checked()
-            address = start(page)
-            expect(page.get_by_role("heading", name="sample_knee.nii.gz")).to_be_visible()
-            expect(page.get_by_role("progressbar")).to_be_visible()
-            expect(page.get_by_text(re.compile(r"step \d+ of \d+|Next in the queue"))).to_be_visible()
-            finish(page)
+        figures = read_figures(page)
+        use_the_3d_view(page)
+        use_the_slices(page)
+        read_the_table(page, figures)
+        take_the_zip_home(page, tmp_path, figures)
 
-            figures = read_figures(page)
-            use_the_3d_view(page)
-            use_the_slices(page)
-            read_the_table(page, figures)
-            take_the_zip_home(page, tmp_path, figures)
+        second = cancel_and_retry(page, product)
+        page.goto(f"{product.url}/jobs")
+        expect(page.get_by_text("sample_knee.nii.gz")).to_be_visible()
+        expect(page.get_by_text("small_knee.nii.gz")).to_be_visible()
 
-            second = cancel_and_retry(page, product)
-            page.goto(f"{product.url}/jobs")
-            expect(page.get_by_text("sample_knee.nii.gz")).to_have_count(2)
-
-            product.stop()
-            product.start()
-            page.goto(address)
-            finish(page)
-            assert read_figures(page) == figures
-            page.goto(f"{product.url}/jobs")
-            expect(page.get_by_text("sample_knee.nii.gz")).to_have_count(2)
-            compare(page, product, address, second)
-    finally:
         product.stop()
+        product.start()
+        page.goto(first)
+        finish(page)
+        assert read_figures(page) == figures
+        page.goto(f"{product.url}/jobs")
+        expect(page.get_by_text("sample_knee.nii.gz")).to_be_visible()
+        compare(page, product, first, second)
 
 
 def read_figures(page: Page) -> list[str]:
@@ -168,13 +159,17 @@ def take_the_zip_home(page: Page, tmp_path: Path, figures: list[str]) -> None:
 
 
 def cancel_and_retry(page: Page, product: Product) -> str:
-    """A second analysis, cancelled and restarted, with a page reload in between. Returns its address."""
+    """The same knee in large voxels: dropped, checked, cancelled, started again and reloaded. Returns its address."""
     from playwright.sync_api import expect
 
     page.goto(product.url)
-    page.get_by_role("button", name="Try the sample knee").click()
-    page.wait_for_url(JOB)
-    expect(page.locator(".ok-steps li.running", has_text="Outline")).to_be_visible(timeout=ANALYSIS_LIMIT_MS)
+    drop(page, "small_knee.nii.gz", small_knee())
+    card = page.locator(".st-key-preflight")
+    expect(card).to_contain_text("37 × 47 × 47")
+    expect(card).to_contain_text("3 × 3 × 3 mm")
+    expect(card).to_contain_text("T2 cannot")
+    expect(page.get_by_role("checkbox", name="Keep a copy of my results")).not_to_be_checked()
+    start(page)
     page.get_by_role("button", name="Cancel analysis").click()
     expect(page.get_by_text("This analysis was cancelled.")).to_be_visible()
     page.get_by_role("button", name="Try again").click()
@@ -185,7 +180,7 @@ def cancel_and_retry(page: Page, product: Product) -> str:
 
 
 def compare(page: Page, product: Product, first: str, second: str) -> None:
-    """The same knee twice: nothing has changed."""
+    """The same knee in small and in large voxels: the bones fit, and little has changed."""
     from playwright.sync_api import expect
 
     a, b = (address.rsplit("=", 1)[-1] for address in (first, second))
@@ -197,7 +192,7 @@ def compare(page: Page, product: Product, first: str, second: str) -> None:
     rows = list(csv.DictReader(io.StringIO(Path(waiting.value.path()).read_text(encoding="utf-8"))))
     changes = [float(row["change"]) for row in rows if row["quantity"] == "ThC" and row["change"]]
     assert len(changes) > 5
-    assert max(map(abs, changes)) < 0.01
+    assert max(map(abs, changes)) < 0.5
 
 
 def test_scan_and_label_map_dropped_together_are_measured_once_the_numbering_is_confirmed(page: Page) -> None:
