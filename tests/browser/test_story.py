@@ -163,13 +163,14 @@ def cancel_and_retry(page: Page, product: Product) -> str:
     from playwright.sync_api import expect
 
     page.goto(product.url)
-    drop(page, "small_knee.nii.gz", small_knee())
+    drop(page, "small_knee.nii.gz", small_knee(1.5))
     card = page.locator(".st-key-preflight")
-    expect(card).to_contain_text("37 × 47 × 47")
-    expect(card).to_contain_text("3 × 3 × 3 mm")
+    expect(card).to_contain_text("75 × 93 × 93")
+    expect(card).to_contain_text("1.5 × 1.5 × 1.5 mm")
     expect(card).to_contain_text("T2 cannot")
     expect(page.get_by_role("checkbox", name="Keep a copy of my results")).not_to_be_checked()
     start(page)
+    expect(page.locator(".ok-steps li.running", has_text="Outline")).to_be_visible(timeout=ANALYSIS_LIMIT_MS)
     page.get_by_role("button", name="Cancel analysis").click()
     expect(page.get_by_text("This analysis was cancelled.")).to_be_visible()
     page.get_by_role("button", name="Try again").click()
