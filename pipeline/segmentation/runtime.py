@@ -94,6 +94,7 @@ def load_network(path: Path, sha256: str, resources: Resources) -> Network:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the core to other processes
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(path, options, providers=_providers(resources, threads))

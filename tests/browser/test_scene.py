@@ -24,7 +24,7 @@ from tests.support.browser import CHROMIUM_ARGS, require_chromium
 from tests.support.report_phantom import THICKNESS_MM, TOWARDS_JOINT, phantom
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -71,12 +71,19 @@ def address(view_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield url
 
 
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    """A new empty tab; at the end, checks that no other host received a request."""
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser profile for all tests: the scripts of the page are fetched and compiled once."""
     context = browser.new_context(
         viewport={"width": 1440, "height": 900}, accept_downloads=True, reduced_motion="reduce"
     )
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, address: str) -> Iterator[Page]:
+    """A new empty tab; at the end, checks that no other host received a request."""
     tab = context.new_page()
     tab.set_default_timeout(30_000)
     hosts: set[str] = set()
@@ -84,7 +91,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     tab.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
     tab.on("pageerror", lambda error: errors.append(str(error)))
     yield tab
-    context.close()
+    tab.close()
     assert hosts - {""} <= {urlsplit(address).netloc}
     assert errors == []
 

@@ -23,7 +23,7 @@ from pipeline.types import AnalysisResult, T2Map
 from tests.support.report_phantom import phantom, stored_otherwise
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -52,23 +52,31 @@ def address(browser: Browser, folder: Path) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser profile for all tests: the scripts of the page are fetched and compiled once."""
+    context = browser.new_context(accept_downloads=True)
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def tab(browser: Browser, address: str) -> Iterator[Callable[[int], Page]]:
+def tab(context: BrowserContext, address: str) -> Iterator[Callable[[int], Page]]:
     """Opens a page with a given width; at the end, checks that no other host received a request."""
-    opened = []
+    opened: list[Page] = []
     hosts: set[str] = set()
 
     def open_tab(width: int) -> Page:
-        context = browser.new_context(viewport={"width": width, "height": 900}, accept_downloads=True)
-        opened.append(context)
         page = context.new_page()
+        opened.append(page)
+        page.set_viewport_size({"width": width, "height": 900})
         page.set_default_timeout(20_000)
         page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
         return page
 
     yield open_tab
-    for context in opened:
-        context.close()
+    for page in opened:
+        page.close()
     assert hosts - {""} == {urlsplit(address).netloc}
 
 

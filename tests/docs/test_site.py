@@ -29,7 +29,7 @@ PAGES = (
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site. Every warning is an error, as in `make docs`."""
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-n", "-j", "2"]
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-n"]
     built = subprocess.run(
         [*command, "-d", folder / "doctrees", ROOT / "docs", folder / "html"],
         capture_output=True,

@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 import pytest
 
+from bench.service.inside import small_knee
 from jobs import service
 from jobs.errors import JobConflict, JobNotFinished, JobNotFound
 from jobs.state.backend import open_backend
@@ -27,8 +28,6 @@ from tests.support.processes import DATA_DIR, ROOT, running, wait_until
 from tests.support.submitted import image, submit
 
 pytestmark = pytest.mark.slow
-
-SAMPLE = ROOT / "samples" / "sample_knee.nii.gz"
 
 
 @pytest.fixture
@@ -208,10 +207,8 @@ def test_a_rejected_upload_from_a_page_leaves_no_files(redis_client: Any) -> Non
     assert not [path for place in ("jobs", "incoming") for path in (DATA_DIR / place).glob("*")]
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not SAMPLE.exists(), reason="the sample knee has not been made yet: make sample")
-def test_the_sample_knee_is_analysed_from_upload_to_zip(worker: subprocess.Popen[bytes], redis_client: Any) -> None:
-    job = service.submit_stream([SAMPLE.read_bytes()], SAMPLE.name, AnalysisOptions(), None)
+def test_a_knee_is_analysed_from_upload_to_zip(worker: subprocess.Popen[bytes], redis_client: Any) -> None:
+    job = service.submit_stream([small_knee(2.0)], "knee.nii.gz", AnalysisOptions(), None)
     seen: set[int] = set()
     silent_s: list[float] = []
     (name,) = redis_client.smembers("rq:workers")
@@ -230,7 +227,7 @@ def test_the_sample_knee_is_analysed_from_upload_to_zip(worker: subprocess.Popen
     assert max(silent_s) < 15, "the worker is heard of while it works"
     assert {step.state for step in after.steps} <= {"done", "skipped"}
     path, archive_name = service.archive(job.id)
-    assert archive_name == "sample_knee_results.zip"
+    assert archive_name == "knee_results.zip"
     assert path.stat().st_size == after.result_size_bytes
     rows = service.measurements(job.id)
     thickness = {

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import httpx
 import psutil
@@ -19,7 +20,7 @@ from tests.support.processes import ROOT, free_port, wait_until
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def data_dir() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="knee-serve-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
@@ -57,8 +58,9 @@ class Product:
 
     def get(self, path: str, *, page: bool = False) -> int:
         try:
-            return httpx.get(f"http://127.0.0.1:{self.ports[page]}{path}", timeout=5).status_code
-        except httpx.TransportError:
+            with urlopen(f"http://127.0.0.1:{self.ports[page]}{path}", timeout=5) as answer:
+                return int(answer.status)
+        except OSError:
             return 0
 
     def stop(self, number: signal.Signals) -> None:
@@ -71,7 +73,7 @@ class Product:
         )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def product(data_dir: Path) -> Iterator[Product]:
     running = Product(data_dir)
     try:
@@ -82,7 +84,7 @@ def product(data_dir: Path) -> Iterator[Product]:
             running.stop(signal.SIGTERM)
 
 
-def test_it_starts_and_stops_without_leaving_a_process(product: Product, data_dir: Path) -> None:
+def test_all_processes_start_and_a_second_start_is_refused(product: Product, data_dir: Path) -> None:
     assert product.get("/health") == 200
     assert httpx.get(f"http://127.0.0.1:{product.ports[0]}/health").json()["worker"] == "available"
     assert product.get("/_stcore/health", page=True) == 200
@@ -100,9 +102,6 @@ def test_it_starts_and_stops_without_leaving_a_process(product: Product, data_di
     )
     assert second.returncode == 1
     assert f"Already running on {data_dir} (process {product.process.pid})" in second.stderr
-    product.stop(signal.SIGINT)
-    assert product.process.returncode == 0
-    assert not (data_dir / "valkey" / "valkey.sock").exists()
 
 
 def test_an_ended_process_is_restarted(product: Product) -> None:
@@ -119,13 +118,7 @@ def test_an_ended_process_is_restarted(product: Product) -> None:
     assert "restarting it" in product.said
 
 
-def test_no_process_survives_a_killed_supervisor(product: Product) -> None:
-    if not sys.platform.startswith("linux"):
-        pytest.skip("parent-death signals are Linux's")
-    product.stop(signal.SIGKILL)
-
-
-def test_a_port_in_use_is_named(data_dir: Path, product: Product, tmp_path: Path) -> None:
+def test_a_port_in_use_is_named(product: Product, tmp_path: Path) -> None:
     environment = os.environ | {"DATA_DIR": str(tmp_path), "API_PORT": str(product.ports[0])}
     answer = subprocess.run(
         [sys.executable, "serve.py"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False
@@ -135,8 +128,14 @@ def test_a_port_in_use_is_named(data_dir: Path, product: Product, tmp_path: Path
     assert f"API_PORT={product.ports[0] + 100} make run" in answer.stderr
 
 
-def test_a_long_data_path_falls_back_to_a_port_with_a_password(data_dir: Path) -> None:
-    long = data_dir / ("long-name-" * 12)
+def test_an_interrupt_ends_all_processes(product: Product, data_dir: Path) -> None:
+    product.stop(signal.SIGINT)
+    assert product.process.returncode == 0
+    assert not (data_dir / "valkey" / "valkey.sock").exists()
+
+
+def test_a_long_data_path_uses_a_port_with_a_password_and_a_killed_supervisor_leaves_no_process(tmp_path: Path) -> None:
+    long = tmp_path / ("long-name-" * 12)
     long.mkdir()
     product = Product(long)
     try:
@@ -146,7 +145,7 @@ def test_a_long_data_path_falls_back_to_a_port_with_a_password(data_dir: Path) -
         assert address.startswith("redis://:")
         assert (long / "valkey" / "url").stat().st_mode & 0o077 == 0
     finally:
-        product.stop(signal.SIGTERM)
+        product.stop(signal.SIGKILL if sys.platform.startswith("linux") else signal.SIGTERM)
 
 
 @pytest.mark.parametrize(
