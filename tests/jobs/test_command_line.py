@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -15,6 +17,7 @@ import numpy as np
 import pytest
 
 from jobs import service
+from jobs.command_line.commands import main
 from jobs.state.backend import open_backend
 from jobs.state.model import Status, now
 from tests.support.processes import DATA_DIR, ROOT
@@ -38,8 +41,16 @@ def call(*arguments: str, status: int = 0, **environment: str) -> subprocess.Com
     return done
 
 
+def printed(*arguments: str) -> str:
+    """Standard output of a successful command, run in this process."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        assert main(list(arguments)) == 0
+    return output.getvalue()
+
+
 def read(*arguments: str) -> Any:
-    return json.loads(call(*arguments, "--json").stdout)
+    return json.loads(printed(*arguments, "--json"))
 
 
 @pytest.fixture
@@ -53,6 +64,7 @@ def test_a_job_is_listed_shown_cancelled_retried_and_deleted(job_id: str) -> Non
     assert [job["id"] for job in read("list", "--status", "queued")] == [job_id]
     assert read("list", "--status", "complete") == []
     assert job_id in call("list").stdout
+    assert json.loads(call("list", "--json").stdout)[0]["id"] == job_id
     assert read("show", job_id)["status"] == "queued"
     assert "cancelled" in call("cancel", job_id).stdout
     assert read("show", job_id)["error_code"] == "CANCELLED"
@@ -67,7 +79,7 @@ def test_a_job_is_listed_shown_cancelled_retried_and_deleted(job_id: str) -> Non
 def test_no_command_shows_an_email_address(job_id: str) -> None:
     for arguments in (["stats"], ["list"], ["show", job_id], ["purge", "--dry-run"], ["reconcile", "--once"]):
         for form in ([], ["--json"]):
-            assert "mary" not in call(*arguments, *form).stdout
+            assert "mary" not in printed(*arguments, *form)
     service.delete(job_id)
 
 
@@ -78,12 +90,12 @@ def test_expired_jobs_are_listed_and_then_deleted(job_id: str) -> None:
     assert read("purge", "--dry-run")["jobs"] == [job_id]
     assert service.get(job_id).status is Status.QUEUED
     assert read("purge") == {"jobs": [job_id], "deleted": True}
-    assert "Nothing to do." in call("purge").stdout
+    assert "Nothing to do." in printed("purge")
 
 
 def test_a_lost_queue_entry_is_restored(job_id: str, redis_client: Any) -> None:
     redis_client.delete("rq:queue:analyses")
-    repairs = read("reconcile", "--once")
+    repairs = json.loads(call("reconcile", "--once", "--json").stdout)
     assert [item["job_id"] for item in repairs] == [job_id]
     assert redis_client.lrange("rq:queue:analyses", 0, -1) == [job_id]
     service.delete(job_id)
