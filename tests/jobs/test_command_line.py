@@ -20,7 +20,8 @@ from jobs import service
 from jobs.command_line.commands import main
 from jobs.state.backend import open_backend
 from jobs.state.model import Status, now
-from tests.support.processes import DATA_DIR, ROOT
+from jobs.state.queue import HEARTBEAT_MISSED
+from tests.support.processes import DATA_DIR, ROOT, wait_until
 from tests.support.submitted import image, submit
 
 pytestmark = pytest.mark.slow
@@ -94,6 +95,8 @@ def test_expired_jobs_are_listed_and_then_deleted(job_id: str) -> None:
 
 
 def test_a_lost_queue_entry_is_restored(job_id: str, redis_client: Any) -> None:
+    queue = open_backend().queue  # entries of a server that has just started are not judged
+    wait_until(lambda: queue.server()[1] >= HEARTBEAT_MISSED.total_seconds(), seconds=60, what="heartbeats")
     redis_client.delete("rq:queue:analyses")
     repairs = json.loads(call("reconcile", "--once", "--json").stdout)
     assert [item["job_id"] for item in repairs] == [job_id]
