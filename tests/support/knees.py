@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -43,6 +44,16 @@ def turned_knee(*, degrees: tuple[float, float, float] = (6.0, -4.0, 9.0), scale
         shape=(shape[0], shape[1], shape[2]), spacing_mm=SPACING_MM, origin_mm=direction @ low, direction=direction
     )
     return Segmentation(labels=_sampled(source, grid, turn, shift), grid=grid, model_id="turned")
+
+
+@lru_cache(maxsize=1)
+def coarse_knee() -> Segmentation:
+    """Every second voxel of the turned knee along each axis: 1/8 of the work."""
+    knee = turned_knee()
+    labels = np.ascontiguousarray(knee.labels[::2, ::2, ::2])
+    z, y, x = knee.grid.spacing_mm
+    grid = replace(knee.grid, shape=labels.shape, spacing_mm=(2 * z, 2 * y, 2 * x))
+    return replace(knee, labels=labels, grid=grid)
 
 
 def _sampled(source: Segmentation, grid: Grid, turn: FloatArray, shift: FloatArray) -> np.ndarray:

@@ -8,8 +8,8 @@ from pipeline.grid import Grid
 from pipeline.types import Segmentation
 from tests.support.knees import turned_knee
 
-GAP = 20
-"""Slices of background between the knees, 1 mm each."""
+GAP_MM = 20.0
+"""Background between the knees."""
 
 
 def on_longer_grid(labels: np.ndarray, grid: Grid) -> Segmentation:
@@ -23,18 +23,21 @@ def on_longer_grid(labels: np.ndarray, grid: Grid) -> Segmentation:
     return Segmentation(labels=labels.astype(np.uint8), grid=longer, model_id="two knees")
 
 
-def two_knees(*, kept: float = 1.0) -> tuple[Segmentation, Segmentation, Segmentation]:
+def two_knees(
+    *, kept: float = 1.0, knee: Segmentation | None = None
+) -> tuple[Segmentation, Segmentation, Segmentation]:
     """Both knees in one image, and each of them alone on the same grid: the right one, the left one.
 
-    kept: fraction of the slices of the left knee inside the image
+    kept: fraction of the slices of the left knee inside the image; knee: the right one, default the turned knee
     """
-    knee = turned_knee()
+    knee = knee or turned_knee()
     # slices run from the patient's left to the right: the left knee comes first
     left = knee.labels[::-1]
     left = left[round(len(left) * (1 - kept)) :]
-    gap = np.zeros((GAP, *knee.grid.shape[1:]), np.uint8)
+    slices = round(GAP_MM / knee.grid.spacing_mm[0])
+    gap = np.zeros((slices, *knee.grid.shape[1:]), np.uint8)
     both = np.concatenate([left, gap, knee.labels])
-    here = np.arange(len(both)) < len(left) + GAP // 2
+    here = np.arange(len(both)) < len(left) + slices // 2
     return (
         on_longer_grid(both, knee.grid),
         on_longer_grid(np.where(here[:, None, None], 0, both), knee.grid),
