@@ -110,12 +110,13 @@ class KernelWarp:
         where = np.clip((points - self.low) / self.cell_mm, 0, top - 1e-9)
         base = where.astype(np.intp)
         part = where - base
-        field = self.displacement.reshape(*self.shape, 3)
+        first = np.ravel_multi_index(tuple(base.T), self.shape)
+        sides = [(1.0 - p, p) for p in np.ascontiguousarray(part.T)]
         total = np.zeros_like(points)
         for corner in np.ndindex(2, 2, 2):
-            weight = np.prod(np.where(corner, part, 1.0 - part), axis=1)
-            i, j, k = (base + corner).T
-            total += weight[:, None] * field[i, j, k]
+            x, y, z = (sides[axis][side] for axis, side in enumerate(corner))
+            node = first + int(np.ravel_multi_index(corner, self.shape))
+            total += (x * y * z)[:, None] * self.displacement[node]
         return total
 
     def on_axes(self, x: FloatArray, y: FloatArray, z: FloatArray) -> NDArray[np.float32]:

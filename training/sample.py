@@ -90,8 +90,9 @@ def resample(labels: LabelArray, source: Grid, target: Grid, warp: KernelWarp) -
             smooth = ndimage.gaussian_filter(mask, 0.5 / source.spacing_mm[0], mode="nearest", truncate=3.0)
             shares.append((structure, np.array([[s.start] for s in wide]), smooth))
     result = np.zeros(target.shape, np.uint8)
-    rows = np.stack(np.meshgrid(*map(np.arange, target.shape[1:]), indexing="ij"), -1).reshape(-1, 2)
+    near = _near(labels, source, target, float(np.linalg.norm(warp.displacement, axis=1).max()))
     for k in range(target.shape[0]):
+        rows = np.argwhere(near[k])
         points = target.to_mm(np.c_[np.full(len(rows), k), rows])
         places = source.to_index(points + warp.at(points)).T
         best = np.zeros(len(rows), np.float32)
@@ -99,15 +100,24 @@ def resample(labels: LabelArray, source: Grid, target: Grid, warp: KernelWarp) -
         winner = np.zeros(len(rows), np.uint8)
         for structure, start, share in shares:
             local = places - start
-            near = np.flatnonzero(((local >= 0) & (local <= np.array([[n - 1] for n in share.shape]))).all(0))
-            value = ndimage.map_coordinates(share, local[:, near], order=1, output=np.float32)
-            stronger = near[value > best[near]]
+            inside = np.flatnonzero(((local >= 0) & (local <= np.array([[n - 1] for n in share.shape]))).all(0))
+            value = ndimage.map_coordinates(share, local[:, inside], order=1, output=np.float32)
+            stronger = inside[value > best[inside]]
             winner[stronger] = structure
-            best[near] = np.maximum(best[near], value)
-            rest[near] -= value
+            best[inside] = np.maximum(best[inside], value)
+            rest[inside] -= value
         winner[rest > best] = 0
-        result[k] = winner.reshape(target.shape[1:])
+        result[k, rows[:, 0], rows[:, 1]] = winner
     return result
+
+
+def _near(labels: LabelArray, source: Grid, target: Grid, reach_mm: float) -> NDArray[np.bool_]:
+    """Voxels of the target that may be labelled after a displacement of at most reach_mm; the others are background."""
+    step = np.linalg.inv(source.affine) @ target.affine
+    size = [2 * (int(np.ceil(reach_mm / s)) + 4) + 1 for s in source.spacing_mm]  # 4: smoothing and rounding
+    wide = ndimage.maximum_filter((labels > 0).view(np.uint8), size)
+    found = ndimage.affine_transform(wide, step[:3, :3], step[:3, 3], output_shape=target.shape, order=0)
+    return np.asarray(found > 0)
 
 
 def make_sample(reference: Path = REFERENCE) -> tuple[NDArray[np.int16], LabelArray, Grid]:
@@ -121,8 +131,8 @@ def make_sample(reference: Path = REFERENCE) -> tuple[NDArray[np.int16], LabelAr
     return grey, true, grid
 
 
-def nifti_bytes(volume: NDArray[np.int16] | LabelArray, grid: Grid) -> bytes:
-    """A gzipped NIfTI-1 of (z, y, x), without a timestamp, so that equal voxels give equal bytes."""
+def nifti_image(volume: NDArray[np.int16] | LabelArray, grid: Grid) -> nib.Nifti1Image:
+    """A NIfTI-1 image of (z, y, x)."""
     lps = np.eye(4)
     lps[:3, :3] = grid.direction * np.array(grid.spacing_mm)[::-1]
     lps[:3, 3] = grid.origin_mm
@@ -131,9 +141,14 @@ def nifti_bytes(volume: NDArray[np.int16] | LabelArray, grid: Grid) -> bytes:
     image.header["descrip"] = b"synthetic knee, nobody's; made by training.sample"
     image.set_qform(image.affine, code=1)
     image.set_sform(image.affine, code=1)
+    return image
+
+
+def nifti_bytes(volume: NDArray[np.int16] | LabelArray, grid: Grid) -> bytes:
+    """A gzipped NIfTI-1 of (z, y, x), without a timestamp, so that equal voxels give equal bytes."""
     packed = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=packed, mtime=0) as stream:
-        stream.write(image.to_bytes())
+        stream.write(nifti_image(volume, grid).to_bytes())
     return packed.getvalue()
 
 
