@@ -21,7 +21,8 @@ pytestmark = pytest.mark.slow
 
 UNIT_MM = 55.0
 SCORE = {"bscore_vector": [2.0, 0.0], "mean_healthy": 0.5, "std_healthy": 0.25}
-SPACING_MM = 1.0
+SPACING_MM = 1.5
+TRUTH = (1.5, -1.0)
 ANGLES = (8.0, -6.0, 11.0)
 
 
@@ -59,13 +60,16 @@ def knee(latent, side=Side.RIGHT, place_mm=(12.0, -30.0, 44.0)):
     return *found, Alignment(matrix=matrix, side=side, residual_mm=0.5, residual_other_mm=2.0)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("side", [Side.RIGHT, Side.LEFT])
-def test_the_latent_vector_of_a_known_shape_is_found_on_either_side(model, side):
-    truth = (1.5, -1.0)
-    bone, cartilage, alignment = knee(truth, side)
-    fit = fit_shape(model, bone, cartilage, alignment)
-    np.testing.assert_allclose(fit.latent, truth, atol=0.3)
+@pytest.fixture(scope="module")
+def fits(model):
+    """The fits of the same shape on both sides."""
+    return {side: fit_shape(model, *knee(TRUTH, side)) for side in Side}
+
+
+@pytest.mark.parametrize("side", Side)
+def test_the_latent_vector_of_a_known_shape_is_found_on_either_side(fits, side):
+    fit = fits[side]
+    np.testing.assert_allclose(fit.latent, TRUTH, atol=0.3)
     # the network, fitted by least squares, has errors of 0.3 and 0.9 mm
     assert fit.assd_mm[0] < 0.6
     assert fit.assd_mm[1] < 1.5
@@ -74,10 +78,9 @@ def test_the_latent_vector_of_a_known_shape_is_found_on_either_side(model, side)
     assert np.sign(np.linalg.det(fit.icp_transform[:3, :3])) == (1 if side is Side.RIGHT else -1)
 
 
-@pytest.mark.slow
-def test_the_record_transforms_the_patient_into_the_model(model):
+def test_the_record_transforms_the_patient_into_the_model(model, fits):
     """(icp_transform x - center) / scale: the reconstruction's points have distance 0 there."""
-    fit = fit_shape(model, *knee((1.5, -1.0), Side.LEFT))
+    fit = fits[Side.LEFT]
     bone = fit.reconstructions[0]
     registered = bone.points_mm @ fit.icp_transform[:3, :3].T + fit.icp_transform[:3, 3]
     distances = load(model).distances(fit.latent, (registered - fit.center) / fit.scale)[:, 0]
@@ -86,15 +89,14 @@ def test_the_record_transforms_the_patient_into_the_model(model):
     assert (np.einsum("ij,ij->i", np.cross(b - a, c - a), bone.normals[bone.faces[:, 0]]) > 0).mean() > 0.99
 
 
-@pytest.mark.slow
-def test_two_fits_are_bit_identical(model):
-    first, second = (fit_shape(model, *knee((1.5, -1.0))) for _ in range(2))
+def test_two_fits_are_bit_identical(model, fits):
+    first, second = fits[Side.RIGHT], fit_shape(model, *knee(TRUTH))
     assert first.latent.tobytes() == second.latent.tobytes()
     assert first.icp_transform.tobytes() == second.icp_transform.tobytes()
 
 
 def test_a_model_with_cartilage_needs_cartilage(model):
-    bone, _, alignment = knee((1.5, -1.0))
+    bone, _, alignment = knee(TRUTH)
     with pytest.raises(FitDiverged, match="needs femoral cartilage"):
         fit_shape(model, bone, None, alignment)
 
@@ -102,7 +104,7 @@ def test_a_model_with_cartilage_needs_cartilage(model):
 def test_a_bone_only_model_is_fitted_without_cartilage(tmp_path):
     install(tmp_path / "nsm" / "bones", only_bone=True)
     (found,) = installed_shapes(Resources(models_dir=tmp_path))
-    bone, cartilage, alignment = knee((1.5, -1.0))
+    bone, cartilage, alignment = knee(TRUTH)
     fit = fit_shape(found, bone, cartilage, alignment)
     assert fit.kind == "bone_only"
     assert len(fit.assd_mm) == len(fit.reconstructions) == 1
@@ -111,7 +113,7 @@ def test_a_bone_only_model_is_fitted_without_cartilage(tmp_path):
 
 
 def test_a_bone_too_different_from_the_model_is_rejected(model):
-    bone, cartilage, alignment = knee((1.5, -1.0))
+    bone, cartilage, alignment = knee(TRUTH)
     stick = replace(bone, points_mm=bone.points_mm * [1, 8.0, 1])
     with pytest.raises(FitDiverged, match="units from the shape model's mean"):
         fit_shape(model, stick, cartilage, alignment)
