@@ -26,6 +26,9 @@ from tests.support.rest_client import answers
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+"""Set before numpy is loaded, for child processes too: a second thread would use CPU time only to wait for a core."""
+
 
 USE_THE_PRODUCT = frozenset({"accessibility", "docs_page", "story", "upload"})
 """The files of tests/browser with the fixture `product`."""

@@ -100,7 +100,8 @@ class ShapeDecoder:
         x = np.concatenate([inputs, query.points], axis=1)
         steps = []
         for number, (matrix, bias) in enumerate(self.layers):
-            x = x @ matrix.T + bias
+            x = x @ matrix.T
+            x += bias
             last = number == len(self.layers) - 1
             x = _activate(self.settings.final_activation if last else self.settings.activation, x)
             steps.append(x)
@@ -124,8 +125,9 @@ class Pullback:
         coarse = x.sum(axis=1, keepdims=True)
         for number in reversed(range(len(self.decoder.layers))):
             last = number == len(self.decoder.layers) - 1
-            x = x * _slope(settings.final_activation if last else settings.activation, self.steps[number])
-            x = x @ self.decoder.layers[number][0]
+            change = _slope(settings.final_activation if last else settings.activation, self.steps[number])
+            change *= x
+            x = change @ self.decoder.layers[number][0]
         features = x[:, : settings.features]
         if settings.coarse_distance:
             features = np.concatenate([coarse, features], axis=1)
@@ -154,11 +156,12 @@ def _linear(weights: Tensors, name: str, incoming: int, outgoing: int) -> tuple[
 
 
 def _activate(kind: str, x: Array) -> Array:
+    """May overwrite x, which saves a third of the time."""
     if kind == "relu":
-        return np.maximum(x, np.float32(0))
+        return np.maximum(x, np.float32(0), out=x)
     if kind == "leaky_relu":
         return np.where(x > 0, x, np.float32(LEAK) * x)
-    return np.tanh(x) if kind == "tanh" else x
+    return np.tanh(x, out=x) if kind == "tanh" else x
 
 
 def _slope(kind: str, y: Array) -> Array:

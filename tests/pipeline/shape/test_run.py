@@ -13,7 +13,7 @@ from pipeline.progress import StepState
 from pipeline.run import run_analysis
 from pipeline.types import Request, Resources
 from pipeline.workspace import Workspace
-from tests.support.knees import turned_knee
+from tests.support.knees import coarse_knee
 from tests.support.label_maps import write_nrrd
 from tests.support.shape_model import install
 
@@ -34,7 +34,7 @@ def models(tmp_path_factory):
 def finished(tmp_path_factory, models):
     workspace = Workspace(tmp_path_factory.mktemp("job"))
     workspace.create()
-    write_nrrd(turned_knee(), workspace.input_dir / "knee.nrrd")
+    write_nrrd(coarse_knee(), workspace.input_dir / "knee.nrrd")
     return workspace, run(workspace, models, nsm_type="both")
 
 
@@ -47,7 +47,6 @@ def state(summary):
     return next((step.state, step.reason) for step in summary.steps if step.name == "shape")
 
 
-@pytest.mark.slow
 def test_an_installed_model_writes_its_record_with_the_peer_s_keys(finished):
     workspace, summary = finished
     assert state(summary) == (StepState.DONE, "")
@@ -63,7 +62,6 @@ def test_an_installed_model_writes_its_record_with_the_peer_s_keys(finished):
     }
 
 
-@pytest.mark.slow
 def test_a_kind_that_is_not_installed_is_fitted_with_the_built_in_model(finished):
     workspace, _ = finished
     record = json.loads((workspace.files_dir / "shape" / "NSM_bone_only_recon_params.json").read_text())
@@ -72,7 +70,6 @@ def test_a_kind_that_is_not_installed_is_fitted_with_the_built_in_model(finished
     assert record["assd_bone_mm"] < 0.45
 
 
-@pytest.mark.slow
 def test_provenance_names_every_shape_model_with_its_digest(finished):
     workspace, _ = finished
     models = json.loads((workspace.files_dir / "provenance.json").read_text())["shape_models"]
@@ -83,7 +80,6 @@ def test_provenance_names_every_shape_model_with_its_digest(finished):
     assert all(len(model["weights_sha256"]) == 64 for model in models)
 
 
-@pytest.mark.slow
 def test_a_poor_fit_gives_a_warning_and_no_score(finished):
     workspace, summary = finished
     record = json.loads((workspace.files_dir / "shape" / "NSM_recon_params.json").read_text())
@@ -92,7 +88,6 @@ def test_a_poor_fit_gives_a_warning_and_no_score(finished):
     assert any("mm off: no score" in warning for warning in summary.warnings)
 
 
-@pytest.mark.slow
 def test_work_is_reused_only_with_the_same_weights(finished, models, tmp_path):
     workspace, _ = finished
     before = (workspace.work_dir / "shape.json").stat().st_mtime_ns
@@ -107,7 +102,6 @@ def test_work_is_reused_only_with_the_same_weights(finished, models, tmp_path):
     assert not (workspace.files_dir / "shape").exists()
 
 
-@pytest.mark.slow
 def test_damaged_weights_affect_only_the_shape_step(finished, models, tmp_path):
     workspace, _ = finished
     broken = tmp_path / "models"
