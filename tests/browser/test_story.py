@@ -165,7 +165,7 @@ def cancel_and_retry(page: Page, product: Product) -> str:
     page.goto(product.url)
     drop(page, "small_knee.nii.gz", small_knee(1.5))
     card = page.locator(".st-key-preflight")
-    expect(card).to_contain_text("75 × 93 × 93")
+    expect(card).to_contain_text("58 × 58 × 58")
     expect(card).to_contain_text("1.5 × 1.5 × 1.5 mm")
     expect(card).to_contain_text("T2 cannot")
     expect(page.get_by_role("checkbox", name="Keep a copy of my results")).not_to_be_checked()
