@@ -10,6 +10,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from pipeline.alignment import REFERENCE_PATH
+from pipeline.anatomy import Structure
 from pipeline.grid import FloatArray, Grid
 from pipeline.image_io import read_label_map
 from pipeline.types import Segmentation
@@ -54,6 +55,16 @@ def coarse_knee() -> Segmentation:
     z, y, x = knee.grid.spacing_mm
     grid = replace(knee.grid, shape=labels.shape, spacing_mm=(2 * z, 2 * y, 2 * x))
     return replace(knee, labels=labels, grid=grid)
+
+
+def joint_of(knee: Segmentation) -> Segmentation:
+    """The part of a knee around its cartilage and patella, with a margin of 12 mm."""
+    inside = np.argwhere(knee.labels >= Structure.PATELLA)
+    margin = np.ceil(12.0 / np.array(knee.grid.spacing_mm)).astype(int)
+    low = np.maximum(inside.min(axis=0) - margin, 0)
+    high = np.minimum(inside.max(axis=0) + margin + 1, knee.labels.shape)
+    part = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    return replace(knee, labels=np.ascontiguousarray(knee.labels[part]), grid=knee.grid.crop(low, high))
 
 
 def _sampled(source: Segmentation, grid: Grid, turn: FloatArray, shift: FloatArray) -> np.ndarray:

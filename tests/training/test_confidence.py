@@ -15,7 +15,7 @@ from pipeline.segmentation.card import BUILT_IN_WEIGHTS
 from pipeline.segmentation.limits import confidence_flag_of
 from pipeline.segmentation.models.knee_unet import knee_unet
 from pipeline.types import Segmentation
-from tests.support.knees import turned_knee
+from tests.support.knees import coarse_knee, joint_of
 from training.knee_unet.confidence import CONDITIONS, MOST_OTHERS, Rated, plate_dice, rate_all, rule, write_rule
 from training.knee_unet.scans import thick_scan
 from training.knee_unet.thick import ThickKnee, thick_figures, usable_slice_mm
@@ -89,7 +89,7 @@ def test_the_rule_is_written_only_to_the_card_of_its_weights(tmp_path: Path) -> 
 
 
 def test_plate_dice_excludes_plates_missing_in_the_expert_map() -> None:
-    knee = turned_knee()
+    knee = coarse_knee()
     none = Segmentation(labels=np.zeros_like(knee.labels), grid=knee.grid, model_id="none")
     assert plate_dice(knee, knee) == {"femur": 1.0, "tibia": 1.0, "patella": 1.0}
     assert plate_dice(none, knee) == {"femur": 0.0, "tibia": 0.0, "patella": 0.0}
@@ -124,7 +124,7 @@ def test_a_large_thickness_error_makes_slices_unusable_at_any_overlap() -> None:
 
 @pytest.mark.slow
 def test_thick_slices_are_averaged_along_the_largest_voxel_side() -> None:
-    knee = turned_knee()
+    knee = joint_of(coarse_knee())
     length = max(knee.grid.spacing_mm)
     stored = stored_otherwise(knee, (1, 2, 0))
     for one in (knee, stored):

@@ -12,7 +12,7 @@ from pipeline.segmentation.edges.network import ANSWERS, Ensemble, read_ensemble
 from pipeline.segmentation.edges.profiles import DEPTHS_MM, FEATURES, STEP_MM, Profiles
 from pipeline.segmentation.models.knee_unet import knee_unet
 from pipeline.types import Resources
-from tests.support.knees import turned_knee
+from tests.support.knees import joint_of, turned_knee
 from training.edges.errors import edge_errors, first_pass_errors
 from training.edges.examples import collect, is_held_out, load, read_surfaces, surfaces
 from training.edges.synthesize import SyntheticJoint, synthesize
@@ -24,7 +24,7 @@ SMALL = (104, 96, 104)
 
 @cache
 def joint() -> SyntheticJoint:
-    return synthesize(make_specimen(turned_knee(), "turned", seed=3), np.random.default_rng(4), SMALL)
+    return synthesize(make_specimen(joint_of(turned_knee()), "turned", seed=3), np.random.default_rng(4), SMALL)
 
 
 @pytest.fixture(scope="module")
