@@ -11,7 +11,7 @@ from pipeline.grid import Grid
 from pipeline.label_anatomy import guess_numbering
 from pipeline.labels import canonical_labels, given_segmentation
 from pipeline.types import LabelMap
-from tests.support.knees import tibia_unsplit, turned_knee
+from tests.support.knees import coarse_knee, tibia_unsplit
 
 GRID = Grid(shape=(10, 11, 12), spacing_mm=(0.7, 0.4, 0.4), origin_mm=np.zeros(3), direction=np.eye(3))
 
@@ -26,8 +26,8 @@ def map_of(values):
 
 
 def knee_in(numbering, *, without=()):
-    """The reference knee, turned, in another numbering; structures that it does not declare are left out."""
-    knee = turned_knee() if NUMBERINGS[numbering].compartments_apart else tibia_unsplit(turned_knee())
+    """The coarse knee in another numbering; structures that it does not declare are left out."""
+    knee = coarse_knee() if NUMBERINGS[numbering].compartments_apart else tibia_unsplit(coarse_knee())
     table = np.zeros(256, dtype=np.uint16)
     for structure, label in NUMBERS[numbering].items():
         table[structure] = 0 if structure in without else label
@@ -109,7 +109,7 @@ def test_a_contradiction_says_what_is_wrong_and_what_fits():
 def test_a_numbering_is_chosen_by_anatomy_on_request():
     found = given_segmentation(knee_in("ski10"), AUTO, None)
     assert not found.compartments_apart
-    assert np.array_equal(found.labels > 0, np.isin(turned_knee().labels, [1, 2, 4, 5, 6]))
+    assert np.array_equal(found.labels > 0, np.isin(coarse_knee().labels, [1, 2, 4, 5, 6]))
     assert "read with the numbering" in found.warnings[0]
 
 
@@ -123,7 +123,7 @@ def test_names_in_the_file_replace_the_numbering():
     shuffled = LabelMap(labels=np.where(knee.labels > 0, 20 - knee.labels, 0).astype(np.uint16), grid=knee.grid)
     names = {20 - int(s): s.title for s in Structure}
     found = given_segmentation(replace(shuffled, names=names), "canonical", None)
-    assert np.array_equal(found.labels, turned_knee().labels)
+    assert np.array_equal(found.labels, coarse_knee().labels)
     assert found.model_id == "given:names"
     with pytest.raises(UnsupportedImage):
         given_segmentation(replace(shuffled, names=names | {19: "something"}), "canonical", None)

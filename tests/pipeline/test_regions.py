@@ -9,7 +9,7 @@ from pipeline.measure import measure_thickness
 from pipeline.regions import femoral_regions, split_tibial_cartilage, subregions
 from pipeline.surface import bone_surface
 from pipeline.thickness import thickness_maps
-from tests.support.knees import mirrored, tibia_unsplit, turned_knee
+from tests.support.knees import mirrored, tibia_unsplit, coarse_knee
 
 
 def parts(segmentation):
@@ -31,14 +31,14 @@ def means(segmentation):
 
 
 def test_every_cartilage_voxel_has_one_region_and_nothing_else_has():
-    knee = turned_knee()
+    knee = coarse_knee()
     regions, _ = parts(knee)
     assert ((regions > 0) == np.isin(knee.labels, [4, 5, 6, 7])).all()
     assert set(np.unique(regions)) == {0, 5, 6, 7, 11, 12, 13, 14, 15}
 
 
 def test_regions_are_at_their_anatomical_positions():
-    knee = turned_knee()
+    knee = coarse_knee()
     regions, alignment = parts(knee)
     centre = {
         label: alignment.to_reference(knee.grid.to_mm(np.argwhere(regions == label))).mean(axis=0)
@@ -66,7 +66,7 @@ def test_weight_bearing_is_60_percent_of_the_distance_from_notch_to_end():
 
 
 def test_an_unsplit_tibial_plate_is_separated_by_anatomy():
-    knee = turned_knee()
+    knee = coarse_knee()
     _, alignment = parts(knee)
     split = split_tibial_cartilage(tibia_unsplit(knee), alignment)
     for label in (5, 6):
@@ -77,7 +77,7 @@ def test_an_unsplit_tibial_plate_is_separated_by_anatomy():
 
 @pytest.mark.slow
 def test_touching_tibial_plates_are_split_at_the_centre():
-    knee = tibia_unsplit(turned_knee())
+    knee = tibia_unsplit(coarse_knee())
     _, alignment = parts(knee)
     plates = np.argwhere(knee.labels == 5)
     points = alignment.to_reference(knee.grid.to_mm(plates))
@@ -97,7 +97,7 @@ def test_touching_tibial_plates_are_split_at_the_centre():
 
 @pytest.mark.slow
 def test_a_mirrored_knee_has_mirrored_regions_and_the_same_numbers():
-    knee = turned_knee()
+    knee = coarse_knee()
     regions, _ = parts(knee)
     other, _ = parts(mirrored(knee))
     assert (other[:, :, ::-1] == regions).mean() > 0.99999

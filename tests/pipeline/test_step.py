@@ -16,7 +16,7 @@ from pipeline.step import Inputs, Step, UndeclaredRead
 from pipeline.steps import STEPS
 from pipeline.types import Request, Resources, Scan
 from pipeline.workspace import Workspace
-from tests.support.knees import turned_knee
+from tests.support.knees import coarse_knee
 from tests.support.label_maps import write_nrrd
 
 LABELS = np.zeros((2, 3, 4), np.uint8)
@@ -91,7 +91,7 @@ def test_whether_t2_can_be_fitted_is_decided_without_the_voxels(tmp_path):
 def test_a_new_version_of_a_step_runs_it_and_what_reads_it_again_and_no_other(tmp_path):
     workspace = Workspace(tmp_path)
     workspace.create()
-    write_nrrd(turned_knee(), workspace.input_dir / "knee.nrrd")
+    write_nrrd(coarse_knee(), workspace.input_dir / "knee.nrrd")
 
     def run(steps):
         request = Request(input_name="knee.nrrd", labels="knee.nrrd")

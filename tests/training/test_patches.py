@@ -11,7 +11,7 @@ import pytest
 from pipeline.anatomy import Structure
 from pipeline.grid import Grid
 from pipeline.segmentation.models.knee_unet import knee_unet
-from tests.support.knees import reference_knee, turned_knee
+from tests.support.knees import joint_of, reference_knee, turned_knee
 from training.knee_unet.contrast import DESS_RANGES, FAMILIES, class_place, draw_contrast
 from training.knee_unet.patch_rendering import View, render_patch
 from training.knee_unet.patches import SUB_VOXEL, draw_matrix, make_patch, soft_targets
@@ -36,7 +36,7 @@ SMALL = (48, 48, 48)
 
 @cache
 def specimen() -> Specimen:
-    return make_specimen(turned_knee(), "turned", seed=3)
+    return make_specimen(joint_of(turned_knee()), "turned", seed=3)
 
 
 def test_classes_axes_and_resolution_are_those_of_the_built_in_network() -> None:

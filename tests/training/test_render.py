@@ -10,7 +10,7 @@ from pipeline.anatomy import Structure
 from pipeline.grid import Grid
 from pipeline.types import LabelArray
 from training.limb import limb_frame
-from training.render import QUIET, Scanner, render_dess, render_multi_echo, render_qdess, thick_slices
+from training.render import QUIET, render_dess, render_multi_echo, render_qdess, thick_slices
 
 pytestmark = pytest.mark.slow
 
@@ -58,6 +58,12 @@ def labels(grid: Grid) -> LabelArray:
     return flat.reshape(grid.shape)
 
 
+@pytest.fixture(scope="module")
+def quiet(labels: LabelArray, grid: Grid) -> np.ndarray:
+    """A scan without blur, bias or noise."""
+    return render_dess(labels, grid, 3, scanner=QUIET)
+
+
 def inside(labels: LabelArray, *structures: Structure, margin: int = 1) -> np.ndarray:
     """The structures without their outermost voxels."""
     return ndimage.binary_erosion(np.isin(labels, [int(s) for s in structures]), iterations=margin)
@@ -76,14 +82,15 @@ def test_a_knee_without_a_tibia_is_rejected_and_the_tibia_named(labels: LabelArr
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_scan(labels: LabelArray, grid: Grid) -> None:
-    first, again, other = (render_dess(labels, grid, seed) for seed in (3, 3, 4))
+    joint = grid.crop((0, 30, 0), (55, 80, 108))
+    first, again, other = (render_dess(labels[:, 30:80], joint, seed) for seed in (3, 3, 4))
     assert first.tobytes() == again.tobytes()
-    assert first.shape == grid.shape
+    assert first.shape == joint.shape
     assert np.abs(first - other).mean() > 1.0
 
 
-def test_signal_decreases_from_fluid_to_cartilage_to_marrow_to_air(labels: LabelArray, grid: Grid) -> None:
-    scan = render_dess(labels, grid, 3, scanner=Scanner(bias=0.0))
+def test_signal_decreases_from_fluid_to_cartilage_to_marrow_to_air(labels: LabelArray, quiet: np.ndarray) -> None:
+    scan = quiet
     cartilage = np.median(scan[inside(labels, *CARTILAGE)])
     marrow = np.median(scan[inside(labels, Structure.FEMUR, Structure.TIBIA, margin=4)])
     near = ndimage.binary_dilation(np.isin(labels, [int(s) for s in CARTILAGE]), iterations=3) & (labels == 0)
@@ -92,8 +99,8 @@ def test_signal_decreases_from_fluid_to_cartilage_to_marrow_to_air(labels: Label
     assert marrow > 2.0 * np.median(scan[:, :, -2:])
 
 
-def test_bone_has_a_dark_rim(labels: LabelArray, grid: Grid) -> None:
-    scan = render_dess(labels, grid, 3, scanner=QUIET)
+def test_bone_has_a_dark_rim(labels: LabelArray, quiet: np.ndarray) -> None:
+    scan = quiet
     femur = labels == Structure.FEMUR
     rim = (
         femur & ~ndimage.binary_erosion(femur) & ~ndimage.binary_dilation(np.isin(labels, [int(s) for s in CARTILAGE]))
