@@ -9,7 +9,7 @@ from pipeline.measure import measure_thickness
 from pipeline.regions import femoral_regions, split_tibial_cartilage, subregions
 from pipeline.surface import bone_surface
 from pipeline.thickness import thickness_maps
-from tests.support.knees import mirrored, tibia_unsplit, coarse_knee
+from tests.support.knees import coarse_knee, mirrored, tibia_unsplit
 
 
 def parts(segmentation):
