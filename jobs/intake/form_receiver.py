@@ -100,7 +100,7 @@ class FormReceiver:
         elif name and filename is None:
             if len(self.values) >= MAX_FIELDS:
                 raise _broken_form()
-            if name in self.values:
+            if name in self.values and name in UPLOAD_FIELDS:
                 raise InvalidForm([_detail(name, "repeated", "Field was sent more than once")])
             self._field = name
 
