@@ -79,7 +79,7 @@ async def keep_scan(request: Request) -> Response:
     return await intake.receive(request, lambda form, warnings: scan_response(service.keep_form(form), warnings))
 
 
-@app.get("/scans/{scan_id}", response_model=ScanResponse, responses=documented(404), tags=["scans"])
+@app.get("/scans/{scan_id}", response_model=ScanResponse, responses=documented(404, 422), tags=["scans"])
 def scan(request: Request, scan_id: str, series: str = "") -> ScanResponse:
     """The content of an uploaded scan; `series` chooses one of several."""
     check_query(request.query_params, UPLOAD_FIELDS, ("series",))

@@ -20,6 +20,10 @@ from pipeline.types import LabelMap, QualityFlag, Segmentation
 
 _MOST_SHOWN: Final = 12
 
+NO_NUMBERING: Final = (
+    f"Convert the labels to one of the numberings {either(NUMBERINGS)}, or save them with the names of the structures."
+)
+
 GIVEN_ID: Final = f"{GIVEN}:"
 """Start of a Segmentation's model_id that was given; then its numbering."""
 
@@ -188,7 +192,7 @@ def _recognised(facts: LabelFacts) -> tuple[Numbering, tuple[str, ...]]:
         several = f"{len(readings)} numberings fit" if readings else "no numbering fits"
         raise UnsupportedImage(
             f"The numbering of the label map cannot be recognised: {several} (labels {_some(list(facts.volume_mm3))}).",
-            hint=_hint(tuple(numbering.id for numbering in found)),
+            hint=_hint(tuple(numbering.id for numbering in found)) if found else NO_NUMBERING,
         )
     return found[0], (f"The label map was read with the numbering '{found[0].id}', which its anatomy shows.",)
 

@@ -47,8 +47,8 @@ def inspect(
     labels  a label map in a separate file
     series  name of one of several DICOM series, as for `read_scan`
 
-    Raises the errors of `check_scan` and `read_label_map`; UnsupportedImage if the label map is not on the scan's grid,
-    or if a label map is sent as the scan; EmptyImage.
+    Raises the errors of `check_scan` and `read_label_map`; UnsupportedImage if the label map is not on the scan's grid
+    or in no known numbering, or if a label map is sent as the scan; EmptyImage.
     """
     with contextlib.ExitStack() as opened:
         found = {} if file is None else opened.enter_context(files_of(file, scratch_dir))
@@ -107,12 +107,15 @@ def _label_facts(label_map: LabelMap, scan: Grid | None, filename: str, image: O
             "The label map contains only background; expected bones and cartilage.",
             hint="Check the export: the labels may have been lost.",
         )
+    found = readings(facts, placed.names)
+    if all(reading.refusal for reading in found):
+        raise UnsupportedImage(found[0].refusal, hint=found[0].hint)
     return LabelMapFacts(
         filename=filename,
         shape=label_map.grid.shape,
         spacing_mm=label_map.grid.spacing_mm,
         volume_mm3=facts.volume_mm3,
-        readings=readings(facts, placed.names),
+        readings=found,
         warnings=placed.warnings,
         slices=preview(placed.labels, placed.grid, image),
     )

@@ -5,12 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.alignment import align_knee
 from pipeline.anatomy import AUTO
 from pipeline.errors import UnsupportedImage
 from pipeline.image_io import read_label_map, read_scan, require_content
 from pipeline.label_anatomy import guess_numbering
 from pipeline.label_grid import on_grid
 from pipeline.labels import given_segmentation
+from pipeline.measure import measure_thickness
+from pipeline.options import AnalysisOptions
+from pipeline.regions import subregions
+from pipeline.surface import bone_surfaces
+from pipeline.thickness import thickness_of_bones
 from pipeline.types import Segmentation
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -37,6 +43,28 @@ def test_the_same_labels_in_other_forms_are_the_same_on_the_scan(case, base):
     found = given_segmentation(read(case), "canonical", base.grid)
     assert np.array_equal(found.labels, base.labels)
     assert found.flags == ()
+
+
+@pytest.mark.slow
+def test_a_tibia_alone_has_the_thickness_that_it_has_in_the_knee():
+    tibia = given_segmentation(read("only_tibia"), AUTO, None)
+    surfaces = bone_surfaces(tibia)
+    regions = subregions(tibia, align_knee(surfaces[0]))
+    maps = thickness_of_bones(surfaces, tibia, regions, AnalysisOptions().cartilage_smoothing)
+    found = {
+        row.region: row.value
+        for item in maps
+        for row in measure_thickness(item)
+        if (row.quantity, row.method, row.statistic) == ("ThC", "union", "mean")
+    }
+    assert found["medial"] == pytest.approx(1.92, abs=0.005)
+    assert found["lateral"] == pytest.approx(2.06, abs=0.005)
+
+
+def test_a_segmentation_cropped_when_it_was_saved_is_not_cut_by_the_field_of_view():
+    labels = given_segmentation(read("seg_nrrd_cropped"), AUTO, None).labels
+    border = np.concatenate([np.take(labels, side, axis=axis).ravel() for axis in range(3) for side in (0, -1)])
+    assert set(np.unique(border).tolist()) <= {0, 1, 2}  # only the shafts
 
 
 def test_half_a_voxel_is_refused_with_the_distance(base):

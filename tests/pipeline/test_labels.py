@@ -72,6 +72,7 @@ def test_the_anatomy_of_a_knee_shows_its_numbering(numbering):
     assert len(reading) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("numbering", NUMBERINGS)
 @pytest.mark.parametrize("bone", BONES)
 def test_one_bone_with_its_cartilage_shows_its_numbering(numbering, bone):

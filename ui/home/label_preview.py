@@ -18,7 +18,7 @@ from pipeline.options import AnalysisOptions
 from pipeline.report.colours import css
 from pipeline.report.contact_sheet import outline
 from pipeline.upload_facts import LabelMapFacts, LabelSlice
-from ui.parts.messages import listed, show_failure
+from ui.parts.messages import listed
 
 PICTURE_PX: Final = 420
 """Longest side of a picture."""
@@ -52,15 +52,12 @@ def confirm_labels(labels: LabelMapFacts) -> str | None:
 
 
 def _choose(labels: LabelMapFacts) -> Reading | None:
-    """The reading by the names in the file, or with the numbering that the user chooses; None if there is none."""
+    """The reading by the names in the file, or with the numbering that the user chooses; None until one is chosen."""
     recognised = labels.readings[0]
     if recognised.decided == NAMES:
         st.html('<p class="ok-outlook">The structures are named in the file.</p>')
         return recognised
     usable = {r.requested: r for r in labels.readings[1:] if not r.refusal}
-    if not usable:
-        show_failure(recognised.refusal, recognised.hint)
-        return None
     names = list(usable)
     metadata = AnalysisOptions.__dataclass_fields__["numbering"].metadata
     chosen = st.selectbox(

@@ -61,13 +61,11 @@ def show_preflight(scan: service.PendingScan) -> Checked | None:
         return _with_labels(scan, scan.labels, options)
 
 
-def _with_labels(scan: service.PendingScan, labels: LabelMapFacts, options: dict[str, object]) -> Checked | None:
+def _with_labels(scan: service.PendingScan, labels: LabelMapFacts, options: dict[str, object]) -> Checked:
     """The card's part about a label map."""
     st.html(labels_grid(labels, alone=scan.scan is None))
     numbering = confirm_labels(labels)
     chosen = {} if numbering is None else {"numbering": numbering}
-    if all(reading.refusal for reading in labels.readings):
-        return None
     return Checked(scan=scan, options=options | chosen, confirmed=numbering is not None)
 
 
