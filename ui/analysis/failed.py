@@ -62,5 +62,5 @@ def _run_again(job_id: str, runs: list[Options]) -> None:
         show_error(error)
         return
     if runs[1:]:
-        st.toast("The other knee is an analysis of its own, in the list of analyses.", icon=":material/list:")
+        st.toast("The other knee is a separate analysis, in the list of analyses.", icon=":material/list:")
     st.rerun()
