@@ -12,11 +12,12 @@ from multiprocessing.synchronize import Event
 import psutil
 
 from bench.service.figures import Figure
-from bench.service.inside import Inside
-from bench.service.site import ROOT, SAMPLE, Site, running_site, wait_for
+from bench.service.inside import WHOLE_MM, Inside, small_knee
+from bench.service.site import ROOT, Site, running_site, wait_for
 from jobs.state.model import CANCELLED, JobRecord, Status, now
 from jobs.state.queue import text_client
 from jobs.state.store import JobStore
+from pipeline.progress import StepState
 
 WRITERS = 2
 
@@ -86,7 +87,7 @@ def _running(site: Site, inside: Inside, count: int) -> list[Figure]:
     assert server.poll() is None
     with httpx.Client(base_url=site.url, timeout=30) as client:
         for number in range(count):
-            answer = client.post("/upload", files={"file": (SAMPLE.name, SAMPLE.read_bytes())})
+            answer = client.post("/upload", files={"file": ("knee.nii.gz", small_knee(part=WHOLE_MM))})
             job_id = answer.json()["job_id"]
             wait_for(lambda job_id=job_id: _outlining(inside, job_id), 60, "a running job")
             time.sleep(0.3 * (number % 5))
@@ -113,7 +114,8 @@ def _running(site: Site, inside: Inside, count: int) -> list[Figure]:
 
 def _outlining(inside: Inside, job_id: str) -> bool:
     record = inside.store.load(job_id)
-    return record is not None and record.current_step == 2
+    running = [step.name for step in record.steps if step.state is StepState.RUNNING] if record else []
+    return running == ["segment"]
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -40,15 +40,21 @@ class Inside:
         return log.count(f"job {job_id}: attempt ")
 
 
-JOINT_MM = ((9.0, 27.0, 9.0), (96.0, 114.0, 96.0))
-"""Corners (x, y, z) of the part of the sample knee that holds its cartilage: one window of the built-in network."""
+Box = tuple[tuple[float, float, float], tuple[float, float, float]]
+"""Two corners (x, y, z) on the axes of the sample knee, in mm."""
+
+JOINT_MM: Box = ((9.0, 27.0, 9.0), (96.0, 114.0, 96.0))
+"""The part of the sample knee that holds its cartilage: one window of the built-in network."""
+
+WHOLE_MM: Box = ((0.0, 0.0, 0.0), (140.0, 140.0, 112.0))
+"""All of the sample knee: eight windows."""
 
 
 @functools.cache
-def small_knee(voxel_mm: float = 3.0) -> bytes:
-    """The joint of the sample knee with large voxels: a complete analysis with results in a few seconds."""
+def small_knee(voxel_mm: float = 3.0, part: Box = JOINT_MM) -> bytes:
+    """A part of the sample knee with large voxels: a complete analysis with results in a few seconds."""
     sample = SimpleITK.ReadImage(str(SAMPLE))
-    low, high = JOINT_MM
+    low, high = part
     small = SimpleITK.Resample(
         sample,
         [round((end - start) / voxel_mm) for start, end in zip(low, high, strict=True)],
