@@ -13,7 +13,12 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
+
+KEPT_FOLDER: Final = ".analysis"
+"""Inside a folder of results that the command line wrote: the workspace, from which an interrupted run resumes; later
+what a comparison needs.
+"""
 
 
 class Workspace:

@@ -12,6 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pipeline.command_line.options import add_options, options_of
+from pipeline.comparison.folders import COMPARED
 from pipeline.errors import InputError, KneeError, TwoKnees
 from pipeline.options import AnalysisOptions
 from pipeline.progress import Progress
@@ -21,10 +22,7 @@ from pipeline.results_tree import REPORT, RESULTS
 from pipeline.run import RunSummary, run_analysis
 from pipeline.segmentation.registry import model_ids
 from pipeline.types import Request, Resources
-from pipeline.workspace import Workspace
-
-RESUME_FOLDER = ".analysis"
-"""Inside OUTPUT_DIR while an analysis runs; an interrupted run resumes from it."""
+from pipeline.workspace import KEPT_FOLDER, Workspace
 
 
 def build_parser(program: str) -> argparse.ArgumentParser:
@@ -67,7 +65,7 @@ def run(parser: argparse.ArgumentParser, words: list[str]) -> tuple[int, str]:
     try:
         return 0, _analyse(given, options_of(given), output)
     except TwoKnees as found:
-        shutil.rmtree(output / RESUME_FOLDER, ignore_errors=True)
+        shutil.rmtree(output / KEPT_FOLDER, ignore_errors=True)
         return _analyse_each(given, output, found)
 
 
@@ -98,7 +96,7 @@ def _analyse(given: argparse.Namespace, options: AnalysisOptions, folder: Path) 
         scan=str(scan) if scan else None,
         labels=str(given.labels.resolve()) if given.labels else None,
     )
-    workspace = Workspace(output / RESUME_FOLDER)
+    workspace = Workspace(output / KEPT_FOLDER)
     resources = Resources(models_dir=given.models_dir, device=given.device)
     with tqdm(total=100, file=sys.stderr, bar_format="{desc:32} |{bar:30}| {percentage:3.0f} % {elapsed}") as bar:
 
@@ -112,14 +110,19 @@ def _analyse(given: argparse.Namespace, options: AnalysisOptions, folder: Path) 
 
 
 def _hand_over(workspace: Workspace, output: Path, summary: RunSummary) -> None:
-    """Move the results tree and its zip from the work folder to OUTPUT_DIR, and remove the work folder."""
+    """Move the results tree and its zip to OUTPUT_DIR, and keep of the workspace only what a comparison needs."""
     for item in sorted(workspace.files_dir.iterdir()):
         target = output / item.name
         if target.is_dir():
             shutil.rmtree(target)
         item.replace(target)
     workspace.archive_path.replace(output / summary.archive_name)
-    shutil.rmtree(workspace.root)
+    kept = {product.name for product in COMPARED}
+    for folder in (workspace.input_dir, workspace.results_dir):
+        shutil.rmtree(folder)
+    for path in workspace.work_dir.iterdir():
+        if path.name.split(".")[0] not in kept:
+            path.unlink()
 
 
 def _as_json(summary: RunSummary, output: Path) -> str:

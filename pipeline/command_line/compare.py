@@ -1,4 +1,4 @@
-"""compare A_FOLDER B_FOLDER OUT_DIR: compare two finished analyses (job folders)."""
+"""compare A_FOLDER B_FOLDER OUT_DIR: compare two finished analyses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def build_parser(program: str) -> argparse.ArgumentParser:
         description="Thickness change from analysis A to analysis B. Research use only. Not for clinical diagnosis.",
     )
     for name, text in (("first", "A"), ("second", "B")):
-        parser.add_argument(name, type=Path, metavar=f"{text}_FOLDER", help=f"DATA_DIR/jobs/ID of analysis {text}")
+        parser.add_argument(
+            name, type=Path, metavar=f"{text}_FOLDER", help=f"folder of results of analysis {text}, or DATA_DIR/jobs/ID"
+        )
     parser.add_argument("target", type=Path, metavar="OUT_DIR")
     return parser
 

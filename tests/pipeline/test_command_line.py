@@ -8,6 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 from pipeline.command_line.commands import main
+from pipeline.comparison.folders import COMPARED
 from tests.support.knees import coarse_knee
 from tests.support.label_maps import write_nrrd
 from tests.support.two_knees import two_knees
@@ -33,7 +34,8 @@ def test_a_label_map_becomes_a_table_and_a_results_folder_in_place_of_earlier_re
     assert (tmp_path / "out" / "my knee_results.zip").exists()
     assert (tmp_path / "out" / "surfaces" / "femur.vtp").exists()
     assert not earlier.exists()
-    assert not (tmp_path / "out" / ".analysis").exists()
+    kept = {path.name.split(".")[0] for path in (tmp_path / "out" / ".analysis" / "work").iterdir()}
+    assert kept == {product.name for product in COMPARED}, "what a comparison reads"
 
 
 def test_an_empty_image_is_rejected_with_a_code_and_no_traceback(tmp_path):
@@ -79,3 +81,6 @@ def test_an_image_of_two_knees_gives_a_folder_for_each_with_the_values_of_the_kn
         (tmp_path / folder / "results.csv").read_text() for folder in ("out/knee_1", "out/knee_2", "alone")
     )
     assert second == alone != first
+    assert main(["compare", *(str(tmp_path / "out" / name) for name in printed), str(tmp_path / "change")]) == 0
+    change = json.loads((tmp_path / "change" / "comparison.json").read_text())
+    assert max(abs(row["change"]) for row in change["changes"] if row["quantity"] == "ThC") < 0.02

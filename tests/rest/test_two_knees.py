@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 
-from pipeline.grid import Grid
-from pipeline.types import Segmentation
 from tests.support.finished_jobs import write_labels
+from tests.support.knees import coarse_knee
 from tests.support.processes import ROOT, wait_until
 from tests.support.two_knees import two_knees
 
@@ -35,18 +33,9 @@ print(json.dumps({"errors": texts, "buttons": buttons, "exceptions": [item.messa
 
 
 def coarse_label_map(path: Path) -> bytes:
-    """Two knees at a third of the resolution."""
-    both, _, _ = two_knees()
-    labels = np.ascontiguousarray(both.labels[::3, ::3, ::3])
-    z, y, x = (3 * size for size in both.grid.spacing_mm)
-    depth, height, width = labels.shape
-    grid = Grid(
-        shape=(depth, height, width),
-        spacing_mm=(z, y, x),
-        origin_mm=both.grid.origin_mm,
-        direction=both.grid.direction,
-    )
-    return write_labels(path, Segmentation(labels=labels, grid=grid, model_id="two knees")).read_bytes()
+    """Two knees at half the resolution."""
+    both, _, _ = two_knees(knee=coarse_knee())
+    return write_labels(path, both).read_bytes()
 
 
 def status(api: httpx.Client, job_id: str) -> dict[str, Any]:
