@@ -67,6 +67,12 @@ def extension_of(filename: str) -> str:
     return next((known for known in EXTENSIONS if name.endswith(known)), PurePosixPath(name).suffix)
 
 
+def may_be_unnamed(filename: str) -> bool:
+    """Whether a name has no extension, as those of DICOM files from scanners: `IM0001`, or a UID ending in a number."""
+    suffix = PurePosixPath(filename).suffix
+    return not suffix or suffix[1:].isdecimal()
+
+
 def input_stem(filename: str) -> str:
     """The last part of a path without its known extension: `knee.nii.gz` -> `knee`; never empty."""
     name = PurePosixPath(filename.replace("\\", "/")).name

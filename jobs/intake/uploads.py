@@ -21,7 +21,7 @@ from jobs.errors import InvalidUpload, StorageFull, UploadTooLarge
 from jobs.intake.parts import FilePart
 from jobs.state.model import JobRecord, clean_filename
 from jobs.state.storage import RESERVE_BYTES, SCAN_FILE, Storage
-from pipeline.file_kinds import COMPACT_EXTENSIONS, EXTENSIONS, IMAGES, FileKind, extension_of
+from pipeline.file_kinds import COMPACT_EXTENSIONS, EXTENSIONS, IMAGES, FileKind, extension_of, may_be_unnamed
 from pipeline.workspace import Workspace, write_json
 
 MEGABYTE: Final = 1024 * 1024
@@ -88,7 +88,7 @@ class Upload:
             )
         name = clean_filename(filename)
         extension = extension_of(name)
-        if extension not in EXTENSIONS:
+        if extension not in EXTENSIONS and not may_be_unnamed(name):
             raise InvalidUpload(
                 f"Invalid file type '{extension}'; accepted: {', '.join(sorted(EXTENSIONS))}.",
                 hint=f"Upload {', '.join(IMAGES)}, or a {FileKind.ZIP} of a {FileKind.DICOM} folder.",

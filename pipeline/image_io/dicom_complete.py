@@ -24,10 +24,16 @@ def completeness_warnings(stack: Stack, frames: list[Frame]) -> tuple[str, ...]:
     _refuse_lost_parts(frames)
     _refuse_lost_echoes(stack)
     numbering = _numbering(frames)
-    signs = [sign for sign in (numbering, _count(stack, frames), _gap(stack, numbered_through=not numbering)) if sign]
+    count = _count(stack, frames)
+    signs = [sign for sign in (numbering, count, _gap(stack, numbered_through=not numbering)) if sign]
     if len(signs) > 1:
         raise IncompleteSeries(
             f"Slices are missing: {'; '.join(signs)}.", hint="Export or upload the whole series again.", signs=signs
+        )
+    if count:
+        return (
+            f"{count[0].upper()}{count[1:]}: no slice is missing between the first and the last; slices beyond them, or "
+            "another echo or series, may be missing.",
         )
     return tuple(f"Slices may be missing: {sign}." for sign in signs)
 

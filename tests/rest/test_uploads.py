@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from bench.service.corpus.series import enhanced
 from tests.support.processes import DATA_DIR
 from tests.support.rest_client import job_folders, post
 
@@ -77,11 +78,16 @@ def test_a_zip_with_one_image_is_accepted(api: httpx.Client, nifti: bytes) -> No
     assert post(api, buffer.getvalue(), "patient_data.zip").status_code == 201
 
 
+@pytest.mark.parametrize("name", ["scan.IMA", "IM0001", "1.2.840.113619.2.5.17"])
+def test_a_dicom_file_is_accepted_by_its_content(api: httpx.Client, name: str) -> None:
+    assert post(api, enhanced(), name).status_code == 201
+
+
 @pytest.mark.parametrize(
     ("name", "content", "code"),
     [
         ("test.txt", b"not a medical image", "INVALID_UPLOAD"),
-        ("noextension", b"x", "INVALID_UPLOAD"),
+        ("noextension", b"x", "UNREADABLE_IMAGE"),
         ("test.nii.gz", b"", "INVALID_UPLOAD"),
         ("test.nii.gz", b"this is no gzip stream", "UNREADABLE_IMAGE"),
         ("test.zip", b"PK\x03\x04 broken", None),
