@@ -32,8 +32,8 @@ def completeness_warnings(stack: Stack, frames: list[Frame]) -> tuple[str, ...]:
         )
     if count:
         return (
-            f"{count[0].upper()}{count[1:]}: no slice is missing between the first and the last; slices beyond them, or "
-            "another echo or series, may be missing.",
+            f"{count[0].upper()}{count[1:]}: no slice is missing between the first and the last; slices beyond them, "
+            "or another echo or series, may be missing.",
         )
     return tuple(f"Slices may be missing: {sign}." for sign in signs)
 
