@@ -12,7 +12,7 @@ from pipeline.errors import OptionsError, TwoKnees
 from pipeline.one_knee import one_knee
 from pipeline.surface import bone_surface
 from pipeline.types import Segmentation
-from tests.support.knees import mirrored, reference_knee, tibia_unsplit, turned_knee
+from tests.support.knees import coarse_knee, mirrored, reference_knee, tibia_unsplit
 from tests.support.two_knees import beside, on_longer_grid, two_knees
 
 
@@ -29,7 +29,7 @@ PATELLA = (Structure.PATELLA, Structure.PATELLAR_CARTILAGE)
 
 
 @pytest.mark.parametrize(
-    "knee", [turned_knee(), mirrored(turned_knee()), reference_knee(), tibia_unsplit(turned_knee())]
+    "knee", [coarse_knee(), mirrored(coarse_knee()), reference_knee(), tibia_unsplit(coarse_knee())]
 )
 def test_a_whole_knee_is_left_as_it_is(knee: Segmentation) -> None:
     assert one_knee(knee) is knee
@@ -38,14 +38,14 @@ def test_a_whole_knee_is_left_as_it_is(knee: Segmentation) -> None:
 
 def test_a_second_knee_cannot_be_chosen_where_there_is_one() -> None:
     with pytest.raises(OptionsError, match="the image shows 1"):
-        one_knee(turned_knee(), "2")
+        one_knee(coarse_knee(), "2")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kept", [1.0, 0.85])
 def test_two_knees_are_named_and_each_is_found_whole(kept: float) -> None:
     """Even knees, and knees of which one is cut by the field of view."""
-    both, right, left = two_knees(kept=kept)
+    both, right, left = two_knees(kept=kept, knee=coarse_knee())
     with pytest.raises(TwoKnees, match="2 knees") as caught:
         one_knee(both)
     knees = caught.value.facts["knees"]
@@ -59,7 +59,7 @@ def test_two_knees_are_named_and_each_is_found_whole(kept: float) -> None:
 
 
 def test_a_larger_tibia_of_the_other_leg_is_not_taken() -> None:
-    knee = turned_knee()
+    knee = coarse_knee()
     labels, there = beside(knee)
     own = labels == Structure.TIBIA
     labels[there][own[: labels[there].shape[0]]] = Structure.TIBIA
@@ -72,29 +72,31 @@ def test_a_larger_tibia_of_the_other_leg_is_not_taken() -> None:
 
 
 def test_a_patella_behind_the_thigh_is_removed_with_its_cartilage() -> None:
-    knee = turned_knee()
-    behind = moved(knee, PATELLA, (0, 0, 140))
-    assert (behind == Structure.PATELLA).sum() > 1000
+    knee = coarse_knee()
+    behind = moved(knee, PATELLA, (0, 0, 70))
+    assert (behind == Structure.PATELLA).sum() > 125
     without = np.where(knee.mask(*PATELLA), 0, knee.labels)
     labels = np.where(without > 0, without, behind)
     assert np.array_equal(one_knee(changed(knee, labels)).labels, np.where(np.isin(labels, PATELLA), 0, labels))
 
 
 def test_the_patella_in_front_is_kept_beside_a_larger_one_behind() -> None:
-    knee = turned_knee()
-    behind = ndimage.binary_dilation(moved(knee, PATELLA, (0, 0, 140)) > 0, iterations=3)
+    knee = coarse_knee()
+    behind = ndimage.binary_dilation(moved(knee, PATELLA, (0, 0, 70)) > 0, iterations=2)
     labels = np.where((knee.labels == 0) & behind, int(Structure.PATELLA), knee.labels)
-    labels = np.where(ndimage.binary_dilation(knee.labels > 0, iterations=4) & (knee.labels == 0), 0, labels)
+    labels = np.where(ndimage.binary_dilation(knee.labels > 0, iterations=2) & (knee.labels == 0), 0, labels)
     assert np.array_equal(one_knee(changed(knee, labels)).labels, knee.labels)
 
 
 @pytest.mark.parametrize("bone", [Structure.FEMUR, Structure.TIBIA, Structure.PATELLA])
 def test_a_bottle_beside_the_knee_is_removed(bone: Structure) -> None:
-    knee = turned_knee()
+    knee = coarse_knee()
     labels, there = beside(knee)
     z, y, x = np.ogrid[: labels.shape[0], : labels.shape[1], : labels.shape[2]]
-    middle = there.start + 45
-    bottle = ((z - middle) ** 2 + ((x - labels.shape[2] / 2) * 0.6) ** 2 < 35**2) & (abs(y - labels.shape[1] / 2) < 90)
+    middle = there.start + 22
+    bottle = (((z - middle) * 2) ** 2 + ((x - labels.shape[2] / 2) * 1.2) ** 2 < 35**2) & (
+        abs(y - labels.shape[1] / 2) < 45
+    )
     expected = labels.copy()
     labels[bottle] = bone
     assert (labels == bone).sum() > (expected == bone).sum(), "the bottle adds voxels"
@@ -104,17 +106,17 @@ def test_a_bottle_beside_the_knee_is_removed(bone: Structure) -> None:
 
 
 def test_a_knee_without_other_parts_has_no_warning() -> None:
-    knee = turned_knee()
+    knee = coarse_knee()
     assert one_knee(knee) is knee
     assert not knee.warnings
 
 
 def test_a_growth_plate_does_not_divide_a_bone() -> None:
-    knee = turned_knee()
+    knee = coarse_knee()
     femur = np.flatnonzero((knee.labels == Structure.FEMUR).any(axis=(0, 2)))
     middle = femur[len(femur) // 3]
     labels = knee.labels.copy()
-    gap = labels[:, middle : middle + 6]  # 3.6 mm
+    gap = labels[:, middle : middle + 3]  # 3.6 mm
     gap[gap == Structure.FEMUR] = 0
     divided = changed(knee, labels)
     assert one_knee(divided) is divided
@@ -139,6 +141,6 @@ def test_a_flexed_knee_is_one_knee(degrees: float) -> None:
 
 
 def test_labels_without_a_femur_are_left_as_they_are() -> None:
-    knee = turned_knee()
+    knee = coarse_knee()
     tibia = changed(knee, np.where(knee.labels == Structure.TIBIA, 2, 0))
     assert one_knee(tibia) is tibia

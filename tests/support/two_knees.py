@@ -45,7 +45,7 @@ def two_knees(
     )
 
 
-def beside(knee: Segmentation, slices: int = 90) -> tuple[np.ndarray, slice]:
+def beside(knee: Segmentation, width_mm: float = 90.0) -> tuple[np.ndarray, slice]:
     """Labels with empty slices at the end, and where these are."""
-    more = np.zeros((slices, *knee.grid.shape[1:]), np.uint8)
+    more = np.zeros((round(width_mm / knee.grid.spacing_mm[0]), *knee.grid.shape[1:]), np.uint8)
     return np.concatenate([knee.labels, more]), slice(len(knee.labels), None)

@@ -24,7 +24,7 @@ from pipeline.shape.placement import below_cut
 from pipeline.surface import bone_surface
 from pipeline.types import Resources
 from tests.support.ball_shape import ball, ball_decoder
-from tests.support.knees import mirrored, turned_knee
+from tests.support.knees import coarse_knee, mirrored
 from tests.support.shape_model import install
 
 PLACE_MM = np.array([12.0, -30.0, 44.0])
@@ -180,18 +180,18 @@ def femur_of(segmentation):
 @pytest.mark.slow
 def test_the_built_in_model_fits_a_knee_in_time_and_its_mirror_image_equally():
     began = time.perf_counter()
-    found = fit_shape(built_in_shapes()[0], *femur_of(turned_knee()))
+    found = fit_shape(built_in_shapes()[0], *femur_of(coarse_knee()))
     assert time.perf_counter() - began < 40
     assert max(found.assd_mm) < 0.45
     assert (found.latent.shape, found.bscore) == ((64,), None)
-    other = fit_shape(built_in_shapes()[0], *femur_of(mirrored(turned_knee())))
+    other = fit_shape(built_in_shapes()[0], *femur_of(mirrored(coarse_knee())))
     # in standard deviations of the training knees; the vertices differ in the mirrored grid
     np.testing.assert_allclose(other.latent, found.latent, atol=0.06)
 
 
 @pytest.mark.slow
 def test_a_bone_only_fit_ignores_cartilage():
-    bone, cartilage, alignment = femur_of(turned_knee())
+    bone, cartilage, alignment = femur_of(coarse_knee())
     with_it, without = (fit_shape(built_in_shapes()[1], bone, plate, alignment) for plate in (cartilage, None))
     assert np.array_equal(with_it.latent, without.latent)
     assert [surface.structure for surface in without.reconstructions] == [Structure.FEMUR]
