@@ -18,7 +18,6 @@ import httpx
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-from bench.service.inside import small_knee
 from tests.support.browser import CHROMIUM_ARGS, Product, opened, require_chromium
 from tests.support.processes import DATA_DIR, ROOT, free_port, running, wait_until
 from tests.support.rest_client import answers
@@ -27,7 +26,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-"""Set before numpy is loaded, for child processes too: a second thread would use CPU time only to wait for a core."""
+"""For child processes too: a second thread would use CPU time only to wait for a core. The imports above must not load
+numpy, which reads it once.
+"""
 
 
 USE_THE_PRODUCT = frozenset({"accessibility", "docs_page", "story", "upload"})
@@ -155,6 +156,8 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 @pytest.fixture(scope="session")
 def sample_job(product: Product) -> str:
     """A finished analysis of the sample knee in large voxels."""
+    from bench.service.inside import small_knee  # loads numpy
+
     return product.analyse("small_knee.nii.gz", small_knee())
 
 
