@@ -94,6 +94,7 @@ def write_source(folder, address, **changes):
     (folder / "sources.json").write_text(json.dumps({"nsm/femurs": entry | changes}))
 
 
+@pytest.mark.slow
 def test_the_list_verifies_installed_and_names_missing_weights(call, tmp_path):
     install(tmp_path / "nsm" / "ellipsoids")
     done = call("--models-dir", tmp_path, "--json")
