@@ -11,12 +11,13 @@ import numpy as np
 from pipeline.anatomy import AUTO, CARTILAGE_OF, NAMES, NUMBERINGS, Numbering, Structure, named_numbering
 from pipeline.errors import EmptyImage, UnsupportedImage
 from pipeline.file_kinds import either
+from pipeline.flags import FlagCode, QualityFlag
 from pipeline.grid import Grid
 from pipeline.label_anatomy import LabelFacts, contradictions, fitting, label_facts
 from pipeline.label_grid import on_grid, with_margin
 from pipeline.label_interpolation import LEAST_SHARE, interpolated_share
 from pipeline.segmentation.identity import GIVEN, ModelIdentity
-from pipeline.types import LabelMap, QualityFlag, Segmentation
+from pipeline.types import LabelMap, Segmentation
 
 _MOST_SHOWN: Final = 12
 
@@ -152,10 +153,10 @@ def _interpolated(label_map: LabelMap) -> tuple[QualityFlag, ...]:
         return ()
     return (
         QualityFlag(
-            code="INTERPOLATED_LABELS",
+            code=FlagCode.INTERPOLATED_LABELS,
+            reason="label map resampled with interpolation",
             message=f"{share:.0%} of the borders between labels hold a shell of other labels, one voxel thick: the map "
-            "was resampled with interpolation. Thickness, area and volume cannot be trusted. Resample the original map "
-            "with nearest neighbour.",
+            "was resampled with interpolation. Resample the original map with nearest neighbour.",
         ),
     )
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from pipeline.flags import FlagCode, QualityFlag
 from pipeline.segmentation.card import ModelCard
 from pipeline.segmentation.confidence import cartilage_mean
 from pipeline.segmentation.limits import SliceFigures
-from pipeline.types import QualityFlag, Segmentation
+from pipeline.types import Segmentation
 
 ROUNDING_MM: Final = 0.01
 """Tolerance for spacings stored as float32."""
@@ -30,11 +31,12 @@ def _low_confidence(segmentation: Segmentation, model: ModelCard) -> list[Qualit
     )
     return [
         QualityFlag(
-            code="LOW_CONFIDENCE",
-            message=f"The network is uncertain about the cartilage: its mean probability there is {found:.3f}; "
+            code=FlagCode.LOW_CONFIDENCE,
+            reason="the network is uncertain about the cartilage",
+            message=f"The network's mean probability of cartilage is {found:.3f}; "
             f"expected {rule.threshold:.3f} or more{surface} (uncalibrated). Of {rule.scans} synthetic scans this "
             f"flags {100 * rule.worst_caught:.0f} % of the tenth with the worst outlines, and "
-            f"{100 * rule.others_flagged:.0f} % of the others. Check the outlines.",
+            f"{100 * rule.others_flagged:.0f} % of the others.",
         )
     ]
 
@@ -55,11 +57,12 @@ def _cartilage_not_usable(segmentation: Segmentation, model: ModelCard) -> list[
     )
     return [
         QualityFlag(
-            code="CARTILAGE_NOT_USABLE",
+            code=FlagCode.CARTILAGE_NOT_USABLE,
+            reason=f"slices of {coarsest:.2g} mm",
             message=f"Slices are {coarsest:.2g} mm thick; this network's cartilage is usable {limit}. On synthetic "
             f"scans with slices of {near.slice_mm:.2g} mm its overlap with the experts' cartilage was "
             f"{near.cartilage_dice:.2f} (Dice; bones {near.bone_dice:.2f}), and regional thickness had an error of "
-            f"{near.thickness_rmse_mm:.2f} mm (RMSE). Do not use thickness, area or volume of cartilage.",
+            f"{near.thickness_rmse_mm:.2f} mm (RMSE).",
         )
     ]
 

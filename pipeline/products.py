@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.acquisition import Acquisition, PulseSequence
 from pipeline.anatomy import Side, Structure
+from pipeline.flags import QualityFlag
 from pipeline.grid import Grid
 from pipeline.product import Given, Parts, Product, Stored, arrays_and_json, json_only
 from pipeline.progress import StepRecord
@@ -27,7 +28,6 @@ from pipeline.types import (
     LabelArray,
     LabelMap,
     Measurement,
-    QualityFlag,
     Resources,
     Scan,
     Segmentation,
@@ -242,11 +242,11 @@ def _decode_rows(meta: list[dict[str, Any]]) -> tuple[Measurement, ...]:
 
 
 def _encode_flags(flags: tuple[QualityFlag, ...]) -> object:
-    return [asdict(flag) for flag in flags]
+    return [flag.to_dict() for flag in flags]
 
 
 def _decode_flags(meta: list[dict[str, Any]]) -> tuple[QualityFlag, ...]:
-    return tuple(QualityFlag(**row) for row in meta)
+    return tuple(QualityFlag.from_dict(row) for row in meta)
 
 
 def _encode_labels(labels: LabelArray) -> Parts:

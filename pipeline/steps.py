@@ -11,6 +11,7 @@ from typing import Final
 from pipeline.alignment import align_knee
 from pipeline.anatomy import Structure
 from pipeline.delivery import make_results
+from pipeline.flags import settled
 from pipeline.image_io import read_label_map, read_scan, require_content
 from pipeline.labels import given_model, given_segmentation
 from pipeline.measure import Findings, measure_knee
@@ -188,16 +189,17 @@ def _measure(inputs: Inputs) -> Outputs:
 def _quality(inputs: Inputs) -> Outputs:
     header, segmentation = inputs.get(SCAN_HEADER), inputs[SEGMENTATION]
     stated = (header.side if header is not None else None) or inputs.options.chosen_side
+    rows = inputs[MEASUREMENTS]
     flags = segmentation.flags + quality_flags(
-        segmentation, inputs[ALIGNMENT], inputs[MEASUREMENTS], stated_side=stated
+        segmentation, inputs[SUBREGIONS], inputs[ALIGNMENT], rows, stated_side=stated
     )
     if inputs[UPLOAD].labels is None:
         flags += model_flags(segmentation, model(inputs.options.segmentation_model, inputs[RESOURCES]).card)
-    return (FLAGS.of(flags),)
+    return (FLAGS.of(settled(flags, {(row.quantity, row.structure, row.region) for row in rows})),)
 
 
 def _write_results(inputs: Inputs) -> Outputs:
-    shapes, records = inputs.get(SHAPES) or (), inputs[RECORDS]
+    shapes, records, flags = inputs.get(SHAPES) or (), inputs[RECORDS], inputs[FLAGS]
     result = AnalysisResult(
         input_name=inputs[INPUT_NAME],
         scan=_scan(inputs),
@@ -207,8 +209,8 @@ def _write_results(inputs: Inputs) -> Outputs:
         thickness=inputs[THICKNESS],
         t2=inputs.get(T2),
         shapes=shapes,
-        measurements=inputs[MEASUREMENTS],
-        flags=inputs[FLAGS],
+        measurements=tuple(row.judged(flags) for row in inputs[MEASUREMENTS]),
+        flags=flags,
         warnings=_warnings(inputs, shapes),
         steps=records,
         provenance=Provenance(
@@ -360,8 +362,9 @@ STEPS: Final = (
         name="quality",
         title="Check quality",
         run=_quality,
-        reads=(UPLOAD, SCAN_HEADER, SEGMENTATION, ALIGNMENT, MEASUREMENTS, MODEL, RESOURCES),
+        reads=(UPLOAD, SCAN_HEADER, SEGMENTATION, SUBREGIONS, ALIGNMENT, MEASUREMENTS, MODEL, RESOURCES),
         produces=(FLAGS,),
+        version=2,
         options=("side", "segmentation_model"),
         identity=_limits_identity,
         share=1,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.acquisition import Acquisition, PulseSequence
 from pipeline.anatomy import Side, Structure
+from pipeline.flags import QualityFlag, Use, use_of
 from pipeline.grid import Box, FloatArray, Grid
 from pipeline.progress import StepRecord
 from pipeline.quantities import Method, Quantity, Statistic
@@ -278,7 +279,8 @@ class Measurement:
     """One row of the tidy table.
 
     e.g. ThC, union, femoral_cartilage, medial_weight_bearing, mean, 1.99, mm, 5175
-    value is NaN where the region holds nothing to measure (n == 0).
+    value is NaN where the region holds nothing to measure (n == 0). use: yes, caution or no; flag: the code of the flag
+    that decides it, empty for yes.
     """
 
     quantity: str
@@ -289,6 +291,13 @@ class Measurement:
     value: float
     unit: str
     n: int
+    flag: str = ""
+    use: str = Use.YES.value
+
+    def judged(self, flags: Iterable[QualityFlag]) -> Measurement:
+        """The same row with the use that the flags leave it."""
+        use, code = use_of(self.quantity, self.structure, self.region, flags)
+        return replace(self, flag=code, use=use.value)
 
     @classmethod
     def of(
@@ -315,15 +324,6 @@ class Measurement:
             unit=quantity.unit.value,
             n=n,
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class QualityFlag:
-    """A reason to look twice: `code` for programs, `message` (what, found, expected) for people."""
-
-    code: str
-    message: str
-    structure: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

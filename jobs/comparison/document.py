@@ -12,13 +12,14 @@ from pydantic import TypeAdapter
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedAnalysis:
-    """One of the two analyses. spacing_mm: voxel spacing (z, y, x)."""
+    """One of the two analyses. spacing_mm: voxel spacing (z, y, x); flags: as in its results.json."""
 
     job_id: str = ""
     side: Literal["left", "right"]
     model: dict[str, object]
     options: dict[str, object]
     spacing_mm: list[float]
+    flags: list[dict[str, object]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,7 @@ class ChangeRow:
     sdc                   smallest detectable change
     registration_error    largest change that a shift along the bone can cause
     compared_percent      of the region's area
+    flag, use             the graver use of a and b, and the code of the flag that decides it
     """
 
     quantity: str
@@ -71,6 +73,8 @@ class ChangeRow:
     unit: str
     registration_error: float | None
     compared_percent: float | None
+    flag: str
+    use: Literal["yes", "caution", "no"]
 
 
 @dataclass(frozen=True, kw_only=True)

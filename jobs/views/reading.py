@@ -14,7 +14,7 @@ from jobs.state.statistics import Stats
 from jobs.state.store import Snapshot
 from jobs.views.forecast import Forecast
 from jobs.views.view import view
-from pipeline.products import MEASUREMENTS
+from pipeline.products import FLAGS, MEASUREMENTS
 from pipeline.results_tree import RESULTS, view_file_in
 from pipeline.types import Measurement
 
@@ -84,13 +84,15 @@ def view_file(job_id: str, name: str) -> Path:
 
 
 def measurements(job_id: str) -> tuple[Measurement, ...]:
-    """The rows of results.csv.
+    """The rows of results.csv, with the use that the flags leave them.
 
     Raises JobNotFound, JobNotFinished, ResultNotFound.
     """
     finished(open_backend(), job_id)
     try:
-        return MEASUREMENTS.load(open_backend().storage.workspace(job_id))
+        workspace = open_backend().storage.workspace(job_id)
+        flags = FLAGS.load(workspace)
+        return tuple(row.judged(flags) for row in MEASUREMENTS.load(workspace))
     except FileNotFoundError:
         raise results_gone() from None
 

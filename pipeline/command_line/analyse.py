@@ -133,7 +133,7 @@ def _as_json(summary: RunSummary, output: Path) -> str:
 def _as_table(summary: RunSummary, output: Path) -> str:
     results = json.loads(RESULTS.at(output).read_text(encoding="utf-8"))
     lines = text_table(measurement_from_json(row) for row in results["measurements"])
-    lines += [f"! {flag['message']}" for flag in results["flags"]]
+    lines += [f"! {flag['summary']}" for flag in results["flags"]]
     lines += [f"! {warning}" for warning in summary.warnings]
     lines.append(f"Results: {REPORT.at(output)}, {output}/{summary.archive_name}")
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from pipeline.anatomy import place_title
 from pipeline.comparison.changes import Change
 from pipeline.comparison.documents import registration_note
 from pipeline.comparison.folders import compare_folders
+from pipeline.flags import Use
 from pipeline.quantities import THC_MATCHED
 
 
@@ -40,4 +41,5 @@ def run(parser: argparse.ArgumentParser, words: list[str]) -> tuple[int, str]:
 def _line(row: Change) -> str:
     name = place_title(row.structure, row.region)
     a, b, change = ("–" if value is None else THC_MATCHED.format(value) for value in (row.a, row.b, row.change))
-    return f"{name:42}{a:>7}{b:>7}{change:>8}  {row.verdict}"
+    verdict = f"do not use ({row.flag})" if row.use == Use.NO else row.verdict
+    return f"{name:42}{a:>7}{b:>7}{change:>8}  {verdict}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipeline.anatomy import PLATE_ON, Region, Structure
 from pipeline.comparison.bones import Residual
 from pipeline.comparison.reproducibility import Reproducibility
+from pipeline.flags import QualityFlag, Use, deciding_flag
 from pipeline.grid import FloatArray
 from pipeline.quantities import THC, THC_MATCHED, THC_TAB, Unit, is_main
 from pipeline.types import Measurement, ThicknessMap
@@ -64,6 +65,7 @@ class Change:
     registration_rms_mm residual of the bones under the plate; None: the row does not depend on the registration
     registration_error  maximum effect of a shift along the bone by that residual, in `unit`
     compared_percent    percentage of the region's area with a counterpart
+    flag, use           the graver use of the two figures, and the code of the flag that decides it
     """
 
     quantity: str
@@ -79,6 +81,18 @@ class Change:
     unit: str
     registration_error: float | None = None
     compared_percent: float | None = None
+    flag: str = ""
+    use: str = Use.YES.value
+
+    def judged(self, flags: Iterable[QualityFlag]) -> Change:
+        """The same row with the use that the flags of both knees leave it; without verdict where that is `no`."""
+        place = self.quantity, self.structure, self.region
+        flag = deciding_flag(*place, flags)
+        if flag is None:
+            return self
+        use = flag.use_of(*place)
+        verdict = UNKNOWN if use is Use.NO else self.verdict
+        return replace(self, flag=flag.code.value, use=use.value, verdict=verdict)
 
 
 def matched_changes(bone: BoneChange, known: Reproducibility) -> tuple[Change, ...]:

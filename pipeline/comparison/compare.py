@@ -79,10 +79,12 @@ def compare(
         if bone.residual.rms > POOR_FIT_MM
     ]
     rows = [row for bone in bones for row in matched_changes(bone, known)]
+    rows += own_changes(first.measurements, second.measurements, known)
+    flags = first.flags + second.flags
     return Comparison(
         knees=(first, second),
         bones=tuple(bones),
-        changes=(*rows, *own_changes(first.measurements, second.measurements, known)),
+        changes=tuple(row.judged(flags) for row in rows),
         mirrored=mirror,
         reproducibility=known,
         warnings=tuple(warnings),

@@ -25,6 +25,8 @@ CSV_COLUMNS: Final = (
     "verdict",
     "registration_rms_mm",
     "unit",
+    "flag",
+    "use",
 )
 
 
@@ -84,6 +86,7 @@ def knee_facts(knee: Knee) -> dict[str, object]:
         "model": knee.model.to_dict() | {k: v for k, v in named_digests(knee.model.digests).items() if v},
         "options": knee.options,
         "spacing_mm": list(knee.grid.spacing_mm),
+        "flags": [flag.to_dict() for flag in knee.flags],
     }
 
 

@@ -38,6 +38,7 @@ def read_knee(folder: Path) -> Knee:
             maps=tuple(item for item in THICKNESS.load(workspace) if item.method == PRIMARY),
             alignment=ALIGNMENT.load(workspace),
             measurements=MEASUREMENTS.load(workspace),
+            flags=FLAGS.load(workspace),
             model=ModelIdentity.from_dict(provenance["model"]["identity"]),
             options=provenance["options"],
             grid=SEGMENTATION.load(workspace).grid,

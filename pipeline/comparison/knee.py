@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from pipeline.anatomy import Side
+from pipeline.flags import QualityFlag
 from pipeline.grid import FloatArray, Grid
 from pipeline.segmentation.identity import ModelIdentity
 from pipeline.types import Alignment, Measurement, Surface, ThicknessMap
@@ -21,6 +22,7 @@ class Knee:
     """One finished analysis.
 
     maps        one per bone, by the primary thickness method, LPS mm
+    flags       what they say about the measurements
     model       the segmentation model; options: those of the analysis
     grid        of the label map; unchanged in a mirrored knee
     """
@@ -28,6 +30,7 @@ class Knee:
     maps: tuple[ThicknessMap, ...]
     alignment: Alignment
     measurements: tuple[Measurement, ...]
+    flags: tuple[QualityFlag, ...]
     model: ModelIdentity
     options: dict[str, object]
     grid: Grid

@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from pipeline.anatomy import TABLE_ORDER
 from pipeline.comparison.changes import BoneChange
 from pipeline.comparison.compare import Comparison
 from pipeline.grid import FloatArray, Grid
 from pipeline.quantities import THC
-from pipeline.report.colours import CHANGE_RANGE_MM, DIVERGING, THICKNESS_RANGE_MM, VIRIDIS
+from pipeline.report.colours import CHANGE_RANGE_MM, DIVERGING, GREYS, THICKNESS_RANGE_MM, VIRIDIS
 from pipeline.report.knee_scene import NO_PLATE, bone_mesh, region_channel
 from pipeline.report.meshes import BoneMap
 from pipeline.report.scene import Scalar, SceneMesh, write_scene
+from pipeline.uses import Uses
 
 NOT_COMPARED: Final = "Not compared"
 
@@ -20,12 +22,14 @@ NOT_COMPARED: Final = "Not compared"
 def write_comparison_scene(path: Path, comparison: Comparison, grid: Grid) -> None:
     """Write the scene as gzip. grid: of the first knee's image, see pipeline.report.scene."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    meshes = [_mesh(bone) for bone in comparison.bones]
+    first, second = (Uses(flags=knee.flags).ban(THC, TABLE_ORDER) for knee in comparison.knees)
+    meshes = [_mesh(bone, (first, second)) for bone in comparison.bones]
     write_scene(path, meshes, alignment=comparison.knees[0].alignment, grid=grid)
 
 
-def _mesh(bone: BoneChange) -> SceneMesh:
-    item = bone.first
+def _mesh(bone: BoneChange, bans: tuple[str, str]) -> SceneMesh:
+    """bans: the reasons not to use thickness of the first and the second knee; empty where it may be used."""
+    item, ban = bone.first, bans[0] or bans[1]
     plain = BoneMap(
         surface=item.surface, thickness_mm=item.thickness_mm, two_crossing_mm=item.thickness_mm, region=item.region
     )
@@ -35,23 +39,27 @@ def _mesh(bone: BoneChange) -> SceneMesh:
         unit=THC.unit.symbol,
         values=bone.change_mm,
         range=CHANGE_RANGE_MM,
-        colours=DIVERGING,
+        colours=GREYS if ban else DIVERGING,
         missing_title=NOT_COMPARED,
+        note=ban,
+        usable=not ban,
     )
     both = (
-        _thickness("first", "First", item.thickness_mm, NO_PLATE),
-        _thickness("second", "Second", bone.second_mm, NOT_COMPARED),
+        _thickness("first", "First", item.thickness_mm, NO_PLATE, bans[0]),
+        _thickness("second", "Second", bone.second_mm, NOT_COMPARED, bans[1]),
     )
     return bone_mesh(plain, (difference, *both, region_channel(plain)))
 
 
-def _thickness(name: str, title: str, values: FloatArray, missing: str) -> Scalar:
+def _thickness(name: str, title: str, values: FloatArray, missing: str, ban: str) -> Scalar:
     return Scalar(
         name=name,
         title=title,
         unit=THC.unit.symbol,
         values=values,
         range=THICKNESS_RANGE_MM,
-        colours=VIRIDIS,
+        colours=GREYS if ban else VIRIDIS,
         missing_title=missing,
+        note=ban,
+        usable=not ban,
     )

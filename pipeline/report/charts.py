@@ -26,37 +26,49 @@ ROW: Final = 30
 BIN_MM: Final = 0.25
 """Bin width of the distribution: below the voxel size, above the sampling step."""
 
+NOT_USABLE: Final = "#8a939b"
+"""Of values that must not be used."""
+
 DISTRIBUTION_MM: Final = 6.0
 DISTRIBUTION_ROW: Final = 166
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """One row of the region chart: union mean with standard deviation, and the mean of the second method (mm)."""
+    """One row of the region chart: union mean with standard deviation, and the mean of the second method (mm).
+
+    usable: False for a value that must not be used, which is drawn grey and struck through
+    """
 
     title: str
     colour: str
     mean: float
     std: float
     other: float
+    usable: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """One row of the compartment chart: mean thickness (mm) medial and lateral."""
+    """One row of the compartment chart: mean thickness (mm) medial and lateral. usable: False for either not usable."""
 
     title: str
     medial: float
     lateral: float
+    usable: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Distribution:
-    """Thickness (mm) at the vertices of a plate and the area (mm²) that each stands for; denuded vertices are 0."""
+    """Thickness (mm) at the vertices of a plate and the area (mm²) that each stands for; denuded vertices are 0.
+
+    usable: False for thickness that must not be used
+    """
 
     title: str
     thickness_mm: FloatArray
     area_mm2: FloatArray
+    usable: bool = True
 
 
 def _svg(height: float, label: str, parts: Sequence[str]) -> Markup:
@@ -68,6 +80,10 @@ def _svg(height: float, label: str, parts: Sequence[str]) -> Markup:
 
 def _text(x: float, y: float, text: str, *, cls: str = "t", anchor: str = "start") -> str:
     return f'<text class="{cls}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _value_class(usable: bool) -> str:
+    return "v" if usable else "v x"
 
 
 def _axis(top: float, bottom: float, high: float, left: float, right: float) -> list[str]:
@@ -101,15 +117,16 @@ def regions_chart(bars: Sequence[Bar]) -> Markup:
         if not math.isfinite(bar.mean):
             parts.append(_text(x(0) + 6, y + 4, "no value", cls="a"))
             continue
+        colour = bar.colour if bar.usable else NOT_USABLE
         parts.append(
             f'<line x1="{x(bar.mean - bar.std):.1f}" y1="{y:g}" x2="{x(bar.mean + bar.std):.1f}" y2="{y:g}" '
-            f'stroke="{bar.colour}" stroke-width="7" stroke-linecap="round" opacity="0.45"/>'
-            f'<circle class="o" cx="{x(bar.mean):.1f}" cy="{y:g}" r="6" fill="{bar.colour}"/>'
+            f'stroke="{colour}" stroke-width="7" stroke-linecap="round" opacity="0.45"/>'
+            f'<circle class="{"o" if bar.usable else "x"}" cx="{x(bar.mean):.1f}" cy="{y:g}" r="6" fill="{colour}"/>'
         )
         if math.isfinite(bar.other):
             cx = x(bar.other)
             parts.append(f'<path class="d" d="M{cx:.1f} {y - 6:g}l5 6l-5 6l-5 -6z"/>')
-        parts.append(_text(WIDTH, y + 4, f"{bar.mean:.2f}", cls="v", anchor="end"))
+        parts.append(_text(WIDTH, y + 4, f"{bar.mean:.2f}", cls=_value_class(bar.usable), anchor="end"))
     return _svg(bottom + 26, "Mean cartilage thickness and standard deviation by region", parts)
 
 
@@ -128,12 +145,13 @@ def compartments_chart(pairs: Sequence[Pair]) -> Markup:
         if len(shown) == 2:
             parts.append(f'<line class="j" x1="{shown["M"]:.1f}" y1="{y:g}" x2="{shown["L"]:.1f}" y2="{y:g}"/>')
             if pair.lateral > 0:
-                parts.append(_text(WIDTH, y + 4, f"{pair.medial / pair.lateral:.2f}", cls="v", anchor="end"))
+                ratio = f"{pair.medial / pair.lateral:.2f}"
+                parts.append(_text(WIDTH, y + 4, ratio, cls=_value_class(pair.usable), anchor="end"))
         apart = 0 if len(shown) < 2 or abs(shown["M"] - shown["L"]) > 21 else 8
         for letter, x in shown.items():
             at = y + (apart if letter == "L" else -apart)
-            parts.append(f'<circle class="c{letter}" cx="{x:.1f}" cy="{at:g}" r="10"/>')
-            parts.append(_text(x, at + 4, letter, cls=f"l{letter}", anchor="middle"))
+            parts.append(f'<circle class="{f"c{letter}" if pair.usable else "x"}" cx="{x:.1f}" cy="{at:g}" r="10"/>')
+            parts.append(_text(x, at + 4, letter, cls=f"l{letter}" if pair.usable else "t", anchor="middle"))
     return _svg(bottom + 26, "Medial and lateral mean cartilage thickness", parts)
 
 
@@ -151,7 +169,7 @@ def distribution_chart(plates: Sequence[Distribution]) -> Markup:
         tallest = max(float(share.max()), 1e-9)
         for n in np.flatnonzero(share > 0):
             height = float(share[n]) / tallest * (row - 26)
-            colour = thickness_css((n + 0.5) * BIN_MM)
+            colour = thickness_css((n + 0.5) * BIN_MM) if plate.usable else NOT_USABLE
             parts.append(
                 f'<rect x="{left + n * step + 0.5:.1f}" y="{base - height:.1f}" width="{step - 1:.1f}" '
                 f'height="{height:.1f}" fill="{colour}"/>'

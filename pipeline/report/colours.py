@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -31,6 +32,9 @@ VIRIDIS: Final = (
 readers.
 """
 
+GREYS: Final = ((70, 74, 78), (222, 225, 228))
+"""Scale of values that must not be used: never that of a measurement."""
+
 CHANGE_RANGE_MM: Final = (-1.0, 1.0)
 """Range of differences between two analyses; fixed, as above."""
 
@@ -52,11 +56,11 @@ both sides have the same lightness at the same distance; colour-blind readers ca
 BONE: Final = TISSUE_COLOURS[Tissue.BONE]
 
 
-def thickness_rgb(thickness_mm: FloatArray) -> RgbArray:
-    """(n,) mm -> (n, 3) sRGB; NaN (no cartilage plate) has the colour of bone."""
+def thickness_rgb(thickness_mm: FloatArray, scale: Sequence[tuple[int, int, int]] = VIRIDIS) -> RgbArray:
+    """(n,) mm -> (n, 3) sRGB; NaN (no cartilage plate) has the colour of bone. scale: equidistant stops."""
     low, high = THICKNESS_RANGE_MM
-    position = np.clip((np.nan_to_num(thickness_mm) - low) / (high - low), 0.0, 1.0) * (len(VIRIDIS) - 1)
-    stops = np.array(VIRIDIS, dtype=np.float64)
+    position = np.clip((np.nan_to_num(thickness_mm) - low) / (high - low), 0.0, 1.0) * (len(scale) - 1)
+    stops = np.array(scale, dtype=np.float64)
     channels = [np.interp(position, np.arange(len(stops)), stops[:, k]) for k in range(3)]
     rgb = np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
     rgb[np.isnan(thickness_mm)] = BONE

@@ -7,15 +7,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.anatomy import BONE_OF, REGIONS, Structure, Tissue
+from pipeline.anatomy import BONE_OF, FEMUR_WHOLE, REGIONS, TABLE_ORDER, Structure, Tissue
 from pipeline.grid import FloatArray, Grid
 from pipeline.quantities import T2, THC
-from pipeline.report.colours import THICKNESS_RANGE_MM, VIRIDIS
+from pipeline.report.colours import GREYS, THICKNESS_RANGE_MM, VIRIDIS
 from pipeline.report.meshes import BoneMap, bone_maps
 from pipeline.report.scene import Categories, Scalar, SceneMesh
 from pipeline.surface import SMOOTHING_VARIANCE_MM2, Field, contour, smoothed
 from pipeline.t2.on_surface import t2_on_surface
 from pipeline.types import AnalysisResult, Segmentation
+from pipeline.uses import Uses
 
 T2_RANGE_MS: Final = (20.0, 70.0)
 """Range of cartilage; fixed, so that two knees can be compared visually."""
@@ -66,6 +67,8 @@ def region_channel(bone: BoneMap) -> Categories:
 
 
 def _bone(bone: BoneMap, result: AnalysisResult) -> SceneMesh:
+    uses = Uses(flags=result.flags)
+    ban = uses.ban(THC, TABLE_ORDER)
     channels: list[Scalar | Categories] = [
         Scalar(
             name="thickness",
@@ -73,8 +76,10 @@ def _bone(bone: BoneMap, result: AnalysisResult) -> SceneMesh:
             unit=THC.unit.symbol,
             values=bone.thickness_mm,
             range=THICKNESS_RANGE_MM,
-            colours=VIRIDIS,
+            colours=GREYS if ban else VIRIDIS,
             missing_title=NO_PLATE,
+            note=ban or uses.note(THC, FEMUR_WHOLE),
+            usable=not ban,
         )
     ]
     if result.t2 is not None:
@@ -89,9 +94,17 @@ def _bone(bone: BoneMap, result: AnalysisResult) -> SceneMesh:
                 missing_title=f"No {T2.title}",
                 resolution=0.01,
                 decimals=T2.digits,
+                note=_t2_note(uses),
+                usable=not uses.ban(T2, TABLE_ORDER),
             )
         )
     return bone_mesh(bone, (*channels, region_channel(bone)))
+
+
+def _t2_note(uses: Uses) -> str:
+    """What to say of the map where only the values of whole plates may be used."""
+    parts, whole = uses.ban(T2, TABLE_ORDER), uses.note(T2, FEMUR_WHOLE)
+    return f"Local values: {parts[:1].lower()}{parts[1:]}" if parts else whole
 
 
 def _soft(structure: Structure, segmentation: Segmentation) -> SceneMesh | None:

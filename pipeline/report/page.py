@@ -14,7 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from pipeline import results_tree
-from pipeline.anatomy import COMPARTMENT_PAIRS, PLATE_ON, REGIONS, Structure, pair_title
+from pipeline.anatomy import COMPARTMENT_PAIRS, PLATE_ON, REGIONS, TABLE_ORDER, Structure, pair_title
+from pipeline.flags import Use
 from pipeline.options import AnalysisOptions
 from pipeline.quantities import DAB, HEADLINES, SECOND, TAB, THC, THC_TAB, VOLUME, Statistic
 from pipeline.report.charts import (
@@ -40,6 +41,7 @@ from pipeline.report.page_tables import (
 from pipeline.results_tree import OVERLAY, REPORT, SURFACES_PICTURE
 from pipeline.segmentation.identity import DIGEST_KEYS
 from pipeline.types import AnalysisResult
+from pipeline.uses import Uses
 
 TEMPLATE: Final = "report.html.jinja"
 
@@ -59,7 +61,7 @@ CARD_KEYS: Final = (
 HOST_TITLES: Final = {"cpu_count": "CPU cores", "python": "Python"}
 
 
-def charts(lookup: Lookup, bones: Sequence[BoneMap]) -> dict[str, Markup]:
+def charts(lookup: Lookup, bones: Sequence[BoneMap], uses: Uses) -> dict[str, Markup]:
     """The three charts of the page."""
     bars = [
         Bar(
@@ -68,6 +70,7 @@ def charts(lookup: Lookup, bones: Sequence[BoneMap]) -> dict[str, Markup]:
             mean=lookup.value(THC, region),
             std=lookup.value(THC, region, Statistic.STD),
             other=lookup.value(THC, region, method=SECOND),
+            usable=uses.usable(THC, region),
         )
         for region in REGIONS
     ]
@@ -76,6 +79,7 @@ def charts(lookup: Lookup, bones: Sequence[BoneMap]) -> dict[str, Markup]:
             title=pair_title(medial),
             medial=lookup.value(THC, medial),
             lateral=lookup.value(THC, lateral),
+            usable=uses.usable(THC, medial) and uses.usable(THC, lateral),
         )
         for medial, lateral in COMPARTMENT_PAIRS
     ]
@@ -88,6 +92,7 @@ def charts(lookup: Lookup, bones: Sequence[BoneMap]) -> dict[str, Markup]:
                     title=PLATE_ON[bone.surface.structure].display_name,
                     thickness_mm=bone.thickness_mm[inside],
                     area_mm2=bone.surface.vertex_areas_mm2[inside],
+                    usable=uses.usable(THC, PLATE_ON[bone.surface.structure].whole),
                 )
             )
     return {
@@ -148,7 +153,7 @@ def write_page(result: AnalysisResult, bones: Sequence[BoneMap], files_dir: Path
 
     The name of the input is omitted, because it may be that of a patient.
     """
-    lookup = Lookup(result.measurements)
+    lookup, uses = Lookup(result.measurements), Uses(flags=result.flags)
     slowest = max((step.seconds or 0.0 for step in result.steps), default=0.0)
     page = _template().render(
         result=result,
@@ -162,10 +167,13 @@ def write_page(result: AnalysisResult, bones: Sequence[BoneMap], files_dir: Path
         volume=VOLUME,
         second=SECOND,
         measured=measured(result.measurements),
-        headlines=[(title, region_row(lookup, region)) for title, region in HEADLINES],
-        tables=plate_tables(lookup),
-        others=other_tables(result.measurements),
-        charts=charts(lookup, bones),
+        headlines=[(title, region_row(lookup, region), uses.note(THC, region)) for title, region in HEADLINES],
+        ban=uses.ban(THC, TABLE_ORDER),
+        tables=plate_tables(lookup, uses),
+        others=other_tables(result.measurements, uses),
+        charts=charts(lookup, bones, uses),
+        not_usable=Use.NO,
+        usable=Use.YES,
         accuracy=accuracy_table(result.provenance.model),
         model=dict.fromkeys(CARD_KEYS, "") | result.provenance.model,
         options=option_rows(result.provenance.options),

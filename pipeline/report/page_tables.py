@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from pipeline.anatomy import TABLE_ORDER, Plate, Region, place_order, place_title
+from pipeline.flags import Use
 from pipeline.quantities import (
     DAB,
     PRIMARY,
@@ -25,6 +26,10 @@ from pipeline.quantities import (
 from pipeline.report.colours import css
 from pipeline.segmentation.confidence import title_of
 from pipeline.types import Measurement, Segmentation
+from pipeline.uses import Uses
+
+_SHOWN: Final = tuple(quantity.id for quantity in (*THICKNESSES, VOLUME))
+"""Quantities in the columns of the plate tables."""
 
 
 class Lookup:
@@ -45,19 +50,27 @@ class Lookup:
         row = self._row(quantity, region, quantity.main, PRIMARY)
         return 0 if row is None else row.n
 
+    def use(self, quantity: Quantity, region: Region, method: Method = PRIMARY) -> str:
+        """Whether the main statistic may be used, as in the column `use`; yes where there is no such row."""
+        row = self._row(quantity, region, quantity.main, method)
+        return Use.YES if row is None else row.use
+
     def _row(self, quantity: Quantity, region: Region, statistic: Statistic, method: Method) -> Measurement | None:
         return self._rows.get((quantity.id, method, region.plate, region.name, statistic))
 
 
 @dataclass(frozen=True, kw_only=True)
 class PivotTable:
-    """Rows that have no table separate (T2, menisci): places down, statistics across."""
+    """Rows without a table of their own (T2, menisci): places down, statistics across. rows: place, values, n, use;
+    notes: the reasons not to use some of them.
+    """
 
     title: str
     unit: str
     digits: int
     statistics: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[float, ...], int], ...]
+    rows: tuple[tuple[str, tuple[float, ...], int, str], ...]
+    notes: tuple[str, ...]
 
 
 def number(value: object, decimals: int = 2) -> str:
@@ -79,19 +92,24 @@ def measured(rows: Iterable[Measurement]) -> list[Quantity]:
     return [quantity for quantity in QUANTITIES.values() if quantity.id in found]
 
 
-def plate_tables(lookup: Lookup) -> list[dict[str, object]]:
-    """One table for each plate that was measured."""
+def plate_tables(lookup: Lookup, uses: Uses) -> list[dict[str, object]]:
+    """One table for each plate that was measured, with the reasons not to use some of its numbers."""
     tables: list[dict[str, object]] = []
     for plate in Plate:
         rows = [region_row(lookup, region) for region in TABLE_ORDER if region.plate is plate]
         if any(math.isfinite(row["tab"]) and row["tab"] > 0 for row in rows):
-            tables.append({"title": plate.display_name, "rows": rows})
+            places = [(id_, plate.value, region.name) for region in (plate.whole, *plate.parts) for id_ in _SHOWN]
+            tables.append({"title": plate.display_name, "rows": rows, "notes": uses.notes(places)})
     return tables
 
 
 def region_row(lookup: Lookup, region: Region) -> dict[str, Any]:  # Any: cells of a template
     """The table row of one region or of a whole plate."""
+    uses = {quantity.id: lookup.use(quantity, region) for quantity in THICKNESSES}
+    uses[VOLUME.id] = lookup.use(VOLUME, region, Method.VOXEL_COUNT)
     return {
+        "uses": uses,
+        "worst": max(uses.values(), key=lambda use: Use(use).rank),
         "title": region.short,
         "whole": region.parent is None,
         "colour": css(region.colour) if region.label else None,
@@ -108,7 +126,7 @@ def region_row(lookup: Lookup, region: Region) -> dict[str, Any]:  # Any: cells 
     }
 
 
-def other_tables(rows: Iterable[Measurement]) -> list[PivotTable]:
+def other_tables(rows: Iterable[Measurement], uses: Uses) -> list[PivotTable]:
     """All measurements that are not in the plate tables, so that the page is complete."""
     groups: dict[tuple[str, str], list[Measurement]] = {}
     own = {quantity.id for quantity in THICKNESSES}
@@ -116,10 +134,10 @@ def other_tables(rows: Iterable[Measurement]) -> list[PivotTable]:
         if row.quantity in own or (row.quantity == VOLUME.id and row.structure in tuple(Plate)):
             continue
         groups.setdefault((row.quantity, row.method), []).append(row)
-    return [_pivot(QUANTITIES[quantity], Method(method), group) for (quantity, method), group in groups.items()]
+    return [_pivot(QUANTITIES[quantity], Method(method), group, uses) for (quantity, method), group in groups.items()]
 
 
-def _pivot(quantity: Quantity, method: Method, group: Sequence[Measurement]) -> PivotTable:
+def _pivot(quantity: Quantity, method: Method, group: Sequence[Measurement], uses: Uses) -> PivotTable:
     places = sorted({(row.structure, row.region) for row in group}, key=lambda place: place_order(*place))
     values = {(row.structure, row.region, row.statistic): row for row in group}
     statistics = tuple(s for s in quantity.statistics if any(row.statistic == s for row in group))
@@ -128,7 +146,12 @@ def _pivot(quantity: Quantity, method: Method, group: Sequence[Measurement]) -> 
         cells = [values.get((*place, statistic)) for statistic in statistics]
         found = [cell.n for cell in cells if cell is not None]
         rows.append(
-            (place_title(*place), tuple(math.nan if cell is None else cell.value for cell in cells), max(found))
+            (
+                place_title(*place),
+                tuple(math.nan if cell is None else cell.value for cell in cells),
+                max(found),
+                next((cell.use for cell in cells if cell is not None), Use.YES.value),
+            )
         )
     return PivotTable(
         title=f"{quantity.title}, {method.display_name}",
@@ -136,6 +159,7 @@ def _pivot(quantity: Quantity, method: Method, group: Sequence[Measurement]) -> 
         digits=quantity.digits,
         statistics=tuple(statistic.value for statistic in statistics),
         rows=tuple(rows),
+        notes=tuple(uses.notes((quantity.id, *place) for place in places)),
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Final
 
+from pipeline.flags import Use
 from pipeline.quantities import NOMENCLATURE, PRIMARY, Method
 from pipeline.report.colours import THICKNESS_RANGE_MM
 from pipeline.report.page_tables import measured
@@ -40,6 +41,7 @@ def readme_text(result: AnalysisResult, files_dir: Path) -> str:
         "Numbers",
         f"  Columns of {MEASUREMENTS.path}: {', '.join(CSV_COLUMNS)}.",
         f"  It has {DECIMALS} decimals; an empty value with n = 0 means that there is no measurement.",
+        *_uses(result),
         *(_explained(quantity.id, quantity.definition) for quantity in measured(result.measurements)),
         f"  Methods; the primary one for thickness is {PRIMARY}:",
         *(_explained(method, method.definition) for method in Method if method in methods),
@@ -54,6 +56,14 @@ def readme_text(result: AnalysisResult, files_dir: Path) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _uses(result: AnalysisResult) -> list[str]:
+    """The column `use`, and the flags of this result."""
+    lines = [
+        f"  use: {Use.YES}, {Use.CAUTION}, or {Use.NO} (do not use the value); flag: the quality flag that decides it."
+    ]
+    return lines + [f"  {flag.code}: {flag.summary}" for flag in result.flags]
 
 
 def _explained(name: str, meaning: str) -> str:

@@ -9,7 +9,8 @@ Content of `scene.bin` (stored and sent as gzip), little-endian:
 
 The header: `side`; `axes`, rows left, superior, anterior of the knee as unit vectors in LPS; `views` (title, direction
 `towards` the viewer in these axes); `layouts` (title, a 4 x 4 matrix, row by row, for each mesh, in these axes, mm);
-`channels` (name, title, unit, kind, range, colours or categories); `meshes`. Each mesh, with n vertices, m triangles:
+`channels` (name, title, unit, kind, range, colours or categories, note, usable); `meshes`. Each mesh, with n vertices
+and m triangles:
 
     positions   3 columns, each 2 planes of n bytes (low bytes, then high bytes): zig-zag of the wrapped 16-bit
     difference to the previous vertex. LPS mm = origin + basis (3 x 3, row by row) * number. Along each axis of the
@@ -56,7 +57,8 @@ Unsigned = NDArray[np.uint32]
 class Scalar:
     """A number at each vertex. values (n,) float64, NaN = none (the colour of the mesh is shown).
 
-    range: ends of the colour scale; colours: equidistant stops; resolution: the step of stored values.
+    range: ends of the colour scale; colours: equidistant stops; resolution: the step of stored values; note: shown in
+    the legend; usable: False for values that must not be used.
     """
 
     name: str
@@ -68,6 +70,8 @@ class Scalar:
     missing_title: str
     resolution: float = 0.001
     decimals: int = 2
+    note: str = ""
+    usable: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -146,6 +150,8 @@ def _scales(meshes: Sequence[SceneMesh]) -> list[dict[str, Any]]:
                 "range": channel.range,
                 "colours": channel.colours,
                 "decimals": channel.decimals,
+                "note": channel.note,
+                "usable": channel.usable,
             }
         else:
             entries = [{"label": label, "title": title, "colour": colour} for label, title, colour in channel.entries]

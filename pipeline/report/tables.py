@@ -22,6 +22,7 @@ from pipeline.anatomy import (
     TIBIA_LATERAL,
     TIBIA_MEDIAL,
 )
+from pipeline.flags import Use
 from pipeline.progress import StepRecord
 from pipeline.quantities import SPREAD, THC, Method
 from pipeline.results_tree import MEASUREMENTS, PEER_RESULTS, PROVENANCE, RESULTS
@@ -118,7 +119,7 @@ def results_document(result: AnalysisResult) -> dict[str, object]:
         },
         "options": result.provenance.options,
         "warnings": list(result.warnings),
-        "flags": [asdict(flag) for flag in result.flags],
+        "flags": [flag.to_dict() for flag in result.flags],
         "steps": [step_document(step) for step in result.steps],
         "measurements": [asdict(row) for row in result.measurements],
     }
@@ -135,11 +136,14 @@ def step_document(step: StepRecord) -> dict[str, object]:
 
 
 def peer_results(rows: Iterable[Measurement]) -> dict[str, float | None]:
-    """`{region}_mm_{mean,std,median}` under the peer's names, from the common method; null if missing."""
+    """`{region}_mm_{mean,std,median}` under the peer's names, from the common method; null if missing or not usable.
+
+    The peer's format has no place for the reason.
+    """
     found = {
         (row.structure, row.region, row.statistic): row.value
         for row in rows
-        if row.quantity == THC.id and row.method == PEER_METHOD
+        if row.quantity == THC.id and row.method == PEER_METHOD and row.use != Use.NO
     }
     return {
         f"{name}_mm_{statistic}": found.get((region.plate, region.name, statistic))

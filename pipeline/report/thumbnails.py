@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.anatomy import Side, Structure
+from pipeline.anatomy import TABLE_ORDER, Side, Structure
 from pipeline.grid import FloatArray
-from pipeline.report.colours import BONE, THICKNESS_RANGE_MM, thickness_rgb
+from pipeline.quantities import THC
+from pipeline.report.colours import BONE, GREYS, THICKNESS_RANGE_MM, VIRIDIS, thickness_rgb
 from pipeline.report.meshes import BoneMap
 from pipeline.report.raster import occlusion, rasterise
 from pipeline.types import Alignment
+from pipeline.uses import Uses
 
 PIXELS_PER_MM: Final = 4.5
 """Resolution of the final picture, which pages show at half its size."""
@@ -75,15 +78,17 @@ def camera_axes(view: View, alignment: Alignment) -> FloatArray:
     return axes
 
 
-def render(bone: BoneMap, axes: FloatArray, pixels_per_mm: float) -> NDArray[np.uint8]:
-    """(rows, columns, 4) RGBA of a bone seen along -axes[2], its shaft cut at TALLEST_MM."""
+def render(
+    bone: BoneMap, axes: FloatArray, pixels_per_mm: float, scale: Sequence[tuple[int, int, int]] = VIRIDIS
+) -> NDArray[np.uint8]:
+    """(rows, columns, 4) RGBA of a bone seen along -axes[2], its shaft cut at TALLEST_MM. scale: of thickness."""
     local = bone.surface.points_mm @ axes.T
     low, high = local[:, :2].min(axis=0), local[:, :2].max(axis=0)
     low, high = _cut_shaft(bone.surface.structure, low, high)
     shape = tuple(int(np.ceil(n * pixels_per_mm)) for n in (high - low)[::-1])
     points_px = np.stack([local[:, 0] - low[0], high[1] - local[:, 1]], axis=1) * pixels_per_mm
     seen = rasterise(points_px, local[:, 2], bone.surface.faces, (shape[0], shape[1]))
-    shaded = thickness_rgb(bone.thickness_mm) * _light(bone.surface.normals @ axes.T)[:, None]
+    shaded = thickness_rgb(bone.thickness_mm, scale) * _light(bone.surface.normals @ axes.T)[:, None]
     vertex = np.concatenate([shaded, local[:, 2:]], axis=1).astype(np.float32)
     corners = bone.surface.faces[seen.faces]
     weights = seen.weights.astype(np.float32)
@@ -115,14 +120,19 @@ def _light(normals: FloatArray) -> FloatArray:
     return np.asarray(0.42 + 0.42 * lamp + 0.26 * np.clip(unit[:, 2], 0.0, 1.0))
 
 
-def write_thumbnails(bones: tuple[BoneMap, ...], alignment: Alignment, path: Path) -> None:
-    """Write all VIEWS of existing bones at one scale, with direction letters, a colour bar and a scale bar."""
+def write_thumbnails(bones: tuple[BoneMap, ...], alignment: Alignment, path: Path, uses: Uses) -> None:
+    """Write all VIEWS of existing bones at one scale, with direction letters, a colour bar and a scale bar.
+
+    Thickness that must not be used is grey, and the reason is in the picture.
+    """
+    ban = uses.ban(THC, TABLE_ORDER)
+    scale = GREYS if ban else VIRIDIS
     tiles = []
     for view in VIEWS:
         for bone in bones:
             if bone.surface.structure is view.structure:
                 axes = camera_axes(view, alignment)
-                image = Image.fromarray(render(bone, axes, PIXELS_PER_MM * SUPERSAMPLING), "RGBA")
+                image = Image.fromarray(render(bone, axes, PIXELS_PER_MM * SUPERSAMPLING, scale), "RGBA")
                 tiles.append((view, image.reduce(SUPERSAMPLING)))
     height = max((tile.height for _, tile in tiles), default=200)
     width = sum(tile.width for _, tile in tiles) + (2 * MARGIN_PX + GAP_PX) * len(tiles) + 200
@@ -132,7 +142,8 @@ def write_thumbnails(bones: tuple[BoneMap, ...], alignment: Alignment, path: Pat
     for view, tile in tiles:
         _place(sheet, draw, view, tile, left, height, alignment.side)
         left += tile.width + 2 * MARGIN_PX + GAP_PX
-    _colour_bar(sheet, draw, left + 24, height)
+    _colour_bar(sheet, draw, left + 24, height, scale)
+    draw.text((MARGIN_PX, 4), ban, fill=INK, font=ImageFont.load_default(28))
     sheet.save(path, compress_level=6)
 
 
@@ -165,12 +176,18 @@ def _letters(direction: tuple[int, int, int]) -> tuple[str, str]:
     return (positive, negative) if direction[axis] > 0 else (negative, positive)
 
 
-def _colour_bar(sheet: Image.Image, draw: ImageDraw.ImageDraw, left: int, height: int) -> None:
+def _colour_bar(
+    sheet: Image.Image,
+    draw: ImageDraw.ImageDraw,
+    left: int,
+    height: int,
+    scale: Sequence[tuple[int, int, int]],
+) -> None:
     """The thickness scale, the colour of bone, and a 20 mm scale bar."""
     low, high = THICKNESS_RANGE_MM
     length = min(height, 420)
     top = MARGIN_PX + (height - length) // 2
-    ramp = thickness_rgb(np.repeat(np.linspace(high, low, length)[:, None], 28, axis=1).reshape(-1))
+    ramp = thickness_rgb(np.repeat(np.linspace(high, low, length)[:, None], 28, axis=1).reshape(-1), scale)
     sheet.paste(Image.fromarray(ramp.reshape(length, 28, 3), "RGB"), (left, top))
     font = ImageFont.load_default(24)
     for value in range(int(low), int(high) + 1):

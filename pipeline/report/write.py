@@ -16,6 +16,7 @@ from pipeline.report.thumbnails import write_thumbnails
 from pipeline.report.volumes import write_segmentation, write_t2
 from pipeline.results_tree import OVERLAY, README, SURFACES_PICTURE, T2_MEASUREMENTS
 from pipeline.types import AnalysisResult
+from pipeline.uses import Uses
 
 
 def write_report(result: AnalysisResult, files_dir: Path) -> None:
@@ -37,7 +38,7 @@ def write_report(result: AnalysisResult, files_dir: Path) -> None:
             T2_MEASUREMENTS.target(files_dir).write_text(measurements_csv(rows), encoding="utf-8", newline="\n")
         if result.shapes:
             write_shapes(result.shapes, files_dir)
-        write_thumbnails(bones, result.alignment, SURFACES_PICTURE.target(files_dir))
+        write_thumbnails(bones, result.alignment, SURFACES_PICTURE.target(files_dir), Uses(flags=result.flags))
         sheet.result()
     write_page(result, bones, files_dir)
     README.target(files_dir).write_text(readme_text(result, files_dir), encoding="utf-8", newline="\n")

@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.acquisition import PulseSequence
 from pipeline.anatomy import ALL, BONES, PLATE_ON, TIBIA_LATERAL, TIBIA_MEDIAL, Side, Structure
+from pipeline.flags import FlagCode, QualityFlag
 from pipeline.grid import FloatArray, Grid
 from pipeline.progress import StepRecord, StepState
 from pipeline.quantities import Method
@@ -16,7 +17,6 @@ from pipeline.types import (
     AnalysisResult,
     Measurement,
     Provenance,
-    QualityFlag,
     Scan,
     Segmentation,
     Surface,
@@ -156,7 +156,18 @@ def measurements(maps: tuple[ThicknessMap, ...]) -> tuple[Measurement, ...]:
     return tuple(rows)
 
 
-def phantom() -> AnalysisResult:
+CUT = QualityFlag(
+    code=FlagCode.CUT_BY_FIELD_OF_VIEW,
+    reason="tibial cartilage cut at the medial border of the image",
+    message="Tibia ends at the lower edge of the image, found 900 mm², expected at most 500 mm².",
+    structure="tibia",
+)
+THICK_SLICES = QualityFlag(
+    code=FlagCode.CARTILAGE_NOT_USABLE, reason="slices of 4 mm", message="Slices are 4 mm thick; expected less."
+)
+
+
+def phantom(flags: tuple[QualityFlag, ...] = (CUT,)) -> AnalysisResult:
     """A right knee with all results except T2 and shape."""
     grid = oblique_grid()
     labels = label_map(grid)
@@ -186,14 +197,8 @@ def phantom() -> AnalysisResult:
         thickness=maps,
         t2=None,
         shapes=(),
-        measurements=measurements(maps),
-        flags=(
-            QualityFlag(
-                code="CUT_BY_FIELD_OF_VIEW",
-                message="Tibia ends at the lower edge of the image, found 900 mm², expected at most 500 mm².",
-                structure="tibia",
-            ),
-        ),
+        measurements=tuple(row.judged(flags) for row in measurements(maps)),
+        flags=flags,
         warnings=("Shape model was skipped: <no shape model> installed.",),
         steps=steps,
         provenance=Provenance(

@@ -6,10 +6,10 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from pipeline.quantities import THC_MATCHED, VOLUME
+from pipeline.quantities import THC, THC_MATCHED, VOLUME
 from pipeline.segmentation.limits import ConfidenceFlag, SliceFigures, ThickSlices
 from ui.methods import model_limits
-from ui.parts import tables
+from ui.parts import charts, tables
 
 
 def row(
@@ -24,6 +24,8 @@ def row(
         "value": value,
         "unit": unit,
         "n": 10,
+        "flag": "",
+        "use": "yes",
     }
 
 
@@ -43,7 +45,7 @@ ROWS = [
 
 
 def test_headlines_use_the_primary_method_and_name_missing_values() -> None:
-    assert tables.headline_thickness(ROWS) == [
+    assert [(title, value) for title, _, value in tables.headlines(ROWS, THC)] == [
         ("Femur", 2.25),
         ("Medial tibia", None),
         ("Lateral tibia", 1.75),
@@ -63,7 +65,7 @@ def test_a_region_table_keeps_denuded_and_drops_unmeasured_regions() -> None:
 
 def test_a_value_that_is_not_a_number_counts_as_not_measured() -> None:
     rows = [row("ThC", "union", "patellar_cartilage", "all", "mean", math.nan)]
-    assert tables.headline_thickness(rows)[3] == ("Patella", None)
+    assert tables.headlines(rows, THC)[3][2] is None
     assert tables.thickness_by_region(rows).empty
 
 
@@ -77,7 +79,18 @@ def test_t2_has_one_row_per_region_with_its_layers() -> None:
 
 def test_the_tidy_table_has_the_columns_and_the_order_of_the_csv() -> None:
     frame = tables.tidy(ROWS)
-    assert list(frame.columns) == ["quantity", "method", "structure", "region", "statistic", "value", "unit", "n"]
+    assert list(frame.columns) == [
+        "quantity",
+        "method",
+        "structure",
+        "region",
+        "statistic",
+        "value",
+        "unit",
+        "n",
+        "flag",
+        "use",
+    ]
     assert len(frame) == len(ROWS)
     assert frame["value"][1] == 2.25
 
@@ -101,6 +114,8 @@ def changed(region: str, change: float | None, sdc: float | None) -> dict[str, A
         "verdict": "not known",
         "registration_error": 0.01,
         "compared_percent": 95.0,
+        "flag": "",
+        "use": "yes",
     }
 
 
@@ -128,6 +143,32 @@ def test_the_chart_of_changes_has_a_band_where_the_smallest_detectable_change_is
     assert (list(bars.y), list(bars.marker.color)) == (["Femur, anterior", "Femur, whole plate"], [LOSS, GAIN])
     assert list(figure.layout.yaxis.categoryarray) == list(bars.y)
     assert change_bars(tables.changes(CHANGES[1:2], THC_MATCHED), "mm", "Change") is None
+
+
+def test_numbers_that_must_not_be_used_are_marked_in_tables_and_hatched_in_charts() -> None:
+    rows = [line | {"use": "no"} if line["quantity"] in ("ThC", "T2_superficial") else line for line in ROWS]
+    frame = tables.thickness_by_region(rows)
+    out = tables.excluded(rows, frame, tables.THICKNESS_COLUMNS)
+    assert list(frame["Use"]) == ["no", "no", "no"]
+    assert (out["Mean"].all(), out["SD"].all(), out["Denuded"].any(), out["Region"].any()) == (True, True, False, False)
+    assert not tables.excluded(ROWS, tables.thickness_by_region(ROWS), tables.THICKNESS_COLUMNS).to_numpy().any()
+    bars = charts.thickness_bars(rows)
+    assert bars is not None
+    assert set(bars.data[0].marker.pattern.shape) == {"/"}
+    assert set(bars.data[0].marker.color) == {charts.EXCLUDED}
+    layers = charts.t2_bars(rows)
+    assert layers is not None
+    assert [list(layer.marker.pattern.shape) for layer in layers.data] == [["/"], [""]]
+
+
+def test_a_change_that_must_not_be_used_is_hatched() -> None:
+    from ui.compare.change_charts import change_bars
+
+    frame = tables.changes([line | {"use": "no"} for line in CHANGES], THC_MATCHED)
+    assert tables.excluded_lines(frame).to_numpy().all()
+    figure = change_bars(frame, "mm", "Change")
+    assert figure is not None
+    assert set(figure.data[1].marker.pattern.shape) == {"/"}
 
 
 def test_confidence_has_one_row_per_structure_and_no_empty_column() -> None:

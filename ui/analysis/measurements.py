@@ -8,14 +8,18 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 
+import pandas as pd
 import streamlit as st
 
 from jobs import service
 from jobs.errors import ResultNotFound
-from pipeline.anatomy import TIBIA_LATERAL, TIBIA_MEDIAL
-from pipeline.quantities import DAB, PRIMARY, QUANTITIES, T2, TAB, THC, THC_TAB, THICKNESSES, Quantity
+from pipeline.anatomy import TABLE_ORDER, TIBIA_LATERAL, TIBIA_MEDIAL
+from pipeline.flags import Use
+from pipeline.quantities import DAB, PRIMARY, QUANTITIES, T2, T2_DEEP, TAB, THC, THC_TAB, THICKNESSES, Quantity
 from pipeline.results_tree import ViewFile
+from pipeline.uses import Uses
 from ui.parts import charts, tables, wording
+from ui.parts.usable import greyed, show_note
 
 _NUMBER = st.column_config.NumberColumn
 
@@ -29,35 +33,40 @@ CSV_STYLES: Final = {
 """Choice -> separator and decimal mark, for spreadsheets in every language."""
 
 
-def show_measurements(job_id: str, rows: tables.Rows) -> None:
+def show_measurements(job_id: str, rows: tables.Rows, uses: Uses) -> None:
     """Thickness by region as chart and table, its spread, medial against lateral, and every row."""
-    bars = charts.thickness_bars(rows)
+    bars, ban = charts.thickness_bars(rows), uses.ban(THC, TABLE_ORDER)
     if bars is None:
         st.info("No cartilage was found to measure.", icon=":material/info:")
     else:
         left, right = st.columns([1, 1.35], gap="small")
         with left:
             st.subheader("Thickness by region")
+            show_note(ban)
             st.plotly_chart(bars, config=charts.CONFIG, key="bars")
             _caption("Bars: mean; whiskers: standard deviation over the region's area.")
         with right:
             st.subheader("Table")
-            _show_region_table(rows)
+            _show_region_table(rows, uses)
         left, right = st.columns([1.15, 1], gap="medium")
         with left:
-            _show_distributions(job_id)
+            _show_distributions(job_id, rows, ban)
         with right:
             if (pairs := charts.medial_lateral(rows)) is not None:
                 st.subheader("Medial against lateral")
+                show_note(ban)
                 st.plotly_chart(pairs, config=charts.CONFIG, key="pairs")
-                _caption(_ratio_sentence(rows))
-    _show_others(rows)
+                _caption("Mean thickness of the two compartments." if ban else _ratio_sentence(rows))
+    _show_others(rows, uses)
     _show_rows(rows)
 
 
-def _show_region_table(rows: tables.Rows) -> None:
+def _show_region_table(rows: tables.Rows, uses: Uses) -> None:
+    frame = tables.thickness_by_region(rows)
+    for note in uses.notes((what.id, place.plate, place.name) for what in THICKNESSES for place in TABLE_ORDER):
+        show_note(note)
     st.dataframe(
-        tables.thickness_by_region(rows),
+        greyed(frame, tables.excluded(rows, frame, tables.THICKNESS_COLUMNS)),
         hide_index=True,
         height="content",
         alt="Cartilage thickness by region",
@@ -68,6 +77,7 @@ def _show_region_table(rows: tables.Rows) -> None:
             "Over all bone": _number(THC_TAB, width=94),
             "Bone area": _number(TAB, width=78),
             "Denuded": _number(DAB, width=64),
+            "Use": _use(frame),
         },
     )
     _caption(f'Weighted by area, estimator "{PRIMARY.display_name}". {PRIMARY.definition}')
@@ -81,12 +91,18 @@ def _number(quantity: Quantity, *, width: int | None = None) -> Any:
     return _NUMBER(quantity.column, format=f"%.{quantity.digits}f", width=width, help=quantity.definition)
 
 
-def _show_distributions(job_id: str) -> None:
+def _use(frame: pd.DataFrame) -> Any:
+    """The column `Use`; hidden where every number may be used."""
+    return None if (frame["Use"] == Use.YES).all() else st.column_config.TextColumn(width=64)
+
+
+def _show_distributions(job_id: str, rows: tables.Rows, ban: str) -> None:
     document = _document(job_id)
     regions = charts.regions_in(document)
     if not regions:
         return
     st.subheader("Distribution of thickness")
+    show_note(ban)
     chosen = st.pills(
         "Regions",
         regions,
@@ -95,7 +111,7 @@ def _show_distributions(job_id: str) -> None:
         format_func=lambda region: region.short,
         label_visibility="collapsed",
     )
-    if (figure := charts.distributions(document, chosen)) is not None:
+    if (figure := charts.distributions(document, chosen, rows)) is not None:
         st.plotly_chart(figure, config=charts.CONFIG, key="spread")
     else:
         _caption("Choose a region.")
@@ -117,7 +133,7 @@ def _ratio_sentence(rows: tables.Rows) -> str:
     return f"Tibia: medial is {medial / lateral:.2f} times lateral ({medial - lateral:+.2f} {THC.unit.symbol})."
 
 
-def _show_others(rows: tables.Rows) -> None:
+def _show_others(rows: tables.Rows, uses: Uses) -> None:
     """Every quantity without a separate table here or in the T2 tab."""
     found = tables.other_quantities(rows)
     if not found:
@@ -126,15 +142,19 @@ def _show_others(rows: tables.Rows) -> None:
     for column, (quantity, frame) in zip(cycle(st.columns(2, gap="large")), found, strict=False):
         with column:
             st.markdown(f"**{quantity.title}**")
+            own = [row for row in rows if row["quantity"] == quantity.id]
+            for note in uses.notes((quantity.id, row["structure"], row["region"]) for row in own):
+                show_note(note)
             st.dataframe(
-                frame,
+                greyed(frame, tables.excluded_lines(frame)),
                 hide_index=True,
                 height="content",
                 alt=quantity.title,
                 column_config={
                     name: _NUMBER(f"{name} ({quantity.unit.symbol})", format=f"%.{quantity.digits}f")
-                    for name in frame.columns[1:]
-                },
+                    for name in frame.columns[1:-1]
+                }
+                | {"Use": _use(frame)},
             )
             _caption(quantity.definition)
 
@@ -154,8 +174,9 @@ def _show_rows(rows: tables.Rows) -> None:
     for column, chosen in (("quantity", quantities), ("structure", places), ("method", methods)):
         if chosen:
             frame = frame[frame[column].isin(chosen)]
+    shown = tables.readable(frame)
     st.dataframe(
-        tables.readable(frame),
+        greyed(shown, tables.excluded_lines(shown)),
         hide_index=True,
         height=min(420, 40 + 35 * max(1, len(frame))),
         alt="All measurements",
@@ -165,6 +186,7 @@ def _show_rows(rows: tables.Rows) -> None:
             "Value": _NUMBER(format="%.4g", width=90),
             "Unit": st.column_config.TextColumn(width=60),
             "n": _NUMBER(format="%d", width=80, help="Surface points or voxels."),
+            "Flag": st.column_config.TextColumn(width=190, help="The quality flag that decides the use."),
         },
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -181,15 +203,17 @@ def _show_rows(rows: tables.Rows) -> None:
         _caption(f"{len(frame)} of {len(rows)} rows. Click a column header to sort.")
 
 
-def show_t2(rows: tables.Rows) -> None:
+def show_t2(rows: tables.Rows, uses: Uses) -> None:
     """T2 by region and layer."""
     figure = charts.t2_bars(rows)
     if figure is None:
         st.info("No T2 in any region: the fit left no voxel.", icon=":material/info:")
         return
+    frame = tables.t2_by_region(rows)
     left, right = st.columns([1.15, 1], gap="large")
     with left:
         st.subheader("T2 by layer")
+        show_note(uses.ban(T2_DEEP, TABLE_ORDER))
         st.plotly_chart(figure, config=charts.CONFIG, key="t2")
     with right:
         st.subheader("Table")
@@ -197,12 +221,14 @@ def show_t2(rows: tables.Rows) -> None:
             title: _NUMBER(format=f"%.{quantity.digits}f", help=f"{statistic.capitalize()}. {quantity.definition}")
             for title, (quantity, statistic) in tables.T2_COLUMNS.items()
         }
+        for note in uses.notes((T2.id, place.plate, place.name) for place in TABLE_ORDER):
+            show_note(note)
         st.dataframe(
-            tables.t2_by_region(rows),
+            greyed(frame, tables.excluded(rows, frame, tables.T2_COLUMNS)),
             hide_index=True,
             height="content",
             alt=f"{T2.title} by region",
-            column_config=columns | {"Region": st.column_config.TextColumn(width=190)},
+            column_config=columns | {"Region": st.column_config.TextColumn(width=190), "Use": _use(frame)},
         )
     _caption(
         f"In {T2.unit.symbol}, over the voxels of each region. "

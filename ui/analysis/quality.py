@@ -10,18 +10,17 @@ import streamlit as st
 
 from jobs.state.model import JobView
 from pipeline.results_tree import OVERLAY
-from ui.parts import tables, wording
+from pipeline.uses import Uses
+from ui.parts import tables
 from ui.parts.messages import escape
 
 
-def show_quality(job: JobView, document: Mapping[str, object], folder: Path) -> None:
-    """`document` is the results document, `folder` the unpacked results."""
+def show_quality(job: JobView, document: Mapping[str, object], uses: Uses, folder: Path) -> None:
+    """`document` is the results document, `uses` its flags, `folder` the unpacked results."""
     results: dict[str, Any] = dict(document)
-    flags = results.get("flags", [])
-    if flags or job.warnings:
-        for flag in flags:
-            place = f"**{escape(wording.name(str(flag.get('structure') or 'Whole knee')))}**: "
-            st.warning(f"{place}{escape(str(flag['message']))}", icon=":material/flag:")
+    if uses.flags or job.warnings:
+        for flag in uses.flags:
+            st.warning(f"**{escape(flag.summary)}**\n\n{escape(flag.message)}", icon=":material/flag:")
         for warning in job.warnings:
             st.warning(escape(warning), icon=":material/info:")
     else:

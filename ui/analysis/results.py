@@ -14,15 +14,18 @@ import streamlit as st
 from jobs import service
 from jobs.errors import ResultNotFound
 from jobs.state.model import JobView
-from pipeline.quantities import T2, THC
+from pipeline.anatomy import Region
+from pipeline.quantities import T2, THC, Quantity
 from pipeline.results_tree import PROVENANCE, RESULTS, SHAPE_PARAMETERS, SURFACES_PICTURE, ViewFile
+from pipeline.uses import Uses
 from ui.analysis.downloads import archive_link, show_downloads
 from ui.analysis.measurements import read_json, show_measurements, show_t2
 from ui.analysis.provenance import show_provenance
 from ui.analysis.quality import show_quality
 from ui.analysis.shape import show_shapes
 from ui.parts import tables, wording
-from ui.parts.messages import listed
+from ui.parts.messages import escape, listed
+from ui.parts.usable import excluded_figure, show_note, uses_of
 from ui.viewers.pyvista_view import offer_pyvista
 from ui.viewers.scene import show_scene
 from ui.viewers.slices import show_slices
@@ -33,10 +36,11 @@ def show_results(job: JobView) -> None:
     folder = service.results_folder(job.id)
     rows = [asdict(row) | {"value": row.value if isfinite(row.value) else None} for row in service.measurements(job.id)]
     document = read_json(RESULTS.at(folder))
+    uses = uses_of(document)
     provenance = read_json(PROVENANCE.at(folder))
     _show_head(job, document)
-    _show_headlines(rows)
-    _show_warnings(job, document)
+    _show_headlines(rows, uses)
+    _show_warnings(job, uses)
     _show_model(provenance.get("model") or {})
     titles = ["3D", "Slices", "Measurements", "Quality"]
     titles += [T2.title] if not tables.t2_by_region(rows).empty else []
@@ -49,12 +53,12 @@ def show_results(job: JobView) -> None:
     with tabs["Slices"]:
         _show_slices(job)
     with tabs["Measurements"]:
-        show_measurements(job.id, rows)
+        show_measurements(job.id, rows, uses)
     with tabs["Quality"]:
-        show_quality(job, document, folder)
+        show_quality(job, document, uses, folder)
     if T2.title in tabs:
         with tabs[T2.title]:
-            show_t2(rows)
+            show_t2(rows, uses)
     if "Shape" in tabs:
         with tabs["Shape"]:
             show_shapes([read_json(path) for path in reversed(shapes)])
@@ -75,20 +79,44 @@ def _show_head(job: JobView, document: dict[str, Any]) -> None:
         st.html(archive_link(job), width="content")
 
 
-def _show_headlines(rows: tables.Rows) -> None:
-    figures = st.container(horizontal=True, key="figures")
-    for title, value in tables.headline_thickness(rows):
-        shown = "not measured" if value is None else f"{THC.format(value)} {THC.unit.symbol}"
-        figures.metric(title, shown, border=True, help=f"{THC.title}. {THC.definition}")
+def _show_headlines(rows: tables.Rows, uses: Uses) -> None:
+    """Thickness; where none of it may be used but T2 may, T2 comes first."""
+    thickness = tables.headlines(rows, THC)
+    usable = any(uses.usable(THC, region) for _, region, value in thickness if value is not None)
+    t2 = tables.headlines(rows, T2, None)
+    if not usable and any(value is not None and uses.usable(T2, region) for _, region, value in t2):
+        _show_figures(t2, T2, uses, prefix=f"{T2.title}, ")
+    _show_figures(thickness, THC, uses)
 
 
-def _show_warnings(job: JobView, document: dict[str, Any]) -> None:
-    flags = [str(flag["message"]) for flag in document.get("flags", [])]
-    notes = list(dict.fromkeys([*flags, *job.warnings]))
+def _show_figures(
+    figures: list[tuple[str, Region, float | None]], quantity: Quantity, uses: Uses, prefix: str = ""
+) -> None:
+    line = st.container(horizontal=True, key=f"figures-{quantity.id}")
+    for title, region, value in figures:
+        shown = "not measured" if value is None else f"{quantity.format(value)} {quantity.unit.symbol}"
+        name = f"{prefix}{title.lower()}" if prefix else title
+        if value is not None and not uses.usable(quantity, region):
+            line.container(border=True).html(excluded_figure(name, shown, uses.note(quantity, region)))
+        else:
+            line.metric(name, shown, border=True, help=f"{quantity.title}. {quantity.definition}")
+    places = [(quantity.id, region.plate, region.name) for _, region, _ in figures if uses.usable(quantity, region)]
+    for note in uses.notes(places):
+        show_note(note)
+
+
+def _show_warnings(job: JobView, uses: Uses) -> None:
+    """One short line per flag, the gravest first; the details are folded."""
+    notes = list(dict.fromkeys([*(flag.summary for flag in uses.flags), *job.warnings]))
     if not notes:
         return
     title = "One point to check" if len(notes) == 1 else f"{len(notes)} points to check"
-    st.warning(f"**{title}**\n\n{listed(notes)}", icon=":material/flag:")
+    with st.container(key="flags", gap="small"):
+        st.warning(f"**{title}**\n\n{listed(notes)}", icon=":material/flag:")
+        if uses.flags:
+            with st.expander("Details"):
+                for flag in uses.flags:
+                    st.markdown(f"**{escape(flag.summary)}** {escape(flag.message)}")
 
 
 def _show_model(model: dict[str, Any]) -> None:

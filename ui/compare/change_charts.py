@@ -8,7 +8,8 @@ from typing import Final
 import pandas as pd
 import plotly.graph_objects as go
 
-from ui.parts.charts import GREY, LATERAL, MEDIAL
+from pipeline.flags import Use
+from ui.parts.charts import EXCLUDED, GREY, LATERAL, MEDIAL
 
 LOSS: Final = MEDIAL
 GAIN: Final = LATERAL
@@ -44,7 +45,15 @@ def change_bars(frame: pd.DataFrame, unit: str, title: str) -> go.Figure | None:
         orientation="h",
         width=0.5,
         name=title,
-        marker={"color": [LOSS if value < 0 else GAIN for value in frame["Change"]], "line": {"width": 0}},
+        marker={
+            "color": [
+                EXCLUDED if use == Use.NO else LOSS if value < 0 else GAIN
+                for value, use in zip(frame["Change"], frame["Use"], strict=True)
+            ],
+            "line": {"width": 0},
+            "pattern": {"shape": ["/" if use == Use.NO else "" for use in frame["Use"]]},
+        },
+        customdata=["<br>Do not use" if use == Use.NO else "" for use in frame["Use"]],
         error_x={
             "type": "data",
             "array": frame["Registration"].fillna(0.0),
@@ -53,7 +62,7 @@ def change_bars(frame: pd.DataFrame, unit: str, title: str) -> go.Figure | None:
             "width": 3,
             "visible": bool(frame["Registration"].notna().any()),
         },
-        hovertemplate=f"%{{y}}<br>%{{x:+.2f}} {unit}<extra></extra>",
+        hovertemplate=f"%{{y}}<br>%{{x:+.2f}} {unit}%{{customdata}}<extra></extra>",
     )
     reach = max(LEAST_REACH, frame["Change"].abs().max(), known["SDC"].max() if not known.empty else 0.0)
     reach = math.ceil(1.15 * reach * 10) / 10

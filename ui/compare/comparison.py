@@ -11,12 +11,16 @@ import streamlit as st
 
 from jobs import service
 from jobs.state.model import JobView
+from pipeline.anatomy import TABLE_ORDER
+from pipeline.flags import Use
 from pipeline.quantities import THC_MATCHED, Quantity
 from pipeline.results_tree import ViewFile
+from pipeline.uses import Uses
 from ui.compare.change_charts import change_bars
 from ui.parts import tables, wording
 from ui.parts.charts import CONFIG
 from ui.parts.messages import escape
+from ui.parts.usable import greyed, show_note, uses_of
 from ui.viewers.scene import show_scene
 
 _NUMBER = st.column_config.NumberColumn
@@ -35,15 +39,18 @@ def show_comparison(first_id: str, second_id: str) -> None:
     ):
         with column.container(border=True):
             _show_analysis(title, job, facts)
-    _show_warnings(document.warnings)
+    uses = [uses_of(asdict(facts)) for facts in (document.a, document.b)]
+    _show_warnings(document.warnings, uses)
+    ban = Uses(flags=uses[0].flags + uses[1].flags)
     st.subheader(f"{word} on the bone")
+    show_note(ban.ban(THC_MATCHED, TABLE_ORDER))
     address = f"/api/compare/{quote(first_id)}/{quote(second_id)}"
     show_scene(f"{address}/view/{ViewFile.SCENE}", f"comparison-{first_id}-{second_id}")
     _caption(
         "Second minus first, on the first knee's bones: rust is thinner, blue is thicker. Points without a "
         "counterpart under cartilage have the colour of bone."
     )
-    _show_regions([asdict(row) for row in document.changes], word)
+    _show_regions([asdict(row) for row in document.changes], word, ban)
     _show_worth(document)
     st.html(f'<a class="ok-button" href="{address}/changes.csv" download>Download as CSV</a>')
 
@@ -81,14 +88,18 @@ def _outlines(model_id: str) -> str:
     return next((model.card.title for model in service.models() if model.card.id == model_id), model_id)
 
 
-def _show_warnings(warnings: list[str]) -> None:
-    if warnings:
-        lines = "\n".join(f"- {escape(text)}" for text in warnings)
+def _show_warnings(warnings: list[str], uses: list[Uses]) -> None:
+    """The flags of both analyses, the gravest first, then what differs between them."""
+    flags = [(name, flag) for name, one in zip(("First", "Second"), uses, strict=True) for flag in one.flags]
+    flags.sort(key=lambda item: -item[1].gravest.rank)
+    notes = [f"{name} analysis: {flag.summary[:1].lower()}{flag.summary[1:]}" for name, flag in flags] + warnings
+    if notes:
+        lines = "\n".join(f"- {escape(text)}" for text in notes)
         st.warning(f"**Before you read the numbers**\n\n{lines}", icon=":material/flag:")
 
 
 @st.fragment
-def _show_regions(rows: tables.Rows, word: str) -> None:
+def _show_regions(rows: tables.Rows, word: str, uses: Uses) -> None:
     """Chart and table of one quantity; choosing another one redraws only these two."""
     st.subheader(f"{word} by region")
     there = {quantity.id: quantity for quantity in tables.compared(rows)}
@@ -100,6 +111,8 @@ def _show_regions(rows: tables.Rows, word: str) -> None:
     )
     quantity = there[str(chosen)]
     frame, unit = tables.changes(rows, quantity), quantity.unit.symbol
+    for note in uses.notes((row["quantity"], row["structure"], row["region"]) for row in _of(rows, quantity)):
+        show_note(note)
     if (figure := change_bars(frame, unit, word)) is not None:
         st.plotly_chart(figure, config=CONFIG, key=f"bars-{quantity.id}")
     _caption(_explained(quantity, known=bool(frame["SDC"].notna().any())))
@@ -117,8 +130,14 @@ def _show_regions(rows: tables.Rows, word: str) -> None:
         "Verdict": st.column_config.TextColumn(f"The {word.lower()} is", width=172) if known else None,
         "Registration": _NUMBER("Fit ± (mm)", format="%.3f", width=74, help=FIT) if matched else None,
         "Compared": _NUMBER("Area (%)", format="%.0f", width=62, help=AREA) if matched else None,
+        "Use": None if (frame["Use"] == Use.YES).all() else st.column_config.TextColumn(width=64),
     }
-    st.dataframe(frame, hide_index=True, height="content", alt=f"{word} by region", column_config=columns)
+    shown = greyed(frame, tables.excluded_lines(frame))
+    st.dataframe(shown, hide_index=True, height="content", alt=f"{word} by region", column_config=columns)
+
+
+def _of(rows: tables.Rows, quantity: Quantity) -> tables.Rows:
+    return [row for row in rows if row["quantity"] == quantity.id]
 
 
 def _explained(quantity: Quantity, *, known: bool) -> str:

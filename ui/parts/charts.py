@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
+import pandas as pd
 import plotly.graph_objects as go
 
 from pipeline.anatomy import COMPARTMENT_PAIRS, TABLE_ORDER, Region, pair_title
+from pipeline.flags import Use
 from pipeline.quantities import T2, THC
 from pipeline.report.colours import css, thickness_css
 from ui.parts import tables
@@ -17,6 +19,7 @@ CONFIG: Final = {"displayModeBar": False, "scrollZoom": False}
 GREY: Final = "rgba(128,140,150,0.9)"
 MEDIAL: Final = "#c2410c"
 LATERAL: Final = "#0e7490"
+EXCLUDED: Final = "rgba(128,140,150,0.45)"
 """Distinguishable for colour-blind readers, on light and dark backgrounds."""
 
 MEAN_AXIS: Final = f"Mean thickness, {THC.unit.symbol}"
@@ -38,11 +41,32 @@ def thickness_bars(rows: tables.Rows) -> go.Figure | None:
             y=frame["Region"],
             orientation="h",
             error_x={"type": "data", "array": frame["SD"].fillna(0.0), "color": GREY, "thickness": 1.4, "width": 3},
-            marker={"color": [thickness_css(mean) for mean in frame["Mean"]], "line": {"width": 0}},
-            hovertemplate="%{y}<br>%{x:.2f} mm, SD %{error_x.array:.2f} mm<extra></extra>",
+            marker={
+                "color": [
+                    EXCLUDED if out else thickness_css(mean)
+                    for mean, out in zip(frame["Mean"], _excluded(frame), strict=True)
+                ],
+                "line": {"width": 0},
+                "pattern": {"shape": _hatched(frame)},
+            },
+            customdata=_remarks(frame),
+            hovertemplate="%{y}<br>%{x:.2f} mm, SD %{error_x.array:.2f} mm%{customdata}<extra></extra>",
         )
     )
     return _laid_out(figure, height=44 + 30 * len(frame), x_title=MEAN_AXIS, x_range=[0, None])
+
+
+def _excluded(frame: pd.DataFrame) -> list[bool]:
+    return [use == Use.NO for use in frame["Use"]]
+
+
+def _hatched(frame: pd.DataFrame) -> list[str]:
+    """Patterns of bars: excluded values are hatched, so that not only colour tells them."""
+    return ["/" if out else "" for out in _excluded(frame)]
+
+
+def _remarks(frame: pd.DataFrame) -> list[str]:
+    return ["<br>Do not use" if out else "" for out in _excluded(frame)]
 
 
 def medial_lateral(rows: tables.Rows) -> go.Figure | None:
@@ -54,14 +78,18 @@ def medial_lateral(rows: tables.Rows) -> go.Figure | None:
     figure = go.Figure()
     for name, colour, place in (("Lateral", LATERAL, 1), ("Medial", MEDIAL, 0)):
         values = [means[pair[place]] for pair in shown]
+        out = [tables.use_of(rows, THC, pair[place]) is Use.NO for pair in shown]
         figure.add_bar(
             x=values,
             y=[pair_title(medial) for medial, _ in shown],
             orientation="h",
             name=name,
-            marker={"color": colour},
+            marker={
+                "color": [EXCLUDED if no else colour for no in out],
+                "pattern": {"shape": ["/" if no else "" for no in out]},
+            },
             text=[f"{value:.2f}" for value in values],
-            textposition="inside",
+            textposition=["none" if no else "inside" for no in out],
             insidetextfont={"color": "#ffffff"},
             hovertemplate=f"%{{y}}, {name.lower()}<br>%{{x:.2f}} mm<extra></extra>",
         )
@@ -75,8 +103,11 @@ def medial_lateral(rows: tables.Rows) -> go.Figure | None:
     )
 
 
-def distributions(document: Mapping[str, object], regions: Sequence[Region]) -> go.Figure | None:
-    """Share of each region's area by thickness; `document` is what pipeline.report.distributions writes."""
+def distributions(document: Mapping[str, object], regions: Sequence[Region], rows: tables.Rows) -> go.Figure | None:
+    """Share of each region's area by thickness; `document` is what pipeline.report.distributions writes.
+
+    rows: of the same analysis; thickness that must not be used is a dotted grey line
+    """
     values: dict[str, Any] = dict(document)
     edges = values.get("edges_mm") or []
     figure = go.Figure()
@@ -85,13 +116,19 @@ def distributions(document: Mapping[str, object], regions: Sequence[Region]) -> 
     for region in regions:
         area = values["regions"][region.key]
         total = sum(area) or 1.0
+        out = tables.use_of(rows, THC, region) is Use.NO
         thickest = max(thickest, *(edge for edge, value in zip(edges[1:], area, strict=True) if value > 0), 0.0)
         figure.add_scatter(
             x=middles,
             y=[100 * value / total for value in area],
             name=region.short,
             mode="lines",
-            line={"color": css(region.colour), "width": 2.2, "shape": "hvh"},
+            line={
+                "color": GREY if out else css(region.colour),
+                "width": 2.2,
+                "shape": "hvh",
+                "dash": "dot" if out else "solid",
+            },
             hovertemplate="%{x:.2f} mm: %{y:.1f} %<extra>%{fullData.name}</extra>",
         )
     if not figure.data:
@@ -119,13 +156,18 @@ def t2_bars(rows: tables.Rows) -> go.Figure | None:
     frame = frame.iloc[::-1]
     figure = go.Figure()
     for name, colour in (("Superficial", LATERAL), ("Deep", MEDIAL)):
+        out = list(tables.excluded(rows, frame, tables.T2_COLUMNS)[name])
         figure.add_bar(
             x=frame[name],
             y=frame["Region"],
             orientation="h",
             name=name,
-            marker={"color": colour},
-            hovertemplate=f"%{{y}}, {name.lower()} half<br>%{{x:.1f}} ms<extra></extra>",
+            marker={
+                "color": [EXCLUDED if no else colour for no in out],
+                "pattern": {"shape": ["/" if no else "" for no in out]},
+            },
+            customdata=["<br>Do not use" if no else "" for no in out],
+            hovertemplate=f"%{{y}}, {name.lower()} half<br>%{{x:.1f}} ms%{{customdata}}<extra></extra>",
         )
     figure.update_layout(legend={"traceorder": "reversed"}, barmode="group")
     return _laid_out(

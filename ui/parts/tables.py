@@ -8,6 +8,7 @@ from typing import Any, Final
 import pandas as pd
 
 from pipeline.anatomy import TABLE_ORDER, Region, Structure, place_order, place_title
+from pipeline.flags import Use
 from pipeline.quantities import (
     DAB,
     HEADLINES,
@@ -31,6 +32,8 @@ from pipeline.segmentation.confidence import title_of
 from ui.parts import wording
 
 Rows = Sequence[Mapping[str, Any]]
+Columns = Mapping[str, tuple[Quantity, Statistic]]
+"""Head of a column -> what it shows."""
 
 ACCURACY_TITLES: Final = {
     "dice_sd": "Dice SD",
@@ -38,6 +41,13 @@ ACCURACY_TITLES: Final = {
     "mean_surface_distance_mm": "Mean distance (mm)",
     "hausdorff95_mm": "95 % Hausdorff (mm)",
     "volume_bias_percent": "Volume bias (%)",
+}
+THICKNESS_COLUMNS: Final = {
+    "Mean": (THC, Statistic.MEAN),
+    "SD": (THC, Statistic.STD),
+    "Over all bone": (THC_TAB, Statistic.MEAN),
+    "Bone area": (TAB, Statistic.TOTAL),
+    "Denuded": (DAB, Statistic.SHARE),
 }
 T2_COLUMNS: Final = {
     "Median": (T2, Statistic.MEDIAN),
@@ -63,40 +73,54 @@ def value_of(
     return None
 
 
-def headline_thickness(rows: Rows) -> list[tuple[str, float | None]]:
-    """Mean cartilage thickness (mm) of the places that a reader asks for first."""
-    return [(title, value_of(rows, THC, region)) for title, region in HEADLINES]
+def use_of(rows: Rows, quantity: Quantity, region: Region) -> Use:
+    """Whether this number of this region may be used; yes where there is no such row."""
+    place = (quantity.id, region.plate, region.name)
+    return next(
+        (Use(row["use"]) for row in rows if (row["quantity"], row["structure"], row["region"]) == place), Use.YES
+    )
+
+
+def headlines(
+    rows: Rows, quantity: Quantity, method: Method | None = PRIMARY
+) -> list[tuple[str, Region, float | None]]:
+    """The quantity's main statistic for the places that a reader asks for first."""
+    return [(title, region, value_of(rows, quantity, region, None, method)) for title, region in HEADLINES]
 
 
 def thickness_by_region(rows: Rows) -> pd.DataFrame:
-    """One line per region: mean and SD (mm), ThCtAB (mm), tAB (mm²), dAB (%); the whole plate before its parts."""
-    lines = [
-        {
-            "Region": region.short,
-            "Mean": value_of(rows, THC, region),
-            "SD": value_of(rows, THC, region, Statistic.STD),
-            "Over all bone": value_of(rows, THC_TAB, region),
-            "Bone area": value_of(rows, TAB, region),
-            "Denuded": value_of(rows, DAB, region),
-        }
-        for region in TABLE_ORDER
-    ]
-    frame = pd.DataFrame(lines)
+    """One line per region: mean and SD (mm), ThCtAB (mm), tAB (mm²), dAB (%), use; the whole plate before its parts."""
+    frame = _by_region(rows, THICKNESS_COLUMNS, PRIMARY)
     return frame[frame[["Mean", "Denuded"]].notna().any(axis=1)].reset_index(drop=True)
 
 
 def t2_by_region(rows: Rows) -> pd.DataFrame:
-    """One line per region: median, SD and the medians of both layers (ms); empty where T2 was not measured."""
-    lines = [
-        {"Region": region.short}
-        | {
-            title: value_of(rows, quantity, region, statistic, None)
-            for title, (quantity, statistic) in T2_COLUMNS.items()
-        }
-        for region in TABLE_ORDER
-    ]
-    frame = pd.DataFrame(lines)
+    """One line per region: median, SD and the medians of both layers (ms), use; empty where T2 was not measured."""
+    frame = _by_region(rows, T2_COLUMNS, None)
     return frame[frame["Median"].notna()].reset_index(drop=True)
+
+
+def _by_region(rows: Rows, columns: Columns, method: Method | None) -> pd.DataFrame:
+    """One line per region; `Use` is that of the first column's quantity."""
+    main = next(iter(columns.values()))[0]
+    return pd.DataFrame(
+        [
+            {"Region": region.short}
+            | {title: value_of(rows, what, region, which, method) for title, (what, which) in columns.items()}
+            | {"Use": use_of(rows, main, region).value}
+            for region in TABLE_ORDER
+        ]
+    )
+
+
+def excluded(rows: Rows, frame: pd.DataFrame, columns: Columns) -> pd.DataFrame:
+    """Which cells of a table of regions must not be used: the shape of `frame`, True for those."""
+    regions = {region.short: region for region in TABLE_ORDER}
+    cells = {
+        title: [use_of(rows, quantity, regions[name]) is Use.NO for name in frame["Region"]]
+        for title, (quantity, _) in columns.items()
+    }
+    return pd.DataFrame(cells, index=frame.index).reindex(columns=frame.columns, fill_value=False)
 
 
 def other_quantities(rows: Rows) -> list[tuple[Quantity, pd.DataFrame]]:
@@ -113,13 +137,21 @@ def other_quantities(rows: Rows) -> list[tuple[Quantity, pd.DataFrame]]:
 def _by_place(quantity: Quantity, rows: Rows) -> pd.DataFrame:
     places = sorted({(row["structure"], row["region"]) for row in rows}, key=lambda place: place_order(*place))
     values = {(row["structure"], row["region"], row["statistic"]): row["value"] for row in rows}
+    uses = {(row["structure"], row["region"]): row["use"] for row in rows}
     return pd.DataFrame(
         [
             {"Place": place_title(*place)}
             | {wording.name(statistic): values.get((*place, statistic)) for statistic in quantity.statistics}
+            | {"Use": uses[place]}
             for place in places
         ]
     )
+
+
+def excluded_lines(frame: pd.DataFrame) -> pd.DataFrame:
+    """The shape of a table whose column `Use` holds for whole lines, True in lines that must not be used."""
+    out = (frame["Use"] == Use.NO).to_numpy()
+    return pd.DataFrame(dict.fromkeys(frame.columns, out), index=frame.index)
 
 
 def accuracy(figures: Mapping[str, Mapping[str, float | None]]) -> pd.DataFrame:
@@ -192,6 +224,7 @@ def changes(rows: Rows, quantity: Quantity) -> pd.DataFrame:
             "Verdict": row["verdict"].capitalize(),
             "Registration": row["registration_error"],
             "Compared": row["compared_percent"],
+            "Use": row["use"],
         }
         for row in sorted(found, key=lambda row: place_order(row["structure"], row["region"]))
     ]

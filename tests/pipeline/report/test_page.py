@@ -15,7 +15,8 @@ from pipeline.anatomy import FEMUR_ANTERIOR
 from pipeline.report import write_report
 from pipeline.report.charts import Bar, Pair, compartments_chart, regions_chart
 from pipeline.report.page_tables import Lookup, number, other_tables, plate_tables
-from tests.support.report_phantom import phantom
+from pipeline.uses import Uses
+from tests.support.report_phantom import THICK_SLICES, phantom
 
 
 class Reader(HTMLParser):
@@ -85,6 +86,28 @@ def test_a_result_without_flags_is_reported_as_such(tmp_path: Path) -> None:
     assert "Before you use these numbers" not in text
 
 
+def test_numbers_that_must_not_be_used_are_struck_through_with_the_reason(tmp_path: Path) -> None:
+    write_report(phantom((THICK_SLICES,)), tmp_path)
+    source = (tmp_path / "report.html").read_text(encoding="utf-8")
+    head = source.split("<h2>Cartilage thickness</h2>")[1].split("</section>")[0]
+    assert head.count("Do not use: slices of 4 mm") == head.count("<s>") == 4
+    assert 'class="v"' not in head
+    tables = source.split("<h2>Measurements</h2>")[1].split("</section>")[0]
+    for row in re.findall(r"<tr[^>]*><th>.*?</tr>", tables.split("T2, multi-echo")[0], re.DOTALL):
+        if "<td" in row:
+            struck = re.findall(r'<td class="ban"><s>[\d.,–]', row)
+            assert len(struck) == 7, row
+    assert "stroke-dasharray" in source
+    assert source.index("Slices of 4 mm: do not use thickness, area or volume of cartilage.") < source.index("<svg")
+
+
+def test_a_result_without_flags_has_no_number_struck_through(tmp_path: Path) -> None:
+    write_report(phantom(()), tmp_path)
+    source = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<s>" not in source
+    assert "Do not use" not in source
+
+
 def test_every_measurement_is_on_the_page(page: Reader) -> None:
     result = phantom()
     text = words(page)
@@ -108,7 +131,7 @@ def test_light_dark_and_print_are_provided_for(source: str) -> None:
 
 def test_plate_tables_take_each_number_from_the_matching_row() -> None:
     rows = phantom().measurements
-    femoral = plate_tables(Lookup(rows))[0]
+    femoral = plate_tables(Lookup(rows), Uses(flags=()))[0]
     anterior = next(row for row in femoral["rows"] if row["title"] == FEMUR_ANTERIOR.short)
     here = [row for row in rows if (row.structure, row.region) == ("femoral_cartilage", "anterior")]
     truth = {(row.quantity, row.method, row.statistic): row.value for row in here}
@@ -121,7 +144,7 @@ def test_plate_tables_take_each_number_from_the_matching_row() -> None:
 
 
 def test_rows_without_a_separate_table_are_pivoted() -> None:
-    tables = other_tables(phantom().measurements)
+    tables = other_tables(phantom().measurements, Uses(flags=()))
     assert [table.title for table in tables] == ["T2, multi-echo"]
     assert tables[0].unit == "ms"
     assert [row[0] for row in tables[0].rows] == ["Femur, anterior", "Patella, whole plate"]

@@ -16,6 +16,7 @@ from pipeline.report.raster import rasterise
 from pipeline.report.slices import Slice
 from pipeline.report.thumbnails import VIEWS, camera_axes, render, write_thumbnails
 from pipeline.types import Alignment, Surface
+from pipeline.uses import Uses
 from tests.support.report_phantom import MIDDLE_MM, RADII_MM, phantom, sphere
 
 pytestmark = pytest.mark.slow
@@ -148,8 +149,8 @@ def test_each_view_shows_the_cartilage_that_faces_it() -> None:
 
 def test_the_surfaces_picture_is_transparent_and_shows_every_bone(tmp_path: Path) -> None:
     result = phantom()
-    write_thumbnails(bone_maps(result.thickness), result.alignment, tmp_path / "all.png")
-    write_thumbnails(bone_maps(result.thickness)[:1], result.alignment, tmp_path / "femur.png")
+    write_thumbnails(bone_maps(result.thickness), result.alignment, tmp_path / "all.png", Uses(flags=()))
+    write_thumbnails(bone_maps(result.thickness)[:1], result.alignment, tmp_path / "femur.png", Uses(flags=()))
     whole, part = Image.open(tmp_path / "all.png"), Image.open(tmp_path / "femur.png")
     assert whole.mode == "RGBA"
     assert np.asarray(whole)[0, 0, 3] == 0

@@ -18,14 +18,25 @@ from pipeline.report.tables import (
     peer_results,
     results_document,
 )
-from tests.support.report_phantom import phantom
+from tests.support.report_phantom import CUT, THICK_SLICES, phantom
 
 
 def test_csv_and_json_have_the_same_rows_in_the_same_order() -> None:
     result = phantom()
     table = list(csv.DictReader(io.StringIO(measurements_csv(result.measurements))))
     document = json.loads(json_text(results_document(result)))["measurements"]
-    assert list(CSV_COLUMNS) == ["quantity", "method", "structure", "region", "statistic", "value", "unit", "n"]
+    assert list(CSV_COLUMNS) == [
+        "quantity",
+        "method",
+        "structure",
+        "region",
+        "statistic",
+        "value",
+        "unit",
+        "n",
+        "flag",
+        "use",
+    ]
     assert len(table) == len(document) == len(result.measurements)
     for line, entry in zip(table, document, strict=True):
         assert [line[name] for name in CSV_COLUMNS if name not in {"value", "n"}] == [
@@ -75,6 +86,21 @@ def test_the_peers_keys_have_the_two_crossing_statistics() -> None:
     assert found["ant_fem_cart_mm_mean"] == truth["femoral_cartilage", "anterior", "mean"]
     assert found["lat_tib_cart_mm_median"] == truth["tibial_cartilage", "lateral", "median"]
     assert found["pat_cart_mm_std"] == truth["patellar_cartilage", "all", "std"]
+
+
+def test_thickness_that_must_not_be_used_is_null_under_the_peers_keys() -> None:
+    found = peer_results(phantom((THICK_SLICES,)).measurements)
+    assert set(found.values()) == {None}
+
+
+def test_the_last_column_of_the_csv_says_whether_a_number_may_be_used() -> None:
+    result = phantom((THICK_SLICES, CUT))
+    header, *lines = measurements_csv(result.measurements).splitlines()
+    assert header.endswith(",n,flag,use")
+    ends = {line.partition(",")[0]: ",".join(line.split(",")[-2:]) for line in lines if ",patellar_cartilage," in line}
+    assert {ends[name] for name in ("ThC", "ThCtAB", "tAB", "dAB", "volume")} == {"CARTILAGE_NOT_USABLE,no"}
+    assert ends["T2"] == "CARTILAGE_NOT_USABLE,caution"
+    assert measurements_csv(phantom(()).measurements).splitlines()[1].endswith(",100,,yes")
 
 
 def test_a_region_that_was_not_measured_is_null_under_the_peers_key() -> None:

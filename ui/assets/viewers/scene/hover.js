@@ -11,7 +11,7 @@ import { interpolatedValue, labelAt, RayGrid } from "./ray_grid.js";
  * @property {string} structure
  * @property {string} region empty where no channel of regions is there
  * @property {string} value first number, empty where there is none
- * @property {{title: string, number: string}[]} lines every number with its unit
+ * @property {{title: string, number: string, usable: boolean}[]} lines every number with its unit
  */
 
 export class Hover {
@@ -64,7 +64,7 @@ export class Hover {
     this.stage.camera.apply();
     const found = this.read(0, 0);
     this.#show(found, this.surface.clientWidth / 2, this.surface.clientHeight / 2);
-    const parts = found ? [...found.lines.map(({ title, number }) => `${title} ${number}`), found.structure, found.region] : [];
+    const parts = found ? [...found.lines.map(({ title, number, usable }) => `${title} ${number}${usable ? "" : ", do not use"}`), found.structure, found.region] : [];
     this.spoken.textContent = parts.filter(Boolean).join(", ") || "Nothing in the middle";
   }
 
@@ -115,7 +115,7 @@ export class Hover {
       const number = interpolatedValue(values, hit);
       if (!Number.isFinite(number)) continue;
       const text = number.toFixed(channel.decimals);
-      reading.lines.push({ title: channel.title, number: `${text} ${channel.unit}` });
+      reading.lines.push({ title: channel.title, number: `${text} ${channel.unit}`, usable: channel.usable });
       reading.value ||= text;
     }
     return reading;
@@ -126,7 +126,11 @@ export class Hover {
     this.tip.hidden = !found;
     if (!found) return;
     this.tip.replaceChildren(
-      ...found.lines.map(({ title, number }) => element("p", {}, element("b", {}, number), ` ${title.toLowerCase()}`)),
+      ...found.lines.map(({ title, number, usable }) =>
+        usable
+          ? element("p", {}, element("b", {}, number), ` ${title.toLowerCase()}`)
+          : element("p", { class: "unusable" }, element("s", {}, number), ` ${title.toLowerCase()}: do not use`),
+      ),
       element("p", { class: "where" }, found.structure),
       ...(found.region ? [element("p", { class: "where" }, found.region)] : []),
     );

@@ -34,6 +34,7 @@ function entriesOf(channel, bone) {
 /** @param {Channel} channel @param {Range} range @param {Rgb} bone */
 export function legend(channel, range, bone) {
   const box = element("div", { class: `legend ${channel.kind}` }, element("strong", {}, title(channel)));
+  if (channel.kind === "scalar" && channel.note) box.append(element("p", { class: "note" }, channel.note));
   if (channel.kind === "scalar") {
     const numbers = ticks(range).map((value) => element("span", {}, written(value)));
     box.append(
@@ -88,6 +89,10 @@ function drawLegend(pen, left, unit, channel, range, bone, ink) {
   pen.fillText(title(channel), left, y);
   pen.font = `${12 * unit}px sans-serif`;
   y += 24 * unit;
+  if (channel.kind === "scalar" && channel.note) {
+    pen.fillText(channel.note, left, y, 205 * unit);
+    y += 24 * unit;
+  }
   if (channel.kind === "scalar") {
     const [width, height] = [18 * unit, 200 * unit];
     for (let row = 0; row < height; row++) {

@@ -1,0 +1,267 @@
+"""Quality flags and the use of the measurements: the one table of what each flag says about which numbers.
+
+A flag never stops an analysis. It names a cause once, and FLAGS says for which quantities and regions the numbers need
+caution, or must not be used. A new flag is one entry of FlagCode and one of FLAGS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+from pipeline.anatomy import ALL, PLATE_ON, REGIONS, Structure, Tissue, region_named
+from pipeline.quantities import DAB, T2, T2_DEEP, T2_LAYERS, T2_SUPERFICIAL, TAB, THC_MATCHED, THICKNESSES, VOLUME
+
+
+class Use(StrEnum):
+    """Whether a number may be used, as in the column `use`. Later members are graver."""
+
+    YES = "yes"
+    CAUTION = "caution"
+    NO = "no"
+
+    @property
+    def rank(self) -> int:
+        """0 for yes; larger is graver."""
+        return tuple(Use).index(self)
+
+
+class FlagCode(StrEnum):
+    """All flags, as in the column `flag`."""
+
+    INTERPOLATED_LABELS = "INTERPOLATED_LABELS"
+    CARTILAGE_NOT_USABLE = "CARTILAGE_NOT_USABLE"
+    STRUCTURE_MISSING = "STRUCTURE_MISSING"
+    CUT_BY_FIELD_OF_VIEW = "CUT_BY_FIELD_OF_VIEW"
+    BONE_CUT_BY_FIELD_OF_VIEW = "BONE_CUT_BY_FIELD_OF_VIEW"
+    SPACING_TOO_COARSE = "SPACING_TOO_COARSE"
+    WRONG_SIDE_SUSPECTED = "WRONG_SIDE_SUSPECTED"
+    SIDE_UNCERTAIN = "SIDE_UNCERTAIN"
+    UNUSUAL_FEMUR = "UNUSUAL_FEMUR"
+    UNUSUAL_TIBIA = "UNUSUAL_TIBIA"
+    UNUSUAL_PATELLA = "UNUSUAL_PATELLA"
+    OUTSIDE_EXPERT_RANGE = "OUTSIDE_EXPERT_RANGE"
+    LOW_CONFIDENCE = "LOW_CONFIDENCE"
+
+
+class Extent(StrEnum):
+    """Which regions an effect concerns, of those that the flag names."""
+
+    EVERYWHERE = "everywhere"
+    WHOLE_PLATES = "whole plates"
+    PARTS = "parts of a plate"
+    COMPARTMENTS = "medial and lateral regions"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """What a flag says about the numbers of some quantities (their ids)."""
+
+    use: Use
+    quantities: frozenset[str]
+    extent: Extent = Extent.EVERYWHERE
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlagKind:
+    """One row of FLAGS.
+
+    advice      what to do, after the reason
+    effects     the gravest that concerns a row decides
+    implied_by  the same cause: not raised beside one of these
+    symptom     has a cause that another flag may name: not raised where all of its rows are already not to be used
+    """
+
+    advice: str
+    effects: tuple[Effect, ...]
+    implied_by: frozenset[FlagCode] = frozenset()
+    symptom: bool = False
+
+
+def _ids(*quantities: Any) -> frozenset[str]:
+    return frozenset(quantity.id for quantity in quantities)
+
+
+_SIZES: Final = _ids(*THICKNESSES, THC_MATCHED, VOLUME)
+_AMOUNTS: Final = _ids(TAB, VOLUME)
+_T2: Final = _ids(*T2_LAYERS)
+_CARTILAGE: Final = _SIZES | _T2
+
+
+def _no(quantities: frozenset[str], extent: Extent = Extent.EVERYWHERE) -> Effect:
+    return Effect(use=Use.NO, quantities=quantities, extent=extent)
+
+
+def _caution(quantities: frozenset[str], extent: Extent = Extent.EVERYWHERE) -> Effect:
+    return Effect(use=Use.CAUTION, quantities=quantities, extent=extent)
+
+
+_ONLY_T2_OF_PLATES: Final = (
+    _no(_SIZES),
+    _no(_ids(T2_DEEP, T2_SUPERFICIAL)),
+    _no(_ids(T2), Extent.PARTS),
+    _caution(_ids(T2), Extent.WHOLE_PLATES),
+)
+"""Outlines that miss the edge of cartilage: only the median over a whole plate is hardly changed."""
+
+_UNUSUAL: Final = FlagKind(advice="check the outlines", effects=(_caution(_CARTILAGE),))
+
+FLAGS: Final[Mapping[FlagCode, FlagKind]] = MappingProxyType(
+    {
+        FlagCode.INTERPOLATED_LABELS: FlagKind(
+            advice="do not use thickness, area or volume", effects=_ONLY_T2_OF_PLATES
+        ),
+        FlagCode.CARTILAGE_NOT_USABLE: FlagKind(
+            advice="do not use thickness, area or volume of cartilage", effects=_ONLY_T2_OF_PLATES
+        ),
+        FlagCode.STRUCTURE_MISSING: FlagKind(advice="its measures are missing", effects=(_no(_CARTILAGE),)),
+        FlagCode.CUT_BY_FIELD_OF_VIEW: FlagKind(
+            advice="do not use area and volume of the cut regions, they are incomplete",
+            effects=(_no(_AMOUNTS), _caution(_CARTILAGE)),
+        ),
+        FlagCode.BONE_CUT_BY_FIELD_OF_VIEW: FlagKind(
+            advice="area may be incomplete", effects=(_caution(_ids(TAB, DAB, VOLUME)),)
+        ),
+        FlagCode.SPACING_TOO_COARSE: FlagKind(
+            advice="thickness, area and volume are approximate",
+            effects=(_caution(_CARTILAGE),),
+            implied_by=frozenset({FlagCode.CARTILAGE_NOT_USABLE}),
+        ),
+        FlagCode.WRONG_SIDE_SUSPECTED: FlagKind(
+            advice="medial and lateral follow the anatomy", effects=(_caution(_CARTILAGE, Extent.COMPARTMENTS),)
+        ),
+        FlagCode.SIDE_UNCERTAIN: FlagKind(
+            advice="medial and lateral may be exchanged", effects=(_caution(_CARTILAGE, Extent.COMPARTMENTS),)
+        ),
+        FlagCode.UNUSUAL_FEMUR: _UNUSUAL,
+        FlagCode.UNUSUAL_TIBIA: _UNUSUAL,
+        FlagCode.UNUSUAL_PATELLA: _UNUSUAL,
+        FlagCode.OUTSIDE_EXPERT_RANGE: FlagKind(
+            advice="check the outlines", effects=(_caution(_CARTILAGE),), symptom=True
+        ),
+        FlagCode.LOW_CONFIDENCE: FlagKind(
+            advice="check the outlines",
+            effects=(_caution(_CARTILAGE),),
+            implied_by=frozenset({FlagCode.CARTILAGE_NOT_USABLE}),
+        ),
+    }
+)
+"""What each flag says, the gravest first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityFlag:
+    """A reason to look twice.
+
+    code        key of FLAGS
+    reason      the cause in a few words, e.g. `slices of 4 mm`
+    message     what, found, expected
+    structure   key of a structure or plate; empty: the whole knee
+    regions     names of regions of that plate; empty: all
+    rows        (quantity, region) of the rows concerned; empty: all that FLAGS names
+    """
+
+    code: FlagCode
+    reason: str
+    message: str
+    structure: str = ""
+    regions: tuple[str, ...] = ()
+    rows: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> QualityFlag:
+        """From the dictionary of `to_dict`, also after JSON. Raises KeyError, TypeError, ValueError."""
+        return cls(
+            code=FlagCode(data["code"]),
+            reason=data.get("reason", data["message"]),  # results of version 0.1.0 have the message alone
+            message=data["message"],
+            structure=data["structure"],
+            regions=tuple(data.get("regions", ())),
+            rows=tuple((quantity, region) for quantity, region in data.get("rows", ())),
+        )
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain JSON values, with the gravest use and the short line."""
+        return asdict(self) | {"code": self.code.value, "use": self.gravest.value, "summary": self.summary}
+
+    @property
+    def gravest(self) -> Use:
+        """The gravest use that it may lead to."""
+        return max((effect.use for effect in FLAGS[self.code].effects), key=lambda use: use.rank)
+
+    @property
+    def summary(self) -> str:
+        """One short line: the reason, then what to do."""
+        return f"{self.reason[:1].upper()}{self.reason[1:]}: {FLAGS[self.code].advice}."
+
+    def use_of(self, quantity: str, structure: str, region: str) -> Use:
+        """What it says about a row."""
+        if not self._concerns(structure, region) or (self.rows and (quantity, region) not in self.rows):
+            return Use.YES
+        uses = [
+            effect.use
+            for effect in FLAGS[self.code].effects
+            if quantity in effect.quantities and _within(effect.extent, structure, region)
+        ]
+        return max(uses, key=lambda use: use.rank, default=Use.YES)
+
+    def _concerns(self, structure: str, region: str) -> bool:
+        if not self.structure:
+            return True
+        plate, regions = _place_of(self.structure)
+        return structure == plate and region in (self.regions or regions or (region,))
+
+
+def _place_of(structure: str) -> tuple[str, tuple[str, ...]]:
+    """The plate in the column `structure` that a structure's rows are under, and its regions; none: all."""
+    known = next((item for item in Structure if item.key == structure), None)
+    if known is None:
+        return structure, ()
+    if known.tissue is Tissue.BONE:
+        return PLATE_ON[known], ()
+    region = next((item for item in REGIONS if item.label == known and item.name != ALL), None)
+    return (region.plate, (region.name, ALL)) if region is not None else (structure, ())
+
+
+def _within(extent: Extent, structure: str, region: str) -> bool:
+    if extent is Extent.EVERYWHERE:
+        return True
+    known = region_named(structure, region)
+    if extent is Extent.COMPARTMENTS:
+        return known is not None and known.compartment is not None
+    part = known is not None and bool(known.part)
+    return part if extent is Extent.PARTS else not part
+
+
+def deciding_flag(quantity: str, structure: str, region: str, flags: Iterable[QualityFlag]) -> QualityFlag | None:
+    """The flag that decides the use of a row: the first of the gravest. None: no flag concerns the row."""
+    found = [flag for flag in flags if flag.use_of(quantity, structure, region) is not Use.YES]
+    return max(found, key=lambda flag: flag.use_of(quantity, structure, region).rank, default=None)
+
+
+def use_of(quantity: str, structure: str, region: str, flags: Iterable[QualityFlag]) -> tuple[Use, str]:
+    """Whether a row may be used, and the code of the flag that decides it (empty: yes)."""
+    flag = deciding_flag(quantity, structure, region, flags)
+    return (Use.YES, "") if flag is None else (flag.use_of(quantity, structure, region), flag.code.value)
+
+
+def settled(flags: Iterable[QualityFlag], rows: Collection[tuple[str, str, str]]) -> tuple[QualityFlag, ...]:
+    """One flag per cause, the gravest first.
+
+    rows: quantity, structure and region of every measurement
+    """
+    found = tuple(dict.fromkeys(flags))
+    codes = {flag.code for flag in found}
+    causes = [flag for flag in found if not codes & FLAGS[flag.code].implied_by]
+    others = [flag for flag in causes if not FLAGS[flag.code].symptom]
+    kept = [flag for flag in causes if not (FLAGS[flag.code].symptom and _explained(flag, others, rows))]
+    order = list(FLAGS)
+    return tuple(sorted(kept, key=lambda flag: (-flag.gravest.rank, order.index(flag.code))))
+
+
+def _explained(flag: QualityFlag, others: list[QualityFlag], rows: Collection[tuple[str, str, str]]) -> bool:
+    concerned = [row for row in rows if flag.use_of(*row) is not Use.YES]
+    return bool(concerned) and all(use_of(*row, others)[0] is Use.NO for row in concerned)
