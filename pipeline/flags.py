@@ -69,12 +69,14 @@ class Effect:
 class FlagKind:
     """One row of FLAGS.
 
+    meaning     when it is raised
     advice      what to do, after the reason
     effects     the gravest that concerns a row decides
     implied_by  the same cause: not raised beside one of these
     symptom     has a cause that another flag may name: not raised where all of its rows are already not to be used
     """
 
+    meaning: str
     advice: str
     effects: tuple[Effect, ...]
     implied_by: frozenset[FlagCode] = frozenset()
@@ -107,42 +109,68 @@ _ONLY_T2_OF_PLATES: Final = (
 )
 """Outlines that miss the edge of cartilage: only the median over a whole plate is hardly changed."""
 
-_UNUSUAL: Final = FlagKind(advice="check the outlines", effects=(_caution(_CARTILAGE),))
+def _unusual(bone: str) -> FlagKind:
+    return FlagKind(
+        meaning=f"the {bone} is far from the reference {bone}, to which the knee was aligned by it",
+        advice="check the outlines",
+        effects=(_caution(_CARTILAGE),),
+    )
+
 
 FLAGS: Final[Mapping[FlagCode, FlagKind]] = MappingProxyType(
     {
         FlagCode.INTERPOLATED_LABELS: FlagKind(
-            advice="do not use thickness, area or volume", effects=_ONLY_T2_OF_PLATES
+            meaning="the given label map was resampled with interpolation",
+            advice="do not use thickness, area or volume",
+            effects=_ONLY_T2_OF_PLATES,
         ),
         FlagCode.CARTILAGE_NOT_USABLE: FlagKind(
-            advice="do not use thickness, area or volume of cartilage", effects=_ONLY_T2_OF_PLATES
+            meaning="slices are thicker than those for which the network's cartilage was usable",
+            advice="do not use thickness, area or volume of cartilage",
+            effects=_ONLY_T2_OF_PLATES,
         ),
-        FlagCode.STRUCTURE_MISSING: FlagKind(advice="its measures are missing", effects=(_no(_CARTILAGE),)),
+        FlagCode.STRUCTURE_MISSING: FlagKind(
+            meaning="a bone or a plate of cartilage was not found",
+            advice="its measures are missing",
+            effects=(_no(_CARTILAGE),),
+        ),
         FlagCode.CUT_BY_FIELD_OF_VIEW: FlagKind(
+            meaning="cartilage touches the border of the image; the flag names the border and the regions",
             advice="do not use area and volume of the cut regions, they are incomplete",
             effects=(_no(_AMOUNTS), _caution(_CARTILAGE)),
         ),
         FlagCode.BONE_CUT_BY_FIELD_OF_VIEW: FlagKind(
-            advice="area may be incomplete", effects=(_caution(_ids(TAB, DAB, VOLUME)),)
+            meaning="a bone touches the border of the image beside its cartilage",
+            advice="area may be incomplete",
+            effects=(_caution(_ids(TAB, DAB, VOLUME)),),
         ),
         FlagCode.SPACING_TOO_COARSE: FlagKind(
+            meaning="voxels are longer than 1.5 mm",
             advice="thickness, area and volume are approximate",
             effects=(_caution(_CARTILAGE),),
             implied_by=frozenset({FlagCode.CARTILAGE_NOT_USABLE}),
         ),
         FlagCode.WRONG_SIDE_SUSPECTED: FlagKind(
-            advice="medial and lateral follow the anatomy", effects=(_caution(_CARTILAGE, Extent.COMPARTMENTS),)
+            meaning="the stated side contradicts the anatomy",
+            advice="medial and lateral follow the anatomy",
+            effects=(_caution(_CARTILAGE, Extent.COMPARTMENTS),),
         ),
         FlagCode.SIDE_UNCERTAIN: FlagKind(
-            advice="medial and lateral may be exchanged", effects=(_caution(_CARTILAGE, Extent.COMPARTMENTS),)
+            meaning="the femur fits a left and a right knee nearly alike",
+            advice="medial and lateral may be exchanged",
+            effects=(_caution(_CARTILAGE, Extent.COMPARTMENTS),),
         ),
-        FlagCode.UNUSUAL_FEMUR: _UNUSUAL,
-        FlagCode.UNUSUAL_TIBIA: _UNUSUAL,
-        FlagCode.UNUSUAL_PATELLA: _UNUSUAL,
+        FlagCode.UNUSUAL_FEMUR: _unusual("femur"),
+        FlagCode.UNUSUAL_TIBIA: _unusual("tibia"),
+        FlagCode.UNUSUAL_PATELLA: _unusual("patella"),
         FlagCode.OUTSIDE_EXPERT_RANGE: FlagKind(
-            advice="check the outlines", effects=(_caution(_CARTILAGE),), symptom=True
+            meaning="thickness, area or volume is outside the range of the expert label maps",
+            advice="check the outlines",
+            effects=(_caution(_CARTILAGE),),
+            symptom=True,
         ),
         FlagCode.LOW_CONFIDENCE: FlagKind(
+            meaning="the network's own confidence in the cartilage is low",
             advice="check the outlines",
             effects=(_caution(_CARTILAGE),),
             implied_by=frozenset({FlagCode.CARTILAGE_NOT_USABLE}),

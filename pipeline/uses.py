@@ -11,6 +11,8 @@ from pipeline.flags import QualityFlag, Use, deciding_flag, use_of
 from pipeline.quantities import Quantity
 
 _WORDS: Final = {Use.NO: "Do not use", Use.CAUTION: "Use with caution"}
+_BOTH: Final = {Use.NO: "Do not use values in grey", Use.CAUTION: "Use the others with caution"}
+"""Where a table has both."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,7 @@ class Uses:
         return next(iter(self.notes([(quantity.id, region.plate, region.name) for region in excluded])), "")
 
     def notes(self, rows: Iterable[tuple[str, str, str]]) -> list[str]:
-        """At most two lines, with the reasons not to use some of these rows, and to use others with caution.
+        """At most two lines: the reasons not to use some of these rows, and those to use others with caution.
 
         rows: quantity (its id), structure, region
         """
@@ -46,4 +48,5 @@ class Uses:
             flag = deciding_flag(*row, self.flags)
             if flag is not None:
                 found.setdefault(flag.use_of(*row), {})[flag.reason] = None
-        return [f"{_WORDS[use]}: {'; '.join(found[use])}" for use in (Use.NO, Use.CAUTION) if use in found]
+        words = _BOTH if len(found) > 1 else _WORDS
+        return [f"{words[use]}: {'; '.join(found[use])}" for use in (Use.NO, Use.CAUTION) if use in found]

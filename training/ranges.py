@@ -1,4 +1,4 @@
-"""Minimum and maximum thickness and volume in expert label maps, for the quality flags.
+"""Minimum and maximum thickness, area and volume in expert label maps, for the quality flags.
 
 python -m training.ranges FOLDER_WITH_OAI_LABEL_MAPS
 """

@@ -130,7 +130,10 @@ def test_a_row_carries_its_use_and_the_code_of_the_flag() -> None:
 def test_notes_name_each_reason_once_and_exclusions_first() -> None:
     uses = Uses(flags=(SLICES,))
     rows = [("T2", "femoral_cartilage", "all"), ("ThC", "femoral_cartilage", "all"), ("ThC", "tibial_cartilage", "all")]
-    assert uses.notes(rows) == ["Do not use: cartilage_not_usable", "Use with caution: cartilage_not_usable"]
+    assert uses.notes(rows) == [
+        "Do not use values in grey: cartilage_not_usable",
+        "Use the others with caution: cartilage_not_usable",
+    ]
     assert Uses(flags=()).notes(rows) == []
 
 

@@ -1,5 +1,7 @@
 """Quality flags."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from pipeline.anatomy import Side
@@ -85,11 +87,42 @@ def test_a_volume_outside_the_expert_range_is_flagged_with_both_numbers():
     assert f"{low:.4g} to {high:.4g}" in flags[0].message
 
 
+def area(value, region="all"):
+    return replace(volume(value), quantity="tAB", method="union", region=region, unit="mm2")
+
+
+def test_a_bone_area_outside_the_expert_range_is_flagged():
+    low, high = expert_ranges()["tAB/femoral_cartilage/all"]
+    assert codes(rows=(area((low + high) / 2),)) == []
+    assert codes(rows=(area(13_574.0),)) == ["OUTSIDE_EXPERT_RANGE"]
+    assert codes(rows=(area(0.8 * low),)) == ["OUTSIDE_EXPERT_RANGE"]
+
+
+def test_a_large_denuded_area_is_flagged_but_not_a_small_one():
+    denuded = replace(area(62.0), quantity="dAB", statistic="share", unit="%")
+    assert codes(rows=(denuded,)) == ["OUTSIDE_EXPERT_RANGE"]
+    assert codes(rows=(replace(denuded, value=0.0),)) == []
+
+
+def test_a_plate_has_one_flag_that_concerns_the_rows_outside_the_range_alone():
+    low, _ = expert_ranges()["volume/femoral_cartilage/all"]
+    (flag,) = flags_of(rows=(volume(low), area(13_574.0), area(99_999.0, "anterior"), volume(9e9)))
+    assert (
+        flag.use_of("tAB", "femoral_cartilage", "all") == flag.use_of("volume", "femoral_cartilage", "all") == "caution"
+    )
+    assert flag.use_of("tAB", "femoral_cartilage", "medial_posterior") == "yes"
+    assert flag.use_of("ThC", "femoral_cartilage", "all") == "yes"
+
+
 def test_the_tabled_ranges_are_those_of_knees():
     ranges = expert_ranges()
-    assert {"ThC/femoral_cartilage/anterior", "ThC/tibial_cartilage/medial", "volume/patellar_cartilage/all"} <= set(
-        ranges
-    )
+    assert {
+        "ThC/femoral_cartilage/anterior",
+        "ThC/tibial_cartilage/medial",
+        "volume/patellar_cartilage/all",
+        "tAB/tibial_cartilage/lateral",
+        "dAB/femoral_cartilage/all",
+    } <= set(ranges)
+    most = {"volume": 60_000, "ThC": 6, "tAB": 10_000, "dAB": 20}
     for key, (low, high) in ranges.items():
-        assert 0 < low < high
-        assert high < (60000 if key.startswith("volume") else 6)
+        assert 0 <= low < high < most[key.partition("/")[0]]

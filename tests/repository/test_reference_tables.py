@@ -10,6 +10,7 @@ from jobs.state.model import Status
 from pipeline.acquisition import PulseSequence
 from pipeline.anatomy import TABLE_ORDER, Structure
 from pipeline.file_kinds import FileKind
+from pipeline.flags import FLAGS, Extent, FlagKind, Use
 from pipeline.progress import StepState
 from pipeline.quantities import HEADLINES, QUANTITIES, Method
 from pipeline.results_tree import ARCHIVE_ROOT, ARTIFACTS, ViewFile
@@ -78,6 +79,25 @@ def models() -> list[str]:
     return [f"| {code(model.card.id)} | {model.card.title} |" for model in built_in_models()]
 
 
+def flags() -> list[str]:
+    return [
+        f"| {code(name)} | {kind.meaning} | {concerned(kind, Use.NO)} | {concerned(kind, Use.CAUTION)} |"
+        for name, kind in FLAGS.items()
+    ]
+
+
+def concerned(kind: FlagKind, use: Use) -> str:
+    """The quantities for which a flag means this use, and where they are not all of a place's."""
+    order = list(QUANTITIES)
+    parts = [
+        code(*sorted(effect.quantities, key=order.index))
+        + ("" if effect.extent is Extent.EVERYWHERE else f" of {effect.extent}")
+        for effect in kind.effects
+        if effect.use is use
+    ]
+    return "; ".join(parts)
+
+
 TABLES = {
     "| Kind | Extensions |": ("files.md", kinds),
     "| File | Content | Media type | Present | Research |": ("files.md", artifacts),
@@ -91,6 +111,7 @@ TABLES = {
     "| Number | Structure | Name | SNOMED CT |": ("measures.md", structures),
     "| Figure | Region |": ("measures.md", headlines),
     "| Model | Name |": ("measures.md", models),
+    "| Flag | Meaning | Do not use | Use with caution |": ("measures.md", flags),
 }
 
 

@@ -158,7 +158,8 @@ def test_numbers_that_must_not_be_used_are_marked_in_tables_and_hatched_in_chart
     assert set(bars.data[0].marker.color) == {charts.EXCLUDED}
     layers = charts.t2_bars(rows)
     assert layers is not None
-    assert [list(layer.marker.pattern.shape) for layer in layers.data] == [["/"], [""]]
+    assert [list(layer.marker.pattern.shape) for layer in layers.data] == [["\\"], [""]]
+    assert list(tables.t2_by_region(rows)["Use"]) == ["yes; no: Superficial"]
 
 
 def test_a_change_that_must_not_be_used_is_hatched() -> None:

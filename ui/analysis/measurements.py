@@ -93,7 +93,8 @@ def _number(quantity: Quantity, *, width: int | None = None) -> Any:
 
 def _use(frame: pd.DataFrame) -> Any:
     """The column `Use`; hidden where every number may be used."""
-    return None if (frame["Use"] == Use.YES).all() else st.column_config.TextColumn(width=64)
+    widest = max((len(text) for text in frame["Use"]), default=0)
+    return None if (frame["Use"] == Use.YES).all() else st.column_config.TextColumn(width=max(64, 16 + 7 * widest))
 
 
 def _show_distributions(job_id: str, rows: tables.Rows, ban: str) -> None:
@@ -152,7 +153,7 @@ def _show_others(rows: tables.Rows, uses: Uses) -> None:
                 alt=quantity.title,
                 column_config={
                     name: _NUMBER(f"{name} ({quantity.unit.symbol})", format=f"%.{quantity.digits}f")
-                    for name in frame.columns[1:-1]
+                    for name in frame.columns[2:]
                 }
                 | {"Use": _use(frame)},
             )
@@ -175,6 +176,7 @@ def _show_rows(rows: tables.Rows) -> None:
         if chosen:
             frame = frame[frame[column].isin(chosen)]
     shown = tables.readable(frame)
+    all_usable = (shown["Use"] == Use.YES).all()
     st.dataframe(
         greyed(shown, tables.excluded_lines(shown)),
         hide_index=True,
@@ -186,6 +188,7 @@ def _show_rows(rows: tables.Rows) -> None:
             "Value": _NUMBER(format="%.4g", width=90),
             "Unit": st.column_config.TextColumn(width=60),
             "n": _NUMBER(format="%d", width=80, help="Surface points or voxels."),
+            "Use": st.column_config.TextColumn(width=64, pinned=not all_usable),
             "Flag": st.column_config.TextColumn(width=190, help="The quality flag that decides the use."),
         },
     )

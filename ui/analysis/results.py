@@ -39,7 +39,7 @@ def show_results(job: JobView) -> None:
     uses = uses_of(document)
     provenance = read_json(PROVENANCE.at(folder))
     _show_head(job, document)
-    _show_headlines(rows, uses)
+    show_headlines(rows, uses)
     _show_warnings(job, uses)
     _show_model(provenance.get("model") or {})
     titles = ["3D", "Slices", "Measurements", "Quality"]
@@ -79,14 +79,16 @@ def _show_head(job: JobView, document: dict[str, Any]) -> None:
         st.html(archive_link(job), width="content")
 
 
-def _show_headlines(rows: tables.Rows, uses: Uses) -> None:
+def show_headlines(rows: tables.Rows, uses: Uses) -> None:
     """Thickness; where none of it may be used but T2 may, T2 comes first."""
     thickness = tables.headlines(rows, THC)
     usable = any(uses.usable(THC, region) for _, region, value in thickness if value is not None)
     t2 = tables.headlines(rows, T2, None)
     if not usable and any(value is not None and uses.usable(T2, region) for _, region, value in t2):
         _show_figures(t2, T2, uses, prefix=f"{T2.title}, ")
-    _show_figures(thickness, THC, uses)
+        _show_figures(thickness, THC, uses, prefix="Thickness, ")
+    else:
+        _show_figures(thickness, THC, uses)
 
 
 def _show_figures(

@@ -19,8 +19,10 @@ CONFIG: Final = {"displayModeBar": False, "scrollZoom": False}
 GREY: Final = "rgba(128,140,150,0.9)"
 MEDIAL: Final = "#c2410c"
 LATERAL: Final = "#0e7490"
-EXCLUDED: Final = "rgba(128,140,150,0.45)"
 """Distinguishable for colour-blind readers, on light and dark backgrounds."""
+EXCLUDED: Final = "rgba(128,140,150,0.45)"
+HATCHES: Final = ("/", "\\")
+"""Of values that must not be used, where two kinds of bars are side by side."""
 
 MEAN_AXIS: Final = f"Mean thickness, {THC.unit.symbol}"
 T2_AXIS: Final = f"Median {T2.title}, {T2.unit.symbol}"
@@ -78,7 +80,7 @@ def medial_lateral(rows: tables.Rows) -> go.Figure | None:
     figure = go.Figure()
     for name, colour, place in (("Lateral", LATERAL, 1), ("Medial", MEDIAL, 0)):
         values = [means[pair[place]] for pair in shown]
-        out = [tables.use_of(rows, THC, pair[place]) is Use.NO for pair in shown]
+        out, hatch = [tables.use_of(rows, THC, pair[place]) is Use.NO for pair in shown], HATCHES[place]
         figure.add_bar(
             x=values,
             y=[pair_title(medial) for medial, _ in shown],
@@ -86,7 +88,7 @@ def medial_lateral(rows: tables.Rows) -> go.Figure | None:
             name=name,
             marker={
                 "color": [EXCLUDED if no else colour for no in out],
-                "pattern": {"shape": ["/" if no else "" for no in out]},
+                "pattern": {"shape": [hatch if no else "" for no in out]},
             },
             text=[f"{value:.2f}" for value in values],
             textposition=["none" if no else "inside" for no in out],
@@ -155,7 +157,7 @@ def t2_bars(rows: tables.Rows) -> go.Figure | None:
         return None
     frame = frame.iloc[::-1]
     figure = go.Figure()
-    for name, colour in (("Superficial", LATERAL), ("Deep", MEDIAL)):
+    for name, colour, hatch in (("Superficial", LATERAL, HATCHES[1]), ("Deep", MEDIAL, HATCHES[0])):
         out = list(tables.excluded(rows, frame, tables.T2_COLUMNS)[name])
         figure.add_bar(
             x=frame[name],
@@ -164,7 +166,7 @@ def t2_bars(rows: tables.Rows) -> go.Figure | None:
             name=name,
             marker={
                 "color": [EXCLUDED if no else colour for no in out],
-                "pattern": {"shape": ["/" if no else "" for no in out]},
+                "pattern": {"shape": [hatch if no else "" for no in out]},
             },
             customdata=["<br>Do not use" if no else "" for no in out],
             hovertemplate=f"%{{y}}, {name.lower()} half<br>%{{x:.1f}} ms%{{customdata}}<extra></extra>",

@@ -101,16 +101,21 @@ def t2_by_region(rows: Rows) -> pd.DataFrame:
 
 
 def _by_region(rows: Rows, columns: Columns, method: Method | None) -> pd.DataFrame:
-    """One line per region; `Use` is that of the first column's quantity."""
-    main = next(iter(columns.values()))[0]
     return pd.DataFrame(
         [
-            {"Region": region.short}
+            {"Region": region.short, "Use": _use_in_words(rows, columns, region)}
             | {title: value_of(rows, what, region, which, method) for title, (what, which) in columns.items()}
-            | {"Use": use_of(rows, main, region).value}
             for region in TABLE_ORDER
         ]
     )
+
+
+def _use_in_words(rows: Rows, columns: Columns, region: Region) -> str:
+    """The use of the first column's quantity, and the other columns that must not be used: `caution; no: Deep`."""
+    uses = {title: use_of(rows, quantity, region) for title, (quantity, _) in columns.items()}
+    main = next(iter(uses.values()))
+    others = [title for title, use in uses.items() if use is Use.NO is not main]
+    return f"{main}; {Use.NO}: {', '.join(others)}" if others else main.value
 
 
 def excluded(rows: Rows, frame: pd.DataFrame, columns: Columns) -> pd.DataFrame:
@@ -140,9 +145,8 @@ def _by_place(quantity: Quantity, rows: Rows) -> pd.DataFrame:
     uses = {(row["structure"], row["region"]): row["use"] for row in rows}
     return pd.DataFrame(
         [
-            {"Place": place_title(*place)}
+            {"Place": place_title(*place), "Use": uses[place]}
             | {wording.name(statistic): values.get((*place, statistic)) for statistic in quantity.statistics}
-            | {"Use": uses[place]}
             for place in places
         ]
     )
@@ -216,6 +220,7 @@ def changes(rows: Rows, quantity: Quantity) -> pd.DataFrame:
     lines = [
         {
             "Region": place_title(row["structure"], row["region"]),
+            "Use": row["use"],
             "First": row["a"],
             "Second": row["b"],
             "Change": row["change"],
@@ -224,7 +229,6 @@ def changes(rows: Rows, quantity: Quantity) -> pd.DataFrame:
             "Verdict": row["verdict"].capitalize(),
             "Registration": row["registration_error"],
             "Compared": row["compared_percent"],
-            "Use": row["use"],
         }
         for row in sorted(found, key=lambda row: place_order(row["structure"], row["region"]))
     ]
