@@ -4,13 +4,15 @@
     python examples/thickness_map.py --scan scan.nii.gz               # with the built-in network
     python examples/thickness_map.py --labels map.nii.gz --numbering oai
 
-It prints the mean thickness of each region and writes thickness.png. Research use only. Not for clinical diagnosis.
+It prints the quality flags and the mean thickness of each region that may be used, and writes thickness.png. Research
+use only. Not for clinical diagnosis.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -23,15 +25,18 @@ sys.path.insert(0, str(ROOT))  # not needed where the package is installed
 
 from pipeline.alignment import align_knee
 from pipeline.anatomy import NUMBERINGS, Structure
+from pipeline.flags import QualityFlag, Use, settled
 from pipeline.image_io import read_label_map, read_scan
 from pipeline.labels import canonical_labels
 from pipeline.measure import measure_thickness
+from pipeline.model_flags import model_flags
+from pipeline.quality import quality_flags
 from pipeline.quantities import PRIMARY, THC
 from pipeline.regions import split_tibial_cartilage, subregions
-from pipeline.segmentation import segment
+from pipeline.segmentation import registry, segment
 from pipeline.surface import bone_surfaces
 from pipeline.thickness import thickness_of_bones
-from pipeline.types import Alignment, Resources, Segmentation, ThicknessMap
+from pipeline.types import Alignment, Measurement, Resources, Segmentation, ThicknessMap
 
 SAMPLE: Final = ROOT / "samples" / "sample_knee_labels.nii.gz"
 SMOOTHING_MM2: Final = 0.3125
@@ -56,14 +61,30 @@ def read_labels(path: Path, numbering: str) -> Segmentation:
     return canonical_labels(read_label_map(path), NUMBERINGS[numbering])
 
 
-def measure(segmentation: Segmentation) -> tuple[Alignment, tuple[ThicknessMap, ...]]:
-    """The pose in the reference frame, and one map per bone: thickness_mm (n,) per vertex of its surface."""
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """maps: one per bone, thickness_mm (n,) per vertex of its surface; rows: with the use that the flags leave them."""
+
+    alignment: Alignment
+    maps: tuple[ThicknessMap, ...]
+    rows: tuple[Measurement, ...]
+    flags: tuple[QualityFlag, ...]
+
+
+def measure(segmentation: Segmentation, model: str | None) -> Measured:
+    """Thickness with its quality flags. model: the network that outlined it; None for a label map."""
     surfaces = bone_surfaces(segmentation)
     alignment = align_knee(next(surface for surface in surfaces if surface.structure is Structure.FEMUR))
     segmentation = split_tibial_cartilage(segmentation, alignment)
     regions = subregions(segmentation, alignment)
-    maps = thickness_of_bones(surfaces, segmentation, regions, SMOOTHING_MM2)
-    return alignment, tuple(item for item in maps if item.method == PRIMARY)
+    every = thickness_of_bones(surfaces, segmentation, regions, SMOOTHING_MM2)
+    maps = tuple(item for item in every if item.method == PRIMARY)
+    rows = tuple(row for item in maps for row in measure_thickness(item))
+    found = quality_flags(segmentation, regions, alignment, rows, stated_side=None)
+    if model is not None:
+        found += model_flags(segmentation, registry.model(model, Resources()).card)
+    flags = settled(found, {(row.quantity, row.structure, row.region) for row in rows})
+    return Measured(alignment=alignment, maps=maps, rows=tuple(row.judged(flags) for row in rows), flags=flags)
 
 
 def plot(alignment: Alignment, maps: tuple[ThicknessMap, ...], path: Path) -> None:
@@ -94,14 +115,13 @@ def main() -> int:
     given = parser.parse_args()
 
     segmentation = segment_scan(given.scan, given.model) if given.scan else read_labels(given.labels, given.numbering)
-    alignment, maps = measure(segmentation)
-    print(f"\n{alignment.side} knee")
-    for item in maps:
-        for row in measure_thickness(item):
-            if (row.quantity, row.statistic) == (THC.id, THC.main):
-                print(f"{row.structure:20} {row.region:24} {row.value:5.2f} {row.unit}")
+    found = measure(segmentation, given.model if given.scan else None)
+    print(f"\n{found.alignment.side} knee", *(flag.summary for flag in found.flags), sep="\n")
+    for row in found.rows:
+        if (row.quantity, row.statistic) == (THC.id, THC.main) and row.use != Use.NO:
+            print(f"{row.structure:20} {row.region:24} {row.value:5.2f} {row.unit}")
     mpl.use("agg")
-    plot(alignment, maps, given.output)
+    plot(found.alignment, found.maps, given.output)
     print(given.output)
     return 0
 

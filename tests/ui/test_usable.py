@@ -36,4 +36,4 @@ def test_thickness_of_thick_slices_is_no_figure_and_t2_of_whole_plates_is() -> N
     assert figures["T2, femur"] == figures["T2, medial tibia"] == "38.1 ms"
     assert "2.40 mm" not in figures.values()
     (table,) = shown.dataframe
-    assert list(table.value["Use"])[:2] == ["caution; no: Deep, Superficial", "no"]
+    assert list(table.value["Use"])[:2] == ["caution", "no"]

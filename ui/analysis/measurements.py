@@ -176,19 +176,20 @@ def _show_rows(rows: tables.Rows) -> None:
         if chosen:
             frame = frame[frame[column].isin(chosen)]
     shown = tables.readable(frame)
-    all_usable = (shown["Use"] == Use.YES).all()
+    order = list(shown.columns) if (shown["Use"] == Use.YES).all() else ["Use", *shown.columns[:-1]]
     st.dataframe(
         greyed(shown, tables.excluded_lines(shown)),
         hide_index=True,
         height=min(420, 40 + 35 * max(1, len(frame))),
         alt="All measurements",
+        column_order=order,
         column_config={
             "Structure": st.column_config.TextColumn(width=170),
             "Region": st.column_config.TextColumn(width=170),
             "Value": _NUMBER(format="%.4g", width=90),
             "Unit": st.column_config.TextColumn(width=60),
             "n": _NUMBER(format="%d", width=80, help="Surface points or voxels."),
-            "Use": st.column_config.TextColumn(width=64, pinned=not all_usable),
+            "Use": st.column_config.TextColumn(width=64),
             "Flag": st.column_config.TextColumn(width=190, help="The quality flag that decides the use."),
         },
     )
@@ -213,25 +214,30 @@ def show_t2(rows: tables.Rows, uses: Uses) -> None:
         st.info("No T2 in any region: the fit left no voxel.", icon=":material/info:")
         return
     frame = tables.t2_by_region(rows)
-    left, right = st.columns([1.15, 1], gap="large")
+    left, right = st.columns([1, 1.25], gap="medium")
     with left:
         st.subheader("T2 by layer")
         show_note(uses.ban(T2_DEEP, TABLE_ORDER))
         st.plotly_chart(figure, config=charts.CONFIG, key="t2")
     with right:
         st.subheader("Table")
+        out = tables.excluded(rows, frame, tables.T2_COLUMNS)
         columns = {
-            title: _NUMBER(format=f"%.{quantity.digits}f", help=f"{statistic.capitalize()}. {quantity.definition}")
+            title: _NUMBER(
+                f"{title}: {Use.NO}" if out[title].all() else title,
+                format=f"%.{quantity.digits}f",
+                help=f"{statistic.capitalize()}. {quantity.definition}",
+            )
             for title, (quantity, statistic) in tables.T2_COLUMNS.items()
         }
         for note in uses.notes((T2.id, place.plate, place.name) for place in TABLE_ORDER):
             show_note(note)
         st.dataframe(
-            greyed(frame, tables.excluded(rows, frame, tables.T2_COLUMNS)),
+            greyed(frame, out),
             hide_index=True,
             height="content",
             alt=f"{T2.title} by region",
-            column_config=columns | {"Region": st.column_config.TextColumn(width=190), "Use": _use(frame)},
+            column_config=columns | {"Region": st.column_config.TextColumn(width=182), "Use": _use(frame)},
         )
     _caption(
         f"In {T2.unit.symbol}, over the voxels of each region. "

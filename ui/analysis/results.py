@@ -14,7 +14,7 @@ import streamlit as st
 from jobs import service
 from jobs.errors import ResultNotFound
 from jobs.state.model import JobView
-from pipeline.anatomy import Region
+from pipeline.anatomy import TABLE_ORDER, Region
 from pipeline.quantities import T2, THC, Quantity
 from pipeline.results_tree import PROVENANCE, RESULTS, SHAPE_PARAMETERS, SURFACES_PICTURE, ViewFile
 from pipeline.uses import Uses
@@ -49,6 +49,7 @@ def show_results(job: JobView) -> None:
     titles += ["Provenance", "Download"]
     tabs = dict(zip(titles, st.tabs(titles), strict=True))
     with tabs["3D"]:
+        show_note(uses.ban(THC, TABLE_ORDER))
         _show_3d(job, folder, str(document.get("side", "right")))
     with tabs["Slices"]:
         _show_slices(job)

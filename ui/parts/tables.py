@@ -111,10 +111,14 @@ def _by_region(rows: Rows, columns: Columns, method: Method | None) -> pd.DataFr
 
 
 def _use_in_words(rows: Rows, columns: Columns, region: Region) -> str:
-    """The use of the first column's quantity, and the other columns that must not be used: `caution; no: Deep`."""
+    """The use of the first column's quantity, and what must not be used in this region alone: `yes; no: Bone area`."""
     uses = {title: use_of(rows, quantity, region) for title, (quantity, _) in columns.items()}
     main = next(iter(uses.values()))
-    others = [title for title, use in uses.items() if use is Use.NO is not main]
+    others = [
+        title
+        for title, use in uses.items()
+        if use is Use.NO is not main and any(use_of(rows, columns[title][0], r) is not Use.NO for r in TABLE_ORDER)
+    ]
     return f"{main}; {Use.NO}: {', '.join(others)}" if others else main.value
 
 
