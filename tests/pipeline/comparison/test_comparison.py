@@ -33,6 +33,7 @@ from pipeline.surface import bone_surface
 from pipeline.thickness import thickness_maps
 from pipeline.types import Alignment, Segmentation
 from tests.support.knees import mirrored, reference_knee, turned_knee
+from tests.support.report_phantom import THICK_SLICES
 
 pytestmark = pytest.mark.slow
 
@@ -236,6 +237,16 @@ def test_two_analyses_without_a_common_bone_are_rejected() -> None:
     tibia = replace(second.maps[0], surface=replace(second.maps[0].surface, structure=Structure.TIBIA))
     with pytest.raises(NotComparable, match="one of the two"):
         compare(first, replace(second, maps=(tibia,)), NOTHING_KNOWN)
+
+
+def test_a_number_that_one_analysis_must_not_use_has_no_verdict() -> None:
+    first, second, _, _ = thickened()
+    regions = {"femoral_cartilage/medial_weight_bearing": {"cv_percent": 2.0, "sdc_mm": 0.15}}
+    known = Reproducibility(method="phantoms", knees=1, repeats=2, regions=regions)
+    comparison = compare(first, replace(second, flags=(THICK_SLICES,)), known)
+    assert {(row.flag, row.use, row.verdict) for row in comparison.changes} == {("CARTILAGE_NOT_USABLE", "no", UNKNOWN)}
+    assert changes_csv(comparison.changes).splitlines()[1].endswith(",CARTILAGE_NOT_USABLE,no")
+    assert comparison_document(comparison)["b"]["flags"][0]["use"] == "no"
 
 
 def test_a_bone_of_another_knee_is_rejected() -> None:

@@ -11,11 +11,12 @@ import pytest
 from pipeline.anatomy import BONES, REGIONS, Side, Structure
 from pipeline.quantities import Method
 from pipeline.report import write_view
+from pipeline.report.colours import GREYS, VIRIDIS
 from pipeline.report.knee_scene import knee_meshes, soft_surface
 from pipeline.report.scene import LARGEST_STEP_MM, Scalar, SceneMesh, write_scene
 from pipeline.report.scene_layout import GAP_MM
 from pipeline.types import AnalysisResult, T2Map
-from tests.support.report_phantom import CENTRES_MM, MIDDLE_MM, RADII_MM, THICKNESS_MM, phantom
+from tests.support.report_phantom import CENTRES_MM, MIDDLE_MM, RADII_MM, THICK_SLICES, THICKNESS_MM, phantom
 from tests.support.scene_file import ReadMesh, read_scene
 
 HALF_STEP_MM = LARGEST_STEP_MM / 2
@@ -36,6 +37,15 @@ def written(result: AnalysisResult, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="module")
 def scene(written: Path) -> tuple[dict, dict[str, ReadMesh]]:
     return read_scene(written)
+
+
+def test_thickness_that_must_not_be_used_is_grey_with_the_reason_in_the_legend(result: AnalysisResult) -> None:
+    usable, excluded = (
+        next(channel for channel in knee_meshes(knee)[0].channels if channel.name == "thickness")
+        for knee in (replace(result, flags=()), replace(result, flags=(THICK_SLICES,)))
+    )
+    assert (usable.note, usable.usable, usable.colours) == ("", True, VIRIDIS)
+    assert (excluded.note, excluded.usable, excluded.colours) == ("Do not use: slices of 4 mm", False, GREYS)
 
 
 def as_left(result: AnalysisResult) -> AnalysisResult:
