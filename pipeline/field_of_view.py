@@ -7,12 +7,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.anatomy import ALL, BONES, CARTILAGE_OF, PLATE_ON, REGIONS, Structure
+from pipeline.anatomy import ALL, BONES, CARTILAGE_OF, PLATE_ON, REGIONS, Compartment, Structure
 from pipeline.flags import FlagCode, QualityFlag
 from pipeline.grid import Box
 from pipeline.types import Alignment, LabelArray, Segmentation
 
-DIRECTIONS: Final = (("lateral", "medial"), ("anterior", "posterior"), ("inferior", "superior"))
+DIRECTIONS: Final = (
+    (Compartment.LATERAL.value, Compartment.MEDIAL.value),
+    ("anterior", "posterior"),
+    ("inferior", "superior"),
+)
 """Of the axes of the reference knee: towards lower and towards higher coordinates."""
 
 SHAFT_BORDER: Final = {Structure.FEMUR: "superior", Structure.TIBIA: "inferior"}

@@ -200,15 +200,16 @@ class QualityFlag:
     rows: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> QualityFlag:
+    def from_dict(cls, data: Mapping[str, object]) -> QualityFlag:
         """From the dictionary of `to_dict`, also after JSON. Raises KeyError, TypeError, ValueError."""
+        values: dict[str, Any] = dict(data)
         return cls(
-            code=FlagCode(data["code"]),
-            reason=data.get("reason", data["message"]),  # results of version 0.1.0 have the message alone
-            message=data["message"],
-            structure=data["structure"],
-            regions=tuple(data.get("regions", ())),
-            rows=tuple((quantity, region) for quantity, region in data.get("rows", ())),
+            code=FlagCode(values["code"]),
+            reason=values.get("reason", values["message"]),  # results of version 0.1.0 have the message alone
+            message=values["message"],
+            structure=values["structure"],
+            regions=tuple(values.get("regions", ())),
+            rows=tuple((quantity, region) for quantity, region in values.get("rows", ())),
         )
 
     def to_dict(self) -> dict[str, object]:

@@ -18,8 +18,19 @@ import pytest
 
 from jobs.state.model import Status
 from pipeline.acquisition import PulseSequence
-from pipeline.anatomy import ALL, COMPARTMENT_PAIRS, NUMBERINGS, TABLE_ORDER, Compartment, Plate, Structure, pair_title
+from pipeline.anatomy import (
+    ALL,
+    COMPARTMENT_PAIRS,
+    FEMUR_ANTERIOR,
+    NUMBERINGS,
+    TABLE_ORDER,
+    Compartment,
+    Plate,
+    Structure,
+    pair_title,
+)
 from pipeline.file_kinds import EXTENSIONS, UPLOAD_WORDS, FileKind
+from pipeline.flags import FlagCode
 from pipeline.options import DEFAULT_MODEL
 from pipeline.progress import StepState
 from pipeline.quantities import HEADLINES, QUANTITIES, Method, Unit
@@ -131,6 +142,7 @@ TABLES = (
         owner="pipeline/quantities.py",
         entries=tuple(title for title, region in HEADLINES if title != region.plate.bone.title),
     ),
+    Table(name="quality flags", owner="pipeline/flags.py", entries=tuple(FlagCode)),
     Table(
         name="plates and regions",
         owner="pipeline/anatomy/regions.py",
@@ -142,6 +154,7 @@ TABLES = (
         shared=(
             *((half.value, "pipeline/anatomy/names.py", "words in others' labels") for half in Compartment),
             (ALL, "ui/parts/tables.py", "an argument of pandas"),
+            (FEMUR_ANTERIOR.name, "pipeline/field_of_view.py", "a direction"),
         ),
     ),
     Table(

@@ -114,11 +114,8 @@ def _use_in_words(rows: Rows, columns: Columns, region: Region) -> str:
     """The use of the first column's quantity, and what must not be used in this region alone: `yes; no: Bone area`."""
     uses = {title: use_of(rows, quantity, region) for title, (quantity, _) in columns.items()}
     main = next(iter(uses.values()))
-    others = [
-        title
-        for title, use in uses.items()
-        if use is Use.NO is not main and any(use_of(rows, columns[title][0], r) is not Use.NO for r in TABLE_ORDER)
-    ]
+    partly = {row["quantity"] for row in rows if row["use"] != Use.NO}
+    others = [title for title, use in uses.items() if use is Use.NO is not main and columns[title][0].id in partly]
     return f"{main}; {Use.NO}: {', '.join(others)}" if others else main.value
 
 

@@ -16,9 +16,10 @@ GREY: Final = {"light": "#66727d", "dark": "#94a1ac"}
 """Text of excluded numbers: at least 4.5 : 1 on the background of each theme."""
 
 
-def uses_of(document: Mapping[str, Any]) -> Uses:
+def uses_of(document: Mapping[str, object]) -> Uses:
     """From a results document, or from one side of a comparison."""
-    return Uses(flags=tuple(QualityFlag.from_dict(flag) for flag in document.get("flags", [])))
+    flags: Any = document.get("flags", [])
+    return Uses(flags=tuple(QualityFlag.from_dict(flag) for flag in flags))
 
 
 def show_note(text: str) -> None:
