@@ -109,9 +109,10 @@ _ONLY_T2_OF_PLATES: Final = (
 )
 """Outlines that miss the edge of cartilage: only the median over a whole plate is hardly changed."""
 
-def _unusual(bone: str) -> FlagKind:
+
+def _unusual(bone: Structure) -> FlagKind:
     return FlagKind(
-        meaning=f"the {bone} is far from the reference {bone}, to which the knee was aligned by it",
+        meaning=f"the {bone.key}, by which the knee was aligned, is far from the reference {bone.key}",
         advice="check the outlines",
         effects=(_caution(_CARTILAGE),),
     )
@@ -156,13 +157,13 @@ FLAGS: Final[Mapping[FlagCode, FlagKind]] = MappingProxyType(
             effects=(_caution(_CARTILAGE, Extent.COMPARTMENTS),),
         ),
         FlagCode.SIDE_UNCERTAIN: FlagKind(
-            meaning="the femur fits a left and a right knee nearly alike",
+            meaning="the knee fits a left and a right reference knee nearly alike",
             advice="medial and lateral may be exchanged",
             effects=(_caution(_CARTILAGE, Extent.COMPARTMENTS),),
         ),
-        FlagCode.UNUSUAL_FEMUR: _unusual("femur"),
-        FlagCode.UNUSUAL_TIBIA: _unusual("tibia"),
-        FlagCode.UNUSUAL_PATELLA: _unusual("patella"),
+        FlagCode.UNUSUAL_FEMUR: _unusual(Structure.FEMUR),
+        FlagCode.UNUSUAL_TIBIA: _unusual(Structure.TIBIA),
+        FlagCode.UNUSUAL_PATELLA: _unusual(Structure.PATELLA),
         FlagCode.OUTSIDE_EXPERT_RANGE: FlagKind(
             meaning="thickness, area or volume is outside the range of the expert label maps",
             advice="check the outlines",

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from pipeline.anatomy import ALL, BONE_OF, BONES, CARTILAGE_OF, Plate, Structure, place_title
+from pipeline.anatomy import ALL, BONE_OF, BONES, CARTILAGE_OF, Plate, place_title
 from pipeline.field_of_view import cut_flags
 from pipeline.flags import FlagCode, QualityFlag
 from pipeline.quantities import DAB, PRIMARY, QUANTITIES, SECOND, TAB, THC, THC_MATCHED, THC_TAB, VOLUME
