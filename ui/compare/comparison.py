@@ -41,16 +41,18 @@ def show_comparison(first_id: str, second_id: str) -> None:
             _show_analysis(title, job, facts)
     uses = [uses_of(asdict(facts)) for facts in (document.a, document.b)]
     _show_warnings(document.warnings, uses)
-    ban = Uses(flags=uses[0].flags + uses[1].flags)
+    both = Uses(flags=uses[0].flags + uses[1].flags)
+    excluded = both.ban(THC_MATCHED, TABLE_ORDER)
     st.subheader(f"{word} on the bone")
-    show_note(ban.ban(THC_MATCHED, TABLE_ORDER))
+    show_note(excluded)
     address = f"/api/compare/{quote(first_id)}/{quote(second_id)}"
     show_scene(f"{address}/view/{ViewFile.SCENE}", f"comparison-{first_id}-{second_id}")
+    colours = "" if excluded else ": rust is thinner, blue is thicker"
     _caption(
-        "Second minus first, on the first knee's bones: rust is thinner, blue is thicker. Points without a "
-        "counterpart under cartilage have the colour of bone."
+        f"Second minus first, on the first knee's bones{colours}. Points without a counterpart under cartilage have "
+        "the colour of bone."
     )
-    _show_regions([asdict(row) for row in document.changes], word, ban)
+    _show_regions([asdict(row) for row in document.changes], word, both)
     _show_worth(document)
     st.html(f'<a class="ok-button" href="{address}/changes.csv" download>Download as CSV</a>')
 
