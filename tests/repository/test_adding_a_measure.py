@@ -80,7 +80,9 @@ def test_an_added_measure_is_in_rest_the_page_and_compare(checkout: Checkout, va
     values = {row["structure"]: row["value"] for row in found["rest"]}
     assert list(values) == ["femur", "tibia", "patella"]
     assert min(values.values()) > 1000.0
-    assert found["page"] == [{"Place": name.capitalize(), "Total": value} for name, value in values.items()]
+    assert found["page"] == [
+        {"Place": name.capitalize(), "Use": "yes", "Total": value} for name, value in values.items()
+    ]
     assert f"{TITLE} (mm³)" in found["offered"]
     assert [(line["Region"], line["First"], line["Change"]) for line in found["changes"]] == [
         (name.capitalize(), value, 0.0) for name, value in values.items()
