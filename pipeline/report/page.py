@@ -173,7 +173,6 @@ def write_page(result: AnalysisResult, bones: Sequence[BoneMap], files_dir: Path
         others=other_tables(result.measurements, uses),
         charts=charts(lookup, bones, uses),
         not_usable=Use.NO,
-        usable=Use.YES,
         accuracy=accuracy_table(result.provenance.model),
         model=dict.fromkeys(CARD_KEYS, "") | result.provenance.model,
         options=option_rows(result.provenance.options),
