@@ -13,10 +13,11 @@ import httpx
 import numpy as np
 import pytest
 
-from pipeline.products import MEASUREMENTS
+from pipeline.products import FLAGS, MEASUREMENTS
 from pipeline.types import Measurement
 from pipeline.workspace import Workspace
 from tests.support.processes import DATA_DIR
+from tests.support.report_phantom import THICK_SLICES
 from tests.support.rest_client import complete, save
 
 
@@ -141,6 +142,7 @@ def test_a_csv_has_the_decimal_mark_and_separator_that_were_asked_for(api: httpx
     workspace = Workspace(DATA_DIR / "jobs" / job_id)
     workspace.create()
     MEASUREMENTS.save(workspace, (row, replace(row, value=float("nan"), n=0)))
+    FLAGS.save(workspace, (THICK_SLICES,))
     url = f"/jobs/{job_id}/measurements"
     plain = list(csv.DictReader(io.StringIO(api.get(url, params={"format": "csv"}).text)))
     answer = api.get(url, params={"format": "csv", "decimal": "comma"})
@@ -148,6 +150,10 @@ def test_a_csv_has_the_decimal_mark_and_separator_that_were_asked_for(api: httpx
     rows = list(csv.DictReader(io.StringIO(answer.text), delimiter=";"))
     assert [row["value"].replace(",", ".") for row in rows] == [row["value"] for row in plain]
     assert [row["value"] for row in rows] == ["1,5", ""]
+    assert [(list(line)[-1], line["use"], line["flag"]) for line in api.get(url).json()] == [
+        ("use", "no", "CARTILAGE_NOT_USABLE")
+    ] * 2
+    assert {(row["use"], row["flag"]) for row in plain} == {("no", "CARTILAGE_NOT_USABLE")}
     tabs = api.get(url, params={"format": "csv", "decimal": "comma", "separator": "tab"}).text
     assert tabs == answer.text.replace(";", "\t")
 
