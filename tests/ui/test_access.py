@@ -23,22 +23,24 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
 import json, sys
 from streamlit.testing.v1 import AppTest
-page = AppTest.from_file("app.py", default_timeout=60)
-page.switch_page(sys.argv[1])
-page.run()
-seen = [[item.value for item in page.title]]
-print(json.dumps({"titles": seen, "errors": [item.value for item in page.error],
-                  "exceptions": [item.message for item in page.exception]}))
+seen = {"titles": [], "exceptions": []}
+for path in sys.argv[1:]:
+    page = AppTest.from_file("app.py", default_timeout=60)
+    page.switch_page(path)
+    page.run()
+    seen["titles"].append([item.value for item in page.title])
+    seen["exceptions"] += [item.message for item in page.exception]
+print(json.dumps(seen))
 """
 EVERYWHERE = "0.0.0.0"  # noqa: S104 -- a setting, nothing is bound
 ASKS = ["This server requires a key"]
 
 
-def visit(tmp_path: Path, page: str, **environment: str) -> dict[str, Any]:
-    """The titles seen on opening a page."""
+def visit(tmp_path: Path, *pages: str, **environment: str) -> dict[str, Any]:
+    """The titles seen on opening pages, each in a new session."""
     settings = {"REDIS_URL": "redis://127.0.0.1:1/0", "DATA_DIR": str(tmp_path)} | environment
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, page],
+        [sys.executable, "-c", SCRIPT, *pages],
         cwd=ROOT,
         env=os.environ | settings,
         capture_output=True,
@@ -51,9 +53,10 @@ def visit(tmp_path: Path, page: str, **environment: str) -> dict[str, Any]:
     return seen
 
 
-@pytest.mark.parametrize("page", ["app.py", "pages/jobs.py", "pages/analysis.py"])
-def test_no_page_shows_anything_without_the_key(tmp_path: Path, page: str) -> None:
-    assert visit(tmp_path, page, HOST=EVERYWHERE, API_KEYS="the-first-of-two-keys")["titles"] == [ASKS]
+def test_no_page_shows_anything_without_the_key(tmp_path: Path) -> None:
+    pages = ("app.py", "pages/jobs.py", "pages/analysis.py")
+    seen = visit(tmp_path, *pages, HOST=EVERYWHERE, API_KEYS="the-first-of-two-keys")
+    assert seen["titles"] == [ASKS] * len(pages)
 
 
 def test_on_a_local_server_no_page_requires_a_key(tmp_path: Path) -> None:

@@ -14,62 +14,63 @@ import pytest
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
+JOB = "00000000-0000-4000-8000-000000000000"
+PAGES = ("app.py", *(f"pages/{name}.py" for name in ("analysis", "jobs", "methods", "compare", "statistics")))
 SCRIPT = """
 import json, sys
 from streamlit.testing.v1 import AppTest
-page = AppTest.from_file("app.py", default_timeout=60)
-if sys.argv[1] != "app.py":
-    page.switch_page(sys.argv[1])
-if len(sys.argv) > 2:
-    page.query_params["job"] = sys.argv[2]
-page.run()
-print(json.dumps({
-    "exceptions": [item.message for item in page.exception],
-    "titles": [item.value for item in page.title],
-    "warnings": [item.value for item in page.warning],
-    "buttons": [item.label for item in page.button],
-}))
+for path in sys.argv[2:]:
+    page = AppTest.from_file("app.py", default_timeout=60)
+    if path != "app.py":
+        page.switch_page(path)
+    if path == "pages/analysis.py":
+        page.query_params["job"] = sys.argv[1]
+    page.run()
+    print(json.dumps({
+        "page": path,
+        "exceptions": [item.message for item in page.exception],
+        "titles": [item.value for item in page.title],
+        "warnings": [item.value for item in page.warning],
+        "buttons": [item.label for item in page.button],
+    }))
 """
 
 
-def run_page(tmp_path: Path, *arguments: str) -> dict[str, Any]:
-    environment = os.environ | {"REDIS_URL": "redis://127.0.0.1:1/0", "DATA_DIR": str(tmp_path)}
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What each page shows, by its path."""
+    environment = os.environ | {"REDIS_URL": "redis://127.0.0.1:1/0", "DATA_DIR": str(tmp_path_factory.mktemp("data"))}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *arguments],
+        [sys.executable, "-c", SCRIPT, JOB, *PAGES],
         cwd=ROOT,
         env=environment,
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=240,
     )
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"page"')]
+    assert [page["page"] for page in found] == list(PAGES)
+    return {page["page"]: page for page in found}
 
 
-def test_home_without_a_queue_shows_a_message_and_offers_the_sample(tmp_path: Path) -> None:
-    seen = run_page(tmp_path, "app.py")
-    assert seen["exceptions"] == []
-    assert seen["titles"] == ["Measure a knee MRI"]
-    assert "queue is not responding" in seen["warnings"][0]
-    assert "Try the sample knee" in seen["buttons"]
+def test_home_without_a_queue_shows_a_message_and_offers_the_sample(seen: dict[str, dict[str, Any]]) -> None:
+    home = seen["app.py"]
+    assert home["titles"] == ["Measure a knee MRI"]
+    assert "queue is not responding" in home["warnings"][0]
+    assert "Try the sample knee" in home["buttons"]
 
 
-def test_an_analysis_without_a_queue_waits_for_it(tmp_path: Path) -> None:
-    seen = run_page(tmp_path, "pages/analysis.py", "00000000-0000-4000-8000-000000000000")
-    assert seen["exceptions"] == []
-    assert "queue is not responding" in seen["warnings"][0]
+@pytest.mark.parametrize("page", ["pages/analysis.py", "pages/statistics.py"])
+def test_a_page_that_reads_jobs_shows_a_message_without_a_queue(seen: dict[str, dict[str, Any]], page: str) -> None:
+    assert "queue is not responding" in seen[page]["warnings"][0]
 
 
 @pytest.mark.parametrize("page", ["pages/jobs.py", "pages/methods.py", "pages/compare.py"])
-def test_the_other_pages_need_no_queue(tmp_path: Path, page: str) -> None:
-    seen = run_page(tmp_path, page)
-    assert seen["exceptions"] == []
-    assert len(seen["titles"]) == 1
-    assert seen["warnings"] == [] or page == "pages/methods.py"
+def test_the_other_pages_need_no_queue(seen: dict[str, dict[str, Any]], page: str) -> None:
+    assert len(seen[page]["titles"]) == 1
+    assert seen[page]["warnings"] == [] or page == "pages/methods.py"
 
 
-def test_statistics_without_a_queue_show_a_message(tmp_path: Path) -> None:
-    seen = run_page(tmp_path, "pages/statistics.py")
-    assert seen["exceptions"] == []
-    assert "queue is not responding" in seen["warnings"][0]
+def test_no_page_raises_without_a_queue(seen: dict[str, dict[str, Any]]) -> None:
+    assert [page["exceptions"] for page in seen.values()] == [[]] * len(PAGES)
