@@ -21,6 +21,9 @@ from tests.support.knees import mirrored, turned_knee
 from tests.support.processes import DATA_DIR
 
 
+OPTIONS = AnalysisOptions(perform_nsm=False)
+
+
 def write_labels(path: Path, segmentation: Segmentation) -> Path:
     grid: Grid = segmentation.grid
     image = sitk.GetImageFromArray(segmentation.labels)
@@ -39,7 +42,7 @@ def analysed(side: str) -> Path:
     root.mkdir()
     labels = write_labels(root / "labels.nrrd", knee if side == "right" else mirrored(knee))
     request = Request(input_name="labels.nrrd", scan=None, labels=str(labels))
-    run_analysis(Workspace(root / "job"), AnalysisOptions(), Resources(), request, lambda _: None)
+    run_analysis(Workspace(root / "job"), OPTIONS, Resources(), request, lambda _: None)
     return root / "job"
 
 
@@ -53,7 +56,7 @@ def finished_job(side: str = "right", **fields: Any) -> str:
         id=job_id,
         input_filename=f"{side}.nii.gz",
         input_path="",
-        options=AnalysisOptions().to_dict(),
+        options=OPTIONS.to_dict(),
         status=Status.COMPLETE,
         created_at=now(),
         attempt=1,
