@@ -20,7 +20,6 @@ from pipeline.workspace import Workspace
 from tests.support.knees import mirrored, turned_knee
 from tests.support.processes import DATA_DIR
 
-
 OPTIONS = AnalysisOptions(perform_nsm=False)
 
 
