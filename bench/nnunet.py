@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.segmentation import run
-from pipeline.segmentation.models.knee_unet import KneeUnet, knee_unet
+from pipeline.segmentation.knee_unet import KneeUnet, knee_unet
 from pipeline.segmentation.orientation import nearest_order
 from pipeline.segmentation.postprocess import clean
 from pipeline.segmentation.runtime import thread_count

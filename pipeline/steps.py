@@ -298,7 +298,7 @@ STEPS: Final = (
         reads=(UPLOAD, SCAN, MODEL, RESOURCES),
         produces=(RAW_SEGMENTATION,),
         options=("segmentation_model", "knee", "turn"),
-        version=2,
+        version=3,
         identity=_model_identity,
         share=60,
     ),

@@ -52,7 +52,7 @@ def known_of(first: Knee, second: Knee) -> Reproducibility:
     if first.model == second.model and first.model.digests:
         for path in reproducibility_paths():
             known = read_reproducibility(path)
-            if known.regions and known.digests == first.model.digests:
+            if known.regions and known.model == first.model.id and known.digests == first.model.digests:
                 return known
     return Reproducibility()
 

@@ -51,30 +51,39 @@ class ModelFile:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelIdentity:
-    """Results with equal identities were made with the same files.
+    """Results with equal identities were made with the same files, used in the same way.
 
     source   BUILT_IN, INSTALLED or GIVEN
     digests  role of every file that affects the result -> SHA-256
+    method   distinguishes models with the same files; "" for the plain one
     """
 
     id: str
     source: str
     digests: Mapping[str, str]
+    method: str = ""
 
     @classmethod
-    def of(cls, id: str, source: str, files: Iterable[ModelFile]) -> ModelIdentity:
+    def of(cls, id: str, source: str, files: Iterable[ModelFile], method: str = "") -> ModelIdentity:
         """Uses the stated digests, which are verified when a file is loaded."""
-        return cls(id=id, source=source, digests={file.role: file.sha256 or digest_of(file.path) for file in files})
+        digests = {file.role: file.sha256 or digest_of(file.path) for file in files}
+        return cls(id=id, source=source, digests=digests, method=method)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object]) -> ModelIdentity:
-        """Raises KeyError where a field is missing."""
+        """Raises KeyError where a field is missing; results of version 0.1 have no method."""
         values: dict[str, Any] = dict(data)
-        return cls(id=str(values["id"]), source=str(values["source"]), digests=dict(values["digests"]))
+        return cls(
+            id=str(values["id"]),
+            source=str(values["source"]),
+            digests=dict(values["digests"]),
+            method=str(values.get("method", "")),
+        )
 
     def to_dict(self) -> dict[str, object]:
         """For JSON; holds no path outside the model's folder."""
-        return {"id": self.id, "source": self.source, "digests": dict(self.digests)}
+        plain = {"id": self.id, "source": self.source, "digests": dict(self.digests)}
+        return plain | ({"method": self.method} if self.method else {})
 
 
 def named_digests(digests: Mapping[str, str]) -> dict[str, str]:

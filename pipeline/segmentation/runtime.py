@@ -51,6 +51,31 @@ class Network:
         return softmax(logits)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BothSides:
+    """A network that sees every window twice, the second time mirrored, and answers with the mean of both.
+
+    axis: of a window (d, h, w), from left to right of the body. In training half of the knees were mirrored along it.
+    """
+
+    network: Network
+    axis: int
+
+    @property
+    def classes(self) -> int:
+        return self.network.classes
+
+    def __call__(self, window: FloatVolume) -> FloatVolume:
+        """As Network."""
+        answer = self.network(window)
+        answer += np.flip(self.network(np.ascontiguousarray(np.flip(window, self.axis + 1))), self.axis + 1)
+        answer *= np.float32(0.5)
+        return answer
+
+
+Look = Network | BothSides
+
+
 def _out_of_memory(window: FloatVolume) -> OutOfMemory:
     return OutOfMemory(
         f"The network ran out of memory in a window of {' x '.join(map(str, window.shape[1:]))} voxels; "

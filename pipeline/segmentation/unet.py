@@ -18,7 +18,7 @@ from pipeline.segmentation.card import ModelCard
 from pipeline.segmentation.confidence import mean_probability, surface_entropy
 from pipeline.segmentation.frame import Frame
 from pipeline.segmentation.orientation import AxisOrder, nearest_order
-from pipeline.segmentation.runtime import Network
+from pipeline.segmentation.runtime import Look
 from pipeline.segmentation.sampling import FloatVolume, standardise, to_isotropic
 from pipeline.segmentation.upsampling import Slabs, write_labels
 from pipeline.segmentation.windows import averaged, plan, window_count
@@ -39,14 +39,21 @@ class View:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Answer:
-    """Native labels (a, b, c) on the scan's voxels in a network's axes; confidence per structure.
+    """Native labels (a, b, c) on the scan's voxels in a network's axes, and their certainty (upsampling.write_labels).
 
     structures: label -> structure
     """
 
     labels: LabelArray
+    certainty: LabelArray
     structures: Mapping[int, Structure]
-    confidence: dict[Structure, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confidence:
+    """Per structure: mean probability, and mean entropy near the surface in bits (segmentation/confidence.py)."""
+
+    probability: dict[Structure, float]
     surface_entropy_bits: dict[Structure, float]
 
 
@@ -59,7 +66,7 @@ def view_of(scan: Scan, axes: str, resolution_mm: float) -> View:
     return View(order=order, image=image, frame=frame)
 
 
-def probabilities(network: Network, view: View, window_voxels: int, report: Callable[[float], None]) -> Slabs:
+def probabilities(network: Look, view: View, window_voxels: int, report: Callable[[float], None]) -> Slabs:
     """Probabilities of every class on the isotropic grid; reports the completed fraction after every window.
 
     Raises OutOfMemory, ModelError.
@@ -82,15 +89,18 @@ def answer(card: ModelCard, slabs: Slabs, view: View, threads: int) -> Answer:
     labels, certainty = (np.empty(view.frame.shape, dtype=np.uint8) for _ in range(2))
     write_labels(slabs, view.frame.isotropic, view.frame.places, labels, certainty, threads)
     structures = {label: _structure(card, label) for label in card.native_labels}
-    return Answer(
-        labels=labels,
-        structures=structures,
-        confidence=mean_probability(labels, certainty, structures),
-        surface_entropy_bits=surface_entropy(labels, certainty, structures),
+    return Answer(labels=labels, certainty=certainty, structures=structures)
+
+
+def confidence(found: Answer) -> Confidence:
+    """Confidence in labels that were not changed since."""
+    return Confidence(
+        probability=mean_probability(found.labels, found.certainty, found.structures),
+        surface_entropy_bits=surface_entropy(found.labels, found.certainty, found.structures),
     )
 
 
-def segmentation(card: ModelCard, scan: Scan, view: View, found: Answer) -> Segmentation:
+def segmentation(card: ModelCard, scan: Scan, view: View, found: Answer, sure: Confidence) -> Segmentation:
     """Canonical labels on the scan's grid."""
     table = np.zeros(256, dtype=np.uint8)
     for label, structure in found.structures.items():
@@ -100,8 +110,8 @@ def segmentation(card: ModelCard, scan: Scan, view: View, found: Answer) -> Segm
         grid=scan.grid,
         model_id=card.id,
         compartments_apart=card.native_to_canonical.compartments_apart,
-        confidence=found.confidence,
-        surface_entropy_bits=found.surface_entropy_bits,
+        confidence=sure.probability,
+        surface_entropy_bits=sure.surface_entropy_bits,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.nnunet import DEFAULTS, OURS, missed_bars, side_axis
-from pipeline.segmentation.models.knee_unet import knee_unet
+from pipeline.segmentation.knee_unet import knee_unet
 
 
 def costs(ours: float, theirs: float) -> dict[str, dict[str, float]]:

@@ -11,6 +11,7 @@ from pipeline.anatomy import Structure
 from pipeline.grid import Grid
 from pipeline.model_flags import model_flags
 from pipeline.segmentation.card import ModelCard
+from pipeline.segmentation.knee_unet import knee_unet
 from pipeline.segmentation.limits import (
     ConfidenceFlag,
     SliceFigures,
@@ -18,7 +19,6 @@ from pipeline.segmentation.limits import (
     confidence_flag_of,
     thick_slices_of,
 )
-from pipeline.segmentation.models.knee_unet import knee_unet
 from pipeline.types import Segmentation
 
 RULE = ConfidenceFlag(threshold=0.75, worst_caught=0.8, others_flagged=0.1, scans=40)

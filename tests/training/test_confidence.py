@@ -12,8 +12,8 @@ import pytest
 from pipeline.anatomy import Structure
 from pipeline.grid import Grid
 from pipeline.segmentation.card import BUILT_IN_WEIGHTS
+from pipeline.segmentation.knee_unet import knee_unet
 from pipeline.segmentation.limits import confidence_flag_of
-from pipeline.segmentation.models.knee_unet import knee_unet
 from pipeline.types import Segmentation
 from tests.support.knees import coarse_knee, joint_of
 from training.knee_unet.confidence import CONDITIONS, MOST_OTHERS, Rated, plate_dice, rate_all, rule, write_rule

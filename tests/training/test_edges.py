@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.segmentation.edges.network import ANSWERS, Ensemble, read_ensemble, write_ensemble
 from pipeline.segmentation.edges.profiles import DEPTHS_MM, FEATURES, STEP_MM, Profiles
-from pipeline.segmentation.models.knee_unet import knee_unet
+from pipeline.segmentation.knee_unet import knee_unet
 from pipeline.types import Resources
 from tests.support.knees import joint_of, turned_knee
 from training.edges.errors import edge_errors, first_pass_errors

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.anatomy import CARTILAGE_OF, Structure
 from pipeline.segmentation.card import BUILT_IN_WEIGHTS, Accuracy
-from pipeline.segmentation.models.knee_unet import knee_unet
+from pipeline.segmentation.knee_unet import knee_unet
 from tests.support.knees import turned_knee
 from training.knee_unet.agreement import agreement, compare, parts
 from training.knee_unet.collection import knee_of, split_maps

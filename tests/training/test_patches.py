@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.anatomy import Structure
 from pipeline.grid import Grid
-from pipeline.segmentation.models.knee_unet import knee_unet
+from pipeline.segmentation.knee_unet import knee_unet
 from tests.support.knees import joint_of, reference_knee, turned_knee
 from training.knee_unet.contrast import DESS_RANGES, FAMILIES, class_place, draw_contrast
 from training.knee_unet.patch_rendering import View, render_patch

@@ -16,7 +16,7 @@ from pipeline.anatomy import BONE_OF
 from pipeline.segmentation.edges import profiles
 from pipeline.segmentation.edges.profiles import DEPTHS_MM, Profiles
 from pipeline.segmentation.edges.rays import Rays, cast
-from pipeline.segmentation.models.knee_unet import KneeUnet
+from pipeline.segmentation.knee_unet import KneeUnet
 from pipeline.segmentation.runtime import Network
 from training.edges.synthesize import VOXEL_MM, SyntheticJoint, first_pass
 from training.edges.vary import varied

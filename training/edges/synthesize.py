@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.segmentation.first_pass import recorded
 from pipeline.segmentation.frame import Frame
-from pipeline.segmentation.models.knee_unet import KneeUnet
+from pipeline.segmentation.knee_unet import KneeUnet
 from pipeline.segmentation.runtime import Network
 from pipeline.segmentation.sampling import standardise, to_isotropic
 from pipeline.segmentation.unet import OVERLAP

@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 
 from pipeline.segmentation.edges.network import Ensemble, ProfileNetwork, write_ensemble
-from pipeline.segmentation.models.knee_unet import knee_unet
+from pipeline.segmentation.knee_unet import knee_unet
 from pipeline.types import Resources
 from training.edges.errors import errors, first_pass_errors
 from training.edges.examples import collect, is_held_out, load

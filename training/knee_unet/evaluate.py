@@ -26,9 +26,9 @@ from pipeline.digest import sha256_of
 from pipeline.segmentation import registry, run
 from pipeline.segmentation.card import CARD_NAME
 from pipeline.segmentation.identity import WEIGHTS
+from pipeline.segmentation.knee_unet import KneeUnet
 from pipeline.segmentation.limits import holds_for
 from pipeline.segmentation.models.knee_edges import KneeEdges
-from pipeline.segmentation.models.knee_unet import KneeUnet
 from pipeline.types import Resources, Scan, Segmentation
 from training.knee_unet import confidence
 from training.knee_unet.agreement import Agreement, compare, region_means

@@ -6,6 +6,7 @@ between voxels of the scan.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -32,34 +33,41 @@ FREE: Final = -9.0
 """Depth inside a structure of a voxel that no surface has claimed yet."""
 
 
-def relabel(labels: LabelArray, frame: Frame, answers: list[tuple[Rays, FloatVolume, FloatVolume]]) -> None:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Claim:
+    """The voxels around the rays of one bone: a box of the scan, and on it the distances beyond the edges of bone and
+    cartilage, mm (negative inside), and where they are known.
+    """
+
+    bone: int
+    cartilage: int
+    box: Box
+    beyond_bone: FloatVolume
+    beyond_cartilage: FloatVolume
+    known: NDArray[np.bool_]
+
+
+def relabel(labels: LabelArray, claims: list[Claim]) -> None:
     """Overwrite labels (the scan's voxels, frame's axes) around the rays.
 
-    answers: rays, inner and outer edge (n,) mm. A voxel claimed by two surfaces is assigned to the one in which it is
-    deeper.
+    A voxel claimed by two surfaces is assigned to the one in which it is deeper.
     """
     depth = np.full(labels.shape, FREE, np.float32)
     before = labels.copy()
-    for rays, inner, outer in answers:
-        found = _fields(rays, inner, outer, frame)
-        if found is None:
-            continue
-        box, beyond_bone, beyond_cartilage, known = found
-        here, deepest, was = labels[box], depth[box], before[box]
-        bone = known & (beyond_bone < 0)
-        cartilage = known & (beyond_bone >= 0) & (beyond_cartilage < 0)
-        inside = np.where(bone, -beyond_bone, np.minimum(beyond_bone, -beyond_cartilage))
+    for claim in claims:
+        here, deepest, was = labels[claim.box], depth[claim.box], before[claim.box]
+        bone = claim.known & (claim.beyond_bone < 0)
+        cartilage = claim.known & (claim.beyond_bone >= 0) & (claim.beyond_cartilage < 0)
+        inside = np.where(bone, -claim.beyond_bone, np.minimum(claim.beyond_bone, -claim.beyond_cartilage))
         won = (bone | cartilage) & (inside > deepest)
-        here[won] = np.where(bone, rays.bone, rays.cartilage)[won]
+        here[won] = np.where(bone, claim.bone, claim.cartilage)[won]
         deepest[won] = inside[won]
-        mine = (was == rays.bone) | (was == rays.cartilage)
-        here[known & ~bone & ~cartilage & mine & (deepest == FREE)] = 0
+        mine = (was == claim.bone) | (was == claim.cartilage)
+        here[claim.known & ~bone & ~cartilage & mine & (deepest == FREE)] = 0
 
 
-def _fields(
-    rays: Rays, inner: FloatVolume, outer: FloatVolume, frame: Frame
-) -> tuple[Box, FloatVolume, FloatVolume, NDArray[np.bool_]] | None:
-    """A box of the scan; distances of its voxels beyond both edges, mm; and a mask of known distances."""
+def claim_of(rays: Rays, inner: FloatVolume, outer: FloatVolume, frame: Frame) -> Claim | None:
+    """The voxels around rays with inner and outer edge (n,) mm; None if no voxel of the scan is near."""
     mm = frame.resolution_mm
     counts = np.array(frame.isotropic)
     ends = np.clip(np.rint(rays.at(DEPTHS_MM[::2]).reshape(-1, 3) / mm - 0.5).astype(np.intp), 0, counts - 1)
@@ -96,4 +104,11 @@ def _fields(
         for at, voxels, start, count in zip(where, chosen, low, passed.shape, strict=True)
     ]
     bone, cartilage, share = (interpolated(field, *matrices) for field in fields)
-    return (a, b, c), bone, cartilage, share > 0.99
+    return Claim(
+        bone=rays.bone,
+        cartilage=rays.cartilage,
+        box=(a, b, c),
+        beyond_bone=bone,
+        beyond_cartilage=cartilage,
+        known=share > 0.99,
+    )

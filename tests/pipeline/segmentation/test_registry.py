@@ -17,8 +17,8 @@ from pipeline.errors import ModelError, OptionsError
 from pipeline.options import AnalysisOptions
 from pipeline.segmentation.card import BUILT_IN_WEIGHTS
 from pipeline.segmentation.identity import ModelIdentity
+from pipeline.segmentation.knee_unet import knee_unet, read_knee_unet
 from pipeline.segmentation.models.knee_edges import knee_edges
-from pipeline.segmentation.models.knee_unet import knee_unet, read_knee_unet
 from pipeline.segmentation.registry import built_in_models, model, models
 from pipeline.segmentation.segmenter import facts
 from pipeline.types import Resources

@@ -19,8 +19,8 @@ from pipeline.errors import OptionsError, WeightsCorrupt, WeightsMissing
 from pipeline.segmentation import describe, run, segment
 from pipeline.segmentation.edges.network import ANSWERS, Ensemble, ProfileNetwork, write_ensemble
 from pipeline.segmentation.edges.profiles import DEPTHS_MM, FEATURES
+from pipeline.segmentation.knee_unet import KneeUnet, knee_unet
 from pipeline.segmentation.models.knee_edges import KneeEdges, knee_edges
-from pipeline.segmentation.models.knee_unet import KneeUnet, knee_unet
 from pipeline.segmentation.sampling import standardise
 from pipeline.types import Resources, Scan, Segmentation
 from tests.support.segmentation_phantom import stored_otherwise, two_bones
@@ -223,7 +223,7 @@ def test_too_little_memory_raises_out_of_memory() -> None:
     code = """
 import resource, numpy as np
 from pipeline.errors import OutOfMemory
-from pipeline.segmentation.models.knee_unet import knee_unet
+from pipeline.segmentation.knee_unet import knee_unet
 from pipeline.types import Resources
 network = knee_unet().load(Resources(threads=1))
 pages = int(open("/proc/self/statm").read().split()[0])

@@ -1,4 +1,8 @@
-"""The built-in knee U-Net: one pass over the whole scan, in overlapping windows."""
+"""The built-in knee U-Net: one pass over the whole scan, in overlapping windows.
+
+It is the first pass of the built-in models (models/knee_edges.py). It can also be run and measured alone, but it cannot
+be chosen: registry.py does not list it.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +31,11 @@ class KneeUnet:
     resolution_mm: float
     window_voxels: int
 
+    @property
+    def side_axis(self) -> int:
+        """The axis of the network's input that runs between the left and the right of the body."""
+        return next(axis for axis, letter in enumerate(self.axes) if letter in "LR")
+
     def files(self) -> tuple[ModelFile, ...]:
         return (self.weights,)
 
@@ -42,7 +51,8 @@ class KneeUnet:
         network = self.load(resources)
         view = unet.view_of(scan, self.axes, self.resolution_mm)
         slabs = unet.probabilities(network, view, self.window_voxels, report)
-        return unet.segmentation(self.card, scan, view, unet.answer(self.card, slabs, view, network.threads))
+        answer = unet.answer(self.card, slabs, view, network.threads)
+        return unet.segmentation(self.card, scan, view, answer, unet.confidence(answer))
 
     def provenance(self, resources: Resources) -> dict[str, object]:
         from pipeline.segmentation import runtime
@@ -59,10 +69,6 @@ class KneeUnet:
                 f"The network has {network.classes - 1} labels; its card has {len(self.card.native_labels)}."
             )
         return network
-
-
-def find(resources: Resources) -> tuple[KneeUnet, ...]:  # noqa: ARG001 -- independent of resources
-    return (knee_unet(),)
 
 
 @cache
