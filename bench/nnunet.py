@@ -83,7 +83,7 @@ def run_theirs(
             "resolution_mm": model.resolution_mm,
             "window_voxels": model.window_voxels,
             "threads": threads,
-            "mirrored_axes": {DEFAULTS: [0, 1, 2], SIDEWAYS: [side_axis(model)]},
+            "mirrored_axes": {DEFAULTS: [0, 1, 2], SIDEWAYS: [model.side_axis]},
         }
         (folder / "request.json").write_text(json.dumps(request))
         command = [str(python), "-m", "bench.nnunet_run", str(folder)]
@@ -97,11 +97,6 @@ def run_theirs(
             labels = np.ascontiguousarray(order.from_network(table[native]))
             answers[name] = clean(Segmentation(labels=labels, grid=scan.grid, model_id=model.card.id)), cost
     return answers
-
-
-def side_axis(model: KneeUnet) -> int:
-    """The left-right axis of the network's image array."""
-    return next(k for k, letter in enumerate(model.axes) if letter in "LR")
 
 
 def show(costs: dict[str, dict[str, float]], dice: dict[str, dict[str, float]]) -> None:

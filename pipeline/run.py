@@ -11,6 +11,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -109,14 +110,17 @@ class _Run:
         self.on_progress = on_progress
         self.ledger = Ledger(workspace)
         self.records = [StepRecord(name=s.name, title=s.title, state=StepState.WAITING) for s in steps]
+        self.started: dict[str, Future[StepRecord]] = {}
 
     def finish(self) -> RunSummary:
-        for index, step in enumerate(self.steps):
-            self.facts.records = tuple(self.records)
-            identity = step.identity(self._inputs(step))
-            fingerprint = self.ledger.fingerprint(step, self.options, identity, self.facts.decisive())
-            self.records[index] = self.ledger.finished(step, fingerprint) or self._run(index, step)
-            self.ledger.note(step, fingerprint, self.records[index])
+        shutil.rmtree(self.workspace.scratch_dir, ignore_errors=True)  # left by a killed run
+        with ThreadPoolExecutor(1) as beside:
+            for index, step in enumerate(self.steps):
+                self._start_early(index, beside)
+                self.facts.records = tuple(self.records)
+                fingerprint = self._fingerprint(step)
+                self.records[index] = self.ledger.finished(step, fingerprint) or self._run(index, step)
+                self.ledger.note(step, fingerprint, self.records[index])
         self._report_progress(len(self.steps) - 1, 1.0)
         manifest = DELIVERY.load(self.workspace).manifest
         return RunSummary(
@@ -126,17 +130,42 @@ class _Run:
             archive_bytes=manifest.archive_bytes,
         )
 
+    def _fingerprint(self, step: Step) -> str:
+        identity = step.identity(self._inputs(step))
+        return self.ledger.fingerprint(step, self.options, identity, self.facts.decisive())
+
+    def _start_early(self, index: int, beside: Executor) -> None:
+        """Start the `early` steps after this one whose inputs are complete."""
+        missing = {product for step in self.steps[index:] for product in step.produces}
+        for late, step in enumerate(self.steps[index + 1 :], index + 1):
+            ready = step.early and step.name not in self.started and missing.isdisjoint(step.reads)
+            if ready and self.ledger.finished(step, self._fingerprint(step)) is None:
+                self.started[step.name] = beside.submit(self._outcome, step, self.records[late], lambda _: None)
+
     def _run(self, index: int, step: Step) -> StepRecord:
+        """Run a step, or await one that was started early. Raises the KneeError of a required step."""
         record = self.records[index]
+
+        def show(fraction: float) -> None:
+            self.records[index] = replace(record, state=StepState.RUNNING)
+            self._report_progress(index, fraction)
+
+        started = self.started.get(step.name)
+        if started is None:
+            return self._outcome(step, record, show)
+        if not started.done():
+            show(0.0)
+        return started.result()
+
+    def _outcome(self, step: Step, record: StepRecord, on_fraction: OnFraction) -> StepRecord:
         for product in step.produces:  # from an earlier run with other options: later steps must not use it
             product.discard(self.workspace)
         if reason := step.applies(self._inputs(step)):
             return replace(record, state=StepState.SKIPPED, reason=reason)
-        self.records[index] = replace(record, state=StepState.RUNNING)
-        self._report_progress(index, 0.0)
+        on_fraction(0.0)
         started = time.perf_counter()
         try:
-            self._produce(step, lambda fraction: self._report_progress(index, fraction))
+            self._produce(step, on_fraction)
         except MemoryError as error:
             failure: KneeError = OutOfMemory(
                 f"{step.title}: the machine ran out of memory; expected about 3 GB free.",
@@ -155,18 +184,17 @@ class _Run:
 
     def _produce(self, step: Step, on_fraction: OnFraction) -> None:
         """Run a step, then store what it returns."""
-        scratch = self.workspace.scratch_dir
-        shutil.rmtree(scratch, ignore_errors=True)  # left by a killed run
-        scratch.mkdir()
+        inputs = self._inputs(step, on_fraction)
+        inputs.scratch_dir.mkdir(parents=True)
         try:
-            outputs = step.run(self._inputs(step, on_fraction))
+            outputs = step.run(inputs)
             returned = tuple(output.product for output in outputs)
             if returned != step.produces:
                 raise TypeError(f"step {step.name} returned {[p.name for p in returned]}, not what it `produces`")
             for output in outputs:
                 output.save(self.workspace)
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            shutil.rmtree(inputs.scratch_dir, ignore_errors=True)
 
     def _inputs(self, step: Step, on_fraction: OnFraction = lambda _: None) -> Inputs:
         return Inputs(step, self.workspace, self.options, self.facts.values, on_fraction)

@@ -33,6 +33,7 @@ class Step:
     produces  products that `run` returns, in this order
     options   fields of AnalysisOptions that change the products
     share     approximate share of the wall time, for the progress bar
+    early     starts in a second thread as soon as its inputs exist, and is awaited at its turn; reports no progress
     applies   None, or the reason why the step is skipped
     identity  other data that determines the products, e.g. the digest of the model's weights
     """
@@ -46,6 +47,7 @@ class Step:
     options: tuple[str, ...] = ()
     share: int = 1
     required: bool = True
+    early: bool = False
     applies: Callable[[Inputs], str | None] = lambda _: None
     identity: Callable[[Inputs], object] = lambda _: None
 
@@ -65,7 +67,7 @@ class Inputs:
         given: Mapping[Given[Any], Callable[[], Any]],  # Any: facts of every type
         on_fraction: OnFraction,
     ) -> None:
-        self.scratch_dir = workspace.scratch_dir
+        self.scratch_dir = workspace.scratch_dir / step.name
         self.on_fraction = on_fraction
         self._step = step
         self._workspace = workspace

@@ -71,7 +71,7 @@ class ModelIdentity:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object]) -> ModelIdentity:
-        """Raises KeyError where a field is missing; results of version 0.1 have no method."""
+        """Raises KeyError where a field other than the method is missing."""
         values: dict[str, Any] = dict(data)
         return cls(
             id=str(values["id"]),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bench.nnunet import DEFAULTS, OURS, missed_bars, side_axis
-from pipeline.segmentation.knee_unet import knee_unet
+from bench.nnunet import DEFAULTS, OURS, missed_bars
 
 
 def costs(ours: float, theirs: float) -> dict[str, dict[str, float]]:
@@ -27,8 +26,3 @@ def test_more_time_or_a_worse_result_is_reported_with_both_numbers() -> None:
     assert "0.300" in slow
     assert "0.25" in slow
     assert "femur: Dice 0.8900, nnU-Net 0.9000" in worse
-
-
-def test_the_mirrored_axis_is_left_right() -> None:
-    entry = knee_unet()
-    assert entry.axes[side_axis(entry)] in "LR"

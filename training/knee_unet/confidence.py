@@ -13,16 +13,16 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from pipeline.anatomy import CARTILAGE_OF
 from pipeline.segmentation.confidence import cartilage_mean
-from pipeline.segmentation.identity import WEIGHTS
 from pipeline.segmentation.limits import ConfidenceFlag
 from pipeline.segmentation.segmenter import Segmenter as Model
 from pipeline.types import Scan, Segmentation
+from training.knee_unet.built_in import read_card
 from training.knee_unet.scans import UNSEEN, Protocol, dess_scan, thick_scan
 from training.knee_unet.specimen import read_expert_map
 
@@ -188,9 +188,7 @@ def write_rule(path: Path, digests: Mapping[str, str], found: ConfidenceFlag) ->
 
     Raises ValueError if the card's digest differs from that of the measured weights.
     """
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if content["sha256"] != digests[WEIGHTS]:
-        raise ValueError(f"{path} is for weights {content['sha256'][:12]}; measured: {digests[WEIGHTS][:12]}")
+    content = read_card(path, digests)
     content["confidence_flag"] = {
         "made_by": "make evaluate EVALUATE=--confidence",
         "chosen_on": (

@@ -1,6 +1,6 @@
 """make evaluate: measure the built-in network on synthetic scans of held-out knees, and write the figures to its card.
 
-    python -m training.knee_unet.evaluate MAPS [--weights FILE] [--card] [--knees N]
+    python -m training.knee_unet.evaluate MAPS [--model knee_unet] [--weights FILE] [--card] [--knees N]
     python -m training.knee_unet.evaluate MAPS --training-renderer [--model nnunet_cascade] [--card]
     python -m training.knee_unet.evaluate MAPS --confidence [--model nnunet_cascade] [--card]
 
@@ -23,15 +23,13 @@ import numpy as np
 
 from pipeline.anatomy import Plate
 from pipeline.digest import sha256_of
-from pipeline.segmentation import registry, run
+from pipeline.segmentation import run
 from pipeline.segmentation.card import CARD_NAME
-from pipeline.segmentation.identity import WEIGHTS
-from pipeline.segmentation.knee_unet import KneeUnet
 from pipeline.segmentation.limits import holds_for
-from pipeline.segmentation.models.knee_edges import KneeEdges
 from pipeline.types import Resources, Scan, Segmentation
 from training.knee_unet import confidence
 from training.knee_unet.agreement import Agreement, compare, region_means
+from training.knee_unet.built_in import BuiltIn, built_in, read_card
 from training.knee_unet.collection import maps_in
 from training.knee_unet.rendered_scan import rendered_scan
 from training.knee_unet.scans import UNSEEN, Protocol, dess_scan
@@ -39,7 +37,6 @@ from training.knee_unet.specimen import read_expert_map
 from training.knee_unet.thick import FACTORS, ThickKnee, examine_thick, thick_figures
 
 SEED: Final = 70_000
-BuiltIn = KneeUnet | KneeEdges
 Segmenter = Callable[[Scan], Segmentation]
 Draw = Callable[[Segmentation, Protocol, int], tuple[Scan, Segmentation]]
 """(knee, protocol, seed) -> a rendered scan and the labels on its grid."""
@@ -153,7 +150,7 @@ def write_card(path: Path, knees: list[Knee], thick: list[ThickKnee], digests: M
     digests: of the measured networks (ModelIdentity). Raises ValueError if the card's digest differs from that of
     the measured weights.
     """
-    content = _card_of(path, digests)
+    content = read_card(path, digests)
     content["caution"] = caution_of(knees)
     training_renderer = content["accuracy"].get("training_renderer")
     content["accuracy"] = {
@@ -170,7 +167,7 @@ def write_card(path: Path, knees: list[Knee], thick: list[ThickKnee], digests: M
 
 def write_training_renderer(path: Path, knees: list[Knee], digests: Mapping[str, str]) -> None:
     """Write the figures for the training renderer into the card. Raises as write_card does."""
-    content = _card_of(path, digests)
+    content = read_card(path, digests)
     content["accuracy"]["training_renderer"] = {
         "measured_on": TRAINING_RENDERER,
         "digests": dict(digests),
@@ -178,14 +175,6 @@ def write_training_renderer(path: Path, knees: list[Knee], digests: Mapping[str,
         "thickness": thickness_of(knees),
     }
     _write(path, content)
-
-
-def _card_of(path: Path, digests: Mapping[str, str]) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    measured = digests[WEIGHTS]
-    if content["sha256"] != measured:
-        raise ValueError(f"{path} is for weights {content['sha256'][:12]}; the measured weights are {measured[:12]}")
-    return content
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
@@ -220,7 +209,9 @@ def main() -> None:
     parser.add_argument("maps", type=Path, help="folder of held-out label maps, or one with validation/")
     parser.add_argument("--numbering", default="oai")
     parser.add_argument("--weights", type=Path, help="weights to measure instead of the built-in ones")
-    parser.add_argument("--model", default="nnunet_fullres", help="nnunet_fullres or nnunet_cascade")
+    parser.add_argument(
+        "--model", default="nnunet_fullres", help="nnunet_fullres, nnunet_cascade, or knee_unet: the first pass alone"
+    )
     parser.add_argument("--knees", type=int, help="maximum number of maps")
     parser.add_argument("--thick", type=int, default=3, help="number of maps also rendered with thick slices")
     other = parser.add_mutually_exclusive_group()
@@ -231,7 +222,7 @@ def main() -> None:
     given = parser.parse_args()
     folder = given.maps / "validation"
     paths = maps_in(folder if folder.is_dir() else given.maps)[: given.knees]
-    model = with_weights(registry.model(given.model, Resources()), given.weights)
+    model = with_weights(built_in(given.model), given.weights)
     segment = segmenter(model)
     path_of_card = model.card.folder / CARD_NAME
     if given.confidence:

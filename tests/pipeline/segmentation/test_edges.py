@@ -24,8 +24,8 @@ from pipeline.segmentation.edges.network import (
 )
 from pipeline.segmentation.edges.profiles import DEPTHS_MM, FEATURES, STEP_MM, blur_along, features, read
 from pipeline.segmentation.edges.rays import Rays, cast
-from pipeline.segmentation.edges.refine import refine_edges
-from pipeline.segmentation.edges.relabel import relabel
+from pipeline.segmentation.edges.refine import locate_edges, refine_edges
+from pipeline.segmentation.edges.relabel import claim_of, relabel
 from pipeline.segmentation.first_pass import recorded
 from pipeline.segmentation.frame import Frame
 
@@ -161,7 +161,7 @@ def test_edges_along_rays_become_labels_despite_an_inaccurate_first_pass(spacing
     start = np.linalg.norm(rays.starts_mm - CENTRE, axis=1)
     labels, truth = shell(shape, spacing, RADIUS + 0.6, 1.0), shell(shape, spacing)
     first = dice(labels == CARTILAGE, truth == CARTILAGE)
-    relabel(labels, frame, [(rays, RADIUS - start, RADIUS + SHELL - start)])
+    relabel(labels, [claim_of(rays, RADIUS - start, RADIUS + SHELL - start, frame)])
     assert first < 0.65
     assert dice(labels == CARTILAGE, truth == CARTILAGE) > 0.97
     assert dice(labels == BONE, truth == BONE) > 0.99
@@ -176,7 +176,7 @@ def test_labels_beyond_the_rays_are_unchanged() -> None:
     labels[2:5, 2:5, 2:5] = OTHER_BONE
     before = labels.copy()
     start = np.linalg.norm(rays.starts_mm - CENTRE, axis=1)
-    relabel(labels, frame_of_scan(), [(rays, RADIUS + 0.7 - start, RADIUS + 0.7 - start)])
+    relabel(labels, [claim_of(rays, RADIUS + 0.7 - start, RADIUS + 0.7 - start, frame_of_scan())])
     lower = np.arange(SHAPE[0]) * SPACING[0] < CENTRE[0] - 7.0
     assert np.array_equal(labels[lower], before[lower])
     assert (labels == OTHER_BONE).sum() == 27
@@ -189,14 +189,15 @@ def test_a_voxel_claimed_by_two_surfaces_belongs_to_the_deeper_one() -> None:
     shape, spacing = (30, 40, 40), (0.7, 0.5, 0.5)
     frame = Frame(shape=shape, spacing_mm=spacing, resolution_mm=COARSE_MM)
     across = np.stack(np.meshgrid(np.arange(1, 19, 0.7), np.arange(1, 19, 0.7)), axis=-1).reshape(-1, 2)
-    answers = []
+    claims = []
     for bone, cartilage, height, way in ((BONE, CARTILAGE, 8.0, 1.0), (OTHER_BONE, OTHER_CARTILAGE, 12.0, -1.0)):
         starts = np.column_stack([np.full(len(across), height), across]).astype(np.float32)
         normals = np.tile(np.array([way, 0, 0], np.float32), (len(across), 1))
         rays = Rays(bone=bone, cartilage=cartilage, starts_mm=starts, normals=normals)
-        answers.append((rays, np.zeros(len(across), np.float32), np.full(len(across), 3.0, np.float32)))
+        inner, outer = np.zeros(len(across), np.float32), np.full(len(across), 3.0, np.float32)
+        claims.append(claim_of(rays, inner, outer, frame))
     labels = np.zeros(shape, np.uint8)
-    relabel(labels, frame, answers)
+    relabel(labels, claims)
     column = labels[:, 20, 20]
     heights = (np.arange(shape[0]) + 0.5) * spacing[0]
     assert (column[(heights > 8.1) & (heights < 9.9)] == CARTILAGE).all()
@@ -331,7 +332,11 @@ def test_rays_across_thick_slices_are_ignored() -> None:
     blind = np.concatenate([np.zeros(2 * len(DEPTHS_MM)), np.full(len(DEPTHS_MM), 30.0)]).astype(np.float32)
     nothing = alone(replace(nothing, layers=(*nothing.layers[:-1], (matrix, bias + blind))))
     labels, before = shell(shape, spacing), shell(shape, spacing)
-    refine_edges(nothing, before.astype(np.float32), frame, answered(), PAIRS, labels)
+    located = [
+        locate_edges(nothing, before.astype(np.float32), frame, answered(), PAIRS, number)
+        for number in range(len(PAIRS))
+    ]
+    refine_edges([found for found in located if found is not None], labels)
     offset = np.abs((np.arange(shape[0]) + 0.5) * spacing[0] - CENTRE[0])
     middle, ends = offset < 2.0, (offset > 7.5) & (offset < RADIUS + SHELL)
     assert (before[middle] == CARTILAGE).any()

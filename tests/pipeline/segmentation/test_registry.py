@@ -56,23 +56,23 @@ def test_a_card_states_the_required_facts(entry) -> None:
     assert "Menisci are not segmented" in card.scope
     assert "Tibial cartilage is one label" in card.scope
     assert card.confidence_flag is not None
-    assert card.training_renderer is not None
+    assert card.thick_slices is not None
 
 
-def test_the_cascade_refines_the_one_pass_model() -> None:
-    one_pass, cascade = model("nnunet_fullres", Resources()), model("nnunet_cascade", Resources())
-    assert cascade.card.native_labels == one_pass.card.native_labels, "edges are located class by class"
+def test_both_models_use_the_same_files_in_different_ways() -> None:
+    default, cascade = model("nnunet_fullres", Resources()), model("nnunet_cascade", Resources())
+    assert cascade.card.native_labels == default.card.native_labels == knee_unet().card.native_labels
     weights, edges = (sha256_of(BUILT_IN_WEIGHTS / name) for name in ("knee_unet/weights.onnx", "knee_edges/edges.npz"))
-    assert one_pass.identity() == ModelIdentity(id="nnunet_fullres", source="built-in", digests={"weights": weights})
-    assert cascade.identity().digests == {"weights": edges, "first_pass": weights}
-    reported = [facts(entry.card, entry.identity()) for entry in (one_pass, cascade)]
-    assert [(found["weights_sha256"], found["first_pass_sha256"]) for found in reported] == [
-        (weights, ""),
-        (edges, weights),
-    ]
+    files = {"weights": edges, "first_pass": weights}
+    assert default.identity() == ModelIdentity(id="nnunet_fullres", source="built-in", digests=files)
+    assert cascade.identity() == ModelIdentity(id="nnunet_cascade", source="built-in", digests=files, method="mirrored")
+    for identity in (default.identity(), cascade.identity()):
+        assert ModelIdentity.from_dict(identity.to_dict()) == identity
+    reported = [facts(entry.card, entry.identity()) for entry in (default, cascade)]
+    assert [(found["weights_sha256"], found["first_pass_sha256"]) for found in reported] == [(edges, weights)] * 2
 
 
-def test_the_cascade_cannot_run_without_the_weights_of_its_first_pass(tmp_path: Path) -> None:
+def test_the_built_in_models_cannot_run_without_the_weights_of_its_first_pass(tmp_path: Path) -> None:
     gone = replace(knee_unet().weights, path=tmp_path / "gone.onnx")
     alone = replace(knee_edges(), first_pass=replace(knee_unet(), weights=gone))
     assert knee_edges().availability().available

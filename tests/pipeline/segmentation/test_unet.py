@@ -21,6 +21,7 @@ from pipeline.segmentation.edges.network import ANSWERS, Ensemble, ProfileNetwor
 from pipeline.segmentation.edges.profiles import DEPTHS_MM, FEATURES
 from pipeline.segmentation.knee_unet import KneeUnet, knee_unet
 from pipeline.segmentation.models.knee_edges import KneeEdges, knee_edges
+from pipeline.segmentation.runtime import BothSides
 from pipeline.segmentation.sampling import standardise
 from pipeline.types import Resources, Scan, Segmentation
 from tests.support.segmentation_phantom import stored_otherwise, two_bones
@@ -44,14 +45,15 @@ def phantom() -> tuple[Scan, np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def segmented(phantom) -> Segmentation:
-    return segment(phantom[0], "nnunet_fullres", ONE_CORE, _quiet)
+    """By the first pass alone."""
+    return run(knee_unet(), phantom[0], ONE_CORE, _quiet)
 
 
 @pytest.mark.slow
 def test_both_bones_of_a_phantom_are_segmented_with_their_cartilage(phantom, segmented) -> None:
     scan, upper, lower = phantom
     assert segmented.grid is scan.grid
-    assert segmented.model_id == "nnunet_fullres"
+    assert segmented.model_id == "knee_unet"
     assert not segmented.compartments_apart
     assert _dice(segmented.mask(Structure.FEMUR), upper) > 0.95
     assert _dice(segmented.mask(Structure.TIBIA), lower) > 0.95
@@ -73,20 +75,20 @@ def test_labels_do_not_depend_on_the_storage_order(phantom, segmented, order, fl
     centre = np.array([phantom[0].grid.shape]) // 2
     there = np.rint(scan.grid.to_index(phantom[0].grid.to_mm(centre))).astype(int)[0]
     assert scan.echoes[0][tuple(there)] == phantom[0].echoes[0][tuple(centre[0])], "the phantom itself moved"
-    labels = segment(scan, "nnunet_fullres", ONE_CORE, _quiet).labels
+    labels = run(knee_unet(), scan, ONE_CORE, _quiet).labels
     assert np.array_equal(labels, np.flip(segmented.labels.transpose(order), flips))
 
 
 @pytest.mark.slow
 def test_the_same_scan_gives_bit_identical_labels(phantom, segmented) -> None:
-    again = segment(phantom[0], "nnunet_fullres", ONE_CORE, _quiet)
+    again = run(knee_unet(), phantom[0], ONE_CORE, _quiet)
     assert np.array_equal(again.labels, segmented.labels)
     assert again.confidence == segmented.confidence
     assert again.surface_entropy_bits == segmented.surface_entropy_bits
 
 
 def with_edges(folder: Path) -> KneeEdges:
-    """The cascade with edge networks that keep the first pass."""
+    """The default model with edge networks that keep the first pass."""
     sizes = (FEATURES, 4, ANSWERS * len(DEPTHS_MM))
     layers = tuple((np.zeros(pair, np.float32), np.zeros(pair[1], np.float32)) for pair in pairwise(sizes))
     believes = ProfileNetwork(centre=np.zeros(FEATURES, np.float32), scale=np.ones(FEATURES, np.float32), layers=layers)
@@ -132,17 +134,42 @@ def test_edge_networks_with_another_digest_than_the_card_are_rejected(phantom, t
         run(other, phantom[0], ONE_CORE, _quiet)
 
 
+def test_a_mirrored_look_gives_mirrored_windows_mirrored_probabilities() -> None:
+    model = knee_unet()
+    assert model.axes[model.side_axis] in "LR"
+    look = BothSides(network=model.load(ONE_CORE), axis=model.side_axis)
+    window = np.random.default_rng(5).gamma(2.0, 1.0, (1, 32, 48, 16)).astype(np.float32)
+    found, mirrored = look(window), look(np.flip(window, model.side_axis + 1))
+    assert np.allclose(np.flip(mirrored, model.side_axis + 1), found, atol=1e-5)
+    assert np.allclose(found.sum(axis=0), 1, atol=1e-4)
+    assert not np.allclose(look.network(window), found, atol=1e-3), "the network alone is not symmetric"
+
+
 @pytest.mark.slow
-def test_the_cascade_finds_the_bones_and_progress_reaches_one(phantom) -> None:
+def test_the_cascade_sees_both_sides_and_progress_reaches_one(phantom) -> None:
     scan, upper, lower = phantom
     reported: list[float] = []
     found = segment(scan, "nnunet_cascade", ONE_CORE, reported.append)
     assert _dice(found.mask(Structure.FEMUR), upper) > 0.95
     assert _dice(found.mask(Structure.TIBIA), lower) > 0.95
+    assert not np.array_equal(found.labels, segment(scan, "nnunet_fullres", ONE_CORE, _quiet).labels)
     assert reported[0] == 0
     assert reported[-1] == 1
     assert reported == sorted(reported)
     assert len(reported) >= 3
+
+
+@pytest.mark.slow
+def test_thick_slices_keep_the_first_pass_in_both_models() -> None:
+    scan, upper, lower = two_bones((80, 80, 18), (0.8, 0.8, 4.0))
+    first = run(knee_unet(), scan, ONE_CORE, _quiet)
+    for name in ("nnunet_fullres", "nnunet_cascade"):
+        found = segment(scan, name, ONE_CORE, _quiet)
+        assert np.array_equal(found.labels, first.labels)
+        assert found.confidence == first.confidence
+        assert found.model_id == name
+    assert _dice(first.mask(Structure.FEMUR), upper) > 0.9
+    assert _dice(first.mask(Structure.TIBIA), lower) > 0.9
 
 
 @pytest.mark.slow
@@ -155,18 +182,10 @@ def test_tiny_and_thick_sliced_scans_are_segmented(shape, spacing) -> None:
 
 
 @pytest.mark.slow
-def test_thick_slices_still_show_the_bones() -> None:
-    scan, upper, lower = two_bones((80, 80, 18), (0.8, 0.8, 4.0))
-    found = segment(scan, "nnunet_fullres", ONE_CORE, _quiet)
-    assert _dice(found.mask(Structure.FEMUR), upper) > 0.9
-    assert _dice(found.mask(Structure.TIBIA), lower) > 0.9
-
-
-@pytest.mark.slow
 def test_several_echoes_are_segmented_as_their_root_mean_square(phantom, segmented) -> None:
     scan = phantom[0]
     echoes = np.concatenate([scan.echoes * np.float32(factor) for factor in (1.4, 0.2)])
-    found = segment(replace(scan, echoes=echoes), "nnunet_fullres", ONE_CORE, _quiet)
+    found = run(knee_unet(), replace(scan, echoes=echoes), ONE_CORE, _quiet)
     assert (found.labels == segmented.labels).mean() > 0.9999
 
 
@@ -180,7 +199,7 @@ def test_brightness_and_scale_of_the_image_do_not_matter() -> None:
 
 def test_provenance_contains_the_model_that_ran() -> None:
     reported = describe("nnunet_fullres", ONE_CORE)
-    assert reported["weights_sha256"] == knee_unet().weights.sha256
+    assert reported["first_pass_sha256"] == knee_unet().weights.sha256
     assert reported["source"] == "built-in"
     assert reported["threads"] == 1
     assert reported["runtime"].startswith("onnxruntime ")
