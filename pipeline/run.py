@@ -153,8 +153,7 @@ class _Run:
         started = self.started.get(step.name)
         if started is None:
             return self._outcome(step, record, show)
-        if not started.done():
-            show(0.0)
+        show(0.0)
         return started.result()
 
     def _outcome(self, step: Step, record: StepRecord, on_fraction: OnFraction) -> StepRecord:

@@ -82,8 +82,8 @@ class ModelIdentity:
 
     def to_dict(self) -> dict[str, object]:
         """For JSON; holds no path outside the model's folder."""
-        plain = {"id": self.id, "source": self.source, "digests": dict(self.digests)}
-        return plain | ({"method": self.method} if self.method else {})
+        plain: dict[str, object] = {"id": self.id, "source": self.source, "digests": dict(self.digests)}
+        return plain | {"method": self.method} if self.method else plain
 
 
 def named_digests(digests: Mapping[str, str]) -> dict[str, str]:

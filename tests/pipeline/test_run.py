@@ -152,13 +152,10 @@ def test_a_run_that_is_stopped_and_resumed_repeats_no_step_and_equals_a_fresh_on
         if progress.name == at:
             raise Stop
 
-    for at, ready in (("thickness", ()), ("shape", (THICKNESS,)), ("measure", (THICKNESS, SHAPES))):
+    for at, missing in (("thickness", THICKNESS), ("measure", MEASUREMENTS), ("shape", DELIVERY)):
         with pytest.raises(Stop):
             run_analysis(stopped, AnalysisOptions(), Resources(), request, partial(stop, at=at))
-        assert [product.exists(stopped) for product in (THICKNESS, SHAPES)] == [
-            product in ready for product in (THICKNESS, SHAPES)
-        ]
-        assert not MEASUREMENTS.exists(stopped)
+        assert not missing.exists(stopped)
     summary = run(stopped, request)
     assert (stopped.files_dir / "results.csv").read_bytes() == (workspace.files_dir / "results.csv").read_bytes()
     untouched = {s.name: s.seconds for s in summary.steps if s.name in ("segment", "align", "surfaces")}

@@ -1,6 +1,7 @@
 """A step can read what it declares, and nothing else; its own version decides whether its kept products are used."""
 
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from pipeline.acquisition import PulseSequence
 from pipeline.grid import Grid
 from pipeline.options import AnalysisOptions
+from pipeline.product import arrays_and_json
 from pipeline.products import ALIGNMENT, MEASUREMENTS, RESOURCES, SCAN, SCAN_HEADER, SUBREGIONS, SURFACES
 from pipeline.progress import StepState
 from pipeline.run import run_analysis
@@ -20,6 +22,7 @@ from tests.support.knees import coarse_knee
 from tests.support.label_maps import write_nrrd
 
 LABELS = np.zeros((2, 3, 4), np.uint8)
+A, B = (arrays_and_json(name, lambda array: ({}, {"a": array}), lambda kept: kept.array("a")) for name in "ab")
 
 
 def multi_echo_scan():
@@ -123,3 +126,32 @@ def test_every_product_is_made_by_one_step_before_it_is_read():
             assert getattr(source, "marker", None) is None or source in made, (step.name, source.name)
         assert not made & set(step.produces)
         made |= set(step.produces)
+
+
+def test_an_early_step_runs_beside_later_ones_and_is_awaited_at_its_turn(tmp_path):
+    """Each of the two steps waits for the other: in sequence, neither would end."""
+    both, threads = threading.Barrier(2, timeout=20), {}
+
+    def meet(product):
+        def run(_):
+            threads[product] = threading.get_ident()
+            both.wait()
+            return (product.of(LABELS),)
+
+        return run
+
+    first = Step(name="first", title="First", run=lambda _: (SUBREGIONS.of(LABELS),), produces=(SUBREGIONS,))
+    main = Step(name="main", title="Main", run=meet(A), reads=(SUBREGIONS,), produces=(A,))
+    early = Step(name="early", title="Early", run=meet(B), reads=(SUBREGIONS,), produces=(B,), early=True)
+    last = Step(name="last", title="Last", run=lambda _: (), reads=(A, B))
+    seen = []
+    workspace = Workspace(tmp_path)
+    workspace.create()
+    request = Request(input_name="knee.nrrd", labels="knee.nrrd")
+    steps = (first, main, early, last)
+    with pytest.raises(FileNotFoundError):  # these steps deliver no results
+        run_analysis(workspace, AnalysisOptions(), Resources(), request, seen.append, steps)
+    assert threads[A] != threads[B]
+    assert B.exists(workspace)
+    assert [step.state for step in seen[-1].steps] == [StepState.DONE] * 4
+    assert [progress.name for progress in seen if progress.name == "early"] == ["early"]
