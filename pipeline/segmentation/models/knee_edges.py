@@ -55,22 +55,31 @@ class KneeEdges:
 
     def segment(self, scan: Scan, resources: Resources, report: Report) -> Segmentation:
         from pipeline.segmentation import unet
+
+        first, edges = self.first_pass, self.load()
+        view = unet.view_of(scan, first.axes, first.resolution_mm)
+        thin = max(view.frame.spacing_mm) < EDGES_BELOW_MM
+        share = FIRST_PASS_SHARE if thin else 1.0
+        # the network is released on return: edges are located in the memory that it used
+        answer, kept = self._first_pass(view, resources, lambda done: report(share * done), mirrored=thin)
+        sure = _refined(edges, view, kept, answer, thread_count(resources)) if thin else unet.confidence(answer)
+        report(1.0)
+        return unet.segmentation(self.card, scan, view, answer, sure)
+
+    def _first_pass(
+        self, view: View, resources: Resources, report: Report, *, mirrored: bool
+    ) -> tuple[Answer, NDArray[np.uint8]]:
+        """Labels of the U-Net, and its probabilities (first_pass.recorded)."""
+        from pipeline.segmentation import unet
         from pipeline.segmentation.first_pass import recorded
         from pipeline.segmentation.runtime import BothSides
 
-        first, edges = self.first_pass, self.load()
-        network = first.load(resources)
-        view = unet.view_of(scan, first.axes, first.resolution_mm)
-        thin = max(view.frame.spacing_mm) < EDGES_BELOW_MM
-        mirrored = thin and self.method == MIRRORED
-        look = BothSides(network=network, axis=first.side_axis) if mirrored else network
-        share = FIRST_PASS_SHARE if thin else 1.0
+        network = self.first_pass.load(resources)
+        both = mirrored and self.method == MIRRORED
+        look = BothSides(network=network, axis=self.first_pass.side_axis) if both else network
         kept = np.empty((network.classes - 1, *view.frame.isotropic), dtype=np.uint8)
-        slabs = unet.probabilities(look, view, first.window_voxels, lambda done: report(share * done))
-        answer = unet.answer(self.card, recorded(slabs, kept), view, network.threads)
-        sure = _refined(edges, view, kept, answer, network.threads) if thin else unet.confidence(answer)
-        report(1.0)
-        return unet.segmentation(self.card, scan, view, answer, sure)
+        slabs = unet.probabilities(look, view, self.first_pass.window_voxels, report)
+        return unet.answer(self.card, recorded(slabs, kept), view, network.threads), kept
 
     def provenance(self, resources: Resources) -> dict[str, object]:
         self.load()  # for its errors
