@@ -13,7 +13,7 @@ from pipeline.grid import axes_of
 from pipeline.image_io import read_scan
 from pipeline.one_knee import bones_of, one_knee
 from pipeline.options import AS_STATED
-from pipeline.segmentation.models.knee_unet import knee_unet
+from pipeline.segmentation.knee_unet import knee_unet
 from pipeline.segmentation.turned_scan import refuse_turned_scan
 from pipeline.turned_knee import COMMON_TURNS, TURNS, fitting_turn, refuse_turned
 from pipeline.types import Resources, Segmentation

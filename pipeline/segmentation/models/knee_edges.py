@@ -55,6 +55,7 @@ class KneeEdges:
 
     def segment(self, scan: Scan, resources: Resources, report: Report) -> Segmentation:
         from pipeline.segmentation import unet
+        from pipeline.segmentation.runtime import thread_count
 
         first, edges = self.first_pass, self.load()
         view = unet.view_of(scan, first.axes, first.resolution_mm)
