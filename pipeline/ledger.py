@@ -63,6 +63,11 @@ class Ledger:
         complete = all(product.exists(self._workspace) for product in step.produces)
         return record if record.state is StepState.DONE and complete else None
 
+    def forget(self, step: Step) -> None:
+        """Remove the record of a step that is about to run again."""
+        if self._entries.pop(step.name, None) is not None:
+            write_json(self._path, self._entries)
+
     def note(self, step: Step, fingerprint: str, record: StepRecord) -> None:
         """Record how a step ended."""
         self._entries[step.name] = {"fingerprint": fingerprint, "record": asdict(record)}

@@ -140,6 +140,7 @@ class _Run:
         for late, step in enumerate(self.steps[index + 1 :], index + 1):
             ready = step.early and step.name not in self.started and missing.isdisjoint(step.reads)
             if ready and self.ledger.finished(step, self._fingerprint(step)) is None:
+                self.ledger.forget(step)
                 self.started[step.name] = beside.submit(self._outcome, step, self.records[late], lambda _: None)
 
     def _run(self, index: int, step: Step) -> StepRecord:
