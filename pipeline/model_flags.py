@@ -15,11 +15,8 @@ ROUNDING_MM: Final = 0.01
 
 
 def model_flags(segmentation: Segmentation, model: ModelCard) -> tuple[QualityFlag, ...]:
-    """`model`: card of the model that made the segmentation. Without measured limits there are no flags.
-
-    The limit of the confidence was chosen on thin slices; it is not used where cartilage is unusable anyway.
-    """
-    return tuple(_cartilage_not_usable(segmentation, model) or _low_confidence(segmentation, model))
+    """`model`: card of the model that made the segmentation. Without measured limits there are no flags."""
+    return (*_cartilage_not_usable(segmentation, model), *_low_confidence(segmentation, model))
 
 
 def _low_confidence(segmentation: Segmentation, model: ModelCard) -> list[QualityFlag]:

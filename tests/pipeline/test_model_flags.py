@@ -81,12 +81,6 @@ def test_slices_above_the_usable_thickness_are_flagged(slice_mm: float, expected
     assert codes(knee(slice_mm), model(thick=THICK)) == ["CARTILAGE_NOT_USABLE"] * expected
 
 
-def test_uncertain_cartilage_that_is_not_usable_anyway_has_one_flag() -> None:
-    unsure = {"femoral_cartilage": 0.1}
-    assert codes(knee(3.0, **unsure), model(thick=THICK, rule=RULE)) == ["CARTILAGE_NOT_USABLE"]
-    assert codes(knee(0.7, **unsure), model(thick=THICK, rule=RULE)) == ["LOW_CONFIDENCE"]
-
-
 def test_the_thick_slice_flag_states_figures_of_the_closest_thickness() -> None:
     (flag,) = model_flags(knee(4.0), model(thick=THICK))
     for said in ("4 mm", "up to 2.8 mm", "4.2 mm", "0.61", "bones 0.95", "0.40 mm"):

@@ -11,7 +11,7 @@ from pipeline.errors import TwoKnees
 from pipeline.segmentation.card import ModelCard
 from pipeline.segmentation.chosen_knee import segment_knee
 from pipeline.segmentation.identity import ModelFile, ModelIdentity
-from pipeline.segmentation.models.knee_unet import knee_unet
+from pipeline.segmentation.knee_unet import knee_unet
 from pipeline.segmentation.segmenter import Availability, Report
 from pipeline.types import Resources, Scan, Segmentation
 from tests.support.knees import coarse_knee
