@@ -45,10 +45,10 @@ class Turn:
     residual_mm: float
 
 
-Image = TypeVar("Image", Scan, LabelMap)
+T = TypeVar("T", Scan, LabelMap)
 
 
-def turned(image: Image, code: str) -> Image:
+def turned(image: T, code: str) -> T:
     """The image with its grid turned as the user has chosen; the same object if the header is right."""
     return image if code in ("", AS_STATED) else replace(image, grid=image.grid.turned(code))
 
