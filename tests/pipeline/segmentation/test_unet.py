@@ -16,6 +16,7 @@ import pytest
 from pipeline.anatomy import Structure, Tissue
 from pipeline.digest import sha256_of
 from pipeline.errors import OptionsError, WeightsCorrupt, WeightsMissing
+from pipeline.options import AS_STATED
 from pipeline.segmentation import describe, run, segment
 from pipeline.segmentation.edges.network import ANSWERS, Ensemble, ProfileNetwork, write_ensemble
 from pipeline.segmentation.edges.profiles import DEPTHS_MM, FEATURES
@@ -46,7 +47,7 @@ def phantom() -> tuple[Scan, np.ndarray, np.ndarray]:
 @pytest.fixture(scope="module")
 def segmented(phantom) -> Segmentation:
     """By the first pass alone."""
-    return run(knee_unet(), phantom[0], ONE_CORE, _quiet)
+    return run(knee_unet(), phantom[0], ONE_CORE, _quiet, turn=AS_STATED)
 
 
 @pytest.mark.slow
@@ -75,13 +76,13 @@ def test_labels_do_not_depend_on_the_storage_order(phantom, segmented, order, fl
     centre = np.array([phantom[0].grid.shape]) // 2
     there = np.rint(scan.grid.to_index(phantom[0].grid.to_mm(centre))).astype(int)[0]
     assert scan.echoes[0][tuple(there)] == phantom[0].echoes[0][tuple(centre[0])], "the phantom itself moved"
-    labels = run(knee_unet(), scan, ONE_CORE, _quiet).labels
+    labels = run(knee_unet(), scan, ONE_CORE, _quiet, turn=AS_STATED).labels
     assert np.array_equal(labels, np.flip(segmented.labels.transpose(order), flips))
 
 
 @pytest.mark.slow
 def test_the_same_scan_gives_bit_identical_labels(phantom, segmented) -> None:
-    again = run(knee_unet(), phantom[0], ONE_CORE, _quiet)
+    again = run(knee_unet(), phantom[0], ONE_CORE, _quiet, turn=AS_STATED)
     assert np.array_equal(again.labels, segmented.labels)
     assert again.confidence == segmented.confidence
     assert again.surface_entropy_bits == segmented.surface_entropy_bits
@@ -100,7 +101,7 @@ def with_edges(folder: Path) -> KneeEdges:
 @pytest.mark.slow
 def test_edges_equal_to_the_first_pass_change_little(phantom, segmented, tmp_path) -> None:
     reported: list[float] = []
-    found = run(with_edges(tmp_path), phantom[0], ONE_CORE, reported.append)
+    found = run(with_edges(tmp_path), phantom[0], ONE_CORE, reported.append, turn=AS_STATED)
     for structure in (Structure.FEMUR, Structure.TIBIA):
         assert _dice(found.mask(structure), segmented.mask(structure)) > 0.97
     changed = found.labels != segmented.labels
@@ -123,15 +124,17 @@ def test_edges_equal_to_the_first_pass_change_little(phantom, segmented, tmp_pat
 def test_edges_do_not_depend_on_the_storage_order(phantom, tmp_path) -> None:
     model = with_edges(tmp_path)
     scan = stored_otherwise(phantom[0], (1, 2, 0), (1,))
-    found = run(model, phantom[0], ONE_CORE, _quiet)
-    assert np.array_equal(run(model, scan, ONE_CORE, _quiet).labels, np.flip(found.labels.transpose((1, 2, 0)), (1,)))
+    found = run(model, phantom[0], ONE_CORE, _quiet, turn=AS_STATED)
+    assert np.array_equal(
+        run(model, scan, ONE_CORE, _quiet, turn=AS_STATED).labels, np.flip(found.labels.transpose((1, 2, 0)), (1,))
+    )
 
 
 def test_edge_networks_with_another_digest_than_the_card_are_rejected(phantom, tmp_path) -> None:
     model = with_edges(tmp_path)
     other = replace(model, weights=replace(model.weights, sha256="0" * 64))
     with pytest.raises(WeightsCorrupt):
-        run(other, phantom[0], ONE_CORE, _quiet)
+        run(other, phantom[0], ONE_CORE, _quiet, turn=AS_STATED)
 
 
 def test_a_mirrored_look_gives_mirrored_windows_mirrored_probabilities() -> None:
@@ -149,10 +152,10 @@ def test_a_mirrored_look_gives_mirrored_windows_mirrored_probabilities() -> None
 def test_the_cascade_sees_both_sides_and_progress_reaches_one(phantom) -> None:
     scan, upper, lower = phantom
     reported: list[float] = []
-    found = segment(scan, "nnunet_cascade", ONE_CORE, reported.append)
+    found = segment(scan, "nnunet_cascade", ONE_CORE, reported.append, turn=AS_STATED)
     assert _dice(found.mask(Structure.FEMUR), upper) > 0.95
     assert _dice(found.mask(Structure.TIBIA), lower) > 0.95
-    assert not np.array_equal(found.labels, segment(scan, "nnunet_fullres", ONE_CORE, _quiet).labels)
+    assert not np.array_equal(found.labels, segment(scan, "nnunet_fullres", ONE_CORE, _quiet, turn=AS_STATED).labels)
     assert reported[0] == 0
     assert reported[-1] == 1
     assert reported == sorted(reported)
@@ -162,9 +165,9 @@ def test_the_cascade_sees_both_sides_and_progress_reaches_one(phantom) -> None:
 @pytest.mark.slow
 def test_thick_slices_keep_the_first_pass_in_both_models() -> None:
     scan, upper, lower = two_bones((80, 80, 18), (0.8, 0.8, 4.0))
-    first = run(knee_unet(), scan, ONE_CORE, _quiet)
+    first = run(knee_unet(), scan, ONE_CORE, _quiet, turn=AS_STATED)
     for name in ("nnunet_fullres", "nnunet_cascade"):
-        found = segment(scan, name, ONE_CORE, _quiet)
+        found = segment(scan, name, ONE_CORE, _quiet, turn=AS_STATED)
         assert np.array_equal(found.labels, first.labels)
         assert found.confidence == first.confidence
         assert found.model_id == name
@@ -178,14 +181,14 @@ def test_thick_slices_keep_the_first_pass_in_both_models() -> None:
 )
 def test_tiny_and_thick_sliced_scans_are_segmented(shape, spacing) -> None:
     scan, _, _ = two_bones(shape, spacing)
-    assert segment(scan, "nnunet_fullres", ONE_CORE, _quiet).labels.shape == shape
+    assert segment(scan, "nnunet_fullres", ONE_CORE, _quiet, turn=AS_STATED).labels.shape == shape
 
 
 @pytest.mark.slow
 def test_several_echoes_are_segmented_as_their_root_mean_square(phantom, segmented) -> None:
     scan = phantom[0]
     echoes = np.concatenate([scan.echoes * np.float32(factor) for factor in (1.4, 0.2)])
-    found = run(knee_unet(), replace(scan, echoes=echoes), ONE_CORE, _quiet)
+    found = run(knee_unet(), replace(scan, echoes=echoes), ONE_CORE, _quiet, turn=AS_STATED)
     assert (found.labels == segmented.labels).mean() > 0.9999
 
 
@@ -217,24 +220,24 @@ def test_changed_weights_and_invalid_networks_are_rejected(phantom, tmp_path: Pa
         file.seek(4_000_000)
         file.write(b"\0\0")
     with pytest.raises(WeightsCorrupt, match="SHA-256") as refused:
-        run(with_weights(path=changed), phantom[0], ONE_CORE, _quiet)
+        run(with_weights(path=changed), phantom[0], ONE_CORE, _quiet, turn=AS_STATED)
     assert str(tmp_path) not in str(refused.value)
     changed.write_bytes(b"not a network")
     import hashlib
 
     digest = hashlib.sha256(b"not a network").hexdigest()
     with pytest.raises(WeightsCorrupt, match="cannot be loaded"):
-        run(with_weights(path=changed, sha256=digest), phantom[0], ONE_CORE, _quiet)
+        run(with_weights(path=changed, sha256=digest), phantom[0], ONE_CORE, _quiet, turn=AS_STATED)
     with pytest.raises(WeightsMissing):
-        run(with_weights(path=tmp_path / "gone.onnx"), phantom[0], ONE_CORE, _quiet)
+        run(with_weights(path=tmp_path / "gone.onnx"), phantom[0], ONE_CORE, _quiet, turn=AS_STATED)
     one_label = replace(knee_unet(), card=replace(knee_unet().card, native_labels={1: "femur"}))
     with pytest.raises(WeightsCorrupt, match="labels"):
-        run(one_label, phantom[0], ONE_CORE, _quiet)
+        run(one_label, phantom[0], ONE_CORE, _quiet, turn=AS_STATED)
 
 
 def test_an_unknown_model_is_rejected_before_the_run(phantom) -> None:
     with pytest.raises(OptionsError):
-        segment(phantom[0], "best", ONE_CORE, _quiet)
+        segment(phantom[0], "best", ONE_CORE, _quiet, turn=AS_STATED)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
