@@ -18,15 +18,15 @@ from tests.support.processes import DATA_DIR, free_port, running, wait_until
 from tests.support.rest_client import answers
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 WAIT_MS = 90_000.0
 
 
-@pytest.fixture
-def address(valkey: str, redis_client: Any) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def address(valkey: str) -> Iterator[str]:
     """The address of the pages, with REST and scripts below it."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -35,10 +35,18 @@ def address(valkey: str, redis_client: Any) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser profile for all tests: the scripts of the pages are fetched and compiled once."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    """A browser page that may access only this server."""
-    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+def page(context: BrowserContext, address: str, redis_client: Any) -> Iterator[Page]:
+    """A browser page that may access only this server, on an empty store."""
+    page = context.new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     yield page
