@@ -121,6 +121,7 @@ class _Run:
                 fingerprint = self._fingerprint(step)
                 self.records[index] = self.ledger.finished(step, fingerprint) or self._run(index, step)
                 self.ledger.note(step, fingerprint, self.records[index])
+        shutil.rmtree(self.workspace.scratch_dir, ignore_errors=True)
         self._report_progress(len(self.steps) - 1, 1.0)
         manifest = DELIVERY.load(self.workspace).manifest
         return RunSummary(

@@ -61,7 +61,7 @@ class Lookup:
 
 @dataclass(frozen=True, kw_only=True)
 class PivotTable:
-    """Rows without a table of their own (T2, menisci): places down, statistics across. rows: place, values, n, use;
+    """Rows without a separate table (T2, menisci): places down, statistics across. rows: place, values, n, use;
     notes: the reasons not to use some of them.
     """
 

@@ -20,7 +20,7 @@ def text_table(rows: Iterable[Measurement]) -> list[str]:
     """Lines of the table: one row per region, one column per measured quantity, ThC with its standard deviation.
 
     Shows the main statistic of each quantity, and thickness by the primary method. Values that must not be used are in
-    brackets, and a last line says so.
+    brackets, and a last line states it.
     """
     known = tuple(row for row in rows if row.method != SECOND)
     columns: list[tuple[Quantity, Statistic, str]] = []

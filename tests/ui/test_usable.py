@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 
 
 def page() -> None:
-    """T2 and thickness of a scan with slices of 4 mm; the text runs in a namespace of its own."""
+    """T2 and thickness of a scan with slices of 4 mm; the text runs in a separate namespace."""
     from pipeline.flags import FlagCode, QualityFlag, use_of
     from pipeline.uses import Uses
     from ui.analysis.measurements import show_t2
