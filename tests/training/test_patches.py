@@ -77,6 +77,7 @@ def test_a_specimen_reads_back_as_it_was_written(tmp_path) -> None:
         assert np.array_equal(getattr(found, field), getattr(specimen(), field))
 
 
+@pytest.mark.slow
 def test_an_unfinished_specimen_is_ignored(tmp_path) -> None:
     (tmp_path / "turned.part").mkdir()  # a kill while writing
     write_specimen(specimen(), tmp_path / "turned")

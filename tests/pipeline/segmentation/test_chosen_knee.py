@@ -58,6 +58,7 @@ def scan_of(both: Segmentation, air: slice) -> Scan:
     return Scan(echoes=image[None], grid=both.grid)
 
 
+@pytest.mark.slow
 def test_the_chosen_knee_is_segmented_in_its_own_part_of_the_scan() -> None:
     both, right, left = two_knees(knee=coarse_knee())
     stop = len(both.labels) - len(coarse_knee().labels)

@@ -62,6 +62,7 @@ def test_both_bones_of_a_phantom_are_segmented_with_their_cartilage(phantom, seg
     assert segmented.mask(Structure.MEDIAL_TIBIAL_CARTILAGE).any()
 
 
+@pytest.mark.slow
 def test_confidence_is_a_probability_and_high_in_clear_bone(segmented) -> None:
     assert all(1 / 7 <= value <= 1 for value in segmented.confidence.values())
     assert segmented.confidence[Structure.FEMUR] > 0.9

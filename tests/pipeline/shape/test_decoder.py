@@ -175,5 +175,6 @@ def test_an_unsupported_configuration_is_rejected_by_name(tmp_path: Path, change
     assert said in caught.value.message
 
 
+@pytest.mark.slow
 def test_a_configuration_without_padding_has_the_library_s_default(tmp_path: Path):
     assert read_settings(install(tmp_path / "m") / "model_config.json").padding == 0.1
