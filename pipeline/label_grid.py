@@ -1,4 +1,4 @@
-"""Placement of a label map on the grid of its scan, without interpolation."""
+"""Placement of a label map on the grid of its scan: without a loss, or resampled with nearest neighbour on request."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from pipeline.errors import UnsupportedImage
 from pipeline.grid import FloatArray, Grid
@@ -19,6 +20,14 @@ TOLERANCE_MM: Final = 0.1
 _PARALLEL: Final = 0.999
 """Minimum cosine between an axis of the label map and one of the scan for the same axis, stored in another order."""
 
+
+LEAST_INSIDE: Final = 0.98
+"""Minimum fraction of the labelled volume that a resampled label map must keep."""
+
+RESAMPLE_HINT: Final = (
+    "Resample it onto the scan with nearest neighbour (option resample_labels, --resample-labels), or measure the "
+    "label map without the scan."
+)
 
 MARGIN: Final = 10
 """Maximum number of slices added on each side where the file left out background."""
@@ -40,13 +49,25 @@ def with_margin(label_map: LabelMap) -> LabelMap:
     return replace(label_map, labels=labels, grid=grid, left_out=none, warnings=(*label_map.warnings, warning))
 
 
-def on_grid(label_map: LabelMap, grid: Grid) -> LabelMap:
+def on_grid(label_map: LabelMap, grid: Grid, *, resample: bool = False) -> LabelMap:
     """The label map on the grid of its scan.
 
     Axes in another order or direction are reordered. A map of a part of the scan is placed by its position in mm, with
     a warning; labels outside the scan must be 0.
-    Raises UnsupportedImage, with the difference in mm, if voxel centres do not coincide.
+    resample: use the nearest voxel where voxel centres do not coincide, with a warning
+    Raises UnsupportedImage, with the difference in mm, if voxel centres do not coincide; with `resample`, if labels are
+    outside the scan.
     """
+    try:
+        return _coinciding(label_map, grid)
+    except UnsupportedImage as error:
+        if not resample:
+            raise
+        return _resampled(label_map, grid, error.message)
+
+
+def _coinciding(label_map: LabelMap, grid: Grid) -> LabelMap:
+    """On the grid of the scan without a loss. Raises UnsupportedImage if voxel centres do not coincide."""
     if label_map.grid.matches(grid, tolerance_mm=TOLERANCE_MM):
         return replace(label_map, grid=grid)
     found = _reordered(label_map, grid)
@@ -68,6 +89,25 @@ def on_grid(label_map: LabelMap, grid: Grid) -> LabelMap:
         "was taken for background."
     )
     return replace(found, labels=labels, grid=grid, warnings=(*found.warnings, warning))
+
+
+def _resampled(label_map: LabelMap, grid: Grid, why: str) -> LabelMap:
+    """The label of the nearest voxel at every voxel centre of the scan. Raises UnsupportedImage if labels are lost."""
+    to = np.linalg.inv(label_map.grid.affine) @ grid.affine
+    labels = ndimage.affine_transform(
+        label_map.labels, to[:3, :3], to[:3, 3], output_shape=grid.shape, order=0, mode="grid-constant"
+    )
+    before, after = (
+        np.count_nonzero(values) * float(np.prod(stored.spacing_mm))
+        for values, stored in ((label_map.labels, label_map.grid), (labels, grid))
+    )
+    if after < LEAST_INSIDE * before:
+        raise UnsupportedImage(
+            f"{1 - after / before:.0%} of the labelled volume is outside the scan; expected a label map of this scan.",
+            hint="Check that scan and label map belong together, or measure the label map without the scan.",
+        )
+    warning = f"The label map was resampled with nearest neighbour. {why}"
+    return replace(label_map, labels=labels, grid=grid, warnings=(*label_map.warnings, warning))
 
 
 def _triple(values: Iterable[int]) -> tuple[int, int, int]:
@@ -134,7 +174,7 @@ def _other_grid(found: Grid, grid: Grid, why: str) -> UnsupportedImage:
     return UnsupportedImage(
         f"Label map and scan do not have the same grid: {why}. Label map {_geometry(found)}, "
         f"scan {_geometry(grid)} (z, y, x); expected the same voxel centres within {TOLERANCE_MM} mm.",
-        hint="Resample the label map onto the scan (nearest neighbour), or measure the label map without the scan.",
+        hint=RESAMPLE_HINT,
     )
 
 

@@ -49,15 +49,18 @@ class Reading:
     hint: str = ""
 
 
-def given_segmentation(label_map: LabelMap, numbering: str, scan: Grid | None) -> Segmentation:
+def given_segmentation(
+    label_map: LabelMap, numbering: str, scan: Grid | None, *, resample: bool = False
+) -> Segmentation:
     """A user's label map in canonical labels, on the grid of its scan if there is one.
 
     numbering: a key of NUMBERINGS, or AUTO. If the file names every label, the names are used instead.
+    resample: onto another grid of the scan, with nearest neighbour
 
     Raises UnsupportedImage (another grid than the scan's, labels that the numbering does not declare, anatomy that
     contradicts it), EmptyImage.
     """
-    placed = with_margin(label_map) if scan is None else on_grid(label_map, scan)
+    placed = with_margin(label_map) if scan is None else on_grid(label_map, scan, resample=resample)
     chosen, warnings = _chosen(label_facts(placed.labels, placed.grid), placed.names, numbering)
     segmentation = canonical_labels(placed, chosen)
     return replace(

@@ -141,6 +141,13 @@ class AnalysisOptions:
         flag="--numbering",
         preflight=True,
     )
+    resample_labels: bool = _option(
+        False,
+        "Resample the label map",
+        "Resample a label map whose voxels do not coincide with those of its scan, with nearest neighbour.",
+        flag="--resample-labels",
+        preflight=True,
+    )
     echo_times_ms: tuple[float, ...] = _option(
         (),
         "Echo times (ms)",

@@ -47,8 +47,8 @@ def inspect(
     labels  a label map in a separate file
     series  name of one of several DICOM series, as for `read_scan`
 
-    Raises the errors of `check_scan` and `read_label_map`; UnsupportedImage if the label map is not on the scan's grid
-    or in no known numbering, or if a label map is sent as the scan; EmptyImage.
+    Raises the errors of `check_scan` and `read_label_map`; UnsupportedImage if the label map is not that of the scan or
+    in no known numbering, or if a label map is sent as the scan; EmptyImage.
     """
     with contextlib.ExitStack() as opened:
         found = {} if file is None else opened.enter_context(files_of(file, scratch_dir))
@@ -100,7 +100,7 @@ def _name_of(names: Names) -> str:
 
 
 def _label_facts(label_map: LabelMap, scan: Grid | None, filename: str, image: OpenScan | None) -> LabelMapFacts:
-    placed = with_margin(label_map) if scan is None else on_grid(label_map, scan)
+    placed, off_grid = _placed(label_map, scan)
     facts = label_facts(placed.labels, placed.grid)
     if not placed.labels.any():
         raise EmptyImage(
@@ -116,9 +116,20 @@ def _label_facts(label_map: LabelMap, scan: Grid | None, filename: str, image: O
         spacing_mm=label_map.grid.spacing_mm,
         volume_mm3=facts.volume_mm3,
         readings=found,
-        warnings=placed.warnings,
+        warnings=() if off_grid else placed.warnings,
+        off_grid=off_grid,
         slices=preview(placed.labels, placed.grid, image),
     )
+
+
+def _placed(label_map: LabelMap, scan: Grid | None) -> tuple[LabelMap, str]:
+    """On the grid of the scan, and why it was resampled for that, or ""."""
+    if scan is None:
+        return with_margin(label_map), ""
+    try:
+        return on_grid(label_map, scan), ""
+    except UnsupportedImage as error:
+        return on_grid(label_map, scan, resample=True), error.message
 
 
 def preview(labels: NDArray[np.uint16], grid: Grid, scan: OpenScan | None) -> tuple[LabelSlice, ...]:

@@ -92,7 +92,8 @@ def _read_labels(inputs: Inputs) -> Outputs:
 def _name_labels(inputs: Inputs) -> Outputs:
     scan, options = _scan(inputs), inputs.options
     label_map = turned(inputs[LABEL_MAP], options.turn)
-    given = given_segmentation(label_map, options.numbering, None if scan is None else scan.grid)
+    grid = None if scan is None else scan.grid
+    given = given_segmentation(label_map, options.numbering, grid, resample=options.resample_labels)
     check = None if options.turn else refuse_turned
     return (GIVEN_SEGMENTATION.of(one_knee(given, options.knee, check)),)
 
@@ -235,8 +236,9 @@ def _model(inputs: Inputs) -> dict[str, object]:
 
 def _options_used(inputs: Inputs) -> dict[str, object]:
     """The options, without that of a network or of a label map where there is none."""
-    unused = "numbering" if inputs[UPLOAD].labels is None else "segmentation_model"
-    return {name: value for name, value in inputs.options.to_dict().items() if name != unused}
+    given = inputs[UPLOAD].labels is not None
+    unused = ("segmentation_model",) if given else ("numbering", "resample_labels")
+    return {name: value for name, value in inputs.options.to_dict().items() if name not in unused}
 
 
 def _warnings(inputs: Inputs, shapes: tuple[ShapeFit, ...]) -> tuple[str, ...]:
@@ -287,7 +289,7 @@ STEPS: Final = (
         applies=_no_labels,
         reads=(UPLOAD, SCAN, LABEL_MAP),
         produces=(GIVEN_SEGMENTATION,),
-        options=("numbering", "knee", "turn"),
+        options=("numbering", "resample_labels", "knee", "turn"),
         share=1,
     ),
     Step(

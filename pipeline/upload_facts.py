@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.anatomy import Structure
 from pipeline.errors import UnsupportedImage
+from pipeline.label_grid import RESAMPLE_HINT
 from pipeline.labels import Reading
 from pipeline.types import ScanFacts
 
@@ -67,6 +68,7 @@ class LabelMapFacts:
     shape       (z, y, x) in the file, as spacing_mm
     volume_mm3  of every label
     readings    for AUTO and every numbering; only one if names in the file decide
+    off_grid    how its voxels differ from those of the scan, if it must be resampled; else ""
     slices      for a preview
     """
 
@@ -76,6 +78,7 @@ class LabelMapFacts:
     volume_mm3: Mapping[int, float]
     readings: tuple[Reading, ...]
     warnings: tuple[str, ...]
+    off_grid: str
     slices: tuple[LabelSlice, ...]
 
     @property
@@ -90,6 +93,11 @@ class LabelMapFacts:
             raise UnsupportedImage(found.refusal, hint=found.hint)
         return found
 
+    def require_grid(self, *, resample: bool) -> None:
+        """Raise UnsupportedImage if it must be resampled and the user did not ask for that."""
+        if self.off_grid and not resample:
+            raise UnsupportedImage(self.off_grid, hint=RESAMPLE_HINT)
+
     def to_dict(self) -> dict[str, object]:
         """Plain JSON values."""
         return {
@@ -99,6 +107,7 @@ class LabelMapFacts:
             "volume_mm3": {str(label): volume for label, volume in self.volume_mm3.items()},
             "readings": [_reading_dict(reading) for reading in self.readings],
             "warnings": self.warnings,
+            "off_grid": self.off_grid,
             "slices": [item.to_dict() for item in self.slices],
         }
 
@@ -115,6 +124,7 @@ class LabelMapFacts:
             volume_mm3={int(label): float(volume) for label, volume in values["volume_mm3"].items()},
             readings=tuple(_reading(item) for item in values["readings"]),
             warnings=tuple(str(text) for text in values["warnings"]),
+            off_grid=str(values["off_grid"]),
             slices=tuple(LabelSlice.from_dict(item) for item in values["slices"]),
         )
 

@@ -71,7 +71,10 @@ class LabelReading(BaseModel):
 
 
 class LabelMapResponse(BaseModel):
-    """A label map in an upload; shape and spacing_mm are (z, y, x). The first reading is that of `auto`."""
+    """A label map in an upload; shape and spacing_mm are (z, y, x). The first reading is that of `auto`.
+
+    off_grid: how its voxels differ from those of the scan; it is then measured only with `resample_labels`.
+    """
 
     filename: str
     shape: list[int]
@@ -79,6 +82,7 @@ class LabelMapResponse(BaseModel):
     volume_mm3: dict[int, float]
     readings: list[LabelReading]
     warnings: list[str]
+    off_grid: str
 
 
 class ScanResponse(BaseModel):
@@ -250,6 +254,7 @@ def _label_map_response(labels: LabelMapFacts) -> LabelMapResponse:
             for reading in labels.readings
         ],
         warnings=list(labels.warnings),
+        off_grid=labels.off_grid,
     )
 
 

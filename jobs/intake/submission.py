@@ -85,10 +85,11 @@ def _submit(upload: Upload, options: AnalysisOptions, email: str | None) -> JobV
 
 
 def require_usable(facts: UploadFacts, options: AnalysisOptions) -> None:
-    """Raise UnsupportedImage if the label map cannot be read in the chosen numbering; OptionsError for echo times that
+    """Raise UnsupportedImage if the label map cannot be read with the chosen options; OptionsError for echo times that
     do not fit the scan.
     """
     if facts.labels is not None:
+        facts.labels.require_grid(resample=options.resample_labels)
         facts.labels.reading(options.numbering)
     check_echo_times(options.echo_times_ms, 0 if facts.scan is None else facts.scan.echoes)
 

@@ -70,6 +70,9 @@ def test_a_segmentation_cropped_when_it_was_saved_is_not_cut_by_the_field_of_vie
 def test_half_a_voxel_is_refused_with_the_distance(base):
     with pytest.raises(UnsupportedImage, match=r"0\.3[5-7] mm along x, 0\.3[5-7] mm along y, 0\.3[5-7] mm along z"):
         on_grid(read("half_voxel"), base.grid)
+    placed = on_grid(read("half_voxel"), base.grid, resample=True)
+    assert placed.grid is base.grid
+    assert np.count_nonzero(placed.labels) == pytest.approx(np.count_nonzero(base.labels), rel=0.02)
 
 
 @pytest.mark.parametrize(

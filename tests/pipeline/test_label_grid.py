@@ -59,6 +59,22 @@ def test_rounding_is_no_difference():
     assert found.grid is GRID
 
 
+def test_on_request_a_shifted_map_is_resampled_with_nearest_neighbour():
+    inner = np.zeros_like(LABELS)
+    inner[2:-2, 2:-2, 2:-2] = LABELS[2:-2, 2:-2, 2:-2] + 1
+    found = on_grid(moved(GRID.direction @ [0.3, 0, 0], labels=inner), GRID, resample=True)  # 0.6 voxels along x
+    assert np.array_equal(found.labels[..., 1:], inner[..., :-1])
+    assert found.grid is GRID
+    (warning,) = found.warnings
+    assert "nearest neighbour" in warning
+    assert "0.30 mm along x" in warning
+
+
+def test_a_map_of_another_place_is_not_resampled():
+    with pytest.raises(UnsupportedImage, match="of the labelled volume is outside the scan"):
+        on_grid(moved(GRID.direction @ [4.2, 0, 0]), GRID, resample=True)
+
+
 def test_half_a_voxel_is_refused_with_the_distance_in_mm():
     with pytest.raises(UnsupportedImage, match=r"0\.25 mm along x off that of the scan") as refused:
         on_grid(moved(GRID.direction @ [0.25, 0, 0]), GRID)

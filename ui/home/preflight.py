@@ -64,9 +64,19 @@ def show_preflight(scan: service.PendingScan) -> Checked | None:
 def _with_labels(scan: service.PendingScan, labels: LabelMapFacts, options: dict[str, object]) -> Checked:
     """The card's part about a label map."""
     st.html(labels_grid(labels, alone=scan.scan is None))
+    resample = _ask_resampling(labels)
     numbering = confirm_labels(labels)
-    chosen = {} if numbering is None else {"numbering": numbering}
-    return Checked(scan=scan, options=options | chosen, confirmed=numbering is not None)
+    chosen = {"resample_labels": resample} | ({} if numbering is None else {"numbering": numbering})
+    confirmed = numbering is not None and (resample or not labels.off_grid)
+    return Checked(scan=scan, options=options | chosen, confirmed=confirmed)
+
+
+def _ask_resampling(labels: LabelMapFacts) -> bool:
+    """Whether to resample a label map whose voxels are not those of the scan."""
+    if not labels.off_grid:
+        return False
+    st.warning(labels.off_grid, icon=":material/flag:")
+    return st.checkbox("Resample the label map onto the scan with nearest neighbour", key="labels-resampled")
 
 
 def labels_grid(labels: LabelMapFacts, *, alone: bool) -> str:
