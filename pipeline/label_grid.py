@@ -8,7 +8,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from pipeline.errors import UnsupportedImage
 from pipeline.grid import FloatArray, Grid
@@ -93,6 +92,8 @@ def _coinciding(label_map: LabelMap, grid: Grid) -> LabelMap:
 
 def _resampled(label_map: LabelMap, grid: Grid, why: str) -> LabelMap:
     """The label of the nearest voxel at every voxel centre of the scan. Raises UnsupportedImage if labels are lost."""
+    from scipy import ndimage  # not needed by web processes, which read facts of label maps
+
     to = np.linalg.inv(label_map.grid.affine) @ grid.affine
     labels = ndimage.affine_transform(
         label_map.labels, to[:3, :3], to[:3, 3], output_shape=grid.shape, order=0, mode="grid-constant"

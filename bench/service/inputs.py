@@ -22,7 +22,7 @@ from bench.service.site import ROOT, Site, running_site
 
 MOST_SECONDS: Final = 10.0
 MOST_MEMORY_MB: Final = 1000.0
-SHORT_FORM_EVERY: Final = 10
+SHORT_FORM_EVERY: Final = 20
 _SAMPLE_S: Final = 0.1
 
 
@@ -88,7 +88,7 @@ class Listener(threading.Thread):
 
 
 def figures(*, short: bool) -> list[Figure]:
-    """Run all cases of the corpus; `short`: every tenth of the uploads, and all files that are only read."""
+    """Run all cases of the corpus; `short`: every twentieth of the uploads, and all files that are only read."""
     cases = all_cases()[:: SHORT_FORM_EVERY if short else 1]
     with running_site() as product:
         temporary, forbidden = product.folder / "tmp", product.folder / "forbidden"

@@ -39,8 +39,8 @@ Ask = Callable[[], float]
 
 
 def figures(*, short: bool) -> list[Figure]:
-    """Run with 10,000 jobs and 200 requests of each kind; `short`: 2,000 and 60."""
-    jobs, questions = (2_000, 60) if short else (10_000, 200)
+    """Run with 10,000 jobs and 200 requests of each kind; `short`: 1,000 and 60."""
+    jobs, questions = (1_000, 60) if short else (10_000, 200)
     with running_site() as small, running_site() as full, _asking(small) as of_small, _asking(full) as of_full:
         few, many = _ready(small, LISTED), _ready(full, jobs)
         pairs: dict[str, tuple[Ask, Ask]] = {

@@ -76,13 +76,27 @@ def test_a_label_map_is_not_accepted_where_a_scan_is_expected(folder: Path) -> N
         inspect(folder / "labels.nii", folder / "labels.nii")
 
 
-def test_a_label_map_of_another_place_is_refused_with_the_distance(folder: Path, tmp_path: Path) -> None:
-    moved = nib.load(folder / "labels.nii")
-    affine = moved.affine.copy()
-    affine[2, 3] += 0.5
-    nib.save(nib.Nifti1Image(np.asarray(moved.dataobj), affine), tmp_path / "labels.nii")
+def moved_by(mm: float, folder: Path, path: Path) -> Path:
+    """The label map of the folder, shifted upwards."""
+    stored = nib.load(folder / "labels.nii")
+    affine = stored.affine.copy()
+    affine[2, 3] += mm
+    nib.save(nib.Nifti1Image(np.asarray(stored.dataobj), affine), path)
+    return path
+
+
+def test_a_shifted_label_map_needs_to_be_resampled_and_the_distance_is_stated(folder: Path, tmp_path: Path) -> None:
+    found = inspect(folder / "scan.nii", moved_by(0.5, folder, tmp_path / "labels.nii")).labels
+    assert found is not None
+    assert found.readings[0].decided == "oai"
+    found.require_grid(resample=True)
     with pytest.raises(UnsupportedImage, match=r"mm along"):
-        inspect(folder / "scan.nii", tmp_path / "labels.nii")
+        found.require_grid(resample=False)
+
+
+def test_a_label_map_of_another_place_is_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedImage, match="of the labelled volume is outside the scan"):
+        inspect(folder / "scan.nii", moved_by(60.3, folder, tmp_path / "labels.nii"))
 
 
 def test_a_map_in_no_known_numbering_is_refused_with_what_to_do(folder: Path, tmp_path: Path) -> None:

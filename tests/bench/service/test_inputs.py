@@ -1,4 +1,4 @@
-"""Malicious and unusual uploads: every tenth case of the corpus of bench/service on a real server."""
+"""Malicious and unusual uploads: every twentieth case of the corpus of bench/service on a real server."""
 
 from __future__ import annotations
 
