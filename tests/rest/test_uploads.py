@@ -55,6 +55,7 @@ def test_an_upload_writes_the_record_of_the_contract(api: httpx.Client, nifti: b
         "knee": "",
         "turn": "",
         "numbering": "auto",
+        "resample_labels": False,
         "echo_times_ms": [],
     }
     assert record["created_at"].endswith("+00:00")
