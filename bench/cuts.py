@@ -1,6 +1,6 @@
 """Label maps cut on each of six sides: area inside stays, no cut face counts as denuded bone, flags name what is cut.
 
-python -m bench.cuts [LABEL_MAP ...]
+python -m bench.cuts [NUMBERING LABEL_MAP ...]
 
 Each map is cut DEPTH_MM into the cartilage, measured by the command line, and compared with the whole map. Default: the
 labels of the sample knee.
@@ -47,21 +47,22 @@ class Measured:
 def main() -> int:
     """Print the figures; returns 0 if all meet their bars."""
     figures = []
-    for path in [Path(name) for name in sys.argv[1:]] or [SAMPLE_LABELS]:
+    numbering, *names = sys.argv[1:] or ("canonical", str(SAMPLE_LABELS))
+    for name in names:
         with tempfile.TemporaryDirectory() as folder:
-            figures += _figures(path, Path(folder))
+            figures += _figures(Path(name), numbering, Path(folder))
     for figure in figures:
         print(figure.line(), flush=True)
     return 0 if all(figure.met for figure in figures) else 1
 
 
-def _figures(path: Path, folder: Path) -> list[Figure]:
+def _figures(path: Path, numbering: str, folder: Path) -> list[Figure]:
     image = SimpleITK.ReadImage(str(path))
-    whole = _measured(image, folder / "whole")
+    whole = _measured(image, numbering, folder / "whole")
     found = []
     for axis in range(3):
         for end in ("low", "high"):
-            cut = _measured(_cut(image, axis, end), folder / f"{axis}{end}")
+            cut = _measured(_cut(image, axis, end), numbering, folder / f"{axis}{end}")
             found.append(_figure(f"{path.name}, axis {'xyz'[axis]}, {end} end", whole, cut))
     return found
 
@@ -81,11 +82,12 @@ def _cut(image: SimpleITK.Image, axis: int, end: str) -> SimpleITK.Image:
     return image[start[0] : stop[0], start[1] : stop[1], start[2] : stop[2]]
 
 
-def _measured(image: SimpleITK.Image, folder: Path) -> Measured:
+def _measured(image: SimpleITK.Image, numbering: str, folder: Path) -> Measured:
     folder.mkdir()
     SimpleITK.WriteImage(image, str(folder / "labels.nrrd"))
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        kneebox(["--labels", str(folder / "labels.nrrd"), str(folder / "results"), "--no-nsm"])
+        given = ["--labels", str(folder / "labels.nrrd"), "--numbering", numbering]
+        kneebox([*given, str(folder / "results"), "--no-nsm"])
     with (folder / "results" / "results.csv").open(encoding="utf-8", newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if row["method"] == "union" and row["value"]]
     area = {(row["structure"], row["region"]): row for row in rows if row["quantity"] == "tAB"}

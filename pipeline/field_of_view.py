@@ -8,6 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.anatomy import ALL, BONES, CARTILAGE_OF, PLATE_ON, REGIONS, Compartment, Structure
+from pipeline.anatomy.regions import (
+    FEMUR_LATERAL_POSTERIOR,
+    FEMUR_LATERAL_WEIGHT_BEARING,
+    FEMUR_MEDIAL_POSTERIOR,
+    FEMUR_MEDIAL_WEIGHT_BEARING,
+)
 from pipeline.flags import FlagCode, QualityFlag
 from pipeline.grid import Box
 from pipeline.types import Alignment, LabelArray, Segmentation
@@ -21,6 +27,13 @@ DIRECTIONS: Final = (
 
 SHAFT_BORDER: Final = {Structure.FEMUR: "superior", Structure.TIBIA: "inferior"}
 """Every image cuts these bones there."""
+
+
+ENDS_WITH: Final = {
+    FEMUR_MEDIAL_POSTERIOR.label: FEMUR_MEDIAL_WEIGHT_BEARING.label,
+    FEMUR_LATERAL_POSTERIOR.label: FEMUR_LATERAL_WEIGHT_BEARING.label,
+}
+"""A region -> the one that changes with it: weight bearing ends at 60 % of the way to the end of the condyle."""
 
 
 def cut_flags(segmentation: Segmentation, subregions: LabelArray, alignment: Alignment) -> list[QualityFlag]:
@@ -61,6 +74,7 @@ def _cut_plate(
             labels |= set(np.take(subregions, end, axis=axis)[here].tolist())
     if not touched:
         return None
+    labels |= {ENDS_WITH[label] for label in labels & ENDS_WITH.keys()}
     regions = tuple(region.name for region in REGIONS if region.label in labels and region.name != ALL)
     return QualityFlag(
         code=FlagCode.CUT_BY_FIELD_OF_VIEW,

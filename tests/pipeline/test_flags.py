@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.anatomy import BONES, Side
+from pipeline.anatomy.regions import FEMUR_MEDIAL_POSTERIOR
 from pipeline.field_of_view import cut_flags
 from pipeline.flags import FLAGS, FlagCode, QualityFlag, Use, settled, use_of
 from pipeline.grid import Grid
@@ -174,6 +175,14 @@ def test_cartilage_cut_on_each_of_six_sides_is_named_with_the_border(axis: int, 
     (found,) = cuts(knee(femoral=tuple(box)))
     assert found.reason == f"femoral cartilage cut at the {border} border of the image"
     assert found.regions == (("medial_weight_bearing" if border == "medial" else "anterior"), "all")
+
+
+def test_a_cut_posterior_condyle_makes_weight_bearing_incomplete_too() -> None:
+    segmentation = knee(femoral=(slice(6, 9), slice(SIZE - 3, SIZE), slice(6, 9)))
+    regions = np.where(segmentation.labels == 4, FEMUR_MEDIAL_POSTERIOR.label, 0).astype(np.uint8)
+    alignment = Alignment(matrix=np.eye(4), side=Side.RIGHT, residual_mm=1.0, residual_other_mm=2.0)
+    (found,) = cut_flags(segmentation, regions, alignment)
+    assert found.regions == ("medial_weight_bearing", "medial_posterior", "all")
 
 
 def test_a_bone_is_named_where_it_is_cut_beside_its_cartilage_but_not_at_its_shaft() -> None:
