@@ -19,26 +19,33 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
-QUIET = """() => {
+ROOTS = """
+  const hosts = (root) => [...root.querySelectorAll("*")].filter((part) => part.shadowRoot);
+  const roots = (root) => [root, ...hosts(root).flatMap((host) => roots(host.shadowRoot))];
+"""
+"""JavaScript: a document or shadow root, and all shadow roots inside it (each component of a page has one)."""
+
+QUIET = f"""() => {{{ROOTS}
   const app = document.querySelector("[data-testid=stApp]");
-  const moving = document.getAnimations().filter((animation) =>
+  const moving = roots(document).flatMap((root) => root.getAnimations()).filter((animation) =>
     animation.playState === "running" && animation.effect.getComputedTiming().endTime !== Infinity);
   return app && app.dataset.testScriptState !== "running" && !moving.length
     && !document.querySelector("[data-testid=stSkeleton]");
-}"""
+}}"""
 """Whether the page's script has run and its transitions have ended."""
 
-SCHEME = """(wanted) => {
+SCHEME = f"""(wanted) => {{{ROOTS}
   const app = document.querySelector("[data-testid=stApp]");
   const level = (colour) => colour.match(/[\\d.]+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0) / 765;
   const wrong = wanted === "light" ? (text) => level(text) > 0.8 : (text) => level(text) < 0.3;
   const texts = [...app.querySelectorAll("[data-testid=stMarkdownContainer] p")]
     .filter((text) => !text.closest("a, button, [data-testid=stAlert]"));
-  const { backgroundColor, color } = getComputedStyle(app);
-  return (level(backgroundColor) > 0.5) === (wanted === "light")
-    && ![color, ...texts.map((text) => getComputedStyle(text).color)].some(wrong);
-}"""
-"""Whether the background and the text of the page have the colours of a scheme."""
+  const components = roots(app).slice(1).flatMap((root) => [...root.querySelectorAll("[data-state]")]);
+  const shown = [app, ...texts, ...components];
+  return (level(getComputedStyle(app).backgroundColor) > 0.5) === (wanted === "light")
+    && !shown.map((part) => getComputedStyle(part).color).some(wrong);
+}}"""
+"""Whether the page, its texts and its components have the colours of a scheme."""
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
