@@ -13,6 +13,11 @@ FloatArray = NDArray[np.float64]
 Box = tuple[slice, slice, slice]
 """Part of an array, along its three axes."""
 
+Planes = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+"""Numbers of planes before the first and after the last of an array, along its three axes."""
+
+NO_PLANES: Final[Planes] = ((0, 0), (0, 0), (0, 0))
+
 
 _LPS: Final = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1), "I": (2, -1)}
 
@@ -112,6 +117,17 @@ class Grid:
             origin_mm=self.to_mm([start])[0],
             direction=self.direction,
         )
+
+    def part(self, box: Box) -> Grid:
+        """The grid of array[box]; the slices have a start and a stop."""
+        z, y, x = box
+        return self.crop((z.start, y.start, x.start), (z.stop, y.stop, x.stop))
+
+    def extended(self, planes: Planes) -> Grid:
+        """The grid of an array with more planes at its faces: np.pad(array, planes)."""
+        (z, z_after), (y, y_after), (x, x_after) = planes
+        a, b, c = self.shape
+        return self.crop((-z, -y, -x), (a + z_after, b + y_after, c + x_after))
 
     def turned(self, code: str) -> Grid:
         """The grid if the directions that it calls left, posterior and superior are those of an axis code (axes_of).

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UnsupportedImage
-from pipeline.grid import FloatArray, Grid
+from pipeline.grid import NO_PLANES, FloatArray, Grid
 from pipeline.types import LabelMap
 
 TOLERANCE_MM: Final = 0.1
@@ -44,8 +44,7 @@ def with_margin(label_map: LabelMap) -> LabelMap:
     start = _triple(-n for n in before)
     grid = label_map.grid.crop(start, _triple(n + m for n, m in zip(label_map.grid.shape, after, strict=True)))
     warning = "The file is cropped to its segments; the space around them was taken for background."
-    none = ((0, 0), (0, 0), (0, 0))
-    return replace(label_map, labels=labels, grid=grid, left_out=none, warnings=(*label_map.warnings, warning))
+    return replace(label_map, labels=labels, grid=grid, left_out=NO_PLANES, warnings=(*label_map.warnings, warning))
 
 
 def on_grid(label_map: LabelMap, grid: Grid, *, resample: bool = False) -> LabelMap:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from pipeline.acquisition import Acquisition, PulseSequence
 from pipeline.anatomy import Side, Structure
 from pipeline.flags import QualityFlag
-from pipeline.grid import Grid
+from pipeline.grid import NO_PLANES, Grid, Planes
 from pipeline.product import Given, Parts, Product, Stored, arrays_and_json, json_only
 from pipeline.progress import StepRecord
 from pipeline.quantities import Method
@@ -101,12 +102,11 @@ def _encode_label_map(label_map: LabelMap) -> Parts:
 
 def _decode_label_map(stored: Stored) -> LabelMap:
     meta = stored.meta
-    (a, b), (c, d), (e, f) = meta["left_out"]
     return LabelMap(
         labels=stored.array("labels"),
         grid=Grid.from_dict(meta["grid"]),
         names={int(label): name for label, name in meta["names"].items()},
-        left_out=((a, b), (c, d), (e, f)),
+        left_out=_planes(meta["left_out"]),
         warnings=tuple(meta["warnings"]),
     )
 
@@ -120,6 +120,7 @@ def _encode_segmentation(segmentation: Segmentation) -> Parts:
         "surface_entropy_bits": {s.key: value for s, value in segmentation.surface_entropy_bits.items()},
         "flags": _encode_flags(segmentation.flags),
         "warnings": segmentation.warnings,
+        "padding": segmentation.padding,
     }
     return meta, {"labels": segmentation.labels}
 
@@ -135,7 +136,13 @@ def _decode_segmentation(stored: Stored) -> Segmentation:
         surface_entropy_bits={Structure[k.upper()]: v for k, v in meta.get("surface_entropy_bits", {}).items()},
         flags=_decode_flags(meta.get("flags", [])),
         warnings=tuple(meta.get("warnings", ())),
+        padding=_planes(meta.get("padding", NO_PLANES)),
     )
+
+
+def _planes(stored: Sequence[Sequence[int]]) -> Planes:
+    (a, b), (c, d), (e, f) = stored
+    return (a, b), (c, d), (e, f)
 
 
 def _surface_arrays(surface: Surface, prefix: str) -> dict[str, NDArray[Any]]:

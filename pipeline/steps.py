@@ -6,6 +6,7 @@ provenance, report, command line and pages iterate STEPS, the only list of steps
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from pipeline.alignment import align_knee
@@ -17,6 +18,7 @@ from pipeline.labels import given_model, given_segmentation
 from pipeline.measure import Findings, measure_knee
 from pipeline.model_flags import model_flags
 from pipeline.one_knee import one_knee
+from pipeline.padding import padding_of, without_padding, without_planes
 from pipeline.products import (
     ALIGNMENT,
     DELIVERY,
@@ -83,6 +85,12 @@ def _scan(inputs: Inputs) -> Scan | None:
     return None if scan is None else turned(scan, inputs.options.turn)
 
 
+def _measured_scan(inputs: Inputs) -> Scan | None:
+    """The scan on the grid of its outlines: without padding."""
+    scan = _scan(inputs)
+    return None if scan is None else without_planes(scan, inputs[SEGMENTATION].padding)
+
+
 def _read_labels(inputs: Inputs) -> Outputs:
     path = inputs[UPLOAD].labels
     assert path is not None  # noqa: S101  ensured by `applies`
@@ -95,6 +103,7 @@ def _name_labels(inputs: Inputs) -> Outputs:
     grid = None if scan is None else scan.grid
     given = given_segmentation(label_map, options.numbering, grid, resample=options.resample_labels)
     check = None if options.turn else refuse_turned
+    given = given if scan is None else without_padding(given, scan)
     return (GIVEN_SEGMENTATION.of(one_knee(given, options.knee, check)),)
 
 
@@ -104,9 +113,10 @@ def _no_labels(inputs: Inputs) -> str | None:
 
 def _segment(inputs: Inputs) -> Outputs:
     options = inputs.options
-    scan = turned(inputs[SCAN], options.turn)
+    padding = padding_of(inputs[SCAN])
+    scan = without_planes(turned(inputs[SCAN], options.turn), padding)
     found = segment(scan, options.segmentation_model, inputs[RESOURCES], inputs.on_fraction, options.knee, options.turn)
-    return (RAW_SEGMENTATION.of(found),)
+    return (RAW_SEGMENTATION.of(replace(found, padding=padding)),)
 
 
 def _labels_given(inputs: Inputs) -> str | None:
@@ -137,8 +147,9 @@ def _thickness(inputs: Inputs) -> Outputs:
 
 
 def _t2(inputs: Inputs) -> Outputs:
-    segmentation, options = inputs[SEGMENTATION], inputs.options
-    t2 = fit_t2_map(turned(inputs[SCAN], options.turn), segmentation, skip_first_echo=options.skip_first_echo)
+    segmentation, scan = inputs[SEGMENTATION], _measured_scan(inputs)
+    assert scan is not None  # noqa: S101  ensured by `applies`
+    t2 = fit_t2_map(scan, segmentation, skip_first_echo=inputs.options.skip_first_echo)
     return T2.of(t2), T2_ROWS.of(measure_t2(t2, inputs[SUBREGIONS], relative_depth(segmentation)))
 
 
@@ -203,7 +214,7 @@ def _write_results(inputs: Inputs) -> Outputs:
     shapes, records, flags = inputs.get(SHAPES) or (), inputs[RECORDS], inputs[FLAGS]
     result = AnalysisResult(
         input_name=inputs[INPUT_NAME],
-        scan=_scan(inputs),
+        scan=_measured_scan(inputs),
         segmentation=inputs[SEGMENTATION],
         subregions=inputs[SUBREGIONS],
         alignment=inputs[ALIGNMENT],
@@ -290,6 +301,7 @@ STEPS: Final = (
         reads=(UPLOAD, SCAN, LABEL_MAP),
         produces=(GIVEN_SEGMENTATION,),
         options=("numbering", "resample_labels", "knee", "turn"),
+        version=2,
         share=1,
     ),
     Step(
@@ -300,7 +312,7 @@ STEPS: Final = (
         reads=(UPLOAD, SCAN, MODEL, RESOURCES),
         produces=(RAW_SEGMENTATION,),
         options=("segmentation_model", "knee", "turn"),
-        version=3,
+        version=4,
         identity=_model_identity,
         share=60,
     ),

@@ -158,8 +158,7 @@ def bone_surface(segmentation: Segmentation, structure: Structure) -> Surface:
             hint="Check that the scan shows a knee and that the field of view contains the whole joint.",
             structure=structure.key,
         )
-    z, y, x = box
-    grid = segmentation.grid.crop((z.start, y.start, x.start), (z.stop, y.stop, x.stop))
+    grid = segmentation.grid.part(box)
     is_bone = structure.tissue is Tissue.BONE
     mask = solid_bone(segmentation, structure) if is_bone else segmentation.labels[box] == structure
     return iso_surface(smoothed(mask, grid, SMOOTHING_VARIANCE_MM2), structure)

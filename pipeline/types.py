@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.acquisition import Acquisition, PulseSequence
 from pipeline.anatomy import Side, Structure
 from pipeline.flags import QualityFlag, Use, use_of
-from pipeline.grid import Box, FloatArray, Grid
+from pipeline.grid import NO_PLANES, Box, FloatArray, Grid, Planes
 from pipeline.progress import StepRecord
 from pipeline.quantities import Method, Quantity, Statistic
 
@@ -118,7 +118,7 @@ class LabelMap:
     labels: NDArray[np.uint16]
     grid: Grid
     names: Mapping[int, str] = field(default_factory=dict)
-    left_out: tuple[tuple[int, int], tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0), (0, 0))
+    left_out: Planes = NO_PLANES
     warnings: tuple[str, ...] = ()
 
 
@@ -133,6 +133,7 @@ class Segmentation:
     Both are model outputs before post-processing, uncalibrated (segmentation/confidence.py).
 
     flags, warnings       found while a given label map was read; empty for the output of a model
+    padding               planes of the scan's padding that the grid leaves out (pipeline/padding.py)
     """
 
     labels: LabelArray
@@ -143,12 +144,18 @@ class Segmentation:
     surface_entropy_bits: dict[Structure, float] = field(default_factory=dict)
     flags: tuple[QualityFlag, ...] = ()
     warnings: tuple[str, ...] = ()
+    padding: Planes = NO_PLANES
 
     def __post_init__(self) -> None:
         if self.labels.shape != self.grid.shape or self.labels.dtype != np.uint8:
             raise ValueError(f"labels must be uint8 {self.grid.shape}, found {self.labels.dtype} {self.labels.shape}")
         if (top := int(self.labels.max(initial=0))) > max(Structure):
             raise ValueError(f"labels must be canonical (0 to {max(Structure)}), found {top}")
+
+    @property
+    def scan_grid(self) -> Grid:
+        """The grid with the padding."""
+        return self.grid.extended(self.padding)
 
     @cached_property
     def boxes(self) -> dict[Structure, Box]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UnsupportedImage
 from pipeline.file_kinds import FileKind
+from pipeline.grid import NO_PLANES
 from pipeline.image_io.content import ROUNDING
 from pipeline.image_io.echo_names import Names
 from pipeline.image_io.label_names import names_beside
@@ -43,7 +44,7 @@ def label_map_among(names: Names, scratch_dir: Path | None = None) -> LabelMap:
     beside = {} if segments else names_beside(names)
     with open_one(names, scratch_dir) as source:
         scan = source.read()
-    cut = left_out(chosen[0], scan.grid.shape) if segments else ((0, 0), (0, 0), (0, 0))
+    cut = left_out(chosen[0], scan.grid.shape) if segments else NO_PLANES
     layers = scan.echoes
     if len(layers) == 1 and not segments:
         return LabelMap(labels=whole_labels(layers[0]), grid=scan.grid, names=beside, warnings=scan.warnings)

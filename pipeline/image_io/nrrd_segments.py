@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.anatomy import structure_of
 from pipeline.errors import UnsupportedImage
+from pipeline.grid import Planes
 from pipeline.image_io.nrrd import read_pairs
 
 _KEY: Final = re.compile(r"Segment(\d{1,4})_(Name|LabelValue|Layer|Tags)")
@@ -54,7 +55,7 @@ def nrrd_segments(path: Path) -> tuple[Segment, ...]:
     )
 
 
-def left_out(path: Path, shape: tuple[int, int, int]) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+def left_out(path: Path, shape: tuple[int, int, int]) -> Planes:
     """Per axis (z, y, x), slices of the reference image before and after those in the file, whose size is `shape`.
 
     3D Slicer crops a segmentation to its segments when it saves it. The size of the reference image is not always in

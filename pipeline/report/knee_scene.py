@@ -131,8 +131,7 @@ def soft_surface(structure: Structure, segmentation: Segmentation) -> tuple[Floa
     box = segmentation.boxes.get(structure)
     if box is None:
         return None
-    z, y, x = box
-    grid = segmentation.grid.crop((z.start, y.start, x.start), (z.stop, y.stop, x.stop))
+    grid = segmentation.grid.part(box)
     fine = smoothed(segmentation.labels[box] == structure, grid, SMOOTHING_VARIANCE_MM2)
     every = [max(1, int(COARSE_MM / spacing)) for spacing in grid.spacing_mm]
     values = np.ascontiguousarray(fine.values[:: every[0], :: every[1], :: every[2]])

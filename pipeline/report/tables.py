@@ -104,10 +104,10 @@ def results_document(result: AnalysisResult) -> dict[str, object]:
             "sequence": scan.sequence.value,
             "echoes": len(scan.echoes),
             "echo_times_ms": list(scan.echo_times_ms),
-            "grid": scan.grid.to_dict(),
+            "grid": scan.grid.extended(segmentation.padding).to_dict(),
         },
         "segmentation": {
-            "grid": segmentation.grid.to_dict(),
+            "grid": segmentation.scan_grid.to_dict(),
             "confidence": {structure.key: value for structure, value in segmentation.confidence.items()},
             "surface_entropy_bits": {s.key: value for s, value in segmentation.surface_entropy_bits.items()},
         },

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.anatomy import REGIONS, Structure
-from pipeline.grid import Grid
+from pipeline.grid import Grid, Planes
 from pipeline.results_tree import ITKSNAP_TABLE, LABELS_NIFTI, LABELS_NRRD, R2_MAP, SLICER_TABLE, SUBREGIONS, T2_MAP
 from pipeline.types import AnalysisResult, T2Map
 
@@ -103,17 +103,22 @@ def _vector(values: Iterable[float]) -> str:
 
 
 def write_segmentation(result: AnalysisResult, files_dir: Path) -> None:
-    """Labels (NIfTI, NRRD), sub-regions (NIfTI) and both label tables."""
-    grid = result.segmentation.grid
-    write_nifti(LABELS_NIFTI.target(files_dir), result.segmentation.labels, grid)
-    write_nrrd(LABELS_NRRD.target(files_dir), result.segmentation.labels, grid)
-    write_nifti(SUBREGIONS.target(files_dir), result.subregions, grid)
+    """Labels (NIfTI, NRRD) and sub-regions (NIfTI) on the grid of the scan, and both label tables."""
+    padding, grid = result.segmentation.padding, result.segmentation.scan_grid
+    labels = np.pad(result.segmentation.labels, padding)
+    write_nifti(LABELS_NIFTI.target(files_dir), labels, grid)
+    write_nrrd(LABELS_NRRD.target(files_dir), labels, grid)
+    write_nifti(SUBREGIONS.target(files_dir), np.pad(result.subregions, padding), grid)
     ITKSNAP_TABLE.target(files_dir).write_text(itksnap_table(), encoding="utf-8", newline="\n")
     SLICER_TABLE.target(files_dir).write_text(slicer_table(), encoding="utf-8", newline="\n")
 
 
-def write_t2(t2: T2Map, files_dir: Path) -> None:
-    """Write T2 in ms, and the fit quality if the method has one; 0 without a fit."""
-    write_nifti(T2_MAP.target(files_dir), np.nan_to_num(t2.t2_ms, nan=0.0), t2.grid)
+def write_t2(t2: T2Map, padding: Planes, files_dir: Path) -> None:
+    """Write T2 in ms, and the fit quality if the method has one; 0 without a fit.
+
+    padding: planes of the scan that the map leaves out
+    """
+    grid = t2.grid.extended(padding)
+    write_nifti(T2_MAP.target(files_dir), np.pad(np.nan_to_num(t2.t2_ms, nan=0.0), padding), grid)
     if np.isfinite(t2.r2).any():
-        write_nifti(R2_MAP.target(files_dir), np.nan_to_num(t2.r2, nan=0.0), t2.grid)
+        write_nifti(R2_MAP.target(files_dir), np.pad(np.nan_to_num(t2.r2, nan=0.0), padding), grid)

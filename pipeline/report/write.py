@@ -32,7 +32,7 @@ def write_report(result: AnalysisResult, files_dir: Path) -> None:
         write_segmentation(result, files_dir)
         write_surfaces(bones, files_dir)
         if result.t2 is not None:
-            write_t2(result.t2, files_dir)
+            write_t2(result.t2, result.segmentation.padding, files_dir)
             ids = {quantity.id for quantity in T2_LAYERS}
             rows = [row for row in result.measurements if row.quantity in ids]
             T2_MEASUREMENTS.target(files_dir).write_text(measurements_csv(rows), encoding="utf-8", newline="\n")

@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.grid import Box
 from pipeline.one_knee import one_knee, part_of_knee
+from pipeline.padding import padding_of, without_planes
 from pipeline.segmentation.sampling import FloatVolume
 from pipeline.segmentation.segmenter import Report, Segmenter
 from pipeline.segmentation.turned_scan import refuse_turned_scan
@@ -39,11 +40,11 @@ def segment_knee(
         return one_knee(both, knee)
     box = _without_air(scan.anatomical, box)
     z, y, x = box
-    grid = scan.grid.crop((z.start, y.start, x.start), (z.stop, y.stop, x.stop))
-    part = replace(scan, echoes=np.ascontiguousarray(scan.echoes[:, z, y, x]), grid=grid)
-    own = segmenter.segment(part, resources, lambda fraction: report(0.5 + fraction / 2))
+    part = replace(scan, echoes=np.ascontiguousarray(scan.echoes[:, z, y, x]), grid=scan.grid.part(box))
+    padding = padding_of(part)  # of a knee in a larger scan of the other one
+    own = segmenter.segment(without_planes(part, padding), resources, lambda fraction: report(0.5 + fraction / 2))
     labels = np.zeros_like(both.labels)
-    labels[box] = own.labels
+    labels[box] = np.pad(own.labels, padding)
     return one_knee(replace(own, labels=labels, grid=scan.grid))
 
 

@@ -54,6 +54,7 @@ class ByGreyValue:
 def scan_of(both: Segmentation, air: slice) -> Scan:
     """Both knees in soft tissue, with slices of air between them."""
     image = TISSUE + STEP * both.labels.astype(np.float32)
+    image += np.random.default_rng(1).uniform(-0.2 * STEP, 0.2 * STEP, image.shape).astype(np.float32)
     image[air] = 0
     return Scan(echoes=image[None], grid=both.grid)
 
