@@ -63,6 +63,18 @@ def without_padding(segmentation: Segmentation, scan: Scan) -> Segmentation:
     return replace(segmentation, labels=labels, grid=segmentation.grid.part(box), padding=planes)
 
 
+def planes_outside(box: Box, shape: tuple[int, int, int]) -> Planes:
+    """The planes of an array of this shape that a box leaves out."""
+    z, y, x = ((part.start, n - part.stop) for part, n in zip(box, shape, strict=True))
+    return z, y, x
+
+
+def added(outer: Planes, inner: Planes) -> Planes:
+    """Planes left out of an array, and then planes left out of the rest."""
+    z, y, x = ((a + c, b + d) for (a, b), (c, d) in zip(outer, inner, strict=True))
+    return z, y, x
+
+
 def _inside(planes: Planes, shape: tuple[int, int, int]) -> Box:
     z, y, x = (slice(before, n - after) for (before, after), n in zip(planes, shape, strict=True))
     return z, y, x

@@ -18,7 +18,7 @@ from pipeline.labels import given_model, given_segmentation
 from pipeline.measure import Findings, measure_knee
 from pipeline.model_flags import model_flags
 from pipeline.one_knee import one_knee
-from pipeline.padding import padding_of, without_padding, without_planes
+from pipeline.padding import added, padding_of, without_padding, without_planes
 from pipeline.products import (
     ALIGNMENT,
     DELIVERY,
@@ -116,7 +116,7 @@ def _segment(inputs: Inputs) -> Outputs:
     padding = padding_of(inputs[SCAN])
     scan = without_planes(turned(inputs[SCAN], options.turn), padding)
     found = segment(scan, options.segmentation_model, inputs[RESOURCES], inputs.on_fraction, options.knee, options.turn)
-    return (RAW_SEGMENTATION.of(replace(found, padding=padding)),)
+    return (RAW_SEGMENTATION.of(replace(found, padding=added(padding, found.padding))),)
 
 
 def _labels_given(inputs: Inputs) -> str | None:

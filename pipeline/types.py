@@ -133,7 +133,7 @@ class Segmentation:
     Both are model outputs before post-processing, uncalibrated (segmentation/confidence.py).
 
     flags, warnings       found while a given label map was read; empty for the output of a model
-    padding               planes of the scan's padding that the grid leaves out (pipeline/padding.py)
+    padding               planes of the scan that the grid leaves out: padding, and another knee (pipeline/padding.py)
     """
 
     labels: LabelArray

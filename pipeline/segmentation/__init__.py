@@ -16,7 +16,7 @@ __all__ = ["describe", "run", "segment"]
 def segment(
     scan: Scan, model_id: str, resources: Resources, report: Report, knee: str = "", turn: str = ""
 ) -> Segmentation:
-    """Post-processed canonical labels of one knee on the scan's grid.
+    """Post-processed canonical labels of one knee on the scan's grid, or on the part of it that shows the chosen knee.
 
     knee: which of several, from the patient's right to the left ("1", "2"); empty for the only one
     turn: that the user has chosen and that the scan has; empty: the orientation in the header is checked

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.grid import Box
 from pipeline.one_knee import one_knee, part_of_knee
-from pipeline.padding import padding_of, without_planes
+from pipeline.padding import added, padding_of, planes_outside, without_planes
 from pipeline.segmentation.sampling import FloatVolume
 from pipeline.segmentation.segmenter import Report, Segmenter
 from pipeline.segmentation.turned_scan import refuse_turned_scan
@@ -24,7 +24,7 @@ BRIGHT_PERCENTILE: Final = 99.0
 def segment_knee(
     segmenter: Segmenter, scan: Scan, resources: Resources, report: Report, knee: str, turn: str
 ) -> Segmentation:
-    """Labels of one knee on the scan's grid, before post-processing.
+    """Labels of one knee, before post-processing; on the scan's grid, or on a part of it (Segmentation.padding).
 
     If the scan shows several, the chosen knee is segmented again in its own part of the scan: networks normalise
     over their input, and the other knee changes thickness by up to 0.08 mm (measured).
@@ -39,13 +39,11 @@ def segment_knee(
     if box is None:
         return one_knee(both, knee)
     box = _without_air(scan.anatomical, box)
-    z, y, x = box
-    part = replace(scan, echoes=np.ascontiguousarray(scan.echoes[:, z, y, x]), grid=scan.grid.part(box))
-    padding = padding_of(part)  # of a knee in a larger scan of the other one
+    other = planes_outside(box, scan.grid.shape)
+    part = without_planes(scan, other)
+    padding = padding_of(part)  # of a small knee beside a large one
     own = segmenter.segment(without_planes(part, padding), resources, lambda fraction: report(0.5 + fraction / 2))
-    labels = np.zeros_like(both.labels)
-    labels[box] = np.pad(own.labels, padding)
-    return one_knee(replace(own, labels=labels, grid=scan.grid))
+    return one_knee(replace(own, padding=added(other, padding)))
 
 
 def _without_air(image: FloatVolume, box: Box) -> Box:
