@@ -13,6 +13,8 @@ TRAIN_VENV := .venv-train
 NNUNET_VENV := .venv-nnunet
 # A label map in pymskt's numbering, such as the one in its tests.
 PEER_LABELS ?= $(wildcard ../shared/data/right-knee-label.nrrd)
+# Tests start many Python processes; without compiled files, each would compile our modules again.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest
 BENCH ?=
 # Expert label maps: FOLDER/train and FOLDER/validation, or all in FOLDER. TRAIN, EVALUATE, REPEAT: additional options.
 MAPS ?=
@@ -49,12 +51,12 @@ AT_ONCE ?= 3
 SIDE_BY_SIDE = -n $(AT_ONCE) --dist loadfile --no-loadscope-reorder
 
 test: $(READY) ## run all tests
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
+	@$(PYTEST) $(SIDE_BY_SIDE)
 
 # The fast tests compute all the time, the others wait for processes and pages.
 test-fast: AT_ONCE = 2
 test-fast: $(READY) ## run the fast tests
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow"
+	@$(PYTEST) $(SIDE_BY_SIDE) -m "not slow"
 
 # Warnings are errors. Nothing is fetched: the site is built and read without a network.
 docs: $(READY) ## the documentation site, into build/docs
@@ -79,7 +81,7 @@ check: $(READY) check-javascript ## lint, format, types, import rules, module si
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest tests/repository/test_architecture.py
+	@$(PYTEST) tests/repository/test_architecture.py
 
 format: $(READY) ## format the code
 	@$(BIN)/ruff check --fix .

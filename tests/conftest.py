@@ -176,8 +176,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, product: Product) -> Iterator[Page]:
-    """A new tab on the home page, in a new browser profile."""
-    with opened(browser, product) as tab:
+    """A tab on the home page, as in a new browser profile."""
+    with opened(browser, product.url) as tab:
         tab.goto(product.url)
         yield tab
 

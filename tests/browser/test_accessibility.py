@@ -75,7 +75,7 @@ def waits_for_a_scan(page: Page) -> None:
 @pytest.fixture(scope="module")
 def failed_job(browser: Browser, product: Product) -> str:
     """The id of an analysis that failed."""
-    with opened(browser, product) as page:
+    with opened(browser, product.url) as page:
         page.goto(product.url)
         waits_for_a_scan(page)
         drop(page, "nothing.nii.gz", zero_image())
@@ -84,10 +84,10 @@ def failed_job(browser: Browser, product: Product) -> str:
         return page.url.rsplit("=", 1)[-1]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def tab(browser: Browser, product: Product) -> Iterator[Page]:
-    """One browser tab for the pages that need no analysis."""
-    with opened(browser, product) as page:
+    """An empty browser tab."""
+    with opened(browser, product.url) as page:
         yield page
 
 
@@ -106,7 +106,7 @@ def test_upload_states_have_no_serious_finding(browser: Browser, product: Produc
     write_dicom(make_phantom(1), tmp_path / "knee" / "a")
     write_dicom(make_phantom(2), tmp_path / "knee" / "b", change=lambda data, *_: setattr(data, "SeriesNumber", "9"))
     found: dict[str, list[str]] = {}
-    with opened(browser, product) as page:
+    with opened(browser, product.url) as page:
         page.goto(product.url)
         waits_for_a_scan(page)
         drop(page, "scan.nii.gz", b"this is no image")
@@ -128,7 +128,7 @@ def test_upload_states_have_no_serious_finding(browser: Browser, product: Produc
 
 def test_an_analysis_has_no_serious_finding_in_any_tab(browser: Browser, product: Product, sample_job: str) -> None:
     found: dict[str, list[str]] = {}
-    with opened(browser, product) as page:
+    with opened(browser, product.url) as page:
         page.goto(f"{product.url}/analysis?job={sample_job}")
         page.get_by_role("tab", name="3D").wait_for()
         for name in page.get_by_role("tab").all_inner_texts():
@@ -144,7 +144,7 @@ def test_an_analysis_has_no_serious_finding_in_any_tab(browser: Browser, product
 
 def test_a_failure_and_the_list_have_no_serious_finding(browser: Browser, product: Product, failed_job: str) -> None:
     found: dict[str, list[str]] = {}
-    with opened(browser, product) as page:
+    with opened(browser, product.url) as page:
         page.goto(product.url)
         page.evaluate("id => localStorage.setItem('kneebox.analyses', JSON.stringify([id]))", failed_job)
         page.goto(f"{product.url}/analysis?job={failed_job}")
@@ -198,7 +198,7 @@ def test_tab_reaches_the_ways_in_and_shows_where_it_is(page: Page) -> None:
 def test_tab_and_arrows_reach_the_tabs_and_the_viewers_controls(
     browser: Browser, product: Product, sample_job: str
 ) -> None:
-    with opened(browser, product) as page:
+    with opened(browser, product.url) as page:
         page.goto(f"{product.url}/analysis?job={sample_job}")
         ready(page, page.locator("[data-ok3d]"))
         settled(page)

@@ -13,12 +13,13 @@ import pytest
 
 from jobs.state.backend import open_backend
 from pipeline.quantities import DAB
+from tests.support.browser import opened
 from tests.support.finished_jobs import finished_job
 from tests.support.processes import DATA_DIR, free_port, running, wait_until
 from tests.support.rest_client import answers
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, Page
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -35,23 +36,11 @@ def address(valkey: str) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="module")
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser profile for all tests: the scripts of the pages are fetched and compiled once."""
-    context = browser.new_context(viewport={"width": 1280, "height": 1000})
-    yield context
-    context.close()
-
-
 @pytest.fixture
-def page(context: BrowserContext, address: str, redis_client: Any) -> Iterator[Page]:
+def page(browser: Browser, address: str, redis_client: Any) -> Iterator[Page]:
     """A browser page that may access only this server, on an empty store."""
-    page = context.new_page()
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    yield page
-    page.close()
-    assert not [url for url in asked if not url.startswith((address, "data:", "blob:"))]
+    with opened(browser, address, size=(1280, 1000), timeout_ms=30_000) as tab:
+        yield tab
 
 
 def test_two_analyses_are_chosen_compared_swapped_and_downloaded(address: str, page: Page) -> None:

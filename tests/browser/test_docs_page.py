@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.browser import Product
+from tests.support.browser import Product, listening, opened
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -26,16 +26,20 @@ def address(request: pytest.FixtureRequest, product: Product) -> str:
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
     """The page, opened. At the end: no request to another host, no script error, nothing that the policy blocked."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
-    page.set_default_timeout(60_000)
     requested: list[str] = []
     problems: list[str] = []
-    page.on("request", lambda request: requested.append(request.url))
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-    page.goto(f"{address}/docs")
-    yield page
-    page.close()
+
+    def said(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            problems.append(message.text)
+
+    with (
+        opened(browser, address, size=(1280, 900)) as page,
+        listening(page, console=said, pageerror=lambda error: problems.append(str(error))),
+        listening(page, request=lambda request: requested.append(request.url)),
+    ):
+        page.goto(f"{address}/docs")
+        yield page
     origin = urlsplit(address)
     assert f"{address}/openapi.json" in requested
     assert not [url for url in requested if not url.startswith((f"{origin.scheme}://{origin.netloc}/", "data:"))]

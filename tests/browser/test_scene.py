@@ -20,11 +20,11 @@ from pipeline.anatomy import Side, Structure
 from pipeline.report import write_view
 from pipeline.report.colours import BONE
 from pipeline.types import AnalysisResult
-from tests.support.browser import CHROMIUM_ARGS, require_chromium
+from tests.support.browser import CHROMIUM_ARGS, listening, opened, require_chromium
 from tests.support.report_phantom import THICKNESS_MM, TOWARDS_JOINT, phantom
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Locator, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -71,32 +71,19 @@ def address(view_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield url
 
 
-@pytest.fixture(scope="module")
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser profile for all tests: the scripts of the page are fetched and compiled once."""
-    context = browser.new_context(
-        viewport={"width": 1440, "height": 900}, accept_downloads=True, reduced_motion="reduce"
-    )
-    yield context
-    context.close()
-
-
 @pytest.fixture
-def page(context: BrowserContext, address: str) -> Iterator[Page]:
-    """A new empty tab; at the end, checks that no other host received a request."""
-    tab = context.new_page()
-    tab.set_default_timeout(30_000)
-    hosts: set[str] = set()
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """An empty tab; at the end, checks that no script raised an error."""
     errors: list[str] = []
-    tab.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
-    tab.on("pageerror", lambda error: errors.append(str(error)))
-    yield tab
-    tab.close()
-    assert hosts - {""} <= {urlsplit(address).netloc}
+    with (
+        opened(browser, address, timeout_ms=30_000) as tab,
+        listening(tab, pageerror=lambda error: errors.append(str(error))),
+    ):
+        yield tab
     assert errors == []
 
 
-def opened(page: Page, address: str) -> Locator:
+def shown(page: Page, address: str) -> Locator:
     """The viewer's root, once its scene is drawn."""
     page.goto(address)
     root = page.locator("[data-ok3d]")
@@ -106,8 +93,8 @@ def opened(page: Page, address: str) -> Locator:
 
 def picture_of(root: Locator) -> np.ndarray:
     """(rows, columns, 3) of the viewer's picture, without key and buttons."""
-    shown = np.asarray(Image.open(io.BytesIO(root.locator(".surface").screenshot())).convert("RGB")).astype(np.int64)
-    return shown[60:-20, 260:-120]
+    drawn = np.asarray(Image.open(io.BytesIO(root.locator(".surface").screenshot())).convert("RGB")).astype(np.int64)
+    return drawn[60:-20, 260:-120]
 
 
 def share_near(picture: np.ndarray, colour: tuple[int, int, int]) -> float:
@@ -152,7 +139,7 @@ def towards_joint(structure: Structure, angle: float) -> Callable[[np.ndarray], 
 
 
 def test_the_value_under_the_pointer_is_that_of_the_vertex_and_is_shown_immediately(page: Page, address: str) -> None:
-    root = opened(page, address)
+    root = shown(page, address)
     settled(page)
     times = []
     for structure in (Structure.FEMUR, Structure.TIBIA, Structure.PATELLA):
@@ -175,7 +162,7 @@ def test_the_value_under_the_pointer_is_that_of_the_vertex_and_is_shown_immediat
 def test_reruns_and_polling_never_load_the_scene_again(page: Page, address: str) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(urlsplit(request.url).path))
-    root = opened(page, f"{address}/?poll=1")
+    root = shown(page, f"{address}/?poll=1")
     root.evaluate("root => { root.viewer.untouched = true; }")
     root.get_by_label("Tibia", exact=True).uncheck()
     for runs in (2, 3, 4):
@@ -190,7 +177,7 @@ def test_reruns_and_polling_never_load_the_scene_again(page: Page, address: str)
 
 
 def test_there_is_no_redraw_without_a_change(page: Page, address: str) -> None:
-    root = opened(page, address)
+    root = shown(page, address)
     page.wait_for_timeout(1500)
     frames = root.get_attribute("data-frames")
     page.wait_for_timeout(1500)
@@ -198,7 +185,7 @@ def test_there_is_no_redraw_without_a_change(page: Page, address: str) -> None:
 
 
 def test_structures_colours_and_scale_change_the_picture(page: Page, address: str) -> None:
-    root = opened(page, address)
+    root = shown(page, address)
     settled(page)
     whole = picture_of(root)
     assert share_near(whole, BONE) > 0.02
@@ -238,7 +225,7 @@ def test_each_view_has_the_named_direction_on_both_sides(
     shutil.copy(view_dir / "scene.bin.gz", kept)
     try:
         write_view(knees[side], view_dir)
-        root = opened(page, address)
+        root = shown(page, address)
         expected = {"Anterior": (0, -1, 0), "Posterior": (0, 1, 0), "Superior": (0, 0, 1), "Inferior": (0, 0, -1)}
         expected |= {"Medial": (medial, 0, 0), "Lateral": (-medial, 0, 0)}
         for title, direction in expected.items():
@@ -252,7 +239,7 @@ def test_each_view_has_the_named_direction_on_both_sides(
 
 
 def test_the_keyboard_rotates_zooms_and_reads_the_centre(page: Page, address: str) -> None:
-    root = opened(page, address)
+    root = shown(page, address)
     camera: Callable[[], Any] = lambda: root.evaluate(  # noqa: E731
         "root => { const { theta, phi, distance } = root.viewer.shown.camera.pose; return [theta, phi, distance]; }"
     )
@@ -279,7 +266,7 @@ def test_the_keyboard_rotates_zooms_and_reads_the_centre(page: Page, address: st
 
 
 def test_the_picture_is_exported_with_its_key(page: Page, address: str, tmp_path: Path) -> None:
-    root = opened(page, address)
+    root = shown(page, address)
     with page.expect_download() as waiting:
         root.get_by_role("button", name="Save picture").click()
     assert waiting.value.suggested_filename == "knee-3d.png"
@@ -296,7 +283,7 @@ def test_the_picture_is_exported_with_its_key(page: Page, address: str, tmp_path
 
 def test_on_a_phone_nothing_is_wider_than_the_screen(page: Page, address: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
-    root = opened(page, address)
+    root = shown(page, address)
     assert root.evaluate("root => root.scrollWidth - root.clientWidth") <= 0
     wide = page.evaluate("document.scrollingElement.scrollWidth - innerWidth")
     assert wide <= 0
@@ -304,8 +291,8 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(page: Page, address: str) -
 
 
 def picture_phone(root: Locator) -> np.ndarray:
-    shown = Image.open(io.BytesIO(root.locator(".surface").screenshot())).convert("RGB")
-    return np.asarray(shown).astype(np.int64)
+    drawn = Image.open(io.BytesIO(root.locator(".surface").screenshot())).convert("RGB")
+    return np.asarray(drawn).astype(np.int64)
 
 
 def test_without_webgl_the_page_shows_a_message_and_the_still_picture(browser: Browser, address: str) -> None:

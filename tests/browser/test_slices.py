@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -20,10 +19,11 @@ from pipeline.anatomy import TISSUE_COLOURS, Structure, Tissue
 from pipeline.planes import axis_order
 from pipeline.report.view_slices import write_slices
 from pipeline.types import AnalysisResult, T2Map
+from tests.support.browser import opened
 from tests.support.report_phantom import phantom, stored_otherwise
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Locator, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -52,40 +52,22 @@ def address(browser: Browser, folder: Path) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="module")
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser profile for all tests: the scripts of the page are fetched and compiled once."""
-    context = browser.new_context(accept_downloads=True)
-    yield context
-    context.close()
+@pytest.fixture
+def tab(browser: Browser, address: str) -> Iterator[Page]:
+    with opened(browser, address, timeout_ms=20_000) as tab:
+        yield tab
 
 
 @pytest.fixture
-def tab(context: BrowserContext, address: str) -> Iterator[Callable[[int], Page]]:
-    """Opens a page with a given width; at the end, checks that no other host received a request."""
-    opened: list[Page] = []
-    hosts: set[str] = set()
-
-    def open_tab(width: int) -> Page:
-        page = context.new_page()
-        opened.append(page)
-        page.set_viewport_size({"width": width, "height": 900})
-        page.set_default_timeout(20_000)
-        page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
-        return page
-
-    yield open_tab
-    for page in opened:
-        page.close()
-    assert hosts - {""} == {urlsplit(address).netloc}
+def page(tab: Page, address: str) -> Page:
+    return at(tab, address)
 
 
-@pytest.fixture
-def page(tab: Callable[[int], Page], address: str) -> Page:
-    shown = tab(1440)
-    shown.goto(address)
-    shown.locator(READY).wait_for()
-    return shown
+def at(tab: Page, address: str) -> Page:
+    """The tab with the page of the viewer."""
+    tab.goto(address)
+    tab.locator(READY).wait_for()
+    return tab
 
 
 def position(root: Locator) -> tuple[int, ...]:
@@ -252,10 +234,9 @@ def test_a_picture_can_be_saved(page: Page, tmp_path: Path) -> None:
         assert near(np.asarray(saved.convert("RGB")).astype(np.int64), TISSUE_COLOURS[Tissue.BONE]) > 100
 
 
-def test_a_narrow_page_shows_one_plane_at_a_time(tab: Callable[[int], Page], address: str) -> None:
-    page = tab(390)
-    page.goto(address)
-    page.locator(READY).wait_for()
+def test_a_narrow_page_shows_one_plane_at_a_time(tab: Page, address: str) -> None:
+    tab.set_viewport_size({"width": 390, "height": 900})
+    page = at(tab, address)
     assert [canvas(page, plane).is_visible() for plane in PLANES] == [True, False, False]
     page.get_by_role("radio", name="Axial").check()
     assert [canvas(page, plane).is_visible() for plane in PLANES] == [False, False, True]
@@ -264,9 +245,8 @@ def test_a_narrow_page_shows_one_plane_at_a_time(tab: Callable[[int], Page], add
     assert near(pixels(page, "Axial"), TISSUE_COLOURS[Tissue.CARTILAGE]) > 20
 
 
-def test_deleted_slices_are_explained(tab: Callable[[int], Page], address: str) -> None:
-    page = tab(1440)
-    page.route("**/view/labels.bin", lambda route: route.fulfill(status=404, json={"detail": "They are gone."}))
-    page.goto(address)
-    page.locator('.slices[data-state="failed"]').wait_for()
-    assert page.get_by_role("status").filter(has_text="They are gone.").is_visible()
+def test_deleted_slices_are_explained(tab: Page, address: str) -> None:
+    tab.route("**/view/labels.bin", lambda route: route.fulfill(status=404, json={"detail": "They are gone."}))
+    tab.goto(address)
+    tab.locator('.slices[data-state="failed"]').wait_for()
+    assert tab.get_by_role("status").filter(has_text="They are gone.").is_visible()

@@ -48,7 +48,7 @@ def test_from_a_fresh_start_to_a_comparison(browser: Browser, product: Product, 
     """
     from playwright.sync_api import expect
 
-    with opened(browser, product) as page:
+    with opened(browser, product.url) as page:
         page.goto(product.url)
         expect(page.get_by_role("heading", name="Measure a knee MRI")).to_be_visible()
         page.get_by_role("button", name="Try the sample knee").click()

@@ -71,7 +71,7 @@ def test_a_browser_gets_access_with_a_key_and_keeps_it(browser: Browser, tmp_pat
     product = Product(tmp_path, free_port(), free_port(), **keys)
     product.start()
     try:
-        with opened(browser, product) as page:
+        with opened(browser, product.url) as page:
             page.goto(f"{product.url}/methods")
             assert page.request.get(f"{product.url}/api/stats").status == 401
             page.get_by_label("API key").fill("a-wrong-key")
@@ -83,7 +83,7 @@ def test_a_browser_gets_access_with_a_key_and_keeps_it(browser: Browser, tmp_pat
             page.reload()
             expect(page.get_by_role("heading", name="Methods")).to_be_visible()
             assert page.request.get(f"{product.url}/api/stats").status == 200
-        with opened(browser, product) as page:
+        with opened(browser, product.url) as page:
             page.goto(f"{product.url}/methods")
             expect(page.get_by_role("heading", name=ASKS[0])).to_be_visible()
     finally:
