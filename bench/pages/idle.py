@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psutil
 
 from bench.pages.chromium import launch
-from bench.pages.product import PageSite, page_site
+from bench.pages.product import page_site
 from bench.service.figures import Figure
 from bench.service.inside import small_knee
 from bench.service.site import SAMPLE
@@ -107,40 +108,48 @@ def _browser_busy(browser: Browser) -> float:
     return sum(float(item["cpuTime"]) for item in processes if item["type"] in ("renderer", "GPU"))
 
 
-def follow_to_the_end(page: Page, site: PageSite, traffic: Traffic, *, short: bool) -> None:
-    """Open a job that waits for a worker and stay until its results appear; its page polls meanwhile."""
-    with tempfile.TemporaryDirectory() as folder:
-        scan = Path(folder) / "knee.nii.gz"
-        scan.write_bytes(small_knee() if short else SAMPLE.read_bytes())
-        job_id = site.submit(scan)
-    traffic.watch(page)
-    page.goto(f"{site.pages_url}/analysis?job={job_id}")
+def follow_to_the_end(page: Page, pages_url: str, job_id: str, start: Callable[[], object]) -> None:
+    """Open a job and stay until its results appear; its page polls meanwhile. start: called when progress is shown."""
+    page.goto(f"{pages_url}/analysis?job={job_id}")
     page.get_by_role("progressbar").wait_for()
-    site.start_worker()
+    start()
     page.get_by_role("tab", name="3D").wait_for(timeout=600_000)
     page.locator("[data-ok3d][data-state=ready]").wait_for(timeout=120_000)
 
 
 def figures(*, short: bool) -> list[Figure]:
-    """Measure for 60 s; `short`: 35 s and a coarse knee."""
+    """Measure for 60 s; `short`: 35 s and a coarse knee. The job waits for its worker until its page is open."""
     from playwright.sync_api import sync_playwright
 
-    with page_site() as site, sync_playwright() as playwright:
-        browser = launch(playwright)
+    with page_site() as site, sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         site.start_queue()
         server = site.start_pages()
-        analysis, home = browser.new_context().new_page(), browser.new_context().new_page()
-        of_analysis, of_home = Traffic(), Traffic()
-        follow_to_the_end(analysis, site, of_analysis, short=short)
-        polled = of_analysis.frames
-        of_home.watch(home)
-        home.goto(site.pages_url)
-        home.get_by_role("button", name="Choose files").wait_for()
-        home.wait_for_timeout(1000 * (SHORT_REST_S if short else REST_S))
-        shown = [page.evaluate("document.visibilityState") for page in (analysis, home)]
-        seconds = SHORT_S if short else LONG_S
-        idle = measure(browser, home, [of_analysis, of_home], server.pid, seconds)
+        scan = Path(folder) / "knee.nii.gz"
+        scan.write_bytes(small_knee() if short else SAMPLE.read_bytes())
+        browser, job_id = launch(playwright), site.submit(scan)
+        found = figures_of_pages(browser, site.pages_url, server.pid, job_id, start=site.start_worker, short=short)
         browser.close()
+    return found
+
+
+def figures_of_pages(
+    browser: Browser, pages_url: str, server_pid: int, job_id: str, *, start: Callable[[], object], short: bool
+) -> list[Figure]:
+    """The same on a running server, whose queue holds the job. start: called when the progress of the job is shown."""
+    analysis, home = browser.new_context().new_page(), browser.new_context().new_page()
+    of_analysis, of_home = Traffic(), Traffic()
+    of_analysis.watch(analysis)
+    follow_to_the_end(analysis, pages_url, job_id, start)
+    polled = of_analysis.frames
+    of_home.watch(home)
+    home.goto(pages_url)
+    home.get_by_role("button", name="Choose files").wait_for()
+    home.wait_for_timeout(1000 * (SHORT_REST_S if short else REST_S))
+    shown = [page.evaluate("document.visibilityState") for page in (analysis, home)]
+    seconds = SHORT_S if short else LONG_S
+    idle = measure(browser, home, [of_analysis, of_home], server_pid, seconds)
+    for page in (analysis, home):
+        page.context.close()
     return [
         Figure(
             bar="polling stops when an analysis has ended: 0 websocket frames afterwards",

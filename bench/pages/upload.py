@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import httpx
 import psutil
@@ -17,6 +17,9 @@ from bench.pages.chromium import launch
 from bench.service.figures import Figure
 from bench.service.site import Site, free_port, running_site, wait_for
 from bench.service.uploads import MEGABYTE, padded_scan
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 MEMORY_BAR_MB: Final = 64
 LIMIT_MS: Final = 300_000.0
@@ -68,30 +71,35 @@ def figures(*, short: bool) -> list[Figure]:
             page = launch(playwright).new_page()
             page.set_default_timeout(LIMIT_MS)
             page.goto(f"http://127.0.0.1:{port}")
-            page.get_by_role("button", name="Choose files").wait_for()
-            page.wait_for_timeout(1500)
-            resting = server.memory_info().rss
-            page.locator(".upload").evaluate(NOTE_PROGRESS)
-            with Peak(server) as peak:
-                begun = time.monotonic()
-                page.locator("input[data-part=files]").set_input_files(str(scan))
-                page.get_by_text("can be measured").wait_for()
-                seconds = time.monotonic() - begun
-            shown = set(page.evaluate("window.progressShown"))
-        grown = (peak.bytes - resting) / MEGABYTE
-        size = scan.stat().st_size / MEGABYTE
-        steps = sum(" of " in text for text in shown)
-        return [
-            Figure(
-                bar=f"{size:.0f} MB through the page: memory of its server + <= {MEMORY_BAR_MB} MB",
-                measured=f"+ {grown:.1f} MB (RSS, sampled; idle: {resting / MEGABYTE:.0f} MB), accepted after "
-                f"{seconds:.1f} s",
-                met=grown <= MEMORY_BAR_MB,
-            ),
-            Figure(bar="progress is shown during the upload", measured=f"{steps} different readings", met=steps >= 2),
-        ]
+            return figures_of_page(page, server, scan)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def figures_of_page(page: Page, server: psutil.Process, scan: Path) -> list[Figure]:
+    """The same on the home page of a running server."""
+    page.get_by_role("button", name="Choose files").wait_for()
+    page.wait_for_timeout(1500)
+    resting = server.memory_info().rss
+    page.locator(".upload").evaluate(NOTE_PROGRESS)
+    with Peak(server) as peak:
+        begun = time.monotonic()
+        page.locator("input[data-part=files]").set_input_files(str(scan))
+        page.get_by_text("can be measured").wait_for()
+        seconds = time.monotonic() - begun
+    shown = set(page.evaluate("window.progressShown"))
+    grown = (peak.bytes - resting) / MEGABYTE
+    size = scan.stat().st_size / MEGABYTE
+    steps = sum(" of " in text for text in shown)
+    return [
+        Figure(
+            bar=f"{size:.0f} MB through the page: memory of its server + <= {MEMORY_BAR_MB} MB",
+            measured=f"+ {grown:.1f} MB (RSS, sampled; idle: {resting / MEGABYTE:.0f} MB), accepted after "
+            f"{seconds:.1f} s",
+            met=grown <= MEMORY_BAR_MB,
+        ),
+        Figure(bar="progress is shown during the upload", measured=f"{steps} different readings", met=steps >= 2),
+    ]
 
 
 def _start_pages(site: Site, port: int) -> int:

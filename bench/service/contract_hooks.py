@@ -6,7 +6,7 @@ from typing import Any
 
 import schemathesis
 
-from bench.service.site import SAMPLE
+from bench.service.inside import small_knee
 
 JOBS = ("complete", "waiting", "failed")
 FILES = ("results.csv", "report.html", "surfaces/femur.ply")
@@ -27,7 +27,7 @@ def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) ->
 
 @schemathesis.hook
 def map_body(context: Any, body: Any) -> Any:  # noqa: ARG001 -- the hook's signature
-    """Replace every fourth generated file by the sample knee."""
+    """Replace every fourth generated file by a part of the sample knee."""
     if isinstance(body, dict) and isinstance(body.get("file"), bytes) and len(body["file"]) % 4 == 1:
-        return body | {"file": SAMPLE.read_bytes()}
+        return body | {"file": small_knee()}
     return body

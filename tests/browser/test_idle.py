@@ -1,19 +1,23 @@
-"""The short form of bench/pages/idle.py, in a separate process with a separate browser."""
+"""The measurement of bench/pages/idle.py in its short form."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.browser import ROOT, require_chromium
+from bench.pages.idle import figures_of_pages
+from bench.service.inside import small_knee
+from tests.support.browser import Product
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 
-def test_an_idle_open_page_has_a_low_cost() -> None:
-    require_chromium()
-    command = [sys.executable, "-m", "bench.pages", "idle", "--short"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_an_idle_open_page_has_a_low_cost(browser: Browser, product: Product) -> None:
+    job_id = product.submit("small_knee.nii.gz", small_knee())
+    server = product.pages_server()
+    figures = figures_of_pages(browser, product.url, server.pid, job_id, start=lambda: None, short=True)
+    assert all(figure.met for figure in figures), "\n".join(figure.line() for figure in figures)

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import httpx
+import psutil
 import pytest
 
 from bench.pages.chromium import ARGS, chromium_path
@@ -61,10 +62,11 @@ class Product:
         self._environment |= environment
         self._process: subprocess.Popen[bytes] | None = None
 
-    @property
-    def pid(self) -> int:
+    def pages_server(self) -> psutil.Process:
+        """The process that serves the pages."""
         assert self._process is not None
-        return self._process.pid
+        (server,) = (child for child in psutil.Process(self._process.pid).children() if "web.py" in child.cmdline())
+        return server
 
     def start(self) -> None:
         """Start it and wait until its pages respond."""
@@ -93,10 +95,15 @@ class Product:
             self._process.kill()
             self._process.wait(10)
 
+    def submit(self, name: str, content: bytes) -> str:
+        """Upload a scan through the REST interface; returns the ID of its job."""
+        answer = httpx.post(f"{self.api_url}/upload", files={"file": (name, content)}, timeout=120)
+        return str(answer.json()["job_id"])
+
     def analyse(self, name: str, content: bytes) -> str:
         """Analyse a scan through the REST interface; returns the ID of the completed job."""
+        job_id = self.submit(name, content)
         with httpx.Client(base_url=self.api_url, timeout=120) as client:
-            job_id = str(client.post("/upload", files={"file": (name, content)}).json()["job_id"])
             deadline = time.monotonic() + ANALYSIS_LIMIT_MS / 1000
             while time.monotonic() < deadline:
                 state = client.get(f"/status/{job_id}").json()
