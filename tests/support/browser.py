@@ -128,8 +128,8 @@ def opened(
     """An empty tab, as in a new browser profile. At the end, checks that no other host than that of the address
     received a request.
 
-    Every test gets the same tab: a new one starts a process that compiles the scripts of the pages again, which is two
-    thirds of the CPU time of opening a page.
+    Every test gets the same tab. A new tab has a new process, which compiles the scripts of the pages again: two thirds
+    of the CPU time of opening a page.
     """
     tab = _FREE.pop(browser, None) or browser.new_context(accept_downloads=True).new_page()
     tab.set_viewport_size({"width": size[0], "height": size[1]})
