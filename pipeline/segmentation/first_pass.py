@@ -18,5 +18,6 @@ PROBABILITY_LEVELS: Final = 255
 def recorded(slabs: Slabs, kept: NDArray[np.uint8]) -> Iterator[tuple[int, FloatVolume]]:
     """The same slabs; every class but the background is also written to kept (classes - 1, d, h, w)."""
     for start, slab in slabs:
-        kept[:, start : start + slab.shape[1]] = np.rint(slab[1:] * PROBABILITY_LEVELS)
+        for row in range(slab.shape[1]):  # temporary arrays of one row stay in the processor's cache
+            kept[:, start + row] = np.rint(slab[1:, row] * PROBABILITY_LEVELS)
         yield start, slab

@@ -23,6 +23,8 @@ QUANTILES: Final = (0.001, 0.999)
 HEADROOM: Final = 1.2
 QUANTILE_STRIDE: Final = 7
 """Quantiles are computed from every 7th voxel."""
+PLANES_AT_ONCE: Final = 16
+"""Planes of the scan resampled together: a copy of the whole scan would need as much memory again."""
 MIN_VOXELS: Final = 16
 """Fewest voxels along an axis of the isotropic grid: the network halves it four times."""
 
@@ -95,10 +97,11 @@ def to_isotropic(image: FloatVolume, spacing_mm: tuple[float, float, float], res
         downsampling_matrix(n, spacing, resolution_mm, m)
         for n, spacing, m in zip(shape, spacing_mm, target, strict=True)
     )
-    contiguous = np.ascontiguousarray(image)
     planes = np.empty((shape[0], target[1], target[2]), dtype=np.float32)
-    for index, plane in enumerate(contiguous):
-        planes[index] = second @ (plane @ third.T)
+    for start in range(0, shape[0], PLANES_AT_ONCE):
+        several = np.ascontiguousarray(image[start : start + PLANES_AT_ONCE])
+        for plane, resampled in zip(several, planes[start:], strict=False):
+            resampled[:] = second @ (plane @ third.T)
     return (first @ planes.reshape(shape[0], -1)).reshape(target)
 
 

@@ -49,22 +49,23 @@ def write_labels(
     done = 0
     carried: FloatVolume | None = None
     for start, slab in slabs:
-        rows, first_row = (slab, start) if carried is None else (np.concatenate([carried, slab], axis=1), start - 1)
-        last_row = first_row + rows.shape[1] - 1
+        last_row = start + slab.shape[1] - 1
         # a target needs the rows below and above it; the last row needs no further one
         ready = len(lower) if last_row == counts[0] - 1 else int(np.searchsorted(lower, last_row))
         decisions = []
         for begin in range(done, ready, CHUNK_SLICES):
             chunk = slice(begin, min(begin + CHUNK_SLICES, ready))
-            first = lower[chunk.start] - first_row
-            seen = rows[:, first : lower[chunk.stop - 1] + 2 - first_row]
-            below = lower[chunk] - first_row - first
+            first, end = int(lower[chunk.start]), int(lower[chunk.stop - 1]) + 2
+            seen = slab[:, max(first - start, 0) : end - start]
+            if carried is not None and first < start:
+                seen = np.concatenate([carried, seen], axis=1)
+            below = lower[chunk] - first
             decisions.append((seen, below, weight[chunk], second, third, labels[chunk], certainty[chunk]))
         with ThreadPoolExecutor(threads) as side_by_side:
             for decided in [side_by_side.submit(_decide, *decision) for decision in decisions]:
                 decided.result()
         done = ready
-        carried = rows[:, -1:].copy()
+        carried = slab[:, -1:].copy()
 
 
 def _decide(

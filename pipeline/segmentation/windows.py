@@ -89,7 +89,8 @@ def averaged(
         done = shape[0] - start if last else first.starts[k + 1] - start
         yield start, held[:, :done, : shape[1], : shape[2]]
         if not last:
-            held[:, : first.size - done] = held[:, done:].copy()
+            for row in range(first.size - done):  # a copy of all rows at once would need as much memory again
+                held[:, row] = held[:, row + done]
             held[:, first.size - done :] = 0
 
 

@@ -6,6 +6,7 @@ between voxels of the scan.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +15,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from pipeline.grid import Box
 from pipeline.segmentation.edges.profiles import DEPTHS_MM
 from pipeline.segmentation.edges.rays import Rays
 from pipeline.segmentation.frame import Frame
@@ -28,6 +28,8 @@ REACH_MM: Final = 1.4
 """Voxels further than this from every ray are not changed."""
 ENDS_MM: Final = 0.3
 """Voxels this close to the ends of rays are not changed either."""
+ALL_KNOWN: Final = 0.99
+"""Voxels are claimed where the interpolated share of known neighbours is above this."""
 FAR_MM: Final = 9.0
 FREE: Final = -9.0
 """Depth inside a structure of a voxel that no surface has claimed yet."""
@@ -35,35 +37,36 @@ FREE: Final = -9.0
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Claim:
-    """The voxels around the rays of one bone: a box of the scan, and on it the distances beyond the edges of bone and
-    cartilage, mm (negative inside), and where they are known.
+    """The voxels around the rays of one bone.
+
+    voxels (k,): their index in the flattened scan; beyond_bone, beyond_cartilage (k,): distances beyond the edges of bone
+    and cartilage, mm (negative inside)
     """
 
     bone: int
     cartilage: int
-    box: Box
+    voxels: NDArray[np.intp]
     beyond_bone: FloatVolume
     beyond_cartilage: FloatVolume
-    known: NDArray[np.bool_]
 
 
 def relabel(labels: LabelArray, claims: list[Claim]) -> None:
-    """Overwrite labels (the scan's voxels, frame's axes) around the rays.
+    """Overwrite labels (the scan's voxels, frame's axes; contiguous) around the rays.
 
     A voxel claimed by two surfaces is assigned to the one in which it is deeper.
     """
-    depth = np.full(labels.shape, FREE, np.float32)
-    before = labels.copy()
-    for claim in claims:
-        here, deepest, was = labels[claim.box], depth[claim.box], before[claim.box]
-        bone = claim.known & (claim.beyond_bone < 0)
-        cartilage = claim.known & (claim.beyond_bone >= 0) & (claim.beyond_cartilage < 0)
+    flat, depth = labels.reshape(-1), np.full(labels.size, FREE, np.float32)
+    before = [flat[claim.voxels] for claim in claims]
+    for claim, was in zip(claims, before, strict=True):
+        bone = claim.beyond_bone < 0
+        cartilage = ~bone & (claim.beyond_cartilage < 0)
         inside = np.where(bone, -claim.beyond_bone, np.minimum(claim.beyond_bone, -claim.beyond_cartilage))
-        won = (bone | cartilage) & (inside > deepest)
-        here[won] = np.where(bone, claim.bone, claim.cartilage)[won]
-        deepest[won] = inside[won]
+        won = (bone | cartilage) & (inside > depth[claim.voxels])
+        flat[claim.voxels[won]] = np.where(bone, claim.bone, claim.cartilage)[won]
+        depth[claim.voxels[won]] = inside[won]
         mine = (was == claim.bone) | (was == claim.cartilage)
-        here[claim.known & ~bone & ~cartilage & mine & (deepest == FREE)] = 0
+        outside = mine & ~bone & ~cartilage
+        flat[claim.voxels[outside & (depth[claim.voxels] == FREE)]] = 0
 
 
 def claim_of(rays: Rays, inner: FloatVolume, outer: FloatVolume, frame: Frame) -> Claim | None:
@@ -98,17 +101,17 @@ def claim_of(rays: Rays, inner: FloatVolume, outer: FloatVolume, frame: Frame) -
     chosen = [np.flatnonzero((at >= a) & (at <= b - 1)) for at, a, b in zip(where, low, high, strict=True)]
     if any(not len(voxels) for voxels in chosen):
         return None
-    a, b, c = (slice(int(voxels[0]), int(voxels[-1]) + 1) for voxels in chosen)
     matrices = [
         linear_matrix(at[voxels] - start, count)
         for at, voxels, start, count in zip(where, chosen, low, passed.shape, strict=True)
     ]
-    bone, cartilage, share = (interpolated(field, *matrices) for field in fields)
+    with ThreadPoolExecutor(len(fields)) as side_by_side:
+        bone, cartilage, share = side_by_side.map(lambda field: interpolated(field, *matrices), fields)
+    inside = np.nonzero(share > ALL_KNOWN)
     return Claim(
         bone=rays.bone,
         cartilage=rays.cartilage,
-        box=(a, b, c),
-        beyond_bone=bone,
-        beyond_cartilage=cartilage,
-        known=share > 0.99,
+        voxels=np.ravel_multi_index([at[k] for at, k in zip(chosen, inside, strict=True)], frame.shape),
+        beyond_bone=bone[inside],
+        beyond_cartilage=cartilage[inside],
     )
