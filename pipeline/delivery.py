@@ -1,12 +1,11 @@
-"""Writes the results tree, the viewer files and the zip of one analysis."""
+"""Writes the results tree and the zip of one analysis."""
 
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pipeline.report import write_archive, write_report, write_view
+from pipeline.report import write_archive, write_report
 from pipeline.results import Manifest, Results
 from pipeline.results_tree import ARCHIVE_ROOT, archive_name
 from pipeline.types import AnalysisResult
@@ -14,11 +13,8 @@ from pipeline.types import AnalysisResult
 
 def make_results(result: AnalysisResult, folder: Path) -> Results:
     """Write everything into `folder`, an empty one. Raises OSError where a file cannot be written."""
-    files_dir, view_dir, archive_path = folder / "files", folder / "view", folder / "archive"
-    with ThreadPoolExecutor(1) as beside:  # both are mostly compression, which releases the interpreter lock
-        view = beside.submit(write_view, result, view_dir)
-        write_report(result, files_dir)
-        view.result()
+    files_dir, archive_path = folder / "files", folder / "archive"
+    write_report(result, files_dir)
     write_archive(files_dir, archive_path, root=ARCHIVE_ROOT)
     with archive_path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -29,4 +25,4 @@ def make_results(result: AnalysisResult, folder: Path) -> Results:
         warnings=result.warnings,
         steps=result.steps,
     )
-    return Results(files_dir=files_dir, view_dir=view_dir, archive_path=archive_path, manifest=manifest)
+    return Results(files_dir=files_dir, archive_path=archive_path, manifest=manifest)

@@ -23,6 +23,7 @@ from pipeline.product import Given, Parts, Product, Stored, arrays_and_json, jso
 from pipeline.progress import StepRecord
 from pipeline.quantities import Method
 from pipeline.results import Manifest, Results
+from pipeline.results_tree import ViewFile
 from pipeline.scan_header import ScanHeader
 from pipeline.types import (
     Alignment,
@@ -264,13 +265,20 @@ def _decode_labels(stored: Stored) -> LabelArray:
     return stored.array("labels")
 
 
+def _save_view(workspace: Workspace, made: Path) -> None:
+    """Move the files of the viewers to their final location; results that were there are no longer complete."""
+    workspace.results_dir.mkdir(parents=True, exist_ok=True)
+    workspace.manifest_path.unlink(missing_ok=True)
+    shutil.rmtree(workspace.view_dir, ignore_errors=True)
+    made.rename(workspace.view_dir)
+
+
 def _save_results(workspace: Workspace, results: Results) -> None:
     """Move the files to their final location, with the manifest last."""
     workspace.results_dir.mkdir(parents=True, exist_ok=True)
     workspace.manifest_path.unlink(missing_ok=True)
-    for made, target in ((results.files_dir, workspace.files_dir), (results.view_dir, workspace.view_dir)):
-        shutil.rmtree(target, ignore_errors=True)
-        made.rename(target)
+    shutil.rmtree(workspace.files_dir, ignore_errors=True)
+    results.files_dir.rename(workspace.files_dir)
     results.archive_path.replace(workspace.archive_path)
     write_json(workspace.manifest_path, results.manifest.to_dict())
 
@@ -279,7 +287,6 @@ def _load_results(workspace: Workspace) -> Results:
     manifest = json.loads(workspace.manifest_path.read_text(encoding="utf-8"))
     return Results(
         files_dir=workspace.files_dir,
-        view_dir=workspace.view_dir,
         archive_path=workspace.archive_path,
         manifest=Manifest.from_dict(manifest),
     )
@@ -305,5 +312,12 @@ T2_ROWS: Final = json_only("t2_rows", _encode_rows, _decode_rows)
 SHAPES: Final = arrays_and_json("shape", _encode_shapes, _decode_shapes)
 MEASUREMENTS: Final = json_only("measurements", _encode_rows, _decode_rows)
 FLAGS: Final = json_only("quality", _encode_flags, _decode_flags)
+VIEW: Final = Product(
+    name="view",
+    save=_save_view,
+    load=lambda workspace: workspace.view_dir,
+    marker=ViewFile.SLICES.at(Path("results", "view")).as_posix(),
+)
+"""The folder of the files that the viewers of the pages read."""
 DELIVERY: Final = Product(name="delivery", save=_save_results, load=_load_results, marker="results/manifest.json")
-"""The results tree, the viewer files, the zip and the manifest."""
+"""The results tree, the zip and the manifest."""

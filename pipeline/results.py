@@ -34,9 +34,8 @@ class Manifest:
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """files_dir: the tree of the zip; view_dir: the files of the viewers; archive_path: the zip."""
+    """files_dir: the tree of the zip; archive_path: the zip."""
 
     files_dir: Path
-    view_dir: Path
     archive_path: Path
     manifest: Manifest

@@ -41,11 +41,13 @@ from pipeline.products import (
     T2_ROWS,
     THICKNESS,
     UPLOAD,
+    VIEW,
 )
 from pipeline.progress import StepState
 from pipeline.quality import quality_flags
 from pipeline.regions import split_tibial_cartilage, subregions
-from pipeline.report import collect_host, collect_packages
+from pipeline.report import collect_host, collect_packages, write_view
+from pipeline.report.viewed_knee import ViewedKnee
 from pipeline.scan_header import header_of
 from pipeline.segmentation import segment
 from pipeline.segmentation.registry import model
@@ -210,6 +212,21 @@ def _quality(inputs: Inputs) -> Outputs:
     return (FLAGS.of(settled(flags, {(row.quantity, row.structure, row.region) for row in rows})),)
 
 
+def _view(inputs: Inputs) -> Outputs:
+    knee = ViewedKnee(
+        scan=_scan(inputs),
+        segmentation=inputs[SEGMENTATION],
+        subregions=inputs[SUBREGIONS],
+        alignment=inputs[ALIGNMENT],
+        thickness=inputs[THICKNESS],
+        t2=inputs.get(T2),
+        flags=inputs[FLAGS],
+    )
+    folder = inputs.scratch_dir / "view"
+    write_view(knee, folder)
+    return (VIEW.of(folder),)
+
+
 def _write_results(inputs: Inputs) -> Outputs:
     shapes, records, flags = inputs.get(SHAPES) or (), inputs[RECORDS], inputs[FLAGS]
     result = AnalysisResult(
@@ -372,6 +389,15 @@ STEPS: Final = (
         share=1,
     ),
     Step(
+        name="view",
+        title="Prepare the viewers",
+        run=_view,
+        reads=(SCAN, SEGMENTATION, SUBREGIONS, ALIGNMENT, THICKNESS, T2, FLAGS),
+        produces=(VIEW,),
+        options=("turn",),
+        share=7,
+    ),
+    Step(
         name="shape",
         title="Fit the shape model",
         run=_shape,
@@ -391,10 +417,10 @@ STEPS: Final = (
         reads=(
             *(UPLOAD, INPUT_NAME, RECORDS, MODEL, RESOURCES),
             *(SCAN, SCAN_HEADER, SEGMENTATION, SUBREGIONS, ALIGNMENT),
-            *(THICKNESS, T2, SHAPES, MEASUREMENTS, FLAGS),
+            *(THICKNESS, T2, SHAPES, MEASUREMENTS, FLAGS, VIEW),
         ),
         produces=(DELIVERY,),
         options=ALL_OPTIONS,
-        share=15,
+        share=8,
     ),
 )

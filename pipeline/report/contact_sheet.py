@@ -133,7 +133,7 @@ def _annotate(draw: ImageDraw.ImageDraw, item: Slice, box: tuple[int, int, int, 
 def _legend(draw: ImageDraw.ImageDraw, y: int, result: AnalysisResult) -> None:
     """A swatch for every tissue found, and an explanation of the directions."""
     font = ImageFont.load_default(22)
-    present = {Structure(int(k)).tissue for k in np.unique(result.segmentation.labels) if k}
+    present = {structure.tissue for structure in result.segmentation.boxes}
     x = GAP_PX + 8
     for tissue, colour in TISSUE_COLOURS.items():
         if tissue in present:

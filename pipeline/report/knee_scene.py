@@ -13,9 +13,10 @@ from pipeline.quantities import T2, THC
 from pipeline.report.colours import GREYS, THICKNESS_RANGE_MM, VIRIDIS
 from pipeline.report.meshes import BoneMap, bone_maps
 from pipeline.report.scene import Categories, Scalar, SceneMesh
+from pipeline.report.viewed_knee import ViewedKnee
 from pipeline.surface import SMOOTHING_VARIANCE_MM2, Field, contour, smoothed
 from pipeline.t2.on_surface import t2_on_surface
-from pipeline.types import AnalysisResult, Segmentation
+from pipeline.types import Segmentation
 from pipeline.uses import Uses
 
 T2_RANGE_MS: Final = (20.0, 70.0)
@@ -33,10 +34,10 @@ MENISCI_LIE_ON: Final = Structure.TIBIA
 NO_PLATE: Final = "Outside the cartilage"
 
 
-def knee_meshes(result: AnalysisResult) -> tuple[SceneMesh, ...]:
+def knee_meshes(knee: ViewedKnee) -> tuple[SceneMesh, ...]:
     """The bones, then the segmented soft tissue (initially hidden, because it covers the colours on the bone)."""
-    bones = [_bone(bone, result) for bone in bone_maps(result.thickness)]
-    soft = (_soft(structure, result.segmentation) for structure in Structure if structure.tissue is not Tissue.BONE)
+    bones = [_bone(bone, knee) for bone in bone_maps(knee.thickness)]
+    soft = (_soft(structure, knee.segmentation) for structure in Structure if structure.tissue is not Tissue.BONE)
     return (*bones, *(mesh for mesh in soft if mesh is not None))
 
 
@@ -66,8 +67,8 @@ def region_channel(bone: BoneMap) -> Categories:
     )
 
 
-def _bone(bone: BoneMap, result: AnalysisResult) -> SceneMesh:
-    uses = Uses(flags=result.flags)
+def _bone(bone: BoneMap, knee: ViewedKnee) -> SceneMesh:
+    uses = Uses(flags=knee.flags)
     ban = uses.ban(THC, TABLE_ORDER)
     channels: list[Scalar | Categories] = [
         Scalar(
@@ -82,13 +83,13 @@ def _bone(bone: BoneMap, result: AnalysisResult) -> SceneMesh:
             usable=not ban,
         )
     ]
-    if result.t2 is not None:
+    if knee.t2 is not None:
         channels.append(
             Scalar(
                 name="t2",
                 title=T2.title,
                 unit=T2.unit.symbol,
-                values=t2_on_surface(bone.surface, bone.thickness_mm, result.t2, result.subregions),
+                values=t2_on_surface(bone.surface, bone.thickness_mm, knee.t2, knee.subregions),
                 range=T2_RANGE_MS,
                 colours=VIRIDIS,
                 missing_title=f"No {T2.title}",

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline.report.distributions import write_distributions
 from pipeline.report.knee_scene import knee_meshes
 from pipeline.report.scene import write_scene
 from pipeline.report.view_slices import write_slices
+from pipeline.report.viewed_knee import ViewedKnee
 from pipeline.results_tree import ViewFile
-from pipeline.types import AnalysisResult
 
 
-def write_view(result: AnalysisResult, view_dir: Path) -> None:
-    """Write all files into `view_dir` (created if missing). The same result gives the same bytes."""
+def write_view(knee: ViewedKnee, view_dir: Path) -> None:
+    """Write all files into `view_dir` (created if missing). The same knee gives the same bytes.
+
+    Raises OSError if a file cannot be written.
+    """
     view_dir.mkdir(parents=True, exist_ok=True)
-    write_distributions(ViewFile.DISTRIBUTIONS.at(view_dir), result.thickness)
-    meshes = knee_meshes(result)
-    if meshes:
-        write_scene(ViewFile.SCENE.at(view_dir), meshes, alignment=result.alignment, grid=result.segmentation.grid)
-    write_slices(result, view_dir)
+    with ThreadPoolExecutor(1) as beside:  # compression, half of the work, releases the interpreter lock
+        slices = beside.submit(write_slices, knee, view_dir)
+        write_distributions(ViewFile.DISTRIBUTIONS.at(view_dir), knee.thickness)
+        meshes = knee_meshes(knee)
+        if meshes:
+            write_scene(ViewFile.SCENE.at(view_dir), meshes, alignment=knee.alignment, grid=knee.segmentation.grid)
+        slices.result()

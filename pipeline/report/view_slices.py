@@ -20,8 +20,9 @@ from pipeline.grid import Grid
 from pipeline.planes import PLANES, PictureAxis, Plane, axis_order, edge_letters, picture_axes
 from pipeline.quantities import T2
 from pipeline.report.colours import VIRIDIS, css
+from pipeline.report.viewed_knee import ViewedKnee
 from pipeline.results_tree import ViewFile
-from pipeline.types import AnalysisResult, LabelArray, Scan, T2Map
+from pipeline.types import LabelArray, Scan, Segmentation, T2Map
 
 STORED: Final = (0.05, 99.95)
 """Percentiles of the intensity range stored in 8 bits."""
@@ -42,30 +43,30 @@ GZIP_LEVEL: Final = 1
 """Level 9 takes five times as long without better compression of noise."""
 
 
-def write_slices(result: AnalysisResult, view_dir: Path) -> None:
+def write_slices(knee: ViewedKnee, view_dir: Path) -> None:
     """Write scan.bin, labels.bin, subregions.bin, t2.bin (if available) and, last, slices.json, as gzip."""
     view_dir.mkdir(parents=True, exist_ok=True)
-    grid, labels = result.segmentation.grid, result.segmentation.labels
+    grid, labels = knee.segmentation.grid, knee.segmentation.labels
     document: dict[str, Any] = {
         "shape": list(grid.shape),
         "spacing_mm": list(grid.spacing_mm),
         "affine": grid.affine.tolist(),  # homogeneous (z, y, x) -> LPS mm
-        "side": result.alignment.side.value,
+        "side": knee.alignment.side.value,
         "tilt_deg": round(_tilt_deg(grid), 1),
-        "planes": [_plane(grid, plane, result.alignment.side) for plane in PLANES],
+        "planes": [_plane(grid, plane, knee.alignment.side) for plane in PLANES],
         "start": _start(labels),
-        "structures": _structures(labels),
-        "regions": _regions(result.subregions),
+        "structures": _structures(knee.segmentation),
+        "regions": _regions(knee.subregions),
         "scan": None,
         "t2": None,
     }
     _write(ViewFile.LABELS.at(view_dir), labels)
-    _write(ViewFile.SUBREGIONS.at(view_dir), result.subregions)
-    if result.scan is not None:
-        codes, document["scan"] = eight_bits(_image_on(grid, result.scan))
+    _write(ViewFile.SUBREGIONS.at(view_dir), knee.subregions)
+    if knee.scan is not None:
+        codes, document["scan"] = eight_bits(_image_on(grid, knee.scan))
         _write(ViewFile.SCAN.at(view_dir), codes)
-    if result.t2 is not None:
-        _write(ViewFile.T2.at(view_dir), _t2_on(grid, result.t2))
+    if knee.t2 is not None:
+        _write(ViewFile.T2.at(view_dir), _t2_on(grid, knee.t2))
         document["t2"] = {
             "title": T2.title,
             "unit": T2.unit.symbol,
@@ -164,17 +165,18 @@ def _start(labels: LabelArray) -> list[int]:
     return [n // 2 for n in labels.shape]
 
 
-def _structures(labels: LabelArray) -> list[dict[str, Any]]:
+def _structures(segmentation: Segmentation) -> list[dict[str, Any]]:
     """The existing structures."""
-    counts = np.bincount(labels.reshape(-1), minlength=max(Structure) + 1)
     return [
-        {"label": int(s), "key": s.key, "title": s.title, "colour": css(s.colour)} for s in Structure if counts[s] > 0
+        {"label": int(s), "key": s.key, "title": s.title, "colour": css(s.colour)}
+        for s in Structure
+        if s in segmentation.boxes
     ]
 
 
 def _regions(subregions: LabelArray) -> list[dict[str, Any]]:
     """The existing sub-regions."""
-    counts = np.bincount(subregions.reshape(-1), minlength=256)
+    counts = sum(np.bincount(plane.reshape(-1), minlength=256) for plane in subregions)  # bincount copies to 64 bits
     return [
         {"label": r.label, "key": f"{r.plate}_{r.name}", "title": r.title, "colour": css(r.colour)}
         for r in REGIONS

@@ -39,8 +39,8 @@ FREE: Final = -9.0
 class Claim:
     """The voxels around the rays of one bone.
 
-    voxels (k,): their index in the flattened scan; beyond_bone, beyond_cartilage (k,): distances beyond the edges of bone
-    and cartilage, mm (negative inside)
+    voxels (k,): their index in the flattened scan
+    beyond_bone, beyond_cartilage (k,): distances beyond the edges of bone and cartilage, mm (negative inside)
     """
 
     bone: int
