@@ -1,19 +1,33 @@
-"""Writes the results tree and the zip of one analysis."""
+"""Writes the files of one analysis: maps and pictures, then the results tree and its zip."""
 
 from __future__ import annotations
 
 import hashlib
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pipeline.report import write_archive, write_report
+from pipeline.report import write_archive, write_maps, write_report, write_view
+from pipeline.report.measured_knee import Shown
 from pipeline.results import Manifest, Results
 from pipeline.results_tree import ARCHIVE_ROOT, archive_name
 from pipeline.types import AnalysisResult
 
 
-def make_results(result: AnalysisResult, folder: Path) -> Results:
-    """Write everything into `folder`, an empty one. Raises OSError where a file cannot be written."""
+def make_maps(knee: Shown, folder: Path) -> tuple[Path, Path]:
+    """Write into `folder`, an empty one; returns the folders of the viewer files and of the maps. Raises OSError."""
+    view_dir, maps_dir = folder / "view", folder / "maps"
+    with ThreadPoolExecutor(1) as beside:  # both are mostly compression, which releases the interpreter lock
+        view = beside.submit(write_view, knee, view_dir)
+        write_maps(knee, maps_dir)
+        view.result()
+    return view_dir, maps_dir
+
+
+def make_results(result: AnalysisResult, maps_dir: Path, folder: Path) -> Results:
+    """Write everything into `folder`, an empty one. maps_dir: of `make_maps`. Raises OSError."""
     files_dir, archive_path = folder / "files", folder / "archive"
+    shutil.copytree(maps_dir, files_dir)
     write_report(result, files_dir)
     write_archive(files_dir, archive_path, root=ARCHIVE_ROOT)
     with archive_path.open("rb") as stream:

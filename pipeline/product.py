@@ -1,14 +1,16 @@
 """A product of the analysis: its name, and its codec on the folder of one analysis. products.py declares them all.
 
 Arrays are in work/NAME.ARRAY.npy, everything else is in work/NAME.json, which is written last: its presence means that
-the product is complete.
+the product is complete. A product may also be a folder of files.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -100,3 +102,15 @@ def arrays_and_json(name: str, encode: Callable[[T], Parts], decode: Callable[[S
 def json_only(name: str, encode: Callable[[T], object], decode: Callable[[Any], T]) -> Product[T]:  # Any: parsed JSON
     """A product that is stored only as JSON."""
     return arrays_and_json(name, lambda value: (encode(value), {}), lambda stored: decode(stored.meta))
+
+
+def folder(name: str, path: str, marker: str) -> Product[Path]:
+    """A folder that a step has made, which is moved to `path` in the workspace. marker: one of its files."""
+
+    def save(workspace: Workspace, made: Path) -> None:
+        target = workspace.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(target, ignore_errors=True)
+        made.rename(target)
+
+    return Product(name=name, save=save, load=lambda workspace: workspace.root / path, marker=f"{path}/{marker}")

@@ -19,11 +19,11 @@ from pipeline.acquisition import Acquisition, PulseSequence
 from pipeline.anatomy import Side, Structure
 from pipeline.flags import QualityFlag
 from pipeline.grid import NO_PLANES, Grid, Planes
-from pipeline.product import Given, Parts, Product, Stored, arrays_and_json, json_only
+from pipeline.product import Given, Parts, Product, Stored, arrays_and_json, folder, json_only
 from pipeline.progress import StepRecord
 from pipeline.quantities import Method
 from pipeline.results import Manifest, Results
-from pipeline.results_tree import ViewFile
+from pipeline.results_tree import OVERLAY, ViewFile
 from pipeline.scan_header import ScanHeader
 from pipeline.types import (
     Alignment,
@@ -265,14 +265,6 @@ def _decode_labels(stored: Stored) -> LabelArray:
     return stored.array("labels")
 
 
-def _save_view(workspace: Workspace, made: Path) -> None:
-    """Move the files of the viewers to their final location; results that were there are no longer complete."""
-    workspace.results_dir.mkdir(parents=True, exist_ok=True)
-    workspace.manifest_path.unlink(missing_ok=True)
-    shutil.rmtree(workspace.view_dir, ignore_errors=True)
-    made.rename(workspace.view_dir)
-
-
 def _save_results(workspace: Workspace, results: Results) -> None:
     """Move the files to their final location, with the manifest last."""
     workspace.results_dir.mkdir(parents=True, exist_ok=True)
@@ -312,12 +304,9 @@ T2_ROWS: Final = json_only("t2_rows", _encode_rows, _decode_rows)
 SHAPES: Final = arrays_and_json("shape", _encode_shapes, _decode_shapes)
 MEASUREMENTS: Final = json_only("measurements", _encode_rows, _decode_rows)
 FLAGS: Final = json_only("quality", _encode_flags, _decode_flags)
-VIEW: Final = Product(
-    name="view",
-    save=_save_view,
-    load=lambda workspace: workspace.view_dir,
-    marker=ViewFile.SLICES.at(Path("results", "view")).as_posix(),
-)
-"""The folder of the files that the viewers of the pages read."""
+VIEW: Final = folder("view", "results/view", ViewFile.SLICES.at(Path()).name)
+"""The files that the viewers of the pages read."""
+MAPS: Final = folder("maps", "work/maps", OVERLAY.path)
+"""The part of the results tree that shows the knee."""
 DELIVERY: Final = Product(name="delivery", save=_save_results, load=_load_results, marker="results/manifest.json")
 """The results tree, the zip and the manifest."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from pipeline.alignment import align_knee
 from pipeline.anatomy import Structure
-from pipeline.delivery import make_results
+from pipeline.delivery import make_maps, make_results
 from pipeline.flags import settled
 from pipeline.image_io import read_label_map, read_scan, require_content
 from pipeline.labels import given_model, given_segmentation
@@ -26,6 +26,7 @@ from pipeline.products import (
     GIVEN_SEGMENTATION,
     INPUT_NAME,
     LABEL_MAP,
+    MAPS,
     MEASUREMENTS,
     MODEL,
     RAW_SEGMENTATION,
@@ -46,8 +47,8 @@ from pipeline.products import (
 from pipeline.progress import StepState
 from pipeline.quality import quality_flags
 from pipeline.regions import split_tibial_cartilage, subregions
-from pipeline.report import collect_host, collect_packages, write_view
-from pipeline.report.viewed_knee import ViewedKnee
+from pipeline.report import collect_host, collect_packages
+from pipeline.report.measured_knee import MeasuredKnee
 from pipeline.scan_header import header_of
 from pipeline.segmentation import segment
 from pipeline.segmentation.registry import model
@@ -212,9 +213,9 @@ def _quality(inputs: Inputs) -> Outputs:
     return (FLAGS.of(settled(flags, {(row.quantity, row.structure, row.region) for row in rows})),)
 
 
-def _view(inputs: Inputs) -> Outputs:
-    knee = ViewedKnee(
-        scan=_scan(inputs),
+def _maps(inputs: Inputs) -> Outputs:
+    knee = MeasuredKnee(
+        scan=_measured_scan(inputs),
         segmentation=inputs[SEGMENTATION],
         subregions=inputs[SUBREGIONS],
         alignment=inputs[ALIGNMENT],
@@ -222,9 +223,8 @@ def _view(inputs: Inputs) -> Outputs:
         t2=inputs.get(T2),
         flags=inputs[FLAGS],
     )
-    folder = inputs.scratch_dir / "view"
-    write_view(knee, folder)
-    return (VIEW.of(folder),)
+    view_dir, maps_dir = make_maps(knee, inputs.scratch_dir)
+    return VIEW.of(view_dir), MAPS.of(maps_dir)
 
 
 def _write_results(inputs: Inputs) -> Outputs:
@@ -252,7 +252,7 @@ def _write_results(inputs: Inputs) -> Outputs:
             seconds={s.name: round(s.seconds, 3) for s in records if s.seconds is not None},
         ),
     )
-    return (DELIVERY.of(make_results(result, inputs.scratch_dir)),)
+    return (DELIVERY.of(make_results(result, inputs[MAPS], inputs.scratch_dir)),)
 
 
 def _model(inputs: Inputs) -> dict[str, object]:
@@ -389,13 +389,13 @@ STEPS: Final = (
         share=1,
     ),
     Step(
-        name="view",
-        title="Prepare the viewers",
-        run=_view,
+        name="maps",
+        title="Draw maps and pictures",
+        run=_maps,
         reads=(SCAN, SEGMENTATION, SUBREGIONS, ALIGNMENT, THICKNESS, T2, FLAGS),
-        produces=(VIEW,),
+        produces=(VIEW, MAPS),
         options=("turn",),
-        share=7,
+        share=11,
     ),
     Step(
         name="shape",
@@ -417,10 +417,10 @@ STEPS: Final = (
         reads=(
             *(UPLOAD, INPUT_NAME, RECORDS, MODEL, RESOURCES),
             *(SCAN, SCAN_HEADER, SEGMENTATION, SUBREGIONS, ALIGNMENT),
-            *(THICKNESS, T2, SHAPES, MEASUREMENTS, FLAGS, VIEW),
+            *(THICKNESS, T2, SHAPES, MEASUREMENTS, FLAGS, MAPS),
         ),
         produces=(DELIVERY,),
         options=ALL_OPTIONS,
-        share=8,
+        share=4,
     ),
 )

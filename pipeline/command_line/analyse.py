@@ -121,7 +121,9 @@ def _hand_over(workspace: Workspace, output: Path, summary: RunSummary) -> None:
     for folder in (workspace.input_dir, workspace.results_dir):
         shutil.rmtree(folder)
     for path in workspace.work_dir.iterdir():
-        if path.name.split(".")[0] not in kept:
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name.split(".")[0] not in kept:
             path.unlink()
 
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.anatomy import TISSUE_COLOURS, Structure
+from pipeline.report.measured_knee import Shown
 from pipeline.report.slices import Slice, slices
-from pipeline.types import AnalysisResult
 
 COLUMNS: Final = 4
 TILE_PX: Final = 500
@@ -68,9 +68,9 @@ def outline(inside: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.clip(LINE_PX / 2 + 0.5 - distance, 0.0, 1.0) * (slope > 1e-3), dtype=np.float32)
 
 
-def write_contact_sheet(result: AnalysisResult, path: Path) -> None:
+def write_contact_sheet(knee: Shown, path: Path) -> None:
     """The sheet as a palette PNG, COLUMNS tiles wide, all planes at the same scale, with a legend below."""
-    items = list(slices(result))
+    items = list(slices(knee))
     extents = [n * mm for item in items for n, mm in zip(item.labels.shape, item.spacing_mm, strict=True)]
     scale = TILE_PX / max(extents)
     window = _window([item.image for item in items if item.image is not None])
@@ -88,7 +88,7 @@ def write_contact_sheet(result: AnalysisResult, path: Path) -> None:
             sheet.paste(tiles[k], corner)
             _annotate(draw, items[k], (left, top, left + TILE_PX, top + height))
         top += height + GAP_PX
-    _legend(draw, sheet.height - LEGEND_PX // 2 - GAP_PX // 2, result)
+    _legend(draw, sheet.height - LEGEND_PX // 2 - GAP_PX // 2, knee)
     path.write_bytes(_palette_png(sheet))
 
 
@@ -130,10 +130,10 @@ def _annotate(draw: ImageDraw.ImageDraw, item: Slice, box: tuple[int, int, int, 
     )
 
 
-def _legend(draw: ImageDraw.ImageDraw, y: int, result: AnalysisResult) -> None:
+def _legend(draw: ImageDraw.ImageDraw, y: int, knee: Shown) -> None:
     """A swatch for every tissue found, and an explanation of the directions."""
     font = ImageFont.load_default(22)
-    present = {structure.tissue for structure in result.segmentation.boxes}
+    present = {structure.tissue for structure in knee.segmentation.boxes}
     x = GAP_PX + 8
     for tissue, colour in TISSUE_COLOURS.items():
         if tissue in present:
@@ -141,6 +141,6 @@ def _legend(draw: ImageDraw.ImageDraw, y: int, result: AnalysisResult) -> None:
             draw.text((x + 46, y), tissue.value, fill=INK, font=font, anchor="lm")
             x += 46 + round(draw.textlength(tissue.value, font=font)) + 40
     directions = "A anterior  P posterior  S superior  I inferior  R right  L left of the patient"
-    note = f"{result.alignment.side.value} knee · {directions}"
+    note = f"{knee.alignment.side.value} knee · {directions}"
     right = COLUMNS * (TILE_PX + GAP_PX) - 8
     draw.text((right, y), note, fill=INK, font=font, anchor="rm")

@@ -11,9 +11,9 @@ from pipeline.anatomy import BONE_OF, FEMUR_WHOLE, REGIONS, TABLE_ORDER, Structu
 from pipeline.grid import FloatArray, Grid
 from pipeline.quantities import T2, THC
 from pipeline.report.colours import GREYS, THICKNESS_RANGE_MM, VIRIDIS
+from pipeline.report.measured_knee import Shown
 from pipeline.report.meshes import BoneMap, bone_maps
 from pipeline.report.scene import Categories, Scalar, SceneMesh
-from pipeline.report.viewed_knee import ViewedKnee
 from pipeline.surface import SMOOTHING_VARIANCE_MM2, Field, contour, smoothed
 from pipeline.t2.on_surface import t2_on_surface
 from pipeline.types import Segmentation
@@ -34,7 +34,7 @@ MENISCI_LIE_ON: Final = Structure.TIBIA
 NO_PLATE: Final = "Outside the cartilage"
 
 
-def knee_meshes(knee: ViewedKnee) -> tuple[SceneMesh, ...]:
+def knee_meshes(knee: Shown) -> tuple[SceneMesh, ...]:
     """The bones, then the segmented soft tissue (initially hidden, because it covers the colours on the bone)."""
     bones = [_bone(bone, knee) for bone in bone_maps(knee.thickness)]
     soft = (_soft(structure, knee.segmentation) for structure in Structure if structure.tissue is not Tissue.BONE)
@@ -67,7 +67,7 @@ def region_channel(bone: BoneMap) -> Categories:
     )
 
 
-def _bone(bone: BoneMap, knee: ViewedKnee) -> SceneMesh:
+def _bone(bone: BoneMap, knee: Shown) -> SceneMesh:
     uses = Uses(flags=knee.flags)
     ban = uses.ban(THC, TABLE_ORDER)
     channels: list[Scalar | Categories] = [

@@ -13,7 +13,8 @@ from scipy import ndimage
 from pipeline.anatomy import CARTILAGE_OF, Compartment, Side
 from pipeline.grid import Box, Grid
 from pipeline.planes import PLANES, Plane, axis_order, edge_letters, picture_axes
-from pipeline.types import AnalysisResult, LabelArray, Scan
+from pipeline.report.measured_knee import Shown
+from pipeline.types import LabelArray, Scan
 
 AROUND_JOINT_MM: Final = 14.0
 """Margin around the cartilage on every side."""
@@ -36,35 +37,35 @@ class Slice:
     caption: str
 
 
-def slices(result: AnalysisResult) -> Iterator[Slice]:
+def slices(knee: Shown) -> Iterator[Slice]:
     """All slices of the sheet, per plane, evenly spaced through the joint."""
-    grid, labels = result.segmentation.grid, result.segmentation.labels
-    bounds = _bounds(result)
+    grid, labels = knee.segmentation.grid, knee.segmentation.labels
+    bounds = _bounds(knee)
     order = axis_order(grid)
-    image = None if result.scan is None else result.scan.anatomical
-    aligned = result.scan is not None and result.scan.grid.matches(grid)
+    image = None if knee.scan is None else knee.scan.anatomical
+    aligned = knee.scan is not None and knee.scan.grid.matches(grid)
     for plane in PLANES:
         axis = order[plane.normal]
         backwards = grid.direction[plane.normal, 2 - axis] * plane.order < 0
         for part, index in _positions(plane, bounds[axis], grid.spacing_mm[axis], backwards):
             view = _view(grid, order, plane, bounds, index)
             flat = None
-            if image is not None and result.scan is not None:
-                flat = view.take(image) if aligned else _sample(result.scan, image, grid, view)
+            if image is not None and knee.scan is not None:
+                flat = view.take(image) if aligned else _sample(knee.scan, image, grid, view)
             yield Slice(
                 labels=view.take(labels),
                 image=flat,
                 spacing_mm=view.spacing_mm,
                 letters=view.letters,
-                caption=f"{plane.title} {index + 1}/{grid.shape[axis]}" + _compartment(result, plane, part),
+                caption=f"{plane.title} {index + 1}/{grid.shape[axis]}" + _compartment(knee, plane, part),
             )
 
 
-def _compartment(result: AnalysisResult, plane: Plane, part: float) -> str:
+def _compartment(knee: Shown, plane: Plane, part: float) -> str:
     """The compartment of a sagittal slice; empty near the centre."""
     if plane.normal != 0 or abs(part - 0.5) < NEAR_MIDDLE:
         return ""
-    compartment = Compartment.MEDIAL if (part > 0.5) == (result.alignment.side is Side.RIGHT) else Compartment.LATERAL
+    compartment = Compartment.MEDIAL if (part > 0.5) == (knee.alignment.side is Side.RIGHT) else Compartment.LATERAL
     return f" {compartment}"
 
 
@@ -130,9 +131,9 @@ def _sample(scan: Scan, image: NDArray[np.float32], grid: Grid, view: _View) -> 
     return turned
 
 
-def _bounds(result: AnalysisResult) -> NDArray[np.int64]:
+def _bounds(knee: Shown) -> NDArray[np.int64]:
     """(3, 2): first and one past the last index to show along each array axis: the cartilage plus margin."""
-    segmentation = result.segmentation
+    segmentation = knee.segmentation
     plates = [plate for group in CARTILAGE_OF.values() for plate in group]
     shown = segmentation.mask(*plates)
     if not shown.any():

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from pipeline.report.distributions import write_distributions
 from pipeline.report.knee_scene import knee_meshes
+from pipeline.report.measured_knee import Shown
 from pipeline.report.scene import write_scene
 from pipeline.report.view_slices import write_slices
-from pipeline.report.viewed_knee import ViewedKnee
 from pipeline.results_tree import ViewFile
 
 
-def write_view(knee: ViewedKnee, view_dir: Path) -> None:
+def write_view(knee: Shown, view_dir: Path) -> None:
     """Write all files into `view_dir` (created if missing). The same knee gives the same bytes.
 
     Raises OSError if a file cannot be written.

@@ -20,7 +20,7 @@ from pipeline.grid import Grid
 from pipeline.planes import PLANES, PictureAxis, Plane, axis_order, edge_letters, picture_axes
 from pipeline.quantities import T2
 from pipeline.report.colours import VIRIDIS, css
-from pipeline.report.viewed_knee import ViewedKnee
+from pipeline.report.measured_knee import Shown
 from pipeline.results_tree import ViewFile
 from pipeline.types import LabelArray, Scan, Segmentation, T2Map
 
@@ -43,7 +43,7 @@ GZIP_LEVEL: Final = 1
 """Level 9 takes five times as long without better compression of noise."""
 
 
-def write_slices(knee: ViewedKnee, view_dir: Path) -> None:
+def write_slices(knee: Shown, view_dir: Path) -> None:
     """Write scan.bin, labels.bin, subregions.bin, t2.bin (if available) and, last, slices.json, as gzip."""
     view_dir.mkdir(parents=True, exist_ok=True)
     grid, labels = knee.segmentation.grid, knee.segmentation.labels
@@ -176,7 +176,9 @@ def _structures(segmentation: Segmentation) -> list[dict[str, Any]]:
 
 def _regions(subregions: LabelArray) -> list[dict[str, Any]]:
     """The existing sub-regions."""
-    counts = sum(np.bincount(plane.reshape(-1), minlength=256) for plane in subregions)  # bincount copies to 64 bits
+    counts = np.zeros(256, dtype=np.int64)
+    for plane in subregions:  # bincount copies to 64 bits
+        counts += np.bincount(plane.reshape(-1), minlength=256)
     return [
         {"label": r.label, "key": f"{r.plate}_{r.name}", "title": r.title, "colour": css(r.colour)}
         for r in REGIONS

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from pipeline.anatomy import REGIONS, Structure
 from pipeline.grid import Grid, Planes
+from pipeline.report.measured_knee import Shown
 from pipeline.results_tree import ITKSNAP_TABLE, LABELS_NIFTI, LABELS_NRRD, R2_MAP, SLICER_TABLE, SUBREGIONS, T2_MAP
-from pipeline.types import AnalysisResult, T2Map
+from pipeline.types import T2Map
 
 GZIP_LEVEL: Final = 4
 """For label maps, level 1 gives twice the size of level 4; level 6 takes twice the time and saves 5 %."""
@@ -102,13 +103,13 @@ def _vector(values: Iterable[float]) -> str:
     return "(" + ",".join(repr(float(value)) for value in values) + ")"
 
 
-def write_segmentation(result: AnalysisResult, files_dir: Path) -> None:
+def write_segmentation(knee: Shown, files_dir: Path) -> None:
     """Labels (NIfTI, NRRD) and sub-regions (NIfTI) on the grid of the scan, and both label tables."""
-    padding, grid = result.segmentation.padding, result.segmentation.scan_grid
-    labels = np.pad(result.segmentation.labels, padding)
+    padding, grid = knee.segmentation.padding, knee.segmentation.scan_grid
+    labels = np.pad(knee.segmentation.labels, padding)
     write_nifti(LABELS_NIFTI.target(files_dir), labels, grid)
     write_nrrd(LABELS_NRRD.target(files_dir), labels, grid)
-    write_nifti(SUBREGIONS.target(files_dir), np.pad(result.subregions, padding), grid)
+    write_nifti(SUBREGIONS.target(files_dir), np.pad(knee.subregions, padding), grid)
     ITKSNAP_TABLE.target(files_dir).write_text(itksnap_table(), encoding="utf-8", newline="\n")
     SLICER_TABLE.target(files_dir).write_text(slicer_table(), encoding="utf-8", newline="\n")
 

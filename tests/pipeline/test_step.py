@@ -105,7 +105,7 @@ def test_a_new_version_of_a_step_runs_it_and_what_reads_it_again_and_no_other(tm
     newer = tuple(dataclasses.replace(s, version=s.version + 1) if s.name == "thickness" else s for s in STEPS)
     second = run(newer)
     again = {name for name in first if first[name] != second[name]}
-    assert again == {"thickness", "measure", "quality", "report"}
+    assert again == {"thickness", "measure", "quality", "maps", "report"}
     assert MEASUREMENTS.exists(workspace)
 
 

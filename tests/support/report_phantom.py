@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from pipeline.flags import FlagCode, QualityFlag
 from pipeline.grid import FloatArray, Grid
 from pipeline.progress import StepRecord, StepState
 from pipeline.quantities import Method
+from pipeline.report import write_maps, write_report
 from pipeline.types import (
     Alignment,
     AnalysisResult,
@@ -246,3 +248,9 @@ def stored_otherwise(result: AnalysisResult, order: tuple[int, int, int], flippe
         segmentation=replace(result.segmentation, labels=turned(result.segmentation.labels), grid=there),
         subregions=turned(result.subregions),
     )
+
+
+def write_tree(result: AnalysisResult, files_dir: Path) -> None:
+    """The whole results tree."""
+    write_maps(result, files_dir)
+    write_report(result, files_dir)

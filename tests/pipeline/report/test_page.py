@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.anatomy import FEMUR_ANTERIOR
-from pipeline.report import write_report
 from pipeline.report.charts import Bar, Pair, compartments_chart, regions_chart
 from pipeline.report.page_tables import Lookup, number, other_tables, plate_tables
 from pipeline.uses import Uses
-from tests.support.report_phantom import THICK_SLICES, phantom
+from tests.support.report_phantom import THICK_SLICES, phantom, write_tree
 
 
 class Reader(HTMLParser):
@@ -39,7 +38,7 @@ class Reader(HTMLParser):
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("page")
-    write_report(phantom(), folder)
+    write_tree(phantom(), folder)
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
@@ -80,14 +79,14 @@ def test_a_result_without_flags_is_reported_as_such(tmp_path: Path) -> None:
     result = phantom()
     model = {key: value for key, value in result.provenance.model.items() if key != "caution"}
     clean = replace(result, flags=(), warnings=(), provenance=replace(result.provenance, model=model))
-    write_report(clean, tmp_path)
+    write_tree(clean, tmp_path)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "No quality flags" in text
     assert "Before you use these numbers" not in text
 
 
 def test_numbers_that_must_not_be_used_are_struck_through_with_the_reason(tmp_path: Path) -> None:
-    write_report(phantom((THICK_SLICES,)), tmp_path)
+    write_tree(phantom((THICK_SLICES,)), tmp_path)
     source = (tmp_path / "report.html").read_text(encoding="utf-8")
     head = source.split("<h2>Cartilage thickness</h2>")[1].split("</section>")[0]
     assert head.count("Do not use: slices of 4 mm") == head.count("<s>") == 4
@@ -102,7 +101,7 @@ def test_numbers_that_must_not_be_used_are_struck_through_with_the_reason(tmp_pa
 
 
 def test_a_result_without_flags_has_no_number_struck_through(tmp_path: Path) -> None:
-    write_report(phantom(()), tmp_path)
+    write_tree(phantom(()), tmp_path)
     source = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<s>" not in source
     assert "Do not use" not in source

@@ -12,10 +12,9 @@ import pytest
 
 from pipeline.anatomy import Structure
 from pipeline.quantities import Method
-from pipeline.report import write_report
 from pipeline.results_tree import ARTIFACTS, artifact_of
 from pipeline.types import ShapeFit, T2Map
-from tests.support.report_phantom import FOLDER, phantom
+from tests.support.report_phantom import FOLDER, phantom, write_tree
 
 ALWAYS = {
     "README.txt",
@@ -46,7 +45,7 @@ def digests(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results") / "files"
-    write_report(phantom(), folder)
+    write_tree(phantom(), folder)
     return folder
 
 
@@ -62,7 +61,7 @@ def test_every_file_is_an_entry_of_the_table_and_every_unconditional_entry_a_fil
 
 
 def test_the_same_result_gives_the_same_bytes(tree: Path, tmp_path: Path) -> None:
-    write_report(phantom(), tmp_path / "again")
+    write_tree(phantom(), tmp_path / "again")
     assert digests(tmp_path / "again") == digests(tree)
 
 
@@ -112,7 +111,7 @@ def test_t2_and_shape_add_their_files(tmp_path: Path) -> None:
             ),
         ),
     )
-    write_report(full, tmp_path)
+    write_tree(full, tmp_path)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Shape model of the femur" in page
     assert "bone alone</th><td>0.40</td>" in page
@@ -138,6 +137,6 @@ def test_a_label_map_without_a_scan_and_without_a_patella_is_reported_too(tmp_pa
         measurements=tuple(row for row in result.measurements if row.structure != "patellar_cartilage"),
         provenance=replace(result.provenance, model={}),
     )
-    write_report(part, tmp_path)
+    write_tree(part, tmp_path)
     assert names(tmp_path) == ALWAYS - {"surfaces/patella.vtp", "surfaces/patella.ply"}
     assert "Label map without a scan" in (tmp_path / "report.html").read_text(encoding="utf-8")
