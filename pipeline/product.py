@@ -75,8 +75,15 @@ class Stored:
 
     def array(self, name: str) -> NDArray[Any]:  # Any: the decoder of each product knows the type
         """One of the arrays. Raises FileNotFoundError."""
-        array: NDArray[Any] = np.load(self.workspace.work_dir / f"{self.name}.{name}.npy", allow_pickle=False)
+        array: NDArray[Any] = np.load(self._path(name), allow_pickle=False)
         return array
+
+    def mapped_array(self, name: str) -> NDArray[Any]:  # Any: as above
+        """The same, read-only; its parts are read from the file when they are used. It must not be empty."""
+        return np.asarray(np.load(self._path(name), mmap_mode="r", allow_pickle=False))
+
+    def _path(self, name: str) -> Path:
+        return self.workspace.work_dir / f"{self.name}.{name}.npy"
 
 
 def arrays_and_json(name: str, encode: Callable[[T], Parts], decode: Callable[[Stored], T]) -> Product[T]:

@@ -80,7 +80,7 @@ def _encode_scan(scan: Scan) -> Parts:
 def _decode_scan(stored: Stored) -> Scan:
     meta = stored.meta
     return Scan(
-        echoes=stored.array("echoes"),
+        echoes=stored.mapped_array("echoes"),
         grid=Grid.from_dict(meta["grid"]),
         sequence=PulseSequence(meta["sequence"]),
         echo_times_ms=tuple(meta["echo_times_ms"]),

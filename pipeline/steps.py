@@ -11,10 +11,11 @@ from typing import Final
 
 from pipeline.alignment import align_knee
 from pipeline.anatomy import Structure
+from pipeline.assembly import analysis_result, measured_knee, measured_scan, turned_scan
 from pipeline.delivery import make_maps, make_results
 from pipeline.flags import settled
 from pipeline.image_io import read_label_map, read_scan, require_content
-from pipeline.labels import given_model, given_segmentation
+from pipeline.labels import given_segmentation
 from pipeline.measure import Findings, measure_knee
 from pipeline.model_flags import model_flags
 from pipeline.one_knee import one_knee
@@ -44,23 +45,20 @@ from pipeline.products import (
     UPLOAD,
     VIEW,
 )
-from pipeline.progress import StepState
 from pipeline.quality import quality_flags
 from pipeline.regions import split_tibial_cartilage, subregions
-from pipeline.report import collect_host, collect_packages
-from pipeline.report.measured_knee import MeasuredKnee
 from pipeline.scan_header import header_of
 from pipeline.segmentation import segment
 from pipeline.segmentation.registry import model
-from pipeline.shape.fit import fit_shapes, fit_warnings
-from pipeline.shape.installed import chosen_shapes, unused_shapes, why_none
+from pipeline.shape.fit import fit_shapes
+from pipeline.shape.installed import chosen_shapes, why_none
 from pipeline.step import ALL_OPTIONS, Inputs, Outputs, Step
 from pipeline.surface import bone_surface, bone_surfaces
 from pipeline.t2.layers import measure_t2, relative_depth
 from pipeline.t2.maps import fit_t2_map
 from pipeline.thickness import thickness_of_bones
-from pipeline.turned_knee import refuse_turned, turn_warnings, turned
-from pipeline.types import AnalysisResult, Provenance, Scan, Segmentation, ShapeFit, Surface
+from pipeline.turned_knee import refuse_turned, turned
+from pipeline.types import Segmentation, Surface
 
 
 def _read(inputs: Inputs) -> Outputs:
@@ -82,18 +80,6 @@ def _no_scan(inputs: Inputs) -> str | None:
     return "no scan was given, only a label map" if inputs[UPLOAD].scan is None else None
 
 
-def _scan(inputs: Inputs) -> Scan | None:
-    """The scan, turned as the user has chosen; it is stored as its header states."""
-    scan = inputs.get(SCAN)
-    return None if scan is None else turned(scan, inputs.options.turn)
-
-
-def _measured_scan(inputs: Inputs) -> Scan | None:
-    """The scan on the grid of its outlines: without padding."""
-    scan = _scan(inputs)
-    return None if scan is None else without_planes(scan, inputs[SEGMENTATION].padding)
-
-
 def _read_labels(inputs: Inputs) -> Outputs:
     path = inputs[UPLOAD].labels
     assert path is not None  # noqa: S101  ensured by `applies`
@@ -101,7 +87,7 @@ def _read_labels(inputs: Inputs) -> Outputs:
 
 
 def _name_labels(inputs: Inputs) -> Outputs:
-    scan, options = _scan(inputs), inputs.options
+    scan, options = turned_scan(inputs), inputs.options
     label_map = turned(inputs[LABEL_MAP], options.turn)
     grid = None if scan is None else scan.grid
     given = given_segmentation(label_map, options.numbering, grid, resample=options.resample_labels)
@@ -150,7 +136,7 @@ def _thickness(inputs: Inputs) -> Outputs:
 
 
 def _t2(inputs: Inputs) -> Outputs:
-    segmentation, scan = inputs[SEGMENTATION], _measured_scan(inputs)
+    segmentation, scan = inputs[SEGMENTATION], measured_scan(inputs)
     assert scan is not None  # noqa: S101  ensured by `applies`
     t2 = fit_t2_map(scan, segmentation, skip_first_echo=inputs.options.skip_first_echo)
     return T2.of(t2), T2_ROWS.of(measure_t2(t2, inputs[SUBREGIONS], relative_depth(segmentation)))
@@ -214,72 +200,12 @@ def _quality(inputs: Inputs) -> Outputs:
 
 
 def _maps(inputs: Inputs) -> Outputs:
-    knee = MeasuredKnee(
-        scan=_measured_scan(inputs),
-        segmentation=inputs[SEGMENTATION],
-        subregions=inputs[SUBREGIONS],
-        alignment=inputs[ALIGNMENT],
-        thickness=inputs[THICKNESS],
-        t2=inputs.get(T2),
-        flags=inputs[FLAGS],
-    )
-    view_dir, maps_dir = make_maps(knee, inputs.scratch_dir)
+    view_dir, maps_dir = make_maps(measured_knee(inputs), inputs.scratch_dir)
     return VIEW.of(view_dir), MAPS.of(maps_dir)
 
 
 def _write_results(inputs: Inputs) -> Outputs:
-    shapes, records, flags = inputs.get(SHAPES) or (), inputs[RECORDS], inputs[FLAGS]
-    result = AnalysisResult(
-        input_name=inputs[INPUT_NAME],
-        scan=_measured_scan(inputs),
-        segmentation=inputs[SEGMENTATION],
-        subregions=inputs[SUBREGIONS],
-        alignment=inputs[ALIGNMENT],
-        thickness=inputs[THICKNESS],
-        t2=inputs.get(T2),
-        shapes=shapes,
-        measurements=tuple(row.judged(flags) for row in inputs[MEASUREMENTS]),
-        flags=flags,
-        warnings=_warnings(inputs, shapes),
-        steps=records,
-        provenance=Provenance(
-            input_sha256=inputs[UPLOAD].sha256,
-            options=_options_used(inputs),
-            model=_model(inputs),
-            shape_models=tuple({"id": fit.model, "kind": fit.kind, "weights_sha256": fit.sha256} for fit in shapes),
-            packages=collect_packages(),
-            host=dict(collect_host()),
-            seconds={s.name: round(s.seconds, 3) for s in records if s.seconds is not None},
-        ),
-    )
-    return (DELIVERY.of(make_results(result, inputs[MAPS], inputs.scratch_dir)),)
-
-
-def _model(inputs: Inputs) -> dict[str, object]:
-    """What made the outlines: the model, or the user's label map with the numbering that was decided."""
-    if inputs[UPLOAD].labels is None:
-        return inputs[MODEL]
-    return given_model(inputs[SEGMENTATION].model_id, inputs.options.numbering)
-
-
-def _options_used(inputs: Inputs) -> dict[str, object]:
-    """The options, without that of a network or of a label map where there is none."""
-    given = inputs[UPLOAD].labels is not None
-    unused = ("segmentation_model",) if given else ("numbering", "resample_labels")
-    return {name: value for name, value in inputs.options.to_dict().items() if name not in unused}
-
-
-def _warnings(inputs: Inputs, shapes: tuple[ShapeFit, ...]) -> tuple[str, ...]:
-    """Assumptions about the scan's header, failed optional steps, and unusable shape models."""
-    header = inputs.get(SCAN_HEADER)
-    return (
-        *(header.warnings if header is not None else ()),
-        *turn_warnings(inputs.options.turn),
-        *inputs[SEGMENTATION].warnings,
-        *(f"{s.title}: {s.reason}" for s in inputs[RECORDS] if s.state is StepState.FAILED),
-        *(unused_shapes(inputs.options.nsm_type, inputs[RESOURCES]) if shapes else ()),
-        *fit_warnings(shapes),
-    )
+    return (DELIVERY.of(make_results(analysis_result(inputs), inputs[MAPS], inputs.scratch_dir)),)
 
 
 def _model_identity(inputs: Inputs) -> object:
