@@ -78,8 +78,8 @@ class Stored:
         array: NDArray[Any] = np.load(self._path(name), allow_pickle=False)
         return array
 
-    def mapped_array(self, name: str) -> NDArray[Any]:  # Any: as above
-        """The same, read-only; its parts are read from the file when they are used. It must not be empty."""
+    def mapped_array(self, name: str) -> NDArray[np.float32]:
+        """An array of float32, read-only: its parts are read from the file when they are used. It is not empty."""
         return np.asarray(np.load(self._path(name), mmap_mode="r", allow_pickle=False))
 
     def _path(self, name: str) -> Path:

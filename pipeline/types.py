@@ -131,7 +131,6 @@ class Segmentation:
     surface_entropy_bits  structure -> mean entropy within a voxel of its surface, 0 to 1 bit, likewise
 
     Both are model outputs before post-processing, uncalibrated (segmentation/confidence.py).
-
     flags, warnings       found while a given label map was read; empty for the output of a model
     padding               planes of the scan that the grid leaves out: padding, and another knee (pipeline/padding.py)
     """
