@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,17 +109,32 @@ def redis_client(valkey: str):
     return client
 
 
-@pytest.fixture
-def worker(redis_client) -> Iterator[subprocess.Popen[bytes]]:
-    """A running worker process."""
+@pytest.fixture(scope="module")
+def kept_worker(valkey: str) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+    """Returns the worker process of a file of tests, started again if a test has stopped it."""
     from jobs import service
+    from jobs.state.queue import text_client
 
-    client = redis_client
-    for key in client.scan_iter("rq:worker*"):
-        client.delete(key)
-    with running([sys.executable, "worker.py"], DATA_DIR / "worker.log") as process:
-        wait_until(lambda: service.health().worker == "available", what="a worker")
-        yield process
+    client = text_client(valkey)
+    processes: list[subprocess.Popen[bytes]] = []
+    with contextlib.ExitStack() as at_the_end:
+
+        def running_worker() -> subprocess.Popen[bytes]:
+            if not processes or processes[-1].poll() is not None:
+                for key in client.scan_iter("rq:worker*"):
+                    client.delete(key)
+                started = running([sys.executable, "worker.py"], DATA_DIR / "worker.log")
+                processes.append(at_the_end.enter_context(started))
+            wait_until(lambda: service.health().worker == "available", what="a worker")
+            return processes[-1]
+
+        yield running_worker
+
+
+@pytest.fixture
+def worker(redis_client, kept_worker: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    """A running worker process."""
+    return kept_worker()
 
 
 @pytest.fixture(scope="session")

@@ -251,18 +251,23 @@ def test_a_knee_is_analysed_from_upload_to_zip(worker: subprocess.Popen[bytes], 
     assert service.results_folder(job.id).stat()
 
 
-def test_stopping_a_worker_does_not_count_as_an_attempt(redis_client: Any, noise: bytes) -> None:
+def test_stopping_a_worker_does_not_count_as_an_attempt(worker: subprocess.Popen[bytes], noise: bytes) -> None:
     """After two restarts of the server during a job, the job still has both attempts."""
     job = submit(noise)
-    for _ in range(2):
-        with running([sys.executable, "worker.py"], DATA_DIR / "restarted.log") as worker:
-            wait_until(lambda: service.get(job.id).step_name not in ("", "Starting"), seconds=40, what="work on it")
-            worker.send_signal(signal.SIGTERM)
-            time.sleep(1.2)  # RQ takes a second request for a repeated first one if it comes within a second
-            worker.send_signal(signal.SIGTERM)
-            worker.wait(timeout=20)
-        record = open_backend().store.load(job.id)
-        assert record is not None
-        assert record.lost_attempts <= 0
-        assert not record.status.final
+    stop_at_work(worker, job.id)
+    with running([sys.executable, "worker.py"], DATA_DIR / "restarted.log") as restarted:
+        stop_at_work(restarted, job.id)
     service.delete(job.id)
+
+
+def stop_at_work(worker: subprocess.Popen[bytes], job_id: str) -> None:
+    """Stop a worker that works on a job; the job keeps its attempts."""
+    wait_until(lambda: service.get(job_id).step_name not in ("", "Starting"), seconds=40, what="work on it")
+    worker.send_signal(signal.SIGTERM)
+    time.sleep(1.2)  # RQ takes a second request for a repeated first one if it comes within a second
+    worker.send_signal(signal.SIGTERM)
+    worker.wait(timeout=20)
+    record = open_backend().store.load(job_id)
+    assert record is not None
+    assert record.lost_attempts <= 0
+    assert not record.status.final

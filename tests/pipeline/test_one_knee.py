@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -29,9 +31,12 @@ PATELLA = (Structure.PATELLA, Structure.PATELLAR_CARTILAGE)
 
 
 @pytest.mark.parametrize(
-    "knee", [coarse_knee(), mirrored(coarse_knee()), reference_knee(), tibia_unsplit(coarse_knee())]
+    "made",
+    [coarse_knee, lambda: mirrored(coarse_knee()), reference_knee, lambda: tibia_unsplit(coarse_knee())],
+    ids=["coarse", "mirrored", "reference", "tibia unsplit"],
 )
-def test_a_whole_knee_is_left_as_it_is(knee: Segmentation) -> None:
+def test_a_whole_knee_is_left_as_it_is(made: Callable[[], Segmentation]) -> None:
+    knee = made()
     assert one_knee(knee) is knee
     assert one_knee(knee, "1") is knee
 
@@ -88,7 +93,10 @@ def test_the_patella_in_front_is_kept_beside_a_larger_one_behind() -> None:
     assert np.array_equal(one_knee(changed(knee, labels)).labels, knee.labels)
 
 
-@pytest.mark.parametrize("bone", [Structure.FEMUR, Structure.TIBIA, Structure.PATELLA])
+@pytest.mark.parametrize(
+    "bone",
+    [Structure.FEMUR, *(pytest.param(bone, marks=pytest.mark.slow) for bone in (Structure.TIBIA, Structure.PATELLA))],
+)
 def test_a_bottle_beside_the_knee_is_removed(bone: Structure) -> None:
     knee = coarse_knee()
     labels, there = beside(knee)

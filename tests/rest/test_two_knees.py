@@ -47,6 +47,12 @@ def ended(api: httpx.Client, job_id: str) -> dict[str, Any]:
     return status(api, job_id)
 
 
+def test_a_running_job_and_a_deleted_scan_cannot_be_copied(api: httpx.Client, nifti: bytes) -> None:
+    job_id = api.post("/upload", files={"file": ("a.nii.gz", nifti)}).json()["job_id"]
+    assert api.post(f"/jobs/{job_id}/copy", json={"knee": "2"}).status_code == 409
+    assert api.post(f"/jobs/{job_id}/copy", json={"knees": "2"}).status_code == 422
+
+
 def test_both_knees_become_two_results_of_their_sides(
     api: httpx.Client, redis_client: Any, worker: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
@@ -85,9 +91,3 @@ def test_both_knees_become_two_results_of_their_sides(
     assert sides == ["right", "left"]
     assert len(thickness[0]) >= 8
     assert thickness[0] == pytest.approx(thickness[1], abs=0.02), "the second knee is the mirror image of the first"
-
-
-def test_a_running_job_and_a_deleted_scan_cannot_be_copied(api: httpx.Client, nifti: bytes) -> None:
-    job_id = api.post("/upload", files={"file": ("a.nii.gz", nifti)}).json()["job_id"]
-    assert api.post(f"/jobs/{job_id}/copy", json={"knee": "2"}).status_code == 409
-    assert api.post(f"/jobs/{job_id}/copy", json={"knees": "2"}).status_code == 422

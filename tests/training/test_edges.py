@@ -66,6 +66,7 @@ def test_along_a_ray_follow_bone_cartilage_and_remainder(collected) -> None:
     assert all(surface.features().shape == (len(surface.truth), FEATURES) for surface in found)
 
 
+@pytest.mark.slow
 def test_the_first_pass_has_errors_and_the_truth_has_none(collected) -> None:
     some = load([collected], np.random.default_rng(0))
     assert 0.05 < first_pass_errors(some).outer_mm < 2.0
@@ -91,6 +92,7 @@ def test_one_joint_in_ten_is_held_out() -> None:
     assert sum(is_held_out(name) for name in names) == 8
 
 
+@pytest.mark.slow
 def test_the_fitted_network_reduces_errors_and_equals_the_exported_one(collected, tmp_path) -> None:
     torch = pytest.importorskip("torch")
     from pipeline.digest import sha256_of
@@ -150,6 +152,7 @@ def test_the_same_generator_state_gives_the_same_variation() -> None:
     assert not np.allclose(one, other, atol=0.01)
 
 
+@pytest.mark.slow
 def test_the_number_of_rays_does_not_depend_on_the_number_of_views(collected) -> None:
     one, three = (load([collected], np.random.default_rng(0), views) for views in (1, 3))
     assert abs(len(one.features) - len(three.features)) < 10

@@ -84,6 +84,7 @@ def test_an_unfinished_specimen_is_ignored(tmp_path) -> None:
     assert read_specimen(tmp_path / "turned").name == "turned"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_same_state_gives_the_same_patch_and_targets_sum_to_one(family: str) -> None:
     one, two = (make_patch(specimen(), np.random.default_rng(5), SMALL, family) for _ in range(2))
@@ -121,6 +122,7 @@ def test_in_dess_fluid_is_brighter_than_cartilage() -> None:
     assert min(draw_contrast(rng, "dess").of(Kind.FLUID) for _ in range(300)) >= 1.3
 
 
+@pytest.mark.slow
 def test_another_generator_state_gives_another_patch() -> None:
     one, two = (make_patch(specimen(), np.random.default_rng(seed), SMALL) for seed in (1, 2))
     assert not np.array_equal(one.image, two.image)
