@@ -22,7 +22,7 @@ from pipeline.products import (
     UPLOAD,
 )
 from pipeline.progress import StepState
-from pipeline.report import collect_host, collect_packages
+from pipeline.report import collect_host, collect_packages, collect_program
 from pipeline.report.measured_knee import MeasuredKnee
 from pipeline.shape.fit import fit_warnings
 from pipeline.shape.installed import unused_shapes
@@ -56,8 +56,8 @@ def measured_knee(inputs: Inputs) -> MeasuredKnee:
     )
 
 
-def analysis_result(inputs: Inputs) -> AnalysisResult:
-    """All that the analysis found, and how."""
+def analysis_result(inputs: Inputs, versions: dict[str, int]) -> AnalysisResult:
+    """All that the analysis found, and how. versions: of every step."""
     shapes, records, flags = inputs.get(SHAPES) or (), inputs[RECORDS], inputs[FLAGS]
     return AnalysisResult(
         input_name=inputs[INPUT_NAME],
@@ -73,6 +73,8 @@ def analysis_result(inputs: Inputs) -> AnalysisResult:
         warnings=_warnings(inputs, shapes),
         steps=records,
         provenance=Provenance(
+            program=collect_program(),
+            steps=versions,
             input_sha256=inputs[UPLOAD].sha256,
             options=_options_used(inputs),
             model=_model(inputs),

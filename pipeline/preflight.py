@@ -25,7 +25,8 @@ from pipeline.label_anatomy import label_facts
 from pipeline.label_grid import on_grid, with_margin
 from pipeline.labels import readings
 from pipeline.planes import PLANES, axis_order, picture_axes
-from pipeline.types import LabelMap, ScanFacts
+from pipeline.scan_facts import ScanFacts
+from pipeline.types import LabelMap
 from pipeline.upload_facts import LabelMapFacts, LabelSlice, UploadFacts
 
 OpenScan = Callable[[], AbstractContextManager[Source]]

@@ -205,7 +205,8 @@ def _maps(inputs: Inputs) -> Outputs:
 
 
 def _write_results(inputs: Inputs) -> Outputs:
-    return (DELIVERY.of(make_results(analysis_result(inputs), inputs[MAPS], inputs.scratch_dir)),)
+    result = analysis_result(inputs, {step.name: step.version for step in STEPS})
+    return (DELIVERY.of(make_results(result, inputs[MAPS], inputs.scratch_dir)),)
 
 
 def _model_identity(inputs: Inputs) -> object:

@@ -18,7 +18,7 @@ from pipeline.anatomy import Structure
 from pipeline.errors import UnsupportedImage
 from pipeline.label_grid import RESAMPLE_HINT
 from pipeline.labels import Reading
-from pipeline.types import ScanFacts
+from pipeline.scan_facts import ScanFacts
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

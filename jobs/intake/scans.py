@@ -27,7 +27,7 @@ from jobs.state.queue import queue_errors
 from jobs.state.storage import SCAN_FILE, Storage
 from pipeline.errors import AmbiguousSeries
 from pipeline.options import AnalysisOptions
-from pipeline.types import ScanFacts
+from pipeline.scan_facts import ScanFacts
 from pipeline.upload_facts import LabelMapFacts, UploadFacts
 from pipeline.workspace import Workspace, write_json
 

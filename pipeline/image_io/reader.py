@@ -16,7 +16,8 @@ from pipeline.image_io.content import holds_labels
 from pipeline.image_io.echo_names import Names, echo_order
 from pipeline.image_io.formats import detached_header, identify, peek
 from pipeline.image_io.source import Source
-from pipeline.types import Scan, ScanFacts
+from pipeline.scan_facts import ScanFacts
+from pipeline.types import Scan
 
 MOST_LISTED: Final = 30
 

@@ -15,8 +15,9 @@ from pipeline.grid import Grid
 from pipeline.image_io.background import count_bad, fill_missing, fill_padding, judge_missing, outside_of
 from pipeline.image_io.geometry import extent_warnings, slice_plane
 from pipeline.image_io.voxels import Piece
+from pipeline.scan_facts import ScanFacts
 from pipeline.t2.availability import t2_unavailable
-from pipeline.types import Scan, ScanFacts
+from pipeline.types import Scan
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -126,7 +126,8 @@ def option_rows(options: Mapping[str, object]) -> list[tuple[str, str]]:
 def software_rows(result: AnalysisResult) -> list[tuple[str, str]]:
     """Software: facts about the machine, then the packages."""
     host = [(HOST_TITLES.get(name, words(name)), str(value)) for name, value in result.provenance.host.items()]
-    return host + list(result.provenance.packages.items())
+    program = [(f"Kneebox {words(name)}", value) for name, value in result.provenance.program.items()]
+    return program + host + [(name, value) for name, value in result.provenance.packages.items() if name != "kneebox"]
 
 
 def data_uri(path: Path) -> str:

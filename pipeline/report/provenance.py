@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import Final
+
+PRODUCT: Final = "kneebox"
+ROOT: Final = Path(__file__).resolve().parents[2]
+GIT_S: Final = 5.0
 
 PACKAGES: Final = (
     "numpy",
@@ -25,10 +32,27 @@ PACKAGES: Final = (
 """Packages that can affect a number or picture in the results."""
 
 
+@cache
+def collect_program() -> dict[str, str]:
+    """Version of this product if it is installed, and its commit ("-dirty": with changes) if git knows it."""
+    try:
+        found = {"version": metadata.version(PRODUCT)}
+    except metadata.PackageNotFoundError:
+        found = {}
+    if not (ROOT / ".git").exists():  # git would name the commit of a repository around this folder
+        return found
+    command = ("git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=GIT_S, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return found
+    return found | {"commit": answer.stdout.strip()}
+
+
 def collect_packages() -> dict[str, str]:
     """Versions of the installed packages in PACKAGES, and of this product if it is installed."""
     found: dict[str, str] = {}
-    for name in ("kneebox", *PACKAGES):
+    for name in (PRODUCT, *PACKAGES):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

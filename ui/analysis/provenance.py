@@ -37,6 +37,7 @@ def show_provenance(provenance: Mapping[str, object], job: JobView) -> None:
     facts |= {
         "Shape models": "; ".join(named_values(shape) for shape in record.get("shape_models") or ()),
         "Options": _options(record.get("options")),
+        "Program": named_values(record.get("program")),
         "Versions": named_values(record.get("packages")),
         "Machine": named_values(record.get("host")),
     }

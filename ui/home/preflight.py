@@ -14,8 +14,8 @@ from pipeline.errors import KneeError, OptionsError
 from pipeline.image_io import check_echo_times
 from pipeline.options import AnalysisOptions, checked_echo_times, read_echo_times
 from pipeline.quality import COARSE_MM
+from pipeline.scan_facts import ScanFacts
 from pipeline.t2.availability import t2_unavailable
-from pipeline.types import ScanFacts
 from pipeline.upload_facts import LabelMapFacts
 from ui.home.label_preview import confirm_labels
 from ui.parts import wording
