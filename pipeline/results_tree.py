@@ -86,8 +86,8 @@ RESULTS: Final = Artifact(
 )
 PROVENANCE: Final = Artifact(
     path="provenance.json",
-    meaning="version and commit of the program, versions of the steps, digest of the input, options, models and digests "
-    "of their weights, package versions, seconds per step",
+    meaning="version and commit of the program, versions of the steps, digest of the input, options, models and "
+    "digests of their weights, package versions, seconds per step",
     media_type=JSON,
 )
 README: Final = Artifact(path="README.txt", meaning="meaning of each file, coordinate system", media_type=PLAIN)
