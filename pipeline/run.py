@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,17 +60,20 @@ def run_analysis(
     """
     model(options.segmentation_model, resources)
     workspace.create()
-    facts = _Facts(workspace=workspace, options=options, resources=resources, request=request)
     # matrices are small: more BLAS threads only wait, and make the last bit depend on the number of cores
-    with threadpool_limits(limits=1, user_api="blas"):
-        return _Run(workspace, options, facts, on_progress, steps).finish()
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(1) as beside:
+        described = beside.submit(_model, options, resources, request)
+        for step in steps:
+            beside.submit(step.prepare)
+        facts = _Facts(workspace=workspace, resources=resources, request=request, model=described)
+        return _Run(workspace, options, facts, on_progress, steps).finish(beside)
 
 
 class _Facts:
     """Facts known before the first step, and those parts that can change a product."""
 
     def __init__(
-        self, *, workspace: Workspace, options: AnalysisOptions, resources: Resources, request: Request
+        self, *, workspace: Workspace, resources: Resources, request: Request, model: Future[dict[str, Any]]
     ) -> None:
         upload = _upload(workspace, request)
         self.records: tuple[StepRecord, ...] = ()
@@ -79,7 +81,7 @@ class _Facts:
             UPLOAD: lambda: upload,
             INPUT_NAME: lambda: request.input_name,
             RESOURCES: lambda: resources,
-            MODEL: cache(lambda: _model(options, resources, request)),
+            MODEL: model.result,
             RECORDS: lambda: self.records,
         }
         self._parts: dict[Given[Any], object] = {
@@ -112,15 +114,15 @@ class _Run:
         self.records = [StepRecord(name=s.name, title=s.title, state=StepState.WAITING) for s in steps]
         self.started: dict[str, Future[StepRecord]] = {}
 
-    def finish(self) -> RunSummary:
+    def finish(self, beside: Executor) -> RunSummary:
+        """beside: runs the `early` steps."""
         shutil.rmtree(self.workspace.scratch_dir, ignore_errors=True)  # left by a killed run
-        with ThreadPoolExecutor(1) as beside:
-            for index, step in enumerate(self.steps):
-                self._start_early(index, beside)
-                self.facts.records = tuple(self.records)
-                fingerprint = self._fingerprint(step)
-                self.records[index] = self.ledger.finished(step, fingerprint) or self._run(index, step)
-                self.ledger.note(step, fingerprint, self.records[index])
+        for index, step in enumerate(self.steps):
+            self._start_early(index, beside)
+            self.facts.records = tuple(self.records)
+            fingerprint = self._fingerprint(step)
+            self.records[index] = self.ledger.finished(step, fingerprint) or self._run(index, step)
+            self.ledger.note(step, fingerprint, self.records[index])
         shutil.rmtree(self.workspace.scratch_dir, ignore_errors=True)
         self._report_progress(len(self.steps) - 1, 1.0)
         manifest = DELIVERY.load(self.workspace).manifest

@@ -34,6 +34,8 @@ class Step:
     options   fields of AnalysisOptions that change the products
     share     approximate share of the wall time, for the progress bar
     early     starts in a second thread as soon as its inputs exist, and is awaited at its turn; reports no progress
+    prepare   loads what the step needs besides its inputs, once per process; called in a second thread when the analysis
+              starts, so that the step does not wait for it; if it fails, the step fails in the same way
     applies   None, or the reason why the step is skipped
     identity  other data that determines the products, e.g. the digest of the model's weights
     """
@@ -48,6 +50,7 @@ class Step:
     share: int = 1
     required: bool = True
     early: bool = False
+    prepare: Callable[[], object] = lambda: None
     applies: Callable[[Inputs], str | None] = lambda _: None
     identity: Callable[[Inputs], object] = lambda _: None
 

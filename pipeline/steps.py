@@ -7,9 +7,10 @@ provenance, report, command line and pages iterate STEPS, the only list of steps
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
-from pipeline.alignment import align_knee
+from pipeline.alignment import align_knee, reference_bone
 from pipeline.anatomy import Structure
 from pipeline.assembly import analysis_result, measured_knee, measured_scan, turned_scan
 from pipeline.delivery import make_maps, make_results
@@ -47,6 +48,7 @@ from pipeline.products import (
 )
 from pipeline.quality import quality_flags
 from pipeline.regions import split_tibial_cartilage, subregions
+from pipeline.report.page import page_template
 from pipeline.scan_header import header_of
 from pipeline.segmentation import segment
 from pipeline.segmentation.registry import model
@@ -272,6 +274,7 @@ STEPS: Final = (
         name="align",
         title="Find side and compartments",
         run=_align,
+        prepare=partial(reference_bone, Structure.FEMUR),
         reads=(GIVEN_SEGMENTATION, RAW_SEGMENTATION, SURFACES),
         produces=(ALIGNMENT, SEGMENTATION, SUBREGIONS),
         share=3,
@@ -341,6 +344,7 @@ STEPS: Final = (
         name="report",
         title="Write report and results",
         run=_write_results,
+        prepare=page_template,
         reads=(
             *(UPLOAD, INPUT_NAME, RECORDS, MODEL, RESOURCES),
             *(SCAN, SCAN_HEADER, SEGMENTATION, SUBREGIONS, ALIGNMENT),

@@ -136,7 +136,7 @@ def data_uri(path: Path) -> str:
 
 
 @cache
-def _template() -> Template:
+def page_template() -> Template:
     """Compiled once per process: this takes 0.2 s."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -156,7 +156,7 @@ def write_page(result: AnalysisResult, bones: Sequence[BoneMap], files_dir: Path
     """
     lookup, uses = Lookup(result.measurements), Uses(flags=result.flags)
     slowest = max((step.seconds or 0.0 for step in result.steps), default=0.0)
-    page = _template().render(
+    page = page_template().render(
         result=result,
         grid=result.segmentation.grid,
         confidence=confidence_rows(result.segmentation),

@@ -50,7 +50,7 @@ class KneeUnet:
 
         network = self.load(resources)
         view = unet.view_of(scan, self.axes, self.resolution_mm)
-        slabs = unet.probabilities(network, view, self.window_voxels, report)
+        slabs = unet.probabilities(network, unet.network_input(view), self.window_voxels, report)
         answer = unet.answer(self.card, slabs, view, network.threads)
         return unet.segmentation(self.card, scan, view, answer, unet.confidence(answer))
 

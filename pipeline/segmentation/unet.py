@@ -66,14 +66,18 @@ def view_of(scan: Scan, axes: str, resolution_mm: float) -> View:
     return View(order=order, image=image, frame=frame)
 
 
-def probabilities(network: Look, view: View, window_voxels: int, report: Callable[[float], None]) -> Slabs:
+def network_input(view: View) -> FloatVolume:
+    """(1, d, h, w): the image on the isotropic grid, standardised."""
+    return standardise(to_isotropic(view.image, view.frame.spacing_mm, view.frame.resolution_mm))[None]
+
+
+def probabilities(network: Look, volume: FloatVolume, window_voxels: int, report: Callable[[float], None]) -> Slabs:
     """Probabilities of every class on the isotropic grid; reports the completed fraction after every window.
 
-    Raises OutOfMemory, ModelError.
+    volume: from network_input. Raises OutOfMemory, ModelError.
     """
-    frame = view.frame
-    volume = standardise(to_isotropic(view.image, frame.spacing_mm, frame.resolution_mm))[None]
-    axes = plan(frame.isotropic, window_voxels, OVERLAP)
+    d, h, w = volume.shape[1:]
+    axes = plan((d, h, w), window_voxels, OVERLAP)
     total, done = window_count(axes), 0
 
     def on_window() -> None:

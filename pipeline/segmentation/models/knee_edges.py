@@ -75,11 +75,14 @@ class KneeEdges:
         from pipeline.segmentation.first_pass import recorded
         from pipeline.segmentation.runtime import BothSides
 
-        network = self.first_pass.load(resources)
+        with ThreadPoolExecutor(1) as beside:
+            loading = beside.submit(self.first_pass.load, resources)
+            volume = unet.network_input(view)
+            network = loading.result()
         both = mirrored and self.method == MIRRORED
         look = BothSides(network=network, axis=self.first_pass.side_axis) if both else network
         kept = np.empty((network.classes - 1, *view.frame.isotropic), dtype=np.uint8)
-        slabs = unet.probabilities(look, view, self.first_pass.window_voxels, report)
+        slabs = unet.probabilities(look, volume, self.first_pass.window_voxels, report)
         return unet.answer(self.card, recorded(slabs, kept), view, network.threads), kept
 
     def provenance(self, resources: Resources) -> dict[str, object]:
