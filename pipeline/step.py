@@ -34,8 +34,8 @@ class Step:
     options   fields of AnalysisOptions that change the products
     share     approximate share of the wall time, for the progress bar
     early     starts in a second thread as soon as its inputs exist, and is awaited at its turn; reports no progress
-    prepare   loads what the step needs besides its inputs, once per process; called in a second thread when the analysis
-              starts, so that the step does not wait for it; if it fails, the step fails in the same way
+    prepare   loads what the step needs besides its inputs, once per process; called in a second thread from the start
+              of an analysis, so that the step does not wait for it; if it fails, the step fails in the same way
     applies   None, or the reason why the step is skipped
     identity  other data that determines the products, e.g. the digest of the model's weights
     """
