@@ -74,8 +74,9 @@ class Stored:
     meta: Any  # Any: parsed JSON, whose type the decoder of each product knows
 
     def array(self, name: str) -> NDArray[Any]:  # Any: the decoder of each product knows the type
-        """One of the arrays. Raises FileNotFoundError."""
+        """One of the arrays, read-only, because steps share it. Raises FileNotFoundError."""
         array: NDArray[Any] = np.load(self._path(name), allow_pickle=False)
+        array.flags.writeable = False
         return array
 
     def mapped_array(self, name: str) -> NDArray[np.float32]:

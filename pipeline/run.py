@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from pipeline.errors import KneeError, OutOfMemory
 from pipeline.ledger import Ledger
 from pipeline.options import AnalysisOptions
-from pipeline.product import Given
+from pipeline.product import Given, Product
 from pipeline.products import DELIVERY, INPUT_NAME, MODEL, RECORDS, RESOURCES, UPLOAD, Upload
 from pipeline.progress import Progress, StepRecord, StepState
 from pipeline.segmentation import describe
@@ -113,6 +113,7 @@ class _Run:
         self.ledger = Ledger(workspace)
         self.records = [StepRecord(name=s.name, title=s.title, state=StepState.WAITING) for s in steps]
         self.started: dict[str, Future[StepRecord]] = {}
+        self.loaded: dict[Product[Any], Any] = {}
 
     def finish(self, beside: Executor) -> RunSummary:
         """beside: runs the `early` steps."""
@@ -163,6 +164,7 @@ class _Run:
     def _outcome(self, step: Step, record: StepRecord, on_fraction: OnFraction) -> StepRecord:
         for product in step.produces:  # from an earlier run with other options: later steps must not use it
             product.discard(self.workspace)
+            self.loaded.pop(product, None)
         if reason := step.applies(self._inputs(step)):
             return replace(record, state=StepState.SKIPPED, reason=reason)
         on_fraction(0.0)
@@ -200,7 +202,7 @@ class _Run:
             shutil.rmtree(inputs.scratch_dir, ignore_errors=True)
 
     def _inputs(self, step: Step, on_fraction: OnFraction = lambda _: None) -> Inputs:
-        return Inputs(step, self.workspace, self.options, self.facts.values, on_fraction)
+        return Inputs(step, self.workspace, self.options, self.facts.values, on_fraction, self.loaded)
 
     def _report_progress(self, index: int, fraction: float) -> None:
         shares = [step.share for step in self.steps]

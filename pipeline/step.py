@@ -56,10 +56,11 @@ class Step:
 
 
 class Inputs:
-    """The inputs of one step. A product is loaded on first access, and released with the step.
+    """The inputs of one step. A product is loaded when a step first reads it, and shared with the later ones.
 
     scratch_dir  an empty folder for temporary files, removed after the step
     on_fraction  receives the completed fraction of the step
+    loaded       products that earlier steps of this run have read; nothing changes them
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Inputs:
         options: AnalysisOptions,
         given: Mapping[Given[Any], Callable[[], Any]],  # Any: facts of every type
         on_fraction: OnFraction,
+        loaded: dict[Product[Any], Any],  # Any: products of every type
     ) -> None:
         self.scratch_dir = workspace.scratch_dir / step.name
         self.on_fraction = on_fraction
@@ -76,7 +78,7 @@ class Inputs:
         self._workspace = workspace
         self._options = options
         self._given = given
-        self._loaded: dict[Product[Any], Any] = {}
+        self._loaded = loaded
 
     def __getitem__(self, source: Product[T] | Given[T]) -> T:
         """Raises UndeclaredRead; FileNotFoundError if the product is missing."""

@@ -35,7 +35,7 @@ def inputs(tmp_path, chosen=None, given=None, **declared):
     workspace = Workspace(tmp_path)
     workspace.create()
     step = Step(name="under_test", title="Under test", run=lambda _: (), **declared)
-    return Inputs(step, workspace, chosen or AnalysisOptions(), given or {}, lambda _: None)
+    return Inputs(step, workspace, chosen or AnalysisOptions(), given or {}, lambda _: None, {})
 
 
 def test_a_declared_product_is_read_back_as_it_was_stored(tmp_path):
@@ -83,7 +83,7 @@ def test_whether_t2_can_be_fitted_is_decided_without_the_voxels(tmp_path):
     step = next(step for step in STEPS if step.name == "t2")
 
     def reason(options):
-        return step.applies(Inputs(step, workspace, options, {}, lambda _: None))
+        return step.applies(Inputs(step, workspace, options, {}, lambda _: None, {}))
 
     assert reason(AnalysisOptions()) is None
     SCAN_HEADER.save(workspace, dataclasses.replace(header_of(scan), echoes=1, echo_times_ms=()))
