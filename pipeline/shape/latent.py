@@ -11,7 +11,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from pipeline.errors import FitDiverged
 from pipeline.grid import FloatArray
@@ -47,6 +46,8 @@ def fit_latent(
     """(d,) float64: the shape closest to the kept vertices of the surfaces (LPS mm), in the order of the network's
     columns. Raises FitDiverged if the loss is not finite.
     """
+    from scipy.optimize import minimize  # only installed models need it: 0.06 s of the start
+
     points, distances, columns = [], [], []
     for column, (surface, keep) in enumerate(zip(targets, kept, strict=True)):
         chosen = np.flatnonzero(keep)
