@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from numpy.typing import NDArray
 from pipeline.workspace import Workspace, atomic_file, write_json
 
 T = TypeVar("T")
+
+FILES_AT_ONCE: Final = 8
+"""Arrays written together: the disk confirms several files in the time of one."""
 
 Parts = tuple[object, Mapping[str, NDArray[Any]]]
 """An encoded product: JSON values, and arrays by name."""
@@ -95,9 +99,13 @@ def arrays_and_json(name: str, encode: Callable[[T], Parts], decode: Callable[[S
         meta, arrays = encode(value)
         workspace.work_dir.mkdir(parents=True, exist_ok=True)
         (workspace.root / marker).unlink(missing_ok=True)
-        for key, array in arrays.items():
+
+        def write(key: str) -> None:
             with atomic_file(workspace.work_dir / f"{name}.{key}.npy") as stream:
-                np.save(stream, np.ascontiguousarray(array), allow_pickle=False)
+                np.save(stream, np.ascontiguousarray(arrays[key]), allow_pickle=False)
+
+        with ThreadPoolExecutor(FILES_AT_ONCE) as side_by_side:
+            list(side_by_side.map(write, arrays))
         write_json(workspace.root / marker, meta)
 
     def load(workspace: Workspace) -> T:
