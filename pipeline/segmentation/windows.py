@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from typing import Final
@@ -79,12 +80,17 @@ def averaged(
     padded = _pad(volume, (first.size, second.size, third.size))
     held = np.zeros((classes, first.size, *padded.shape[2:]), dtype=np.float32)
     for k, start in enumerate(first.starts):
-        for (i, row), (j, column) in product(enumerate(second.starts), enumerate(third.starts)):
-            window = (slice(row, row + second.size), slice(column, column + third.size))
-            answer = predict(np.ascontiguousarray(padded[(slice(None), slice(start, start + first.size), *window)]))
-            answer *= _outer(first.weights[k], second.weights[i], third.weights[j])
-            held[(slice(None), slice(None), *window)] += answer
-            on_window()
+        additions = []
+        with ThreadPoolExecutor(1) as beside:  # the network evaluates the next window at the same time
+            for (i, row), (j, column) in product(enumerate(second.starts), enumerate(third.starts)):
+                window = (slice(row, row + second.size), slice(column, column + third.size))
+                answer = predict(np.ascontiguousarray(padded[(slice(None), slice(start, start + first.size), *window)]))
+                weights = first.weights[k], second.weights[i], third.weights[j]
+                additions.append(beside.submit(_add, held[(slice(None), slice(None), *window)], answer, weights))
+                del answer
+                on_window()
+            for addition in additions:
+                addition.result()
         last = k + 1 == len(first.starts)
         done = shape[0] - start if last else first.starts[k + 1] - start
         yield start, held[:, :done, : shape[1], : shape[2]]
@@ -94,8 +100,11 @@ def averaged(
             held[:, first.size - done :] = 0
 
 
-def _outer(a: FloatVolume, b: FloatVolume, c: FloatVolume) -> FloatVolume:
-    return a[:, None, None] * (b[:, None] * c[None, :])
+def _add(held: FloatVolume, answer: FloatVolume, weights: tuple[FloatVolume, FloatVolume, FloatVolume]) -> None:
+    """Add the weighted answer, which is overwritten."""
+    a, b, c = weights
+    answer *= a[:, None, None] * (b[:, None] * c[None, :])
+    held += answer
 
 
 def _pad(volume: FloatVolume, least: tuple[int, int, int]) -> FloatVolume:
