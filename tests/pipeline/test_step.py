@@ -31,11 +31,13 @@ def multi_echo_scan():
     return Scan(echoes=echoes, grid=grid, sequence=PulseSequence.MULTI_ECHO_SPIN_ECHO, echo_times_ms=(10.0, 20.0, 30.0))
 
 
-def inputs(tmp_path, chosen=None, given=None, **declared):
+def inputs(tmp_path, chosen=None, given=None, loaded=None, **declared):
     workspace = Workspace(tmp_path)
     workspace.create()
     step = Step(name="under_test", title="Under test", run=lambda _: (), **declared)
-    return Inputs(step, workspace, chosen or AnalysisOptions(), given or {}, lambda _: None, {})
+    return Inputs(
+        step, workspace, chosen or AnalysisOptions(), given or {}, lambda _: None, {} if loaded is None else loaded
+    )
 
 
 def test_a_declared_product_is_read_back_as_it_was_stored(tmp_path):
@@ -43,6 +45,26 @@ def test_a_declared_product_is_read_back_as_it_was_stored(tmp_path):
     SUBREGIONS.save(Workspace(tmp_path), LABELS)
     assert np.array_equal(given[SUBREGIONS], LABELS)
     assert given[SUBREGIONS] is given[SUBREGIONS], "loaded once"
+
+
+def test_steps_share_what_they_read_and_cannot_change_it(tmp_path):
+    loaded = {}
+    one, other = (inputs(tmp_path, loaded=loaded, reads=(SUBREGIONS,)) for _ in range(2))
+    SUBREGIONS.save(Workspace(tmp_path), LABELS)
+    assert one[SUBREGIONS] is other[SUBREGIONS]
+    with pytest.raises(ValueError, match="read-only"):
+        other[SUBREGIONS][0, 0, 0] = 1
+
+
+def test_a_step_is_prepared_before_it_runs_though_an_earlier_one_fails(tmp_path):
+    prepared = []
+    early = Step(name="early", title="Early", run=lambda _: (SUBREGIONS.of(LABELS),), produces=(SURFACES,))
+    late = Step(name="late", title="Late", run=lambda _: (), prepare=lambda: prepared.append("late"))
+    workspace = Workspace(tmp_path)
+    request = Request(input_name="knee.nrrd", labels="knee.nrrd")
+    with pytest.raises(TypeError, match="early returned"):
+        run_analysis(workspace, AnalysisOptions(), Resources(), request, lambda _: None, (early, late))
+    assert prepared == ["late"]
 
 
 @pytest.mark.parametrize("read", [lambda given: given[SUBREGIONS], lambda given: given.get(SUBREGIONS)])
