@@ -29,6 +29,9 @@ AS_STATED: Final = "LPS"
 
 DEFAULT_MODEL: Final = "nnunet_fullres"
 
+READING_OPTIONS: Final = ("side", "series", "echo_times_ms")
+"""Used while the upload is read: to change one of them, the upload is needed again."""
+
 MAX_ECHO_TIME_MS: Final = 10_000.0
 INVALID_TIMES: Final = "echo_times_ms are not valid; expected numbers in ms such as 10, 20, 30."
 

@@ -20,6 +20,7 @@ from pipeline.labels import given_segmentation
 from pipeline.measure import Findings, measure_knee
 from pipeline.model_flags import model_flags
 from pipeline.one_knee import one_knee
+from pipeline.options import READING_OPTIONS
 from pipeline.padding import added, padding_of, without_padding, without_planes
 from pipeline.products import (
     ALIGNMENT,
@@ -227,7 +228,7 @@ STEPS: Final = (
         applies=_no_scan,
         reads=(UPLOAD,),
         produces=(SCAN, SCAN_HEADER),
-        options=("side", "series", "echo_times_ms"),
+        options=READING_OPTIONS,
         share=4,
     ),
     Step(

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from jobs.control.retrying import has_input
+from jobs.control.retrying import require_input
 from jobs.errors import JobConflict
 from jobs.intake.form import parse_options
 from jobs.state.backend import open_backend
@@ -26,7 +26,8 @@ def copy(job_id: str, options: Mapping[str, object] | None = None) -> JobView:
     """Queue another job with the scan of an ended one; `options` holds the options to change.
 
     Steps with unchanged input are not run again. The ended job keeps its results.
-    Raises JobNotFound, JobConflict (it has not ended, or its scan has been deleted), InvalidForm.
+    Raises JobNotFound, JobConflict (it has not ended, its scan has been deleted, or the changed options need the
+    upload), InvalidForm.
     """
     backend = open_backend()
     backend.queue.ping()
@@ -37,8 +38,7 @@ def copy(job_id: str, options: Mapping[str, object] | None = None) -> JobView:
     if not before.status.final:
         raise JobConflict(f"The job is {before.status}; expected one that has ended.")
     chosen = parse_options(before.options, options or {})
-    if not has_input(source, before):
-        raise JobConflict("The scan of this job has been deleted.", hint="Upload the scan again.")
+    require_input(source, before, chosen)
     target = backend.storage.workspace(str(uuid.uuid4()))
     created = now()
     expires_at = created + timedelta(hours=backend.settings.results_expiry_hours)

@@ -15,6 +15,7 @@ from jobs.state.lifecycle import reopened
 from jobs.state.model import JobRecord, JobView, now
 from jobs.state.queue import queue_errors
 from jobs.views.reading import get, not_found
+from pipeline.options import READING_OPTIONS, AnalysisOptions
 from pipeline.products import DELIVERY, LABEL_MAP, SCAN
 from pipeline.workspace import Workspace
 
@@ -23,7 +24,8 @@ from pipeline.workspace import Workspace
 def retry(job_id: str, options: Mapping[str, object] | None = None) -> JobView:
     """Run an ended job again; `options` holds the options to change. Steps with unchanged input are not run again.
 
-    Raises JobNotFound, JobConflict (it has not ended, or its scan has been deleted), InvalidForm.
+    Raises JobNotFound, JobConflict (it has not ended, its scan has been deleted, or the changed options need the
+    upload), InvalidForm.
     """
     backend = open_backend()
     workspace = backend.storage.workspace(job_id)
@@ -33,8 +35,7 @@ def retry(job_id: str, options: Mapping[str, object] | None = None) -> JobView:
     if not before.status.final:
         raise JobConflict(f"The job is {before.status}; expected one that has ended.")
     chosen = parse_options(before.options, options or {})
-    if not has_input(workspace, before):
-        raise JobConflict("The scan of this job has been deleted.", hint="Upload the scan again.")
+    require_input(workspace, before, chosen)
     expires_at = now() + timedelta(hours=backend.settings.results_expiry_hours)
     after = replace(before, **reopened(before.attempt + 1, chosen, expires_at))
     if not stop_work(backend, job_id):
@@ -45,6 +46,21 @@ def retry(job_id: str, options: Mapping[str, object] | None = None) -> JobView:
         raise JobConflict("Another request has just changed this job.", hint="Reload the job and try again.")
     backend.storage.write_record(after)
     return get(job_id)
+
+
+def require_input(workspace: Workspace, record: JobRecord, chosen: AnalysisOptions) -> None:
+    """Raise JobConflict if a job cannot run with these options because its scan or its upload has been deleted."""
+    if not has_input(workspace, record):
+        raise JobConflict("The scan of this job has been deleted.", hint="Upload the scan again.")
+    before = AnalysisOptions.from_dict(record.options)
+    changed = [name for name in READING_OPTIONS if getattr(chosen, name) != getattr(before, name)]
+    if changed and record.input_path and not Path(record.input_path).exists():
+        verb = "is" if len(changed) == 1 else "are"
+        raise JobConflict(
+            f"{' and '.join(changed)} {verb} used while the upload is read, and the upload of this job has been "
+            "deleted; expected the values of the job itself.",
+            hint=f"Upload the scan again to change {' and '.join(changed)}, or run the job again without them.",
+        )
 
 
 def can_retry(job_id: str) -> bool:

@@ -125,9 +125,13 @@ def test_a_retried_job_runs_without_its_upload(worker: subprocess.Popen[bytes], 
         service.retry(job.id)
     wait_until(lambda: service.get(job.id).step_name.startswith("Outline"), what="the network at work")
     service.cancel(job.id)
-    again = service.retry(job.id, {"side": "left"})
+    for run_again in (service.retry, service.copy):
+        with pytest.raises(JobConflict, match=r"^side and series are used .* upload of this job has been deleted"):
+            run_again(job.id, {"side": "left", "series": "5", "echo_times_ms": [], "turn": "RAS"})
+    assert service.get(job.id).error_code == "CANCELLED"
+    again = service.retry(job.id, {"side": "auto", "turn": "RAS"})
     assert again.status in (Status.QUEUED, Status.PROCESSING)
-    assert (again.options["side"], again.error_code) == ("left", "")
+    assert (again.options["turn"], again.error_code) == ("RAS", "")
     service.delete(job.id)
     with pytest.raises(JobNotFound):
         service.get(job.id)
