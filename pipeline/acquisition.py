@@ -48,3 +48,5 @@ class Acquisition:
     """qDESS only, GE private tag (0019,10b6): gradient area, G/cm * us."""
     spoiler_duration_us: float | None = None
     """qDESS only, GE private tag (0019,10b7): gradient duration, us."""
+    comparable_values: bool = True
+    """False if images have different scales that are not all known."""

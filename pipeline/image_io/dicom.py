@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.image_io.dicom_complete import completeness_warnings
-from pipeline.image_io.dicom_echoes import with_true_scale
+from pipeline.image_io.dicom_echoes import unknown_scale, with_true_scale
 from pipeline.image_io.dicom_files import read_frames
 from pipeline.image_io.dicom_meaning import acquisition, guess_sequence, header_side
 from pipeline.image_io.dicom_pixels import frame_pieces
@@ -24,6 +25,7 @@ def open_dicom(paths: Iterable[Path], scratch_dir: Path | None = None, series: s
     """
     frames = [frame for path in paths for frame in read_frames(path)]
     stack, warnings = choose_stack(frames, series)
+    unknown = unknown_scale(stack.frames)
     stack = Stack(with_true_scale(stack.frames), stack.kind)
     echoes, times = arrange(stack)
     grid = stack_grid(echoes[0])
@@ -37,9 +39,10 @@ def open_dicom(paths: Iterable[Path], scratch_dir: Path | None = None, series: s
         sequence=sequence,
         echo_times_ms=times,
         side=header_side(meanings),
-        acquisition=acquisition(meanings[0], sequence),
+        acquisition=replace(acquisition(meanings[0], sequence), comparable_values=not unknown),
         warnings=(
             *warnings,
+            *((unknown,) if unknown else ()),
             *_direction_warnings(stack),
             *completeness_warnings(stack, [frame for frame in frames if frame.series == stack.first.series]),
         ),

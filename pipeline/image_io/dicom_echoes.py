@@ -41,8 +41,7 @@ def with_true_scale(frames: list[Frame]) -> list[Frame]:
     (2005,100E); Chenevert et al., Translational Oncology 2014, 7:65. If all images have the same scale, the stored
     values are comparable and are left unchanged.
     """
-    scales = {(frame.slope, frame.private_scale) for frame in frames}
-    if len(scales) < 2 or any(not frame.private_scale or not frame.slope for frame in frames):
+    if len(_scales(frames)) < 2 or _without_scale(frames):
         return frames
     return [
         replace(
@@ -53,3 +52,26 @@ def with_true_scale(frames: list[Frame]) -> list[Frame]:
         for frame in frames
         if frame.private_scale
     ]
+
+
+def unknown_scale(frames: list[Frame]) -> str:
+    """For people: why values of the frames cannot be compared, although Philips' scale may differ; empty if they can.
+
+    The private attribute is often lost, in all or in some images, when a series is anonymised.
+    """
+    missing = _without_scale(frames)
+    philips = len(missing) < len(frames) or any(frame.meaning.manufacturer.startswith("PHILIPS") for frame in frames)
+    if not missing or not philips or len(_scales(frames)) < 2:
+        return ""
+    return (
+        f"{len(missing)} of {len(frames)} images lack Philips' scale of the values (2005,100E), and the scale differs "
+        "between images; values of different images cannot be compared."
+    )
+
+
+def _scales(frames: list[Frame]) -> set[tuple[float, float | None]]:
+    return {(frame.slope, frame.private_scale) for frame in frames}
+
+
+def _without_scale(frames: list[Frame]) -> list[Frame]:
+    return [frame for frame in frames if not frame.private_scale or not frame.slope]

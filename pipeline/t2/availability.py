@@ -27,6 +27,8 @@ def t2_unavailable(
             f"{used} echo{'es' if used == 0 else ''}{left}; T2 needs at least 2 "
             f"({f'echo times found: {found} ms' if times else 'no echo times in the header'})"
         )
+    if not acquisition.comparable_values:
+        return "the scale of the values differs between images and is not known; T2 needs comparable values"
     if not times:
         return f"{echoes} echoes, but no echo times in the header"
     if sequence is PulseSequence.GRADIENT_ECHO:

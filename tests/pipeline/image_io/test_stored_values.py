@@ -105,14 +105,17 @@ def test_missing_values_at_the_border_are_background_with_a_warning(tmp_path: Pa
     assert any("not a number" in text and "background" in text for text in scan.warnings)
 
 
-def philips(scales: list[float]):
+def philips(scales: list[float], *, stated: int = 1000, slopes: tuple[float, ...] = (2.0, 2.0, 2.0)):
+    """stated: slices from this one on have lost the private scale."""
+
     def change(data: Dataset, echo: int, z: int) -> None:
         data.Manufacturer = "Philips"
-        data.RescaleSlope, data.RescaleIntercept = "2.0", "10"
-        block = data.private_block(0x2005, "Philips MR Imaging DD 001", create=True)
-        block.add_new(0x0E, "FL", scales[echo])
+        data.ScanningSequence, data.RescaleSlope, data.RescaleIntercept = "SE", slopes[echo], "10"
+        if z < stated:
+            block = data.private_block(0x2005, "Philips MR Imaging DD 001", create=True)
+            block.add_new(0x0E, "FL", scales[echo])
         true = 500.0 * 0.8**echo + PHANTOM.echoes[0, z] % 100
-        stored(data, np.rint((true * 2.0 * scales[echo] - 10) / 2.0))
+        stored(data, np.rint((true * slopes[echo] * scales[echo] - 10) / slopes[echo]))
 
     return change
 
@@ -123,6 +126,29 @@ def test_a_philips_scale_that_differs_per_echo_is_applied(tmp_path: Path) -> Non
     for echo in range(3):
         true = 500.0 * 0.8**echo + PHANTOM.echoes[0] % 100
         assert np.abs(scan.echoes[echo] - true).max() < 0.6
+
+
+@pytest.mark.parametrize(
+    ("scales", "slopes", "stated", "missing"),
+    [
+        ([1.0, 1.0, 1.0], (2.0, 2.0, 2.0), 5, "21 of 36"),
+        ([1.0, 2.5, 6.0], (2.0, 2.0, 2.0), 5, "21 of 36"),
+        ([1.0, 1.0, 1.0], (1.0, 2.0, 3.0), 0, "36 of 36"),
+    ],
+)
+def test_a_philips_scale_that_some_images_lack_is_stated_and_gives_no_t2(
+    scales: list[float], slopes: tuple[float, ...], stated: int, missing: str, tmp_path: Path
+) -> None:
+    change = philips(scales, stated=stated, slopes=slopes)
+    facts = check_scan(write_dicom(make_phantom(1, echoes=3), tmp_path / "s", change=change))
+    assert any(f"{missing} images lack Philips' scale" in text for text in facts.warnings)
+    assert "comparable values" in facts.t2_unavailable
+
+
+def test_a_philips_series_with_one_scale_needs_no_private_attribute(tmp_path: Path) -> None:
+    facts = check_scan(write_dicom(make_phantom(1, echoes=3), tmp_path / "s", change=philips([1.0] * 3, stated=0)))
+    assert not any("Philips" in text for text in facts.warnings)
+    assert facts.t2_unavailable == ""
 
 
 def test_rle_words_are_read_like_uncompressed_ones(tmp_path: Path) -> None:
