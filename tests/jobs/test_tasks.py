@@ -23,7 +23,9 @@ from jobs import service
 from jobs.errors import JobConflict, JobNotFinished, JobNotFound
 from jobs.state.backend import open_backend
 from jobs.state.model import JobView, Status
+from pipeline.image_io import read_scan
 from pipeline.options import AnalysisOptions
+from pipeline.products import SCAN
 from tests.support.processes import DATA_DIR, ROOT, running, wait_until
 from tests.support.submitted import image, submit
 
@@ -125,10 +127,6 @@ def test_a_retried_job_runs_without_its_upload(worker: subprocess.Popen[bytes], 
         service.retry(job.id)
     wait_until(lambda: service.get(job.id).step_name.startswith("Outline"), what="the network at work")
     service.cancel(job.id)
-    for run_again in (service.retry, service.copy):
-        with pytest.raises(JobConflict, match=r"^side and series are used .* upload of this job has been deleted"):
-            run_again(job.id, {"side": "left", "series": "5", "echo_times_ms": [], "turn": "RAS"})
-    assert service.get(job.id).error_code == "CANCELLED"
     again = service.retry(job.id, {"side": "auto", "turn": "RAS"})
     assert again.status in (Status.QUEUED, Status.PROCESSING)
     assert (again.options["turn"], again.error_code) == ("RAS", "")
@@ -136,6 +134,21 @@ def test_a_retried_job_runs_without_its_upload(worker: subprocess.Popen[bytes], 
     with pytest.raises(JobNotFound):
         service.get(job.id)
     assert not (DATA_DIR / "jobs" / job.id).exists()
+
+
+def test_options_used_while_the_upload_is_read_cannot_change_after_it_is_deleted(
+    redis_client: Any, zeros: bytes, tmp_path: Path
+) -> None:
+    """The stored scan was read with the other value: to run again would discard it, and with it the results."""
+    job = submit(zeros)
+    (tmp_path / "scan.nii.gz").write_bytes(zeros)
+    SCAN.save(open_backend().storage.workspace(job.id), read_scan(tmp_path / "scan.nii.gz"))
+    service.cancel(job.id)
+    for run_again in (service.retry, service.copy):
+        with pytest.raises(JobConflict, match=r"^side and series are used .* upload of this job has been deleted"):
+            run_again(job.id, {"side": "left", "series": "5", "echo_times_ms": [], "turn": "RAS"})
+    assert (service.get(job.id).error_code, service.can_retry(job.id)) == ("CANCELLED", True)
+    assert service.retry(job.id, {"side": "auto", "turn": "RAS"}).status is Status.QUEUED
 
 
 def test_results_written_before_a_crash_are_used(
