@@ -35,11 +35,14 @@ class FlagCode(StrEnum):
     INTERPOLATED_LABELS = "INTERPOLATED_LABELS"
     CARTILAGE_NOT_USABLE = "CARTILAGE_NOT_USABLE"
     STRUCTURE_MISSING = "STRUCTURE_MISSING"
+    WRONG_VOXEL_SIZE = "WRONG_VOXEL_SIZE"
+    BONE_INTERRUPTED = "BONE_INTERRUPTED"
     CUT_BY_FIELD_OF_VIEW = "CUT_BY_FIELD_OF_VIEW"
     BONE_CUT_BY_FIELD_OF_VIEW = "BONE_CUT_BY_FIELD_OF_VIEW"
     SPACING_TOO_COARSE = "SPACING_TOO_COARSE"
     WRONG_SIDE_SUSPECTED = "WRONG_SIDE_SUSPECTED"
     SIDE_UNCERTAIN = "SIDE_UNCERTAIN"
+    UNUSUAL_SIZE = "UNUSUAL_SIZE"
     UNUSUAL_FEMUR = "UNUSUAL_FEMUR"
     UNUSUAL_TIBIA = "UNUSUAL_TIBIA"
     UNUSUAL_PATELLA = "UNUSUAL_PATELLA"
@@ -88,7 +91,7 @@ def _ids(*quantities: Any) -> frozenset[str]:
 
 
 _SIZES: Final = _ids(*THICKNESSES, THC_MATCHED, VOLUME)
-_AMOUNTS: Final = _ids(TAB, VOLUME)
+_AMOUNTS: Final = _ids(TAB, DAB, VOLUME)
 _T2: Final = _ids(*T2_LAYERS)
 _CARTILAGE: Final = _SIZES | _T2
 
@@ -115,6 +118,7 @@ def _unusual(bone: Structure) -> FlagKind:
         meaning=f"the {bone.key}, by which the knee was aligned, is far from the reference {bone.key}",
         advice="check the outlines",
         effects=(_caution(_CARTILAGE),),
+        implied_by=frozenset({FlagCode.WRONG_VOXEL_SIZE}),
     )
 
 
@@ -135,9 +139,19 @@ FLAGS: Final[Mapping[FlagCode, FlagKind]] = MappingProxyType(
             advice="its measures are missing",
             effects=(_no(_CARTILAGE),),
         ),
+        FlagCode.WRONG_VOXEL_SIZE: FlagKind(
+            meaning="the bone by which the knee was aligned is stretched along one axis of the image",
+            advice="do not use thickness, area or volume, and check the voxel size",
+            effects=(_no(_SIZES),),
+        ),
+        FlagCode.BONE_INTERRUPTED: FlagKind(
+            meaning="the network's outline of a bone has gaps along the leg, as from a growth plate or a fracture",
+            advice="do not use thickness, area or volume",
+            effects=(_no(_SIZES), _caution(_T2)),
+        ),
         FlagCode.CUT_BY_FIELD_OF_VIEW: FlagKind(
             meaning="cartilage touches the border of the image; the flag names the border and the regions",
-            advice="do not use area and volume of the cut regions, they are incomplete",
+            advice="do not use area, denuded area and volume of the cut regions, they are incomplete",
             effects=(_no(_AMOUNTS), _caution(_CARTILAGE)),
         ),
         FlagCode.BONE_CUT_BY_FIELD_OF_VIEW: FlagKind(
@@ -160,6 +174,11 @@ FLAGS: Final[Mapping[FlagCode, FlagKind]] = MappingProxyType(
             meaning="the knee fits a left and a right reference knee nearly alike",
             advice="medial and lateral may be exchanged",
             effects=(_caution(_CARTILAGE, Extent.COMPARTMENTS),),
+        ),
+        FlagCode.UNUSUAL_SIZE: FlagKind(
+            meaning="the bone by which the knee was aligned is much larger or smaller than that of the reference knee",
+            advice="check the voxel size",
+            effects=(_caution(_SIZES),),
         ),
         FlagCode.UNUSUAL_FEMUR: _unusual(Structure.FEMUR),
         FlagCode.UNUSUAL_TIBIA: _unusual(Structure.TIBIA),

@@ -1,22 +1,65 @@
-"""Quality flags from the measured performance of the model: its confidence, and the slice thickness of the scan."""
+"""Quality flags on outlines of a model: its measured performance, and bones that are not whole."""
 
 from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+
+from pipeline.anatomy import Structure
 from pipeline.flags import FlagCode, QualityFlag
 from pipeline.segmentation.card import ModelCard
 from pipeline.segmentation.confidence import cartilage_mean
 from pipeline.segmentation.limits import SliceFigures
 from pipeline.types import Segmentation
 
+INTERRUPTED_SHARE: Final = 0.1
+"""Share of the lines along the leg through a bone that leave it and enter it again: up to 0.075 in expert maps; 0.11 to
+0.63 in the network's outlines of the sample scan with a growth plate of 3 mm."""
+
+GAP_MM: Final = 2.0
+"""Shorter gaps along a line are steps of the voxels."""
+
 ROUNDING_MM: Final = 0.01
 """Tolerance for spacings stored as float32."""
 
 
 def model_flags(segmentation: Segmentation, model: ModelCard) -> tuple[QualityFlag, ...]:
-    """`model`: card of the model that made the segmentation. Without measured limits there are no flags."""
-    return (*_cartilage_not_usable(segmentation, model), *_low_confidence(segmentation, model))
+    """`model`: card of the model that made the segmentation. Without measured limits, only the bones are checked."""
+    return (
+        *_cartilage_not_usable(segmentation, model),
+        *_interrupted(segmentation),
+        *_low_confidence(segmentation, model),
+    )
+
+
+def _interrupted(segmentation: Segmentation) -> list[QualityFlag]:
+    shares = {bone: _interrupted_share(segmentation, bone) for bone in (Structure.FEMUR, Structure.TIBIA)}
+    return [
+        QualityFlag(
+            code=FlagCode.BONE_INTERRUPTED,
+            structure=bone.key,
+            reason=f"the outline of the {bone.key} has gaps",
+            message=f"{100 * share:.0f} % of the lines along the leg through the {bone.key} leave its outline and "
+            f"enter it again; expected at most {100 * INTERRUPTED_SHARE:.0f} %. An open growth plate, a fracture or an "
+            "implant interrupts the outline; so does a scan unlike those the network has learned from.",
+        )
+        for bone, share in shares.items()
+        if share > INTERRUPTED_SHARE
+    ]
+
+
+def _interrupted_share(segmentation: Segmentation, bone: Structure) -> float:
+    """Of the lines of voxels along the leg through the bone; 0 without the bone."""
+    box = segmentation.boxes.get(bone)
+    if box is None:
+        return 0.0
+    along = int(np.argmax(np.abs(segmentation.grid.affine[2, :3])))
+    inside = np.moveaxis(segmentation.labels[box] == bone, along, 0)
+    between = np.maximum.accumulate(inside) & np.maximum.accumulate(inside[::-1])[::-1]
+    lines = inside.any(axis=0)
+    gap_mm = (between & ~inside).sum(axis=0) * segmentation.grid.spacing_mm[along]
+    return float((gap_mm[lines] >= GAP_MM).mean())
 
 
 def _low_confidence(segmentation: Segmentation, model: ModelCard) -> list[QualityFlag]:

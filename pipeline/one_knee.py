@@ -118,7 +118,7 @@ OnNoKnee = Callable[[Mapping[Structure, Bone]], None]
 def one_knee(segmentation: Segmentation, knee: str = "", on_no_knee: OnNoKnee | None = None) -> Segmentation:
     """Remove every bone that does not belong to the knee, with its cartilage; the same object if all belong to it.
 
-    What was removed is stated in the segmentation's warnings.
+    What was removed is stated in the segmentation's warnings, except for the other knee if one is chosen.
 
     knee: number of one of several knees, from the patient's right to the left; empty for the only one
     on_no_knee: is called with the bones if none of them fit together as a knee, and may raise
@@ -132,25 +132,31 @@ def one_knee(segmentation: Segmentation, knee: str = "", on_no_knee: OnNoKnee | 
         on_no_knee(bones)
     if not knees:  # no femur that fits: the alignment decides whether it is a knee
         return segmentation
-    parts = _chosen(knees, knee).parts
-    kept = {bone: {part.number} if (part := parts[bone]) is not None else set() for bone in bones}
+    chosen = _chosen(knees, knee)
+    kept = {bone: {part.number} if (part := chosen.parts[bone]) is not None else set() for bone in bones}
     if all(len(kept[bone]) == len(bones[bone].candidates) for bone in bones):
         return segmentation
+    others = [other for other in knees if other is not chosen]
     return replace(
         segmentation,
         labels=_only(segmentation, bones, kept),
-        warnings=(*segmentation.warnings, _removed(bones, kept)),
+        warnings=(*segmentation.warnings, *_removed(bones, chosen, others)),
     )
 
 
-def _removed(bones: dict[Structure, Bone], kept: dict[Structure, set[int]]) -> str:
-    """For people: the parts that were left out."""
+def _removed(bones: dict[Structure, Bone], chosen: Knee, others: list[Knee]) -> tuple[str, ...]:
+    """For people: the parts that were left out, except those of other knees or closer to one of them."""
+    tree, trees = cKDTree(chosen.points_mm), [cKDTree(other.points_mm) for other in others]
     volumes = {
-        bone: sum(part.volume_mm3 for part in found.candidates if part.number not in kept[bone])
+        bone: sum(
+            part.volume_mm3
+            for part in found.candidates
+            if part is not chosen.parts[bone] and all(_gap_mm(part, tree) < _gap_mm(part, other) for other in trees)
+        )
         for bone, found in bones.items()
     }
     parts = ", ".join(f"{bone.title.lower()} {volume / 1000:.1f} cm³" for bone, volume in volumes.items() if volume)
-    return f"Parts that do not belong to the measured knee were left out: {parts}. Check the outlines."
+    return (f"Parts that do not belong to the measured knee were left out: {parts}. Check the outlines.",) * bool(parts)
 
 
 def part_of_knee(segmentation: Segmentation, knee: str) -> Box | None:
@@ -273,8 +279,8 @@ def _is_patella(patella: Candidate, pose: Alignment, gap_mm: float) -> bool:
     return gap_mm <= PATELLA_GAP_MM and small and front
 
 
-def _gap_mm(candidate: Candidate, femur: cKDTree) -> float:
-    return float(femur.query(candidate.points_mm)[0].min())
+def _gap_mm(candidate: Candidate, bone: cKDTree) -> float:
+    return float(bone.query(candidate.points_mm)[0].min())
 
 
 def _without_shared(knees: list[Knee]) -> list[Knee]:

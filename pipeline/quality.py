@@ -10,6 +10,7 @@ from typing import Final
 from pipeline.anatomy import ALL, BONE_OF, BONES, CARTILAGE_OF, Plate, place_title
 from pipeline.field_of_view import cut_flags
 from pipeline.flags import FlagCode, QualityFlag
+from pipeline.knee_size import size_flags
 from pipeline.quantities import DAB, PRIMARY, QUANTITIES, SECOND, TAB, THC, THC_MATCHED, THC_TAB, VOLUME
 from pipeline.types import Alignment, LabelArray, Measurement, Segmentation
 
@@ -67,6 +68,7 @@ def quality_flags(
         *_missing(segmentation),
         *cut_flags(segmentation, subregions, alignment),
         *_coarse(segmentation),
+        *size_flags(segmentation, alignment),
         *_side(alignment, stated_side),
         *_implausible(measurements),
     )

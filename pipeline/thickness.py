@@ -25,7 +25,7 @@ from pipeline.anatomy import CARTILAGE_OF, Structure
 from pipeline.bone_mask import solid_bone
 from pipeline.grid import Box, FloatArray, Grid
 from pipeline.quantities import Method
-from pipeline.surface import LEVEL, SMOOTHING_VARIANCE_MM2, Field, smoothed
+from pipeline.surface import LEVEL, SMOOTHING_VARIANCE_MM2, TRUNCATE, Field, smoothed
 from pipeline.types import LabelArray, Segmentation, Surface, ThicknessMap
 
 MEET_MM: Final = 2.0
@@ -35,8 +35,9 @@ OFF_SURFACE_MM: Final = 0.02
 """Start of the search for contact: on flat faces along the grid the surface is exactly between two voxels, where the
 last bit of the geometry would determine which of them is sampled."""
 
-CAP_MM: Final = 0.75
-"""Surface this close to the border of the image is the cap that closes a cut bone: the Gaussian's width."""
+BORDER_MM: Final = TRUNCATE * SMOOTHING_VARIANCE_MM2**0.5
+"""Surface this close to the border of the image (2.1 mm, the Gaussian's reach) is the cap that closes a cut bone, or
+surface that the cap bends."""
 
 REACH_MM: Final = 10.0
 """Length of the search: the thickest patellar cartilage known is about 8 mm."""
@@ -228,23 +229,25 @@ def two_crossing_thickness(surface: Surface, crop: CartilageCrop, contact: Conta
     return thickness
 
 
-def on_cap(surface: Surface, grid: Grid) -> NDArray[np.bool_]:
-    """(n,): vertices of the flat caps that close a bone where the border of the image cuts it."""
+def at_border(surface: Surface, grid: Grid) -> NDArray[np.bool_]:
+    """(n,): vertices of the flat caps that close a bone where the border of the image cuts it, and of their rims."""
     index = grid.to_index(surface.points_mm)
     last = np.array(grid.shape) - 1.0
-    reach = CAP_MM / np.array(grid.spacing_mm)
-    cap = (index < reach - 0.5) | (index > last + 0.5 - reach)
-    return np.asarray(cap.any(axis=1), dtype=bool)
+    reach = BORDER_MM / np.array(grid.spacing_mm)
+    near = (index < reach - 0.5) | (index > last + 0.5 - reach)
+    return np.asarray(near.any(axis=1), dtype=bool)
 
 
-def plate_vertices(surface: Surface, contact: Contact, cap: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], LabelArray]:
+def plate_vertices(
+    surface: Surface, contact: Contact, border: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], LabelArray]:
     """The cartilage plate on a bone: (n,) bool, and the region of each of its vertices (n,) uint8.
 
     The plate consists of covered vertices and the denuded patches enclosed by them: of the uncovered components of a
     surface the largest is the bone outside the plate, every other one is denuded bone. A denuded patch that reaches the
     edge of the plate cannot be distinguished from bone without cartilage, and is not counted. Neither is one that
-    reaches `cap` (n,), where the image ends, nor a component of the bone without any cartilage, such as a shaft beyond
-    an open growth plate.
+    reaches `border` (n,), where the image ends, nor a component of the bone without any cartilage, such as a shaft
+    beyond an open growth plate.
     """
     bare = ~contact.met
     region = contact.label.copy()
@@ -255,7 +258,7 @@ def plate_vertices(surface: Surface, contact: Contact, cap: NDArray[np.bool_]) -
     piece = _connected(edges[bare[edges].all(axis=1)], len(bare))
     area = np.bincount(piece[bare], weights=surface.vertex_areas_mm2[bare], minlength=int(piece.max()) + 1)
     outside = np.zeros(len(area), dtype=bool)
-    outside[piece[cap & bare]] = True
+    outside[piece[border & bare]] = True
     carries = np.bincount(part, weights=contact.met) > 0
     for number in np.flatnonzero(carries):
         pieces = np.unique(piece[bare & (part == number)])
@@ -296,11 +299,14 @@ def thickness_maps(
         bare = ThicknessMap(surface=surface, thickness_mm=nowhere, region=none, method=Method.UNION)
         return bare, replace(bare, method=Method.TWO_CROSSING)
     contact = find_contact(surface, crop)
-    inside, labels = plate_vertices(surface, contact, on_cap(surface, segmentation.grid))
+    border = at_border(surface, segmentation.grid)
+    union = union_thickness(surface, crop, contact)
+    inside, labels = plate_vertices(surface, contact, border)
+    inside &= ~(border & (union == 0.0))  # the rim of a cap: the image does not show whether it is bare
     region = np.where(inside, labels, 0).astype(np.uint8)
     maps = []
     for method, values in (
-        (Method.UNION, union_thickness(surface, crop, contact)),
+        (Method.UNION, union),
         (Method.TWO_CROSSING, two_crossing_thickness(surface, crop, contact, cartilage_variance_mm2)),
     ):
         thickness = np.where(inside, np.nan_to_num(values, nan=0.0), np.nan)

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.anatomy import Structure
+from pipeline.anatomy import PLATE_ON, Structure
+from pipeline.flags import Use
 from pipeline.grid import Grid
 from pipeline.model_flags import model_flags
 from pipeline.segmentation.card import ModelCard
@@ -20,6 +21,7 @@ from pipeline.segmentation.limits import (
     thick_slices_of,
 )
 from pipeline.types import Segmentation
+from tests.support.knees import coarse_knee
 
 RULE = ConfidenceFlag(threshold=0.75, worst_caught=0.8, others_flagged=0.1, scans=40)
 
@@ -106,3 +108,28 @@ def test_a_threshold_of_other_weights_is_ignored() -> None:
 
 def test_a_card_without_figures_for_thick_slices_has_none() -> None:
     assert thick_slices_of({"accuracy": {}}) is None
+
+
+@pytest.mark.parametrize(
+    ("bone", "height_mm", "gap_mm", "flagged"),
+    [
+        (Structure.FEMUR, 35.0, 4.0, True),
+        (Structure.TIBIA, -30.0, 4.0, True),
+        (Structure.TIBIA, -30.0, 0.0, False),
+    ],
+)
+def test_a_bone_that_the_network_outlined_in_parts_is_flagged(
+    bone: Structure, height_mm: float, gap_mm: float, flagged: bool
+) -> None:
+    """An oblique growth plate that is open on one side of the bone, so that the bone is one piece."""
+    knee = coarse_knee()
+    points = knee.grid.to_mm(np.indices(knee.grid.shape).reshape(3, -1).T)
+    joint = points[knee.labels.ravel() == Structure.FEMORAL_CARTILAGE][:, 2].min()
+    own = points[knee.labels.ravel() == bone]
+    tilted = points[:, 2] - 0.2 * (points[:, 1] - own[:, 1].mean()) - joint
+    open_side = points[:, 0] > own[:, 0].mean()
+    plate = (np.abs(tilted - height_mm) < gap_mm / 2) & open_side
+    labels = np.where(plate.reshape(knee.grid.shape) & (knee.labels == bone), 0, knee.labels).astype(np.uint8)
+    flags = model_flags(replace(knee, labels=labels), model())
+    assert [(flag.code, flag.structure) for flag in flags] == [("BONE_INTERRUPTED", bone.key)] * flagged
+    assert {flag.use_of("ThC", PLATE_ON[bone], "all") for flag in flags} <= {Use.NO}

@@ -60,6 +60,7 @@ def test_two_knees_are_named_and_each_is_found_whole(kept: float) -> None:
     for number, alone, side in (("1", right, Side.RIGHT), ("2", left, Side.LEFT)):
         found = one_knee(both, number)
         assert np.array_equal(found.labels, alone.labels)
+        assert found.warnings == (), "the other knee is no part that was left out of this one"
         assert align_knee(bone_surface(found, Structure.FEMUR)).side is side
 
 

@@ -80,6 +80,21 @@ def test_an_enclosed_patch_without_cartilage_is_denuded_with_thickness_zero():
     assert outside == pytest.approx(2 * np.pi * 20**2 * (1 - np.cos(np.radians(80))), rel=0.05)
 
 
+def test_a_cut_through_a_plate_adds_no_denuded_bone():
+    segmentation = ellipsoid((12, 12, 12), 2.0, seed=5).segmentation
+    n = segmentation.grid.shape
+    for axis in range(3):
+        for low, high in ((0, n[axis] * 2 // 3), (n[axis] // 3, n[axis])):
+            start, stop = [0, 0, 0], list(n)
+            start[axis], stop[axis] = low, high
+            part = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+            grid = segmentation.grid.crop(tuple(start), tuple(stop))
+            cut = Segmentation(labels=np.ascontiguousarray(segmentation.labels[part]), grid=grid, model_id="phantom")
+            union, _ = measured(cut)
+            assert np.isfinite(union.thickness_mm).any()
+            assert not (union.thickness_mm == 0).any()
+
+
 def test_a_gap_in_the_label_does_not_end_the_cartilage():
     phantom = ellipsoid((20, 20, 20), 3.0, seed=6)
     segmentation = phantom.segmentation
