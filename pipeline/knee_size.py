@@ -84,7 +84,8 @@ def axis_lengths(segmentation: Segmentation, alignment: Alignment) -> FloatArray
         moved = source @ matrix
         distance, nearest = tree.query(moved)
         chosen = distance <= np.quantile(distance, KEEP)
-        matrix = np.linalg.lstsq(source[chosen], points[nearest[chosen]], rcond=None)[0]
+        solved = np.linalg.lstsq(source[chosen], points[nearest[chosen]], rcond=None)[0]
+        matrix = np.asarray(solved, dtype=np.float64)
         if np.abs(source @ matrix - moved).max() < STEADY_MM:
             break
     left, sizes, _ = np.linalg.svd(matrix[:3].T)

@@ -117,6 +117,18 @@ def test_lossless_jpeg_voxels_are_read_exactly_and_rescaled_once(compressor: str
     assert not list(tmp_path.glob("frame-*"))
 
 
+def test_overlay_bits_are_removed_from_jpeg_2000_words(tmp_path: Path) -> None:
+    phantom, compress = make_phantom(5, shape=(10, 12, 16)), _jpeg("JPEG2000")
+
+    def change(data: Dataset, e: int, z: int) -> None:
+        data.scratch = str(tmp_path)
+        data.PixelData = (phantom.echoes[e, z] | np.int16(0x4000)).astype("<i2").tobytes()
+        compress(data, e, z)  # type: ignore[operator]
+        data.BitsStored, data.HighBit = 12, 11
+
+    assert np.array_equal(read_scan(write_dicom(phantom, tmp_path / "s", change=change)).echoes, phantom.echoes)
+
+
 def _localizer(folder: Path, uid: str | None = None) -> None:
     """Five slices in another plane, marked as localizer like by a scanner."""
 
