@@ -33,10 +33,10 @@ def draw_form(
         advanced, email = draw_advanced()
         consent = draw_consent()
         st.html(f'<p class="ok-quiet">{consent_details(settings.results_expiry_hours)}</p>')
-        if not upload.confirmed:
-            st.html('<p class="ok-quiet">Confirm the structures of the label map to start.</p>')
+        if upload.missing:
+            st.html(f'<p class="ok-quiet">{upload.missing}</p>')
         if not st.form_submit_button(
-            "Start analysis", type="primary", icon=":material/play_arrow:", disabled=not upload.confirmed
+            "Start analysis", type="primary", icon=":material/play_arrow:", disabled=bool(upload.missing)
         ):
             return None
     if reason := "" if measured else unavailable(models, chosen[MODEL]):

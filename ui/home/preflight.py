@@ -26,12 +26,12 @@ from ui.parts.messages import listed, show_error, show_failure
 class Checked:
     """An upload that can be analysed, with the options that its content required.
 
-    confirmed: False while the user has not confirmed the label map
+    missing: what the user still has to do before the analysis can start, in one sentence; empty: nothing
     """
 
     scan: service.PendingScan
     options: dict[str, object] = field(default_factory=dict)
-    confirmed: bool = True
+    missing: str = ""
 
 
 def show_preflight(scan: service.PendingScan) -> Checked | None:
@@ -67,8 +67,12 @@ def _with_labels(scan: service.PendingScan, labels: LabelMapFacts, options: dict
     resample = _ask_resampling(labels)
     numbering = confirm_labels(labels)
     chosen = {"resample_labels": resample} | ({} if numbering is None else {"numbering": numbering})
-    confirmed = numbering is not None and (resample or not labels.off_grid)
-    return Checked(scan=scan, options=options | chosen, confirmed=confirmed)
+    asked = {
+        "allow the resampling of the label map": labels.off_grid and not resample,
+        "confirm the structures of the label map": numbering is None,
+    }
+    missing = " and ".join(words for words, needed in asked.items() if needed)
+    return Checked(scan=scan, options=options | chosen, missing=f"{missing.capitalize()} to start." if missing else "")
 
 
 def _ask_resampling(labels: LabelMapFacts) -> bool:
@@ -88,6 +92,8 @@ def labels_grid(labels: LabelMapFacts, *, alone: bool) -> str:
         rows += [("Matrix", f"{z} × {y} × {x} voxels"), ("Spacing", f"{dz:.3g} × {dy:.3g} × {dx:.3g} mm")]
     lines = "".join(f"<dt>{name}</dt><dd>{html_escape(value)}</dd>" for name, value in rows)
     text = "It is measured as it is; no network is run."
+    if labels.off_grid:
+        text = "It can be measured once it is resampled onto the scan; no network is run."
     if alone:
         text = "Surfaces and cartilage thickness are measured from the label map; no network is run. T2 needs the scan."
     return f'<dl class="ok-facts">{lines}</dl><p class="ok-outlook">{text}</p>'
