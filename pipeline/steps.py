@@ -287,6 +287,7 @@ STEPS: Final = (
         reads=(SEGMENTATION, SUBREGIONS, SURFACES),
         produces=(THICKNESS,),
         options=("cartilage_smoothing",),
+        version=2,
         share=6,
     ),
     Step(
@@ -314,7 +315,7 @@ STEPS: Final = (
         run=_quality,
         reads=(UPLOAD, SCAN_HEADER, SEGMENTATION, SUBREGIONS, ALIGNMENT, MEASUREMENTS, MODEL, RESOURCES),
         produces=(FLAGS,),
-        version=2,
+        version=3,
         options=("side", "segmentation_model"),
         identity=_limits_identity,
         share=1,
