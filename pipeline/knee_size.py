@@ -79,7 +79,7 @@ def axis_lengths(segmentation: Segmentation, alignment: Alignment) -> FloatArray
         return None
     tree = cKDTree(points)
     source = np.concatenate([rows, np.ones((len(rows), 1))], axis=1)
-    matrix: FloatArray = np.linalg.inv(alignment.matrix)[:3].T
+    matrix = np.asarray(np.linalg.inv(alignment.matrix)[:3].T, dtype=np.float64)
     for _ in range(MOST_ITERATIONS):
         moved = source @ matrix
         distance, nearest = tree.query(moved)
