@@ -142,6 +142,12 @@ class OutOfMemory(ModelError):
     next_step = "Crop the scan to the knee, or use a machine with more memory."
 
 
+class DeviceMissing(ModelError):
+    """The device that the operator has set is missing, or no longer responds."""
+
+    next_step = "Install onnxruntime-gpu instead of onnxruntime, with its CUDA libraries, or set DEVICE=cpu."
+
+
 class OutOfDisk(ModelError):
     """The server ran out of disk space."""
 

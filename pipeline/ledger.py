@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from pipeline.options import AnalysisOptions
 from pipeline.product import Given
@@ -14,13 +14,16 @@ from pipeline.progress import StepRecord, StepState
 from pipeline.step import Step
 from pipeline.workspace import Workspace, write_json
 
+STEPS_NAME: Final = "steps.json"
+"""Name of the file in work/."""
+
 
 class Ledger:
     """Finished steps, each with its fingerprint."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._path = workspace.work_dir / "steps.json"
+        self._path = workspace.work_dir / STEPS_NAME
         self._entries: dict[str, dict[str, Any]] = {}
         if self._path.exists():
             self._entries = json.loads(self._path.read_text(encoding="utf-8"))

@@ -24,9 +24,10 @@ what a comparison needs.
 class Workspace:
     """Where the files of one analysis are."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, input_dir: Path | None = None) -> None:
+        """input_dir: the folder of the input, if it is not in `root`."""
         self.root = root
-        self.input_dir = root / "input"
+        self.input_dir = root / "input" if input_dir is None else input_dir
         self.work_dir = root / "work"
         self.scratch_dir = self.work_dir / "scratch"
         self.results_dir = root / "results"
@@ -34,7 +35,6 @@ class Workspace:
         self.view_dir = self.results_dir / "view"
         self.archive_path = self.results_dir / "results.zip"
         self.manifest_path = self.results_dir / "manifest.json"
-        self.log_path = root / "log.txt"
 
     def create(self) -> None:
         """Make the folders; those that exist stay as they are."""

@@ -101,7 +101,7 @@ def redis_client(valkey: str):
 
     client = text_client(valkey)
     for key in client.scan_iter():
-        if not key.startswith("rq:worker"):
+        if not key.startswith(("rq:worker", "jobs:worker:")):
             client.delete(key)
     for folder in ("scans", "comparisons"):
         shutil.rmtree(DATA_DIR / folder, ignore_errors=True)

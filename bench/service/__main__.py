@@ -21,6 +21,9 @@ PARTS: Final = (
     "inputs",
     "privacy",
     "store_size",
+    "waiting",
+    "machine_faults",
+    "partition",
     "contract",
 )
 """Modules of this package, each with `figures(*, short: bool) -> list[Figure]`; the tests run the short form."""

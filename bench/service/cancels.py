@@ -14,7 +14,8 @@ import psutil
 from bench.service.figures import Figure
 from bench.service.inside import WHOLE_MM, Inside, small_knee
 from bench.service.site import ROOT, Site, running_site, wait_for
-from jobs.state.model import CANCELLED, JobRecord, Status, now
+from jobs.state.clock import now
+from jobs.state.model import CANCELLED, JobRecord, Status
 from jobs.state.queue import text_client
 from jobs.state.store import JobStore
 from pipeline.progress import StepState

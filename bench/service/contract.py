@@ -25,11 +25,12 @@ MANY: Final = 150
 
 _JOBS: Final = """
 from jobs.state.backend import open_backend
-from jobs.state.model import JobRecord, Status, now
+from jobs.state.clock import now
+from jobs.state.model import JobRecord, Status
 from pipeline.products import MEASUREMENTS
 backend = open_backend()
 for name, status in (("complete", Status.COMPLETE), ("waiting", Status.QUEUED), ("failed", Status.ERROR)):
-    workspace = backend.storage.workspace(name)
+    workspace = backend.storage.workspace(name, 0)
     workspace.create()
     path = workspace.results_dir / "results.zip"
     path.write_bytes(b"PK")

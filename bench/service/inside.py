@@ -20,7 +20,7 @@ class Inside:
     """Access to a site whose queue is running."""
 
     def __init__(self, site: Site) -> None:
-        url = (site.folder / "valkey" / "url").read_text(encoding="utf-8").strip()
+        url = site.queue_url
         self.client = text_client(url)
         self.store = JobStore(self.client)
         self.queue = AnalysisQueue(url)
@@ -34,7 +34,7 @@ class Inside:
     def attempts(self, job_id: str) -> int:
         """Number of starts of a job's analysis, according to its log."""
         try:
-            log = self.storage.workspace(job_id).log_path.read_text(encoding="utf-8")
+            log = self.storage.log_path(job_id).read_text(encoding="utf-8")
         except FileNotFoundError:
             return 0
         return log.count(f"job {job_id}: attempt ")

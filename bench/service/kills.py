@@ -155,9 +155,10 @@ def _watched_manifests(product: _Product) -> Iterator[dict[str, set[tuple[int, i
         while not last:
             last = done.is_set()
             for job_id in list(product.submitted):
-                with contextlib.suppress(FileNotFoundError):
-                    status = product.inside.storage.workspace(job_id).manifest_path.stat()
-                    seen.setdefault(job_id, set()).add((status.st_ino, status.st_mtime_ns))
+                for path in product.inside.storage.folder(job_id).glob("attempts/*/results/manifest.json"):
+                    with contextlib.suppress(FileNotFoundError):
+                        status = path.stat()
+                        seen.setdefault(job_id, set()).add((status.st_ino, status.st_mtime_ns))
             time.sleep(0.1)
 
     watcher = threading.Thread(target=watch, daemon=True)

@@ -53,23 +53,30 @@ class Site:
     """Its parts are started one by one; `close` stops those still running.
 
     folder, port, url, environment   the data directory, port and address of the REST server, environment of all parts
+    logs, queue_folder               folders of the logs and of the queue's data, by default the data directory
     """
 
     def __init__(self, **environment: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="knee-site-"))  # a Unix socket path has at most 104 bytes
+        self.logs = self.folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         kept = {name: value for name, value in os.environ.items() if name not in _OURS}
         self.environment = kept | {"DATA_DIR": str(self.folder), "API_PORT": str(self.port)} | environment
+        self.queue_folder = self.folder
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, *command: str, log: str, **environment: str) -> subprocess.Popen[bytes]:
-        """Run `python COMMAND...` of this project in a separate session; output goes to `log` in the folder."""
-        with (self.folder / f"{log}.log").open("ab") as stream:
+        """Run `python COMMAND...` of this project in a separate session; output goes to `log` in `logs`."""
+        return self.start_command([sys.executable, *command], log=log, environment=self.environment | environment)
+
+    def start_command(self, command: list[str], *, log: str, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        """As `start`, for any command and with its whole environment."""
+        with (self.logs / f"{log}.log").open("ab") as stream:
             process = subprocess.Popen(
-                [sys.executable, *command],
+                command,
                 cwd=ROOT,
-                env=self.environment | environment,
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
@@ -84,11 +91,22 @@ class Site:
         wait_for(self._queue_answers, 30, "Valkey")
         return process
 
+    def start_queue_in(self, folder: Path) -> subprocess.Popen[bytes]:
+        """Start a Valkey with its data in another folder, as an external queue, and wait until it is ready."""
+        process = self.start("-m", "bench.service.valkey", log="valkey", DATA_DIR=str(folder))
+        self.queue_folder = folder
+        wait_for(self._queue_answers, 30, "Valkey")
+        self.environment["REDIS_URL"] = self.queue_url
+        return process
+
+    @property
+    def queue_url(self) -> str:
+        """Address of the queue. Raises FileNotFoundError."""
+        return (self.queue_folder / "valkey" / "url").read_text(encoding="utf-8").strip()
+
     def _queue_answers(self) -> bool:
-        with contextlib.suppress(FileNotFoundError, redis.RedisError):
-            url = (self.folder / "valkey" / "url").read_text(encoding="utf-8").strip()
-            with redis.Redis.from_url(url) as client:
-                return bool(client.ping())
+        with contextlib.suppress(FileNotFoundError, redis.RedisError), redis.Redis.from_url(self.queue_url) as client:
+            return bool(client.ping())
         return False
 
     def start_worker(self) -> subprocess.Popen[bytes]:

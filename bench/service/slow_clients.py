@@ -48,7 +48,8 @@ def figures(*, short: bool) -> list[Figure]:
 
 _QUEUED_JOB: Final = """
 from jobs.state.backend import open_backend
-from jobs.state.model import JobRecord, now
+from jobs.state.clock import now
+from jobs.state.model import JobRecord
 record = JobRecord(id="waiting", created_at=now(), ours=False)
 open_backend().store._client.hset("jobs", record.id, record.to_json())
 """

@@ -23,7 +23,8 @@ from bench.service.asking import LISTED
 from bench.service.figures import Figure
 from bench.service.inside import Inside
 from bench.service.site import ROOT, Site, running_site
-from jobs.state.model import JobRecord, Status, now
+from jobs.state.clock import now
+from jobs.state.model import JobRecord, Status
 from jobs.state.statistics import Statistics
 from pipeline.progress import StepRecord, StepState
 
@@ -114,13 +115,14 @@ def _ready(site: Site, jobs: int) -> str:
     pipe = inside.client.pipeline(transaction=False)
     numbers = Statistics(inside.client, site.folder)
     for number in range(jobs):
-        record = _finished(inside, number)
+        record = _finished(number)
         folder = inside.storage.folder(record.id)
-        folder.joinpath("results").mkdir(parents=True)
+        results = folder / "attempts" / "1" / "results"
+        results.mkdir(parents=True)
         text = record.to_json()
         folder.joinpath("job.json").write_text(text, encoding="utf-8")
         manifest = {"archive_bytes": 1, "warnings": record.warnings, "steps": [asdict(step) for step in record.steps]}
-        folder.joinpath("results", "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+        results.joinpath("manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
         assert record.created_at is not None
         pipe.hset("jobs", record.id, text)
         pipe.zadd("jobs:created", {record.id: record.created_at.timestamp()})
@@ -132,7 +134,7 @@ def _ready(site: Site, jobs: int) -> str:
     return record.id
 
 
-def _finished(inside: Inside, number: int) -> JobRecord:
+def _finished(number: int) -> JobRecord:
     """A job that ended some hours ago, of realistic size."""
     started = now() - timedelta(hours=12) + timedelta(seconds=number)
     steps = [StepRecord(name=name, title=name, state=StepState.DONE, seconds=2.5) for name in STEPS]
@@ -140,7 +142,7 @@ def _finished(inside: Inside, number: int) -> JobRecord:
     return JobRecord(
         id=job_id,
         input_filename="knee.nii.gz",
-        input_path=str(inside.storage.folder(job_id) / "input" / "upload.nii.gz"),
+        input_path="input/upload.nii.gz",
         options={"segmentation_model": "nnunet_fullres", "side": "auto", "cartilage_smoothing": 0.3125},
         status=Status.COMPLETE,
         created_at=started,
@@ -150,7 +152,7 @@ def _finished(inside: Inside, number: int) -> JobRecord:
         current_step=len(STEPS),
         total_steps=len(STEPS),
         step_name="Complete",
-        result_path=str(inside.storage.workspace(job_id).archive_path),
+        result_path="attempts/1/results/results.zip",
         result_size_bytes=1,
         attempt=1,
         voxels=23_592_960,

@@ -19,7 +19,10 @@ from jobs.control.expiry import expired_now, purge_expired
 from jobs.errors import InvalidForm
 from jobs.processes import keep_files_private
 from jobs.settings import SettingsError
+from jobs.state.backend import open_backend
+from jobs.state.data_dir import adopt_data_dir
 from jobs.state.model import Status
+from jobs.state.queue import queue_errors
 from jobs.state.reconciler import reconcile
 from pipeline.errors import KneeError
 
@@ -67,6 +70,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     purging = command("purge", "delete expired jobs")
     purging.add_argument("--job", metavar="JOB_ID", help="delete this job, expired or not")
     purging.add_argument("--dry-run", action="store_true", help="only list the jobs")
+    command("adopt", "make the present data directory that of the queue, after it was replaced on purpose")
     reconciling = command("reconcile", "compare records, queue, work and folders, and repair inconsistencies")
     reconciling.add_argument(
         "--once", action="store_true", required=True, help="workers do this automatically every 5 s"
@@ -119,6 +123,13 @@ def _reconcile(chosen: argparse.Namespace) -> None:
     _write(chosen, [asdict(item) for item in repairs], lines)
 
 
+@queue_errors()
+def _adopt(chosen: argparse.Namespace) -> None:
+    backend = open_backend()
+    adopt_data_dir(backend.client, backend.storage)
+    _write(chosen, {"adopted": True}, ["The present data directory is that of the queue now."])
+
+
 COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], None]]] = {
     "stats": _stats,
     "list": _list,
@@ -126,6 +137,7 @@ COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], None]]] = {
     "retry": _retry,
     "cancel": _cancel,
     "purge": _purge,
+    "adopt": _adopt,
     "reconcile": _reconcile,
 }
 

@@ -27,7 +27,7 @@ from jobs.comparison.document import JobComparison, read_comparison
 from jobs.errors import ComparisonFailed, JobError, ResultNotFound, ServerBusy
 from jobs.settings import PROJECT_ROOT
 from jobs.state.backend import Backend, open_backend
-from jobs.views.reading import finished, results_gone
+from jobs.views.reading import finished, published, results_gone
 from pipeline.comparison.names import RESULT, TABLE, VIEW
 from pipeline.comparison.reproducibility import reproducibility_paths
 from pipeline.errors import NotComparable
@@ -111,7 +111,7 @@ def _fingerprint(backend: Backend, job_id: str, which: str) -> str:
     """Fingerprint of a finished job's results. Errors state which of the two jobs they concern."""
     try:
         record = finished(backend, job_id)
-        manifest = backend.storage.read_manifest(job_id)
+        manifest = backend.storage.read_manifest(job_id, record.attempt)
         if manifest is None:
             raise results_gone()
     except JobError as error:
@@ -167,7 +167,7 @@ def _make(backend: Backend, job_ids: tuple[str, str], folder: Path, inputs: dict
     partial = folder.with_name(f".{uuid4().hex}.part")
     partial.mkdir()
     try:
-        _run([backend.storage.folder(job_id) for job_id in job_ids], partial, report)
+        _run([published(backend, job_id).root for job_id in job_ids], partial, report)
         write_json(partial / "inputs.json", inputs)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)

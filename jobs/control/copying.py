@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,9 +12,11 @@ from jobs.control.retrying import require_input
 from jobs.errors import JobConflict
 from jobs.intake.form import parse_options
 from jobs.state.backend import open_backend
+from jobs.state.clock import now
 from jobs.state.lifecycle import reopened
-from jobs.state.model import JobView, now
+from jobs.state.model import JobView
 from jobs.state.queue import queue_errors
+from jobs.state.storage import INPUT_DIR, link_files
 from jobs.views.reading import get, not_found
 from pipeline.workspace import Workspace
 
@@ -31,36 +31,36 @@ def copy(job_id: str, options: Mapping[str, object] | None = None) -> JobView:
     """
     backend = open_backend()
     backend.queue.ping()
-    source = backend.storage.workspace(job_id)
+    source = backend.storage.newest_workspace(job_id)
     before = backend.store.load_text(job_id)[0]
     if before is None:
         raise not_found()
     if not before.status.final:
         raise JobConflict(f"The job is {before.status}; expected one that has ended.")
     chosen = parse_options(before.options, options or {})
-    require_input(source, before, chosen)
-    target = backend.storage.workspace(str(uuid.uuid4()))
+    require_input(backend.storage, before, chosen)
+    target = backend.storage.folder(str(uuid.uuid4()))
     created = now()
     expires_at = created + timedelta(hours=backend.settings.results_expiry_hours)
     record = replace(
         before,
         **reopened(0, chosen, expires_at),
-        id=target.root.name,
+        id=target.name,
         created_at=created,
-        input_path=_moved(before.input_path, target),
-        labels_path=_moved(before.labels_path, target),
+        input_path=_stored(before.input_path),
+        labels_path=_stored(before.labels_path),
     )
     # a folder in jobs/ must be complete: it is made under another name
     partial = Workspace(backend.storage.root / "incoming" / record.id)
     for folder in (source.work_dir, source.input_dir):
         if folder.is_dir():
-            # files are replaced, never changed in place: both jobs can share them
-            shutil.copytree(folder, partial.root / folder.name, copy_function=os.link)
+            (partial.root / folder.name).mkdir(parents=True, exist_ok=True)
+            link_files(folder, partial.root / folder.name)
     backend.storage.write_record(record, partial.root)
-    partial.root.rename(target.root)
+    partial.root.rename(target)
     backend.queue.enqueue(record)
     return get(record.id)
 
 
-def _moved(path: str, workspace: Workspace) -> str:
-    return str(workspace.input_dir / Path(path).name) if path else ""
+def _stored(path: str) -> str:
+    return f"{INPUT_DIR}/{Path(path).name}" if path else ""

@@ -17,7 +17,8 @@ from jobs.intake.scans import remove_expired_scans
 from jobs.intake.uploads import remove_abandoned
 from jobs.settings import load_settings
 from jobs.state.backend import Backend, open_backend
-from jobs.state.model import now, read_time
+from jobs.state.clock import now
+from jobs.state.model import read_time
 from jobs.state.queue import queue_errors
 from jobs.state.storage import Storage
 

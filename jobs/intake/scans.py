@@ -147,8 +147,7 @@ def submit_scan(scan_id: str, options: AnalysisOptions, email: str | None = None
         facts = _check(scan, path_of, options.series or scan.series)
     require_usable(facts, options)
     options = replace(options, series=options.series or scan.series)
-    final = _paths(scan, backend.storage.workspace(scan_id))
-    record = new_record(scan_id, scan.filename, final, facts, options, email)
+    record = new_record(scan_id, scan.filename, scan.names, facts, options, email)
     try:
         backend.storage.write_record(record, source)
         target = backend.storage.folder(scan_id)

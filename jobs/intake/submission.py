@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from pathlib import Path
 
 from jobs.errors import InvalidForm
 from jobs.intake.form_receiver import FormReceiver
@@ -12,7 +11,8 @@ from jobs.intake.parts import FilePart
 from jobs.intake.uploads import Upload
 from jobs.intake.validation import check_upload
 from jobs.state.backend import open_backend
-from jobs.state.model import JobRecord, JobView, now
+from jobs.state.clock import now
+from jobs.state.model import JobRecord, JobView
 from jobs.state.queue import queue_errors
 from jobs.views.reading import get
 from pipeline.anatomy import AUTO
@@ -79,7 +79,7 @@ def _require_labels(upload: Upload, options: AnalysisOptions) -> None:
 def _submit(upload: Upload, options: AnalysisOptions, email: str | None) -> JobView:
     facts = check_upload(upload.path(FilePart.SCAN), options.series, labels=upload.path(FilePart.LABELS))
     require_usable(facts, options)
-    record = new_record(upload.job_id, upload.filename, upload.final_path, facts, options, email)
+    record = new_record(upload.job_id, upload.filename, upload.names, facts, options, email)
     upload.accept(record)
     return enqueue(record)
 
@@ -97,20 +97,21 @@ def require_usable(facts: UploadFacts, options: AnalysisOptions) -> None:
 def new_record(
     job_id: str,
     filename: str,
-    path_of: Callable[[FilePart], Path | None],
+    names: Mapping[FilePart, str],
     facts: UploadFacts,
     options: AnalysisOptions,
     email: str | None,
 ) -> JobRecord:
-    """The record of a job to be queued; `path_of`: the future paths of its files."""
+    """The record of a job to be queued; `names`: the user's names of its files."""
     created = now()
-    scan = path_of(FilePart.SCAN) if facts.scan is not None else None
-    labels = path_of(FilePart.LABELS) or path_of(FilePart.SCAN) if facts.labels is not None else None
+    paths = {part: part.stored_path(name) for part, name in names.items()}
+    scan = paths.get(FilePart.SCAN) if facts.scan is not None else None
+    labels = paths.get(FilePart.LABELS, paths.get(FilePart.SCAN)) if facts.labels is not None else None
     return JobRecord(
         id=job_id,
         input_filename=filename,
-        input_path=str(scan or ""),
-        labels_path=str(labels or ""),
+        input_path=scan or "",
+        labels_path=labels or "",
         options=options.to_dict(),
         created_at=created,
         retain_for_research=options.retain_results,

@@ -64,10 +64,6 @@ class Upload:
         """The current path of a file; None if it was not sent."""
         return part.path(self._workspace, self.names[part]) if part in self.names else None
 
-    def final_path(self, part: FilePart) -> Path | None:
-        """The path of a file after acceptance; None if it was not sent."""
-        return part.path(self._storage.workspace(self.job_id), self.names[part]) if part in self.names else None
-
     def check_announced(self, size: int | None) -> None:
         """Check the declared length before anything is read. Raises UploadTooLarge, StorageFull."""
         if size is not None:
@@ -95,9 +91,10 @@ class Upload:
             )
         self.names[part] = name
         self._size_before = self.size
+        self._check_present()
         with _disk_errors():
             if self._lock is None:
-                self._workspace.create()
+                self._workspace.input_dir.mkdir(parents=True, exist_ok=True)
                 self._lock = os.open(self._workspace.root, os.O_RDONLY)
                 fcntl.flock(self._lock, fcntl.LOCK_EX)
             path = part.path(self._workspace, name)
@@ -169,7 +166,12 @@ class Upload:
             lock, self._lock = self._lock, None
             os.close(lock)
 
+    def _check_present(self) -> None:
+        if not self._storage.identity():
+            raise StorageFull("The data directory of the server is missing.", hint="Try again later.")
+
     def _check_room(self, needed: int) -> None:
+        self._check_present()
         with _disk_errors():
             free = self._storage.free_bytes()
         if free < needed + RESERVE_BYTES:

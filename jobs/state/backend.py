@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from jobs.errors import QueueUnavailable
 from jobs.settings import Settings, load_settings
-from jobs.state.queue import AnalysisQueue, text_client
+from jobs.state.clock import follow
+from jobs.state.data_dir import claim_data_dir
+from jobs.state.queue import AnalysisQueue, queue_errors, text_client
+from jobs.state.room import Room
 from jobs.state.statistics import Statistics
 from jobs.state.storage import Storage
 from jobs.state.store import JobStore
 
+if TYPE_CHECKING:
+    import redis
+
 
 @dataclass(frozen=True, kw_only=True)
 class Backend:
-    """Files, records, queue and statistics."""
+    """Files, records, queue, statistics and reservations; client: their connection, with str responses."""
 
     settings: Settings
     storage: Storage
     store: JobStore
     queue: AnalysisQueue
     statistics: Statistics
+    room: Room
+    client: redis.Redis
 
 
 def open_backend() -> Backend:
@@ -29,16 +39,24 @@ def open_backend() -> Backend:
     url = load_settings().effective_redis_url
     if url is None:
         raise QueueUnavailable("No job queue is running.", hint="Start everything with `make run`, or set REDIS_URL.")
-    return _backend_of(url)
+    backend = _backend_of(url)
+    with contextlib.suppress(QueueUnavailable), queue_errors():
+        follow(backend.client)
+    return backend
 
 
 @functools.lru_cache(maxsize=1)
 def _backend_of(url: str) -> Backend:
     settings = load_settings()
     client = text_client(url)
+    storage = Storage(settings.data_dir)
+    with contextlib.suppress(QueueUnavailable), queue_errors():  # a worker repeats it
+        claim_data_dir(client, storage)
     return Backend(
         settings=settings,
-        storage=Storage(settings.data_dir),
+        client=client,
+        room=Room(client, storage),
+        storage=storage,
         store=JobStore(client),
         queue=AnalysisQueue(url),
         statistics=Statistics(client, settings.data_dir),

@@ -7,13 +7,17 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from jobs.state.model import CANCELLED, WORKER_LOST, JobRecord, RecordChanges, Status, now
-from jobs.state.storage import Storage
+from jobs.state.clock import now
+from jobs.state.faults import FaultKind
+from jobs.state.model import CANCELLED, WORKER_LOST, JobRecord, RecordChanges, Status
+from jobs.state.storage import Manifest, Storage
 from jobs.state.store import Snapshot
+from pipeline.errors import OutOfMemory
 from pipeline.options import AnalysisOptions
 from pipeline.progress import StepRecord, StepState
 
 MAX_ATTEMPTS: Final = 2
+MAX_MEMORY_FAULTS: Final = 3
 _RQ_ENDED: Final = ("failed", "stopped", "canceled", "finished")
 
 
@@ -38,21 +42,28 @@ def completed(*, steps: list[StepRecord], warnings: list[str], archive: str, arc
     }
 
 
-def results_on_disk(storage: Storage, job_id: str) -> RecordChanges | None:
-    """The fields of a job with a manifest, regardless of the process that wrote it."""
-    manifest = storage.read_manifest(job_id)
-    if manifest is None:
-        return None
+def results_on_disk(storage: Storage, record: JobRecord) -> RecordChanges | None:
+    """The fields of a job with a manifest of its present attempt or a later one, whichever process wrote it."""
+    attempts = [number for number in storage.attempts(record.id) if number >= record.attempt] or [record.attempt]
+    for attempt in reversed(attempts):
+        manifest = storage.read_manifest(record.id, attempt)
+        if manifest is not None:
+            return _published(storage, record.id, attempt, manifest)
+    return None
+
+
+def _published(storage: Storage, job_id: str, attempt: int, manifest: Manifest) -> RecordChanges:
     # the manifest is written by the last step, which does not yet know that it is done
     unfinished = (StepState.WAITING, StepState.RUNNING)
     steps = [replace(step, state=StepState.DONE) if step.state in unfinished else step for step in manifest.steps]
     changes = completed(
         steps=steps,
         warnings=manifest.warnings,
-        archive=str(storage.workspace(job_id).archive_path),
+        archive=storage.stored_path(job_id, storage.workspace(job_id, attempt).archive_path),
         archive_bytes=manifest.archive_bytes,
     )
-    changes["completed_at"] = storage.manifest_time(job_id)
+    changes["completed_at"] = storage.manifest_time(job_id, attempt)
+    changes["attempt"] = attempt
     return changes
 
 
@@ -75,6 +86,8 @@ def reopened(attempt: int, options: AnalysisOptions, expires_at: datetime) -> Re
         "status": Status.QUEUED,
         "attempt": attempt,
         "lost_attempts": 0,
+        "fault": "",
+        "memory_faults": [],
         "options": options.to_dict(),
         "expires_at": expires_at,
         "started_at": None,
@@ -93,10 +106,29 @@ def reopened(attempt: int, options: AnalysisOptions, expires_at: datetime) -> Re
     }
 
 
+def given_back(record: JobRecord, kind: FaultKind, completed_jobs: int) -> RecordChanges:
+    """The fields of a job whose attempt ended by a fault of the machine. That ends no job.
+
+    Memory is the exception: a job that ran out of it several times while other jobs were completed needs too much.
+
+    completed_jobs: number of jobs that this server has completed
+    """
+    if kind is not FaultKind.OUT_OF_MEMORY:
+        return {"fault": kind}
+    faults = [*record.memory_faults, completed_jobs]
+    if len(faults) >= MAX_MEMORY_FAULTS and faults[-1] - faults[-MAX_MEMORY_FAULTS] >= MAX_MEMORY_FAULTS - 1:
+        message = f"The analysis ran out of memory {len(faults)} times, while others were completed."
+        return ended(OutOfMemory("").code, message, OutOfMemory.next_step) | {"memory_faults": faults}
+    return {"fault": kind, "memory_faults": faults}
+
+
 def interrupted(record: JobRecord) -> RecordChanges:
-    """The fields of a job whose work was interrupted: it is queued again, or has failed after MAX_ATTEMPTS."""
-    lost_attempts = record.lost_attempts + 1
-    if lost_attempts < MAX_ATTEMPTS:
+    """The fields of a job whose work was interrupted: it is queued again, or has failed after MAX_ATTEMPTS.
+
+    After a fault of the machine the attempt does not count.
+    """
+    lost_attempts = record.lost_attempts + (0 if record.fault else 1)
+    if record.fault or lost_attempts < MAX_ATTEMPTS:
         return {
             "lost_attempts": lost_attempts,
             "status": Status.QUEUED,
@@ -131,11 +163,12 @@ def ending_on_disk(storage: Storage, record: JobRecord) -> RecordChanges | None:
         return _ending_of(written)
     if storage.folder_is_missing(record.id):
         return ended(CANCELLED, "The job was deleted.")
-    return results_on_disk(storage, record.id)
+    return results_on_disk(storage, record)
 
 
 def _ending_of(record: JobRecord) -> RecordChanges:
     return {
+        "attempt": record.attempt,
         "status": record.status,
         "progress_percent": record.progress_percent,
         "current_step": record.current_step,

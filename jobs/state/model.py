@@ -44,11 +44,6 @@ CANCELLED: Final = "CANCELLED"
 WORKER_LOST: Final = "WORKER_LOST"
 
 
-def now() -> datetime:
-    """The current time, in UTC."""
-    return datetime.now(UTC)
-
-
 def read_time(value: object) -> datetime | None:
     """An ISO 8601 time; naive ones are UTC; None if missing or invalid."""
     if isinstance(value, datetime):
@@ -67,8 +62,8 @@ def read_time(value: object) -> datetime | None:
 class JobRecord:
     """The value of one field of the Redis hash `jobs`, as JSON.
 
-    input_path is empty if only a label map was sent. labels_path is empty without a label map, and equals input_path if
-    one file holds both.
+    Paths are relative to the job's folder. input_path is empty if only a label map was sent. labels_path is empty
+    without a label map, and equals input_path if one file holds both.
 
     Fields of other programs are kept in `extra` and written back. `ours` is False for a record of another program in
     the specification's format: it has no queue entry and is served unchanged.
@@ -100,6 +95,11 @@ class JobRecord:
     expires_at: datetime | None = None
     hint: str = ""
     labels_path: str = ""
+    fault: str = ""
+    memory_faults: list[int] = field(default_factory=list)
+    """fault: the fault of the machine that interrupted the last attempt. memory_faults: for each attempt that ran out
+    of memory, the number of jobs that this server had completed.
+    """
     offers: dict[str, list[str]] = field(default_factory=dict)
     """Option -> values with which a job that failed can be run again."""
     ours: bool = True
@@ -161,6 +161,7 @@ _STORED: Final = frozenset(_ORDERED)
 _TIMES: Final = ("created_at", "started_at", "completed_at", "expires_at")
 _OURS_ALONE: Final = (
     *("attempt", "lost_attempts", "voxels", "warnings", "steps", "expires_at", "hint", "labels_path", "offers"),
+    *("fault", "memory_faults"),
 )
 
 
@@ -187,6 +188,8 @@ class RecordChanges(TypedDict, total=False):
     expires_at: datetime | None
     hint: str
     offers: dict[str, list[str]]
+    fault: str
+    memory_faults: list[int]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry as RedisRetry
-from rq import Queue, Worker
+from rq import Queue
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from jobs.errors import QueueUnavailable
+from jobs.state.clock import now
 from jobs.state.lua import read_script
-from jobs.state.model import JobRecord, now
+from jobs.state.model import JobRecord
 from jobs.state.rq_adapter import (
     INTERMEDIATE_KEY,
     QUEUE_KEY,
@@ -33,6 +34,7 @@ from jobs.state.rq_adapter import (
     remove_dead_workers,
 )
 from jobs.state.work_lock import boot_id
+from jobs.state.workers import WorkerState, read_states
 
 RECORDS: Final = "jobs"
 """Hash: job id -> record as JSON."""
@@ -180,6 +182,10 @@ class AnalysisQueue:
         value = self._client.hget(job_key(job_id), "status")
         return value.decode() if isinstance(value, bytes) else None
 
+    def first(self, count: int) -> list[str]:
+        """Ids of the first waiting jobs, next one first."""
+        return _texts(self._client.lrange(QUEUE_KEY, 0, count - 1)) if count > 0 else []
+
     def length(self) -> int:
         """Number of waiting jobs."""
         return int(self._client.llen(QUEUE_KEY))
@@ -250,11 +256,13 @@ class AnalysisQueue:
         value: Any = self._client.get(f"jobs:alive:{job_id}")
         return value.decode() if value else None
 
+    def workers(self) -> list[WorkerState]:
+        """The workers with a heartbeat in the last 15 s."""
+        return read_states(self._client)
+
     def active_workers(self) -> int:
-        """Number of workers with a heartbeat in the last 15 s."""
-        oldest = datetime.now(UTC) - HEARTBEAT_MISSED
-        workers = Worker.all(queue=self._queue, serializer=JSONSerializer)
-        return sum(worker.last_heartbeat is not None and worker.last_heartbeat > oldest for worker in workers)
+        """Their number."""
+        return len(self.workers())
 
     def accepts_writes(self) -> bool:
         """Whether the server accepts writes: if it is full or cannot save, it responds but rejects them."""

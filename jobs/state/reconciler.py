@@ -19,7 +19,10 @@ from uuid import uuid4
 
 from jobs.errors import QueueUnavailable
 from jobs.state.backend import Backend, open_backend
+from jobs.state.clock import now
+from jobs.state.data_dir import claim_data_dir
 from jobs.state.ending import finish_job
+from jobs.state.faults import FaultKind
 from jobs.state.lifecycle import ending_on_disk, interrupted
 from jobs.state.model import JobRecord, Status
 from jobs.state.queue import HEARTBEAT_MISSED, queue_errors
@@ -108,6 +111,8 @@ class Reconciler:
     def reconcile(self) -> list[Repair]:
         """One pass; returns the repairs. Raises QueueUnavailable."""
         server, _ = self._backend.queue.server()
+        if not claim_data_dir(self._backend.client, self._backend.storage):
+            return []  # the folders to compare with are missing
         full = server != self._server or time.monotonic() - self._full_at > FULL_INTERVAL_S
         repairs: list[Repair] = []
         if full:
@@ -228,8 +233,13 @@ def _requeue(backend: Backend, job_id: str) -> Repair | None:
 
 
 def _enqueue(backend: Backend, record: JobRecord, replaces: str | None, what: str) -> Repair | None:
-    written = backend.queue.enqueue(record, replaces=replaces, at_front=record.lost_attempts > 0)
+    written = backend.queue.enqueue(record, replaces=replaces, at_front=_precedes(record))
     return Repair(job_id=record.id, what=what) if written else None
+
+
+def _precedes(record: JobRecord) -> bool:
+    """Whether an interrupted job waits before all others; after a lack of memory it lets others try first."""
+    return record.lost_attempts > 0 or record.fault not in ("", FaultKind.OUT_OF_MEMORY)
 
 
 def _remove_orphaned_entry(backend: Backend, job_id: str) -> Repair | None:
@@ -246,13 +256,18 @@ def _remove_orphaned_entry(backend: Backend, job_id: str) -> Repair | None:
 def _rebuild(backend: Backend, job_id: str) -> Repair | None:
     """Restore a lost record from job.json."""
     written = backend.storage.read_record(job_id)
-    if written is None or written.id != job_id or backend.storage.record_age_s(job_id) < SUBMISSION_GRACE_S:
+    if written is None or written.id != job_id or _age_s(written) < SUBMISSION_GRACE_S:
         return None
     if written.status.final:
         known = backend.store.add_ended(written)
         return Repair(job_id=job_id, what=f"its record was missing: {written.status}") if known else None
     waiting = replace(written, status=Status.QUEUED, started_at=None)
     return _enqueue(backend, waiting, None, "its record was missing: queued again")
+
+
+def _age_s(record: JobRecord) -> float:
+    """Seconds since the submission."""
+    return 0.0 if record.created_at is None else (now() - record.created_at).total_seconds()
 
 
 def _complete_ending(backend: Backend, job_id: str) -> Repair | None:

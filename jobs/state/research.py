@@ -18,7 +18,7 @@ def keep_for_research(storage: Storage, record: JobRecord) -> Path | None:
     """
     if record.status is not Status.COMPLETE or not record.retain_for_research:
         return None
-    source = storage.workspace(record.id).files_dir
+    source = storage.workspace(record.id, record.attempt).files_dir
     target = storage.root / "research" / uuid4().hex
     partial = target.with_name(f".{target.name}.part")
     partial.mkdir(parents=True)

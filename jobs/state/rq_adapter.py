@@ -16,11 +16,13 @@ __all__ = [
     "QUEUE_KEY",
     "QUEUE_NAME",
     "STARTED_KEY",
+    "WORKERS_KEY",
     "JobTimedOut",
     "job_id_of_execution",
     "job_key",
     "keys_of_job",
     "remove_dead_workers",
+    "worker_name",
 ]
 
 QUEUE_NAME: Final = "analyses"
@@ -34,6 +36,15 @@ between leaves its entry here.
 
 STARTED_KEY: Final = f"rq:wip:{QUEUE_NAME}"
 """Sorted set of `job id:execution id` of running jobs."""
+
+
+WORKERS_KEY: Final = f"rq:workers:{QUEUE_NAME}"
+"""Set of the keys of the workers of the queue."""
+
+
+def worker_name(key: str) -> str:
+    """Name of a worker in WORKERS_KEY."""
+    return key.removeprefix("rq:worker:")
 
 
 def job_key(job_id: str) -> str:

@@ -15,9 +15,10 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from jobs.state.clock import now
 from jobs.state.estimate import Run
 from jobs.state.lua import read_script
-from jobs.state.model import JobRecord, now
+from jobs.state.model import JobRecord
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -67,7 +68,7 @@ class Statistics:
         counted = self._count(
             keys=[*keys, f"{RUNS}{record.outlined_by}"],
             args=[
-                time.time(),
+                now().timestamp(),
                 f"{record.id}:{record.attempt}",
                 KEPT_COUNTED,
                 DAYS_KEPT * 86_400,
@@ -114,6 +115,10 @@ class Statistics:
             finally:
                 partial.unlink()
             return path.read_bytes()
+
+    def total(self) -> int:
+        """Number of jobs completed so far."""
+        return int(_number(self._client.get("stats:total_processed")) or 0)
 
     def average_seconds(self) -> float | None:
         """Mean of the last 20 processing times; None if there are none."""

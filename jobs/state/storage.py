@@ -1,4 +1,8 @@
-"""DATA_DIR/jobs/<job id>/: the folder of a job, deleted with it."""
+"""DATA_DIR/jobs/<job id>/: the folder of a job, deleted with it.
+
+input/ is what the user sent. Each attempt writes only in its own folder, attempts/<number>/ (work/ and results/),
+so that two attempts that run at once do not mix their files; the record states which attempt's results are valid.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,17 @@ import json
 import os
 import re
 import shutil
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 from uuid import uuid4
 
 from jobs.errors import JobNotFound, ScanNotFound
+from jobs.state.faults import FaultKind, fault_of
 from jobs.state.model import JobRecord, read_steps
 from jobs.state.work_lock import WorkLock
+from pipeline.ledger import STEPS_NAME
 from pipeline.progress import StepRecord
 from pipeline.workspace import Workspace, write_json
 
@@ -25,6 +30,13 @@ SCAN_FILE: Final = "scan.json"
 
 RESERVE_BYTES: Final = 500 * 1024 * 1024
 """Free disk space that an upload must leave for results and for the queue's log."""
+
+INPUT_DIR: Final = "input"
+ATTEMPTS: Final = "attempts"
+"""Folders in the folder of a job."""
+
+PROBE_BYTES: Final = 65536
+"""Written to find out whether the data directory can be written to."""
 
 _SAFE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
@@ -64,9 +76,79 @@ class Storage:
         """The folder of a comparison, which need not exist. Raises JobNotFound for an id that is not a file name."""
         return self.comparisons / f"{self.folder(first_id).name}_{self.folder(second_id).name}"
 
-    def workspace(self, job_id: str) -> Workspace:
-        """The job's folder as the pipeline's workspace."""
-        return Workspace(self.folder(job_id))
+    def log_path(self, job_id: str) -> Path:
+        """The log of all attempts of a job."""
+        return self.folder(job_id) / "log.txt"
+
+    def attempts(self, job_id: str) -> list[int]:
+        """The numbers of the attempts that have a folder, ascending."""
+        try:
+            names = [entry.name for entry in os.scandir(self.folder(job_id) / ATTEMPTS)]
+        except FileNotFoundError:
+            return []
+        return sorted(int(name) for name in names if name.isdecimal())
+
+    def workspace(self, job_id: str, attempt: int) -> Workspace:
+        """The workspace of an attempt; of one without its own folder, as in earlier versions, the job's folder."""
+        folder = self.folder(job_id)
+        own = folder / ATTEMPTS / str(attempt)
+        return Workspace(own if own.is_dir() else folder, folder / INPUT_DIR)
+
+    def newest_workspace(self, job_id: str) -> Workspace:
+        """The workspace of the newest attempt, for what has been computed so far."""
+        return self.workspace(job_id, max(self.attempts(job_id), default=0))
+
+    def begin_attempt(self, job_id: str, attempt: int) -> Workspace:
+        """A new folder for an attempt, with links to the finished work of the newest one.
+
+        Raises FileExistsError if an attempt with this number has begun.
+        """
+        before = self.newest_workspace(job_id).work_dir
+        folder = self.folder(job_id)
+        own = folder / ATTEMPTS / str(attempt)
+        own.parent.mkdir(exist_ok=True)
+        own.mkdir()
+        workspace = Workspace(own, folder / INPUT_DIR)
+        workspace.create()
+        link_files(before, workspace.work_dir)
+        return workspace
+
+    def remove_attempt(self, job_id: str, attempt: int) -> None:
+        """Delete the files of one attempt."""
+        shutil.rmtree(self.folder(job_id) / ATTEMPTS / str(attempt), ignore_errors=True)
+
+    def remove_other_attempts(self, job_id: str, kept: int) -> None:
+        """Delete the files of all attempts but one, if that one has a folder."""
+        found = self.attempts(job_id)
+        if kept not in found:
+            return
+        for attempt in found:
+            if attempt != kept:
+                self.remove_attempt(job_id, attempt)
+        for name in ("work", "results"):  # of an earlier version, or of the job that this one was copied from
+            shutil.rmtree(self.folder(job_id) / name, ignore_errors=True)
+
+    def stored_path(self, job_id: str, path: Path) -> str:
+        """The form in which a record names a file of its job: relative to the job's folder."""
+        return path.relative_to(self.folder(job_id)).as_posix()
+
+    def file_of(self, job_id: str, stored: str) -> Path | None:
+        """The file that a record names; None if it does not exist, or is not in the job's own folder.
+
+        An absolute path, as in records of earlier versions, is read from the job's id on: the data directory may have
+        been restored in another place.
+        """
+        folder = self.folder(job_id).resolve()
+        parts = PurePosixPath(stored).parts
+        if stored.startswith("/"):
+            if job_id not in parts:
+                return None
+            parts = parts[len(parts) - parts[::-1].index(job_id) :]
+        try:
+            path = folder.joinpath(*parts).resolve()
+            return path if path.is_relative_to(folder) and path.is_file() else None
+        except (OSError, ValueError):  # a name that is invalid in the file system
+            return None
 
     def write_record(self, record: JobRecord, folder: Path | None = None) -> None:
         """Write job.json: enough to rebuild a record that Redis lost, without the e-mail address.
@@ -96,19 +178,43 @@ class Storage:
             return []
 
     def folder_is_missing(self, job_id: str) -> bool:
-        """Whether the folder of a job is missing although the data directory exists."""
-        return self._jobs.is_dir() and not self.folder(job_id).exists()
+        """Whether the folder of a job is missing although the data directory is there."""
+        return bool(self.identity()) and not self.folder(job_id).exists()
 
-    def record_age_s(self, job_id: str) -> float:
-        """Seconds since job.json was written; 0 if it is missing."""
+    def identity(self) -> str:
+        """The identity of the data directory (see data_dir.py); empty if the directory is missing."""
         try:
-            return time.time() - (self.folder(job_id) / "job.json").stat().st_mtime
-        except FileNotFoundError:
-            return 0.0
+            return (self.root / "identity").read_text(encoding="ascii").strip()
+        except (OSError, ValueError):
+            return ""
 
-    def read_manifest(self, job_id: str) -> Manifest | None:
+    def write_identity(self, identity: str) -> str:
+        """Make the data directory if necessary, and give it an identity unless it has one. Returns the valid one."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        partial = self.root / f".identity.{os.getpid()}.{uuid4().hex}"
+        partial.write_text(identity, encoding="ascii")
+        with contextlib.suppress(FileExistsError):  # another process was faster
+            (self.root / "identity").hardlink_to(partial)
+        partial.unlink()
+        return self.identity()
+
+    def problem(self, needed_bytes: int = 0) -> FaultKind | None:
+        """What prevents writing to the data directory, or prevents a job that needs this disk space; None: nothing."""
+        if not self.identity():
+            return FaultKind.DATA_MISSING
+        probe = self.root / f".probe.{os.getpid()}"
+        try:
+            probe.write_bytes(bytes(PROBE_BYTES))
+            probe.unlink()
+            return FaultKind.DISK_FULL if self.free_bytes() < needed_bytes else None
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                probe.unlink(missing_ok=True)
+            return fault_of(error) or FaultKind.DATA_MISSING
+
+    def read_manifest(self, job_id: str, attempt: int) -> Manifest | None:
         """results/manifest.json, which is written last: if it can be read, the results are complete."""
-        path = self.workspace(job_id).manifest_path
+        path = self.workspace(job_id, attempt).manifest_path
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             return Manifest(
@@ -120,13 +226,13 @@ class Storage:
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
-    def manifest_time(self, job_id: str) -> datetime:
+    def manifest_time(self, job_id: str, attempt: int) -> datetime:
         """Time of completion of the results."""
-        return datetime.fromtimestamp(self.workspace(job_id).manifest_path.stat().st_mtime, UTC)
+        return datetime.fromtimestamp(self.workspace(job_id, attempt).manifest_path.stat().st_mtime, UTC)
 
     def remove_upload(self, job_id: str) -> None:
         """Delete the upload."""
-        shutil.rmtree(self.workspace(job_id).input_dir, ignore_errors=True)
+        shutil.rmtree(self.folder(job_id) / INPUT_DIR, ignore_errors=True)
 
     def remove(self, job_id: str) -> None:
         """Delete all files of a job; first renames the folder, so that work that is about to start does not find it."""
@@ -146,12 +252,32 @@ class Storage:
         """Delete renamed folders, including those left by killed processes."""
         shutil.rmtree(self._deleted, ignore_errors=True)
 
-    def holds(self, path: Path) -> bool:
-        """Whether a path, after resolving links, is an existing file in the data directory."""
-        resolved = path.resolve()
-        return resolved.is_file() and resolved.is_relative_to(self.root.resolve())
-
     def free_bytes(self) -> int:
-        """Free disk space of the data directory."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        return shutil.disk_usage(self.root).free
+        """Free disk space of the data directory; 0 if it is missing."""
+        try:
+            return shutil.disk_usage(self.root).free
+        except OSError:
+            return 0
+
+
+def link_files(source: Path, target: Path) -> None:
+    """Link the files in a folder, without its subfolders, into another folder.
+
+    Files are replaced, never changed in place: both can share them. The list of the finished steps is taken first, so
+    that it names nothing that an attempt that still runs finishes meanwhile.
+    """
+    if not source.is_dir():
+        return
+    names = [entry.name for entry in os.scandir(source) if entry.is_file() and not entry.name.startswith(".")]
+    for name in sorted(names, key=lambda name: name != STEPS_NAME):
+        with contextlib.suppress(FileNotFoundError):  # replaced meanwhile
+            _link(source / name, target / name)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(source)
+    except FileNotFoundError:
+        raise
+    except OSError:  # a file system without links
+        shutil.copyfile(source, target)

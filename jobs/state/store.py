@@ -44,12 +44,12 @@ class JobStore:
 
     def load(self, job_id: str) -> JobRecord | None:
         """The record; None if missing or unreadable."""
-        return _parse(self._client.hget(RECORDS, job_id))
+        return _parse(job_id, self._client.hget(RECORDS, job_id))
 
     def load_text(self, job_id: str) -> tuple[JobRecord | None, str]:
         """The record and its JSON."""
         text: Any = self._client.hget(RECORDS, job_id)
-        return _parse(text), text or ""
+        return _parse(job_id, text), text or ""
 
     def snapshot(self, job_id: str) -> Snapshot | None:
         """Record, queue position and RQ's status at one point in time."""
@@ -58,7 +58,7 @@ class JobStore:
         pipe.lpos(QUEUE_KEY, job_id)
         pipe.hget(job_key(job_id), "status")
         text, index, status = pipe.execute()
-        record = _parse(text)
+        record = _parse(job_id, text)
         if record is None:
             return None
         return Snapshot(record=record, position=None if index is None else index + 1, rq_status=status)
@@ -70,7 +70,7 @@ class JobStore:
         """
         for _ in range(_MAX_CONFLICTS):
             text = self._client.hget(RECORDS, job_id)
-            record = _parse(text)
+            record = _parse(job_id, text)
             if record is None:
                 return None, False
             changes = decide(record)
@@ -121,7 +121,7 @@ class JobStore:
         if self._client.hlen(RECORDS) == self._client.zcard(BY_CREATION):
             return
         for job_id, text in self._client.hscan_iter(RECORDS, count=500):
-            record = _parse(text)
+            record = _parse(job_id, text)
             created = record.created_at.timestamp() if record is not None and record.created_at else 0.0
             self._client.zadd(BY_CREATION, {job_id: created}, nx=True)
 
@@ -143,7 +143,7 @@ class JobStore:
         """
         records: dict[str, JobRecord | None] = {}
         for job_id, text in self._client.hscan_iter(RECORDS, count=500):
-            record = _parse(text)
+            record = _parse(job_id, text)
             records[job_id] = record if record is not None and record.ours else None
             if record is not None and record.ours and not record.status.final:
                 self._client.sadd(OPEN, job_id)
@@ -160,18 +160,23 @@ class JobStore:
     def load_several(self, job_ids: list[str]) -> list[JobRecord]:
         """The records of these jobs, in this order, without missing and unreadable ones."""
         texts: Any = self._client.hmget(RECORDS, job_ids) if job_ids else []
-        return [record for record in map(_parse, texts) if record is not None]
+        return [record for record in map(_parse, job_ids, texts) if record is not None]
 
-    def waiting(self) -> list[str]:
-        """Ids of the waiting jobs, next one first."""
-        ids: Any = self._client.lrange(QUEUE_KEY, 0, -1)
-        return list(ids)
+    def positions(self, job_ids: list[str]) -> dict[str, int]:
+        """Job id -> position in the queue, from 1, of those that wait. Searched from the end: for new jobs."""
+        pipe = self._client.pipeline(transaction=False)
+        for job_id in job_ids:
+            pipe.lpos(QUEUE_KEY, job_id, rank=-1)
+        found = pipe.execute() if job_ids else []
+        return {job_id: index + 1 for job_id, index in zip(job_ids, found, strict=True) if index is not None}
 
 
-def _parse(text: Any) -> JobRecord | None:
+def _parse(job_id: str, text: Any) -> JobRecord | None:
+    """The record of a job; None if it is missing, unreadable, or that of another job."""
     if text is None:
         return None
     try:
-        return JobRecord.from_json(text)
+        record = JobRecord.from_json(text)
     except (ValueError, TypeError):
         return None
+    return record if record.id == job_id else None

@@ -50,6 +50,7 @@ class WorkLock:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._before: Holder | None = None
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[bool]:
@@ -65,6 +66,7 @@ class WorkLock:
         try:
             held = _lock(descriptor, fcntl.LOCK_EX, WAIT_S)
             if held:
+                self._before = self._holder()
                 self._note(self.last_attempt)
             yield held
         finally:
@@ -90,9 +92,8 @@ class WorkLock:
 
     @property
     def last_held_elsewhere(self) -> bool:
-        """Whether the last holder was another machine."""
-        holder = self._holder()
-        return holder is not None and holder.machine != boot_id()
+        """Whether the holder before this one was another machine."""
+        return self._before is not None and self._before.machine != boot_id()
 
     def state(self) -> Work:
         """The current state of the lock."""

@@ -9,8 +9,8 @@ from datetime import date, timedelta
 from typing import Final
 
 from jobs.state.backend import open_backend
+from jobs.state.clock import now
 from jobs.state.estimate import Run
-from jobs.state.model import now
 from jobs.state.queue import queue_errors
 from pipeline.segmentation.registry import models as segmentation_models
 

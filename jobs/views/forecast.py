@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from jobs.state.backend import Backend
+from jobs.state.clock import now
 from jobs.state.estimate import UNKNOWN_TIME_S, Run, expected_seconds, remaining_seconds
-from jobs.state.model import JobRecord, Status, now
+from jobs.state.model import JobRecord, Status
 from jobs.state.statistics import step_seconds
 
-MAX_AHEAD: Final = 200
-"""Number of preceding jobs whose model and size are considered; the others are assumed to be average."""
+MAX_AHEAD: Final = 20
+"""Number of preceding jobs whose model and size are considered; the others are assumed to be like them on average. More
+would make the answer about a waiting job slower with the length of the queue.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Head:
+    """What the wait of every job depends on.
+
+    free       number of workers without a job
+    running_s  remaining seconds of the running jobs together
+    seconds    expected seconds of the first waiting jobs; usual_s: of each later one
+    """
+
+    workers: int
+    free: int
+    running_s: float
+    seconds: list[float]
+    usual_s: float
 
 
 class Forecast:
@@ -19,8 +39,9 @@ class Forecast:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._histories: dict[str, list[Run]] = {}
+        self._totals: dict[tuple[str, int], float] = {}
         self._average: float | None = None
-        self._waits: dict[str, float] | None = None
+        self._head: _Head | None = None
 
     def remaining_seconds(self, record: JobRecord) -> float:
         """Remaining seconds of a running job."""
@@ -31,14 +52,19 @@ class Forecast:
         states = {step.name: str(step.state) for step in record.steps}
         return remaining_seconds(expected, states, elapsed, sum(step_seconds(record).values()))
 
-    def wait_seconds(self, record: JobRecord) -> float:
-        """Seconds until a waiting job starts: running and preceding jobs, divided by the active workers."""
-        if self._waits is None:
-            self._waits = self._all_waits()
-        return self._waits.get(record.id, 0.0)
+    def wait_seconds(self, position: int) -> float:
+        """Seconds until the job at a position of the queue, from 1, starts: running and preceding jobs, divided by the
+        active workers.
+        """
+        if self._head is None:
+            self._head = self._read_head()
+        head, ahead = self._head, max(0, position - 1)
+        if ahead < head.free:
+            return 0.0
+        known = head.seconds[:ahead]
+        return (head.running_s + sum(known) + (ahead - len(known)) * head.usual_s) / head.workers
 
-    def _all_waits(self) -> dict[str, float]:
-        waiting = list(dict.fromkeys(self._backend.queue.waiting()))
+    def _read_head(self) -> _Head:
         running = [
             record
             for record in self._backend.store.load_several(list(self._backend.queue.started()))
@@ -46,20 +72,22 @@ class Forecast:
         ]
         workers = max(1, self._backend.queue.active_workers())
         free = max(0, workers - len(running))
-        before = sum(map(self.remaining_seconds, running))
-        ahead = {
-            record.id: self._total_seconds(record) for record in self._backend.store.load_several(waiting[:MAX_AHEAD])
-        }
-        usual = sum(ahead.values()) / len(ahead) if ahead else self._default_seconds()
-        waits = {}
-        for place, job_id in enumerate(waiting):
-            waits[job_id] = 0.0 if place < free else before / workers
-            before += ahead.get(job_id, usual)
-        return waits
+        first = self._backend.store.load_several(self._backend.queue.first(MAX_AHEAD))
+        seconds = [self._total_seconds(record) for record in first]
+        return _Head(
+            workers=workers,
+            free=free,
+            running_s=sum(map(self.remaining_seconds, running)),
+            seconds=seconds,
+            usual_s=sum(seconds) / len(seconds) if seconds else self._default_seconds(),
+        )
 
     def _total_seconds(self, record: JobRecord) -> float:
-        expected = expected_seconds(self._history(record), record.voxels)
-        return sum(expected.values()) or self._default_seconds()
+        kind = (record.outlined_by, record.voxels)
+        if kind not in self._totals:
+            expected = expected_seconds(self._history(record), record.voxels)
+            self._totals[kind] = sum(expected.values()) or self._default_seconds()
+        return self._totals[kind]
 
     def _history(self, record: JobRecord) -> list[Run]:
         model = record.outlined_by

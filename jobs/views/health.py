@@ -6,14 +6,22 @@ import contextlib
 import importlib.metadata
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from jobs.errors import QueueUnavailable
 from jobs.settings import load_settings
 from jobs.state.backend import open_backend
+from jobs.state.clock import MOST_SKEW_S, skew_s
+from jobs.state.data_dir import claim_data_dir
 from jobs.state.queue import queue_errors
 from jobs.state.storage import RESERVE_BYTES, Storage
+from jobs.state.workers import WorkerState
 from jobs.views.models import models
+
+MISSING: Final = (
+    "The data directory of this queue is missing: mount it, or, if it was replaced on purpose, run "
+    "`python -m jobs adopt`."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,34 +44,52 @@ class Health:
 
 def health() -> Health:
     """Check queue, worker, disk, GPU and models. Never raises."""
-    redis_up = writes = worker_up = False
+    redis_up = writes = own_data = False
+    workers: list[WorkerState] = []
     with contextlib.suppress(QueueUnavailable), queue_errors():
         backend = open_backend()
         redis_up = backend.queue.ping()
-        worker_up = backend.queue.active_workers() > 0
+        workers = backend.queue.workers()
         writes = backend.queue.accepts_writes()
+        own_data = claim_data_dir(backend.client, backend.storage)
     weights = {model.card.id: model.availability.available for model in models()}
-    free = Storage(load_settings().data_dir).free_bytes()
+    storage = Storage(load_settings().data_dir)
+    free = storage.free_bytes()
     problems = [
         text
         for text, found in (
             ("The job queue is not responding.", not redis_up),
             ("The job queue refuses to write: its memory or its disk is full.", redis_up and not writes),
-            ("No worker has sent a heartbeat for 15 s: jobs are not processed.", redis_up and not worker_up),
-            ("The disk is full: uploads are rejected.", free < RESERVE_BYTES),
+            ("No worker has sent a heartbeat for 15 s: jobs are not processed.", redis_up and not workers),
+            (MISSING, redis_up and writes and not own_data),
+            ("The disk is full: uploads are rejected.", free < RESERVE_BYTES and bool(storage.identity())),
             ("No segmentation model is installed.", not any(weights.values())),
         )
         if found
     ]
+    problems += [text for text in _of_workers(workers) if text not in problems]
     return Health(
         status="unhealthy" if not writes else "degraded" if problems else "healthy",
         redis="connected" if redis_up else "unavailable",
-        worker="available" if worker_up else "unavailable",
+        worker="available" if workers else "unavailable",
         gpu="available" if _gpu_usable() else "unavailable",
         disk_free_bytes=free,
         weights=weights,
         problems=problems,
     )
+
+
+def _of_workers(workers: list[WorkerState]) -> list[str]:
+    """Problems that the workers report, and clocks that differ."""
+    texts = [f"A worker is paused: {worker.paused}." for worker in workers if worker.paused]
+    texts += [f"Locks: {worker.locks}; jobs are kept apart by their attempts." for worker in workers if worker.locks]
+    clocks = {"this machine": skew_s()} | {f"worker {worker.name[:8]}": worker.skew_s for worker in workers}
+    texts += [
+        f"The clock of {name} is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} that of the queue: set it."
+        for name, skew in clocks.items()
+        if abs(skew) > MOST_SKEW_S
+    ]
+    return list(dict.fromkeys(texts))
 
 
 def _gpu_usable() -> bool:

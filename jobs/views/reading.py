@@ -17,6 +17,7 @@ from jobs.views.view import view
 from pipeline.products import FLAGS, MEASUREMENTS
 from pipeline.results_tree import RESULTS, view_file_in
 from pipeline.types import Measurement
+from pipeline.workspace import Workspace
 
 
 @queue_errors()
@@ -35,18 +36,17 @@ def recent(limit: int = 50) -> list[JobView]:
     """The newest jobs, newest first."""
     backend = open_backend()
     forecast = Forecast(backend)
-    places = {job_id: place for place, job_id in enumerate(backend.store.waiting(), start=1)}
+    records = backend.store.recent(limit)
+    places = backend.store.positions([record.id for record in records if record.status is Status.QUEUED])
     return [
-        view(Snapshot(record=record, position=places.get(record.id), rq_status=None), forecast)
-        for record in backend.store.recent(limit)
+        view(Snapshot(record=record, position=places.get(record.id), rq_status=None), forecast) for record in records
     ]
 
 
 def results_folder(job_id: str) -> Path:
     """The unpacked tree of the results zip. Raises JobNotFound, JobNotFinished, ResultNotFound."""
     backend = open_backend()
-    finished(backend, job_id)
-    folder = backend.storage.workspace(job_id).files_dir
+    folder = published(backend, job_id).files_dir
     if not folder.is_dir():
         raise results_gone()
     return folder
@@ -56,8 +56,8 @@ def archive(job_id: str) -> tuple[Path, str]:
     """The results zip and its download name. Raises JobNotFound, JobNotFinished, ResultNotFound."""
     backend = open_backend()
     record = finished(backend, job_id)
-    path = Path(record.result_path or "")
-    if not record.result_path or not backend.storage.holds(path):
+    path = backend.storage.file_of(job_id, record.result_path) if record.result_path else None
+    if path is None:
         raise results_gone()
     return path, record.archive_name
 
@@ -76,8 +76,7 @@ def artifact(job_id: str, name: str) -> Path:
 
 def view_file(job_id: str, name: str) -> Path:
     """Path of a viewer file (`scene.bin`), stored as gzip. Raises JobNotFound, JobNotFinished, ResultNotFound."""
-    finished(open_backend(), job_id)
-    path = view_file_in(open_backend().storage.workspace(job_id).view_dir, name)
+    path = view_file_in(published(open_backend(), job_id).view_dir, name)
     if path is None:
         raise ResultNotFound("There is no such file for the viewers.", hint="Run the analysis again.")
     return path
@@ -88,9 +87,8 @@ def measurements(job_id: str) -> tuple[Measurement, ...]:
 
     Raises JobNotFound, JobNotFinished, ResultNotFound.
     """
-    finished(open_backend(), job_id)
+    workspace = published(open_backend(), job_id)
     try:
-        workspace = open_backend().storage.workspace(job_id)
         flags = FLAGS.load(workspace)
         return tuple(row.judged(flags) for row in MEASUREMENTS.load(workspace))
     except FileNotFoundError:
@@ -122,6 +120,11 @@ def finished(backend: Backend, job_id: str) -> JobRecord:
     if record.status is not Status.COMPLETE:
         raise JobNotFinished(f"Job not complete. Current status: {record.status}.")
     return record
+
+
+def published(backend: Backend, job_id: str) -> Workspace:
+    """The workspace with the results of a complete job. Raises JobNotFound, JobNotFinished."""
+    return backend.storage.workspace(job_id, finished(backend, job_id).attempt)
 
 
 def not_found() -> JobNotFound:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from jobs.state.model import JobRecord, JobView, Status, now
+from jobs.state.clock import now
+from jobs.state.faults import FaultKind
+from jobs.state.model import JobRecord, JobView, Status
 from jobs.state.store import Snapshot
 from jobs.views.forecast import Forecast
 
@@ -12,7 +14,7 @@ def view(snapshot: Snapshot, forecast: Forecast) -> JobView:
     record = snapshot.record
     # a job that has left the queue but is not yet running is the next one
     position = (snapshot.position or 1) if record.status is Status.QUEUED else 0
-    wait = forecast.wait_seconds(record) if record.status is Status.QUEUED else 0.0
+    wait = forecast.wait_seconds(position) if record.status is Status.QUEUED else 0.0
     left = forecast.remaining_seconds(record) if record.status is Status.PROCESSING else 0.0
     return JobView(
         id=record.id,
@@ -27,7 +29,7 @@ def view(snapshot: Snapshot, forecast: Forecast) -> JobView:
         estimated_remaining_seconds=round(left),
         elapsed_seconds=_elapsed(record),
         steps=tuple(record.steps),
-        warnings=tuple(record.warnings),
+        warnings=(*_waiting_for(record), *record.warnings),
         error_message=record.error_message or "",
         error_code=record.error_code or "",
         hint=record.hint,
@@ -40,6 +42,13 @@ def view(snapshot: Snapshot, forecast: Forecast) -> JobView:
         result_size_bytes=record.result_size_bytes or 0,
         archive_name=record.archive_name,
     )
+
+
+def _waiting_for(record: JobRecord) -> tuple[str, ...]:
+    """Why an interrupted job waits."""
+    if record.status is not Status.QUEUED or not record.fault:
+        return ()
+    return (f"Interrupted by a fault of the server ({FaultKind(record.fault).words}); it continues when it is gone.",)
 
 
 def _elapsed(record: JobRecord) -> int:

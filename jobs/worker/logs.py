@@ -27,8 +27,7 @@ def configure_logging() -> None:
 
 @contextlib.contextmanager
 def job_log(path: Path) -> Iterator[None]:
-    """Also write the log of this process to a job's log.txt."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Also write the log of this process to a job's log.txt. Raises OSError if it cannot be opened."""
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(_formatter())
     root = logging.getLogger()

@@ -8,7 +8,8 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Final
@@ -21,9 +22,15 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from jobs.processes import die_with_parent
+from jobs.state.backend import open_backend
 from jobs.state.queue import CONNECT_TIMEOUT_S, HEARTBEAT_MISSED, HEARTBEAT_S, AnalysisJob
 from jobs.state.rq_adapter import QUEUE_NAME
 from jobs.state.work_lock import boot_id
+from jobs.worker.machine import Machine
+from jobs.worker.memory import be_killed_first, killed_for_memory, oom_kills
+
+RETRY_S: Final = 2.0
+"""Interval of the checks of a machine that cannot work, and of a queue that refuses to write."""
 
 _CONNECTION_ERRORS: Final = (redis.ConnectionError, redis.TimeoutError)
 
@@ -36,12 +43,15 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
     every_few_seconds   reconciliation: while idle, while a job runs, and after its end
     while_idle          longer tasks
     on_forced_stop      receives the id of a job that is stopped together with this worker
+    machine             whether this machine can work now
     """
 
     every_few_seconds: Callable[[], object]
     while_idle: Callable[[], object]
     on_forced_stop: Callable[[str], object]
+    machine: Machine
     _in_maintenance = False
+    _oom_kills = 0
 
     def run_maintenance_tasks(self) -> None:
         """Run the maintenance tasks instead of RQ's cleanup, which marks jobs as failed after a minute and whose lock
@@ -56,6 +66,35 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
         if self._stop_requested:
             raise StopRequested
         self.last_cleaned_at = datetime.now(UTC)
+        self._wait_for_the_machine()
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """The next job, once the machine can work on it and the queue accepts writes."""
+        while True:
+            self._wait_for_the_machine()
+            try:
+                found: tuple[Job, Queue] | None = super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+            except redis.ResponseError as error:
+                if not _refused(error):
+                    raise
+                log.warning("worker %s: the queue refuses to write (%s)", self.name, error)
+                time.sleep(RETRY_S)
+            else:
+                return found
+
+    def _wait_for_the_machine(self) -> None:
+        logged = ""
+        while reason := self.machine.hindrance():
+            if reason != logged:
+                log.warning("worker %s: paused, %s", self.name, reason)
+                logged = reason
+            self.heartbeat()
+            self.every_few_seconds()
+            time.sleep(RETRY_S)
+        if logged:
+            log.info("worker %s: continues", self.name)
 
     def _shutdown(self) -> None:
         """Stop now, or after the current maintenance task.
@@ -68,26 +107,45 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
             super()._shutdown()
 
     def heartbeat(self, *given: object, **named: object) -> None:
-        try:
+        with self._without_queue("no heartbeat"):
             super().heartbeat(*given, **named)
+            self.machine.write_state(self.connection, self.name)
+
+    def set_state(self, *given: object, **named: object) -> None:
+        with self._without_queue("its state was not written"):
+            super().set_state(*given, **named)
+
+    @contextlib.contextmanager
+    def _without_queue(self, consequence: str) -> Iterator[None]:
+        """Continue if the queue does not respond or refuses to write."""
+        try:
+            yield
         except _CONNECTION_ERRORS as error:
-            log.warning("worker %s: no heartbeat, the queue is not responding (%s)", self.name, error)
+            log.warning("worker %s: the queue is not responding: %s (%s)", self.name, consequence, error)
+        except redis.ResponseError as error:
+            if not _refused(error):
+                raise
+            log.warning("worker %s: the queue refuses to write: %s (%s)", self.name, consequence, error)
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
-        try:
+        with self._without_queue(f"job {job.id} continues"):  # RQ would exit, and the work-horse with its worker
             super().maintain_heartbeats(job, execution)
             alive_s = int(HEARTBEAT_MISSED.total_seconds())
             self.connection.set(f"jobs:alive:{job.id}", boot_id(), ex=alive_s)
-        except _CONNECTION_ERRORS as error:  # RQ would exit here, and the work-horse would end with its worker
-            log.warning("worker %s: job %s continues without the queue (%s)", self.name, job.id, error)
         self.every_few_seconds()
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        try:
+        self._oom_kills = oom_kills()
+        with self._without_queue(f"job {job.id} has ended"):
             super().execute_job(job, queue)
-        except _CONNECTION_ERRORS as error:
-            log.warning("worker %s: job %s ended while the queue was not responding (%s)", self.name, job.id, error)
+        self.machine.job_ended()
         self.every_few_seconds()  # the job of a killed work-horse is still open
+
+    def handle_work_horse_killed(self, job: Job, retpid: object, ret_val: int | None, rusage: object) -> None:
+        super().handle_work_horse_killed(job, retpid, ret_val, rusage)
+        if killed_for_memory(ret_val, self._oom_kills):
+            log.warning("worker %s: job %s was killed by the kernel for memory", self.name, job.id)
+            self.machine.killed_for_memory(job.id)
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
         """The second stop signal: the work-horse is stopped too, and its job waits for another worker."""
@@ -117,7 +175,13 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
         die_with_parent(self.pid)
+        be_killed_first()
         super().main_work_horse(job, queue)
+
+
+def _refused(error: redis.ResponseError) -> bool:
+    """Whether the server cannot write now: its disk or its memory is full, or it is a replica."""
+    return isinstance(error, (redis.OutOfMemoryError, redis.exceptions.ReadOnlyError)) or "MISCONF" in str(error)
 
 
 def make_worker(
@@ -147,4 +211,5 @@ def make_worker(
     worker.every_few_seconds = every_few_seconds
     worker.while_idle = while_idle
     worker.on_forced_stop = on_forced_stop
+    worker.machine = Machine(open_backend())
     return worker

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from pipeline.digest import sha256_of
-from pipeline.errors import ModelError, OutOfMemory, WeightsCorrupt, WeightsMissing
+from pipeline.errors import DeviceMissing, ModelError, OutOfMemory, WeightsCorrupt, WeightsMissing
 from pipeline.segmentation.sampling import FloatVolume
 from pipeline.types import Resources
 
@@ -103,7 +103,7 @@ def thread_count(resources: Resources) -> int:
 def load_network(path: Path, sha256: str, resources: Resources) -> Network:
     """Check the weights against their digest and load them.
 
-    Raises WeightsMissing, WeightsCorrupt, OutOfMemory; ModelError if the requested device is unavailable.
+    Raises WeightsMissing, WeightsCorrupt, OutOfMemory; DeviceMissing if the requested device is unavailable.
     """
     import onnxruntime
 
@@ -129,10 +129,7 @@ def load_network(path: Path, sha256: str, resources: Resources) -> Network:
         raise WeightsCorrupt(f"The weights file {path.name} cannot be loaded: {type(error).__name__}.") from error
     provider = session.get_providers()[0]
     if resources.device == "cuda" and provider != CUDA:
-        raise ModelError(
-            f"DEVICE is cuda, but the network would run on {provider}.",
-            hint="Install onnxruntime-gpu instead of onnxruntime, with its CUDA libraries, or set DEVICE=cpu.",
-        )
+        raise DeviceMissing(f"DEVICE is cuda, but the network would run on {provider}.")
     classes = _check_signature(session, path)
     return Network(session=session, provider=provider, threads=threads, classes=classes)
 

@@ -9,7 +9,8 @@ import pytest
 
 from jobs import service
 from jobs.state.backend import open_backend
-from jobs.state.model import JobRecord, Status, now
+from jobs.state.clock import now
+from jobs.state.model import JobRecord, Status
 from pipeline.progress import StepRecord, StepState
 
 pytestmark = pytest.mark.slow

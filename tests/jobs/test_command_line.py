@@ -19,7 +19,8 @@ import pytest
 from jobs import service
 from jobs.command_line.commands import main
 from jobs.state.backend import open_backend
-from jobs.state.model import Status, now
+from jobs.state.clock import now
+from jobs.state.model import Status
 from jobs.state.queue import HEARTBEAT_MISSED
 from tests.support.processes import DATA_DIR, ROOT, wait_until
 from tests.support.submitted import image, submit

@@ -23,7 +23,8 @@ from jobs import service
 from jobs.control.expiry import purge_expired
 from jobs.errors import ComparisonFailed, JobNotFinished, JobNotFound, ResultNotFound
 from jobs.state.backend import open_backend
-from jobs.state.model import Status, now
+from jobs.state.clock import now
+from jobs.state.model import Status
 from pipeline.errors import NotComparable
 from tests.support.finished_jobs import finished_job
 from tests.support.processes import DATA_DIR, ROOT, wait_until
@@ -109,14 +110,14 @@ def test_the_error_names_the_job_that_cannot_be_compared(api: httpx.Client, pair
         service.comparison(*pair)
     assert api.get(f"/compare/{pair[0]}/{pair[1]}").status_code == 400
     open_backend().store.change(pair[1], lambda _: {"status": Status.COMPLETE})
-    open_backend().storage.workspace(pair[1]).manifest_path.unlink()
+    open_backend().storage.newest_workspace(pair[1]).manifest_path.unlink()
     with pytest.raises(ResultNotFound, match="Second analysis"):
         service.comparison(*pair)
     assert kept() == []
 
 
 def test_an_incomplete_analysis_is_rejected_and_leaves_no_files(api: httpx.Client, pair: tuple[str, str]) -> None:
-    (open_backend().storage.workspace(pair[0]).work_dir / "thickness.json").unlink()
+    (open_backend().storage.newest_workspace(pair[0]).work_dir / "thickness.json").unlink()
     with pytest.raises(NotComparable, match="incomplete"):
         service.comparison(*pair)
     answer = api.get(f"/compare/{pair[0]}/{pair[1]}")
@@ -125,7 +126,7 @@ def test_an_incomplete_analysis_is_rejected_and_leaves_no_files(api: httpx.Clien
 
 
 def test_a_crashed_process_is_a_failure_and_leaves_no_files(pair: tuple[str, str]) -> None:
-    path = open_backend().storage.workspace(pair[0]).work_dir / "thickness.0_thickness_mm.npy"
+    path = open_backend().storage.newest_workspace(pair[0]).work_dir / "thickness.0_thickness_mm.npy"
     path.unlink()
     path.write_bytes(b"damaged")
     with pytest.raises(ComparisonFailed):

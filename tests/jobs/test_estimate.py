@@ -10,8 +10,9 @@ import pytest
 
 from jobs import service
 from jobs.state.backend import open_backend
+from jobs.state.clock import now
 from jobs.state.estimate import Run, expected_seconds, remaining_seconds
-from jobs.state.model import JobRecord, Status, now
+from jobs.state.model import JobRecord, Status
 from pipeline.progress import StepRecord, StepState
 from tests.support.processes import DATA_DIR
 

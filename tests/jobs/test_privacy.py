@@ -15,8 +15,9 @@ from bench.service.dump import dump
 from jobs import service
 from jobs.control.expiry import purge_expired
 from jobs.state.backend import open_backend
+from jobs.state.clock import now
 from jobs.state.lifecycle import interrupted
-from jobs.state.model import Status, now
+from jobs.state.model import Status
 from jobs.state.reconciler import repair_job
 from tests.support.processes import DATA_DIR, wait_until
 from tests.support.submitted import image, submit
@@ -64,8 +65,7 @@ def finish(job_id: str) -> None:
     """Its results are complete, and the worker has been killed."""
     backend = open_backend()
     backend.store.change(job_id, lambda _: {"status": Status.PROCESSING, "attempt": 1})
-    path = backend.storage.workspace(job_id).manifest_path
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = backend.storage.begin_attempt(job_id, 1).manifest_path
     path.write_text('{"archive_bytes": 1, "warnings": [], "steps": []}')
     backend.queue.remove(job_id)
     with backend.storage.work_lock(job_id).hold() as held:

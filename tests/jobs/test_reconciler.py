@@ -16,7 +16,8 @@ import pytest
 from jobs import service
 from jobs.state import reconciler
 from jobs.state.backend import Backend, open_backend
-from jobs.state.model import JobRecord, JobView, Status, now
+from jobs.state.clock import now
+from jobs.state.model import JobRecord, JobView, Status
 from jobs.state.reconciler import Reconciler
 from jobs.state.work_lock import Work, WorkLock
 from pipeline.workspace import write_json
@@ -68,8 +69,7 @@ def run_passes(backend: Backend, count: int = 2) -> list[str]:
 
 
 def write_manifest(backend: Backend) -> None:
-    results = backend.storage.workspace("job").results_dir
-    results.mkdir(parents=True)
+    results = backend.storage.begin_attempt("job", 1).results_dir
     (results / "results.zip").write_bytes(b"zip")
     write_json(results / "manifest.json", {"archive_bytes": 3, "warnings": [], "steps": []})
 
@@ -240,7 +240,7 @@ def test_a_restart_lost_by_the_server_is_repeated(backend: Backend) -> None:
 def test_an_interrupted_ending_is_completed(backend: Backend) -> None:
     put(backend, status=Status.ERROR, error_code="EMPTY_IMAGE", attempt=1)
     backend.queue.remove("job")
-    upload = backend.storage.workspace("job").input_dir
+    upload = backend.storage.folder("job") / "input"
     upload.mkdir()
     run_passes(backend, 1)
     assert not upload.exists()
@@ -299,7 +299,7 @@ def test_a_second_attempt_does_not_use_a_locked_folder(backend: Backend, holder:
     )
     assert time.monotonic() - begun > 3, "it waits for an attempt that is about to end"
     assert stand(backend)[0] == "queued"
-    assert not backend.storage.workspace("job").log_path.exists()
+    assert not backend.storage.log_path("job").exists()
 
 
 def test_attempts_are_also_counted_in_the_folder(backend: Backend, holder: subprocess.Popen[bytes]) -> None:
@@ -359,7 +359,7 @@ def test_a_job_that_ends_without_the_queue_is_complete_and_not_run_again(tmp_pat
         (job_id,) = inside.records()
         queue.kill()
         queue.wait()
-        wait_until(lambda: inside.storage.read_manifest(job_id), seconds=60, what="the results")
+        wait_until(lambda: inside.storage.read_manifest(job_id, 1), seconds=60, what="the results")
         time.sleep(1)
         place.start_queue()
         wait_until(lambda: inside.records()[job_id].status is Status.COMPLETE, seconds=30, what="the end")

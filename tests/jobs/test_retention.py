@@ -18,7 +18,8 @@ from jobs import service
 from jobs.control.expiry import Expiry, purge_expired
 from jobs.errors import JobNotFound
 from jobs.state.backend import open_backend
-from jobs.state.model import JobRecord, Status, now
+from jobs.state.clock import now
+from jobs.state.model import JobRecord, Status
 from jobs.state.research import keep_for_research
 from tests.support.processes import DATA_DIR, running, wait_until
 from tests.support.submitted import image, submit
@@ -138,7 +139,7 @@ def finished(storage: Any, consent: bool) -> JobRecord:
         status=Status.COMPLETE,
         retain_for_research=consent,
     )
-    files = storage.workspace(record.id).files_dir
+    files = storage.workspace(record.id, record.attempt).files_dir
     for name in ("segmentation/labels.nrrd", "surfaces/femur.vtp", "qc/overlay.png", "results.csv", "report.html"):
         (files / name).parent.mkdir(parents=True, exist_ok=True)
         (files / name).write_text(name)

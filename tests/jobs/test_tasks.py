@@ -142,7 +142,7 @@ def test_options_used_while_the_upload_is_read_cannot_change_after_it_is_deleted
     """The stored scan was read with the other value: to run again would discard it, and with it the results."""
     job = submit(zeros)
     (tmp_path / "scan.nii.gz").write_bytes(zeros)
-    SCAN.save(open_backend().storage.workspace(job.id), read_scan(tmp_path / "scan.nii.gz"))
+    SCAN.save(open_backend().storage.newest_workspace(job.id), read_scan(tmp_path / "scan.nii.gz"))
     service.cancel(job.id)
     for run_again in (service.retry, service.copy):
         with pytest.raises(JobConflict, match=r"^side and series are used .* upload of this job has been deleted"):
@@ -158,7 +158,7 @@ def test_results_written_before_a_crash_are_used(
     worker.terminate()
     worker.wait()
     job = submit(zeros)
-    results = DATA_DIR / "jobs" / job.id / "results"
+    results = open_backend().storage.begin_attempt(job.id, 1).results_dir
     manifest = {"archive_name": "x", "archive_bytes": 3, "archive_sha256": "", "warnings": ["thick slices"]}
     manifest["steps"] = [{"name": "report", "title": "Report", "state": "running", "seconds": None, "reason": ""}]
     (results / "results.zip").write_bytes(b"zip")
@@ -255,15 +255,17 @@ def test_a_knee_is_analysed_from_upload_to_zip(worker: subprocess.Popen[bytes], 
     assert 0.5 < thickness["femoral_cartilage", "all"] < 5
     assert (service.results_folder(job.id) / "results.csv").exists()
     assert service.stats().total_jobs_processed == 1
-    labels = DATA_DIR / "jobs" / job.id / "work" / "raw_segmentation.labels.npy"
+    labels = open_backend().storage.newest_workspace(job.id).work_dir / "raw_segmentation.labels.npy"
     outlined = labels.stat()
     again = service.retry(job.id, {"cartilage_smoothing": 0.5})
     assert again.status in (Status.QUEUED, Status.PROCESSING)
     wait_until(lambda: ended(job.id), seconds=60, what="the end of the second run")
     assert service.get(job.id).status is Status.COMPLETE
-    kept = labels.stat()
+    work = open_backend().storage.newest_workspace(job.id).work_dir
+    kept = (work / labels.name).stat()
+    wait_until(lambda: not labels.exists(), what="the end of the files of the earlier attempt")
     assert (kept.st_ino, kept.st_mtime_ns) == (outlined.st_ino, outlined.st_mtime_ns), "the segmentation was kept"
-    measured = (DATA_DIR / "jobs" / job.id / "work" / "thickness.json").stat()
+    measured = (work / "thickness.json").stat()
     assert measured.st_mtime_ns > outlined.st_mtime_ns
     assert service.results_folder(job.id).stat()
 

@@ -125,7 +125,8 @@ def test_a_new_leak_would_be_found(body: str) -> None:
 
 
 def test_the_public_form_has_no_address() -> None:
-    from jobs.state.model import JobRecord, Status, now
+    from jobs.state.clock import now
+    from jobs.state.model import JobRecord, Status
 
     record = JobRecord(id="x", status=Status.QUEUED, created_at=now(), email="one@example.com")
     assert "one@example.com" in record.to_json()

@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from jobs.state.model import JobRecord, Status, now
+from jobs.state.clock import now
+from jobs.state.model import JobRecord, Status
 from tests.support.processes import DATA_DIR
 from tests.support.rest_client import job_folders, post, save
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.rest.test_scans import keep
 from tests.support.label_maps import coarse_knee
+from tests.support.processes import DATA_DIR
 from tests.support.rest_client import job_folders, post
 
 
@@ -33,7 +34,7 @@ def test_a_label_map_is_accepted_alone_and_with_its_scan(api: httpx.Client, redi
     both = record_of(redis_client, send(api, ["scan", "labels"]))
     assert (Path(both["input_path"]).name, Path(both["labels_path"]).name) == ("upload.nii", "labels.nii")
     assert both["input_filename"] == "scan.nii"
-    assert Path(both["labels_path"]).read_bytes() == coarse_knee()["labels"]
+    assert (DATA_DIR / "jobs" / both["id"] / both["labels_path"]).read_bytes() == coarse_knee()["labels"]
 
 
 @pytest.mark.slow

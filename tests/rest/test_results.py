@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -22,10 +23,11 @@ from tests.support.rest_client import complete, save
 
 
 def test_a_complete_job_is_downloaded_with_the_name_of_its_input(api: httpx.Client, redis_client: Any) -> None:
-    path = DATA_DIR / "results.zip"
+    job_id = complete(redis_client, "output/knee.zip")  # relative to its own folder
+    path = DATA_DIR / "jobs" / job_id / "output" / "knee.zip"
+    path.parent.mkdir(parents=True)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("results.json", "{}")
-    job_id = complete(redis_client, path)
     body = api.get(f"/status/{job_id}").json()
     assert body["download_url"] == f"/download/{job_id}"
     assert body["processing_time_seconds"] == 180
@@ -37,16 +39,49 @@ def test_a_complete_job_is_downloaded_with_the_name_of_its_input(api: httpx.Clie
     assert response.content == path.read_bytes()
 
 
-def test_no_file_outside_the_data_directory_is_served(api: httpx.Client, redis_client: Any, tmp_path: Path) -> None:
-    secret = tmp_path / "secret.zip"
-    secret.write_bytes(b"secret")
-    link = DATA_DIR / "link.zip"
-    link.unlink(missing_ok=True)
-    link.symlink_to(secret)
-    for path in (secret, link, DATA_DIR / ".." / secret.relative_to(secret.anchor), Path("/nonexistent/results.zip")):
-        response = api.get(f"/download/{complete(redis_client, path)}")
-        assert response.status_code == 404
+def test_no_file_outside_the_folder_of_the_job_is_served(api: httpx.Client, redis_client: Any, tmp_path: Path) -> None:
+    """Whoever can write to Redis cannot read other files of the server."""
+    secret, other = tmp_path / "secret.zip", DATA_DIR / "jobs" / "other" / "results.zip"
+    other.parent.mkdir(parents=True)
+    for path in (secret, other):
+        path.write_bytes(b"secret")
+    for path in (
+        "{secret}",
+        "{other}",
+        "../other/results.zip",
+        "link.zip",
+        "{folder}/../other/results.zip",
+        "\0",
+        "/x",
+    ):
+        job_id = complete(redis_client, "")
+        folder = DATA_DIR / "jobs" / job_id
+        folder.mkdir()
+        (folder / "link.zip").symlink_to(secret)
+        named = path.format(secret=secret, other=other, folder=folder)
+        record = json.loads(redis_client.hget("jobs", job_id)) | {"result_path": named}
+        redis_client.hset("jobs", job_id, json.dumps(record))
+        response = api.get(f"/download/{job_id}")
+        assert response.status_code == 404, path
         assert b"secret" not in response.content
+
+
+def test_an_absolute_path_of_an_earlier_version_is_read_after_a_move(api: httpx.Client, redis_client: Any) -> None:
+    job_id = complete(redis_client, "")
+    path = DATA_DIR / "jobs" / job_id / "results" / "results.zip"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"old")
+    for root in (DATA_DIR, Path("/srv/earlier")):
+        record = json.loads(redis_client.hget("jobs", job_id))
+        record["result_path"] = str(root / "jobs" / job_id / "results" / "results.zip")
+        redis_client.hset("jobs", job_id, json.dumps(record))
+        assert api.get(f"/download/{job_id}").content == b"old"
+
+
+def test_a_record_under_the_id_of_another_job_is_not_read(api: httpx.Client, redis_client: Any) -> None:
+    job_id = complete(redis_client, "results/results.zip")
+    redis_client.hset("jobs", "forged", redis_client.hget("jobs", job_id))
+    assert api.get("/download/forged").status_code == 404
 
 
 @pytest.mark.parametrize("status", ["queued", "processing", "error"])
@@ -57,7 +92,7 @@ def test_a_download_before_the_end_is_400(api: httpx.Client, redis_client: Any, 
 
 
 def test_artifacts_support_ranges_and_are_limited_to_the_results(api: httpx.Client, redis_client: Any) -> None:
-    job_id = complete(redis_client, DATA_DIR / "results.zip")
+    job_id = complete(redis_client, "results.zip")
     files = DATA_DIR / "jobs" / job_id / "results" / "files"
     (files / "surfaces").mkdir(parents=True)
     content = np.random.default_rng(1).bytes(3_000_000)
@@ -74,7 +109,7 @@ def test_artifacts_support_ranges_and_are_limited_to_the_results(api: httpx.Clie
 @pytest.fixture
 def ten_bytes(api: httpx.Client, redis_client: Any) -> str:
     """Address of a result that holds the digits from 0 to 9."""
-    job_id = complete(redis_client, DATA_DIR / "results.zip")
+    job_id = complete(redis_client, "results.zip")
     files = DATA_DIR / "jobs" / job_id / "results" / "files"
     files.mkdir(parents=True)
     (files / "digits.bin").write_bytes(b"0123456789")
@@ -128,7 +163,7 @@ def test_an_html_result_runs_no_scripts(api: httpx.Client, ten_bytes: str) -> No
 
 
 def test_a_csv_has_the_decimal_mark_and_separator_that_were_asked_for(api: httpx.Client, redis_client: Any) -> None:
-    job_id = complete(redis_client, DATA_DIR / "results.zip")
+    job_id = complete(redis_client, "results.zip")
     row = Measurement(
         quantity="ThC",
         method="union",

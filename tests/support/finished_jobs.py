@@ -13,7 +13,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from jobs.state.backend import open_backend
-from jobs.state.model import JobRecord, Status, now
+from jobs.state.clock import now
+from jobs.state.model import JobRecord, Status
 from pipeline.grid import Grid
 from pipeline.options import AnalysisOptions
 from pipeline.run import run_analysis

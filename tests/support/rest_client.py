@@ -9,7 +9,6 @@ import socket
 import sys
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
@@ -31,11 +30,9 @@ def save(redis_client: Any, record: dict[str, Any]) -> str:
     return str(record["id"])
 
 
-def complete(redis_client: Any, path: Path, **fields: Any) -> str:
+def complete(redis_client: Any, path: str, **fields: Any) -> str:
     times = {"started_at": "2026-01-02T03:04:05", "completed_at": "2026-01-02T03:07:05"}
-    return save(
-        redis_client, {"status": "complete", "result_path": str(path), "result_size_bytes": 7, **times, **fields}
-    )
+    return save(redis_client, {"status": "complete", "result_path": path, "result_size_bytes": 7, **times, **fields})
 
 
 def job_folders() -> set[str]:
