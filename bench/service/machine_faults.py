@@ -94,6 +94,8 @@ def _survived(kinds: list[str], *, jobs: int, queue_inside: bool) -> list[Figure
                     wait_for(machine.pause_of_worker, 20 if queue_inside else NOTICED_S, kind)
                 machine.notices[kind] = machine.pause_of_worker()
                 time.sleep(HELD_S)
+            with contextlib.suppress(TimeoutError):
+                wait_for(lambda: not machine.pause_of_worker(), NOTICED_S, "the end of the pause")
         with contextlib.suppress(TimeoutError):
             wait_for(lambda: _all_ended(machine), 300.0 + 120.0 * jobs, "the end of all jobs")
         return _judged(machine, kinds, jobs, queue_inside=queue_inside)
