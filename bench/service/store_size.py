@@ -27,13 +27,13 @@ from jobs.state.clock import now
 from jobs.state.model import JobRecord, Status
 from jobs.state.statistics import Statistics
 from pipeline.progress import StepRecord, StepState
+from pipeline.steps import STEPS
 
 MOST: Final = 1.5
 INTERVAL_S: Final = 5.0
 MOST_OF_INTERVAL: Final = 0.05
 """A worker runs these passes every 5 s: each may take 5 % of that."""
 
-STEPS: Final = ("read_scan", "segment", "surfaces", "align", "thickness", "t2", "shape", "measure", "quality", "report")
 
 Ask = Callable[[], float]
 """Sends one request; returns milliseconds."""
@@ -137,7 +137,7 @@ def _ready(site: Site, jobs: int) -> str:
 def _finished(number: int) -> JobRecord:
     """A job that ended some hours ago, of realistic size."""
     started = now() - timedelta(hours=12) + timedelta(seconds=number)
-    steps = [StepRecord(name=name, title=name, state=StepState.DONE, seconds=2.5) for name in STEPS]
+    steps = [StepRecord(name=step.name, title=step.title, state=StepState.DONE, seconds=2.5) for step in STEPS]
     job_id = str(uuid4())
     return JobRecord(
         id=job_id,
