@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Final
 
 from fastapi import Body, FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from jobs import service
 from jobs.intake.field_names import OPTION_FIELDS, START_FIELDS, UPLOAD_FIELDS, check_names, check_query
 from jobs.intake.form import OptionsForm, UploadForm, parse_values
 from pipeline.results_tree import CSV, MEASUREMENTS
-from rest.access import grant_access
+from rest.access import end_access, grant_access
 from rest.answers import answer_errors, documented
 from rest.assets import Assets
+from rest.clients import RequestShare, client_of
 from rest.csv_table import Decimal, Format, Separator, csv_style, csv_text
 from rest.docs_page import ASSETS_ROUTE, docs_page
 from rest.files import artifact_response, file_response, packed_response
@@ -44,6 +46,7 @@ app = FastAPI(
 )
 answer_errors(app)
 app.add_middleware(Guard)
+app.add_middleware(RequestShare)
 app.add_middleware(Wire, streamed=("/upload", "/scans"))
 intake: Final = Intake()
 
@@ -80,10 +83,12 @@ async def keep_scan(request: Request) -> Response:
 
 
 @app.get("/scans/{scan_id}", response_model=ScanResponse, responses=documented(404, 422), tags=["scans"])
-def scan(request: Request, scan_id: str, series: str = "") -> ScanResponse:
+async def scan(request: Request, scan_id: str, series: str = "") -> ScanResponse:
     """The content of an uploaded scan; `series` chooses one of several."""
     check_query(request.query_params, UPLOAD_FIELDS, ("series",))
-    return scan_response(service.choose_series(scan_id, series) if series else service.pending_scan(scan_id))
+    if not series:
+        return scan_response(await run_in_threadpool(service.pending_scan, scan_id))
+    return scan_response(await intake.check(client_of(request.scope), service.choose_series, scan_id, series))
 
 
 @app.post(
@@ -256,9 +261,15 @@ def comparison_view(first_id: str, second_id: str, name: str) -> Response:
 
 
 @app.post("/access", status_code=204, responses=documented(401), tags=["service"])
-def access(request: Request) -> Response:
+async def access(request: Request) -> Response:
     """Exchange an API key for a cookie, for browsers."""
     return grant_access(request)
+
+
+@app.delete("/access", status_code=204, responses=documented(), tags=["service"])
+async def leave(request: Request) -> Response:
+    """Sign out: the cookie of this browser becomes invalid."""
+    return end_access(request)
 
 
 @app.get("/stats", response_model=service.Stats, responses=documented(), tags=["service"])
@@ -278,6 +289,12 @@ def health(response: Response) -> service.Health:
     state = service.health()
     response.status_code = 503 if state.redis == "unavailable" else 200
     return state
+
+
+@app.get("/live", responses=documented(), tags=["service"])
+async def live() -> dict[str, bool]:
+    """Whether this process answers; Redis and workers are not asked. Whether it can accept jobs: /health."""
+    return {"live": True}
 
 
 @app.get("/models", responses=documented(), tags=["service"])

@@ -151,7 +151,7 @@ def _check_external_redis(url: str) -> None:
         with queue_errors():
             AnalysisQueue(url).ping()
     except QueueUnavailable as error:
-        raise StartError(f"REDIS_URL is set, but the server is not responding ({error.__cause__}).") from error
+        raise StartError(f"REDIS_URL is set, but the server is not responding ({error.__cause__ or error}).") from error
 
 
 def _reachable(host: str) -> str:

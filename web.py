@@ -9,23 +9,25 @@ import sys
 from pathlib import Path
 from typing import Final
 
-import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.routing import Mount
 
 from jobs.processes import keep_files_private
 from jobs.settings import Settings, SettingsError, load_settings
 from rest.assets import Assets
-from rest.protocol import GRACE_S, KEEP_ALIVE_S, DeadlineProtocol
+from rest.clients import RequestShare
+from rest.guard import BESIDE_PAGES
+from rest.page_door import PageDoor
+from rest.page_routes import ASSETS
+from rest.protocol import run_server
 
 ROOT: Final = Path(__file__).resolve().parent
-
-PING_S: Final = 30.0
-"""Ping interval for idle pages; a ping has a few bytes."""
 
 
 def make_app(settings: Settings) -> Starlette:
     """The ASGI application. Streamlit's options come from .streamlit/config.toml and, where they differ, `settings`."""
+    from streamlit import file_util
     from streamlit.starlette import App
     from streamlit.web import bootstrap
 
@@ -40,8 +42,11 @@ def make_app(settings: Settings) -> Starlette:
     from api import app as api
 
     pages = App(ROOT / "app.py")
-    routes = [Mount("/api", api), Mount("/assets", Assets(ROOT / "ui" / "assets")), Mount("/", pages)]
-    return Starlette(routes=routes, lifespan=pages.lifespan())
+    routes = [Mount(BESIDE_PAGES, api), Mount(ASSETS, Assets(ROOT / "ui" / "assets")), Mount("/", pages)]
+    shell = (Path(file_util.get_static_dir()) / "index.html").read_text(encoding="utf-8")
+    names = [page.stem for page in (ROOT / "pages").glob("*.py")]
+    doors = [Middleware(PageDoor, settings=settings, pages=names, shell=shell), Middleware(RequestShare)]
+    return Starlette(routes=routes, middleware=doors, lifespan=pages.lifespan())
 
 
 def main() -> int:
@@ -52,19 +57,7 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     keep_files_private()
-    uvicorn.run(
-        make_app(settings),
-        host=settings.host,
-        port=settings.app_port,
-        timeout_graceful_shutdown=GRACE_S,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        server_header=False,
-        http=DeadlineProtocol,
-        ws="websockets-sansio",
-        ws_ping_interval=PING_S,
-        ws_ping_timeout=PING_S,
-        access_log=False,
-    )
+    run_server(make_app(settings), settings, settings.app_port, pages=True)
     return 0
 
 

@@ -85,6 +85,12 @@ class ServerBusy(JobError):
     next_step = "Try again in a minute."
 
 
+class ClientBusy(JobError):
+    """One client has reached its share of uploads, checks, requests or WebSockets; others still have access."""
+
+    next_step = "Wait until earlier ones have ended, then try again."
+
+
 class ComparisonFailed(JobError):
     """The process that compares two jobs ended without a result."""
 

@@ -10,6 +10,7 @@ from jobs.control.retrying import can_retry, retry
 from jobs.intake.form_receiver import FormReceiver
 from jobs.intake.scans import PendingScan, choose_series, discard_scan, keep_form, pending_scan, submit_scan
 from jobs.intake.submission import receive_form, submit_form, submit_stream
+from jobs.state.passes import PASS_LIFETIME_S, accept_pass, issue_pass, revoke_pass, revoke_passes
 from jobs.state.statistics import Stats
 from jobs.views.activity import Activity, DayCount, ModelTimes, activity
 from jobs.views.health import Health, health
@@ -17,6 +18,7 @@ from jobs.views.models import ModelFacts, ShapeModelFacts, model_picture, models
 from jobs.views.reading import archive, artifact, get, measurements, recent, results_folder, stats, view_file
 
 __all__ = [
+    "PASS_LIFETIME_S",
     "Activity",
     "ComparedAnalysis",
     "DayCount",
@@ -28,6 +30,7 @@ __all__ = [
     "PendingScan",
     "ShapeModelFacts",
     "Stats",
+    "accept_pass",
     "activity",
     "archive",
     "artifact",
@@ -42,6 +45,7 @@ __all__ = [
     "discard_scan",
     "get",
     "health",
+    "issue_pass",
     "keep_form",
     "measurements",
     "model_picture",
@@ -51,6 +55,8 @@ __all__ = [
     "recent",
     "results_folder",
     "retry",
+    "revoke_pass",
+    "revoke_passes",
     "shape_models",
     "stats",
     "submit_form",

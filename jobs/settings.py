@@ -5,11 +5,11 @@ message that names the variable.
 from __future__ import annotations
 
 import functools
-import hashlib
-import hmac
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -23,7 +23,13 @@ MIN_KEY_LENGTH: Final = 16
 """Minimum length in characters; `openssl rand -hex 16` generates 32."""
 
 ACCESS_COOKIE: Final = "kneebox_pass"
-"""Name of the cookie with the access token of a browser that has sent a key."""
+"""Name of the cookie with the pass of a browser that has sent a key (jobs.state.passes)."""
+
+SECRETS: Final = ("API_KEYS", "REDIS_URL")
+"""Variables whose value is never printed: an address of Redis contains its password."""
+
+
+_EVERY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 -- compared, not bound
 
 
 class SettingsError(Exception):
@@ -36,7 +42,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=PROJECT_ROOT / ".env", extra="ignore", frozen=True)
 
     data_dir: Path = Field(default=Path("data"), description="Jobs, results, queue data and logs.")
-    redis_url: str | None = Field(default=None, description="An external Redis or Valkey; unset: the embedded one.")
+    redis_url: str | None = Field(
+        default=None, repr=False, description="An external Redis or Valkey; unset: the embedded one."
+    )
     max_upload_size_mb: int = Field(
         default=600, ge=1, le=100_000, description="Largest upload, in units of 1024² bytes."
     )
@@ -51,6 +59,14 @@ class Settings(BaseSettings):
     )
 
     open_access: bool = Field(default=False, description="Allow access from outside without API_KEYS.")
+    allowed_hosts: str = Field(
+        default="",
+        description="Comma-separated names of this server, besides HOST and the loopback names.",
+    )
+    trusted_proxies: str = Field(
+        default="", description="Comma-separated addresses or networks of proxies whose X-Forwarded headers count."
+    )
+    root_path: str = Field(default="", description="Path below which a proxy publishes the pages, such as /kneebox.")
 
     @field_validator("redis_url", "models_dir", "api_keys", mode="before")
     @classmethod
@@ -65,16 +81,47 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _known_scheme(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
+        if value is None:
+            return None
+        if not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("expected redis://, rediss:// or unix://")
+        try:
+            urlsplit(value).port  # noqa: B018 -- raises
+        except ValueError:
+            # redis-py would quote a part of the password in its own message
+            raise ValueError("the port is not a number; in a password, encode / # ? and @ as %2F %23 %3F %40") from None
         return value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _host_names(cls, value: str) -> str:
+        for name in _listed(value):
+            if not re.fullmatch(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?", name):
+                raise ValueError(f"{name!r} is not a host name; expected names without scheme, port and wildcard")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for proxy in _listed(value):
+            ipaddress.ip_network(proxy)
+        return value
+
+    @field_validator("root_path")
+    @classmethod
+    def _path(cls, value: str) -> str:
+        path = value.rstrip("/")
+        if path and not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+", path):
+            raise ValueError("expected a path such as /kneebox")
+        return path
 
     @model_validator(mode="after")
     def _closed_unless_meant(self) -> Settings:
-        if not (self.loopback or self.keys or self.open_access):
+        if not (self.local or self.keys or self.open_access):
+            cause = f"ALLOWED_HOSTS is {self.allowed_hosts!r}" if self.loopback else f"HOST is {self.host!r}"
             raise ValueError(
-                f"HOST is {self.host!r}, which makes this server reachable for others, and API_KEYS is not set: access "
-                "would be unrestricted. Set API_KEYS, or OPEN_ACCESS=1 if that is intended."
+                f"{cause}, which makes this server reachable for others, and API_KEYS is not set: access would be "
+                "unrestricted. Set API_KEYS, or OPEN_ACCESS=1 if that is intended."
             )
         return self
 
@@ -86,18 +133,28 @@ class Settings(BaseSettings):
     @property
     def keys(self) -> tuple[str, ...]:
         """The API keys; empty if none are required."""
-        text = self.api_keys.get_secret_value() if self.api_keys else ""
-        return tuple(key.strip() for key in text.split(",") if key.strip())
+        return _listed(self.api_keys.get_secret_value() if self.api_keys else "")
 
     @property
-    def access_tokens(self) -> tuple[str, ...]:
-        """The access token of each key, for browsers; the key cannot be derived from it."""
-        return tuple(hmac.new(key.encode(), ACCESS_COOKIE.encode(), hashlib.sha256).hexdigest() for key in self.keys)
+    def host_names(self) -> frozenset[str]:
+        """The names under which this server answers, besides those of the loopback interface."""
+        names = {name.strip("[]").lower() for name in _listed(self.allowed_hosts)}
+        return frozenset(names | ({self.host.lower()} - set(_EVERY_ADDRESS)))
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        """Addresses and networks of the trusted proxies."""
+        return _listed(self.trusted_proxies)
+
+    @property
+    def local(self) -> bool:
+        """Whether the server is meant for this machine only: it listens there, and answers to no other name."""
+        return self.loopback and all(is_loopback(name) for name in self.host_names)
 
     @property
     def pages_open(self) -> bool:
         """Whether the pages, and the REST interface on their port, require no key."""
-        return self.loopback or not self.keys
+        return self.local or not self.keys
 
     @property
     def has_weak_key(self) -> bool:
@@ -107,12 +164,7 @@ class Settings(BaseSettings):
     @property
     def loopback(self) -> bool:
         """Whether the servers can be reached only from this machine."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     @property
     def max_upload_bytes(self) -> int:
@@ -138,6 +190,21 @@ class Settings(BaseSettings):
             return None
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address is one of the loopback interface."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """The items of a comma-separated list."""
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
 @functools.cache
 def load_settings() -> Settings:
     """The settings of this process. Raises SettingsError with the name of each invalid variable."""
@@ -148,9 +215,9 @@ def load_settings() -> Settings:
 
 
 def _line(problem: ErrorDetails) -> str:
-    """One problem as text, without the value of a key."""
+    """One problem as text, without the value of a secret."""
     if not problem["loc"]:
         return problem["msg"].removeprefix("Value error, ")
     name = "_".join(str(part) for part in problem["loc"]).upper()
-    found = "" if name == "API_KEYS" else f" is {problem['input']!r}"
+    found = "" if name in SECRETS else f" is {problem['input']!r}"
     return f"{name}{found}: {problem['msg']}."

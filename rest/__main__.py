@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import sys
 
-import uvicorn
-
 from jobs.processes import keep_files_private
 from jobs.settings import SettingsError, load_settings
-from rest.protocol import GRACE_S, KEEP_ALIVE_S, DeadlineProtocol
+from rest.protocol import run_server
 
 
 def main() -> int:
@@ -19,16 +17,7 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     keep_files_private()
-    uvicorn.run(
-        "api:app",
-        host=settings.host,
-        port=settings.api_port,
-        timeout_graceful_shutdown=GRACE_S,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        server_header=False,
-        http=DeadlineProtocol,
-        ws="none",
-    )
+    run_server("api:app", settings, settings.api_port, pages=False)
     return 0
 
 

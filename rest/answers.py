@@ -25,6 +25,7 @@ STATUS_OF_ERROR: Final[tuple[tuple[type[KneeError], int], ...]] = (
     (errors.UploadTooLarge, 413),
     (errors.StorageFull, 503),
     (errors.ServerBusy, 503),
+    (errors.ClientBusy, 429),
     (errors.QueueUnavailable, 503),
     (InputError, 400),
     (OptionsError, 422),
@@ -37,6 +38,8 @@ FORM: Final = 422
 """The only status with a body in FastAPI's format."""
 
 RETRY_AFTER_S: Final = 10
+TRY_AGAIN: Final = (429, 503)
+"""Statuses with the header Retry-After."""
 
 _MAX_ECHO: Final = 200
 """Maximum number of characters of an invalid value in a response."""
@@ -52,13 +55,14 @@ _WHEN: Final = {
     413: "The body is too large.",
     416: "The file has no such range.",
     422: "A form value is outside its bounds.",
+    429: "This address uses its share of the server, or has sent wrong keys; Retry-After states when to retry.",
     503: "The queue, the disk, or a free upload slot is missing; Retry-After states when to retry.",
 }
 
 
 def documented(*codes: int) -> dict[int | str, dict[str, object]]:
     """The error responses of a route for the OpenAPI document, including those of every route."""
-    every = sorted({*codes, 400, 401, 403, 503})
+    every = sorted({*codes, 400, 401, 403, 429, 503})
     return {code: {"model": FormErrors if code == FORM else ErrorBody, "description": _WHEN[code]} for code in every}
 
 
@@ -68,7 +72,7 @@ def error_response(error: KneeError) -> JSONResponse:
         return JSONResponse({"detail": _writable(error.details)}, 422)
     status = next((code for kind, code in STATUS_OF_ERROR if isinstance(error, kind)), 500)
     body = {"detail": error.message, "error_code": error.code, "hint": error.hint}
-    headers = {"retry-after": str(RETRY_AFTER_S)} if status == http.HTTPStatus.SERVICE_UNAVAILABLE else None
+    headers = {"retry-after": str(RETRY_AFTER_S)} if status in TRY_AGAIN else None
     return JSONResponse(body, status, headers)
 
 

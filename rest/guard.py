@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
+import math
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from jobs import service
 from jobs.settings import ACCESS_COOKIE, Settings, load_settings
 from rest.answers import plain_error
+from rest.clients import KeyTries, client_of
 from rest.docs_page import PAGE_ROUTES
-from rest.receive import EarlyRefusal
+from rest.early_refusal import EarlyRefusal
+from rest.hosts import READING, foreign_refusal
 
-OPEN_ROUTES: Final = ("/health", "/docs", *PAGE_ROUTES, "/openapi.json", "/access")
+OPEN_ROUTES: Final = ("/health", "/live", "/docs", *PAGE_ROUTES, "/openapi.json", "/access")
 BESIDE_PAGES: Final = "/api"
 """Path at which the pages' server mounts the interface (web.py)."""
 
-READING: Final = ("GET", "HEAD", "OPTIONS")
+key_tries: Final = KeyTries()
+"""Of this process."""
 
 
 class Guard:
-    """Middleware that rejects changes by pages of other sites and requires API_KEYS, if set."""
+    """Middleware that rejects foreign names and origins, and requires API_KEYS, if set."""
 
     def __init__(self, inner: ASGIApp) -> None:
         self._inner = inner
@@ -38,37 +41,55 @@ class Guard:
         elif scope["method"] in READING:
             await refusal(scope, receive, send)
         else:  # an unread body may still be arriving
-            early = EarlyRefusal(refusal.body, refusal.status_code, dict(refusal.headers))
-            await early(scope, receive, send)
+            await EarlyRefusal.of(refusal)(scope, receive, send)
 
 
 def _refusal(scope: Scope) -> JSONResponse | None:
     headers = Headers(scope=scope)
     settings = load_settings()
-    if _private(settings) and not _is_local(_host_name(headers.get("host", ""))):
-        # DNS rebinding: pages of another site whose name resolves to this server would have "the same origin"
-        return plain_error(
-            403,
-            "This server accepts only 127.0.0.1, localhost and local names.",
-            "UNKNOWN_HOST",
-            "Open it under one of them.",
-        )
-    if scope["method"] not in READING and not _same_origin(headers):
-        return plain_error(403, "Cross-site request refused.", "CROSS_SITE", "Send it from a page of this server.")
-    if settings.keys and route_path(scope) not in OPEN_ROUTES and not _has_access(scope, headers, settings):
-        hint = "Send X-API-Key, or Authorization: Bearer."
-        answer = plain_error(401, "A valid API key is required.", "UNAUTHORIZED", hint)
-        answer.headers["www-authenticate"] = "Bearer"
-        return answer
-    return None
+    foreign = foreign_refusal(headers, scope["method"], settings)
+    if foreign is not None or not settings.keys or route_path(scope) in OPEN_ROUTES:
+        return foreign
+    if has_access(scope, headers, settings):
+        return None
+    return refused_key(client_of(scope)) if sent_key(headers) else _key_required()
 
 
-def _has_access(scope: Scope, headers: Headers, settings: Settings) -> bool:
-    """Whether a key was sent; or, on the port of the pages, whether the browser has access to them."""
-    if matches_any(sent_key(headers), settings.keys):
+def has_access(scope: Scope, headers: Headers, settings: Settings) -> bool:
+    """Whether a valid key was sent; or, on the port of the pages, whether the browser has access to them."""
+    if valid_key(sent_key(headers), client_of(scope), settings) is not None:
         return True
     beside_pages = str(scope.get("root_path", "")).endswith(BESIDE_PAGES)
-    return beside_pages and (settings.pages_open or matches_any(_token_of(headers), settings.access_tokens))
+    return beside_pages and (settings.pages_open or service.accept_pass(pass_of(headers)))
+
+
+def valid_key(given: str, client: str, settings: Settings) -> str | None:
+    """The one of API_KEYS that was sent. None if it is not one of them, or the client has sent many wrong ones."""
+    matches = [hmac.compare_digest(given.encode("utf-8", "replace"), key.encode()) for key in settings.keys]
+    if not any(matches):
+        return None
+    key = settings.keys[matches.index(True)]
+    return key if key_tries.admit(client, key) else None
+
+
+def refused_key(client: str) -> JSONResponse:
+    """401 for a wrong key, which is counted; 429 if the client has sent many."""
+    wait_s = key_tries.wait_s(client)
+    if wait_s > 0:
+        answer = plain_error(
+            429, "Too many wrong keys from this address.", "TOO_MANY_KEYS", "Wait, then send the key again."
+        )
+        answer.headers["retry-after"] = str(math.ceil(wait_s))
+        return answer
+    key_tries.note_wrong(client)
+    return _key_required()
+
+
+def _key_required() -> JSONResponse:
+    hint = "Send X-API-Key, or Authorization: Bearer."
+    answer = plain_error(401, "A valid API key is required.", "UNAUTHORIZED", hint)
+    answer.headers["www-authenticate"] = "Bearer"
+    return answer
 
 
 def route_path(scope: Scope) -> str:
@@ -77,63 +98,12 @@ def route_path(scope: Scope) -> str:
     return path.removeprefix(root) if path.startswith(f"{root}/") else path
 
 
-def _private(settings: Settings) -> bool:
-    """Whether the server is only for this machine and has no keys."""
-    return settings.loopback and not (settings.keys or settings.open_access)
-
-
-def _host_name(value: str) -> str:
-    """`[::1]:8000` -> `::1`; an invalid value gives an empty host."""
-    try:
-        return urlsplit(f"//{value}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def _is_local(host: str) -> bool:
-    """Whether a name is local: internet names, which could resolve to this server, contain a dot."""
-    return _is_loopback(host) or (host != "" and not set(".:") & set(host))
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _same_origin(headers: Headers) -> bool:
-    """Whether a modifying request comes from a page of this server, or not from a page."""
-    host = headers.get("host", "").lower()
-    origins = headers.getlist("origin")
-    if origins:
-        return all(_authority(origin) == host for origin in origins)
-    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        return False
-    return all(_authority(referer) == host for referer in headers.getlist("referer"))
-
-
-def _authority(address: str) -> str | None:
-    """Host and port of an address; None for `null` and invalid addresses."""
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return None
-    return parts.netloc.lower() if parts.scheme in ("http", "https") and parts.netloc else None
-
-
 def sent_key(headers: Headers) -> str:
     """The key in X-API-Key or Authorization: Bearer; empty if there is none."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return headers.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else "")
 
 
-def _token_of(headers: Headers) -> str:
+def pass_of(headers: Headers) -> str:
+    """The pass in the cookie of a browser; empty if there is none."""
     return cookie_parser(headers.get("cookie", "")).get(ACCESS_COOKIE, "")
-
-
-def matches_any(given: str, accepted: tuple[str, ...]) -> bool:
-    """Whether it is one of them. All are compared, in constant time."""
-    return sum(hmac.compare_digest(given.encode("utf-8", "replace"), one.encode()) for one in accepted) > 0

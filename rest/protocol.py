@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
 from typing import Final
 
 import h11
+import uvicorn
+from starlette.types import ASGIApp
 
-from rest.uvicorn_adapter import Connection
+from jobs.settings import Settings
+from rest.uvicorn_adapter import Connection, quiet_refusals
 
 KEEP_ALIVE_S: Final = 9
 """Longer than the 5 s for which common clients keep an idle connection, so that the client closes it first."""
@@ -20,8 +24,38 @@ KEEP_ALIVE_S: Final = 9
 GRACE_S: Final = 3
 """Time for running answers to complete when the server stops."""
 
+PING_S: Final = 30.0
+"""Ping interval for idle pages; a ping has a few bytes."""
+
+MOST_MESSAGE_BYTES: Final = 1024 * 1024
+"""Largest message of a page: the state of its widgets has some kilobytes."""
+
 DIRECT: Final = "direct_body"
 """Key of scope["extensions"]: a DirectBody, if the rest of a body can be read from the socket itself."""
+
+
+def run_server(app: ASGIApp | str, settings: Settings, port: int, *, pages: bool) -> None:
+    """Serve until a stop signal. Without TRUSTED_PROXIES, no X-Forwarded header counts.
+
+    pages: with WebSockets, and without a line in the log for every request
+    """
+    quiet_refusals()
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=port,
+        timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        server_header=False,
+        http=DeadlineProtocol,
+        ws="websockets-sansio" if pages else "none",
+        ws_max_size=MOST_MESSAGE_BYTES,
+        ws_ping_interval=PING_S,
+        ws_ping_timeout=PING_S,
+        access_log=not pages,
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=list(settings.proxies),
+    )
 
 
 class DirectBody:
@@ -58,7 +92,9 @@ class DeadlineProtocol(Connection):
     TICK_S = 1.0
 
     MAX_CONNECTIONS = 500
-    """Above this number the longest idle connection is dropped: a process has about 1,000 file descriptors."""
+    """Above this number the longest idle connection is dropped, of the address with the most connections: a process
+    has about 1,000 file descriptors.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the timer."""
@@ -67,9 +103,18 @@ class DeadlineProtocol(Connection):
         self._body_bytes = 0
         self._known_request: object | None = None
         if self.number_of_connections > self.MAX_CONNECTIONS:
-            idle = [other for other in self.others() if isinstance(other, DeadlineProtocol) and other.between_requests]
-            min(idle, key=lambda other: other._waiting_since, default=self).drop()
+            self._superfluous().drop()
         self._timer = self.call_later(self.TICK_S, self._tick)
+
+    def _superfluous(self) -> DeadlineProtocol:
+        """The longest idle connection of the address with the most; the newest, if none is idle."""
+        open_now = [other for other in self.others() if isinstance(other, DeadlineProtocol)]
+        (crowded, _), *_ = Counter(other.peer for other in open_now).most_common(1)
+        crowd = [other for other in open_now if other.peer == crowded]
+        idle = [other for other in crowd if other.between_requests]
+        if idle:
+            return min(idle, key=lambda other: other._waiting_since)
+        return max(crowd, key=lambda other: other._waiting_since)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timer."""

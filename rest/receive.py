@@ -12,8 +12,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Final, TypeVar
 
 import anyio
@@ -21,15 +20,17 @@ from anyio import CapacityLimiter, to_thread
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive
 
 from jobs import service
-from jobs.errors import ServerBusy, UploadTooSlow
+from jobs.errors import UploadTooSlow
 from jobs.intake.field_names import UPLOAD_FIELDS, check_query
 from jobs.intake.parts import FilePart
 from pipeline.errors import KneeError
 from pipeline.file_kinds import EXTENSIONS, VOLUMES, FileKind, either
 from rest.answers import error_response
+from rest.clients import Places, TimeBudget, client_of
+from rest.early_refusal import EarlyRefusal
 from rest.protocol import DIRECT
 
 T = TypeVar("T")
@@ -44,7 +45,15 @@ STOP_CHECK_MS: Final = 500
 """Interval at which a thread waiting for a client checks whether to stop."""
 
 MAX_UPLOADS: Final = 8
-"""Maximum number of simultaneous uploads. Each has a separate thread, so that other routes do not wait."""
+UPLOADS_EACH: Final = 4
+"""Maximum number of simultaneous uploads, and of one client. Each has a separate thread, so that other routes do not
+wait.
+"""
+
+CHECKS: Final = 2
+CHECK_BUDGET_S: Final = 150.0
+CHECK_WINDOW_S: Final = 300.0
+"""Simultaneous checks of uploads, and the time that those of one client may take: the slowest scans need 10 s each."""
 
 WINDOW_S: Final = 15.0
 """Maximum silence of a client; and the waiting time in which at least SLOWEST_BYTES must arrive."""
@@ -53,22 +62,12 @@ SLOWEST_BYTES: Final = int(WINDOW_S) * 16 * 1024
 
 
 class Intake:
-    """The upload slots."""
+    """The places for uploads and their checks."""
 
     def __init__(self) -> None:
-        self._used_slots = 0
+        self._places = Places("uploads", MAX_UPLOADS, UPLOADS_EACH)
+        self._checks = TimeBudget(CHECKS, CHECK_BUDGET_S, CHECK_WINDOW_S)
         self._threads = CapacityLimiter(MAX_UPLOADS)
-
-    @contextmanager
-    def slot(self) -> Iterator[None]:
-        """Hold one slot during a block. Raises ServerBusy."""
-        if self._used_slots >= MAX_UPLOADS:
-            raise ServerBusy(f"{MAX_UPLOADS} uploads are already in progress.", hint="Try again in a minute.")
-        self._used_slots += 1
-        try:
-            yield
-        finally:
-            self._used_slots -= 1
 
     async def receive(
         self, request: Request, finish: Callable[[service.FormReceiver, tuple[str, ...]], BaseModel]
@@ -81,8 +80,9 @@ class Intake:
         """
         receiver: service.FormReceiver | None = None
         whole = False
+        client = client_of(request.scope)
         try:
-            with self.slot():
+            with self._places.hold(client):
                 headers = request.headers
                 warnings = check_query(request.query_params, UPLOAD_FIELDS)
                 receiver = await self.run(
@@ -90,17 +90,21 @@ class Intake:
                 )
                 await self.fill(receiver, request)
                 whole = True
-                answer = await self.run(finish, receiver, warnings)
+                answer = await self.check(client, finish, receiver, warnings)
                 return JSONResponse(answer.model_dump(), 201, {"connection": "close"})
         except BaseException as error:
             if receiver is not None:
                 await self.discard(receiver)
             if isinstance(error, KneeError) and not whole:
-                early = error_response(error)
-                return EarlyRefusal(early.body, early.status_code, dict(early.headers))
+                return EarlyRefusal.of(error_response(error))
             if isinstance(error, ClientDisconnect):
                 return Response(status_code=400)  # the client is disconnected
             raise
+
+    async def check(self, client: str, work: Callable[..., T], *arguments: object) -> T:
+        """Call it in an upload thread, on the client's time for checks. Raises ClientBusy."""
+        async with self._checks.spend(client):
+            return await self.run(work, *arguments)
 
     async def run(self, work: Callable[..., T], *arguments: object) -> T:
         """Call it in an upload thread; waits for its end even if the request is cancelled."""
@@ -255,29 +259,3 @@ def too_slow() -> UploadTooSlow:
         f"Less than {SLOWEST_BYTES // 1024} KB of the upload arrived in {WINDOW_S:.0f} s.",
         hint="Try a faster connection.",
     )
-
-
-class EarlyRefusal(Response):
-    """A response sent while the client is still sending, after which the connection is closed with a short delay.
-    Without the delay, the response would be lost with the unread data. Some of the remaining data is read, so that a
-    client with a small body that reads the response only after sending receives it.
-    """
-
-    LINGER_S = 1.0
-    LINGER_BYTES = 1024 * 1024
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 -- ASGI's signature
-        """ASGI."""
-        self.headers["connection"] = "close"
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": self.body, "more_body": True})
-        read = 0
-        with anyio.move_on_after(self.LINGER_S):
-            while True:
-                message = await receive()
-                read += len(message.get("body", b""))
-                if not message.get("more_body", False):
-                    break
-                if read >= self.LINGER_BYTES:
-                    await anyio.sleep(self.LINGER_S)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})

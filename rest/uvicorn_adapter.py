@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -16,7 +17,14 @@ from typing import Final
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+UNFINISHED: Final = "returned without completing handshake"
+
 CLOSE: Final = (b"connection", b"close")
+
+
+def quiet_refusals() -> None:
+    """Keep uvicorn from logging an error for each WebSocket that is refused with an ordinary response."""
+    logging.getLogger("uvicorn.error").addFilter(lambda record: UNFINISHED not in record.getMessage())
 
 
 class Connection(H11Protocol):
@@ -34,6 +42,11 @@ class Connection(H11Protocol):
         for other in self.connections:
             if isinstance(other, Connection) and not other.transport.is_closing():
                 yield other
+
+    @property
+    def peer(self) -> str:
+        """Address of the other end; empty for a Unix socket."""
+        return self.client[0] if self.client else ""
 
     @property
     def number_of_connections(self) -> int:

@@ -9,8 +9,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rest.answers import plain_error
+from rest.early_refusal import EarlyRefusal
 from rest.guard import route_path
-from rest.receive import EarlyRefusal
 
 MOST_BODY_BYTES: Final = 64 * 1024
 """Maximum body size of every request except an upload; the options of a retry need a few hundred bytes."""
@@ -19,9 +19,19 @@ HEADERS: Final = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "private, no-cache",
-    "content-security-policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+    "content-security-policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+    "frame-ancestors 'none'",
 }
 """A report opened from here shows text, styles and pictures, but runs no scripts."""
+
+
+ONE_YEAR_S: Final = 31_536_000
+
+
+def secured(headers: MutableHeaders, scope: Scope) -> None:
+    """Behind TLS, ask the browser to use nothing else for this name."""
+    if scope["scheme"] in ("https", "wss"):
+        headers.setdefault("strict-transport-security", f"max-age={ONE_YEAR_S}")
 
 
 class Wire:
@@ -43,25 +53,27 @@ class Wire:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
+                secured(headers, scope)
             await send(message)
 
         if route_path(scope) in self._streamed:
             await self._inner(scope, receive, dressed)
-        elif _announced(scope) > MOST_BODY_BYTES:
+        elif announced_bytes(scope) > MOST_BODY_BYTES:
             answer = plain_error(
                 413,
                 f"The body may have at most {MOST_BODY_BYTES} bytes.",
                 "BODY_TOO_LARGE",
                 "Send files with POST /upload.",
             )
-            await EarlyRefusal(answer.body, answer.status_code, dict(answer.headers))(scope, receive, dressed)
+            await EarlyRefusal.of(answer)(scope, receive, dressed)
         elif scope["method"] == "HEAD":
             await _head(self._inner, scope, receive, dressed)
         else:
             await self._inner(scope, _bounded(receive), dressed)
 
 
-def _announced(scope: Scope) -> int:
+def announced_bytes(scope: Scope) -> int:
+    """Content-Length of a request; 0 without a valid one."""
     text = Headers(scope=scope).get("content-length", "")
     return int(text) if text.isdecimal() and len(text) < 20 else 0
 

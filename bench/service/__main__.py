@@ -18,6 +18,8 @@ PARTS: Final = (
     "workers",
     "uploads",
     "slow_clients",
+    "doors",
+    "crowds",
     "inputs",
     "privacy",
     "store_size",

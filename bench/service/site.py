@@ -27,6 +27,9 @@ _OURS: Final = (
     "HOST",
     "DEVICE",
     "OPEN_ACCESS",
+    "ALLOWED_HOSTS",
+    "TRUSTED_PROXIES",
+    "ROOT_PATH",
     "MAX_UPLOAD_SIZE_MB",
     "RESULTS_EXPIRY_HOURS",
 )

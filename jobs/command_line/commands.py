@@ -75,6 +75,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     reconciling.add_argument(
         "--once", action="store_true", required=True, help="workers do this automatically every 5 s"
     )
+    command("sign-out", "end the access of every browser that has sent a key; each has to send it again")
     return whole
 
 
@@ -130,6 +131,11 @@ def _adopt(chosen: argparse.Namespace) -> None:
     _write(chosen, {"adopted": True}, ["The present data directory is that of the queue now."])
 
 
+def _sign_out(chosen: argparse.Namespace) -> None:
+    service.revoke_passes()
+    _write(chosen, {"signed_out": True}, ["Every browser has to send its key again."])
+
+
 COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], None]]] = {
     "stats": _stats,
     "list": _list,
@@ -139,6 +145,7 @@ COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], None]]] = {
     "purge": _purge,
     "adopt": _adopt,
     "reconcile": _reconcile,
+    "sign-out": _sign_out,
 }
 
 

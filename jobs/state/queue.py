@@ -101,13 +101,16 @@ def text_client(url: str) -> redis.Redis:
 
 
 def _client(url: str, *, decode_responses: bool) -> redis.Redis:
-    client: redis.Redis = redis.Redis.from_url(
-        url,
-        decode_responses=decode_responses,
-        socket_timeout=SOCKET_TIMEOUT_S,
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
-        retry=RedisRetry(NoBackoff(), 0),
-    )
+    try:
+        client: redis.Redis = redis.Redis.from_url(
+            url,
+            decode_responses=decode_responses,
+            socket_timeout=SOCKET_TIMEOUT_S,
+            socket_connect_timeout=CONNECT_TIMEOUT_S,
+            retry=RedisRetry(NoBackoff(), 0),
+        )
+    except (ValueError, TypeError):  # redis-py quotes parts of the address, which contains the password
+        raise QueueUnavailable("REDIS_URL is not a valid address.", hint="Check its port, path and options.") from None
     return client
 
 

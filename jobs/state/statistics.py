@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
-import secrets
 import statistics
 import time
 from collections.abc import Sequence
@@ -19,6 +17,7 @@ from jobs.state.clock import now
 from jobs.state.estimate import Run
 from jobs.state.lua import read_script
 from jobs.state.model import JobRecord
+from jobs.state.secret_file import kept_secret
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -96,25 +95,10 @@ class Statistics:
 
     def record_email(self, email: str) -> None:
         """Count an address without storing it: by its HMAC with a secret of this data directory."""
-        digest = hmac.new(self._secret(), email.strip().lower().encode(), hashlib.sha256).hexdigest()
+        digest = hmac.new(
+            kept_secret(self._data_dir / "secret"), email.strip().lower().encode(), hashlib.sha256
+        ).hexdigest()
         self._client.sadd("stats:unique_emails", digest)
-
-    def _secret(self) -> bytes:
-        path = self._data_dir / "secret"
-        try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            self._data_dir.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".secret.{os.getpid()}.{secrets.token_hex(4)}")
-            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-                stream.write(secrets.token_bytes(32))
-            try:
-                os.link(partial, path)  # the first process writes the secret; the others read it
-            except FileExistsError:
-                pass
-            finally:
-                partial.unlink()
-            return path.read_bytes()
 
     def total(self) -> int:
         """Number of jobs completed so far."""

@@ -7,8 +7,11 @@ import subprocess
 import sys
 
 import pytest
+from pydantic import SecretStr, ValidationError
 
+from jobs.errors import QueueUnavailable
 from jobs.settings import Settings, SettingsError, load_settings
+from jobs.state.queue import AnalysisQueue
 from tests.support.processes import DATA_DIR, ROOT
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 -- a setting, nothing is bound
@@ -80,3 +83,50 @@ def test_a_guessable_key_gives_a_warning(monkeypatch: pytest.MonkeyPatch, keys: 
 def test_empty_keys_do_not_allow_access(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match="API_KEYS is not set"):
         settings_with(monkeypatch, HOST=EVERYWHERE, API_KEYS=" , ")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:hidden-word@127.0.0.1",
+        "redis//user:hidden-word@127.0.0.1:6379",
+        "redis://:hidden-word/x@127.0.0.1:6379/0",
+        "redis://127.0.0.1:hidden-word",
+    ],
+)
+def test_an_address_of_redis_is_never_printed(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match=r"^REDIS_URL: ") as caught:
+        settings_with(monkeypatch, REDIS_URL=url)
+    assert "hidden" not in str(caught.value)
+
+
+def test_an_address_that_only_redis_py_rejects_is_not_printed_either() -> None:
+    with pytest.raises(QueueUnavailable) as caught:
+        AnalysisQueue("redis://:hidden-word@127.0.0.1/0?socket_timeout=hidden-word")
+    assert "hidden" not in str(caught.value)
+    assert caught.value.__suppress_context__
+    assert "hidden" not in repr(Settings(redis_url="redis://:hidden-word@127.0.0.1/0"))
+
+
+def test_a_server_with_a_name_of_its_own_requires_a_key() -> None:
+    with pytest.raises(ValidationError, match=r"ALLOWED_HOSTS is 'knee.example'"):
+        Settings(allowed_hosts="knee.example")
+    named = Settings(allowed_hosts="Knee.example, [2001:db8::1]", api_keys=SecretStr("a-key-of-some-length"))
+    assert named.host_names == {"knee.example", "2001:db8::1", "127.0.0.1"}
+    assert not named.pages_open
+    assert Settings(api_keys=SecretStr("a-key-of-some-length")).pages_open
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("allowed_hosts", "https://knee.example"),
+        ("allowed_hosts", "*"),
+        ("trusted_proxies", "proxy.example"),
+        ("root_path", "knee"),
+        ("root_path", "/a/../b"),
+    ],
+)
+def test_a_value_that_would_be_misunderstood_is_refused(name: str, value: str) -> None:
+    with pytest.raises(ValidationError, match=name):
+        Settings(**{name: value})  # type: ignore[arg-type]

@@ -19,9 +19,10 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import CLOSE_HEADER, H11Protocol, RequestResponseCycle
+from uvicorn.protocols.websockets import websockets_sansio_impl
 
 from rest.starlette_adapter import RangedFile
-from rest.uvicorn_adapter import CLOSE
+from rest.uvicorn_adapter import CLOSE, UNFINISHED
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_uvicorn_has_the_methods_that_the_adapter_overrides(method: str, paramet
 
 def test_uvicorn_has_the_attributes_that_the_adapter_reads() -> None:
     protocol = inspect.getsource(H11Protocol)
-    for name in ("loop", "transport", "connections", "conn", "cycle", "flow", "scheme"):
+    for name in ("loop", "transport", "connections", "conn", "cycle", "flow", "scheme", "client"):
         assert f"self.{name}" in protocol, name
     cycle = inspect.getsource(RequestResponseCycle)
     for name in ("body", "more_body", "response_complete", "scope"):
@@ -50,6 +51,10 @@ def test_uvicorn_has_the_attributes_that_the_adapter_reads() -> None:
     assert callable(FlowControl.pause_reading)
     assert "read_paused" in inspect.getsource(FlowControl)
     assert h11.IDLE is not h11.SEND_RESPONSE
+
+
+def test_uvicorn_logs_the_line_that_is_left_out() -> None:
+    assert UNFINISHED in inspect.getsource(websockets_sansio_impl)
 
 
 def test_uvicorn_closes_the_connection_when_the_request_asks_for_it() -> None:

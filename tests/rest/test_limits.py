@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -137,20 +139,41 @@ def test_an_aborted_upload_leaves_no_files(server: str, api: httpx.Client) -> No
         wait_until(lambda: job_folders() == before, what="nothing left")
 
 
-def test_without_a_free_upload_slot_the_response_is_503_with_a_retry_time(server: str, api: httpx.Client) -> None:
+def at_address(number: int) -> httpx.HTTPTransport:
+    """Requests as from another client: 127.0.0.NUMBER."""
+    return httpx.HTTPTransport(local_address=f"127.0.0.{number}")
+
+
+async def posted(url: str, content: bytes) -> tuple[int, str]:
+    """The answer that a client gets which stops reading when it can no longer send."""
+    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+        answer = await client.post("/upload", content=content, headers=FORM)
+        return answer.status_code, answer.json()["error_code"]
+
+
+def test_uploads_above_the_share_of_a_client_or_the_servers_number_are_told_when_to_retry(
+    server: str, api: httpx.Client
+) -> None:
     before = job_folders()
     address = httpx.URL(server)
     head = f"POST /upload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {FORM['content-type']}\r\n"
     head += "Content-Length: 1000000\r\n\r\n"
     with contextlib.ExitStack() as stack:
         for number in range(8):
-            connection = socket.create_connection((address.host, address.port or 0))
+            source = (f"127.0.0.{1 + number // 4}", 0)
+            connection = socket.create_connection((address.host, address.port or 0), source_address=source)
             stack.enter_context(connection)
             connection.sendall(head.encode() + part("file", "a.nii") + b"a")
             wait_until(lambda n=number: len(job_folders() - before) == n + 1, what="the upload")
-        answer = api.post("/upload", content=part("file", "a.nii") + b"a" + END, headers=FORM)
-        assert (answer.status_code, answer.json()["error_code"]) == (503, "SERVER_BUSY")
-        assert int(answer.headers["retry-after"]) > 0
+        small = part("file", "a.nii") + b"a" + END
+        with httpx.Client(base_url=server, transport=at_address(3)) as other:
+            for client, busy in ((api, (429, "CLIENT_BUSY")), (other, (503, "SERVER_BUSY"))):
+                answer = client.post("/upload", content=small, headers=FORM)
+                assert (answer.status_code, answer.json()["error_code"]) == busy
+                assert int(answer.headers["retry-after"]) > 0
+        large = part("file", "a.nii") + bytes(8_000_000) + END
+        with ThreadPoolExecutor(1) as thread:
+            assert thread.submit(asyncio.run, posted(server, large)).result() == (429, "CLIENT_BUSY")
         assert api.get("/stats").status_code == 200, "uploads that wait hold no thread of the others"
     wait_until(lambda: job_folders() == before, what="nothing left")
     assert api.post("/upload", content=part("file", "a.nii") + b"a" + END, headers=FORM).status_code == 400

@@ -64,6 +64,8 @@ def test_the_openapi_document_names_every_route_and_form_field(api: httpx.Client
         ("/scans/{scan_id}", "delete"),
         ("/scans/{scan_id}/start", "post"),
         ("/access", "post"),
+        ("/access", "delete"),
+        ("/live", "get"),
         ("/compare/{first_id}/{second_id}", "get"),
         ("/compare/{first_id}/{second_id}/changes.csv", "get"),
         ("/compare/{first_id}/{second_id}/view/{name}", "get"),

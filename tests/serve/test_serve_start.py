@@ -150,7 +150,7 @@ def test_a_long_data_path_uses_a_port_with_a_password_and_a_killed_supervisor_le
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("API_PORT", "eight"), ("MAX_UPLOAD_SIZE_MB", "0"), ("DEVICE", "tpu"), ("REDIS_URL", "http://127.0.0.1")],
+    [("API_PORT", "eight"), ("MAX_UPLOAD_SIZE_MB", "0"), ("DEVICE", "tpu"), ("ROOT_PATH", "knee")],
 )
 def test_an_invalid_setting_stops_the_start_with_its_name(tmp_path: Path, name: str, value: str) -> None:
     for program in ("serve.py", "worker.py"):

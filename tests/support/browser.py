@@ -126,7 +126,7 @@ def opened(
     browser: Browser, address: str, *, size: tuple[int, int] = (1440, 900), timeout_ms: float = 60_000
 ) -> Iterator[Page]:
     """An empty tab, as in a new browser profile. At the end, checks that no other host than that of the address
-    received a request.
+    received a request, and that the Content-Security-Policy refused nothing.
 
     Every test gets the same tab. A new tab has a new process, which compiles the scripts of the pages again: two thirds
     of the CPU time of opening a page.
@@ -138,11 +138,16 @@ def opened(
     tab.set_default_timeout(timeout_ms)
     hosts: set[str] = set()
 
+    refused: list[str] = []
+
     def note(asked: Any) -> None:
         hosts.add(urlsplit(asked.url).netloc)
 
+    def read(line: Any) -> None:
+        refused.extend([line.text] if "Content Security Policy" in line.text else [])
+
     try:
-        with listening(tab, request=note, websocket=note):
+        with listening(tab, request=note, websocket=note, console=read):
             yield tab
     except BaseException:
         tab.context.close()  # a failed test may leave anything behind
@@ -150,6 +155,7 @@ def opened(
     _empty(tab, address)
     _FREE[browser] = tab
     assert hosts - {""} <= {urlsplit(address).netloc}
+    assert refused == []
 
 
 @contextlib.contextmanager

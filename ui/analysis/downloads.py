@@ -12,12 +12,14 @@ import streamlit as st
 from jobs.state.model import JobView
 from pipeline.results_tree import ARTIFACTS
 from ui.parts import wording
+from ui.parts.addresses import address
 
 
 def archive_link(job: JobView) -> str:
     """The zip as a link that looks like the button it is."""
     size = wording.size(job.result_size_bytes)
-    return f'<a class="ok-button" href="/api/download/{quote(job.id)}" download>Download results ({size})</a>'
+    href = address(f"/api/download/{quote(job.id)}")
+    return f'<a class="ok-button" href="{href}" download>Download results ({size})</a>'
 
 
 def show_downloads(job: JobView, folder: Path) -> None:
@@ -38,6 +40,6 @@ def _left(job: JobView) -> str:
 
 def _line(job: JobView, folder: Path, path: Path) -> str:
     name = path.relative_to(folder).as_posix()
-    address = f"/api/jobs/{quote(job.id)}/artifacts/{quote(name)}"
+    href = address(f"/api/jobs/{quote(job.id)}/artifacts/{quote(name)}")
     size = wording.size(path.stat().st_size)
-    return f'<li><a href="{address}" download="{escape(path.name)}">{escape(name)}</a><span>{size}</span></li>'
+    return f'<li><a href="{href}" download="{escape(path.name)}">{escape(name)}</a><span>{size}</span></li>'

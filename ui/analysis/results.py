@@ -24,6 +24,7 @@ from ui.analysis.provenance import show_provenance
 from ui.analysis.quality import show_quality
 from ui.analysis.shape import show_shapes
 from ui.parts import tables, wording
+from ui.parts.addresses import address
 from ui.parts.messages import escape, listed
 from ui.parts.usable import excluded_figure, show_note, uses_of
 from ui.viewers.pyvista_view import offer_pyvista
@@ -134,7 +135,9 @@ def _show_3d(job: JobView, folder: Path, side: str) -> None:
     if not _has_view(job.id, ViewFile.SCENE):
         st.info("This analysis has no surfaces to show.", icon=":material/view_in_ar:")
         return
-    show_scene(f"/api/jobs/{job.id}/view/{ViewFile.SCENE}", f"scene-{job.id}", fallback=SURFACES_PICTURE.at(folder))
+    show_scene(
+        address(f"/api/jobs/{job.id}/view/{ViewFile.SCENE}"), f"scene-{job.id}", fallback=SURFACES_PICTURE.at(folder)
+    )
     offer_pyvista(folder, side, key=f"pyvista-{job.id}")
 
 
@@ -142,7 +145,7 @@ def _show_slices(job: JobView) -> None:
     if not _has_view(job.id, ViewFile.SLICES):
         st.info("This analysis has no slices to show.", icon=":material/layers:")
         return
-    show_slices(f"/api/jobs/{job.id}/view", f"slices-{job.id}")
+    show_slices(address(f"/api/jobs/{job.id}/view"), f"slices-{job.id}")
 
 
 def _has_view(job_id: str, name: str) -> bool:

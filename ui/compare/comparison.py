@@ -18,6 +18,7 @@ from pipeline.results_tree import ViewFile
 from pipeline.uses import Uses
 from ui.compare.change_charts import change_bars
 from ui.parts import tables, wording
+from ui.parts.addresses import address
 from ui.parts.charts import CONFIG
 from ui.parts.messages import escape
 from ui.parts.usable import greyed, show_note, uses_of
@@ -45,8 +46,8 @@ def show_comparison(first_id: str, second_id: str) -> None:
     excluded = both.ban(THC_MATCHED, TABLE_ORDER)
     st.subheader(f"{word} on the bone")
     show_note(excluded)
-    address = f"/api/compare/{quote(first_id)}/{quote(second_id)}"
-    show_scene(f"{address}/view/{ViewFile.SCENE}", f"comparison-{first_id}-{second_id}")
+    base = address(f"/api/compare/{quote(first_id)}/{quote(second_id)}")
+    show_scene(f"{base}/view/{ViewFile.SCENE}", f"comparison-{first_id}-{second_id}")
     colours = "" if excluded else ": rust is thinner, blue is thicker"
     _caption(
         f"Second minus first, on the first knee's bones{colours}. Points without a counterpart under cartilage have "
@@ -54,7 +55,7 @@ def show_comparison(first_id: str, second_id: str) -> None:
     )
     _show_regions([asdict(row) for row in document.changes], word, both)
     _show_worth(document)
-    st.html(f'<a class="ok-button" href="{address}/changes.csv" download>Download as CSV</a>')
+    st.html(f'<a class="ok-button" href="{base}/changes.csv" download>Download as CSV</a>')
 
 
 def _made(first_id: str, second_id: str) -> service.JobComparison:
@@ -77,7 +78,7 @@ def _show_analysis(title: str, job: JobView, facts: service.ComparedAnalysis) ->
         "Voxels": " × ".join(f"{value:.2f}" for value in facts.spacing_mm) + " mm",
     }
     terms = "".join(f"<dt>{name}</dt><dd>{html_escape(str(value))}</dd>" for name, value in lines.items())
-    link = f"/analysis?job={quote(job.id)}"
+    link = address(f"/analysis?job={quote(job.id)}")
     st.html(
         f'<p class="ok-quiet">{title}</p><p class="ok-name"><a href="{link}" target="_self">'
         f'{html_escape(job.input_filename)}</a></p><dl class="ok-facts">{terms}</dl>'

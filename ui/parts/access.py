@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from jobs import service
 from jobs.settings import ACCESS_COOKIE, load_settings
 from ui.parts.components import mount
 
@@ -21,7 +22,7 @@ FORM = """
 def admitted() -> bool:
     """Whether this browser has access: no keys are required, or it has sent a valid one."""
     settings = load_settings()
-    return settings.pages_open or st.context.cookies.get(ACCESS_COOKIE) in settings.access_tokens
+    return settings.pages_open or service.accept_pass(st.context.cookies.get(ACCESS_COOKIE, ""))
 
 
 def ask_for_key() -> None:

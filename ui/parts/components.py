@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import streamlit as st
+
+from ui.parts.addresses import address
 
 ASSETS: Final = Path(__file__).parents[1] / "assets"
 
@@ -54,8 +57,9 @@ def _loader(name: str) -> str:
     """
     path = ASSETS / "components" / f"{name}.js"
     version = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    script = address(f"/assets/components/{name}.js?v={version}")
     return (
-        f"const part = import(`${{window.location.origin}}/assets/components/{name}.js?v={version}`);\n"
+        f"const part = import(window.location.origin + {json.dumps(script)});\n"
         "export default function (component) {\n"
         "  let gone = false, end = null;\n"
         "  part.then((module) => { if (!gone) end = module.default(component); });\n"

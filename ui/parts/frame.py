@@ -37,19 +37,20 @@ PAGES: Final = (HOME, JOBS, COMPARE, STATISTICS, METHODS)
 
 def start_page(title: str) -> None:
     """Configure the page and draw the frame. The first call of every page; it ends here where a key is missing."""
+    allowed = admitted()  # icon and logo are media, which only admitted browsers may load
     st.set_page_config(
         page_title=f"{title} · Kneebox",
-        page_icon=str(ASSETS / "icon.png"),
+        page_icon=str(ASSETS / "icon.png") if allowed else None,
         layout="wide",
         menu_items={"About": f"Kneebox: knee MRI analysis. {DISCLAIMER}"},
     )
     st.html(ASSETS / "style.css")
-    st.logo(str(ASSETS / "logo.svg"), size="large")
-    if not admitted():
+    if not allowed:
         with narrow():
             ask_for_key()
             end_page()
         st.stop()
+    st.logo(str(ASSETS / "logo.svg"), size="large")
     with st.sidebar:
         for page in PAGES:
             st.page_link(page.path, label=page.title, icon=page.icon, width="stretch")

@@ -4,10 +4,12 @@ If that fails, the page shows a message and continues.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Final
 
@@ -15,9 +17,13 @@ import streamlit as st
 
 from pipeline.report.colours import BONE, THICKNESS_RANGE_MM, VIRIDIS, css
 from pipeline.results_tree import SURFACE_PLY, SURFACE_VTP
+from ui.parts.addresses import address
 
 EXPORT_TIMEOUT_S: Final = 60.0
 HEIGHT_PX: Final = 560
+FOREIGN_ICONS: Final = re.compile(r"<link[^>]*https?://[^>]*>")
+"""An export names icons on a server of VTK's makers."""
+
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 
 
@@ -76,16 +82,25 @@ def _mount(html: str, key: str) -> None:
     """Put the page into stpyvista's frame.
 
     Its public call exports in a fork of this server and waits for it without limit (a fork that dies hangs the page
-    for ever), so the component is given the finished export instead. Streamlit's frame is used instead if stpyvista
-    is not installed or has changed.
+    for ever), so the component is given the finished export instead.
     """
     try:
         from stpyvista import _stpv_component as component
     except ImportError:
-        st.iframe(html, height=HEIGHT_PX, alt="3D view of the knee")
+        st.warning("No PyVista view: stpyvista is not installed, or has changed.", icon=":material/view_in_ar:")
         return
-    data = {"_html": html, "backend": "trame", "height": HEIGHT_PX, "width": 900, "use_container_width": True}
+    data = {"_html": _framed(html), "backend": "trame", "height": HEIGHT_PX, "width": 900, "use_container_width": True}
     component(key=key, data=data)
+
+
+def _framed(html: str) -> str:
+    """A page without scripts that shows the export in a frame of its own.
+
+    stpyvista's frame follows the Content-Security-Policy of the page around it, which allows no scripts inside a page.
+    """
+    frame = f'<iframe src="{address("/assets/viewers/export.html")}" title="3D view of the knee"></iframe>'
+    style = "<style>html,body,iframe{margin:0;width:100%;height:100%;border:0}textarea{display:none}</style>"
+    return f"<!doctype html>{style}<textarea>{escape(FOREIGN_ICONS.sub('', html))}</textarea>{frame}"
 
 
 def _show_scale() -> None:

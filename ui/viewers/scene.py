@@ -7,10 +7,12 @@ from typing import Any, Final
 
 import streamlit as st
 
+from ui.parts.addresses import address
+
 HEIGHT_PX: Final = 600
 
 _MODULE: Final = """
-const own = new URL("/assets/viewers/", location.origin);
+const own = new URL("ASSETS", location.origin);
 
 export default function ({ data, parentElement, setStateValue }) {
   const root = parentElement.querySelector("[data-ok3d]");
@@ -37,7 +39,7 @@ export default function ({ data, parentElement, setStateValue }) {
 """
 
 _HTML: Final = """
-<link rel="stylesheet" href="/assets/viewers/scene.css">
+<link rel="stylesheet" href="ASSETSscene.css">
 <div data-ok3d data-state="loading"></div>
 """
 
@@ -45,7 +47,8 @@ _HTML: Final = """
 @st.cache_resource
 def _component() -> Any:
     """Registered once a process: registering again replaces what is on the pages."""
-    return st.components.v2.component("kneebox.scene", html=_HTML, js=_MODULE)
+    html, module = (text.replace("ASSETS", address("/assets/viewers/")) for text in (_HTML, _MODULE))
+    return st.components.v2.component("kneebox.scene", html=html, js=module)
 
 
 def show_scene(url: str, key: str, *, height_px: int = HEIGHT_PX, fallback: Path | None = None) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import streamlit as st
 
 from pipeline.results_tree import ViewFile
+from ui.parts.addresses import address
 
 HEIGHT_PX: Final = 640
 FILES: Final = (ViewFile.SLICES, ViewFile.SCAN, ViewFile.LABELS, ViewFile.SUBREGIONS, ViewFile.T2)
 
 # The page's own module is a blob without an address, so that it has to name the server.
 _MODULE: Final = """
-const code = import(new URL("/assets/viewers/slices.js", window.location.origin).href);
+const code = import(new URL("SCRIPT", window.location.origin).href);
 
 export default function ({ data, parentElement }) {
   let viewer = null;
@@ -22,7 +23,12 @@ export default function ({ data, parentElement }) {
 }
 """
 
-_viewer = st.components.v2.component("kneebox.slices", js=_MODULE)
+
+@st.cache_resource
+def _component() -> Any:
+    """Registered once a process: registering again replaces what is on the pages."""
+    module = _MODULE.replace("SCRIPT", address("/assets/viewers/slices.js"))
+    return st.components.v2.component("kneebox.slices", js=module)
 
 
 def show_slices(base_url: str, key: str, *, height_px: int = HEIGHT_PX) -> None:
@@ -33,4 +39,4 @@ def show_slices(base_url: str, key: str, *, height_px: int = HEIGHT_PX) -> None:
     height_px  of the three pictures together, on a wide page
     """
     addresses = {file.name.lower(): f"{base_url}/{file}" for file in FILES}
-    _viewer(key=key, data={"base": base_url, "addresses": addresses, "height": height_px})
+    _component()(key=key, data={"base": base_url, "addresses": addresses, "height": height_px})

@@ -10,7 +10,7 @@ export default function ({ parentElement }) {
     event.preventDefault();
     problem.textContent = "";
     try {
-      const answer = await fetch("/api/access", { method: "POST", headers: { "X-API-Key": field.value.trim() } });
+      const answer = await fetch(new URL("../../api/access", import.meta.url), { method: "POST", headers: { "X-API-Key": field.value.trim() } });
       if (answer.ok) window.location.reload();
       else problem.textContent = (await answer.json()).detail;
     } catch {

@@ -1,6 +1,7 @@
 // Uploads a scan: dropped or chosen, several files packed into one zip, with progress. The bytes go to the REST interface;
 // Streamlit only gets the id of the upload.
-const ZIP = "/assets/vendor/client-zip-2.5.1.min.js";
+const ZIP = "../vendor/client-zip-2.5.1.min.js";
+const SCANS = new URL("../../api/scans", import.meta.url).href;
 
 /**
  * @typedef {{file: File, path: string}} Item
@@ -113,7 +114,7 @@ export default function ({ data, parentElement, setStateValue }) {
     };
     sent.onabort = () => show("idle");
     part("again").hidden = true;
-    sent.open("POST", "/api/scans");
+    sent.open("POST", SCANS);
     sent.send(form);
   }
 
