@@ -146,7 +146,7 @@ async def _released_early(places: asyncio.Semaphore) -> AsyncIterator[Callable[[
 class KeyTries:
     """What a client has sent as keys: wrong ones within WRONG_KEYS_WINDOW_S, and right ones.
 
-    A key that was right before goes on working while the client's others are not looked at: one wrong program must not
+    A key that was right before remains valid while the client's others are not looked at: one wrong program must not
     stop the others behind the same address.
     """
 

@@ -76,7 +76,7 @@ class PageDoor:
         path = self._path(scope)
         rooted = {**scope, "root_path": self._settings.root_path, "path": self._settings.root_path + path}
         if path == BESIDE_PAGES or path.startswith(f"{BESIDE_PAGES}/"):
-            await self._inner(rooted, receive, send)  # has a guard of its own
+            await self._inner(rooted, receive, send)  # has its own guard
             return
         refusal = self._refusal(rooted, path)
         if scope["type"] == WEBSOCKET:

@@ -1,4 +1,4 @@
-"""Every address of the pages' port outside /api (which has a guard of its own), and who may use it.
+"""Every address of the pages' port outside /api (which has its own guard), and who may use it.
 
 Streamlit serves more than the pages need: an upload into memory, an interface for agents, logins, metrics. Whatever is
 not listed here is answered with 404 before Streamlit sees it. tests/serve/test_page_routes.py compares the tables with

@@ -1,4 +1,4 @@
-"""Times of /status, asked by a process of its own while something else happens."""
+"""Times of /status, asked by a separate process while something else happens."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ADDRESS: Final = "127.0.0.9"
 
 
 class StatusTimes:
-    """Ask from entering to leaving; a process of its own does not wait for the measuring one.
+    """Ask from entering to leaving; a separate process does not wait for the measuring one.
 
     waits_ms, failures   afterwards: the times of the answers, and the number of other answers and errors
     """

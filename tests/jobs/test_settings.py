@@ -108,7 +108,7 @@ def test_an_address_that_only_redis_py_rejects_is_not_printed_either() -> None:
     assert "hidden" not in repr(Settings(redis_url="redis://:hidden-word@127.0.0.1/0"))
 
 
-def test_a_server_with_a_name_of_its_own_requires_a_key() -> None:
+def test_a_server_with_a_public_name_requires_a_key() -> None:
     with pytest.raises(ValidationError, match=r"ALLOWED_HOSTS is 'knee.example'"):
         Settings(allowed_hosts="knee.example")
     named = Settings(allowed_hosts="Knee.example, [2001:db8::1]", api_keys=SecretStr("a-key-of-some-length"))

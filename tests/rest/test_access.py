@@ -81,7 +81,7 @@ def keyed(valkey: str) -> Iterator[str]:
 
 
 def visitor(url: str, number: int) -> httpx.Client:
-    """A client with an address of its own: 127.0.0.NUMBER."""
+    """A client with a separate address: 127.0.0.NUMBER."""
     return httpx.Client(base_url=url, transport=httpx.HTTPTransport(local_address=f"127.0.0.{number}"))
 
 
@@ -118,7 +118,7 @@ def test_wrong_keys_are_counted_per_client_on_every_route_and_never_delay_others
         assert statuses == [401] * WRONG_KEYS + [429] * (WRONG_KEYS // 2)
         assert 0 < int(answers[-1].headers["retry-after"]) <= WRONG_KEYS_WINDOW_S
         assert guessing.post("/access", headers={"x-api-key": "second"}).status_code == 429, "a right guess too"
-        assert guessing.get("/stats", headers=right).status_code == 200, "a key that was right before goes on"
+        assert guessing.get("/stats", headers=right).status_code == 200, "a key that was right before remains valid"
         assert other.post("/access", headers=right).status_code == 204
 
 

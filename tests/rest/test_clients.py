@@ -27,7 +27,7 @@ from rest.clients import (
 
 
 class Clock:
-    """A clock that is set by hand."""
+    """A clock that is set by the test."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -65,7 +65,7 @@ def test_after_some_wrong_keys_a_new_key_of_the_same_client_waits() -> None:
         tries.note_wrong("a")
     assert tries.wait_s("a") == WRONG_KEYS_WINDOW_S
     assert not tries.admit("a", "guessed")
-    assert tries.admit("a", "known before"), "other programs of this address go on"
+    assert tries.admit("a", "known before"), "other programs of this address have access"
     assert tries.admit("b", "guessed")
     clock.now = WRONG_KEYS_WINDOW_S + 1
     assert tries.wait_s("a") == 0
@@ -88,13 +88,13 @@ def test_places_are_shared_between_clients() -> None:
 
 def test_requests_of_a_client_wait_for_their_turn_and_too_many_are_refused() -> None:
     async def scenario() -> None:
-        go_on = asyncio.Event()
+        released = asyncio.Event()
         at_work: list[str] = []
         statuses: list[int] = []
 
         async def slow(scope: Scope, receive: Receive, send: Send) -> None:
             at_work.append(scope["client"][0])
-            await go_on.wait()
+            await released.wait()
             await PlainTextResponse("done")(scope, receive, send)
 
         share = RequestShare(slow)
@@ -114,7 +114,7 @@ def test_requests_of_a_client_wait_for_their_turn_and_too_many_are_refused() -> 
         await asyncio.sleep(0.01)
         assert at_work == ["192.0.2.1"] * REQUESTS_AT_WORK + ["192.0.2.2"]
         assert statuses == [429] * 5
-        go_on.set()
+        released.set()
         await asyncio.gather(*tasks)
         assert statuses.count(200) == REQUESTS + 1
 

@@ -151,7 +151,7 @@ async def posted(url: str, content: bytes) -> tuple[int, str]:
         return answer.status_code, answer.json()["error_code"]
 
 
-def test_uploads_above_the_share_of_a_client_or_the_servers_number_are_told_when_to_retry(
+def test_uploads_above_the_share_of_a_client_or_the_servers_number_get_a_retry_time(
     server: str, api: httpx.Client
 ) -> None:
     before = job_folders()

@@ -35,7 +35,7 @@ print(json.dumps([route.path for route in create_streamlit_routes(Runtime.instan
 
 
 async def behind(scope: Scope, receive: Receive, send: Send) -> None:
-    """In the place of Streamlit: says what reached it."""
+    """Instead of Streamlit: says what reached it."""
     if scope["type"] == "websocket":
         websocket = WebSocket(scope, receive, send)
         await websocket.accept()

@@ -94,7 +94,7 @@ def _mount(html: str, key: str) -> None:
 
 
 def _framed(html: str) -> str:
-    """A page without scripts that shows the export in a frame of its own.
+    """A page without scripts that shows the export in a separate frame.
 
     stpyvista's frame follows the Content-Security-Policy of the page around it, which allows no scripts inside a page.
     """
