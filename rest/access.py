@@ -9,7 +9,7 @@ from starlette.responses import Response
 from jobs import service
 from jobs.settings import ACCESS_COOKIE, load_settings
 from rest.clients import client_of
-from rest.guard import pass_of, refused_key, sent_key, valid_key
+from rest.guard import key_required, pass_of, refused_key, sent_key, valid_key
 
 
 def grant_access(request: Request) -> Response:
@@ -17,8 +17,10 @@ def grant_access(request: Request) -> Response:
     settings = load_settings()
     if not settings.keys:
         return Response(status_code=204)
-    client = client_of(request.scope)
-    key = valid_key(sent_key(Headers(scope=request.scope)), client, settings)
+    given, client = sent_key(Headers(scope=request.scope)), client_of(request.scope)
+    if not given:
+        return key_required()
+    key = valid_key(given, client, settings)
     if key is None:
         return refused_key(client)
     answer = Response(status_code=204)

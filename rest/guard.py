@@ -52,7 +52,7 @@ def _refusal(scope: Scope) -> JSONResponse | None:
         return foreign
     if has_access(scope, headers, settings):
         return None
-    return refused_key(client_of(scope)) if sent_key(headers) else _key_required()
+    return refused_key(client_of(scope)) if sent_key(headers) else key_required()
 
 
 def has_access(scope: Scope, headers: Headers, settings: Settings) -> bool:
@@ -82,12 +82,16 @@ def refused_key(client: str) -> JSONResponse:
         answer.headers["retry-after"] = str(math.ceil(wait_s))
         return answer
     key_tries.note_wrong(client)
-    return _key_required()
+    return _unauthorized("This is not one of the keys of this server.", "Ask its operator for a key.")
 
 
-def _key_required() -> JSONResponse:
-    hint = "Send X-API-Key, or Authorization: Bearer."
-    answer = plain_error(401, "A valid API key is required.", "UNAUTHORIZED", hint)
+def key_required() -> JSONResponse:
+    """401 for a request without a key."""
+    return _unauthorized("A valid API key is required.", "Send X-API-Key, or Authorization: Bearer.")
+
+
+def _unauthorized(detail: str, hint: str) -> JSONResponse:
+    answer = plain_error(401, detail, "UNAUTHORIZED", hint)
     answer.headers["www-authenticate"] = "Bearer"
     return answer
 

@@ -22,7 +22,7 @@ FORM = """
 def admitted() -> bool:
     """Whether this browser has access: no keys are required, or it has sent a valid one."""
     settings = load_settings()
-    return settings.pages_open or service.accept_pass(st.context.cookies.get(ACCESS_COOKIE, ""))
+    return settings.pages_open or service.accept_pass(str(st.context.cookies.get(ACCESS_COOKIE, "")))
 
 
 def ask_for_key() -> None:
