@@ -67,6 +67,11 @@ class Settings(BaseSettings):
         default="", description="Comma-separated addresses or networks of proxies whose X-Forwarded headers count."
     )
     root_path: str = Field(default="", description="Path below which a proxy publishes the pages, such as /kneebox.")
+    research_copies: bool = Field(
+        default=False, description="Keep copies of labels, surfaces and measurements of users who consent."
+    )
+    research_purpose: str = Field(default="", description="What the copies are for; users read it before they consent.")
+    research_expiry_days: float = Field(default=365, gt=0, le=36_600, description="Retention time of these copies.")
 
     @field_validator("redis_url", "models_dir", "api_keys", mode="before")
     @classmethod
@@ -124,6 +129,20 @@ class Settings(BaseSettings):
                 "unrestricted. Set API_KEYS, or OPEN_ACCESS=1 if that is intended."
             )
         return self
+
+    @model_validator(mode="after")
+    def _purpose_of_copies(self) -> Settings:
+        if self.research_copies and not self.research_purpose.strip():
+            raise ValueError(
+                "RESEARCH_COPIES is on and RESEARCH_PURPOSE is empty; expected what the copies are for, for example "
+                "'thickness reference values of this hospital'. Users read it before they consent."
+            )
+        return self
+
+    @property
+    def purpose_of_copies(self) -> str:
+        """What copies for research are kept for; empty where none are kept."""
+        return self.research_purpose.strip() if self.research_copies else ""
 
     @property
     def resources(self) -> Resources:

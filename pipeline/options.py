@@ -90,7 +90,10 @@ class AnalysisOptions:
         advanced=True,
     )
     retain_results: bool = _option(
-        True, "Keep for research", "Keep labels, surfaces and measurements (never voxels) for research.", flag=""
+        True,
+        "Keep for research",
+        "Keep labels, surfaces and measurements (never voxels) for research, where the operator allows it.",
+        flag="",
     )
     cartilage_smoothing: float = _option(
         0.3125,

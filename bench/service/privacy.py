@@ -54,7 +54,7 @@ class Seen:
 def figures(*, short: bool) -> list[Figure]:
     """Run jobs to every final state; `short`: the complete job uses a coarse knee."""
     seen = Seen()
-    with running_site() as site:
+    with running_site(RESEARCH_COPIES="1", RESEARCH_PURPOSE="a test") as site:
         site.start_queue()
         site.start_api()
         site.start_worker()

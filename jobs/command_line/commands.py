@@ -24,6 +24,7 @@ from jobs.state.data_dir import adopt_data_dir
 from jobs.state.model import Status
 from jobs.state.queue import queue_errors
 from jobs.state.reconciler import reconcile
+from jobs.state.research import copies, remove_copies
 from pipeline.errors import KneeError
 
 DONE: Final = 0
@@ -68,8 +69,9 @@ def parser(program: str) -> argparse.ArgumentParser:
     command("retry", "run an ended job again").add_argument("job_id")
     command("cancel", "cancel a waiting or running job").add_argument("job_id")
     purging = command("purge", "delete expired jobs")
+    purging.add_argument("--research", action="store_true", help="delete every copy for research instead")
     purging.add_argument("--job", metavar="JOB_ID", help="delete this job, expired or not")
-    purging.add_argument("--dry-run", action="store_true", help="only list the jobs")
+    purging.add_argument("--dry-run", action="store_true", help="only list what would be deleted")
     command("adopt", "make the present data directory that of the queue, after it was replaced on purpose")
     reconciling = command("reconcile", "compare records, queue, work and folders, and repair inconsistencies")
     reconciling.add_argument(
@@ -106,7 +108,10 @@ def _retry(chosen: argparse.Namespace) -> None:
 
 
 def _purge(chosen: argparse.Namespace) -> None:
-    if chosen.job is not None:
+    if chosen.research:
+        storage = open_backend().storage
+        deleted = copies(storage) if chosen.dry_run else remove_copies(storage)
+    elif chosen.job is not None:
         service.get(chosen.job)
         deleted = [chosen.job]
         if not chosen.dry_run:
@@ -114,8 +119,8 @@ def _purge(chosen: argparse.Namespace) -> None:
     else:
         deleted = expired_now() if chosen.dry_run else purge_expired()
     what = "would be deleted" if chosen.dry_run else "deleted"
-    lines = [f"{job_id}  {what}" for job_id in deleted] or [NOTHING]
-    _write(chosen, {"jobs": deleted, "deleted": not chosen.dry_run}, lines)
+    lines = [f"{name}  {what}" for name in deleted] or [NOTHING]
+    _write(chosen, {"research_copies" if chosen.research else "jobs": deleted, "deleted": not chosen.dry_run}, lines)
 
 
 def _reconcile(chosen: argparse.Namespace) -> None:

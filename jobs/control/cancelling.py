@@ -8,6 +8,7 @@ from jobs.state.backend import open_backend
 from jobs.state.lifecycle import ended
 from jobs.state.model import CANCELLED, JobRecord, JobView, RecordChanges
 from jobs.state.queue import queue_errors
+from jobs.state.research import remove_copy_of
 from jobs.views.reading import get, not_found
 
 
@@ -29,8 +30,11 @@ def cancel(job_id: str) -> JobView:
 
 
 @queue_errors()
-def delete(job_id: str) -> None:
-    """Stop a job if it runs; delete its files and its record. Raises JobNotFound."""
+def delete(job_id: str, *, with_research_copy: bool = True) -> None:
+    """Stop a job if it runs; delete its files, its copy for research and its record. Raises JobNotFound.
+
+    with_research_copy: False where the job has expired: the copy has its own expiry time
+    """
     backend = open_backend()
     backend.storage.folder(job_id)
     record, _ = backend.store.change(job_id, lambda record: _cancelled(record, "The job was deleted."))
@@ -40,6 +44,8 @@ def delete(job_id: str) -> None:
         backend.storage.write_record(record)  # prevents another run, even if the queue loses this change
     stop_work(backend, job_id)
     backend.queue.remove(job_id)
+    if with_research_copy:
+        remove_copy_of(backend.storage, job_id)
     backend.storage.remove(job_id)
     backend.store.delete(job_id)
 

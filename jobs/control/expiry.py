@@ -20,6 +20,7 @@ from jobs.state.backend import Backend, open_backend
 from jobs.state.clock import now
 from jobs.state.model import read_time
 from jobs.state.queue import queue_errors
+from jobs.state.research import remove_copies
 from jobs.state.storage import Storage
 
 LEFTOVER_S: Final = 3600.0
@@ -72,7 +73,7 @@ class Expiry:
             storage = backend.storage
             for job_id in self.expired(storage):
                 try:
-                    delete(job_id)
+                    delete(job_id, with_research_copy=False)
                 except JobNotFound:
                     storage.remove(job_id)
                 except JobConflict:  # its work has not stopped yet: retry in the next pass
@@ -82,6 +83,8 @@ class Expiry:
             gone += self._by_record(backend)
             remove_abandoned(storage)
             remove_expired_scans(storage)
+            for _ in remove_copies(storage, backend.settings.research_expiry_days):
+                log.info("a copy for research: expired and deleted")
             self._remove_leftovers(storage)
             self._compact_log(backend)
         except (QueueUnavailable, OSError) as error:
@@ -100,7 +103,7 @@ class Expiry:
             ends = None if record is None else record.expires_at
             if ends is not None and ends < now():
                 with contextlib.suppress(JobNotFound, JobConflict):
-                    delete(job_id)
+                    delete(job_id, with_research_copy=False)
                     gone.append(job_id)
         return gone
 
@@ -108,7 +111,7 @@ class Expiry:
         """Delete old job folders without job.json, and old incomplete copies and comparisons."""
         oldest = time.time() - LEFTOVER_S
         bare = [storage.folder(job_id) for job_id in storage.job_ids() if job_id not in self._ends]
-        cut_short = (*(storage.root / "research").glob(".*.part"), *storage.comparisons.glob(".*.part"))
+        cut_short = (*storage.research.glob(".*.part"), *storage.comparisons.glob(".*.part"))
         for path in (*bare, *cut_short):
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime < oldest and not (path / "job.json").exists():

@@ -14,6 +14,9 @@ from jobs.intake.parts import FilePart
 from jobs.intake.uploads import Upload
 from pipeline.options import AnalysisOptions
 
+CONSENT: Final = "retain_results"
+"""The option that asks for a copy for research."""
+
 MAX_PARTS: Final = 40
 MAX_FIELDS: Final = 20
 MAX_FIELD_BYTES: Final = 10_000
@@ -67,6 +70,11 @@ class FormReceiver:
             self._parser.write(data)
         except FormParserError:
             raise _broken_form() from None
+
+    @property
+    def consents(self) -> bool:
+        """Whether the form itself asks for a copy for research; the default of the option is no consent."""
+        return CONSENT in self.values
 
     def finish(self) -> tuple[AnalysisOptions, str | None]:
         """The body has ended: options and e-mail address. Raises as `feed` does."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from jobs.errors import InvalidForm
@@ -55,7 +56,7 @@ def submit_form(receiver: FormReceiver) -> JobView:
     try:
         options, email = receiver.finish()
         _require_labels(receiver.upload, options)
-        return _submit(receiver.upload, options, email)
+        return _submit(receiver.upload, options, email, consents=receiver.consents)
     except BaseException:
         receiver.upload.discard()
         raise
@@ -76,10 +77,12 @@ def _require_labels(upload: Upload, options: AnalysisOptions) -> None:
         raise InvalidForm([{"type": "missing", "loc": ["body", "labels"], "msg": text, "input": None}])
 
 
-def _submit(upload: Upload, options: AnalysisOptions, email: str | None) -> JobView:
+def _submit(upload: Upload, options: AnalysisOptions, email: str | None, *, consents: bool = True) -> JobView:
     facts = check_upload(upload.path(FilePart.SCAN), options.series, labels=upload.path(FilePart.LABELS))
     require_usable(facts, options)
     record = new_record(upload.job_id, upload.filename, upload.names, facts, options, email)
+    if not consents:
+        record = replace(record, retain_for_research=False)
     upload.accept(record)
     return enqueue(record)
 

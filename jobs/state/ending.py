@@ -20,7 +20,7 @@ def finish_job(backend: Backend, record: JobRecord) -> None:
         backend.statistics.record_complete(record)
     if backend.storage.folder_is_missing(record.id):
         return
-    keep_for_research(backend.storage, record)
+    keep_for_research(backend.settings, backend.storage, record)
     backend.storage.remove_other_attempts(record.id, record.attempt)
     backend.storage.remove_upload(record.id)
     backend.storage.write_record(record)

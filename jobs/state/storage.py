@@ -59,6 +59,7 @@ class Storage:
         self._jobs = data_dir / "jobs"
         self._deleted = data_dir / "deleted"
         self.comparisons = data_dir / "comparisons"
+        self.research = data_dir / "research"
 
     def folder(self, job_id: str) -> Path:
         """The folder of a job, which need not exist. Raises JobNotFound for an id that is not a file name."""

@@ -31,6 +31,7 @@ class Health:
     status    healthy; degraded: see problems; unhealthy: the queue is not responding or refuses to write
     weights   model id -> available
     problems  for the operator, one sentence each
+    research_copies  what copies of consenting users' results are kept for; empty: none are kept
     """
 
     status: Literal["healthy", "degraded", "unhealthy"]
@@ -40,6 +41,7 @@ class Health:
     disk_free_bytes: int
     weights: dict[str, bool]
     problems: list[str]
+    research_copies: str
 
 
 def health() -> Health:
@@ -76,6 +78,7 @@ def health() -> Health:
         disk_free_bytes=free,
         weights=weights,
         problems=problems,
+        research_copies=load_settings().purpose_of_copies,
     )
 
 

@@ -17,14 +17,17 @@ import pytest
 from jobs import service
 from jobs.control.expiry import Expiry, purge_expired
 from jobs.errors import JobNotFound
+from jobs.settings import Settings
 from jobs.state.backend import open_backend
 from jobs.state.clock import now
 from jobs.state.model import JobRecord, Status
-from jobs.state.research import keep_for_research
+from jobs.state.research import copies, keep_for_research, remove_copies, remove_copy_of
 from tests.support.processes import DATA_DIR, running, wait_until
 from tests.support.submitted import image, submit
 
 pytestmark = pytest.mark.slow
+
+KEEPING = Settings(research_copies=True, research_purpose="reference values")
 
 
 def set_end(job_id: str, moment: datetime) -> None:
@@ -148,18 +151,40 @@ def finished(storage: Any, consent: bool) -> JobRecord:
 
 def test_without_consent_no_data_is_kept(redis_client: Any) -> None:
     storage = open_backend().storage
-    assert keep_for_research(storage, finished(storage, consent=False)) is None
+    assert keep_for_research(KEEPING, storage, finished(storage, consent=False)) is None
+    storage.remove("finished-job")
+
+
+def test_without_the_operators_setting_no_data_is_kept(redis_client: Any) -> None:
+    storage = open_backend().storage
+    assert keep_for_research(Settings(), storage, finished(storage, consent=True)) is None
     storage.remove("finished-job")
 
 
 def test_with_consent_labels_surfaces_and_numbers_are_kept_but_no_picture(redis_client: Any) -> None:
     storage = open_backend().storage
-    kept = keep_for_research(storage, finished(storage, consent=True))
+    kept = keep_for_research(KEEPING, storage, finished(storage, consent=True))
     assert kept is not None
+    assert keep_for_research(KEEPING, storage, finished(storage, consent=True)) == kept, "once, also if it is repeated"
     found = {path.relative_to(kept).as_posix() for path in kept.rglob("*") if path.is_file()}
     assert found == {"segmentation/labels.nrrd", "surfaces/femur.vtp", "results.csv"}
     assert "finished-job" not in str(kept)
+    assert remove_copies(storage, older_than_days=1) == []
+    remove_copy_of(storage, "finished-job")
+    assert copies(storage) == []
     storage.remove("finished-job")
+
+
+def test_a_copy_outlives_its_expired_job_until_its_own_expiry(redis_client: Any) -> None:
+    storage = open_backend().storage
+    kept = keep_for_research(KEEPING, storage, finished(storage, consent=True))
+    assert kept is not None
+    storage.remove("finished-job")
+    assert kept.name in copies(storage)
+    old = time.time() - 3 * 86_400
+    os.utime(kept, (old, old))
+    assert remove_copies(storage, older_than_days=2) == [kept.name]
+    assert not kept.exists()
 
 
 @pytest.mark.slow

@@ -64,7 +64,9 @@ def test_an_upload_writes_the_record_of_the_contract(api: httpx.Client, nifti: b
 
 def test_options_left_out_take_the_specified_defaults(api: httpx.Client, nifti: bytes, redis_client: Any) -> None:
     job_id = post(api, nifti).json()["job_id"]
-    options = json.loads(redis_client.hget("jobs", job_id))["options"]
+    record = json.loads(redis_client.hget("jobs", job_id))
+    assert record["retain_for_research"] is False, "a default is no consent"
+    options = record["options"]
     assert options["segmentation_model"] == "nnunet_fullres"
     assert options["perform_nsm"] is True
     assert options["nsm_type"] == "bone_and_cart"

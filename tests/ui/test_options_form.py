@@ -7,8 +7,10 @@ from dataclasses import fields, replace
 from streamlit.testing.v1 import AppTest
 
 from jobs import service
+from jobs.settings import Settings
 from pipeline.options import CHOICES, AnalysisOptions
 from pipeline.segmentation.segmenter import Availability
+from ui.home import options_form
 
 INSTALLED = service.models()[0]
 MODELS = [
@@ -25,11 +27,13 @@ def form_script(models: list[object]) -> None:
     """Runs inside AppTest: the form and its result in the session."""
     import streamlit as st
 
+    from jobs.settings import Settings
     from ui.home import options_form
 
+    keeping = Settings(research_copies=True, research_purpose="reference values")
     everyday = options_form.draw_options(models)
     advanced, email = options_form.draw_advanced()
-    st.session_state["answer"] = everyday | advanced | {options_form.CONSENT: options_form.draw_consent()}
+    st.session_state["answer"] = everyday | advanced | {options_form.CONSENT: options_form.draw_consent(keeping)}
     st.session_state["email"] = email
 
 
@@ -52,6 +56,13 @@ def test_consent_requires_ticking_the_box() -> None:
     assert consent.value is False
     consent.check().run()
     assert AnalysisOptions(**script.session_state["answer"]).retain_results is True
+
+
+def test_where_no_copies_are_kept_the_form_asks_for_none_and_states_it() -> None:
+    assert options_form.draw_consent(Settings()) is False
+    assert "No copies" in options_form.consent_details(Settings())
+    keeping = Settings(research_copies=True, research_purpose="reference values", research_expiry_days=30)
+    assert "30 days" in options_form.consent_details(keeping)
 
 
 def test_a_model_without_weights_is_shown_as_such() -> None:

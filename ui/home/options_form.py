@@ -31,8 +31,8 @@ def draw_form(
     with st.form("analysis", border=False):
         chosen = draw_options(models if not measured else [])
         advanced, email = draw_advanced()
-        consent = draw_consent()
-        st.html(f'<p class="ok-quiet">{consent_details(settings.results_expiry_hours)}</p>')
+        consent = draw_consent(settings)
+        st.html(f'<p class="ok-quiet">{consent_details(settings)}</p>')
         if upload.missing:
             st.html(f'<p class="ok-quiet">{upload.missing}</p>')
         if not st.form_submit_button(
@@ -73,23 +73,30 @@ def draw_advanced() -> tuple[dict[str, Any], str | None]:
     return values, email.strip() or None
 
 
-def draw_consent() -> bool:
-    """Consent to keep results for research: off until the user ticks it."""
+def draw_consent(settings: Settings) -> bool:
+    """Consent to keep results for research: off until the user ticks it; not drawn where no copies are kept."""
+    if not settings.purpose_of_copies:
+        return False
     return st.checkbox(
-        "Keep a copy of my results for research",
+        f"Keep a copy of my results for research: {settings.purpose_of_copies}",
         value=False,
-        help="Kept: label map, surfaces and measurements, under a random name, until this server's operator deletes "
-        "them. Never kept: the images themselves, file names, e-mail addresses.",
+        help="Kept: label map, surfaces and measurements, under a random name, for "
+        f"{settings.research_expiry_days:g} days. Deleted with the analysis, if you delete it. "
+        "Never kept: the images themselves, file names, e-mail addresses.",
     )
 
 
-def consent_details(expiry_hours: float) -> str:
+def consent_details(settings: Settings) -> str:
     """What happens to the data, with and without consent."""
-    return (
+    text = (
         "The uploaded file is deleted when the analysis ends. Its voxels (without patient data) and the results are "
-        f"deleted after {wording.duration(expiry_hours * 3600)}. "
-        "With the box ticked, the label map, surfaces and measurements stay on this server under a random name until "
-        "its operator deletes them; the images never do."
+        f"deleted after {wording.duration(settings.results_expiry_hours * 3600)}. "
+    )
+    if not settings.purpose_of_copies:
+        return text + "No copies are kept for research."
+    return text + (
+        "With the box ticked, the label map, surfaces and measurements stay on this server under a random name for "
+        f"{settings.research_expiry_days:g} days; the images never do."
     )
 
 
