@@ -28,7 +28,7 @@ from tests.support.finished_jobs import finished_job
 from ui.parts import tables
 
 first, second = finished_job(), finished_job()
-client = TestClient(api.app)
+client = TestClient(api.app, base_url="http://localhost")
 rows = client.get(f"/jobs/{first}/measurements").json()
 compared = client.get(f"/compare/{first}/{second}").json()["changes"]
 quantity = QUANTITIES["bone_volume"]
