@@ -30,7 +30,7 @@ import psutil
 from bench.service.figures import Figure
 from bench.service.inside import Inside, small_knee
 from bench.service.site import ROOT, Site, running_site, wait_for
-from jobs.state.model import Status
+from jobs.state.model import JobRecord, Status
 
 CUT_S: Final = 60.0
 BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
@@ -77,7 +77,7 @@ def _round(pairs: int) -> _Result:
             workers = [first.start_worker(relay.url) for _ in range(pairs)]
             command = [sys.executable, "-m", "bench.service.submitting", str(scan), str(pairs)]
             subprocess.run(command, cwd=ROOT, env=site.environment, check=True)
-            wait_for(lambda: _all_at(inside, 1), 300, "a running job per worker")
+            wait_for(lambda: all(_at_work(record, 1) for record in _records(inside)), 300, "a running job per worker")
             horses = [child for worker in workers for child in _horses(worker)]
             for horse in horses:
                 horse.send_signal(signal.SIGSTOP)
@@ -85,9 +85,10 @@ def _round(pairs: int) -> _Result:
             cut_at = time.monotonic()
             for _ in range(pairs):
                 second.start_worker(site.queue_url)
-            wait_for(lambda: _all_at(inside, 2), 300, "a second attempt of each job")
-            for horse in horses:
+            wait_for(lambda: any(_at_work(record, 2) for record in _records(inside)), 300, "a second attempt")
+            for horse in horses:  # its end waits for the queue, so that it lasts longer than the second attempt
                 horse.send_signal(signal.SIGCONT)
+            wait_for(lambda: all(record.attempt >= 2 for record in _records(inside)), 300, "all second attempts")
             time.sleep(max(0.0, CUT_S - (time.monotonic() - cut_at)))
             relay.heal()
             wait_for(lambda: _ended(inside) and not any(map(_alive, horses)), 900, "the end of both attempts")
@@ -99,12 +100,12 @@ def _round(pairs: int) -> _Result:
             return _Result(wrong, reported=reported)
 
 
-def _all_at(inside: Inside, attempt: int) -> bool:
-    records = inside.records().values()
-    return bool(records) and all(
-        record.status is Status.PROCESSING and record.attempt == attempt and record.current_step >= 1
-        for record in records
-    )
+def _records(inside: Inside) -> list[JobRecord]:
+    return list(inside.records().values())
+
+
+def _at_work(record: JobRecord, attempt: int) -> bool:
+    return record.status is Status.PROCESSING and record.attempt == attempt and record.current_step >= 1
 
 
 def _ended(inside: Inside) -> bool:
@@ -199,7 +200,11 @@ class _Relay:
 
     def _connect(self, near: socket.socket) -> None:
         self._open.wait()
-        far = socket.create_connection(("127.0.0.1", self._target.port or 0))
+        try:
+            far = socket.create_connection(("127.0.0.1", self._target.port or 0))
+        except OSError:
+            near.close()
+            return
         for source, target in ((near, far), (far, near)):
             threading.Thread(target=self._forward, args=(source, target), daemon=True).start()
 
