@@ -105,6 +105,7 @@ def read_figures(page: Page) -> list[str]:
 def use_the_3d_view(page: Page) -> None:
     """The bones are drawn, and the value under the pointer is shown in time."""
     scene = ready(page, page.locator("[data-ok3d]"))
+    scene.locator("canvas").evaluate("canvas => canvas.scrollIntoView({ block: 'center', behavior: 'instant' })")
     box = scene.locator("canvas").bounding_box()
     assert box is not None
     seen = set()
@@ -177,7 +178,8 @@ def drop_and_retry(page: Page, product: Product) -> str:
     expect(card).to_contain_text("87 × 87 × 87")
     expect(card).to_contain_text("1 × 1 × 1 mm")
     expect(card).to_contain_text("T2 cannot")
-    expect(page.get_by_role("checkbox", name="Keep a copy of my results")).not_to_be_checked()
+    expect(page.get_by_text("No copies are kept for research")).to_be_attached()
+    expect(page.get_by_role("checkbox", name="research")).to_have_count(0)
     start(page)
     cancel(page)
     page.get_by_role("button", name="Try again").click()
