@@ -21,6 +21,9 @@ UNFINISHED: Final = "returned without completing handshake"
 
 CLOSE: Final = (b"connection", b"close")
 
+LINGER_S: Final = 1.0
+"""Time for which data of a refused client is dropped before its connection is closed."""
+
 
 def quiet_refusals() -> None:
     """Keep uvicorn from logging an error for each WebSocket that is refused with an ordinary response."""
@@ -29,6 +32,8 @@ def quiet_refusals() -> None:
 
 class Connection(H11Protocol):
     """One connection. The methods below `drop` are for subclasses; the others override uvicorn's."""
+
+    _refused = False
 
     def drop(self) -> None:
         """End the connection at once. Data that the client has not read is discarded by the kernel too."""
@@ -119,4 +124,13 @@ class Connection(H11Protocol):
             h11.EndOfMessage(),
         ):
             self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
+        # a client that is still sending would lose the answer if the connection were closed now
+        self._refused = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.call_later(LINGER_S, self.transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        """Drop what follows data that is not HTTP."""
+        if not self._refused:
+            super().data_received(data)
