@@ -118,7 +118,15 @@ def test_a_work_horse_ends_with_its_worker(worker: subprocess.Popen[bytes], nois
     children = psutil.Process(worker.pid).children(recursive=True)
     os.kill(worker.pid, signal.SIGKILL)
     worker.wait()
-    wait_until(lambda: not any(child.is_running() for child in children), seconds=2, what="the end of the work-horse")
+    wait_until(lambda: not any(alive(child) for child in children), seconds=2, what="the end of the work-horse")
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether a process runs; an ended one whose new parent has not yet noticed its end does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_a_retried_job_runs_without_its_upload(worker: subprocess.Popen[bytes], noise: bytes) -> None:
