@@ -229,12 +229,17 @@ def two_crossing_thickness(surface: Surface, crop: CartilageCrop, contact: Conta
     return thickness
 
 
-def at_border(surface: Surface, grid: Grid) -> NDArray[np.bool_]:
-    """(n,): vertices of the flat caps that close a bone where the border of the image cuts it, and of their rims."""
+def at_border(surface: Surface, grid: Grid, box: Box) -> NDArray[np.bool_]:
+    """(n,): vertices of the flat caps that close a bone where the border of the image cuts it, and of their rims.
+
+    box: around the bone's voxels; a border that the bone does not touch cuts nothing
+    """
     index = grid.to_index(surface.points_mm)
     last = np.array(grid.shape) - 1.0
     reach = BORDER_MM / np.array(grid.spacing_mm)
-    near = (index < reach - 0.5) | (index > last + 0.5 - reach)
+    low = np.array([part.start == 0 for part in box])
+    high = np.array([part.stop == count for part, count in zip(box, grid.shape, strict=True)])
+    near = (low & (index < reach - 0.5)) | (high & (index > last + 0.5 - reach))
     return np.asarray(near.any(axis=1), dtype=bool)
 
 
@@ -299,7 +304,7 @@ def thickness_maps(
         bare = ThicknessMap(surface=surface, thickness_mm=nowhere, region=none, method=Method.UNION)
         return bare, replace(bare, method=Method.TWO_CROSSING)
     contact = find_contact(surface, crop)
-    border = at_border(surface, segmentation.grid)
+    border = at_border(surface, segmentation.grid, segmentation.boxes[surface.structure])
     union = union_thickness(surface, crop, contact)
     inside, labels = plate_vertices(surface, contact, border)
     inside &= ~(border & (union == 0.0))  # the rim of a cap: the image does not show whether it is bare
