@@ -7,24 +7,28 @@ the image into the axes used in training.
 from __future__ import annotations
 
 import io
-import logging
-import pickle
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.checkpoint_file import read_checkpoint
 from pipeline.errors import ModelError, OutOfMemory, WeightsCorrupt, WeightsMissing
-from pipeline.segmentation.nnunet_files import DATASET, PREVIOUS_STAGE, axes_in, checkpoints, read_json
+from pipeline.segmentation.nnunet_files import DATASET, PREVIOUS_STAGE, axes_in, checkpoints, read_json, read_plans
 from pipeline.segmentation.orientation import nearest_order
 from pipeline.segmentation.runtime import thread_count
 from pipeline.types import Resources, Scan
 
-_log = logging.getLogger(__name__)
+NEEDED: Final = frozenset({"network_weights", "trainer_name", "init_args"})
+"""Keys of a checkpoint."""
+
+TRAINER: Final = re.compile(r"nnUNetTrainer\w{0,80}")
+"""The package imports the class of this name from its own modules."""
 
 
 def native_labels(
@@ -152,7 +156,7 @@ def _predictor(folder: Path, device: Any) -> Any:
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
     loaded = [_load_checkpoint(path) for path in checkpoints(folder)]
-    dataset, plans = read_json(folder / "dataset.json"), PlansManager(read_json(folder / "plans.json"))
+    dataset, plans = read_json(folder / DATASET), PlansManager(read_plans(folder))
     configuration = plans.get_configuration(loaded[0]["init_args"]["configuration"])
     trainer = loaded[0]["trainer_name"]
     network = recursive_find_trainer_class_by_name(trainer).build_network_architecture(
@@ -177,27 +181,17 @@ def _predictor(folder: Path, device: Any) -> Any:
 
 
 def _load_checkpoint(path: Path) -> dict[str, Any]:
-    """Load tensors, plain containers and numpy numbers only if possible; otherwise the full pickle, with a warning.
+    """The content of one fold, tensors as torch's; no code of the file is executed.
 
-    Raises WeightsCorrupt if the file is damaged or is not a checkpoint of nnU-Net v2.
+    Raises WeightsCorrupt if the file is damaged, contains more than weights, or is not a checkpoint of nnU-Net v2.
     """
     import torch
 
-    scalar = np.float64(0).__reduce__()[0]
-    numbers: list[Any] = [np.dtype, (scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar")]
-    numbers += [type(np.dtype(kind)) for kind in ("float64", "float32", "int64")]
     name = f"{path.parent.name}/{path.name}"
-    try:
-        try:
-            with torch.serialization.safe_globals(numbers):
-                checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError:
-            _log.warning("checkpoint %s contains more than weights; read as a trusted file of the operator", name)
-            # the operator installed this file, and nnU-Net reads it in the same way
-            checkpoint = torch.load(path, map_location="cpu", weights_only=False)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, AttributeError, ImportError) as error:
-        raise WeightsCorrupt(f"The checkpoint {name} cannot be read: {type(error).__name__}.") from error
-    needed = {"network_weights", "trainer_name", "init_args"}
-    if not isinstance(checkpoint, dict) or not needed <= set(checkpoint):
-        raise WeightsCorrupt(f"{name} is not a checkpoint of nnU-Net v2; expected {', '.join(sorted(needed))} in it.")
-    return checkpoint
+    checkpoint: dict[str, Any] = dict(read_checkpoint(path, name))
+    if not set(checkpoint) >= NEEDED or not isinstance(checkpoint["network_weights"], Mapping):
+        raise WeightsCorrupt(f"{name} is not a checkpoint of nnU-Net v2; expected {', '.join(sorted(NEEDED))} in it.")
+    if not TRAINER.fullmatch(str(checkpoint["trainer_name"])):
+        raise WeightsCorrupt(f"{name} names a trainer that is none of nnU-Net v2; expected nnUNetTrainer or a variant.")
+    weights = {key: torch.from_numpy(values) for key, values in checkpoint["network_weights"].items()}
+    return checkpoint | {"network_weights": weights}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +26,26 @@ downwards, columns towards posterior."""
 
 NUMBERED_AS: Final = "dosma"
 """The numbering of a model that does not name its labels."""
+
+_CLASS: Final = r"[A-Z][A-Za-z0-9]*"
+_NETWORKS: Final = rf"dynamic_network_architectures\.(architectures|building_blocks)\.[a-z][a-z0-9_]*\.{_CLASS}"
+_RESAMPLING: Final = re.compile(r"(no_)?resampl[a-z_]+")
+_CODE: Final = {
+    "network_class_name": re.compile(_NETWORKS),
+    "arch_kwargs": re.compile(rf"torch\.nn\.(modules\.[a-z]+\.)?{_CLASS}|{_NETWORKS}"),
+    "UNet_class_name": re.compile(_CLASS),
+    "preprocessor_name": re.compile(rf"{_CLASS}Preprocessor"),
+    "normalization_schemes": re.compile(rf"({_CLASS})?Normalization"),
+    "label_manager": re.compile(rf"({_CLASS})?LabelManager"),
+    "image_reader_writer": re.compile(rf"{_CLASS}IO[A-Za-z0-9]*"),
+    "resampling_fn_data": _RESAMPLING,
+    "resampling_fn_seg": _RESAMPLING,
+    "resampling_fn_probabilities": _RESAMPLING,
+}
+"""Key of plans.json -> the names that it may have. All except the first two are names inside nnU-Net's own modules."""
+
+_SHOWN: Final = 80
+"""Maximum length of a name of the file in a message."""
 
 _IGNORED: Final = "ignore"
 """nnU-Net's name for voxels excluded from training; never predicted."""
@@ -75,6 +95,40 @@ def read_json(path: Path) -> dict[str, object]:
     return data
 
 
+def read_plans(folder: Path) -> dict[str, object]:
+    """plans.json. Raises ModelError if it cannot be read, or names code outside of nnU-Net and of torch's layers.
+
+    nnU-Net imports the modules and classes that a plans file names.
+    """
+    plans: dict[str, Any] = read_json(folder / PLANS)
+    try:
+        settings = [plans, *plans.get("configurations", {}).values()]
+        named = [(key, value) for part in settings for key, value in _named_code(part)]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ModelError(f"{PLANS} has another structure than nnU-Net v2 writes.") from error
+    for key, value in named:
+        if not _CODE[key].fullmatch(value):
+            raise ModelError(
+                f"{key} in {PLANS} names {value[:_SHOWN]!r}, which is neither part of nnU-Net v2 nor a layer of torch.",
+                hint="Take the folder from its source again. Networks of other packages cannot be used.",
+            )
+    return dict(plans)
+
+
+def _named_code(part: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every name in plans.json, or in one of its configurations, that nnU-Net resolves to code."""
+    for key in _CODE.keys() & part.keys():
+        values = part[key] if isinstance(part[key], list) else [part[key]]
+        yield from ((key, str(value)) for value in values)
+    network = part.get("architecture") or {}
+    if "network_class_name" in network:
+        yield "network_class_name", str(network["network_class_name"])
+    layers = network.get("arch_kwargs") or {}
+    yield from (
+        ("arch_kwargs", str(layers[key])) for key in network.get("_kw_requires_import") or () if layers[key] is not None
+    )
+
+
 def checkpoints(folder: Path) -> tuple[Path, ...]:
     """The trained folds of an nnU-Net v2 folder, in the order of their names."""
     return tuple(sorted(folder.glob("fold_*/checkpoint_final.pth")))
@@ -103,7 +157,7 @@ def nnunet_card(folder: Path, model_id: str) -> ModelCard:
     Raises ModelError if a file is missing, a label cannot be mapped, or the model needs more than one image.
     """
     dataset: dict[str, Any] = read_json(folder / DATASET)
-    plans: dict[str, Any] = read_json(folder / PLANS)
+    plans = read_plans(folder)
     native, numbering = numbering_of(dataset.get("labels") or {})
     channels = dataset.get("channel_names") or dataset.get("modality") or {}
     if len(channels) != 1:

@@ -19,6 +19,9 @@ CUDA: Final = "CUDAExecutionProvider"
 OPENVINO: Final = "OpenVINOExecutionProvider"
 CPU: Final = "CPUExecutionProvider"
 
+_OTHER_FILES: Final = (b"location", b"EPContext")
+"""Words of ONNX files whose tensors, or whose network compiled for a device, are in another file."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Network:
@@ -103,7 +106,8 @@ def thread_count(resources: Resources) -> int:
 def load_network(path: Path, sha256: str, resources: Resources) -> Network:
     """Check the weights against their digest and load them.
 
-    Raises WeightsMissing, WeightsCorrupt, OutOfMemory; DeviceMissing if the requested device is unavailable.
+    Raises WeightsMissing; WeightsCorrupt, also if it refers to other files; OutOfMemory; DeviceMissing if the requested
+    device is unavailable.
     """
     import onnxruntime
 
@@ -113,6 +117,11 @@ def load_network(path: Path, sha256: str, resources: Resources) -> Network:
         raise WeightsCorrupt(
             f"The weights file {path.name} has SHA-256 {found[:12]}…; its card expects {sha256[:12]}….",
             hint="Fetch models/ again, or write the digest of the new weights into card.json.",
+        )
+    if not _is_whole(path):
+        raise WeightsCorrupt(
+            f"The weights file {path.name} refers to data in other files, which its digest does not cover.",
+            hint="Save the network as one file: onnx.save_model(network, FILE, save_as_external_data=False).",
         )
     threads = thread_count(resources)
     options = onnxruntime.SessionOptions()
@@ -132,6 +141,12 @@ def load_network(path: Path, sha256: str, resources: Resources) -> Network:
         raise DeviceMissing(f"DEVICE is cuda, but the network would run on {provider}.")
     classes = _check_signature(session, path)
     return Network(session=session, provider=provider, threads=threads, classes=classes)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a network file names no other file. A tensor in another file has an entry with the key `location`."""
+    content = path.read_bytes()
+    return not any(word in content for word in _OTHER_FILES)
 
 
 def _faults() -> tuple[type[Exception], ...]:

@@ -32,7 +32,10 @@ KINDS: Final = {1: "bone_only", 2: "bone_and_cart"}
 
 @dataclass(frozen=True, kw_only=True)
 class InstalledShape:
-    """One folder. problem: why it cannot be used; "" if it can. With a problem, other fields may be incomplete."""
+    """One folder. problem: why it cannot be used; "" if it can. With a problem, other fields may be incomplete.
+
+    files: every file that was read for it, the checkpoint included
+    """
 
     name: str
     folder: Path
@@ -40,6 +43,7 @@ class InstalledShape:
     checkpoint: Path | None
     score: BScoreModel | None
     problem: str = ""
+    files: tuple[Path, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -82,18 +86,18 @@ def why_none(kind: NsmType, resources: Resources) -> str:
 
 
 def require_genuine(model: InstalledShape) -> None:
-    """Raises WeightsCorrupt if the digest of the weights differs from that in SHA256SUMS."""
-    if model.checkpoint is None:
-        return
+    """Raises WeightsCorrupt if the digest of a file differs from that in SHA256SUMS."""
     try:
-        expected = expected_digests(model.folder).get(model.checkpoint.relative_to(model.folder).as_posix())
+        expected = expected_digests(model.folder)
     except (OSError, ValueError) as error:
         raise WeightsCorrupt(f"Shape model {model.name}: SHA256SUMS cannot be read: {error}.") from error
-    if expected is not None and (found := model.sha256) != expected:
-        raise WeightsCorrupt(
-            f"The weights of shape model {model.name} have SHA-256 {found[:12]}…; SHA256SUMS expects {expected[:12]}….",
-            hint="Fetch them again.",
-        )
+    for path in model.files:
+        stated = expected.get(path.relative_to(model.folder).as_posix())
+        if stated is not None and (found := sha256_of(path)) != stated:
+            raise WeightsCorrupt(
+                f"{path.name} of model {model.name} has SHA-256 {found[:12]}…; SHA256SUMS expects {stated[:12]}….",
+                hint="Fetch them again.",
+            )
 
 
 def load(model: InstalledShape) -> ShapeDecoder:
@@ -118,16 +122,26 @@ def load(model: InstalledShape) -> ShapeDecoder:
 
 def _look_at(folder: Path) -> InstalledShape:
     settings, checkpoint, score = None, None, None
+    files: list[Path] = []
     try:
-        settings = read_settings(_config(folder))
+        files.append(_config(folder))
+        settings = read_settings(files[-1])
         checkpoint = _checkpoint(folder)
+        files.append(checkpoint)
         if path := find_score(folder):
+            files.append(path)
             score = read_score(path, settings.latent_size)
         problem = ""
     except KneeError as error:
         problem = error.message
     return InstalledShape(
-        name=folder.name, folder=folder, settings=settings, checkpoint=checkpoint, score=score, problem=problem
+        name=folder.name,
+        folder=folder,
+        settings=settings,
+        checkpoint=checkpoint,
+        score=score,
+        problem=problem,
+        files=tuple(files),
     )
 
 

@@ -102,7 +102,7 @@ def _built_in_shape(model: BuiltInShape) -> Entry:
 def _shape(model: InstalledShape) -> Entry:
     kind = {"bone_only": "bone alone", "bone_and_cart": "bone and cartilage"}.get(model.kind, "")
     score = "with a B-score" if model.score else "without a B-score"
-    files, wrong = _checked(model.folder, (model.checkpoint,) if model.checkpoint else ())
+    files, wrong = _checked(model.folder, model.files)
     problem = model.problem or wrong
     latent = model.settings.latent_size if model.settings else 0
     return Entry(

@@ -6,14 +6,12 @@ only the point network has to be fitted, with random first weights and a least-s
 """
 
 import json
-import pickle
-import sys
-import types
-import zipfile
 from collections import OrderedDict
 from functools import lru_cache
 
 import numpy as np
+
+from tests.support.checkpoint_files import write_checkpoint
 
 LATENT = 2
 AXES = np.array([0.80, 0.66, 0.45])
@@ -132,64 +130,3 @@ def install(folder, *, only_bone=False, score=None, config=None):
         (folder / "bscore").mkdir()
         (folder / "bscore" / "model.json").write_text(json.dumps(score))
     return folder
-
-
-class _Storage:
-    def __init__(self, key, array):
-        self.key, self.array = key, array
-
-
-class _Tensor:
-    def __init__(self, key, array):
-        self.key, self.array = key, array
-
-    def __reduce__(self):
-        strides = tuple(s // self.array.itemsize for s in self.array.strides)
-        storage = _Storage(self.key, self.array)
-        rebuild = sys.modules["torch._utils"]._rebuild_tensor_v2
-        return rebuild, (storage, 0, self.array.shape, strides, False, OrderedDict())
-
-
-def write_checkpoint(path, content, *, extra=None):
-    """Write the format of torch.save for dictionaries of tensors; `extra` is pickled unchanged."""
-    storage_kind = type("FloatStorage", (), {"__module__": "torch"})
-    utils = types.ModuleType("torch._utils")
-
-    def _rebuild_tensor_v2(*_):
-        raise AssertionError("only its name is written")
-
-    _rebuild_tensor_v2.__module__, _rebuild_tensor_v2.__qualname__ = "torch._utils", "_rebuild_tensor_v2"
-    utils._rebuild_tensor_v2 = _rebuild_tensor_v2
-    torch = types.ModuleType("torch")
-    torch.FloatStorage, torch._utils = storage_kind, utils
-    arrays = {}
-
-    def wrapped(value):
-        if isinstance(value, dict):
-            return type(value)((name, wrapped(item)) for name, item in value.items())
-        if isinstance(value, np.ndarray):
-            arrays[str(len(arrays))] = np.ascontiguousarray(value, dtype="<f4")
-            return _Tensor(str(len(arrays) - 1), arrays[str(len(arrays) - 1)])
-        return value
-
-    class Writer(pickle.Pickler):
-        def persistent_id(self, item):
-            if isinstance(item, _Storage):
-                return ("storage", storage_kind, item.key, "cpu", item.array.size)
-            return None
-
-    before = {name: sys.modules.get(name) for name in ("torch", "torch._utils")}
-    sys.modules |= {"torch": torch, "torch._utils": utils}
-    try:
-        with zipfile.ZipFile(path, "w") as archive:
-            with archive.open("model/data.pkl", "w") as stream:
-                Writer(stream, protocol=2).dump(wrapped(content) | ({"extra": extra} if extra is not None else {}))
-            archive.writestr("model/byteorder", b"little")
-            for key, array in arrays.items():
-                archive.writestr(f"model/data/{key}", array.tobytes())
-    finally:
-        for name, module in before.items():
-            sys.modules.pop(name, None)
-            if module is not None:
-                sys.modules[name] = module
-    return path

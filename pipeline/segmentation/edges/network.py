@@ -130,7 +130,7 @@ def read_ensemble(path: Path, sha256: str) -> Ensemble:
             arrays = {name: stored[name].astype(np.float32) for name in stored.files}
         count = sum(name.endswith("_centre") for name in arrays)
         members = tuple(_member(arrays, f"member{number}") for number in range(count))
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise _unreadable(path) from error
     if not members or not all(map(_fits, members)):
         raise _unreadable(path)

@@ -20,6 +20,7 @@ from pipeline.segmentation.identity import INSTALLED, ModelFile, ModelIdentity
 from pipeline.segmentation.nnunet_files import (
     DATASET,
     PLANS,
+    PREVIOUS_STAGE,
     checkpoints,
     deciding_files,
     nnunet_card,
@@ -118,9 +119,12 @@ class NnunetFolder:
 
     @cached_property
     def _stated(self) -> dict[str, str] | None:
-        """Digests in SHA256SUMS; None if it cannot be read."""
+        """Digests in SHA256SUMS, also in that of a cascade's first stage; None if one cannot be read."""
         try:
-            return expected_digests(self.folder)
+            first = expected_digests(self.folder / PREVIOUS_STAGE)
+            return {f"{PREVIOUS_STAGE}/{name}": digest for name, digest in first.items()} | expected_digests(
+                self.folder
+            )
         except (OSError, ValueError):
             return None
 

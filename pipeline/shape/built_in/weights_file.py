@@ -57,7 +57,16 @@ def read_decoder(path: Path) -> FieldDecoder:
             layers=tuple((arrays[f"layer{k}_matrix"], arrays[f"layer{k}_bias"]) for k in range(count)),
         )
         _check(decoder)
-    except (OSError, EOFError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        AttributeError,
+        zipfile.BadZipFile,
+    ) as error:
         raise WeightsCorrupt(
             f"The built-in shape model cannot be read: {error}.", hint="Fetch models/ again."
         ) from error

@@ -11,7 +11,8 @@ from pipeline.errors import WeightsCorrupt
 from pipeline.shape.built_in.model import BuiltInShape
 from pipeline.shape.installed import chosen_shapes, installed_shapes, load, unused_shapes, why_none
 from pipeline.types import Resources
-from tests.support.shape_model import install, write_checkpoint
+from tests.support.checkpoint_files import write_checkpoint
+from tests.support.shape_model import install
 
 SCORE = {"bscore_vector": [1.0, 0.0], "mean_healthy": 0.0, "std_healthy": 1.0}
 
