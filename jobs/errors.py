@@ -97,6 +97,18 @@ class ComparisonFailed(JobError):
     next_step = "Try again."
 
 
+class BackupInvalid(JobError):
+    """A backup is incomplete or damaged, or was made by a later version."""
+
+    next_step = "Use another backup."
+
+
+class BackupFailed(JobError):
+    """A backup could not be written or unpacked, for example because the disk is full."""
+
+    next_step = "Check the free disk space and the permissions."
+
+
 class UploadTooSlow(JobError):
     """Client time-out: the client stopped sending, or sends more slowly than the minimum rate."""
 

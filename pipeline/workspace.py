@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
+MANIFEST_NAME: Final = "manifest.json"
 KEPT_FOLDER: Final = ".analysis"
 """Inside a folder of results that the command line wrote: the workspace, from which an interrupted run resumes; later
 what a comparison needs.
@@ -34,7 +35,7 @@ class Workspace:
         self.files_dir = self.results_dir / "files"
         self.view_dir = self.results_dir / "view"
         self.archive_path = self.results_dir / "results.zip"
-        self.manifest_path = self.results_dir / "manifest.json"
+        self.manifest_path = self.results_dir / MANIFEST_NAME
 
     def create(self) -> None:
         """Make the folders; those that exist stay as they are."""

@@ -11,9 +11,12 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Final
 
 from jobs import service
+from jobs.backup.making import back_up
+from jobs.backup.restoring import restore
 from jobs.command_line.tables import facts_of, job_lines, pair_lines, show_lines
 from jobs.control.expiry import expired_now, purge_expired
 from jobs.errors import InvalidForm
@@ -72,6 +75,8 @@ def parser(program: str) -> argparse.ArgumentParser:
     purging.add_argument("--research", action="store_true", help="delete every copy for research instead")
     purging.add_argument("--job", metavar="JOB_ID", help="delete this job, expired or not")
     purging.add_argument("--dry-run", action="store_true", help="only list what would be deleted")
+    command("backup", "write jobs, files and statistics to a new folder or .tar file").add_argument("target", type=Path)
+    command("restore", "restore a backup into an empty queue and data directory").add_argument("backup", type=Path)
     command("adopt", "make the present data directory that of the queue, after it was replaced on purpose")
     reconciling = command("reconcile", "compare records, queue, work and folders, and repair inconsistencies")
     reconciling.add_argument(
@@ -129,6 +134,17 @@ def _reconcile(chosen: argparse.Namespace) -> None:
     _write(chosen, [asdict(item) for item in repairs], lines)
 
 
+def _backup(chosen: argparse.Namespace) -> None:
+    summary = asdict(back_up(chosen.target.absolute()))
+    del summary["queue_order"]
+    _write(chosen, summary, pair_lines(summary))
+
+
+def _restore(chosen: argparse.Namespace) -> None:
+    restored = asdict(restore(chosen.backup.absolute()))
+    _write(chosen, restored, pair_lines(restored))
+
+
 @queue_errors()
 def _adopt(chosen: argparse.Namespace) -> None:
     backend = open_backend()
@@ -148,6 +164,8 @@ COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], None]]] = {
     "retry": _retry,
     "cancel": _cancel,
     "purge": _purge,
+    "backup": _backup,
+    "restore": _restore,
     "adopt": _adopt,
     "reconcile": _reconcile,
     "sign-out": _sign_out,

@@ -122,6 +122,18 @@ def given_back(record: JobRecord, kind: FaultKind, completed_jobs: int) -> Recor
     return {"fault": kind, "memory_faults": faults}
 
 
+def queued_again() -> RecordChanges:
+    """The fields of a job whose work has ended without a result, and starts again."""
+    return {
+        "status": Status.QUEUED,
+        "started_at": None,
+        "progress_percent": 0,
+        "current_step": 0,
+        "step_name": "",
+        "steps": [],
+    }
+
+
 def interrupted(record: JobRecord) -> RecordChanges:
     """The fields of a job whose work was interrupted: it is queued again, or has failed after MAX_ATTEMPTS.
 
@@ -129,15 +141,7 @@ def interrupted(record: JobRecord) -> RecordChanges:
     """
     lost_attempts = record.lost_attempts + (0 if record.fault else 1)
     if record.fault or lost_attempts < MAX_ATTEMPTS:
-        return {
-            "lost_attempts": lost_attempts,
-            "status": Status.QUEUED,
-            "started_at": None,
-            "progress_percent": 0,
-            "current_step": 0,
-            "step_name": "",
-            "steps": [],
-        }
+        return queued_again() | {"lost_attempts": lost_attempts}
     message = "The analysis was interrupted and could not be finished."
     changes = ended(WORKER_LOST, message, "Start it again.")
     changes["lost_attempts"] = lost_attempts

@@ -40,6 +40,9 @@ _STATES: Final = {
     Status.ERROR: StepState.FAILED,
 }
 
+RECORD_VERSION: Final = 2
+"""Version of the format of records and job folders; docs/how-to/backup.md lists the versions."""
+
 CANCELLED: Final = "CANCELLED"
 WORKER_LOST: Final = "WORKER_LOST"
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jobs.state.clock import now
 from jobs.state.estimate import Run
+from jobs.state.key_content import read_keys, write_keys
 from jobs.state.lua import read_script
 from jobs.state.model import JobRecord
 from jobs.state.secret_file import kept_secret
@@ -26,10 +27,16 @@ BY_DAY: Final = "stats:processed:"
 RUNS: Final = "stats:runs:"
 """Key prefixes: daily counts, and the last runs of a model."""
 
+KEYS: Final = ("stats:*", "processing_times")
+"""Patterns of all keys of the statistics."""
+
 KEPT_TIMES: Final = 20
 KEPT_RUNS: Final = 50
 KEPT_COUNTED: Final = 10_000
 DAYS_KEPT: Final = 400
+
+SECRET_NAME: Final = "secret"  # noqa: S105 -- a file name
+"""File in the data directory with the key with which users are counted."""
 
 _COUNT: Final = read_script("count_completed")
 """May be called by everyone who notices that a job is complete: it counts once."""
@@ -93,10 +100,18 @@ class Statistics:
         texts: Any = self._client.mget([f"{BY_DAY}{day:%Y-%m-%d}" for day in days]) if days else []
         return [int(_number(text) or 0) for text in texts]
 
+    def content(self) -> list[dict[str, object]]:
+        """All statistics as JSON values, for a backup."""
+        return read_keys(self._client, KEYS)
+
+    def restore(self, content: list[dict[str, object]]) -> None:
+        """Write what `content` returned."""
+        write_keys(self._client, content)
+
     def record_email(self, email: str) -> None:
         """Count an address without storing it: by its HMAC with a secret of this data directory."""
         digest = hmac.new(
-            kept_secret(self._data_dir / "secret"), email.strip().lower().encode(), hashlib.sha256
+            kept_secret(self._data_dir / SECRET_NAME), email.strip().lower().encode(), hashlib.sha256
         ).hexdigest()
         self._client.sadd("stats:unique_emails", digest)
 

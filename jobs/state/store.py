@@ -125,6 +125,12 @@ class JobStore:
             created = record.created_at.timestamp() if record is not None and record.created_at else 0.0
             self._client.zadd(BY_CREATION, {job_id: created}, nx=True)
 
+    def ids(self) -> list[str]:
+        """The ids of all records, by creation time."""
+        self._index_foreign()
+        ids: Any = self._client.zrange(BY_CREATION, 0, -1)
+        return list(ids)
+
     def open_ids(self) -> list[str]:
         """Jobs that have not ended, as far as they are indexed (see `index_open`)."""
         ids: Any = self._client.smembers(OPEN)
