@@ -10,7 +10,7 @@ from typing import Final
 
 from fastapi import Body, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 
 from jobs import service
 from jobs.intake.field_names import OPTION_FIELDS, START_FIELDS, UPLOAD_FIELDS, check_names, check_query
@@ -276,6 +276,19 @@ async def leave(request: Request) -> Response:
 def stats() -> service.Stats:
     """Usage statistics."""
     return service.stats()
+
+
+@app.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    responses=documented() | {200: {"content": {"text/plain": {}}}},
+    tags=["service"],
+)
+def metrics() -> Response:
+    """Figures of the whole service for Prometheus."""
+    from rest.metrics import CONTENT_TYPE, metrics_text  # not needed without monitoring
+
+    return Response(metrics_text(service.metrics()), media_type=CONTENT_TYPE)
 
 
 @app.get(

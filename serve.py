@@ -39,11 +39,15 @@ class Supervisor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._children: list[Child] = []
-        self._stopping = False
+        self._stop_signals = 0
 
     def request_stop(self, *_: object) -> None:
         """Signal handler."""
-        self._stopping = True
+        self._stop_signals += 1
+
+    @property
+    def _stopping(self) -> bool:
+        return self._stop_signals > 0
 
     def run(self) -> int:
         """Start everything, keep it running until a stop signal, then stop everything; returns the exit status."""
@@ -91,6 +95,7 @@ class Supervisor:
         """Stop the worker first and the queue last, so that final states are written."""
         queue = [child for child in self._children if child.name == "queue"]
         others = [child for child in self._children if child.name != "queue"]
+        self._drain([child for child in others if child.name == "worker"])
         for child in others:
             child.signal(signal.SIGTERM)
         deadline = time.monotonic() + WORKER_GRACE_S
@@ -102,6 +107,17 @@ class Supervisor:
         for child in queue:
             child.signal(signal.SIGTERM)
         _end(queue, 8.0)
+
+    def _drain(self, workers: list[Child]) -> None:
+        """Let a running job finish within DRAIN_SECONDS; a second stop signal ends the waiting."""
+        if self._settings.drain_seconds == 0:
+            return
+        print(f"Waiting for the running job, at most {self._settings.drain_seconds:.0f} s.", flush=True)
+        deadline = time.monotonic() + self._settings.drain_seconds
+        for child in workers:
+            child.signal(signal.SIGTERM)
+        while self._stop_signals < 2 and time.monotonic() < deadline and any(child.running for child in workers):
+            time.sleep(POLL_S)
 
     def _child(self, name: str, command: list[str], healthy: Callable[[], bool]) -> Child:
         return Child(name, command, self._settings.logs_dir / f"{name}.log", healthy, PROJECT_ROOT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from jobs.control.expiry import Expiry
-from jobs.processes import keep_files_private
+from jobs.processes import DRAINED_STATUS, keep_files_private
 from jobs.settings import SettingsError, load_settings
 from jobs.state.backend import open_backend
 from jobs.state.reconciler import Reconciler
@@ -33,7 +33,7 @@ def main() -> int:
         on_forced_stop=reconciler.ignore_interruption,
     )
     worker.work(logging_level="INFO")
-    return 0
+    return DRAINED_STATUS if worker.drained else 0
 
 
 if __name__ == "__main__":

@@ -97,6 +97,12 @@ class ComparisonFailed(JobError):
     next_step = "Try again."
 
 
+class WorkerNotFound(JobError):
+    """No live worker, or more than one, has this name."""
+
+    next_step = "List the workers."
+
+
 class BackupInvalid(JobError):
     """A backup is incomplete or damaged, or was made by a later version."""
 

@@ -20,6 +20,9 @@ MAX_PAUSE_S: Final = 5.0
 STABLE_AFTER_S: Final = 60.0
 """A process that ran this long is restarted without a delay."""
 
+DRAINED_STATUS: Final = 3
+"""Exit status of a worker that the operator has drained: it is not restarted."""
+
 MAX_LOG_BYTES: Final = 10 * 1024 * 1024
 
 
@@ -43,7 +46,10 @@ def die_with_parent(parent_pid: int | None = None) -> None:
 
 @dataclass
 class Child:
-    """A long-running process with a log file. `healthy` is polled while it starts; output goes to `log_path`."""
+    """A long-running process with a log file. `healthy` is polled while it starts; output goes to `log_path`.
+
+    finished  whether it has ended with DRAINED_STATUS, after which it is not restarted
+    """
 
     name: str
     command: list[str]
@@ -54,6 +60,7 @@ class Child:
     deaths: int = 0
     started: float = 0.0
     next_start: float = field(default=0.0)
+    finished: bool = False
 
     def start(self) -> None:
         """Start it in a separate session, so that Ctrl-C in the terminal reaches only the supervisor."""
@@ -80,10 +87,13 @@ class Child:
     def keep_running(self) -> str | None:
         """Restart it if it has ended, with increasing delays; returns a message for the operator, if any."""
         moment = time.monotonic()
-        if self.running:
+        if self.running or self.finished:
             return None
         if self.process is not None:
             status, self.process = self.process.returncode, None
+            if status == DRAINED_STATUS:
+                self.finished = True
+                return f"{self.name} was drained; it starts again with the product"
             self.deaths = 0 if moment - self.started > STABLE_AFTER_S else self.deaths + 1
             pause = min(MAX_PAUSE_S, INITIAL_PAUSE_S * 2**self.deaths) if self.deaths else 0.0
             self.next_start = moment + pause

@@ -11,9 +11,12 @@ from jobs.intake.form_receiver import FormReceiver
 from jobs.intake.scans import PendingScan, choose_series, discard_scan, keep_form, pending_scan, submit_scan
 from jobs.intake.submission import receive_form, submit_form, submit_stream
 from jobs.state.passes import PASS_LIFETIME_S, accept_pass, issue_pass, revoke_pass, revoke_passes
+from jobs.state.refusals import refusals
 from jobs.state.statistics import Stats
+from jobs.state.workers import WorkerState
 from jobs.views.activity import Activity, DayCount, ModelTimes, activity
 from jobs.views.health import Health, health
+from jobs.views.metrics import Metrics, QueueMetrics, metrics
 from jobs.views.models import ModelFacts, ShapeModelFacts, model_picture, models, shape_models
 from jobs.views.reading import archive, artifact, get, measurements, recent, results_folder, stats, view_file
 
@@ -25,11 +28,14 @@ __all__ = [
     "FormReceiver",
     "Health",
     "JobComparison",
+    "Metrics",
     "ModelFacts",
     "ModelTimes",
     "PendingScan",
+    "QueueMetrics",
     "ShapeModelFacts",
     "Stats",
+    "WorkerState",
     "accept_pass",
     "activity",
     "archive",
@@ -48,11 +54,13 @@ __all__ = [
     "issue_pass",
     "keep_form",
     "measurements",
+    "metrics",
     "model_picture",
     "models",
     "pending_scan",
     "receive_form",
     "recent",
+    "refusals",
     "results_folder",
     "retry",
     "revoke_pass",

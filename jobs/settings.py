@@ -73,6 +73,10 @@ class Settings(BaseSettings):
     research_purpose: str = Field(default="", description="What the copies are for; users read it before they consent.")
     research_expiry_days: float = Field(default=365, gt=0, le=36_600, description="Retention time of these copies.")
 
+    drain_seconds: float = Field(
+        default=0, ge=0, le=86_400, description="Time for a running job to finish when the product is stopped."
+    )
+
     @field_validator("redis_url", "models_dir", "api_keys", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:

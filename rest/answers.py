@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from jobs import errors
+from jobs import errors, service
 from pipeline.errors import AnalysisError, InputError, KneeError, ModelError, OptionsError
 from rest.schemas import ErrorBody, FormErrors
 
@@ -68,6 +68,7 @@ def documented(*codes: int) -> dict[int | str, dict[str, object]]:
 
 def error_response(error: KneeError) -> JSONResponse:
     """The response for one of our errors."""
+    service.refusals.note(error.code)
     if isinstance(error, errors.InvalidForm):
         return JSONResponse({"detail": _writable(error.details)}, 422)
     status = next((code for kind, code in STATUS_OF_ERROR if isinstance(error, kind)), 500)
@@ -78,6 +79,7 @@ def error_response(error: KneeError) -> JSONResponse:
 
 def plain_error(status: int, detail: str, code: str, hint: str = "") -> JSONResponse:
     """The response to a request rejected before routing."""
+    service.refusals.note(code)
     return JSONResponse({"detail": detail, "error_code": code, "hint": hint}, status)
 
 
@@ -105,6 +107,7 @@ async def _refused(_: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered only for this type
+    service.refusals.note(errors.InvalidForm([]).code)
     return JSONResponse({"detail": _writable(error.errors())}, 422)
 
 

@@ -128,7 +128,7 @@ def _ready(site: Site, jobs: int) -> str:
         pipe.zadd("jobs:created", {record.id: record.created_at.timestamp()})
         if number % 1000 == 0:
             pipe.execute()
-        numbers.record_complete(record)
+        numbers.record_end(record)
     pipe.execute()
     site.start_api()
     return record.id

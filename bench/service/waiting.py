@@ -58,7 +58,7 @@ def _ready(site: Site, jobs: int) -> list[str]:
     steps = [StepRecord(name=name, title=name, state=StepState.DONE, seconds=2.5) for name in STEPS]
     for _ in range(RUNS):  # finished before, for the estimates
         done = _record(str(uuid4()))
-        numbers.record_complete(replace(done, started_at=started, completed_at=now(), steps=steps))
+        numbers.record_end(replace(done, started_at=started, completed_at=now(), steps=steps))
     ids = [str(uuid4()) for _ in range(jobs)]
     inside.queue.enqueue(_record(ids[0]))
     pipe = inside.client.pipeline(transaction=False)

@@ -17,14 +17,16 @@ from typing import Final
 from jobs import service
 from jobs.backup.making import back_up
 from jobs.backup.restoring import restore
-from jobs.command_line.tables import facts_of, job_lines, pair_lines, show_lines
+from jobs.command_line.tables import facts_of, job_lines, pair_lines, show_lines, worker_lines
 from jobs.control.expiry import expired_now, purge_expired
+from jobs.control.workers import drain, pause, resume, workers
 from jobs.errors import InvalidForm
 from jobs.processes import keep_files_private
 from jobs.settings import SettingsError
 from jobs.state.backend import open_backend
 from jobs.state.data_dir import adopt_data_dir
 from jobs.state.model import Status
+from jobs.state.orders import EVERY_WORKER
 from jobs.state.queue import queue_errors
 from jobs.state.reconciler import reconcile
 from jobs.state.research import copies, remove_copies
@@ -36,6 +38,13 @@ WRONG_USE: Final = 2
 
 EVERY_JOB: Final = 1_000_000
 NOTHING: Final = "Nothing to do."
+NO_WORKER: Final = "No worker is running."
+
+WORKER_COMMANDS: Final = {
+    "pause": "start no further job; waiting jobs stay in the queue, running ones continue",
+    "resume": "end a pause",
+    "drain": "finish the running jobs, then stop the workers",
+}
 
 
 def main(arguments: list[str] | None = None, program: str = "python -m jobs") -> int:
@@ -75,6 +84,14 @@ def parser(program: str) -> argparse.ArgumentParser:
     purging.add_argument("--research", action="store_true", help="delete every copy for research instead")
     purging.add_argument("--job", metavar="JOB_ID", help="delete this job, expired or not")
     purging.add_argument("--dry-run", action="store_true", help="only list what would be deleted")
+    command("workers", "list the live workers")
+    for name, purpose in WORKER_COMMANDS.items():
+        ordering = command(name, purpose)
+        whom = ordering.add_mutually_exclusive_group(required=True)
+        whom.add_argument("worker", nargs="?", help="name of a worker, or a part from its beginning")
+        whom.add_argument("--all", action="store_true", help="all workers")
+        if name != "resume":
+            ordering.add_argument("--reason", default="", help="shown to users and other operators")
     command("backup", "write jobs, files and statistics to a new folder or .tar file").add_argument("target", type=Path)
     command("restore", "restore a backup into an empty queue and data directory").add_argument("backup", type=Path)
     command("adopt", "make the present data directory that of the queue, after it was replaced on purpose")
@@ -134,6 +151,30 @@ def _reconcile(chosen: argparse.Namespace) -> None:
     _write(chosen, [asdict(item) for item in repairs], lines)
 
 
+def _workers(chosen: argparse.Namespace) -> None:
+    states = workers()
+    _write(chosen, [asdict(state) for state in states], worker_lines(states))
+
+
+def _pause(chosen: argparse.Namespace) -> None:
+    names = pause(chosen.worker, chosen.reason)
+    _write(chosen, {"paused": names}, [f"{_whom(name)}  no further job is started" for name in names])
+
+
+def _drain(chosen: argparse.Namespace) -> None:
+    names = drain(chosen.worker, chosen.reason)
+    _write(chosen, {"draining": names}, [f"{name}  stops after its job" for name in names] or [NO_WORKER])
+
+
+def _resume(chosen: argparse.Namespace) -> None:
+    names = resume(chosen.worker)
+    _write(chosen, {"resumed": names}, [f"{_whom(name)}  resumed" for name in names] or [NOTHING])
+
+
+def _whom(name: str) -> str:
+    return "all workers" if name == EVERY_WORKER else name
+
+
 def _backup(chosen: argparse.Namespace) -> None:
     summary = asdict(back_up(chosen.target.absolute()))
     del summary["queue_order"]
@@ -164,6 +205,10 @@ COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], None]]] = {
     "retry": _retry,
     "cancel": _cancel,
     "purge": _purge,
+    "workers": _workers,
+    "pause": _pause,
+    "resume": _resume,
+    "drain": _drain,
     "backup": _backup,
     "restore": _restore,
     "adopt": _adopt,

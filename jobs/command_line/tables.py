@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from jobs.state.model import JobView
+from jobs.state.workers import WorkerState
 
 
 def job_lines(jobs: Iterable[JobView]) -> Iterable[str]:
@@ -16,6 +17,14 @@ def job_lines(jobs: Iterable[JobView]) -> Iterable[str]:
         created = f"{job.created_at:%Y-%m-%d %H:%M:%S}" if job.created_at else ""
         step = job.error_code or job.step_name
         yield f"{job.id:36}  {job.status:10}  {created:19}  {job.progress_percent:3}%  {step}"
+
+
+def worker_lines(workers: Iterable[WorkerState]) -> Iterable[str]:
+    """One line per live worker."""
+    yield f"{'worker':32}  {'state':8}  job or reason"
+    for worker in workers:
+        state = "paused" if worker.paused else "draining" if worker.drains else "busy" if worker.job_id else "idle"
+        yield f"{worker.name:32}  {state:8}  {worker.paused or worker.job_id}".rstrip()
 
 
 def facts_of(job: JobView) -> dict[str, object]:

@@ -22,6 +22,7 @@ def cancel(job_id: str) -> JobView:
         raise not_found()
     if not cancelled:
         raise JobConflict(f"The job has already ended ({record.status}); expected a queued or running job.")
+    backend.statistics.record_end(record)
     backend.storage.write_record(record)
     stop_work(backend, job_id)
     backend.queue.remove(job_id)
@@ -37,9 +38,11 @@ def delete(job_id: str, *, with_research_copy: bool = True) -> None:
     """
     backend = open_backend()
     backend.storage.folder(job_id)
-    record, _ = backend.store.change(job_id, lambda record: _cancelled(record, "The job was deleted."))
+    record, cancelled = backend.store.change(job_id, lambda record: _cancelled(record, "The job was deleted."))
     if record is None:
         raise not_found()
+    if cancelled:
+        backend.statistics.record_end(record)
     if not backend.storage.folder_is_missing(job_id):
         backend.storage.write_record(record)  # prevents another run, even if the queue loses this change
     stop_work(backend, job_id)

@@ -18,6 +18,7 @@ from jobs.intake.uploads import remove_abandoned
 from jobs.settings import load_settings
 from jobs.state.backend import Backend, open_backend
 from jobs.state.clock import now
+from jobs.state.disk_use import note_disk_use
 from jobs.state.model import read_time
 from jobs.state.queue import queue_errors
 from jobs.state.research import remove_copies
@@ -87,6 +88,7 @@ class Expiry:
                 log.info("a copy for research: expired and deleted")
             self._remove_leftovers(storage)
             self._compact_log(backend)
+            self._note_disk_use(backend)
         except (QueueUnavailable, OSError) as error:
             log.warning("not all expired jobs were deleted (%s)", type(error).__name__)
         return gone
@@ -124,6 +126,10 @@ class Expiry:
         if moment - self._compacted_at > COMPACT_INTERVAL_S:
             self._compacted_at = moment
             backend.store.compact_log()
+
+    @queue_errors()
+    def _note_disk_use(self, backend: Backend) -> None:
+        note_disk_use(backend.client, backend.storage)
 
 
 def purge_expired() -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from jobs.state.backend import Backend
-from jobs.state.model import JobRecord, Status
+from jobs.state.model import JobRecord
 from jobs.state.research import keep_for_research
 
 log = logging.getLogger(__name__)
@@ -16,8 +16,7 @@ def finish_job(backend: Backend, record: JobRecord) -> None:
 
     Called once with the final record. job.json is written last: without it, the reconciler repeats these actions.
     """
-    if record.status is Status.COMPLETE:
-        backend.statistics.record_complete(record)
+    backend.statistics.record_end(record)
     if backend.storage.folder_is_missing(record.id):
         return
     keep_for_research(backend.settings, backend.storage, record)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import redis
@@ -22,7 +22,7 @@ from rq.serializers import JSONSerializer
 from jobs.errors import QueueUnavailable
 from jobs.state.clock import now
 from jobs.state.lua import read_script
-from jobs.state.model import JobRecord
+from jobs.state.model import JobRecord, read_time
 from jobs.state.rq_adapter import (
     INTERMEDIATE_KEY,
     QUEUE_KEY,
@@ -57,6 +57,9 @@ CONNECT_TIMEOUT_S: Final = 1.0
 """An unreachable server must give a 503 within seconds: redis-py's default of three retries blocked for 4.35 s."""
 
 _MAX_CONFLICTS: Final = 200
+
+LOOKED_AT: Final = 20
+"""Jobs at the front that are searched for the longest waiting one: those that were interrupted precede older ones."""
 
 HEARTBEAT_S: Final = 5
 HEARTBEAT_MISSED: Final = timedelta(seconds=15)
@@ -165,6 +168,13 @@ class AnalysisQueue:
             pipe.zrem(STARTED_KEY, *started)
         pipe.execute()
 
+    def put_back(self, job_id: str) -> None:
+        """Make a job that a worker has taken, and not started, the next one again."""
+        pipe = self._client.pipeline(transaction=True)
+        pipe.lrem(INTERMEDIATE_KEY, 0, job_id)
+        pipe.lpush(QUEUE_KEY, job_id)
+        pipe.execute()
+
     def _delete_entries(self, pipe: redis.client.Pipeline, job_id: str) -> None:
         pipe.lrem(QUEUE_KEY, 0, job_id)
         pipe.lrem(INTERMEDIATE_KEY, 0, job_id)
@@ -188,6 +198,18 @@ class AnalysisQueue:
     def first(self, count: int) -> list[str]:
         """Ids of the first waiting jobs, next one first."""
         return _texts(self._client.lrange(QUEUE_KEY, 0, count - 1)) if count > 0 else []
+
+    def oldest(self) -> list[str]:
+        """Ids of the jobs among which the longest waiting one is."""
+        return self.first(LOOKED_AT)
+
+    def queued_since(self, job_ids: list[str]) -> list[datetime]:
+        """When each of these jobs was queued last, where known."""
+        pipe = self._client.pipeline(transaction=False)
+        for job_id in job_ids:
+            pipe.hget(job_key(job_id), "enqueued_at")
+        texts = [text.decode() for text in pipe.execute() if text] if job_ids else []
+        return [moment for text in texts if (moment := read_time(text)) is not None]
 
     def length(self) -> int:
         """Number of waiting jobs."""

@@ -278,8 +278,7 @@ def _complete_ending(backend: Backend, job_id: str) -> Repair | None:
         return None
     if written.attempt > record.attempt:
         return _enqueue(backend, written, text, "its restart was lost: queued again")
-    if record.status is Status.COMPLETE:
-        backend.statistics.record_complete(record)  # counted only once
+    backend.statistics.record_end(record)  # counted only once
     backend.storage.remove_upload(job_id)
     backend.storage.write_record(record)
     return Repair(job_id=job_id, what="its end was missing in its folder")

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from jobs.state.clock import now
+from jobs.state.counters import Counters, increments, read_counters
 from jobs.state.estimate import Run
 from jobs.state.key_content import read_keys, write_keys
 from jobs.state.lua import read_script
-from jobs.state.model import JobRecord
+from jobs.state.model import JobRecord, Status
 from jobs.state.secret_file import kept_secret
 
 if TYPE_CHECKING:
@@ -38,8 +39,9 @@ DAYS_KEPT: Final = 400
 SECRET_NAME: Final = "secret"  # noqa: S105 -- a file name
 """File in the data directory with the key with which users are counted."""
 
-_COUNT: Final = read_script("count_completed")
-"""May be called by everyone who notices that a job is complete: it counts once."""
+COUNTERS: Final = "stats:counters"
+_COUNT: Final = read_script("count_ended")
+"""May be called by everyone who notices that a job has ended: it counts once."""
 
 _STARTED: Final = time.monotonic()
 
@@ -64,27 +66,24 @@ class Statistics:
         self._data_dir = data_dir
         self._count: Any = client.register_script(_COUNT)
 
-    def record_complete(self, record: JobRecord) -> bool:
-        """Count a complete job and store its durations; False if this attempt has already been counted."""
-        seconds = record.processing_seconds
-        if seconds is None:
-            return False
-        run = {"voxels": record.voxels, "seconds": step_seconds(record)}
-        keys = ["stats:counted", "stats:total_processed", f"{BY_DAY}{now():%Y-%m-%d}", "processing_times"]
-        counted = self._count(
-            keys=[*keys, f"{RUNS}{record.outlined_by}"],
-            args=[
-                now().timestamp(),
-                f"{record.id}:{record.attempt}",
-                KEPT_COUNTED,
-                DAYS_KEPT * 86_400,
-                round(seconds, 1),
-                KEPT_TIMES - 1,
-                json.dumps(run),
-                KEPT_RUNS - 1,
-            ],
-        )
-        return bool(counted)
+    def record_end(self, record: JobRecord) -> bool:
+        """Count an ended job, and store the durations of a complete one; False if this attempt has been counted."""
+        keys = ["stats:counted", COUNTERS, "stats:total_processed", f"{BY_DAY}{now():%Y-%m-%d}", "processing_times"]
+        steps = step_seconds(record)
+        attempt: list[float | str] = [now().timestamp(), f"{record.id}:{record.attempt}", KEPT_COUNTED]
+        arguments = [*attempt, json.dumps(increments(record, steps))]
+        if record.status is Status.COMPLETE:
+            seconds = record.processing_seconds
+            if seconds is None:
+                return False
+            run = json.dumps({"voxels": record.voxels, "seconds": steps})
+            arguments += [DAYS_KEPT * 86_400, round(seconds, 1), KEPT_TIMES - 1, run, KEPT_RUNS - 1]
+        return bool(self._count(keys=[*keys, f"{RUNS}{record.outlined_by}"], args=arguments))
+
+    def counters(self) -> Counters:
+        """Totals of ended jobs."""
+        fields: Any = self._client.hgetall(COUNTERS)
+        return read_counters(fields)
 
     def history(self, record: JobRecord) -> list[Run]:
         """The last analyses with the model that a job uses, or of label maps, newest first."""

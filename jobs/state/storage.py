@@ -56,7 +56,7 @@ class Storage:
 
     def __init__(self, data_dir: Path) -> None:
         self.root = data_dir
-        self._jobs = data_dir / "jobs"
+        self.jobs_dir = data_dir / "jobs"
         self._deleted = data_dir / "deleted"
         self.comparisons = data_dir / "comparisons"
         self.research = data_dir / "research"
@@ -65,7 +65,7 @@ class Storage:
         """The folder of a job, which need not exist. Raises JobNotFound for an id that is not a file name."""
         if not _SAFE_ID.fullmatch(job_id):
             raise JobNotFound("There is no such job.", hint="Check the job ID.")
-        return self._jobs / job_id
+        return self.jobs_dir / job_id
 
     def scan_folder(self, scan_id: str) -> Path:
         """The folder of an upload awaiting confirmation; need not exist. Raises ScanNotFound for an invalid id."""
@@ -174,7 +174,7 @@ class Storage:
     def job_ids(self) -> list[str]:
         """Jobs that have a folder."""
         try:
-            return sorted(entry.name for entry in os.scandir(self._jobs) if _SAFE_ID.fullmatch(entry.name))
+            return sorted(entry.name for entry in os.scandir(self.jobs_dir) if _SAFE_ID.fullmatch(entry.name))
         except FileNotFoundError:
             return []
 

@@ -131,6 +131,10 @@ class JobStore:
         ids: Any = self._client.zrange(BY_CREATION, 0, -1)
         return list(ids)
 
+    def count(self) -> int:
+        """Number of records."""
+        return int(self._client.hlen(RECORDS))
+
     def open_ids(self) -> list[str]:
         """Jobs that have not ended, as far as they are indexed (see `index_open`)."""
         ids: Any = self._client.smembers(OPEN)

@@ -19,14 +19,20 @@ class WorkerState:
     """A live worker.
 
     machine  boot ID of its machine
+    job_id   of the job that it works on; empty while it has none
     paused   why it takes no jobs; empty if it does
+    cause    OPERATOR or the kind of the fault that paused it
+    drains   whether it stops after its job
     skew_s   seconds by which the clock of its machine is ahead of the server's
     locks    problem with file locks shared between machines; empty if there is none
     """
 
     name: str
     machine: str
+    job_id: str = ""
     paused: str = ""
+    cause: str = ""
+    drains: bool = False
     skew_s: float = 0.0
     locks: str = ""
 

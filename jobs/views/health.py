@@ -13,6 +13,7 @@ from jobs.settings import load_settings
 from jobs.state.backend import open_backend
 from jobs.state.clock import MOST_SKEW_S, skew_s
 from jobs.state.data_dir import claim_data_dir
+from jobs.state.orders import OPERATOR
 from jobs.state.queue import queue_errors
 from jobs.state.storage import RESERVE_BYTES, Storage
 from jobs.state.workers import WorkerState
@@ -31,6 +32,7 @@ class Health:
     status    healthy; degraded: see problems; unhealthy: the queue is not responding or refuses to write
     weights   model id -> available
     problems  for the operator, one sentence each
+    paused    `paused by the operator` or `paused: <fault>` if all live workers are; else empty
     research_copies  what copies of consenting users' results are kept for; empty: none are kept
     """
 
@@ -41,6 +43,7 @@ class Health:
     disk_free_bytes: int
     weights: dict[str, bool]
     problems: list[str]
+    paused: str
     research_copies: str
 
 
@@ -78,13 +81,20 @@ def health() -> Health:
         disk_free_bytes=free,
         weights=weights,
         problems=problems,
+        paused=_pause_words(workers[0]) if workers and all(worker.paused for worker in workers) else "",
         research_copies=load_settings().purpose_of_copies,
     )
 
 
+def _pause_words(worker: WorkerState) -> str:
+    """`paused by the operator` or `paused: <fault>`."""
+    link = "" if worker.cause == OPERATOR else ":"
+    return f"paused{link} {worker.paused}"
+
+
 def _of_workers(workers: list[WorkerState]) -> list[str]:
     """Problems that the workers report, and clocks that differ."""
-    texts = [f"A worker is paused: {worker.paused}." for worker in workers if worker.paused]
+    texts = [f"A worker is {_pause_words(worker)}." for worker in workers if worker.paused]
     texts += [f"Locks: {worker.locks}; jobs are kept apart by their attempts." for worker in workers if worker.locks]
     clocks = {"this machine": skew_s()} | {f"worker {worker.name[:8]}": worker.skew_s for worker in workers}
     texts += [

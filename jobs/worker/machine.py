@@ -11,6 +11,7 @@ from jobs.errors import QueueUnavailable
 from jobs.state.backend import Backend
 from jobs.state.clock import follow, skew_s
 from jobs.state.faults import FaultKind
+from jobs.state.orders import Action
 from jobs.state.queue import HEARTBEAT_MISSED
 from jobs.state.work_lock import boot_id
 from jobs.state.workers import WorkerState, read_states, write_state
@@ -27,17 +28,24 @@ log = logging.getLogger(__name__)
 
 
 class Machine:
-    """State of the machine of one worker."""
+    """State of one worker and its machine. job_id: of the job that it works on; empty while it has none."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, worker: str) -> None:
         self._backend = backend
-        self._pause = Pause(backend)
+        self._pause = Pause(backend, worker)
+        self.job_id = ""
         self._locks: SharedLocks | None = None
         self._locks_checked_at = float("-inf")
 
     def hindrance(self) -> str:
-        """Why the machine cannot take a job now; empty if it can."""
+        """Why the worker cannot take a job now; empty if it can."""
         return self._pause.check()
+
+    @property
+    def must_stop(self) -> bool:
+        """Whether the operator has asked this worker to stop after its job."""
+        order = self._pause.order
+        return order is not None and order.action is Action.DRAIN
 
     def job_ended(self) -> None:
         """Take note of a fault of the last job."""
@@ -57,7 +65,10 @@ class Machine:
         state = WorkerState(
             name=name,
             machine=boot_id(),
+            job_id=self.job_id,
             paused=self._pause.reason,
+            cause=self._pause.cause,
+            drains=self.must_stop,
             skew_s=round(skew_s(), 1),
             locks="" if self._locks is None else self._locks.problem,
         )

@@ -43,13 +43,18 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
     every_few_seconds   reconciliation: while idle, while a job runs, and after its end
     while_idle          longer tasks
     on_forced_stop      receives the id of a job that is stopped together with this worker
+    put_back            receives the id of a job that was taken and not started
     machine             whether this machine can work now
     """
 
     every_few_seconds: Callable[[], object]
     while_idle: Callable[[], object]
     on_forced_stop: Callable[[str], object]
+    put_back: Callable[[str], object]
     machine: Machine
+    drained = False
+    """Whether it has stopped because the operator has asked for it."""
+
     _in_maintenance = False
     _oom_kills = 0
 
@@ -82,9 +87,12 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
                 log.warning("worker %s: the queue refuses to write (%s)", self.name, error)
                 time.sleep(RETRY_S)
             else:
-                return found
+                if found is None or not (self.machine.hindrance() or self.machine.must_stop):
+                    return found
+                self.put_back(found[0].id)  # the order came while this worker was waiting for a job
 
     def _wait_for_the_machine(self) -> None:
+        """Wait while the worker is paused. Raises StopRequested if it is drained."""
         logged = ""
         while reason := self.machine.hindrance():
             if reason != logged:
@@ -93,6 +101,10 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
             self.heartbeat()
             self.every_few_seconds()
             time.sleep(RETRY_S)
+        if self.machine.must_stop:
+            log.info("worker %s: drained by the operator", self.name)
+            self.drained = True
+            raise StopRequested
         if logged:
             log.info("worker %s: continues", self.name)
 
@@ -136,8 +148,11 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         self._oom_kills = oom_kills()
+        self.machine.job_id = job.id
+        self.heartbeat()
         with self._without_queue(f"job {job.id} has ended"):
             super().execute_job(job, queue)
+        self.machine.job_id = ""
         self.machine.job_ended()
         self.every_few_seconds()  # the job of a killed work-horse is still open
 
@@ -211,5 +226,7 @@ def make_worker(
     worker.every_few_seconds = every_few_seconds
     worker.while_idle = while_idle
     worker.on_forced_stop = on_forced_stop
-    worker.machine = Machine(open_backend())
+    backend = open_backend()
+    worker.put_back = backend.queue.put_back
+    worker.machine = Machine(backend, worker.name)
     return worker

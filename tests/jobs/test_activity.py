@@ -42,8 +42,8 @@ def test_an_empty_store_has_thirty_days_with_zero_jobs(redis_client: Any) -> Non
 def test_jobs_are_counted_by_day_and_times_by_model_and_step(redis_client: Any) -> None:
     statistics = open_backend().statistics
     for number, seconds in enumerate((8.0, 12.0, 40.0)):
-        statistics.record_complete(complete(f"a{number}", "nnunet_fullres", read_scan=1.0, segment=seconds))
-    statistics.record_complete(complete("b", "nnunet_cascade", segment=20.0, t2=3.0))
+        statistics.record_end(complete(f"a{number}", "nnunet_fullres", read_scan=1.0, segment=seconds))
+    statistics.record_end(complete("b", "nnunet_cascade", segment=20.0, t2=3.0))
     redis_client.set(f"stats:processed:{now() - timedelta(days=29):%Y-%m-%d}", 7)
     redis_client.set(f"stats:processed:{now() - timedelta(days=30):%Y-%m-%d}", 9)
     found = service.activity()

@@ -85,7 +85,7 @@ def put_finished(backend: Backend) -> str:
     (results / "manifest.json").write_text('{"archive_bytes": 1000, "warnings": [], "steps": []}')
     (results / ".unfinished").write_text("x")
     backend.store.add_ended(record)
-    backend.statistics.record_complete(record)
+    backend.statistics.record_end(record)
     return record.id
 
 

@@ -66,9 +66,9 @@ def complete(job_id: str, seconds: float, **changes: Any) -> JobRecord:
 
 def test_an_analysis_counts_once_if_its_end_is_reported_repeatedly(redis_client: Any) -> None:
     statistics = open_backend().statistics
-    assert statistics.record_complete(complete("a", 30))
-    assert not statistics.record_complete(complete("a", 30))
-    assert statistics.record_complete(complete("b", 50))
+    assert statistics.record_end(complete("a", 30))
+    assert not statistics.record_end(complete("a", 30))
+    assert statistics.record_end(complete("b", 50))
     stats = service.stats()
     assert (stats.total_jobs_processed, stats.total_jobs_today) == (2, 2)
     assert stats.average_processing_time_seconds == 40
@@ -88,7 +88,7 @@ def queued(job_id: str, **changes: Any) -> None:
 def test_the_waiting_time_includes_running_and_preceding_jobs(redis_client: Any) -> None:
     backend = open_backend()
     for number in range(3):
-        backend.statistics.record_complete(complete(f"past{number}", 20))
+        backend.statistics.record_end(complete(f"past{number}", 20))
     for name in ("first", "second", "third"):
         queued(name)
     # the first is running, for 5 of its 20 seconds

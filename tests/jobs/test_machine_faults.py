@@ -135,7 +135,7 @@ def test_a_vanished_data_directory_deletes_no_job_and_takes_none(backend: Backen
     fault = NOTE.take()
     assert fault is not None
     assert (fault.kind, load(backend).fault) == (FaultKind.DATA_MISSING, "DATA_MISSING")
-    pause = Pause(backend)
+    pause = Pause(backend, "worker")
     assert "missing" in pause.check()
     assert any("data directory" in problem for problem in service.health().problems)
     assert list(unmounted.iterdir()) == [unmounted / "valkey"], "nothing was written to the wrong place"
@@ -143,13 +143,13 @@ def test_a_vanished_data_directory_deletes_no_job_and_takes_none(backend: Backen
 
 def test_another_folder_instead_is_noticed_until_it_is_adopted(backend: Backend, redis_client: Any) -> None:
     redis_client.set("jobs:data_dir", "another")
-    assert "missing" in Pause(backend).check()
+    assert "missing" in Pause(backend, "worker").check()
     adopt_data_dir(backend.client, backend.storage)
-    assert Pause(backend).check() == ""
+    assert Pause(backend, "worker").check() == ""
 
 
 def test_a_worker_pauses_after_a_fault_and_longer_after_the_next(backend: Backend) -> None:
-    pause = Pause(backend)
+    pause = Pause(backend, "worker")
     NOTE.write(MachineFault(FaultKind.OUT_OF_MEMORY))
     pause.job_ended()
     assert pause.check() == FaultKind.OUT_OF_MEMORY.words

@@ -19,6 +19,14 @@ def test_statistics_have_the_specified_fields_and_types(api: httpx.Client, nifti
     assert (body["unique_users"], body["jobs_in_queue"]) == (1, 2)
 
 
+def test_figures_for_prometheus_are_plain_text(api: httpx.Client) -> None:
+    answer = api.get("/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert "kneebox_queue_jobs 0.0" in answer.text.splitlines()
+    api.get("/status/none")
+    assert 'kneebox_refusals_total{code="JOB_NOT_FOUND"} 1.0' in api.get("/metrics").text.splitlines()
+
+
 def test_health_lists_the_available_parts(api: httpx.Client) -> None:
     response = api.get("/health")
     assert response.status_code == 200
@@ -50,6 +58,7 @@ def test_the_openapi_document_names_every_route_and_form_field(api: httpx.Client
         ("/status/{job_id}", "get"),
         ("/download/{job_id}", "get"),
         ("/stats", "get"),
+        ("/metrics", "get"),
         ("/health", "get"),
         ("/models", "get"),
         ("/jobs/{job_id}", "delete"),

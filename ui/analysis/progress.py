@@ -13,6 +13,7 @@ from jobs.state.model import JobView, Status
 from pipeline.errors import KneeError
 from pipeline.progress import StepState
 from ui.parts import wording
+from ui.parts.messages import escape as markdown
 from ui.parts.messages import show_error, show_unreachable
 
 POLL_S: Final = 1.0
@@ -50,10 +51,13 @@ def steps_list(job: JobView) -> str:
 
 def _draw(job: JobView) -> None:
     if job.status is Status.QUEUED:
-        awaited = service.health().worker != "available"
-        st.progress(0, text=_queue_text(job, awaited=awaited))
-        if awaited:
+        health = service.health()
+        missing = health.worker != "available"
+        st.progress(0, text=_queue_text(job, awaited=missing or bool(health.paused)))
+        if missing:
             st.warning("No worker is running on this server. The operator must start one.", icon=NO_WORKER)
+        elif health.paused:
+            st.warning(markdown(f"This server is {health.paused}."), icon=NO_WORKER)
         st.html(
             '<p class="ok-quiet">The analysis starts automatically. You can close this page and '
             "return to its address later.</p>"
