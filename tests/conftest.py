@@ -5,7 +5,6 @@ directory. Tests that do not use them do not start them.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import subprocess
@@ -19,7 +18,7 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 from tests.support.browser import CHROMIUM_ARGS, Product, opened, require_chromium
-from tests.support.processes import DATA_DIR, ROOT, free_port, running, wait_until
+from tests.support.processes import DATA_DIR, free_port, running, wait_until
 from tests.support.rest_client import answers
 
 if TYPE_CHECKING:
@@ -43,32 +42,9 @@ class OneProduct(LoadFileScheduling):
         return "tests/browser" if Path(file).stem.removeprefix("test_") in USE_THE_PRODUCT else file
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Move tests marked `alone` to the end, because they wait for all others."""
-    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
-
-
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
     """Test files run in parallel; those that use the complete product run in one process, so that it starts once."""
     return OneProduct(config, log)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
-    """Run a test marked `alone` while no other test runs in any process; other tests run in parallel.
-
-    A waiting `alone` test holds the entry lock, so that no other test starts before it.
-    """
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return (yield)
-    with Path(__file__).open() as door, (ROOT / "pyproject.toml").open() as room:
-        fcntl.flock(door, fcntl.LOCK_EX)
-        fcntl.flock(room, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
-        fcntl.flock(door, fcntl.LOCK_UN)
-        try:
-            return (yield)
-        finally:
-            fcntl.flock(room, fcntl.LOCK_UN)  # a process forked by the test may still hold the file
 
 
 def pytest_sessionfinish() -> None:

@@ -95,6 +95,24 @@ def test_a_cut_beside_a_bare_patch_adds_no_denuded_bone():
     assert not (union.thickness_mm == 0).any()
 
 
+def test_a_patch_near_a_border_that_does_not_cut_the_bone_is_denuded():
+    """One voxel beyond the bone the image ends, closer than the reach of the smoothing."""
+    phantom = ellipsoid((12, 12, 12), 2.0, seed=5)
+    segmentation, grid = phantom.segmentation, phantom.segmentation.grid
+    points = grid.to_mm(np.indices(grid.shape).reshape(3, -1).T) - phantom.centre_mm
+    towards = points @ grid.direction[:, 0] / np.maximum(np.linalg.norm(points, axis=1), 1e-9)
+    cap = (towards > np.cos(np.radians(20))).reshape(grid.shape)
+    bone_ends = int(np.nonzero(segmentation.labels == Structure.FEMUR)[2].max())
+    stop = (grid.shape[0], grid.shape[1], bone_ends + 2)
+    labels = np.where(cap & (segmentation.labels == Structure.FEMORAL_CARTILAGE), 0, segmentation.labels)
+    # a second, larger bare area is the bone outside the plate
+    labels[(towards < -0.2).reshape(grid.shape) & (labels == Structure.FEMORAL_CARTILAGE)] = 0
+    labels = np.ascontiguousarray(labels[:, :, : stop[2]].astype(np.uint8))
+    union, _ = measured(Segmentation(labels=labels, grid=grid.crop((0, 0, 0), stop), model_id="phantom"))
+    denuded = union.surface.vertex_areas_mm2[union.thickness_mm == 0].sum()
+    assert denuded == pytest.approx(2 * np.pi * 12**2 * (1 - np.cos(np.radians(20))), rel=0.12)
+
+
 def test_a_gap_in_the_label_does_not_end_the_cartilage():
     phantom = ellipsoid((20, 20, 20), 3.0, seed=6)
     segmentation = phantom.segmentation

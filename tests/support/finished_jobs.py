@@ -1,7 +1,11 @@
-"""Complete jobs whose folders contain a real analysis of the reference knee, right or left."""
+"""Complete jobs whose folders contain a real analysis of the reference knee, right or left.
+
+The processes of a parallel test run share the analyses.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import uuid
 from dataclasses import replace
@@ -21,7 +25,7 @@ from pipeline.run import run_analysis
 from pipeline.types import Request, Resources, Segmentation
 from pipeline.workspace import Workspace
 from tests.support.knees import mirrored, turned_knee
-from tests.support.processes import DATA_DIR
+from tests.support.processes import SHARED_DIR
 
 OPTIONS = AnalysisOptions(perform_nsm=False)
 
@@ -39,7 +43,15 @@ def write_labels(path: Path, segmentation: Segmentation) -> Path:
 @lru_cache(maxsize=2)
 def analysed(side: str) -> Path:
     """The folder of a pipeline analysis of the reference knee, or of its mirror image, in large voxels."""
-    root = DATA_DIR / f"analysed-{side}"
+    root = SHARED_DIR / f"analysed-{side}"
+    with root.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not root.exists():
+            _analyse(side, root)
+    return root / "job"
+
+
+def _analyse(side: str, root: Path) -> None:
     knee = turned_knee(scale=1.0)
     z, y, x = knee.grid.spacing_mm
     labels = np.ascontiguousarray(knee.labels[:, ::2, ::2])
@@ -48,7 +60,6 @@ def analysed(side: str) -> Path:
     path = write_labels(root / "labels.nrrd", knee if side == "right" else mirrored(knee))
     request = Request(input_name="labels.nrrd", scan=None, labels=str(path))
     run_analysis(Workspace(root / "job"), OPTIONS, Resources(), request, lambda _: None)
-    return root / "job"
 
 
 def finished_job(side: str = "right", **fields: Any) -> str:

@@ -16,6 +16,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 DATA_DIR = Path(tempfile.mkdtemp(prefix="knee-test-"))  # short: a unix socket's path holds 104 bytes
 os.environ["DATA_DIR"] = str(DATA_DIR)
+SHARED_DIR = Path(os.environ.setdefault("KNEE_TEST_SHARED_DIR", str(DATA_DIR)))
+"""One folder for all processes of a parallel test run: the data folder of the process that started them."""
+
 for name in ("REDIS_URL", "MODELS_DIR", "API_KEYS", "HOST", "DEVICE", "MAX_UPLOAD_SIZE_MB", "RESULTS_EXPIRY_HOURS"):
     os.environ.pop(name, None)
 

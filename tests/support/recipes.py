@@ -49,7 +49,7 @@ class Checkout:
             [sys.executable, *arguments],
             cwd=self.root,
             env={
-                **os.environ,
+                **{name: value for name, value in os.environ.items() if name != "KNEE_TEST_SHARED_DIR"},
                 "REDIS_URL": "redis://127.0.0.1:1/0",
                 "DATA_DIR": str(self.root / "data"),
                 **environment,

@@ -1,4 +1,4 @@
-"""The short form of part `workers` of `make bench-service`."""
+"""The short form of part `workers` of `make bench-service`, without its rate."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from bench.service.workers import figures
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = pytest.mark.slow
 
 
 def test_two_workers_share_the_jobs_and_run_none_twice() -> None:

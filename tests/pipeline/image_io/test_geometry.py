@@ -44,6 +44,7 @@ WRITERS: dict[str, Writer] = {
     "dicom_folder_upper_case": lambda p, d: write_dicom(p, d / "s", name="{}.DCM", syntax=ImplicitVRLittleEndian),
     "dicom_big_endian": lambda p, d: write_dicom(p, d / "s", syntax=ExplicitVRBigEndian),
     "dicom_enhanced": lambda p, d: write_enhanced(p, d / "e.dcm"),
+    "dicom_single_ima": lambda p, d: write_enhanced(p, d / "e.IMA"),
     "dicom_old_multiframe": lambda p, d: write_old_multiframe(p, d / "m"),
     "zip_dicom": lambda p, d: zip_of(write_dicom(p, d / "s"), d / "a.zip"),
     "zip_nifti": lambda p, d: zip_of(write_nifti(p, d / "a.nii.gz"), d / "a.zip"),
