@@ -47,7 +47,7 @@ run: $(READY) ## the product: queue, worker, REST interface, pages; stops with C
 	@exec $(BIN)/python serve.py
 
 # Test files run in parallel, each in one process: tests spend a third of their time waiting. AT_ONCE=0: sequentially.
-AT_ONCE ?= 3
+AT_ONCE ?= 4
 SIDE_BY_SIDE = -n $(AT_ONCE) --dist loadfile --no-loadscope-reorder
 
 test: $(READY) ## run all tests

@@ -1,4 +1,4 @@
-"""One worker process. The libraries of the analysis are imported in its work-horse, not in this process."""
+"""One worker process. Each job runs in a copy of it, a work-horse."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ from jobs.state.backend import open_backend
 from jobs.state.queue import CONNECT_TIMEOUT_S, HEARTBEAT_MISSED, HEARTBEAT_S, AnalysisJob
 from jobs.state.rq_adapter import QUEUE_NAME
 from jobs.state.work_lock import boot_id
+from jobs.worker.libraries import load_libraries
 from jobs.worker.machine import Machine
 from jobs.worker.memory import be_killed_first, killed_for_memory, oom_kills
 
@@ -77,6 +78,7 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
         self, timeout: int | None, max_idle_time: int | None = None
     ) -> tuple[Job, Queue] | None:
         """The next job, once the machine can work on it and the queue accepts writes."""
+        load_libraries()  # after this worker was registered
         while True:
             self._wait_for_the_machine()
             try:

@@ -31,6 +31,9 @@ from tests.support.submitted import image, submit
 
 pytestmark = pytest.mark.slow
 
+PARTS = {"scipy", "vtkmodules", "onnxruntime"}
+"""Libraries that an analysis loads, as in the paths of their files."""
+
 
 @pytest.fixture
 def zeros(tmp_path: Path) -> bytes:
@@ -72,6 +75,13 @@ def test_an_empty_image_is_accepted_and_ends_with_a_clear_error(
     assert "someone@example.com" not in (folder / "job.json").read_text()
     with pytest.raises(JobNotFinished):
         service.archive(job.id)
+
+
+def test_a_worker_has_loaded_the_analysis_before_its_first_job(worker: subprocess.Popen[bytes]) -> None:
+    def loaded() -> set[str]:
+        return {name for part in psutil.Process(worker.pid).memory_maps() for name in PARTS if name in part.path}
+
+    wait_until(lambda: loaded() == PARTS, what="the libraries of the analysis in the worker")
 
 
 def test_the_worker_continues_after_a_failed_job(worker: subprocess.Popen[bytes], zeros: bytes) -> None:

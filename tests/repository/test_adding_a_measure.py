@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from pipeline.report.tables import format_value
-from tests.support.recipes import ROOT, Checkout, follow
+from tests.support.knees import coarse_knee
+from tests.support.label_maps import write_nrrd
+from tests.support.recipes import Checkout, follow
 
 pytestmark = pytest.mark.slow
 
-LABELS = ROOT / "models" / "reference_knee" / "labels.nrrd"
 TITLE = "Bone volume"
 
 SERVICE = """
@@ -48,21 +49,23 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 
 def test_an_added_measure_is_in_the_files_and_the_report(checkout: Checkout, tmp_path: Path) -> None:
-    printed = checkout.python("-m", "pipeline", "--no-nsm", "--labels", str(LABELS), str(tmp_path))
-    with (tmp_path / "results.csv").open(newline="", encoding="utf-8") as stream:
+    labels, folder = tmp_path / "knee.nrrd", tmp_path / "results"
+    write_nrrd(coarse_knee(), labels)
+    printed = checkout.python("-m", "pipeline", "--no-nsm", "--labels", str(labels), str(folder))
+    with (folder / "results.csv").open(newline="", encoding="utf-8") as stream:
         rows = [row for row in csv.DictReader(stream) if row["quantity"] == "bone_volume"]
     assert [(row["structure"], row["region"], row["statistic"], row["unit"]) for row in rows] == [
         (bone, "all", "total", "mm3") for bone in ("femur", "tibia", "patella")
     ]
-    document = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    document = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     stored = [row["value"] for row in document["measurements"] if row["quantity"] == "bone_volume"]
     assert [format_value(value) for value in stored] == [row["value"] for row in rows]
     assert f"{TITLE} mm³" in printed.splitlines()[0]
     assert any(line.split()[:1] == ["Femur"] and f"{stored[0]:.0f}" in line for line in printed.splitlines())
-    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    report = (folder / "report.html").read_text(encoding="utf-8")
     table = report.split(f"<h3>{TITLE}, voxel count</h3>")[1].split("</table>")[0]
     assert f"<th>Femur</th><td>{stored[0]:,.0f}</td>".replace(",", "\u202f") in table
-    assert "Volume of the bone inside the image" in (tmp_path / "README.txt").read_text(encoding="utf-8")
+    assert "Volume of the bone inside the image" in (folder / "README.txt").read_text(encoding="utf-8")
 
 
 def test_an_added_measure_is_explained_on_the_methods_page(checkout: Checkout) -> None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.browser import Product, opened
-from tests.support.processes import free_port
+from tests.support.browser import opened
+from tests.support.processes import free_port, running, wait_until
+from tests.support.rest_client import answers
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -64,16 +65,17 @@ def test_on_a_local_server_no_page_requires_a_key(tmp_path: Path) -> None:
 
 
 @pytest.mark.browser
-def test_a_browser_gets_access_with_a_key_and_keeps_it(browser: Browser, tmp_path: Path) -> None:
+def test_a_browser_gets_access_with_a_key_and_keeps_it(browser: Browser, valkey: str, tmp_path: Path) -> None:
     from playwright.sync_api import expect
 
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
     keys = {"HOST": EVERYWHERE, "API_KEYS": "the-first-of-two-keys, the-second-of-two-keys"}
-    product = Product(tmp_path, free_port(), free_port(), **keys)
-    product.start()
-    try:
-        with opened(browser, product.url) as page:
-            page.goto(f"{product.url}/methods")
-            assert page.request.get(f"{product.url}/api/stats").status == 401
+    with running([sys.executable, "web.py"], tmp_path / "web.log", APP_PORT=str(port), REDIS_URL=valkey, **keys):
+        wait_until(lambda: answers(f"{url}/_stcore/health"), seconds=60, what="the pages")
+        with opened(browser, url) as page:
+            page.goto(f"{url}/methods")
+            assert page.request.get(f"{url}/api/stats").status == 401
             page.get_by_label("API key").fill("a-wrong-key")
             page.get_by_role("button", name="Open").click()
             expect(page.get_by_text("not one of the keys")).to_be_visible()
@@ -82,9 +84,7 @@ def test_a_browser_gets_access_with_a_key_and_keeps_it(browser: Browser, tmp_pat
             expect(page.get_by_role("heading", name="Methods")).to_be_visible()
             page.reload()
             expect(page.get_by_role("heading", name="Methods")).to_be_visible()
-            assert page.request.get(f"{product.url}/api/stats").status == 200
-        with opened(browser, product.url) as page:
-            page.goto(f"{product.url}/methods")
+            assert page.request.get(f"{url}/api/stats").status == 200
+        with opened(browser, url) as page:
+            page.goto(f"{url}/methods")
             expect(page.get_by_role("heading", name=ASKS[0])).to_be_visible()
-    finally:
-        product.stop()
