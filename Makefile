@@ -11,6 +11,7 @@ READY := $(VENV)/.ready
 PEER_VENV := .venv-peer
 TRAIN_VENV := .venv-train
 NNUNET_VENV := .venv-nnunet
+MUTATE_VENV := .venv-mutate
 # A label map in pymskt's numbering, such as the one in its tests.
 PEER_LABELS ?= $(wildcard ../shared/data/right-knee-label.nrrd)
 # Tests start many Python processes; without compiled files, each would compile our modules again.
@@ -24,7 +25,7 @@ EVALUATE ?=
 REPEAT ?=
 SCAN ?=
 
-.PHONY: help setup run test test-fast docs check format bench bench-service bench-pages bench-peer bench-nnunet screenshots sample train train-edges evaluate shape-model evaluate-shape reproducibility real-scan clean
+.PHONY: help setup run test test-fast docs check format bench bench-service bench-pages bench-peer bench-nnunet mutate screenshots sample train train-edges evaluate shape-model evaluate-shape reproducibility real-scan clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -106,6 +107,23 @@ bench-nnunet: $(READY) ## compare with nnU-Net's own predictor, in .venv-nnunet:
 	@test -n "$(MAPS)" || { echo 'Specify an expert label map of a held-out knee: make bench-nnunet MAPS=FILE' >&2; exit 1; }
 	@$(BIN)/python -m bench.nnunet --environment $(NNUNET_VENV) --map $(MAPS)
 
+# Cosmic Ray has a separate environment, which finds all other packages in .venv. N mutants, or every one with
+# MUTATE=--all; some parts only with MUTATE="--only guard store". A stopped run is continued.
+SEED ?= 1
+N ?= 300
+JOBS ?= 1
+MUTATE ?=
+
+$(MUTATE_VENV)/.ready: requirements-mutate.txt $(READY)
+	@test -x $(MUTATE_VENV)/bin/python || $(BIN)/python -m venv $(MUTATE_VENV)
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$($(MUTATE_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/product.pth"
+	@$(MUTATE_VENV)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps -r requirements-mutate.txt
+	@touch $@
+
+mutate: $(MUTATE_VENV)/.ready ## how many small changes of the product its tests notice, in .venv-mutate (an hour)
+	@nice -n 19 $(MUTATE_VENV)/bin/python -m bench.mutation --seed $(SEED) --number $(N) --jobs $(JOBS) $(MUTATE)
+
 screenshots: $(READY) ## a picture of every page in every state, into build/screenshots (needs Chromium)
 	@$(BIN)/python -m bench.pages.screenshots $(BENCH)
 
@@ -159,5 +177,5 @@ real-scan: $(READY) ## picture of a model's outlines on every slice of a real sc
 	@$(BIN)/python -m training.knee_unet.real_scan $(SCAN) $(EVALUATE)
 
 clean: ## remove environments and caches, but not data/
-	@rm -rf $(VENV) $(PEER_VENV) $(TRAIN_VENV) $(NNUNET_VENV) node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache kneebox.egg-info
+	@rm -rf $(VENV) $(PEER_VENV) $(TRAIN_VENV) $(NNUNET_VENV) $(MUTATE_VENV) node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache kneebox.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -164,7 +164,7 @@ class JobStore:
         if not self._client.hsetnx(RECORDS, record.id, record.to_json()):
             return False
         created = record.created_at.timestamp() if record.created_at else 0.0
-        self._client.zadd(BY_CREATION, {record.id: created}, nx=True)
+        self._client.zadd(BY_CREATION, {record.id: created})
         return True
 
     def load_several(self, job_ids: list[str]) -> list[JobRecord]:
@@ -177,7 +177,7 @@ class JobStore:
         pipe = self._client.pipeline(transaction=False)
         for job_id in job_ids:
             pipe.lpos(QUEUE_KEY, job_id, rank=-1)
-        found = pipe.execute() if job_ids else []
+        found = pipe.execute()
         return {job_id: index + 1 for job_id, index in zip(job_ids, found, strict=True) if index is not None}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from dataclasses import replace
@@ -10,7 +11,10 @@ from typing import Any
 
 import pytest
 
-from jobs.state.model import JobRecord, Status, clean_filename
+from jobs.errors import QueueUnavailable
+from jobs.state.clock import now
+from jobs.state.model import JobRecord, RecordChanges, Status, clean_filename
+from jobs.state.queue import AnalysisQueue
 from jobs.state.store import JobStore
 from pipeline.progress import StepRecord, StepState
 
@@ -18,6 +22,11 @@ from pipeline.progress import StepRecord, StepState
 @pytest.fixture
 def store(redis_client: Any) -> JobStore:
     return JobStore(redis_client)
+
+
+@pytest.fixture
+def queue(valkey: str) -> AnalysisQueue:
+    return AnalysisQueue(valkey)
 
 
 def put(redis_client: Any, **fields: Any) -> str:
@@ -104,6 +113,145 @@ def test_the_newest_jobs_come_first_including_those_of_other_programs(store: Job
     assert [record.id for record in store.recent(2)] == ["job3", "job2"]
     store.delete("job3")
     assert [record.id for record in store.recent(5)] == ["job2", "job1"]
+
+
+def test_a_snapshot_is_one_transaction(store: JobStore, queue: AnalysisQueue, redis_client: Any) -> None:
+    for name in ("first", "second"):
+        queue.enqueue(JobRecord(id=name, created_at=now()))
+    before = transactions(redis_client)
+    assert [seen(store, name) for name in ("first", "second")] == [(1, "queued"), (2, "queued")]
+    assert transactions(redis_client) == before + 2
+    redis_client.lrem("rq:queue:analyses", 0, "first")
+    assert seen(store, "first") == (None, "queued")
+    assert store.snapshot("nobody") is None
+
+
+def seen(store: JobStore, job_id: str) -> tuple[int | None, str | None]:
+    snapshot = store.snapshot(job_id)
+    assert snapshot is not None
+    assert snapshot.record.id == job_id
+    return snapshot.position, snapshot.rq_status
+
+
+def transactions(redis_client: Any) -> int:
+    """Number of transactions since the server started."""
+    return int(redis_client.info("commandstats")["cmdstat_exec"]["calls"])
+
+
+def test_a_record_is_read_with_its_text(store: JobStore, redis_client: Any) -> None:
+    put(redis_client)
+    record, text = store.load_text("job")
+    assert record is not None
+    assert (record.id, text) == ("job", redis_client.hget("jobs", "job"))
+    assert store.load_text("nobody") == (None, "")
+
+
+def test_the_index_of_open_jobs_follows_every_change(store: JobStore, redis_client: Any) -> None:
+    put(redis_client)
+    assert store.open_ids() == []
+    store.merge("job", 1, {"progress_percent": 1})
+    assert store.open_ids() == ["job"]
+    store.merge("job", 1, {"status": Status.ERROR})
+    assert store.open_ids() == []
+
+
+def test_only_ended_and_missing_jobs_are_closed(store: JobStore, redis_client: Any) -> None:
+    put(redis_client, id="running")
+    put(redis_client, id="ended", status="complete")
+    names = ["running", "ended", "missing"]
+    redis_client.sadd("jobs:open", *names)
+    for name in names:
+        store.close(name)
+    assert store.open_ids() == ["running"]
+
+
+def test_the_index_of_open_jobs_is_rebuilt_from_the_records_of_this_program(store: JobStore, redis_client: Any) -> None:
+    put(redis_client, id="running")
+    put(redis_client, id="ended", status="complete")
+    redis_client.hset("jobs", "foreign", json.dumps({"id": "foreign", "status": "processing"}))
+    redis_client.hset("jobs", "broken", "[]")
+    found = store.index_open()
+    assert {name for name, record in found.items() if record is None} == {"foreign", "broken"}
+    assert {record.id for record in found.values() if record is not None} == {"running", "ended"}
+    assert store.open_ids() == ["running"]
+
+
+def test_deleted_addresses_and_records_are_removed_from_the_log_on_disk(store: JobStore, redis_client: Any) -> None:
+    put(redis_client, email="reader@knee.example")
+    store.merge("job", 1, {"progress_percent": 1})
+    assert rewrites(store, redis_client) == 0, "the address is still there"
+    store.merge("job", 1, {"email": None})
+    assert rewrites(store, redis_client) == 1
+    store.merge("job", 1, {"progress_percent": 2})
+    assert rewrites(store, redis_client) == 0, "once"
+    store.delete("job")
+    assert rewrites(store, redis_client) == 1
+
+
+def rewrites(store: JobStore, redis_client: Any) -> int:
+    """How often compacting makes the server rewrite its log."""
+    before = redis_client.info("commandstats").get("cmdstat_bgrewriteaof", {"calls": 0})["calls"]
+    store.compact_log()
+    return int(redis_client.info("commandstats").get("cmdstat_bgrewriteaof", {"calls": 0})["calls"] - before)
+
+
+def test_a_deletion_is_one_transaction_and_leaves_nothing(
+    store: JobStore, queue: AnalysisQueue, redis_client: Any
+) -> None:
+    queue.enqueue(JobRecord(id="job", created_at=now()))
+    queue.remove("job")
+    before = transactions(redis_client)
+    store.delete("job")
+    assert transactions(redis_client) == before + 1
+    assert not redis_client.exists("jobs", "jobs:open", "jobs:created")
+
+
+def test_an_ended_job_is_restored_unless_it_is_known(store: JobStore, redis_client: Any) -> None:
+    put(redis_client, id="known", created_at="2026-01-02T00:00:00")
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    assert store.add_ended(JobRecord(id="lost", status=Status.COMPLETE, created_at=moment))
+    assert store.add_ended(JobRecord(id="undated", status=Status.ERROR))
+    assert not store.add_ended(JobRecord(id="known", status=Status.ERROR))
+    assert [record.id for record in store.recent(5)] == ["known", "lost", "undated"]
+    assert store.open_ids() == []
+    record = store.load("known")
+    assert record is not None
+    assert record.status is Status.PROCESSING
+
+
+def test_records_of_other_programs_do_not_change_the_order_of_ours(
+    store: JobStore, queue: AnalysisQueue, redis_client: Any
+) -> None:
+    queue.enqueue(JobRecord(id="ours"))  # without a time: its place is that of its submission
+    put(redis_client, id="foreign", created_at="2026-01-01T00:00:00")
+    assert [record.id for record in store.recent(5)] == ["ours", "foreign"]
+
+
+def test_positions_are_those_of_waiting_jobs(store: JobStore, redis_client: Any) -> None:
+    redis_client.rpush("rq:queue:analyses", "first", "second", "third")
+    assert store.positions(["third", "nobody", "first"]) == {"third": 3, "first": 1}
+    assert store.positions([]) == {}
+
+
+def test_several_records_are_read_in_the_order_asked_for(store: JobStore, redis_client: Any) -> None:
+    for name in ("a", "b"):
+        put(redis_client, id=name)
+    redis_client.hset("jobs", "broken", "[]")
+    assert [record.id for record in store.load_several(["b", "nobody", "broken", "a"])] == ["b", "a"]
+    assert store.load_several([]) == []
+
+
+def test_a_record_that_always_changes_is_not_written(store: JobStore, redis_client: Any) -> None:
+    put(redis_client)
+
+    def decide(record: JobRecord) -> RecordChanges:
+        redis_client.hset("jobs", "job", json.dumps({"id": "job", "status": "queued", "count": next(counter)}))
+        return {"progress_percent": 1}
+
+    counter = itertools.count()
+    with pytest.raises(QueueUnavailable):
+        store.change("job", decide)
+    assert next(counter) > 1, "it was tried again"
 
 
 def test_an_unreadable_record_is_ignored(store: JobStore, redis_client: Any) -> None:
