@@ -60,7 +60,8 @@ def run_tests(part: Part, folder: Path) -> int:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     marker = ["-m", part.marker] if part.marker else []
-    options = ["-x", "--tb=short", "-p", "no:cacheprovider", *marker]
+    without = [option for test in part.without for option in ("--deselect", test)]
+    options = ["-x", "--tb=short", "-p", "no:cacheprovider", *marker, *without]
     code = int(pytest.main([*options, *part.tests], plugins=[FirstFailure(folder)]))
     loaded = [name for name, module in sys.modules.items() if "site-packages" in str(getattr(module, "__file__", ""))]
     (folder / "loaded").write_text("\n".join(loaded), encoding="utf-8")

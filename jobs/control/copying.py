@@ -54,7 +54,7 @@ def copy(job_id: str, options: Mapping[str, object] | None = None) -> JobView:
     partial = Workspace(backend.storage.root / "incoming" / record.id)
     for folder in (source.work_dir, source.input_dir):
         if folder.is_dir():
-            (partial.root / folder.name).mkdir(parents=True, exist_ok=True)
+            (partial.root / folder.name).mkdir(parents=True)
             link_files(folder, partial.root / folder.name)
     backend.storage.write_record(record, partial.root)
     partial.root.rename(target)

@@ -41,7 +41,6 @@ def retry(job_id: str, options: Mapping[str, object] | None = None) -> JobView:
     if not stop_work(backend, job_id):
         raise JobConflict("The previous run of this job is still stopping.", hint="Try again in a few seconds.")
     DELIVERY.discard(workspace)  # an old manifest would mark the job as complete
-    workspace.manifest_path.unlink(missing_ok=True)
     if not backend.queue.enqueue(after, replaces=text):
         raise JobConflict("Another request has just changed this job.", hint="Reload the job and try again.")
     backend.storage.write_record(after)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from jobs.state.clock import now
 from jobs.state.faults import FaultKind
 from jobs.state.model import JobRecord, RecordChanges, Status
 from jobs.state.queue import AnalysisQueue, text_client
-from jobs.state.reconciler import Reconciler, repair_job
+from jobs.state.reconciler import FULL_INTERVAL_S, Reconciler, repair_job
 from jobs.state.store import JobStore
 from jobs.state.work_lock import boot_id
 from tests.support.reconciling import impatient_backend, put, run_passes, stand, take
@@ -60,6 +60,11 @@ def interrupt(backend: Backend, redis_client: Any, **fields: Any) -> JobRecord:
     take(redis_client)
     put_lock(backend, boot_id())
     return record
+
+
+def set_clock(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Set the clock of the reconciler's module."""
+    monkeypatch.setattr(reconciler, "time", SimpleNamespace(monotonic=lambda: seconds))
 
 
 # One job.
@@ -189,15 +194,13 @@ def test_foreign_and_missing_jobs_in_the_index_are_not_queued(backend: Backend, 
 def test_a_state_is_repaired_when_it_has_lasted(
     backend: Backend, redis_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconciler, "CONFIRM_AFTER_S", 0.04)
+    monkeypatch.setattr(reconciler, "CONFIRM_AFTER_S", 4.0)
     put(backend)
     take(redis_client)
     instance = Reconciler(backend)
-    assert instance.reconcile() == []
-    time.sleep(0.025)
-    assert instance.reconcile() == [], "too short"
-    time.sleep(0.025)
-    assert len(instance.reconcile()) == 1, "since the first pass"
+    for seconds, repairs in ((0.0, 0), (3.9, 0), (4.0, 1)):
+        set_clock(monkeypatch, seconds)
+        assert len(instance.reconcile()) == repairs, seconds
 
 
 def test_a_state_that_was_interrupted_is_confirmed_again(
@@ -267,13 +270,15 @@ def test_work_that_ends_between_two_full_passes_is_repaired_too(backend: Backend
 def test_folders_are_compared_at_intervals(
     backend: Backend, redis_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    set_clock(monkeypatch, 0.0)
     instance = Reconciler(backend)
     instance.reconcile()
     put(backend)
     backend.queue.remove("job")
     lose_record(redis_client)
+    set_clock(monkeypatch, FULL_INTERVAL_S)
     assert instance.reconcile() == []
-    monkeypatch.setattr(reconciler, "FULL_INTERVAL_S", -1.0)
+    set_clock(monkeypatch, FULL_INTERVAL_S + 0.1)
     assert [item.what for item in instance.reconcile()] == ["its record was missing: queued again"]
 
 
