@@ -13,6 +13,7 @@ from typing import Final
 
 PARTS: Final = {
     "idle": "bench.pages.idle",
+    "proxy": "bench.pages.proxy",
     "scene": "bench.pages.scene",
     "slices": "bench.pages.slices",
     "upload": "bench.pages.upload",

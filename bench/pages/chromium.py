@@ -26,9 +26,9 @@ def chromium_path() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
-def launch(playwright: Playwright) -> Browser:
-    """Start a new browser. Raises RuntimeError if none is installed."""
+def launch(playwright: Playwright, *more: str) -> Browser:
+    """Start a new browser, with more arguments. Raises RuntimeError if none is installed."""
     path = chromium_path()
     if path is None:
         raise RuntimeError("no Chromium found; get one with: apt-get install chromium")
-    return playwright.chromium.launch(executable_path=path, args=list(ARGS))
+    return playwright.chromium.launch(executable_path=path, args=[*ARGS, *more])
