@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+from pipeline.linux import die_with_parent
+
 INITIAL_PAUSE_S: Final = 0.5
 MAX_PAUSE_S: Final = 5.0
 STABLE_AFTER_S: Final = 60.0
@@ -29,19 +28,6 @@ MAX_LOG_BYTES: Final = 10 * 1024 * 1024
 def keep_files_private() -> None:
     """Files written by this process and its children are private to their user, because they contain patient data."""
     os.umask(0o077)
-
-
-def die_with_parent(parent_pid: int | None = None) -> None:
-    """Ask the kernel to kill this process when the one that started it dies (Linux only).
-
-    parent_pid: the expected parent, if known, to detect a parent that ended before the request.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    if parent_pid is not None and os.getppid() != parent_pid:
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 @dataclass

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,10 +14,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.acquisition import Acquisition, PulseSequence
 from pipeline.anatomy import Side, Structure
 from pipeline.flags import QualityFlag
-from pipeline.grid import NO_PLANES, Grid, Planes
+from pipeline.grid import NO_PLANES, Grid
+from pipeline.image_codec import label_map_of, label_map_values, planes_of, scan_of, scan_values
 from pipeline.product import Given, Parts, Product, Stored, arrays_and_json, folder, json_only
 from pipeline.progress import StepRecord
 from pipeline.quantities import Method
@@ -65,51 +64,19 @@ RECORDS: Final = Given[tuple[StepRecord, ...]](name="records")
 
 
 def _encode_scan(scan: Scan) -> Parts:
-    meta = {
-        "grid": scan.grid.to_dict(),
-        "sequence": scan.sequence,
-        "echo_times_ms": scan.echo_times_ms,
-        "side": scan.side,
-        "modality": scan.modality,
-        "acquisition": asdict(scan.acquisition),
-        "warnings": scan.warnings,
-    }
-    return meta, {"echoes": scan.echoes}
+    return scan_values(scan), {"echoes": scan.echoes}
 
 
 def _decode_scan(stored: Stored) -> Scan:
-    meta = stored.meta
-    return Scan(
-        echoes=stored.mapped_array("echoes"),
-        grid=Grid.from_dict(meta["grid"]),
-        sequence=PulseSequence(meta["sequence"]),
-        echo_times_ms=tuple(meta["echo_times_ms"]),
-        side=Side(meta["side"]) if meta["side"] else None,
-        modality=meta["modality"],
-        acquisition=Acquisition(**meta["acquisition"]),
-        warnings=tuple(meta["warnings"]),
-    )
+    return scan_of(stored.meta, stored.mapped_array("echoes"))
 
 
 def _encode_label_map(label_map: LabelMap) -> Parts:
-    meta = {
-        "grid": label_map.grid.to_dict(),
-        "names": {str(label): name for label, name in label_map.names.items()},
-        "left_out": label_map.left_out,
-        "warnings": label_map.warnings,
-    }
-    return meta, {"labels": label_map.labels}
+    return label_map_values(label_map), {"labels": label_map.labels}
 
 
 def _decode_label_map(stored: Stored) -> LabelMap:
-    meta = stored.meta
-    return LabelMap(
-        labels=stored.array("labels"),
-        grid=Grid.from_dict(meta["grid"]),
-        names={int(label): name for label, name in meta["names"].items()},
-        left_out=_planes(meta["left_out"]),
-        warnings=tuple(meta["warnings"]),
-    )
+    return label_map_of(stored.meta, stored.array("labels"))
 
 
 def _encode_segmentation(segmentation: Segmentation) -> Parts:
@@ -137,13 +104,8 @@ def _decode_segmentation(stored: Stored) -> Segmentation:
         surface_entropy_bits={Structure[k.upper()]: v for k, v in meta.get("surface_entropy_bits", {}).items()},
         flags=_decode_flags(meta.get("flags", [])),
         warnings=tuple(meta.get("warnings", ())),
-        padding=_planes(meta.get("padding", NO_PLANES)),
+        padding=planes_of(meta.get("padding", NO_PLANES)),
     )
-
-
-def _planes(stored: Sequence[Sequence[int]]) -> Planes:
-    (a, b), (c, d), (e, f) = stored
-    return (a, b), (c, d), (e, f)
 
 
 def _surface_arrays(surface: Surface, prefix: str) -> dict[str, NDArray[Any]]:

@@ -13,9 +13,10 @@ from typing import Final
 from pipeline.alignment import align_knee, reference_bone
 from pipeline.anatomy import Structure
 from pipeline.assembly import analysis_result, measured_knee, measured_scan, turned_scan
+from pipeline.decoding.process import decode_label_map, decode_scan
 from pipeline.delivery import make_maps, make_results
 from pipeline.flags import settled
-from pipeline.image_io import read_label_map, read_scan, require_content
+from pipeline.image_io.content import require_content
 from pipeline.labels import given_segmentation
 from pipeline.measure import Findings, measure_knee
 from pipeline.model_flags import model_flags
@@ -67,7 +68,7 @@ from pipeline.types import Segmentation, Surface
 def _read(inputs: Inputs) -> Outputs:
     path, options = inputs[UPLOAD].scan, inputs.options
     assert path is not None  # noqa: S101  ensured by `applies`
-    scan = read_scan(
+    scan = decode_scan(
         path,
         side=options.chosen_side,
         series=options.series,
@@ -86,7 +87,7 @@ def _no_scan(inputs: Inputs) -> str | None:
 def _read_labels(inputs: Inputs) -> Outputs:
     path = inputs[UPLOAD].labels
     assert path is not None  # noqa: S101  ensured by `applies`
-    return (LABEL_MAP.of(read_label_map(path, scratch_dir=inputs.scratch_dir)),)
+    return (LABEL_MAP.of(decode_label_map(path, scratch_dir=inputs.scratch_dir)),)
 
 
 def _name_labels(inputs: Inputs) -> Outputs:

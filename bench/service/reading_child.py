@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from jobs.intake.sandbox import confine
-from jobs.intake.validation import LIMITS
+from pipeline.decoding.process import CHECK_LIMITS
+from pipeline.decoding.sandbox import confine
 from pipeline.errors import KneeError
 from pipeline.image_io import check_scan, read_label_map, read_scan
 
@@ -21,7 +21,7 @@ def main(folder: Path) -> None:
     """Read all files; an error that is not ours ends the process."""
     cases = json.loads((folder / "cases.json").read_text(encoding="utf-8"))
     scratch = folder / "scratch"
-    confine(LIMITS, scratch)
+    confine(CHECK_LIMITS, scratch, [folder])
     with (scratch / "answers.jsonl").open("w", encoding="utf-8") as answers:
         for case in cases:
             start = time.perf_counter()

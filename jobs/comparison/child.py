@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jobs.processes import die_with_parent, keep_files_private
+from jobs.processes import keep_files_private
+from pipeline.linux import die_with_parent
 
 
 def main(parent: int, first: Path, second: Path, target: Path) -> int:

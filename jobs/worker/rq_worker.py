@@ -21,7 +21,6 @@ from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from jobs.processes import die_with_parent
 from jobs.state.backend import open_backend
 from jobs.state.queue import CONNECT_TIMEOUT_S, HEARTBEAT_MISSED, HEARTBEAT_S, AnalysisJob
 from jobs.state.rq_adapter import QUEUE_NAME
@@ -29,6 +28,7 @@ from jobs.state.work_lock import boot_id
 from jobs.worker.libraries import load_libraries
 from jobs.worker.machine import Machine
 from jobs.worker.memory import be_killed_first, killed_for_memory, oom_kills
+from pipeline.linux import die_with_parent
 
 RETRY_S: Final = 2.0
 """Interval of the checks of a machine that cannot work, and of a queue that refuses to write."""

@@ -17,7 +17,7 @@ import pytest
 
 from jobs.errors import StorageFull
 from jobs.intake import validation
-from jobs.intake.sandbox import Limits
+from pipeline.decoding.sandbox import Limits
 from pipeline.errors import AmbiguousSeries, NoImageSeries, UnreadableImage
 from pipeline.image_io import disk
 from tests.support.image_io_writers import make_phantom, write_dicom, write_nifti, zip_of
@@ -34,9 +34,9 @@ def confined(program: str, scratch: Path, **limits: int) -> subprocess.Completed
     start = f"""
         import os, socket, subprocess
         from pathlib import Path
-        from jobs.intake.sandbox import Limits, confine
+        from pipeline.decoding.sandbox import Limits, confine
         scratch = Path({str(scratch)!r})
-        confine(Limits(**{chosen!r}), scratch)
+        confine(Limits(**{chosen!r}), scratch, [scratch.parent])
     """
     text = textwrap.dedent(start) + textwrap.dedent(program)
     return subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -1,0 +1,99 @@
+"""`python -m pipeline.decoding.child REQUEST`: enter the sandbox, and read what REQUEST (JSON, process.py) asks for.
+
+The answer is in SCRATCH/verdict.json: {"ok": true, "value": ...}; {"ok": false} with "code", "message", "hint" and
+"facts" of a KneeError, with "memory", or with "unexpected", the "places" in the program, and "errno" of an OSError.
+Imports are minimal, because every reader of an upload waits for this process to start.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.decoding.sandbox import Limits, confine
+from pipeline.linux import die_with_parent
+
+NOT_CONFINED: Final = 3
+"""Exit status if the sandbox could not be entered: nothing was read."""
+
+_MOST_PLACES: Final = 12
+
+
+def main(request: dict[str, Any]) -> int:
+    """Read, and write the verdict; returns the exit status."""
+    scratch = Path(request["scratch"])
+    die_with_parent(request["parent"])
+    try:
+        confine(Limits(**request["limits"]), scratch, map(Path, request["readable"]))
+    except OSError:
+        return NOT_CONFINED
+    from pipeline.decoding.handover import write_verdict
+
+    write_verdict(scratch, _verdict(request["task"], request["given"], scratch))
+    return 0
+
+
+def _verdict(task: str, given: dict[str, Any], scratch: Path) -> dict[str, object]:
+    from pipeline.errors import KneeError
+
+    try:
+        return {"ok": True, "value": _TASKS[task](scratch, **given)}
+    except KneeError as error:
+        return {"ok": False, "code": error.code, "message": error.message, "hint": error.hint, "facts": error.facts}
+    except MemoryError:
+        return {"ok": False, "memory": True}
+    except Exception as error:  # noqa: BLE001 -- a hostile file may cause any; its message may quote the file
+        number = error.errno if isinstance(error, OSError) else None
+        return {"ok": False, "unexpected": type(error).__name__, "places": _places(error), "errno": number}
+
+
+def _places(error: Exception) -> list[str]:
+    """Where in the program it was raised, innermost last."""
+    found, step = [], error.__traceback__
+    while step is not None:
+        code = step.tb_frame.f_code
+        found.append(f"{Path(code.co_filename).name}:{step.tb_lineno} {code.co_name}")
+        step = step.tb_next
+    return found[-_MOST_PLACES:]
+
+
+def _inspect(scratch: Path, file: str, labels: str, series: str, *, sort: bool) -> dict[str, object]:
+    from pipeline.preflight import inspect
+
+    paths = (Path(word) if word else None for word in (file, labels))
+    return inspect(*paths, series=series, sort=sort, scratch_dir=scratch).to_dict()
+
+
+def _scan(
+    scratch: Path, file: str, side: str, series: str, echo_times_ms: list[float], *, beside_labels: bool
+) -> dict[str, object]:
+    from pipeline.anatomy import Side
+    from pipeline.decoding.handover import write_scan
+    from pipeline.image_io.reader import read_scan
+
+    scan = read_scan(
+        Path(file),
+        side=Side(side) if side else None,
+        series=series,
+        echo_times_ms=tuple(echo_times_ms),
+        beside_labels=beside_labels,
+        scratch_dir=scratch,
+    )
+    return write_scan(scratch, scan)
+
+
+def _labels(scratch: Path, file: str) -> dict[str, object]:
+    from pipeline.decoding.handover import write_label_map
+    from pipeline.image_io.label_map import read_label_map
+
+    return write_label_map(scratch, read_label_map(Path(file), scratch_dir=scratch))
+
+
+_TASKS: Final[dict[str, Callable[..., dict[str, object]]]] = {"inspect": _inspect, "scan": _scan, "labels": _labels}
+
+
+if __name__ == "__main__":
+    sys.exit(main(json.loads(sys.argv[1])))
