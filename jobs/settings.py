@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pipeline.decoding.protection import protection
 from pipeline.types import Resources
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -73,6 +74,9 @@ class Settings(BaseSettings):
     research_purpose: str = Field(default="", description="What the copies are for; users read it before they consent.")
     research_expiry_days: float = Field(default=365, gt=0, le=36_600, description="Retention time of these copies.")
 
+    require_sandbox: bool = Field(
+        default=False, description="Refuse to start where the kernel cannot confine native code that reads uploads."
+    )
     drain_seconds: float = Field(
         default=0, ge=0, le=86_400, description="Time for a running job to finish when the product is stopped."
     )
@@ -140,6 +144,15 @@ class Settings(BaseSettings):
             raise ValueError(
                 "RESEARCH_COPIES is on and RESEARCH_PURPOSE is empty; expected what the copies are for, for example "
                 "'thickness reference values of this hospital'. Users read it before they consent."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _sandbox_if_required(self) -> Settings:
+        if self.require_sandbox and (missing := protection().missing):
+            raise ValueError(
+                f"REQUIRE_SANDBOX is on, but {'; and '.join(missing)}. Without REQUIRE_SANDBOX, uploads are read with "
+                "what there is (docs/operating.md, Reading of uploads)."
             )
         return self
 

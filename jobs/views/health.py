@@ -18,6 +18,7 @@ from jobs.state.queue import queue_errors
 from jobs.state.storage import RESERVE_BYTES, Storage
 from jobs.state.workers import WorkerState
 from jobs.views.models import models
+from pipeline.decoding.protection import Protection, protection
 
 MISSING: Final = (
     "The data directory of this queue is missing: mount it, or, if it was replaced on purpose, run "
@@ -34,6 +35,7 @@ class Health:
     problems  for the operator, one sentence each
     paused    `paused by the operator` or `paused: <fault>` if all live workers are; else empty
     research_copies  what copies of consenting users' results are kept for; empty: none are kept
+    sandbox   what the kernel enforces for native code that reads uploads, on the machine that answers
     """
 
     status: Literal["healthy", "degraded", "unhealthy"]
@@ -45,6 +47,7 @@ class Health:
     problems: list[str]
     paused: str
     research_copies: str
+    sandbox: Protection
 
 
 def health() -> Health:
@@ -83,6 +86,7 @@ def health() -> Health:
         problems=problems,
         paused=_pause_words(workers[0]) if workers and all(worker.paused for worker in workers) else "",
         research_copies=load_settings().purpose_of_copies,
+        sandbox=protection(),
     )
 
 

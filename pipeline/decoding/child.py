@@ -22,8 +22,9 @@ NOT_CONFINED: Final = 3
 _MOST_PLACES: Final = 12
 
 
-def main(request: dict[str, Any]) -> int:
-    """Read, and write the verdict; returns the exit status."""
+def main(text: str) -> int:
+    """Read what the request asks for, and write the verdict; returns the exit status."""
+    request: dict[str, Any] = json.loads(text)
     scratch = Path(request["scratch"])
     die_with_parent(request["parent"])
     try:
@@ -96,4 +97,4 @@ _TASKS: Final[dict[str, Callable[..., dict[str, object]]]] = {"inspect": _inspec
 
 
 if __name__ == "__main__":
-    sys.exit(main(json.loads(sys.argv[1])))
+    sys.exit(main(sys.argv[1]))

@@ -4,41 +4,43 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from pipeline.decoding import landlock, seccomp
+
+_NO_LANDLOCK: Final = (
+    "Landlock is missing, so native code could read and write files of the service: it needs Linux 5.13 or later with "
+    "`landlock` in the kernel's list `lsm=`, and a container or service manager that permits landlock_create_ruleset"
+)
+_NO_SECCOMP: Final = (
+    "seccomp is missing, so native code could start processes and open sockets: it needs Linux on x86_64 or aarch64, "
+    "and a container or service manager that permits seccomp"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Protection:
-    """landlock: version of its interface, 0 where it is missing; seccomp: whether it can be used."""
+    """state: full (Landlock and seccomp), partial (one of them), none.
 
+    landlock  version of its interface; 0 where it is missing
+    missing   what the kernel does not enforce for native code, and what it would need
+    """
+
+    state: Literal["full", "partial", "none"]
     landlock: int
     seccomp: bool
+    missing: tuple[str, ...]
 
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """What is not enforced for native code, one sentence part each."""
-        found = []
-        if not self.landlock:
-            found.append(
-                "Landlock (Linux 5.13 or later, with `landlock` in the kernel's list lsm=), so it can read files"
-            )
-        if not self.seccomp:
-            found.append("seccomp (Linux on x86_64 or aarch64), so it can start processes and open sockets")
-        return tuple(found)
-
-    @property
-    def state(self) -> Literal["full", "partial", "none"]:
-        """Landlock and seccomp; one of them; neither."""
-        return ("full", "partial", "none")[len(self.missing)]
-
-    def to_dict(self) -> dict[str, object]:
-        """For JSON."""
-        return {"state": self.state, "landlock": self.landlock, "seccomp": self.seccomp, "missing": list(self.missing)}
+    @classmethod
+    def of(cls, *, landlock: int, seccomp: bool) -> Protection:
+        """From what the kernel offers."""
+        absent = ((_NO_LANDLOCK, not landlock), (_NO_SECCOMP, not seccomp))
+        missing = tuple(words for words, is_missing in absent if is_missing)
+        states: tuple[Literal["full", "partial", "none"], ...] = ("full", "partial", "none")
+        return cls(state=states[len(missing)], landlock=landlock, seccomp=seccomp, missing=missing)
 
 
 @functools.cache
 def protection() -> Protection:
     """Asks the kernel. A filter of the service manager that forbids the calls counts as missing."""
-    return Protection(landlock=landlock.version(), seccomp=seccomp.available())
+    return Protection.of(landlock=landlock.version(), seccomp=seccomp.available())

@@ -113,6 +113,18 @@ def test_the_science_does_not_import_higher_layers() -> None:
     assert not {name_of(path) for path in sources() if name_of(path).startswith("pipeline/") and tops(path) & above}
 
 
+def test_files_of_users_are_read_only_in_the_confined_process() -> None:
+    readers = {"pipeline.image_io", "pipeline.image_io.reader", "pipeline.image_io.label_map", "pipeline.preflight"}
+    names = {"read_scan", "check_scan", "read_label_map", "inspect"}
+    callers = {
+        name_of(path)
+        for path in sources()
+        if not name_of(path).startswith("pipeline/image_io/")
+        and imported(path) & {f"{module}.{name}" for module in readers for name in names}
+    }
+    assert callers == {"pipeline/decoding/child.py", "pipeline/alignment.py"}, "the second reads the reference knee"
+
+
 def test_edges_reach_jobs_through_the_service() -> None:
     """jobs.service, and modules without behaviour: errors, model, settings, schemas and form."""
     allowed = {

@@ -34,6 +34,8 @@ def test_health_lists_the_available_parts(api: httpx.Client) -> None:
     assert body["redis"] == "connected"
     assert body["disk_free_bytes"] > 0
     assert set(body["weights"]) == {"nnunet_fullres", "nnunet_cascade"}
+    assert set(body["sandbox"]) == {"state", "landlock", "seccomp", "missing"}
+    assert (body["sandbox"]["state"] == "full") is (not body["sandbox"]["missing"])
 
 
 def test_models_are_described_by_their_cards(api: httpx.Client) -> None:

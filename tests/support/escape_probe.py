@@ -218,4 +218,4 @@ if __name__ == "__main__":
         sys.stdout.write(json.dumps(attempt_all(request["scratch"])))
     else:
         child._TASKS = {request["task"]: lambda scratch, **_: attempt_all(scratch)}
-        sys.exit(child.main(request))
+        sys.exit(child.main(sys.argv[1]))
