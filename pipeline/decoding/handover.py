@@ -102,7 +102,7 @@ def _take_array(folder: Path, shape: tuple[object, ...], dtype: DTypeLike) -> ND
     path, kind = folder / ARRAY, np.dtype(dtype)
     if not 0 < prod(lengths) <= MAX_VOXELS or min(lengths) < 1:
         raise ValueError("the array is empty or too large")
-    if path.is_symlink() or path.stat().st_size != prod(lengths) * kind.itemsize:
+    if path.is_symlink() or not path.is_file() or path.stat().st_size != prod(lengths) * kind.itemsize:
         raise ValueError("the file has another size")
     array = np.fromfile(path, dtype=kind, count=prod(lengths)).reshape(lengths)
     path.unlink()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.anatomy import Side
-from pipeline.decoding.child import NOT_CONFINED
+from pipeline.decoding.child import NOT_CONFINED, NOT_WRITTEN
 from pipeline.decoding.handover import Malformed, read_verdict, take_label_map, take_scan
 from pipeline.decoding.sandbox import PACKAGE, Limits
 from pipeline.errors import InputError, KneeError, OptionsError, OutOfDisk, UnreadableImage
@@ -133,6 +133,8 @@ def _ask(
         raise MemoryError
     if status == NOT_CONFINED:
         raise RuntimeError("the sandbox of the reader cannot be entered, although the kernel offers it")
+    if status > NOT_WRITTEN:
+        raise OSError(status - NOT_WRITTEN, os.strerror(status - NOT_WRITTEN))
     try:
         verdict: dict[str, Any] = read_verdict(scratch)
         if verdict["ok"] is True:

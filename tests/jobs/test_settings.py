@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -9,20 +10,22 @@ import sys
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from jobs import settings
 from jobs.errors import QueueUnavailable
 from jobs.settings import Settings, SettingsError, load_settings
 from jobs.state.queue import AnalysisQueue
+from pipeline.decoding.protection import Protection
 from tests.support.processes import DATA_DIR, ROOT
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 -- a setting, nothing is bound
 
 
 def start(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    settings = {"DATA_DIR": str(DATA_DIR / "settings")} | environment
+    variables = {"DATA_DIR": str(DATA_DIR / "settings")} | environment
     return subprocess.run(
         [sys.executable, *command],
         cwd=ROOT,
-        env=os.environ | settings,
+        env=os.environ | variables,
         capture_output=True,
         text=True,
         timeout=60,
@@ -78,6 +81,16 @@ def test_the_error_names_the_variable_but_no_key() -> None:
 )
 def test_a_guessable_key_gives_a_warning(monkeypatch: pytest.MonkeyPatch, keys: str, has_weak_key: bool) -> None:
     assert settings_with(monkeypatch, API_KEYS=keys).has_weak_key is has_weak_key
+
+
+@pytest.mark.parametrize(("landlock", "starts"), [(0, False), (1, True)])
+def test_a_required_sandbox_that_is_missing_prevents_the_start(
+    landlock: int, starts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "protection", lambda: Protection.of(landlock=landlock, seccomp=True))
+    assert not settings_with(monkeypatch).require_sandbox
+    with contextlib.nullcontext() if starts else pytest.raises(SettingsError, match=r"REQUIRE_SANDBOX .*Linux 5\.13"):
+        assert settings_with(monkeypatch, REQUIRE_SANDBOX="1").require_sandbox
 
 
 def test_empty_keys_do_not_allow_access(monkeypatch: pytest.MonkeyPatch) -> None:
