@@ -23,7 +23,7 @@ def fail(way: str, folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_each_failure_is_told_from_a_damaged_file(
+def test_each_failure_is_distinguished_from_a_damaged_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A fault of the machine must not end a job as a damaged file, and a hostile file must not claim such a fault."""
