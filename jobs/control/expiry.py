@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from jobs.control.cancelling import delete
-from jobs.errors import JobConflict, JobNotFound, QueueUnavailable
+from jobs.errors import JobNotFound, QueueUnavailable
 from jobs.intake.scans import remove_expired_scans
 from jobs.intake.uploads import remove_abandoned
 from jobs.settings import load_settings
@@ -77,8 +77,6 @@ class Expiry:
                     delete(job_id, with_research_copy=False)
                 except JobNotFound:
                     storage.remove(job_id)
-                except JobConflict:  # its work has not stopped yet: retry in the next pass
-                    continue
                 gone.append(job_id)
                 log.info("job %s: expired and deleted", job_id)
             gone += self._by_record(backend)
@@ -104,7 +102,7 @@ class Expiry:
         for job_id, record in backend.store.index_open().items():
             ends = None if record is None else record.expires_at
             if ends is not None and ends < now():
-                with contextlib.suppress(JobNotFound, JobConflict):
+                with contextlib.suppress(JobNotFound):
                     delete(job_id, with_research_copy=False)
                     gone.append(job_id)
         return gone

@@ -123,6 +123,7 @@ def test_a_deletion_interrupted_by_the_queue_prevents_another_run(
 def test_nothing_is_left_of_a_deleted_job(backend: Backend, redis_client: Any, status: Status) -> None:
     put(backend, status=status)
     delete("job")
+    assert redis_client.zcard("stats:counted") == (1 if status is Status.QUEUED else 0), "its end is counted once"
     assert not backend.storage.folder("job").exists()
     assert [key for key in redis_client.scan_iter() if "job:job" in key] == []
     assert redis_client.hlen("jobs") == 0

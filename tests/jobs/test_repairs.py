@@ -198,7 +198,7 @@ def test_a_state_is_repaired_when_it_has_lasted(
     put(backend)
     take(redis_client)
     instance = Reconciler(backend)
-    for seconds, repairs in ((0.0, 0), (3.9, 0), (4.0, 1)):
+    for seconds, repairs in ((1000.0, 0), (1003.9, 0), (1004.0, 1)):
         set_clock(monkeypatch, seconds)
         assert len(instance.reconcile()) == repairs, seconds
 
@@ -270,15 +270,15 @@ def test_work_that_ends_between_two_full_passes_is_repaired_too(backend: Backend
 def test_folders_are_compared_at_intervals(
     backend: Backend, redis_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_clock(monkeypatch, 0.0)
+    set_clock(monkeypatch, 1000.0)
     instance = Reconciler(backend)
     instance.reconcile()
     put(backend)
     backend.queue.remove("job")
     lose_record(redis_client)
-    set_clock(monkeypatch, FULL_INTERVAL_S)
+    set_clock(monkeypatch, 1000.0 + FULL_INTERVAL_S)
     assert instance.reconcile() == []
-    set_clock(monkeypatch, FULL_INTERVAL_S + 0.1)
+    set_clock(monkeypatch, 1000.1 + FULL_INTERVAL_S)
     assert [item.what for item in instance.reconcile()] == ["its record was missing: queued again"]
 
 

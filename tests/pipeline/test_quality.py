@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.anatomy import Side
 from pipeline.grid import Grid
-from pipeline.quality import expert_ranges, quality_flags
+from pipeline.quality import DENUDED_SLACK, RANGE_SLACK, expert_ranges, quality_flags, tracked
 from pipeline.types import Alignment, Measurement, Segmentation
 
 
@@ -126,3 +126,56 @@ def test_the_tabled_ranges_are_those_of_knees():
     most = {"volume": 60_000, "ThC": 6, "tAB": 10_000, "dAB": 20}
     for key, (low, high) in ranges.items():
         assert 0 <= low < high < most[key.partition("/")[0]]
+
+
+def row_of(quantity, value, region="all", method="union", statistic="mean", structure="femoral_cartilage"):
+    return Measurement(
+        quantity=quantity,
+        method=method,
+        structure=structure,
+        region=region,
+        statistic=statistic,
+        value=value,
+        unit="mm",
+        n=9,
+    )
+
+
+def test_a_value_is_flagged_from_15_percent_outside_the_expert_range():
+    low, high = expert_ranges()["ThC/femoral_cartilage/all"]
+    for value, flagged in (
+        (low * (1 - RANGE_SLACK) - 0.01, True),
+        (low * (1 - RANGE_SLACK) + 0.01, False),
+        (high * (1 + RANGE_SLACK) - 0.01, False),
+        (high * (1 + RANGE_SLACK) + 0.01, True),
+    ):
+        assert ("OUTSIDE_EXPERT_RANGE" in codes(rows=(row_of("ThC", value),))) == flagged, value
+
+
+def test_denuded_bone_has_an_additional_tolerance():
+    low, high = expert_ranges()["dAB/femoral_cartilage/all"]
+    limit = high * (1 + RANGE_SLACK) + DENUDED_SLACK
+    assert low < DENUDED_SLACK
+    for value, flagged in ((0.0, False), (limit - 0.1, False), (limit + 0.1, True)):
+        assert ("OUTSIDE_EXPERT_RANGE" in codes(rows=(row_of("dAB", value, statistic="share"),))) == flagged, value
+
+
+def test_only_main_values_of_the_primary_method_are_compared_with_the_ranges():
+    assert tracked(row_of("ThC", 2.0)) == "ThC/femoral_cartilage/all"
+    assert tracked(row_of("ThC", 2.0, region="anterior")) == "ThC/femoral_cartilage/anterior"
+    assert tracked(row_of("tAB", 2.0, region="anterior", statistic="total")) == "tAB/femoral_cartilage/anterior"
+    assert tracked(row_of("dAB", 2.0, statistic="share")) == "dAB/femoral_cartilage/all"
+    for other in (
+        row_of("ThC", 2.0, statistic="std"),
+        row_of("ThC", 2.0, method="two_crossing"),
+        row_of("tAB", 2.0, method="two_crossing"),
+        row_of("ThCtAB", 2.0),
+        row_of("dAB", 2.0, region="anterior", statistic="share"),
+        row_of("dAB", 2.0, method="two_crossing", statistic="share"),
+        row_of("volume", 2.0, structure="medial_meniscus"),
+    ):
+        assert tracked(other) is None, other
+
+
+def test_a_row_without_vertices_is_not_compared():
+    assert codes(rows=(replace(row_of("ThC", 99.0), n=0),)) == []

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from pipeline.alignment import align_knee
-from pipeline.anatomy import Structure
+from pipeline.anatomy import Side, Structure
+from pipeline.grid import Grid
 from pipeline.measure import measure_thickness
-from pipeline.regions import femoral_regions, split_tibial_cartilage, subregions
+from pipeline.regions import TILT_DEG, WRAP_SHARE, _tilted, femoral_regions, split_tibial_cartilage, subregions
 from pipeline.surface import bone_surface
 from pipeline.thickness import thickness_maps
+from pipeline.types import Alignment, Segmentation
 from tests.support.knees import coarse_knee, mirrored, tibia_unsplit
 
 
@@ -63,6 +65,67 @@ def test_weight_bearing_is_60_percent_of_the_distance_from_notch_to_end():
     legs = points[:, 1] > 1
     assert points[(found == 12) & legs][:, 0].min() == pytest.approx(8.0, abs=0.2)
     assert points[(found == 13) & legs][:, 0].max() == pytest.approx(-8.0, abs=0.2)
+
+
+def test_the_pose_of_the_rules_is_tilted_backwards():
+    turned = _tilted(np.eye(3))
+    assert turned @ turned.T == pytest.approx(np.eye(3), abs=1e-12)
+    assert np.linalg.det(turned) == pytest.approx(1.0)
+    superior = turned[2]
+    assert np.degrees(np.arcsin(superior[1])) == pytest.approx(TILT_DEG), "the top moves towards posterior"
+
+
+def lattice(medial, posterior, superior):
+    return np.stack(np.meshgrid(medial, posterior, superior, indexing="ij"), axis=-1).reshape(-1, 3)
+
+
+def test_cartilage_that_wraps_upwards_belongs_to_the_posterior_region():
+    """A flat sole with an upright wall behind the notch, which is cut at 67 % of the way from its top to its mean."""
+    sole = lattice(np.arange(-30, 30.1, 0.5), np.arange(-20, 40.1, 0.5), [0.0])
+    sole = sole[(sole[:, 1] <= 0) | (np.abs(sole[:, 0]) > 8)]
+    wall = lattice([20.0], [10.0], np.arange(0, 30.01, 0.01))
+    points = np.concatenate([sole[sole[:, 1] != 10.0], wall])
+    found = femoral_regions(points, (0.5, 0.5))
+    height = wall[:, 2]
+    frontal = np.abs(points[:, 1] - 10.0) < 0.25
+    expected = WRAP_SHARE * points[frontal][:, 2].mean() + (1 - WRAP_SHARE) * 30.0
+    assert expected == pytest.approx(0.67 * 15 + 0.33 * 30, abs=0.01)
+    cut = found[-len(wall) :]
+    assert height[cut == 12].max() == pytest.approx(expected, abs=0.02)
+    assert height[cut == 14].min() == pytest.approx(expected, abs=0.02)
+
+
+def test_the_notch_is_searched_in_the_central_60_percent_and_lies_in_the_middle_of_its_slice():
+    """Slices of 2 mm; the notch is the one from 0.25 to 2.25 mm; a gap at 15 % of the width is no notch."""
+    points = lattice(np.arange(-29.75, 30, 0.5), np.arange(-20, 40.1, 0.5), [0.0])
+    medial, posterior, _ = points.T
+    ends = np.where((medial > 0) & (medial < 2), 0.0, np.where((medial > -22) & (medial < -19), -15.0, 40.0))
+    points = points[posterior <= ends]
+    found = femoral_regions(points, (2.0, 0.5))
+    assert points[found == 11][:, 1].max() == pytest.approx(-0.5), "the notch starts at 0"
+    base = points[:, 1] == 0.0
+    assert points[base & (found == 13)][:, 0].max() == pytest.approx(1.25)
+    assert points[base & (found == 12)][:, 0].min() == pytest.approx(1.75)
+
+
+def test_pieces_of_tibial_cartilage_are_whole_unless_both_sides_have_a_large_part():
+    """Along x: a piece with 10 % beyond the centre stays whole, one with 50 % is cut there."""
+    labels = np.zeros((10, 10, 100), dtype=np.uint8)
+    labels[1, 1, 0], labels[1, 1, 99] = 5, 5  # the ends of the plateau: its centre is at 49.5
+    labels[3, 3, 10:54] = 5
+    labels[8, 8, 46:90] = 5
+    labels[6, 6, 40:60] = 5
+    grid = Grid(shape=labels.shape, spacing_mm=(1.0, 1.0, 1.0), origin_mm=np.zeros(3), direction=np.eye(3))
+    alignment = Alignment(matrix=np.eye(4), side=Side.RIGHT, residual_mm=1.0, residual_other_mm=2.0)
+    plateau = Segmentation(labels=labels, grid=grid, model_id="x", compartments_apart=False)
+    with np.errstate(all="raise"):
+        split = split_tibial_cartilage(plateau, alignment).labels
+    assert (split[1, 1, 0], split[1, 1, 99]) == (6, 5)
+    assert set(split[3, 3, 10:54]) == {6}
+    assert set(split[8, 8, 46:90]) == {5}
+    assert set(split[6, 6, 40:50]) == {6}
+    assert set(split[6, 6, 50:60]) == {5}
+    assert split_tibial_cartilage(split_tibial_cartilage(plateau, alignment), alignment).labels is not labels
 
 
 def test_an_unsplit_tibial_plate_is_separated_by_anatomy():

@@ -5,9 +5,19 @@ import pytest
 
 from bench.phantoms import ellipsoid, ellipsoid_errors, measured, slab_errors
 from pipeline.anatomy import Structure
+from pipeline.grid import Grid
 from pipeline.surface import bone_surface
-from pipeline.thickness import thickness_maps
-from pipeline.types import Segmentation
+from pipeline.thickness import (
+    BORDER_MM,
+    MEET_MM,
+    Contact,
+    _last_inside,
+    at_border,
+    crop_to_cartilage,
+    plate_vertices,
+    thickness_maps,
+)
+from pipeline.types import Segmentation, Surface
 
 AXES = {"sphere": (20.0, 20.0, 20.0), "ellipsoid": (22.0, 17.0, 26.0)}
 
@@ -139,3 +149,99 @@ def test_a_bone_without_cartilage_has_no_thickness():
     for item in thickness_maps(bone_surface(bare, Structure.FEMUR), bare, bare.labels, 0.3125):
         assert np.isnan(item.thickness_mm).all()
         assert not item.region.any()
+
+
+def test_thick_cartilage_of_a_small_bone_is_followed_to_its_end():
+    union, two_crossing = measured(ellipsoid((6, 6, 6), 5.5, seed=3).segmentation)
+    assert np.nanmean(union.thickness_mm) == pytest.approx(5.5, abs=0.1)
+    assert np.nanmean(two_crossing.thickness_mm) == pytest.approx(5.5, abs=0.1)
+
+
+@pytest.mark.parametrize(("gap", "last"), [(1, 3), (2, 5), (3, 8), (4, 12)])
+def test_tissue_continues_after_gaps_of_a_length(gap, last):
+    """Samples 2 and 3, then after 1, 2, and 3 empty ones."""
+    inside = np.zeros((2, 14), dtype=bool)
+    inside[0, [2, 3, 5, 8, 12]] = True
+    assert _last_inside(inside, np.array([2, 0]), gap).tolist() == [last, 0]
+
+
+def test_the_part_around_the_cartilage_contains_all_rays():
+    labels = np.zeros((40, 40, 40), dtype=np.uint8)
+    labels[10:30, 10:18, 10:30] = Structure.FEMUR
+    labels[15:25, 18:21, 15:25] = Structure.FEMORAL_CARTILAGE
+    grid = Grid(shape=(40, 40, 40), spacing_mm=(1.5, 0.4, 0.3), origin_mm=np.ones(3), direction=np.eye(3))
+    knee = Segmentation(labels=labels, grid=grid, model_id="x")
+    crop = crop_to_cartilage(Structure.FEMUR, knee, labels)
+    assert crop is not None
+    (start,) = np.rint(grid.to_index(crop.grid.to_mm([[0, 0, 0]]))).astype(int)
+    for axis, (low, high) in enumerate(((15, 25), (18, 21), (15, 25))):
+        reach = 2 * MEET_MM / grid.spacing_mm[axis]
+        assert start[axis] == max(0, low - int(np.ceil(reach)))
+        assert start[axis] + crop.grid.shape[axis] == min(40, high + int(np.ceil(reach)))
+    here = tuple(slice(int(first), int(first) + size) for first, size in zip(start, crop.grid.shape, strict=True))
+    assert (crop.bone == (labels[here] == Structure.FEMUR)).all()
+    assert (crop.cartilage == (labels[here] == Structure.FEMORAL_CARTILAGE)).all()
+
+
+def sheet(rows, columns, shift=0):
+    """Faces of a flat sheet of vertices, numbered row by row from `shift`."""
+    at = np.arange(rows * columns).reshape(rows, columns) + shift
+    a, b, c, d = at[:-1, :-1].ravel(), at[:-1, 1:].ravel(), at[1:, :-1].ravel(), at[1:, 1:].ravel()
+    return np.concatenate([np.stack([a, b, c], axis=1), np.stack([b, d, c], axis=1)])
+
+
+def test_the_plate_is_the_covered_part_and_the_bare_patches_inside_it():
+    """A sheet of 9 x 9: covered from row 1 to 7, two bare patches in it; a second sheet is bare."""
+    place = np.stack(np.meshgrid(np.arange(9.0), np.arange(9.0), [0.0], indexing="ij"), axis=-1).reshape(-1, 3)
+    points = np.concatenate([place, place + np.array([0, 0, 50])])
+    surface = Surface(
+        points_mm=points,
+        faces=np.concatenate([sheet(9, 9), sheet(9, 9, shift=81)]),
+        normals=np.tile([0.0, 0, 1], (162, 1)),
+        vertex_areas_mm2=np.full(162, 1.0),
+        structure=Structure.FEMUR,
+    )
+    covered = np.zeros((9, 9), dtype=bool)
+    covered[1:8, 1:8] = True
+    covered[3, 3:5] = covered[6, 6] = False
+    met = np.concatenate([covered.ravel(), np.zeros(81, dtype=bool)])
+    label = np.where(met, np.where(points[:, 1] < 5, 12, 13), 0).astype(np.uint8)
+    border = np.zeros(162, dtype=bool)
+    inside, region = plate_vertices(surface, Contact(met=met, label=label), border)
+    patches = {3 * 9 + 3: 12, 3 * 9 + 4: 12, 6 * 9 + 6: 13}
+    assert set(np.flatnonzero(inside & ~met)) == set(patches)
+    assert inside[met].all()
+    assert {vertex: region[vertex] for vertex in patches} == patches
+    border[6 * 9 + 6] = True
+    inside, region = plate_vertices(surface, Contact(met=met, label=label), border)
+    assert set(np.flatnonzero(inside & ~met)) == {3 * 9 + 3, 3 * 9 + 4}, "the other one reaches the border"
+    assert region[6 * 9 + 6] == 0
+    nowhere = Contact(met=np.zeros(162, dtype=bool), label=np.zeros(162, dtype=np.uint8))
+    assert not plate_vertices(surface, nowhere, border)[0].any()
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_border_counts_where_the_bone_is_cut(axis):
+    grid = Grid(shape=(20, 30, 40), spacing_mm=(1.5, 1.0, 0.5), origin_mm=np.zeros(3), direction=np.eye(3))
+    size, spacing = grid.shape[axis], grid.spacing_mm[axis]
+    index = np.full((6, 3), 9.0)
+    reach = BORDER_MM / spacing  # the faces of the image are half a voxel outside the first and last centre
+    index[:, axis] = [-0.5, reach - 0.6, reach - 0.4, size - 0.6 - reach, size - 0.4 - reach, size - 0.5]
+    surface = Surface(
+        points_mm=grid.to_mm(index),
+        faces=np.zeros((0, 3), dtype=np.int64),
+        normals=np.zeros((6, 3)),
+        vertex_areas_mm2=np.ones(6),
+        structure=Structure.FEMUR,
+    )
+    inner = [slice(3, 15)] * 3
+
+    def near(start, stop):
+        box = inner.copy()
+        box[axis] = slice(start, stop)
+        return at_border(surface, grid, tuple(box)).tolist()
+
+    assert near(0, size) == [True, True, False, False, True, True]
+    assert near(0, size - 1) == [True, True, False, False, False, False]
+    assert near(1, size) == [False, False, False, False, True, True]
+    assert near(1, size - 1) == [False] * 6

@@ -201,6 +201,12 @@ def test_qdess_recovers_the_t2_of_simulated_signals(
         assert -0.002 <= found / truth - 1 <= within
 
 
+@pytest.mark.parametrize("signals", [(1.0, 5.0), (-1.0, -0.3), (1.0, 0.0), (0.0, 1.0), (1.0, 0.999)])
+def test_signals_that_are_no_qdess_pair_give_no_t2(signals: tuple[float, float]) -> None:
+    assert np.isfinite(estimate((1.0, 0.3), tr_ms=18.0, te_ms=6.0, flip_deg=25.0))
+    assert np.isnan(estimate(signals, tr_ms=18.0, te_ms=6.0, flip_deg=25.0))
+
+
 def test_without_the_spoiler_tags_diffusion_shortens_t2() -> None:
     timing = {"tr_ms": 18.0, "te_ms": 6.0, "flip_deg": 30.0}
     spoiler = {"area": 12_528.0, "duration": 3400.0}

@@ -1,0 +1,172 @@
+"""Changes and transferred values on small surfaces with known answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.anatomy import Structure
+from pipeline.comparison.bones import Residual
+from pipeline.comparison.carry import INSIDE, MOST_MM, carry_thickness, nearest_on
+from pipeline.comparison.changes import LARGER, UNKNOWN, WITHIN, BoneChange, Change, matched_changes, own_changes
+from pipeline.comparison.reproducibility import Reproducibility, read_reproducibility
+from pipeline.grid import FloatArray
+from pipeline.quantities import Method
+from pipeline.registration import Target
+from pipeline.types import Measurement, Surface, ThicknessMap
+
+RESIDUAL = Residual(mean=0.1, rms=0.2, p95=0.4, plate_rms=0.3, overlap=1.0)
+NOTHING_KNOWN = Reproducibility()
+
+
+def sheet(size: int, step_mm: float = 1.0, height: float = 0.0) -> Surface:
+    """A flat sheet of size x size vertices in the x-y plane, facing +z; each stands for 1 mm²."""
+    x, y = np.meshgrid(np.arange(size) * step_mm, np.arange(size) * step_mm, indexing="ij")
+    points = np.stack([x.ravel(), y.ravel(), np.full(x.size, height)], axis=1)
+    at = np.arange(size * size).reshape(size, size)
+    a, b, c, d = at[:-1, :-1].ravel(), at[1:, :-1].ravel(), at[:-1, 1:].ravel(), at[1:, 1:].ravel()
+    faces = np.concatenate([np.stack([a, b, c], axis=1), np.stack([b, d, c], axis=1)])
+    return Surface(
+        points_mm=points,
+        faces=faces,
+        normals=np.tile([0.0, 0, 1], (len(points), 1)),
+        vertex_areas_mm2=np.ones(len(points)),
+        structure=Structure.FEMUR,
+    )
+
+
+def plate(surface: Surface, thickness: FloatArray, region: int = 12) -> ThicknessMap:
+    return ThicknessMap(
+        surface=surface,
+        thickness_mm=np.asarray(thickness, dtype=float),
+        region=np.full(len(thickness), region, dtype=np.uint8),
+        method=Method.UNION,
+    )
+
+
+def bone(first: FloatArray, second: FloatArray, size: int = 4) -> BoneChange:
+    return BoneChange(
+        first=plate(sheet(size), first), second_mm=np.asarray(second, dtype=float), matrix=np.eye(4), residual=RESIDUAL
+    )
+
+
+def known(sdc_mm: float) -> Reproducibility:
+    return Reproducibility(regions={"femoral_cartilage/medial_weight_bearing": {"sdc_mm": sdc_mm}})
+
+
+def change_of(rows: tuple[Change, ...], region: str = "medial_weight_bearing") -> Change:
+    return next(row for row in rows if row.region == region)
+
+
+def test_matched_thickness_is_the_mean_over_the_same_points() -> None:
+    first, second = np.full(16, 2.0), np.full(16, 2.5)
+    first[:4], second[4:8] = 1.0, np.nan
+    rows = matched_changes(bone(first, second), NOTHING_KNOWN)
+    assert [row.region for row in rows][-1] == "all"
+    for row in (change_of(rows), change_of(rows, "all")):
+        assert row.a == pytest.approx((4 * 1 + 8 * 2) / 12)
+        assert row.b == pytest.approx(2.5)
+        assert row.change == pytest.approx(2.5 - 20 / 12)
+        assert row.change_percent == pytest.approx(50.0)
+        assert row.compared_percent == pytest.approx(75.0)
+        assert (row.registration_rms_mm, row.verdict) == (0.3, UNKNOWN)
+    empty = change_of(rows, "anterior")
+    assert (empty.a, empty.b, empty.change, empty.compared_percent) == (None, None, None, None)
+
+
+def test_a_region_with_less_than_half_of_its_area_in_common_has_no_mean() -> None:
+    for compared, given in ((8, True), (7, False)):
+        second = np.full(16, 3.0)
+        second[compared:] = np.nan
+        row = change_of(matched_changes(bone(np.full(16, 2.0), second), NOTHING_KNOWN))
+        assert (row.change is not None) == given
+        assert row.compared_percent == pytest.approx(100 * compared / 16)
+
+
+def test_the_registration_error_is_the_slope_of_the_thickness_times_the_residual() -> None:
+    points = sheet(4).points_mm
+    slope = 0.5 * points[:, 0] - 0.25 * points[:, 1] + 1.0
+    row = change_of(matched_changes(bone(slope, slope), NOTHING_KNOWN))
+    assert row.registration_error == pytest.approx(0.3 * np.hypot(0.5, 0.25))
+    flat = change_of(matched_changes(bone(np.full(16, 2.0), np.full(16, 2.0)), NOTHING_KNOWN))
+    assert flat.registration_error == pytest.approx(0.0)
+    lonely = np.full(1, 2.0)
+    alone = BoneChange(first=plate(sheet(1), lonely), second_mm=lonely, matrix=np.eye(4), residual=RESIDUAL)
+    assert change_of(matched_changes(alone, NOTHING_KNOWN)).registration_error == 0.0
+
+
+@pytest.mark.parametrize(("change_mm", "verdict"), [(0.49, WITHIN), (0.51, LARGER), (-0.49, WITHIN), (-0.51, LARGER)])
+def test_both_errors_are_combined_as_independent_ones(change_mm: float, verdict: str) -> None:
+    """The smallest detectable change is 0.3 mm; 4/3 mm per mm under a residual of 0.3 mm are 0.4 mm: together 0.5."""
+    slope = 4 / 3 * sheet(4).points_mm[:, 0] + 10.0
+    row = change_of(matched_changes(bone(slope, slope + change_mm), known(0.3)))
+    assert row.sdc == 0.3
+    assert row.registration_error == pytest.approx(0.4)
+    assert row.verdict == verdict
+
+
+def measured(
+    value: float, quantity: str = "ThC", statistic: str = "mean", unit: str = "mm", **fields: str
+) -> Measurement:
+    names = {"method": "union", "structure": "femoral_cartilage", "region": "medial_weight_bearing"} | fields
+    return Measurement(quantity=quantity, statistic=statistic, value=value, unit=unit, n=9, **names)
+
+
+def test_main_figures_of_both_knees_are_compared() -> None:
+    (row,) = own_changes([measured(2.0), measured(1.0, statistic="std")], [measured(1.5)], known(0.4))
+    assert (row.a, row.b, row.change, row.change_percent) == (2.0, 1.5, -0.5, -25.0)
+    assert (row.sdc, row.verdict, row.registration_rms_mm) == (0.4, LARGER, None)
+    (row,) = own_changes([measured(2.0)], [measured(1.7)], known(0.4))
+    assert row.verdict == WITHIN
+    assert own_changes([measured(2.0)], [measured(2.0, region="anterior")], NOTHING_KNOWN) == ()
+
+
+def test_without_a_value_there_is_no_change_and_no_percentage_of_zero() -> None:
+    for a, b in ((np.nan, 2.0), (2.0, np.nan)):
+        (row,) = own_changes([measured(a)], [measured(b)], known(0.4))
+        assert (row.change, row.change_percent, row.verdict) == (None, None, UNKNOWN)
+    (row,) = own_changes([measured(0.0)], [measured(1.0)], known(0.4))
+    assert (row.change, row.change_percent) == (1.0, None)
+    share = {"quantity": "dAB", "statistic": "share", "unit": "%"}
+    (row,) = own_changes([measured(2.0, **share)], [measured(3.0, **share)], known(0.4))
+    assert (row.change, row.change_percent, row.sdc, row.verdict) == (1.0, None, None, UNKNOWN)
+
+
+def test_only_finite_numbers_are_a_smallest_detectable_change() -> None:
+    for value, expected in ((0.2, 0.2), (1, 1.0), (float("nan"), None), (float("inf"), None), ("0.2", None)):
+        figures = Reproducibility(regions={"plate/part": {"sdc_mm": value}})
+        assert figures.sdc_mm("plate", "part") == expected
+    assert NOTHING_KNOWN.sdc_mm("plate", "part") is None
+    assert read_reproducibility(None) == NOTHING_KNOWN
+
+
+def test_the_nearest_point_is_in_a_triangle_or_at_a_corner() -> None:
+    found = nearest_on(np.array([[0.25, 0.25, 0.5], [1.75, 1.75, -1.0], [-3.0, -4.0, 0.0]]), Target(surface=sheet(3)))
+    points = np.einsum("nk,nkj->nj", found.shares, sheet(3).points_mm[found.corners])
+    assert points == pytest.approx(np.array([[0.25, 0.25, 0], [1.75, 1.75, 0], [0, 0, 0]]))
+    assert found.distance_mm == pytest.approx([0.5, 1.0, 5.0])
+    assert found.shares.sum(axis=1) == pytest.approx(1.0)
+
+
+def test_thickness_is_interpolated_on_the_other_bone() -> None:
+    surface = sheet(5)
+    other = plate(surface, surface.points_mm[:, 0] * 0.5 + surface.points_mm[:, 1])
+    points = np.array([[1.5, 2.25, 0.3], [0.5, 3.5, -MOST_MM + 0.01], [2.0, 2.0, MOST_MM], [2.0, 2.0, MOST_MM + 0.01]])
+    up = np.tile([0.0, 0, 1], (4, 1))
+    assert carry_thickness(points, up, other) == pytest.approx([3.0, 3.75, 3.0, np.nan], nan_ok=True)
+    assert np.isnan(carry_thickness(points, -up, other)).all(), "the other side of the bone"
+    inverted = replace(other, surface=replace(surface, normals=-3 * surface.normals))
+    assert carry_thickness(points[:3], -up[:3], inverted) == pytest.approx([3.0, 3.75, 3.0]), "normals are normalised"
+
+
+def test_a_point_needs_half_of_its_weight_in_the_plate() -> None:
+    surface = sheet(2)
+    thickness = np.array([2.0, 4.0, np.nan, np.nan])  # at (0, 0) and (0, 1); outside at (1, 0) and (1, 1)
+    up = np.tile([0.0, 0, 1], (3, 1))
+    points = np.array([[0.25, 0.25, 0.0], [1 - INSIDE - 0.01, 0.0, 0.0], [1 - INSIDE + 0.01, 0.0, 0.0]])
+    found = carry_thickness(points, up, plate(surface, thickness))
+    assert found[0] == pytest.approx((0.5 * 2 + 0.25 * 4) / 0.75)
+    assert found[1] == pytest.approx(2.0)
+    assert np.isnan(found[2])
