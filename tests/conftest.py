@@ -79,7 +79,7 @@ def redis_client(valkey: str):
     for key in client.scan_iter():
         if not key.startswith(("rq:worker", "jobs:worker:")):
             client.delete(key)
-    for folder in ("scans", "comparisons"):
+    for folder in ("scans", "comparisons", "research"):
         shutil.rmtree(DATA_DIR / folder, ignore_errors=True)
     shutil.rmtree(DATA_DIR / "jobs", ignore_errors=True)  # jobs missing in the store would be queued again from there
     return client

@@ -23,7 +23,7 @@ from jobs.state.backend import Backend, open_backend
 from jobs.state.clock import now
 from jobs.state.model import JobRecord, RecordChanges, Status
 from jobs.state.queue import AnalysisQueue
-from jobs.state.research import copies, keep_for_research, remove_copies
+from jobs.state.research import copies, keep_for_research
 from jobs.state.store import JobStore
 from jobs.state.work_lock import WorkLock, boot_id
 from pipeline.products import LABEL_MAP, SCAN
@@ -133,7 +133,6 @@ def test_nothing_is_left_of_a_deleted_job(backend: Backend, redis_client: Any, s
 
 def test_the_copy_for_research_is_deleted_with_the_job_unless_that_expires(backend: Backend) -> None:
     keeping = Settings(research_copies=True, research_purpose="reference values")
-    remove_copies(backend.storage)
     for expired in (False, True):
         record = put(backend, status=Status.COMPLETE, retain_for_research=True)
         assert keep_for_research(keeping, backend.storage, record) is not None

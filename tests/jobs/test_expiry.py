@@ -20,7 +20,7 @@ from jobs.state.backend import Backend, open_backend
 from jobs.state.clock import now
 from jobs.state.model import JobRecord, Status
 from jobs.state.queue import AnalysisQueue, text_client
-from jobs.state.research import copies, keep_for_research, remove_copies
+from jobs.state.research import copies, keep_for_research
 from jobs.state.store import JobStore
 
 PAST, FUTURE = timedelta(seconds=-1), timedelta(hours=1)
@@ -85,7 +85,6 @@ def test_without_an_expiry_time_the_age_of_the_folder_counts(backend: Backend, t
 @pytest.mark.parametrize("folder", [True, False])
 def test_a_copy_for_research_remains_when_its_job_expires(backend: Backend, folder: bool) -> None:
     keeping = Settings(research_copies=True, research_purpose="reference values")
-    remove_copies(backend.storage)
     record = replace(put(backend, "old", PAST), status=Status.COMPLETE, retain_for_research=True)
     kept = keep_for_research(keeping, backend.storage, record)
     assert kept is not None
@@ -153,7 +152,7 @@ def test_without_the_queue_nothing_is_deleted_and_nothing_raised(
 def test_a_disk_that_fails_ends_the_pass_only(
     backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "jobs").write_text("a file in the place of the folder")
+    (tmp_path / "jobs").write_text("a file instead of the folder")
     broken = replace(backend, storage=type(backend.storage)(tmp_path))
     monkeypatch.setattr(expiry, "open_backend", lambda: broken)
     assert Expiry().purge() == []

@@ -138,7 +138,7 @@ def test_the_contour_is_where_the_field_crosses_the_level():
     assert np.abs(points - [8.0, 6.0, 4.0]).max(axis=0) == pytest.approx([2.0, 1.5, 1.0])
 
 
-def test_every_bone_that_is_there_has_a_surface_and_a_required_one_must_be_there():
+def test_every_segmented_bone_has_a_surface_and_a_required_one_must_exist():
     phantom = ellipsoid((6, 6, 6), 2.0, seed=4).segmentation
     assert [surface.structure for surface in bone_surfaces(phantom)] == [Structure.FEMUR]
     with pytest.raises(EmptyStructure, match="Tibia was not found"):
