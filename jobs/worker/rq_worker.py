@@ -28,6 +28,7 @@ from jobs.state.work_lock import boot_id
 from jobs.worker.libraries import load_libraries
 from jobs.worker.machine import Machine
 from jobs.worker.memory import be_killed_first, killed_for_memory, oom_kills
+from pipeline.decoding.protection import protection
 from pipeline.linux import die_with_parent
 
 RETRY_S: Final = 2.0
@@ -231,4 +232,6 @@ def make_worker(
     backend = open_backend()
     worker.put_back = backend.queue.put_back
     worker.machine = Machine(backend, worker.name)
+    for words in protection().missing:
+        log.warning("worker %s: reading of uploads: %s", worker.name, words)
     return worker
