@@ -57,13 +57,13 @@ class KneeUnet:
     def provenance(self, resources: Resources) -> dict[str, object]:
         from pipeline.segmentation import runtime
 
-        return runtime.facts(self.load(resources))
+        return runtime.facts(self.load(resources, ahead=True))
 
-    def load(self, resources: Resources) -> Network:
-        """Raises WeightsMissing, WeightsCorrupt, OutOfMemory."""
-        from pipeline.segmentation.runtime import load_network
+    def load(self, resources: Resources, *, ahead: bool = False) -> Network:
+        """ahead: the next call returns the same network. Raises WeightsMissing, WeightsCorrupt, OutOfMemory."""
+        from pipeline.segmentation.runtime import load_ahead, load_network
 
-        network = load_network(self.weights.path, self.weights.sha256, resources)
+        network = (load_ahead if ahead else load_network)(self.weights.path, self.weights.sha256, resources)
         if network.classes != len(self.card.native_labels) + 1:
             raise WeightsCorrupt(
                 f"The network has {network.classes - 1} labels; its card has {len(self.card.native_labels)}."

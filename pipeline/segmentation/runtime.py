@@ -103,14 +103,28 @@ def thread_count(resources: Resources) -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
+_AHEAD: Final[dict[tuple[Path, str, Resources], Network]] = {}
+"""The last network that was loaded ahead of its use."""
+
+
+def load_ahead(path: Path, sha256: str, resources: Resources) -> Network:
+    """As `load_network`, whose next call returns the same network: loading takes 0.7 s of processor time."""
+    network = load_network(path, sha256, resources)
+    _AHEAD.clear()
+    _AHEAD[path, sha256, resources] = network
+    return network
+
+
 def load_network(path: Path, sha256: str, resources: Resources) -> Network:
-    """Check the weights against their digest and load them.
+    """Check the weights against their digest and load them, unless `load_ahead` has.
 
     Raises WeightsMissing; WeightsCorrupt, also if it refers to other files; OutOfMemory; DeviceMissing if the requested
     device is unavailable.
     """
     import onnxruntime
 
+    if (ahead := _AHEAD.pop((path, sha256, resources), None)) is not None:
+        return ahead  # and not kept here: it is released after its use
     if not path.is_file():
         raise WeightsMissing(f"The weights file {path.name} is not installed.", hint="Fetch models/ again.")
     if (found := sha256_of(path)) != sha256:

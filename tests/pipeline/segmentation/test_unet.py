@@ -259,3 +259,9 @@ except OutOfMemory as error:
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "OutOfMemory", done.stderr[-500:]
+
+
+def test_a_network_loaded_ahead_is_used_once_and_then_released() -> None:
+    ahead = knee_unet().load(ONE_CORE, ahead=True)
+    assert knee_unet().load(ONE_CORE) is ahead
+    assert knee_unet().load(ONE_CORE) is not ahead
