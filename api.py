@@ -102,7 +102,7 @@ async def scan(request: Request, scan_id: str, series: str = "") -> ScanResponse
 def start(request: Request, scan_id: str, values: dict[str, object] | None = Body(default=None)) -> UploadResponse:  # noqa: B008 -- FastAPI's way
     """Start the analysis of an uploaded scan, with the options in the body; its id becomes the job's."""
     warnings = check_query(request.query_params, START_FIELDS) + check_names(values or {}, START_FIELDS)
-    return upload_response(service.submit_scan(scan_id, *parse_values(values or {})), warnings)
+    return upload_response(service.submit_scan(scan_id, parse_values(values or {})), warnings)
 
 
 @app.delete("/scans/{scan_id}", status_code=204, responses=documented(404), tags=["scans"])

@@ -46,6 +46,7 @@ def _plain_facts(job: JobView) -> dict[str, object]:
         "started_at": _text(job.started_at),
         "completed_at": _text(job.completed_at),
         "expires_at": _text(job.expires_at),
+        "priority": str(job.priority),
         "queue_position": job.queue_position,
         "progress_percent": job.progress_percent,
         "step_name": job.step_name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Final, Literal, get_type_hints
 
 from pydantic import (
@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from jobs.errors import InvalidForm
 from jobs.settings import load_settings
+from jobs.state.model import Priority
 from pipeline.errors import OptionsError
 from pipeline.options import CHOICES, AnalysisOptions, checked_echo_times, read_echo_times
 from pipeline.segmentation.registry import model_ids
@@ -93,20 +94,33 @@ UploadForm: Final[type[BaseModel]] = create_model(
         str | None,
         Field(default=None, max_length=254, pattern=_EMAIL, description="Optional; counted, kept until the job ends."),
     ),
+    priority=(
+        Priority,
+        Field(default=Priority.INTERACTIVE, description="Interactive jobs are put before waiting bulk ones."),
+    ),
 )
 """Every form value of POST /upload except the file."""
 
 
-def parse_form(values: Mapping[str, str]) -> tuple[AnalysisOptions, str | None]:
-    """Form values -> options and e-mail address; an empty value counts as absent. Raises InvalidForm."""
+@dataclass(frozen=True, kw_only=True)
+class JobForm:
+    """The values of a form."""
+
+    options: AnalysisOptions
+    email: str | None = None
+    priority: Priority = Priority.INTERACTIVE
+
+
+def parse_form(values: Mapping[str, str]) -> JobForm:
+    """The values of a form; an empty value counts as absent. Raises InvalidForm."""
     return parse_values({name: value.strip() for name, value in values.items() if value.strip()})
 
 
-def parse_values(values: Mapping[str, object]) -> tuple[AnalysisOptions, str | None]:
+def parse_values(values: Mapping[str, object]) -> JobForm:
     """As `parse_form`, for typed values of a JSON body. Raises InvalidForm."""
     form = _validate(UploadForm, values)
-    email = form.pop("email")
-    return AnalysisOptions(**form), email
+    email, priority = form.pop("email"), form.pop("priority")
+    return JobForm(options=AnalysisOptions(**form), email=email, priority=priority)
 
 
 def parse_options(base: Mapping[str, object], changes: Mapping[str, object]) -> AnalysisOptions:

@@ -9,10 +9,9 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from jobs.errors import InvalidForm, InvalidUpload
 from jobs.intake.field_names import UPLOAD_FIELDS, check_names
-from jobs.intake.form import parse_form
+from jobs.intake.form import JobForm, parse_form
 from jobs.intake.parts import FilePart
 from jobs.intake.uploads import Upload
-from pipeline.options import AnalysisOptions
 
 CONSENT: Final = "retain_results"
 """The option that asks for a copy for research."""
@@ -76,8 +75,8 @@ class FormReceiver:
         """Whether the form itself asks for a copy for research; the default of the option is no consent."""
         return CONSENT in self.values
 
-    def finish(self) -> tuple[AnalysisOptions, str | None]:
-        """The body has ended: options and e-mail address. Raises as `feed` does."""
+    def finish(self) -> JobForm:
+        """The body has ended: its values. Raises as `feed` does."""
         if not self._ended:
             raise _broken_form()
         form = parse_form(self.values)

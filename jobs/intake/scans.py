@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from jobs.errors import ScanNotFound
 from jobs.intake.field_names import UPLOAD_FIELDS
+from jobs.intake.form import JobForm
 from jobs.intake.form_receiver import FormReceiver
 from jobs.intake.parts import FilePart
 from jobs.intake.submission import enqueue, new_record, require_usable
@@ -26,7 +27,6 @@ from jobs.state.model import JobView
 from jobs.state.queue import queue_errors
 from jobs.state.storage import SCAN_FILE, Storage
 from pipeline.errors import AmbiguousSeries
-from pipeline.options import AnalysisOptions
 from pipeline.scan_facts import ScanFacts
 from pipeline.upload_facts import LabelMapFacts, UploadFacts
 from pipeline.workspace import Workspace, write_json
@@ -99,7 +99,7 @@ def keep_form(receiver: FormReceiver) -> PendingScan:
     """
     upload = receiver.upload
     try:
-        options, _ = receiver.finish()
+        options = receiver.finish().options
         warnings = (*receiver.warnings, *_unused(receiver))
         scan = PendingScan(id=upload.job_id, names=upload.names, size_bytes=upload.size, warnings=warnings)
         scan = _with_check(scan, upload.path, options.series)
@@ -132,7 +132,7 @@ def choose_series(scan_id: str, series: str) -> PendingScan:
 
 
 @queue_errors()
-def submit_scan(scan_id: str, options: AnalysisOptions, email: str | None = None) -> JobView:
+def submit_scan(scan_id: str, form: JobForm) -> JobView:
     """Start the analysis of a waiting scan; its id becomes that of the job.
 
     Raises ScanNotFound (also for a repeated request), AmbiguousSeries if no series is chosen, and the InputErrors.
@@ -141,13 +141,13 @@ def submit_scan(scan_id: str, options: AnalysisOptions, email: str | None = None
     backend.queue.ping()
     scan = pending_scan(scan_id)
     source = backend.storage.scan_folder(scan_id)
-    facts = scan.facts
+    facts, options = scan.facts, form.options
     if options.series != scan.series or facts is None:
         path_of = _paths(scan, Workspace(source))
         facts = _check(scan, path_of, options.series or scan.series)
     require_usable(facts, options)
     options = replace(options, series=options.series or scan.series)
-    record = new_record(scan_id, scan.filename, scan.names, facts, options, email)
+    record = new_record(scan_id, scan.filename, scan.names, facts, replace(form, options=options))
     try:
         backend.storage.write_record(record, source)
         target = backend.storage.folder(scan_id)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from jobs.errors import InvalidForm
+from jobs.intake.form import JobForm
 from jobs.intake.form_receiver import FormReceiver
 from jobs.intake.parts import FilePart
 from jobs.intake.uploads import Upload
@@ -35,7 +36,7 @@ def submit_stream(
         for chunk in chunks:
             upload.write(chunk)
         upload.close()
-        return _submit(upload, options, email)
+        return _submit(upload, JobForm(options=options, email=email))
     except BaseException:
         upload.discard()
         raise
@@ -54,9 +55,9 @@ def receive_form(content_type: str, announced_bytes: int | None) -> FormReceiver
 def submit_form(receiver: FormReceiver) -> JobView:
     """Check the file of a complete form and queue the job. Raises as `submit_stream` does, and InvalidForm."""
     try:
-        options, email = receiver.finish()
-        _require_labels(receiver.upload, options)
-        return _submit(receiver.upload, options, email, consents=receiver.consents)
+        form = receiver.finish()
+        _require_labels(receiver.upload, form.options)
+        return _submit(receiver.upload, form, consents=receiver.consents)
     except BaseException:
         receiver.upload.discard()
         raise
@@ -77,10 +78,10 @@ def _require_labels(upload: Upload, options: AnalysisOptions) -> None:
         raise InvalidForm([{"type": "missing", "loc": ["body", "labels"], "msg": text, "input": None}])
 
 
-def _submit(upload: Upload, options: AnalysisOptions, email: str | None, *, consents: bool = True) -> JobView:
-    facts = check_upload(upload.path(FilePart.SCAN), options.series, labels=upload.path(FilePart.LABELS))
-    require_usable(facts, options)
-    record = new_record(upload.job_id, upload.filename, upload.names, facts, options, email)
+def _submit(upload: Upload, form: JobForm, *, consents: bool = True) -> JobView:
+    facts = check_upload(upload.path(FilePart.SCAN), form.options.series, labels=upload.path(FilePart.LABELS))
+    require_usable(facts, form.options)
+    record = new_record(upload.job_id, upload.filename, upload.names, facts, form)
     if not consents:
         record = replace(record, retain_for_research=False)
     upload.accept(record)
@@ -102,8 +103,7 @@ def new_record(
     filename: str,
     names: Mapping[FilePart, str],
     facts: UploadFacts,
-    options: AnalysisOptions,
-    email: str | None,
+    form: JobForm,
 ) -> JobRecord:
     """The record of a job to be queued; `names`: the user's names of its files."""
     created = now()
@@ -115,10 +115,11 @@ def new_record(
         input_filename=filename,
         input_path=scan or "",
         labels_path=labels or "",
-        options=options.to_dict(),
+        options=form.options.to_dict(),
         created_at=created,
-        retain_for_research=options.retain_results,
-        email=email,
+        retain_for_research=form.options.retain_results,
+        email=form.email,
+        priority=form.priority,
         voxels=facts.voxels,
         expires_at=created + timedelta(hours=open_backend().settings.results_expiry_hours),
     )

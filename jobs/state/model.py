@@ -33,6 +33,13 @@ class Status(StrEnum):
         return self in (Status.COMPLETE, Status.ERROR)
 
 
+class Priority(StrEnum):
+    """Order of waiting jobs: an interactive one, for which a user waits, is put before bulk ones (queue.py)."""
+
+    INTERACTIVE = "interactive"
+    BULK = "bulk"
+
+
 _STATES: Final = {
     Status.QUEUED: StepState.WAITING,
     Status.PROCESSING: StepState.RUNNING,
@@ -105,6 +112,7 @@ class JobRecord:
     """
     offers: dict[str, list[str]] = field(default_factory=dict)
     """Option -> values with which a job that failed can be run again."""
+    priority: Priority = Priority.INTERACTIVE
     ours: bool = True
     extra: dict[str, object] = field(default_factory=dict)
 
@@ -119,6 +127,7 @@ class JobRecord:
             known[name] = read_time(data.get(name))
         known["status"] = Status(data.get("status", Status.QUEUED))
         known["steps"] = read_steps(data.get("steps"))
+        known["priority"] = Priority(data.get("priority", Priority.INTERACTIVE))
         extra = {name: value for name, value in data.items() if name not in _STORED}
         return cls(**known, ours="attempt" in data, extra=extra)
 
@@ -164,7 +173,7 @@ _STORED: Final = frozenset(_ORDERED)
 _TIMES: Final = ("created_at", "started_at", "completed_at", "expires_at")
 _OURS_ALONE: Final = (
     *("attempt", "lost_attempts", "voxels", "warnings", "steps", "expires_at", "hint", "labels_path", "offers"),
-    *("fault", "memory_faults"),
+    *("fault", "memory_faults", "priority"),
 )
 
 
@@ -216,6 +225,7 @@ class JobView:
     error_code: str = ""
     hint: str = ""
     offers: dict[str, list[str]] = field(default_factory=dict)
+    priority: Priority = Priority.INTERACTIVE
     created_at: datetime | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None

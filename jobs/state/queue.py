@@ -22,7 +22,7 @@ from rq.serializers import JSONSerializer
 from jobs.errors import QueueUnavailable
 from jobs.state.clock import now
 from jobs.state.lua import read_script
-from jobs.state.model import JobRecord, read_time
+from jobs.state.model import JobRecord, Priority, read_time
 from jobs.state.rq_adapter import (
     INTERMEDIATE_KEY,
     QUEUE_KEY,
@@ -45,6 +45,13 @@ BY_CREATION: Final = "jobs:created"
 OPEN: Final = "jobs:open"
 """Set of the ids of jobs that have not ended, for the reconciler."""
 
+BULK: Final = "jobs:bulk"
+PRECEDED: Final = "jobs:bulk:preceded"
+"""Waiting bulk jobs in their order, and how many interactive jobs were put directly before each."""
+
+MOST_BEFORE_BULK: Final = 4
+"""Interactive jobs that are put before the same bulk job, so that bulk jobs do not wait without end."""
+
 RECONCILING: Final = "jobs:reconciling"
 FUNCTION: Final = "jobs.worker.tasks.run_job"
 """A string, so that web processes do not import the analysis."""
@@ -66,6 +73,7 @@ HEARTBEAT_MISSED: Final = timedelta(seconds=15)
 LOCK_S: Final = 10
 
 _RELEASE: Final = read_script("release_lock")
+_PLACE: Final = read_script("place_entry")
 
 
 class AnalysisJob(Job):  # type: ignore[misc]  # rq has no types
@@ -128,6 +136,9 @@ class AnalysisQueue:
     def enqueue(self, record: JobRecord, *, replaces: str | None = None, at_front: bool = False) -> bool:
         """Write queue entry and record in one transaction; returns whether they were written.
 
+        Jobs of the same priority keep their order. A new interactive job is put before the first bulk job before which
+        fewer than MOST_BEFORE_BULK have been put.
+
         replaces   for a job that is queued again: the current record (JSON), which must not have changed. None: a new
                    job, which is not written if a job with this id exists
         at_front   put it before all others, for a job that was interrupted
@@ -151,6 +162,9 @@ class AnalysisQueue:
                     failure_ttl=86_400,
                     description="analysis",
                 )
+                if not at_front:
+                    bulk = int(record.priority is Priority.BULK)
+                    pipe.eval(_PLACE, 3, QUEUE_KEY, BULK, PRECEDED, job_id, bulk, MOST_BEFORE_BULK)
                 pipe.hset(RECORDS, job_id, record.to_json())
                 pipe.zadd(BY_CREATION, {job_id: created})
                 pipe.sadd(OPEN, job_id)
@@ -178,6 +192,8 @@ class AnalysisQueue:
     def _delete_entries(self, pipe: redis.client.Pipeline, job_id: str) -> None:
         pipe.lrem(QUEUE_KEY, 0, job_id)
         pipe.lrem(INTERMEDIATE_KEY, 0, job_id)
+        pipe.zrem(BULK, job_id)
+        pipe.hdel(PRECEDED, job_id)
         for registry in (self._queue.failed_job_registry, self._queue.finished_job_registry):
             pipe.zrem(registry.key, job_id)
         pipe.delete(*keys_of_job(job_id))
@@ -201,7 +217,9 @@ class AnalysisQueue:
 
     def oldest(self) -> list[str]:
         """Ids of the jobs among which the longest waiting one is."""
-        return self.first(LOOKED_AT)
+        bulk = _texts(self._client.zrange(BULK, 0, 0))
+        waits = [job_id for job_id in bulk if self._client.lpos(QUEUE_KEY, job_id) is not None]
+        return self.first(LOOKED_AT) + waits
 
     def queued_since(self, job_ids: list[str]) -> list[datetime]:
         """When each of these jobs was queued last, where known."""

@@ -34,6 +34,7 @@ def view(snapshot: Snapshot, forecast: Forecast) -> JobView:
         error_code=record.error_code or "",
         hint=record.hint,
         offers=record.offers,
+        priority=record.priority,
         created_at=record.created_at,
         started_at=record.started_at,
         completed_at=record.completed_at,

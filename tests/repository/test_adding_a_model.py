@@ -35,7 +35,7 @@ methods.run()
 print(json.dumps({
     "help": printed("--help"),
     "listed": json.loads(printed("models", "--json")),
-    "chosen": parse_form({"segmentation_model": "sample_atlas"})[0].segmentation_model,
+    "chosen": parse_form({"segmentation_model": "sample_atlas"}).options.segmentation_model,
     "schema": UploadForm.model_json_schema()["properties"]["segmentation_model"]["enum"],
     "models": {model.card.id: [model.card.title, model.availability.available] for model in models()},
     "form": form.selectbox[0].options,

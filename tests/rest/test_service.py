@@ -10,8 +10,11 @@ from tests.support.rest_client import post
 
 @pytest.mark.slow
 def test_statistics_have_the_specified_fields_and_types(api: httpx.Client, nifti: bytes) -> None:
-    answers = [post(api, nifti, data={"email": email}) for email in ("One@Example.com ", "one@example.com")]
+    forms = ({"email": "One@Example.com ", "priority": "bulk"}, {"email": "one@example.com"})
+    answers = [post(api, nifti, data=form) for form in forms]
     assert [answer.status_code for answer in answers] == [201, 201], answers[0].text
+    assert [answer.json()["queue_position"] for answer in answers] == [1, 1], "the second precedes the bulk job"
+    assert api.get(f"/status/{answers[0].json()['job_id']}").json()["queue_position"] == 2
     body = api.get("/stats").json()
     whole = ("total_jobs_processed", "total_jobs_today", "unique_users", "average_processing_time_seconds")
     assert all(type(body[name]) is int for name in (*whole, "jobs_in_queue"))
@@ -82,5 +85,5 @@ def test_the_openapi_document_names_every_route_and_form_field(api: httpx.Client
         ("/compare/{first_id}/{second_id}/view/{name}", "get"),
     }
     form = document["paths"]["/upload"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
-    assert {"file", "email", "segmentation_model", "cartilage_smoothing", "side"} <= set(form["properties"])
+    assert {"file", "email", "priority", "segmentation_model", "cartilage_smoothing", "side"} <= set(form["properties"])
     assert api.get("/docs").status_code == 200

@@ -9,6 +9,7 @@ from typing import BinaryIO, Final
 import streamlit as st
 
 from jobs import service
+from jobs.intake.form import JobForm
 from pipeline.options import AnalysisOptions
 from ui.parts import session
 from ui.parts.frame import open_analysis
@@ -19,7 +20,7 @@ CHUNK_BYTES: Final = 1 << 20
 
 def start_scan(scan: service.PendingScan, options: AnalysisOptions, email: str | None) -> None:
     """Queue the analysis of an uploaded scan and open its page. Raises KneeError."""
-    job = service.submit_scan(scan.id, options, email)
+    job = service.submit_scan(scan.id, JobForm(options=options, email=email))
     session.remember(job.id)
     open_analysis(job.id)
 
