@@ -17,13 +17,14 @@ from jobs.intake.field_names import OPTION_FIELDS, START_FIELDS, UPLOAD_FIELDS, 
 from jobs.intake.form import OptionsForm, UploadForm, parse_values
 from pipeline.results_tree import CSV, MEASUREMENTS
 from rest.access import end_access, grant_access
+from rest.access_log import AccessLog, named_by_routes
 from rest.answers import answer_errors, documented
 from rest.assets import Assets
 from rest.clients import RequestShare, client_of
 from rest.csv_table import Decimal, Format, Separator, csv_style, csv_text
 from rest.docs_page import ASSETS_ROUTE, docs_page
 from rest.files import artifact_response, file_response, packed_response
-from rest.guard import Guard
+from rest.guard import Guard, route_path
 from rest.receive import Intake, upload_form
 from rest.schemas import (
     ScanResponse,
@@ -323,3 +324,4 @@ def docs() -> Response:
 
 
 app.mount(ASSETS_ROUTE, Assets(Path(__file__).resolve().parent / "ui" / "assets"))
+app.add_middleware(AccessLog, name_of=named_by_routes(app.routes, route_path))

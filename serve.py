@@ -19,6 +19,7 @@ from typing import IO
 
 from jobs import embedded
 from jobs.errors import QueueUnavailable
+from jobs.logs import rotate
 from jobs.processes import Child, keep_files_private
 from jobs.settings import MIN_KEY_LENGTH, PROJECT_ROOT, Settings, SettingsError, load_settings
 from jobs.state.queue import AnalysisQueue, queue_errors
@@ -58,8 +59,10 @@ class Supervisor:
             print(f"\nReady after {time.monotonic() - started:.0f} s.\n{_addresses(self._settings)}", flush=True)
             while not self._stopping:
                 for child in self._children:
+                    rotate(child.log_path)
                     if message := child.keep_running():
                         print(message, flush=True)
+                rotate(self._access_log)
                 time.sleep(POLL_S)
         finally:
             print("Stopping.", flush=True)
@@ -119,6 +122,10 @@ class Supervisor:
         while self._stop_signals < 2 and time.monotonic() < deadline and any(child.running for child in workers):
             time.sleep(POLL_S)
 
+    @property
+    def _access_log(self) -> Path:
+        return self._settings.logs_dir / "access.log"
+
     def _child(self, name: str, command: list[str], healthy: Callable[[], bool]) -> Child:
         return Child(name, command, self._settings.logs_dir / f"{name}.log", healthy, PROJECT_ROOT)
 
@@ -135,11 +142,15 @@ class Supervisor:
 
     def _api(self) -> Child:
         host, port = self._settings.host, self._settings.api_port
-        return self._child("api", [sys.executable, "-m", "rest"], lambda: _answers(host, port, "/health"))
+        return self._child(
+            "api", [sys.executable, "-m", "rest", str(self._access_log)], lambda: _answers(host, port, "/health")
+        )
 
     def _pages(self) -> Child:
         host, port = self._settings.host, self._settings.app_port
-        return self._child("app", [sys.executable, "web.py"], lambda: _answers(host, port, "/_stcore/health"))
+        return self._child(
+            "app", [sys.executable, "web.py", str(self._access_log)], lambda: _answers(host, port, "/_stcore/health")
+        )
 
 
 def _end(children: list[Child], seconds: float) -> None:

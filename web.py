@@ -1,11 +1,13 @@
 """The pages, with the REST interface below /api and our scripts below /assets: one port for a browser.
 
-`python web.py` serves on HOST and APP_PORT. Uploads and viewers in the browser use the same server as the pages.
+`python web.py [ACCESS_LOG]` serves on HOST and APP_PORT. ACCESS_LOG: a file, else standard error. Uploads and viewers
+in the browser use the same server as the pages.
 """
 
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -13,14 +15,17 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 
+from jobs.logs import access_log_in, configure_logging
 from jobs.processes import keep_files_private
 from jobs.settings import Settings, SettingsError, load_settings
+from rest.access_log import AccessLog, named_by_pages
 from rest.assets import Assets
 from rest.clients import RequestShare
 from rest.guard import BESIDE_PAGES
-from rest.page_door import PageDoor
-from rest.page_routes import ASSETS
+from rest.page_door import PageDoor, path_below
+from rest.page_routes import ASSETS, page_routes
 from rest.protocol import run_server
+from rest.streamlit_adapter import join_logs
 
 ROOT: Final = Path(__file__).resolve().parent
 
@@ -39,13 +44,16 @@ def make_app(settings: Settings) -> Starlette:
             "browser.gatherUsageStats": False,
         }
     )
+    join_logs()
     from api import app as api
 
     pages = App(ROOT / "app.py")
     routes = [Mount(BESIDE_PAGES, api), Mount(ASSETS, Assets(ROOT / "ui" / "assets")), Mount("/", pages)]
     shell = (Path(file_util.get_static_dir()) / "index.html").read_text(encoding="utf-8")
     names = [page.stem for page in (ROOT / "pages").glob("*.py")]
-    doors = [Middleware(PageDoor, settings=settings, pages=names, shell=shell), Middleware(RequestShare)]
+    door = Middleware(PageDoor, settings=settings, pages=names, shell=shell)
+    names_of = named_by_pages(page_routes(names), BESIDE_PAGES, partial(path_below, settings.root_path))
+    doors = [Middleware(AccessLog, name_of=names_of), door, Middleware(RequestShare)]
     return Starlette(routes=routes, middleware=doors, lifespan=pages.lifespan())
 
 
@@ -57,6 +65,7 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     keep_files_private()
+    configure_logging(settings.log_format, access_log_in(sys.argv[1:]))
     run_server(make_app(settings), settings, settings.app_port, pages=True)
     return 0
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 
 from jobs.control.expiry import Expiry
+from jobs.logs import configure_logging
 from jobs.processes import DRAINED_STATUS, keep_files_private
 from jobs.settings import SettingsError, load_settings
 from jobs.state.backend import open_backend
 from jobs.state.reconciler import Reconciler
-from jobs.worker.logs import configure_logging
 from jobs.worker.rq_worker import make_worker
 
 
@@ -23,7 +23,7 @@ def main() -> int:
     if url is None:
         sys.stderr.write("No job queue is running: start everything with `make run`, or set REDIS_URL.\n")
         return 2
-    configure_logging()
+    configure_logging(load_settings().log_format)
     keep_files_private()
     reconciler = Reconciler(open_backend())
     worker = make_worker(

@@ -33,6 +33,8 @@ def configure(folder: Path) -> tuple[list[str], str]:
         'save ""',
         "maxmemory-policy noeviction",
         'logfile ""',
+        "log-format logfmt",
+        "log-timestamp-format iso8601",
     ]
     _write_private(folder / "valkey.conf", "\n".join(lines) + "\n")
     _write_private(folder / "url", url + "\n")

@@ -22,8 +22,6 @@ STABLE_AFTER_S: Final = 60.0
 DRAINED_STATUS: Final = 3
 """Exit status of a worker that the operator has drained: it is not restarted."""
 
-MAX_LOG_BYTES: Final = 10 * 1024 * 1024
-
 
 def keep_files_private() -> None:
     """Files written by this process and its children are private to their user, because they contain patient data."""
@@ -51,8 +49,6 @@ class Child:
     def start(self) -> None:
         """Start it in a separate session, so that Ctrl-C in the terminal reaches only the supervisor."""
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
-        if self.log_path.exists() and self.log_path.stat().st_size > MAX_LOG_BYTES:
-            self.log_path.replace(self.log_path.with_suffix(".1.log"))
         parent = os.getpid()
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(

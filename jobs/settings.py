@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from jobs.logs import LogFormat
 from pipeline.decoding.protection import protection
 from pipeline.types import Resources
 
@@ -77,6 +78,7 @@ class Settings(BaseSettings):
     require_sandbox: bool = Field(
         default=False, description="Refuse to start where the kernel cannot confine native code that reads uploads."
     )
+    log_format: LogFormat = "text"
     drain_seconds: float = Field(
         default=0, ge=0, le=86_400, description="Time for a running job to finish when the product is stopped."
     )

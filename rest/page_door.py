@@ -57,6 +57,12 @@ def page_policy(shell: str) -> str:
     )
 
 
+def path_below(root: str, scope: Scope) -> str:
+    """The path below ROOT_PATH, which a proxy may have removed."""
+    path = str(scope["path"])
+    return path.removeprefix(root) or "/" if root and f"{path}/".startswith(f"{root}/") else path
+
+
 class PageDoor:
     """Middleware of the pages' port."""
 
@@ -73,7 +79,7 @@ class PageDoor:
         if scope["type"] not in (HTTP, WEBSOCKET):
             await self._inner(scope, receive, send)
             return
-        path = self._path(scope)
+        path = path_below(self._settings.root_path, scope)
         rooted = {**scope, "root_path": self._settings.root_path, "path": self._settings.root_path + path}
         if path == BESIDE_PAGES or path.startswith(f"{BESIDE_PAGES}/"):
             await self._inner(rooted, receive, send)  # has its own guard
@@ -87,11 +93,6 @@ class PageDoor:
             await self._inner(rooted, receive, dressed)
         else:
             await EarlyRefusal.of(refusal)(rooted, receive, dressed)
-
-    def _path(self, scope: Scope) -> str:
-        """The path below ROOT_PATH, which a proxy may have removed."""
-        path, root = str(scope["path"]), self._settings.root_path
-        return path.removeprefix(root) or "/" if root and f"{path}/".startswith(f"{root}/") else path
 
     def _refusal(self, scope: Scope, path: str) -> Response | None:
         headers = Headers(scope=scope)

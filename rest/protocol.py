@@ -35,10 +35,7 @@ DIRECT: Final = "direct_body"
 
 
 def run_server(app: ASGIApp | str, settings: Settings, port: int, *, pages: bool) -> None:
-    """Serve until a stop signal. Without TRUSTED_PROXIES, no X-Forwarded header counts.
-
-    pages: with WebSockets, and without a line in the log for every request
-    """
+    """Serve until a stop signal. Without TRUSTED_PROXIES, no X-Forwarded header counts. pages: with WebSockets"""
     quiet_refusals()
     uvicorn.run(
         app,
@@ -52,7 +49,8 @@ def run_server(app: ASGIApp | str, settings: Settings, port: int, *, pages: bool
         ws_max_size=MOST_MESSAGE_BYTES,
         ws_ping_interval=PING_S,
         ws_ping_timeout=PING_S,
-        access_log=not pages,
+        access_log=False,  # rest/access_log.py
+        log_config=None,  # jobs/logs.py
         proxy_headers=bool(settings.proxies),
         forwarded_allow_ips=list(settings.proxies),
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from jobs.errors import AttemptSuperseded, QueueUnavailable
+from jobs.logs import job_log
 from jobs.state.backend import Backend, open_backend
 from jobs.state.clock import now
 from jobs.state.ending import finish_job
@@ -21,7 +22,6 @@ from jobs.state.queue import JOB_TIMEOUT_S, queue_errors
 from jobs.state.room import needed_bytes
 from jobs.state.rq_adapter import JobTimedOut
 from jobs.state.work_lock import WorkLock, boot_id
-from jobs.worker.logs import job_log
 from jobs.worker.machine_fault import NOTE, MachineFault, fault_behind, give_back
 from pipeline.errors import KneeError
 from pipeline.options import AnalysisOptions

@@ -126,7 +126,7 @@ def test_files_of_users_are_read_only_in_the_confined_process() -> None:
 
 
 def test_edges_reach_jobs_through_the_service() -> None:
-    """jobs.service, and modules without behaviour: errors, model, settings, schemas and form."""
+    """jobs.service, and modules without behaviour: errors, model, settings, logs, schemas and form."""
     allowed = {
         "jobs.service",
         "jobs.errors",
@@ -135,6 +135,7 @@ def test_edges_reach_jobs_through_the_service() -> None:
         "jobs.intake.form",
         "jobs.intake.field_names",
         "jobs.intake.parts",
+        "jobs.logs",
     }
     for path in sources():
         if not name_of(path).startswith(("ui/", "pages/", "rest/")) and name_of(path) not in (

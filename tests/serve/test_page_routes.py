@@ -25,12 +25,16 @@ SHELL = "<script>first = 1</script><script src='./x.js'></script>"
 OWN = "http://127.0.0.1"
 STREAM = "ws://127.0.0.1/_stcore/stream"
 LIST_ROUTES = """
-import json, web
+import json, logging, web
 from jobs.settings import load_settings
 from streamlit.web.server.starlette.starlette_app import create_streamlit_routes
 from streamlit.runtime import Runtime
 web.make_app(load_settings())
-print(json.dumps([route.path for route in create_streamlit_routes(Runtime.instance())]))
+from streamlit import logger
+logger.get_logger("later")
+own_handlers = [name for name in logger._loggers if logging.getLogger(name).handlers]
+routes = [route.path for route in create_streamlit_routes(Runtime.instance())]
+print(json.dumps({"routes": routes, "own": own_handlers}))
 """
 
 
@@ -61,9 +65,11 @@ def test_every_route_of_streamlit_is_used_or_refused_on_purpose() -> None:
     done = subprocess.run(
         [sys.executable, "-c", LIST_ROUTES], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
     )
-    declared = {str(path) for path in json.loads(done.stdout.splitlines()[-1])} - {""}  # the mount of static files
+    found = json.loads(done.stdout.splitlines()[-1])
+    declared = {str(path) for path in found["routes"]} - {""}  # the mount of static files
     used = {path for path in declared if any(route.matches(re.sub(r"\{.*\}", "x", path)) for route in USED)}
     assert declared - used == set(REFUSED)
+    assert found["own"] == [], "its loggers use the handlers of the process (rest/streamlit_adapter.py)"
 
 
 def test_every_listed_route_reaches_streamlit_and_no_other_does() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -102,6 +103,18 @@ def test_all_processes_start_and_a_second_start_is_refused(product: Product, dat
     )
     assert second.returncode == 1
     assert f"Already running on {data_dir} (process {product.process.pid})" in second.stderr
+
+
+def test_every_line_of_every_log_has_a_time(product: Product, data_dir: Path) -> None:
+    product.get("/status/none?key=secret")
+    product.get("/jobs", page=True)
+    wait_until(lambda: "/jobs" in (data_dir / "logs" / "access.log").read_text(), what="both ports in one log")
+    logs = {path.name: path.read_text().splitlines() for path in (data_dir / "logs").iterdir()}
+    assert set(logs) == {"queue.log", "worker.log", "api.log", "app.log", "access.log"}
+    timeless = [line for lines in logs.values() for line in lines if not re.search(r"\d\d:\d\d:\d\d\.\d{3}", line)]
+    assert timeless == []
+    assert any(re.search(r"GET /status/\{job_id\} 404 \d+ [\d.]+$", line) for line in logs["access.log"])
+    assert "secret" not in str(logs)
 
 
 def test_an_ended_process_is_restarted(product: Product) -> None:
