@@ -124,6 +124,10 @@ $(MUTATE_VENV)/.ready: requirements-mutate.txt $(READY)
 mutate: $(MUTATE_VENV)/.ready ## how many small changes of the product its tests notice, in .venv-mutate (an hour)
 	@nice -n 19 $(MUTATE_VENV)/bin/python -m bench.mutation --seed $(SEED) --number $(N) --jobs $(JOBS) $(MUTATE)
 
+.PHONY: licences
+licences: $(READY) ## the licence of every package that the product needs; fails for an unexpected GPL
+	@$(BIN)/python -m bench.licences
+
 screenshots: $(READY) ## a picture of every page in every state, into build/screenshots (needs Chromium)
 	@$(BIN)/python -m bench.pages.screenshots $(BENCH)
 

@@ -21,10 +21,11 @@ def job_lines(jobs: Iterable[JobView]) -> Iterable[str]:
 
 def worker_lines(workers: Iterable[WorkerState]) -> Iterable[str]:
     """One line per live worker."""
-    yield f"{'worker':32}  {'state':8}  job or reason"
+    yield f"{'worker':32}  {'state':14}  {'job':36}  reason of the pause"
     for worker in workers:
-        state = "paused" if worker.paused else "draining" if worker.drains else "busy" if worker.job_id else "idle"
-        yield f"{worker.name:32}  {state:8}  {worker.paused or worker.job_id}".rstrip()
+        order = "paused" if worker.paused else "draining" if worker.drains else ""
+        state = ", ".join(word for word in ("busy" if worker.job_id else "", order) if word) or "idle"
+        yield f"{worker.name:32}  {state:14}  {worker.job_id:36}  {worker.paused}".rstrip()
 
 
 def facts_of(job: JobView) -> dict[str, object]:

@@ -61,6 +61,7 @@ class Machine:
     def write_state(self, client: redis.Redis, name: str) -> None:
         """Raises redis.RedisError."""
         follow(self._backend.client)
+        self._pause.read_order()  # also while a job runs
         self._check_locks(client, name)
         state = WorkerState(
             name=name,

@@ -50,9 +50,8 @@ class Pause:
 
     def check(self) -> str:
         """Why the worker can take no job now, which is kept in `reason`; empty if it can."""
-        self._read_order()
-        if self.order is not None and self.order.action is Action.PAUSE:
-            self.reason, self.cause = self.order.words, OPERATOR
+        self.read_order()
+        if self.cause == OPERATOR:
             return self.reason
         kind = self._present_fault()
         if kind is None and time.monotonic() < self._until:
@@ -66,9 +65,14 @@ class Pause:
                 self.reason += f": the next job needs {self._needed_bytes / 1e6:.0f} MB"
         return self.reason
 
-    def _read_order(self) -> None:
+    def read_order(self) -> None:
+        """Take note of what the operator has asked."""
         with contextlib.suppress(QueueUnavailable), queue_errors():
             self.order = order_for(self._backend.client, self._worker)
+        if self.order is not None and self.order.action is Action.PAUSE:
+            self.reason, self.cause = self.order.words, OPERATOR
+        elif self.cause == OPERATOR:
+            self.reason = self.cause = ""
 
     def _present_fault(self) -> FaultKind | None:
         storage = self._backend.storage

@@ -40,6 +40,8 @@ def test_an_order_for_one_worker_is_followed_by_that_worker(two_workers: Backend
     assert one.check() == "by the operator: new disk"
     assert one.cause == OPERATOR
     assert other.check() == ""
+    one.read_order()
+    assert one.cause == OPERATOR, "also while a job runs"
     assert resume("abc") == ["abc"]
     assert (one.check(), one.cause) == ("", "")
     with pytest.raises(WorkerNotFound):
