@@ -1,4 +1,4 @@
-"""The private part of Streamlit that the pages' server relies on: each of its loggers has a handler of its own.
+"""The private part of Streamlit that the pages' server relies on: each of its loggers has a separate handler.
 
 tests/serve/test_page_routes.py fails when Streamlit changes it.
 """
