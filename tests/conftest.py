@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -74,6 +75,7 @@ def valkey() -> Iterator[str]:
 def redis_client(valkey: str):
     """A client with str responses on an empty store (running workers stay registered)."""
     from jobs.state.queue import text_client
+    from jobs.state.storage import Storage
 
     client = text_client(valkey)
     for key in client.scan_iter():
@@ -82,6 +84,9 @@ def redis_client(valkey: str):
     for folder in ("scans", "comparisons", "research"):
         shutil.rmtree(DATA_DIR / folder, ignore_errors=True)
     shutil.rmtree(DATA_DIR / "jobs", ignore_errors=True)  # jobs missing in the store would be queued again from there
+    storage = Storage(DATA_DIR)
+    if not storage.identity():  # a test has used the queue with another data directory
+        storage.write_identity(uuid4().hex)
     return client
 
 
