@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
-from pipeline.anatomy import Region
-from pipeline.flags import QualityFlag, Use, deciding_flag, use_of
+from pipeline.anatomy import Region, Structure
+from pipeline.flags import FLAGS, FlagCode, QualityFlag, Use, deciding_flag, use_of
 from pipeline.quantities import Quantity
 
 _WORDS: Final = {Use.NO: "Do not use", Use.CAUTION: "Use with caution"}
@@ -20,6 +21,13 @@ class Uses:
     """The flags of one analysis, or of both in a comparison."""
 
     flags: tuple[QualityFlag, ...]
+
+    def summaries(self) -> list[str]:
+        """One short line per cause: its reason, then what to do."""
+        lines = []
+        for kind, reasons in _reasons(self.flags).items():
+            lines += [f"{reason[:1].upper()}{reason[1:]}: {FLAGS[kind].advice}." for reason in reasons]
+        return lines
 
     def use(self, quantity: Quantity, region: Region) -> Use:
         """Whether this number of this region may be used."""
@@ -43,10 +51,34 @@ class Uses:
 
         rows: quantity (its id), structure, region
         """
-        found: dict[Use, dict[str, None]] = {}
+        found: dict[Use, dict[QualityFlag, None]] = {}
         for row in rows:
             flag = deciding_flag(*row, self.flags)
             if flag is not None:
-                found.setdefault(flag.use_of(*row), {})[flag.reason] = None
+                found.setdefault(flag.use_of(*row), {})[flag] = None
         words = _BOTH if len(found) > 1 else _WORDS
-        return [f"{words[use]}: {'; '.join(found[use])}" for use in (Use.NO, Use.CAUTION) if use in found]
+        texts = {use: "; ".join(chain.from_iterable(_reasons(flags).values())) for use, flags in found.items()}
+        return [f"{words[use]}: {texts[use]}" for use in (Use.NO, Use.CAUTION) if use in texts]
+
+
+_TITLES: Final = {structure.key: structure.title.lower() for structure in Structure}
+
+
+def _reasons(flags: Iterable[QualityFlag]) -> dict[FlagCode, list[str]]:
+    """The reasons of flags by their code; one line for the structures of which a code says the same."""
+    said: dict[FlagCode, dict[str, list[str]]] = {}
+    for flag in flags:
+        title = _TITLES.get(flag.structure, "")
+        of_one = bool(title) and flag.reason.startswith(f"{title} ")
+        text = flag.reason[len(title) :] if of_one else flag.reason
+        titles = said.setdefault(flag.code, {}).setdefault(text, [])
+        titles += [title] if of_one and title not in titles else []
+    return {code: [f"{_together(titles)}{text}" for text, titles in texts.items()] for code, texts in said.items()}
+
+
+def _together(titles: list[str]) -> str:
+    """`femoral, medial tibial and lateral tibial cartilage`."""
+    *others, last = titles or [""]
+    noun = last.rpartition(" ")[2]
+    others = [title.removesuffix(f" {noun}") for title in others]
+    return f"{', '.join(others)} and {last}" if others else last

@@ -169,6 +169,7 @@ def write_page(result: AnalysisResult, bones: Sequence[BoneMap], files_dir: Path
         second=SECOND,
         measured=measured(result.measurements),
         headlines=[(title, region_row(lookup, region), uses.note(THC, region)) for title, region in HEADLINES],
+        causes=uses.summaries(),
         ban=uses.ban(THC, TABLE_ORDER),
         tables=plate_tables(lookup, uses),
         others=other_tables(result.measurements, uses),

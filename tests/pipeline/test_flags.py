@@ -207,3 +207,22 @@ def test_every_flag_of_the_pipeline_is_raised_by_its_code_in_the_table() -> None
                 raised |= {ast.unparse(word.value) for word in node.keywords if word.arg == "code"}
     by_bone = {f"FlagCode.UNUSUAL_{bone.name}" for bone in BONES}
     assert (raised - {"FlagCode[f'UNUSUAL_{alignment.structure.name}']"}) | by_bone == set(map(repr_of, FlagCode))
+
+
+def cut(key: str, title: str) -> QualityFlag:
+    reason = f"{title} cut at the posterior border of the image"
+    return QualityFlag(code=FlagCode.CUT_BY_FIELD_OF_VIEW, structure=key, reason=reason, message="x")
+
+
+def test_one_cause_that_concerns_several_plates_is_one_line():
+    plates = ("femoral", "medial_tibial", "lateral_tibial")
+    flags = tuple(cut(f"{plate}_cartilage", f"{plate.replace('_', ' ')} cartilage") for plate in plates)
+    assert Uses(flags=(SLICES, *flags)).summaries() == [
+        SLICES.summary,
+        "Femoral, medial tibial and lateral tibial cartilage cut at the posterior border of the image: "
+        + flags[0].summary.partition(": ")[2],
+    ]
+    rows = [("volume", "femoral_cartilage", "all"), ("volume", "tibial_cartilage", "medial")]
+    assert Uses(flags=flags).notes(rows) == [
+        "Do not use: femoral and medial tibial cartilage cut at the posterior border of the image"
+    ]

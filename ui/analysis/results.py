@@ -110,8 +110,8 @@ def _show_figures(
 
 
 def _show_warnings(job: JobView, uses: Uses) -> None:
-    """One short line per flag, the gravest first; the details are folded."""
-    notes = list(dict.fromkeys([*(flag.summary for flag in uses.flags), *job.warnings]))
+    """One short line per cause, the gravest first; the details are folded."""
+    notes = list(dict.fromkeys([*uses.summaries(), *job.warnings]))
     if not notes:
         return
     title = "One point to check" if len(notes) == 1 else f"{len(notes)} points to check"

@@ -92,10 +92,10 @@ def _outlines(model_id: str) -> str:
 
 
 def _show_warnings(warnings: list[str], uses: list[Uses]) -> None:
-    """The flags of both analyses, the gravest first, then what differs between them."""
-    flags = [(name, flag) for name, one in zip(("First", "Second"), uses, strict=True) for flag in one.flags]
-    flags.sort(key=lambda item: -item[1].gravest.rank)
-    notes = [f"{name} analysis, {flag.summary[:1].lower()}{flag.summary[1:]}" for name, flag in flags] + warnings
+    """The flags of each analysis, the gravest first, then what differs between them."""
+    both = zip(("First", "Second"), uses, strict=True)
+    notes = [f"{name} analysis, {text[:1].lower()}{text[1:]}" for name, one in both for text in one.summaries()]
+    notes += warnings
     if notes:
         lines = "\n".join(f"- {escape(text)}" for text in notes)
         st.warning(f"**Before you read the numbers**\n\n{lines}", icon=":material/flag:")
