@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -53,6 +54,7 @@ class Package:
         return self.kind in (Kind.PERMISSIVE, Kind.WEAK) or self.name in ALLOWED
 
 
+@cache
 def packages(requirements: Path = ROOT / "requirements.txt") -> list[Package]:
     """The packages in a file and everything that they need here, by name."""
     lines = (line.split("#")[0].strip() for line in requirements.read_text(encoding="utf-8").splitlines())

@@ -29,6 +29,8 @@ from jobs.state.queue import AnalysisQueue, queue_errors
 from jobs.state.reconciler import Reconciler
 from tests.support.processes import running, wait_until
 
+pytestmark = pytest.mark.slow  # another queue is started
+
 ZIP = b"PK results" * 100
 
 

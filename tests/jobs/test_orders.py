@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from jobs import service
 from jobs.command_line.commands import main
 from jobs.control.workers import drain, pause, resume, workers
 from jobs.errors import JobConflict, WorkerNotFound
-from jobs.processes import DRAINED_STATUS
+from jobs.processes import DRAINED_STATUS, Child
 from jobs.state.backend import Backend, open_backend
 from jobs.state.clock import now
 from jobs.state.model import JobRecord
@@ -100,3 +101,18 @@ def test_a_paused_worker_starts_no_job_and_a_drained_one_ends(worker: subprocess
     assert drain(None)
     assert worker.wait(timeout=20) == DRAINED_STATUS
     resume(None)
+
+
+def test_a_drained_process_is_not_restarted_and_others_are(tmp_path: Path) -> None:
+    def ended(status: int) -> Child:
+        child = Child("worker", ["sh", "-c", f"exit {status}"], tmp_path / "x.log", lambda: True, tmp_path)
+        child.start()
+        assert child.wait(5)
+        return child
+
+    drained, failed = ended(DRAINED_STATUS), ended(1)
+    assert "drained" in str(drained.keep_running())
+    assert "restarting" in str(failed.keep_running())
+    assert (drained.finished, failed.finished) == (True, False)
+    assert drained.keep_running() is None
+    assert not drained.running

@@ -84,6 +84,7 @@ def test_the_priority_is_a_field_of_the_form_and_of_the_record() -> None:
     assert JobRecord.from_json('{"id": "a"}').priority is Priority.INTERACTIVE, "of an earlier version"
 
 
+@pytest.mark.slow
 def test_a_job_is_placed_quickly_in_a_long_queue(backend: Backend) -> None:
     put(backend, "b1")
     ids = [f"b{number}" for number in range(2, 10_001)]

@@ -23,6 +23,9 @@ def test_limits_and_keys_of_the_environment_are_enforced(redis_client: Any) -> N
         pieces = iter([head, b"\x00" * 1_500_000])  # sent in chunks: no length is announced
         assert httpx.post(f"{url}/upload", content=pieces, headers=headers, timeout=10).status_code == 413
         assert httpx.get(f"{url}/stats").status_code == 401
+        assert httpx.get(f"{url}/metrics").status_code == 401
+        bearer = {"authorization": "Bearer first"}  # as Prometheus sends it
+        assert httpx.get(f"{url}/metrics", headers=bearer).status_code == 200
         assert httpx.get(f"{url}/stats", headers={"x-api-key": "third"}).status_code == 401
         assert httpx.get(f"{url}/stats", headers={"x-api-key": "first"}).status_code == 200
         assert httpx.get(f"{url}/health").status_code == 200

@@ -113,6 +113,13 @@ def test_dashboard_and_alerts_use_only_figures_that_exist(busy_service: Backend)
     assert not used - known
 
 
+def test_every_figure_is_explained(busy_service: Backend) -> None:
+    text = (DEPLOY.parent / "docs" / "how-to" / "monitor.md").read_text("utf-8")
+    families = text_string_to_metric_families(metrics_text(service.metrics()).decode())
+    assert [family.name for family in families if not re.search(rf"`{family.name}(_total)?[`{{]", text)] == []
+
+
+@pytest.mark.slow
 def test_the_cost_does_not_depend_on_the_length_of_the_queue(busy_service: Backend) -> None:
     """It reads a part of the queue that does not grow with it."""
     ids = [f"job{number}" for number in range(10_000)]
