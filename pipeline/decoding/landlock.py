@@ -68,7 +68,8 @@ def restrict_files(readable: Iterable[Path], writable: Iterable[Path]) -> None:
     """Permit only reading below `readable`, and reading and writing below `writable`. Paths may be files.
 
     Nothing can be executed; there is no TCP, and no signal or abstract socket reaches a process outside, where the
-    kernel's version covers these. Missing paths are left out. Requires no_new_privs. Raises OSError.
+    kernel's version covers these. Paths that are missing or closed to this user are left out. Requires no_new_privs.
+    Raises OSError.
     """
     found = version()
     every_right = (1 << _RIGHTS.get(found, max(_RIGHTS.values()))) - 1
@@ -91,7 +92,7 @@ def restrict_files(readable: Iterable[Path], writable: Iterable[Path]) -> None:
 def _permit(rules: int, path: Path, rights: int) -> None:
     try:
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:  # what this user cannot open needs no permission
         return
     try:
         is_folder = stat.S_ISDIR(os.fstat(place).st_mode)

@@ -77,8 +77,8 @@ def confine(limits: Limits, scratch_dir: Path, readable: Iterable[Path] = ()) ->
 
     readable: files and folders that may be read, besides the libraries of the program
 
-    The process must have one thread. What the kernel does not offer is left out (see protection.py). Raises OSError if
-    the kernel refuses what it offers.
+    What the kernel does not offer is left out (see protection.py). Raises OSError if the kernel refuses what it offers,
+    RuntimeError if the process has several threads.
     """
     sizes = (
         (resource.RLIMIT_CORE, 0, 0),
@@ -101,6 +101,8 @@ def confine(limits: Limits, scratch_dir: Path, readable: Iterable[Path] = ()) ->
 
 
 def _confine_native_code(scratch_dir: Path, readable: Iterable[Path]) -> None:
+    if len(list(Path("/proc/self/task").iterdir())) > 1:
+        raise RuntimeError("the sandbox is entered by a process with one thread: Landlock holds for the calling thread")
     offered = protection()
     leave_network()
     forbid_new_privileges()

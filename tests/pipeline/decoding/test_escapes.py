@@ -81,6 +81,27 @@ def test_no_native_call_leaves_the_sandbox(
     }
 
 
+@pytest.mark.parametrize("version", [1, 3, 5])
+def test_older_versions_of_landlock_protect_the_same_files(version: int, tmp_path: Path) -> None:
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "other").write_text("x")
+    program = f"""
+from pathlib import Path
+from pipeline.decoding import landlock
+from pipeline.decoding.sandbox import Limits, confine
+landlock.version = lambda: {version}
+folder = Path({str(tmp_path)!r})
+confine(Limits(memory_mb=300, cpu_s=5, file_mb=1), folder / "scratch")
+(folder / "scratch" / "mine").write_text("x")
+(folder / "scratch" / "mine").unlink()
+import colorsys
+(folder / "other").read_text()
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1].startswith("PermissionError"), done.stderr
+    assert "read_text" in done.stderr
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="without a sandbox, some tries need the rights of root")
 def test_each_of_these_calls_succeeds_without_the_sandbox(targets: dict[str, Any]) -> None:
     scratch = Path(targets["folder"]).parent / "control"
