@@ -55,6 +55,19 @@ def test_expired_jobs_are_deleted_with_their_records(backend: Backend) -> None:
     assert [record.id for record in backend.store.recent(9)] == ["b-new"]
 
 
+def test_a_known_end_is_read_again_only_when_it_is_due(backend: Backend) -> None:
+    backend.storage.folder("a-bare").mkdir(parents=True)
+    late, due = put(backend, "late", FUTURE), put(backend, "soon", PAST)
+    passes = Expiry()
+    assert passes.expired(backend.storage) == ["soon"]
+    backend.storage.write_record(replace(late, expires_at=due.expires_at))  # not read
+    backend.storage.write_record(replace(due, expires_at=late.expires_at))  # as a job does that is started again
+    assert passes.expired(backend.storage) == []
+    backend.storage.write_record(due)
+    assert passes.expired(backend.storage) == []
+    assert Expiry().expired(backend.storage) == ["late", "soon"]
+
+
 def test_a_job_without_a_folder_expires_by_its_record(backend: Backend, redis_client: Any) -> None:
     for job_id, ends in (("old", PAST), ("new", FUTURE), ("endless", None)):
         put(backend, job_id, ends, folder=False)

@@ -254,6 +254,13 @@ def test_a_record_that_always_changes_is_not_written(store: JobStore, redis_clie
     assert next(counter) > 1, "it was tried again"
 
 
+def test_all_records_are_listed_by_creation_time(store: JobStore, redis_client: Any) -> None:
+    for day in (3, 1, 4, 2):
+        put(redis_client, id=f"job{day}", created_at=f"2026-01-0{day}T00:00:00")
+    assert store.ids() == ["job1", "job2", "job3", "job4"]
+    assert store.count() == 4
+
+
 def test_an_unreadable_record_is_ignored(store: JobStore, redis_client: Any) -> None:
     for broken in ("", "[]", "{}", '{"id": "job", "status": "dancing"}', '{"id": 7}'):
         redis_client.hset("jobs", "job", broken)

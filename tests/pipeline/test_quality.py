@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.anatomy import Side
 from pipeline.grid import Grid
-from pipeline.quality import DENUDED_SLACK, RANGE_SLACK, expert_ranges, quality_flags, tracked
+from pipeline.quality import expert_ranges, quality_flags, tracked
 from pipeline.types import Alignment, Measurement, Segmentation
 
 
@@ -144,18 +144,18 @@ def row_of(quantity, value, region="all", method="union", statistic="mean", stru
 def test_a_value_is_flagged_from_15_percent_outside_the_expert_range():
     low, high = expert_ranges()["ThC/femoral_cartilage/all"]
     for value, flagged in (
-        (low * (1 - RANGE_SLACK) - 0.01, True),
-        (low * (1 - RANGE_SLACK) + 0.01, False),
-        (high * (1 + RANGE_SLACK) - 0.01, False),
-        (high * (1 + RANGE_SLACK) + 0.01, True),
+        (low * 0.85 - 0.01, True),
+        (low * 0.85 + 0.01, False),
+        (high * 1.15 - 0.01, False),
+        (high * 1.15 + 0.01, True),
     ):
         assert ("OUTSIDE_EXPERT_RANGE" in codes(rows=(row_of("ThC", value),))) == flagged, value
 
 
 def test_denuded_bone_has_an_additional_tolerance():
     low, high = expert_ranges()["dAB/femoral_cartilage/all"]
-    limit = high * (1 + RANGE_SLACK) + DENUDED_SLACK
-    assert low < DENUDED_SLACK
+    limit = high * 1.15 + 5.0
+    assert low < 5.0
     for value, flagged in ((0.0, False), (limit - 0.1, False), (limit + 0.1, True)):
         assert ("OUTSIDE_EXPERT_RANGE" in codes(rows=(row_of("dAB", value, statistic="share"),))) == flagged, value
 
@@ -179,3 +179,19 @@ def test_only_main_values_of_the_primary_method_are_compared_with_the_ranges():
 
 def test_a_row_without_vertices_is_not_compared():
     assert codes(rows=(replace(row_of("ThC", 99.0), n=0),)) == []
+
+
+def test_voxels_of_up_to_one_and_a_half_millimetres_are_fine_enough():
+    for spacing, flagged in ((np.float32(1.5), False), (1.52, True)):
+        assert ("SPACING_TOO_COARSE" in codes(knee(spacing=(float(spacing), 0.4, 0.4)))) == flagged
+
+
+def test_a_side_is_sure_from_a_ratio_of_residuals_of_1_15():
+    for other, sure in ((1.14, False), (1.16, True)):
+        assert ("SIDE_UNCERTAIN" in codes(alignment=fit(other=other))) != sure
+        assert ("WRONG_SIDE_SUSPECTED" in codes(alignment=fit(other=other), stated="left")) == sure
+
+
+def test_an_outline_is_unusual_from_1_5_mm_off_the_reference():
+    for residual, unusual in ((1.49, False), (1.51, True)):
+        assert ("UNUSUAL_FEMUR" in codes(alignment=fit(residual=residual, other=9.0))) == unusual

@@ -7,7 +7,15 @@ from pipeline.alignment import align_knee
 from pipeline.anatomy import Side, Structure
 from pipeline.grid import Grid
 from pipeline.measure import measure_thickness
-from pipeline.regions import TILT_DEG, WRAP_SHARE, _tilted, femoral_regions, split_tibial_cartilage, subregions
+from pipeline.regions import (
+    TILT_DEG,
+    WRAP_SHARE,
+    _tilted,
+    _wrap_height,
+    femoral_regions,
+    split_tibial_cartilage,
+    subregions,
+)
 from pipeline.surface import bone_surface
 from pipeline.thickness import thickness_maps
 from pipeline.types import Alignment, Segmentation
@@ -106,6 +114,22 @@ def test_the_notch_is_searched_in_the_central_60_percent_and_lies_in_the_middle_
     base = points[:, 1] == 0.0
     assert points[base & (found == 13)][:, 0].max() == pytest.approx(1.25)
     assert points[base & (found == 12)][:, 0].min() == pytest.approx(1.75)
+
+
+@pytest.mark.parametrize("centre", [-11.0, 11.0])
+def test_a_notch_beside_the_middle_of_the_plate_is_found(centre):
+    points = lattice(np.arange(-29.75, 30, 0.5), np.arange(-20, 40.1, 0.5), [0.0])
+    points = points[(points[:, 1] <= 0) | (np.abs(points[:, 0] - centre) > 1)]
+    found = femoral_regions(points, (0.5, 0.5))
+    assert points[found == 11][:, 1].max() == pytest.approx(-0.5)
+    legs = points[:, 1] > 0
+    assert points[(found == 12) & legs][:, 0].min() == pytest.approx(centre + 1.25)
+    assert points[(found == 13) & legs][:, 0].max() == pytest.approx(centre - 1.25)
+
+
+def test_a_single_voxel_is_its_own_mean_height():
+    height = _wrap_height(np.array([0.0, 5.0, 5.1]), np.array([10.0, 4.0, 22.0]), 0.5)
+    assert height == pytest.approx([0.67 * mean + 0.33 * 22 for mean in (10, 13, 13)])
 
 
 def test_pieces_of_tibial_cartilage_are_whole_unless_both_sides_have_a_large_part():

@@ -14,6 +14,7 @@ from pipeline.thickness import (
     _last_inside,
     at_border,
     crop_to_cartilage,
+    find_contact,
     plate_vertices,
     thickness_maps,
 )
@@ -181,6 +182,45 @@ def test_the_part_around_the_cartilage_contains_all_rays():
     here = tuple(slice(int(first), int(first) + size) for first, size in zip(start, crop.grid.shape, strict=True))
     assert (crop.bone == (labels[here] == Structure.FEMUR)).all()
     assert (crop.cartilage == (labels[here] == Structure.FEMORAL_CARTILAGE)).all()
+
+
+def test_a_ray_through_thin_cartilage_does_not_measure_cartilage_on_the_other_side_of_the_notch():
+    """Along y: bone to 15, a layer of one voxel, and 5 mm further a thick plate of the same bone."""
+    labels = np.zeros((24, 48, 24), dtype=np.uint8)
+    labels[2:-2, 4:16, 2:-2] = Structure.FEMUR
+    labels[2:-2, 16, 2:-2] = Structure.FEMORAL_CARTILAGE
+    labels[:, 34:44, :] = Structure.FEMORAL_CARTILAGE
+    grid = Grid(shape=labels.shape, spacing_mm=(0.5, 0.3, 0.5), origin_mm=np.zeros(3), direction=np.eye(3))
+    knee = Segmentation(labels=labels, grid=grid, model_id="x")
+    regions = np.where(labels == Structure.FEMORAL_CARTILAGE, 12, 0).astype(np.uint8)
+    surface = bone_surface(knee, Structure.FEMUR)
+    union, two_crossing = thickness_maps(surface, knee, regions, 0.3125)
+    x, y, z = surface.points_mm.T
+    inner = (y > 4.0) & (x > 4) & (x < 8) & (z > 4) & (z < 8)
+    assert inner.sum() > 20
+    assert union.thickness_mm[inner] == pytest.approx(0.3, abs=0.05)
+    assert (two_crossing.thickness_mm[inner] == 0).all()
+
+
+def test_cartilage_in_the_first_slice_of_the_image_is_met():
+    """Two vertices on the bone, whose rays enter cartilage at the corner of the image and beyond its border."""
+    labels = np.zeros((12, 12, 12), dtype=np.uint8)
+    labels[0:4, 0:4, 1] = Structure.FEMORAL_CARTILAGE
+    labels[0:4, 0:4, 2:] = Structure.FEMUR
+    grid = Grid(shape=(12, 12, 12), spacing_mm=(1.0, 1.0, 1.0), origin_mm=np.zeros(3), direction=np.eye(3))
+    knee = Segmentation(labels=labels, grid=grid, model_id="x")
+    crop = crop_to_cartilage(
+        Structure.FEMUR, knee, np.where(labels == Structure.FEMORAL_CARTILAGE, 12, 0).astype(np.uint8)
+    )
+    surface = Surface(
+        points_mm=grid.to_mm(np.array([[0, 0, 1.4], [0, -1.5, 1.4], [3, 3, 5.0]])),
+        faces=np.zeros((0, 3), dtype=np.int64),
+        normals=np.tile([-1.0, 0, 0], (3, 1)),
+        vertex_areas_mm2=np.ones(3),
+        structure=Structure.FEMUR,
+    )
+    assert crop is not None
+    assert find_contact(surface, crop).label.tolist() == [12, 0, 0]
 
 
 def sheet(rows, columns, shift=0):

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline.anatomy import Structure
+from pipeline.anatomy import Side, Structure
 from pipeline.comparison.bones import Residual
-from pipeline.comparison.carry import INSIDE, MOST_MM, carry_thickness, nearest_on
+from pipeline.comparison.carry import INSIDE, carry_thickness, nearest_on
 from pipeline.comparison.changes import LARGER, UNKNOWN, WITHIN, BoneChange, Change, matched_changes, own_changes
+from pipeline.comparison.compare import Comparison, _differences
+from pipeline.comparison.documents import changes_csv, comparison_document
+from pipeline.comparison.folders import read_knee
+from pipeline.comparison.knee import Knee
 from pipeline.comparison.reproducibility import Reproducibility, read_reproducibility
-from pipeline.grid import FloatArray
+from pipeline.comparison.scene import write_comparison_scene
+from pipeline.errors import NotComparable
+from pipeline.flags import QualityFlag
+from pipeline.grid import FloatArray, Grid
 from pipeline.quantities import Method
 from pipeline.registration import Target
-from pipeline.types import Measurement, Surface, ThicknessMap
+from pipeline.segmentation.identity import GIVEN, ModelIdentity
+from pipeline.types import Alignment, Measurement, Surface, ThicknessMap
+from tests.support.report_phantom import THICK_SLICES
+from tests.support.scene_file import read_scene
 
-RESIDUAL = Residual(mean=0.1, rms=0.2, p95=0.4, plate_rms=0.3, overlap=1.0)
+RESIDUAL = Residual(mean=0.1, rms=0.2, p95=0.4, plate_rms=0.3, overlap=0.875)
 NOTHING_KNOWN = Reproducibility()
 
 
@@ -153,7 +164,7 @@ def test_the_nearest_point_is_in_a_triangle_or_at_a_corner() -> None:
 def test_thickness_is_interpolated_on_the_other_bone() -> None:
     surface = sheet(5)
     other = plate(surface, surface.points_mm[:, 0] * 0.5 + surface.points_mm[:, 1])
-    points = np.array([[1.5, 2.25, 0.3], [0.5, 3.5, -MOST_MM + 0.01], [2.0, 2.0, MOST_MM], [2.0, 2.0, MOST_MM + 0.01]])
+    points = np.array([[1.5, 2.25, 0.3], [0.5, 3.5, -1.99], [2.0, 2.0, 2.0], [2.0, 2.0, 2.01]])
     up = np.tile([0.0, 0, 1], (4, 1))
     assert carry_thickness(points, up, other) == pytest.approx([3.0, 3.75, 3.0, np.nan], nan_ok=True)
     assert np.isnan(carry_thickness(points, -up, other)).all(), "the other side of the bone"
@@ -170,3 +181,112 @@ def test_a_point_needs_half_of_its_weight_in_the_plate() -> None:
     assert found[0] == pytest.approx((0.5 * 2 + 0.25 * 4) / 0.75)
     assert found[1] == pytest.approx(2.0)
     assert np.isnan(found[2])
+
+
+TRIANGLE = Surface(
+    points_mm=np.array([[1.0, 1, 0], [5, 1, 0], [1, 3, 0]]),
+    faces=np.array([[0, 1, 2]]),
+    normals=np.tile([0.0, 0, 1], (3, 1)),
+    vertex_areas_mm2=np.ones(3),
+    structure=Structure.FEMUR,
+)
+
+
+@pytest.mark.parametrize(
+    ("point", "nearest"),
+    [
+        ((2.0, 1.5, 0.5), (2.0, 1.5, 0.0)),
+        ((3.0, 0.0, 0.0), (3.0, 1.0, 0.0)),
+        ((0.0, 2.0, 1.0), (1.0, 2.0, 0.0)),
+        ((4.0, 4.0, 0.0), (3.0, 2.0, 0.0)),
+        ((7.0, 0.5, 0.0), (5.0, 1.0, 0.0)),
+        ((0.0, 9.0, 0.0), (1.0, 3.0, 0.0)),
+        ((-1.0, -1.0, 2.0), (1.0, 1.0, 0.0)),
+    ],
+)
+def test_the_nearest_point_of_a_triangle_is_inside_on_an_edge_or_a_corner(
+    point: tuple[float, ...], nearest: tuple[float, ...]
+) -> None:
+    found = nearest_on(np.array([point]), Target(surface=TRIANGLE))
+    there = np.einsum("nk,nkj->nj", found.shares, TRIANGLE.points_mm[found.corners])
+    assert there[0] == pytest.approx(nearest)
+    assert found.distance_mm[0] == pytest.approx(np.linalg.norm(np.subtract(point, nearest)))
+
+
+def knee(**fields: object) -> Knee:
+    """A knee without bones."""
+    plain = Knee(
+        maps=(),
+        alignment=Alignment(matrix=np.eye(4), side=Side.RIGHT, residual_mm=1.0, residual_other_mm=2.0),
+        measurements=(),
+        flags=(),
+        model=ModelIdentity(id="given:canonical", source=GIVEN, digests={}),
+        options={"side": "auto", "turn": "", "t2": True},
+        grid=Grid(shape=(20, 20, 20), spacing_mm=(0.7, 0.3, 0.3), origin_mm=np.zeros(3), direction=np.eye(3)),
+    )
+    return replace(plain, **fields)
+
+
+def sized(*spacing_mm: float) -> Knee:
+    return knee(grid=replace(knee().grid, spacing_mm=spacing_mm))
+
+
+def test_differences_other_than_the_knees_are_named() -> None:
+    assert _differences(knee(), knee()) == []
+    assert _differences(knee(), knee(options={"side": "left", "turn": "", "t2": True})) == []
+    (text,) = _differences(knee(), knee(options={"side": "auto", "turn": "RAS"}))
+    assert text == "The options differ: t2, turn."
+    assert _differences(knee(), sized(0.3, 0.3, 0.72)) == [], "in another order, within 5 %"
+    for other in (sized(0.7, 0.3, 0.32), sized(0.65, 0.3, 0.3), sized(0.7, 0.28, 0.3)):
+        (text,) = _differences(knee(), other)
+        assert text.startswith("The voxel sizes differ (0.30 x 0.30 x 0.70 mm, ")
+
+
+def two_knees(flags: tuple[QualityFlag, ...] = ()) -> Comparison:
+    """Of one bone, whose second knee has these flags."""
+    there = bone(np.full(16, 2.0), np.full(16, 2.5))
+    return Comparison(
+        knees=(knee(), knee(flags=flags)),
+        bones=(there,),
+        changes=matched_changes(there, known(0.3)),
+        mirrored=False,
+        reproducibility=known(0.3),
+        warnings=("a warning",),
+    )
+
+
+def test_the_document_states_the_registration_in_its_units() -> None:
+    document = comparison_document(two_knees())
+    (registration,) = document["registration"]
+    figures = {"mean_mm": 0.1, "rms_mm": 0.2, "p95_mm": 0.4, "plate_rms_mm": 0.3, "overlap_percent": 87.5}
+    assert {name: registration[name] for name in figures} == figures
+    assert document["sdc"]["known"] is True
+    assert document["warnings"] == ["a warning"]
+    assert "at most 0.30 mm apart (rms, femur)" in document["registration_note"]
+    header, *rows = changes_csv(two_knees().changes).splitlines()
+    assert header.split(",")[:6] == ["quantity", "structure", "region", "a", "b", "change"]
+    assert "ThC_matched,femoral_cartilage,anterior,,,,,,not known,0.300000,mm,,yes" in rows
+
+
+def test_the_scene_shows_both_thicknesses_and_the_change_with_the_reason_not_to_use_them(tmp_path: Path) -> None:
+    path = tmp_path / "comparison" / "view" / "scene.bin"
+    for flags, usable in (((), True), ((THICK_SLICES,), False)):
+        write_comparison_scene(path, two_knees(flags), knee().grid)
+        header, meshes = read_scene(path)
+        (mesh,) = meshes.values()
+        shown = {"first": 2.0, "second": 2.5, "change": 0.5}
+        assert {name: mesh.channels[name][0] for name in shown} == {
+            name: pytest.approx(value, abs=0.001) for name, value in shown.items()
+        }
+        channels = {channel["name"]: channel for channel in header["channels"]}
+        assert {name: channels[name]["usable"] for name in shown} == {
+            "first": True,
+            "second": usable,
+            "change": usable,
+        }
+        assert all(bool(channels[name]["note"]) != channels[name]["usable"] for name in shown)
+
+
+def test_an_incomplete_analysis_is_not_compared(tmp_path: Path) -> None:
+    with pytest.raises(NotComparable, match="incomplete"):
+        read_knee(tmp_path)
