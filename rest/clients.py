@@ -31,6 +31,9 @@ REQUESTS_AT_WORK: Final = 16
 REQUESTS: Final = 96
 """Requests of one client that are worked on or wait; further ones are refused."""
 
+TURN_WAIT_S: Final = 8.0
+"""A request that has not had its turn after this time is refused: with the time for a body it stays below 30 s."""
+
 WRONG_KEYS: Final = 10
 WRONG_KEYS_WINDOW_S: Final = 60.0
 """After this many wrong keys in this time, no new key of the client is looked at."""
@@ -87,7 +90,7 @@ class _Turns:
 
 
 class RequestShare:
-    """Middleware: a client's requests above REQUESTS_AT_WORK wait, those above REQUESTS are refused.
+    """Middleware: a client's requests above REQUESTS_AT_WORK wait for TURN_WAIT_S, those above REQUESTS are refused.
 
     A turn ends when the answer starts, so that downloads to a slow client do not delay its other requests.
     """
@@ -104,19 +107,22 @@ class RequestShare:
         client = client_of(scope)
         turns = self._turns.setdefault(client, _Turns())
         if turns.number >= REQUESTS:
-            busy = error_response(ClientBusy(f"This address has {REQUESTS} requests, the most that one may have."))
-            await EarlyRefusal.of(busy)(scope, receive, send)
+            await _refusal(f"{REQUESTS} requests, the most that one may have")(scope, receive, send)
             return
         turns.number += 1
         try:
-            await self._take_turn(turns, scope, receive, send)
+            if await _has_turn(turns.at_work):
+                await self._take_turn(turns, scope, receive, send)
+            else:
+                waited = f"{REQUESTS_AT_WORK} requests at work, and this one waited for {TURN_WAIT_S:.0f} s"
+                await _refusal(waited)(scope, receive, send)
         finally:
             turns.number -= 1
             if turns.number == 0:
                 self._turns.pop(client, None)
 
     async def _take_turn(self, turns: _Turns, scope: Scope, receive: Receive, send: Send) -> None:
-        async with _released_early(turns.at_work) as release:
+        with _released_early(turns.at_work) as release:
 
             async def started(message: Message) -> None:
                 release()
@@ -125,10 +131,22 @@ class RequestShare:
             await self._inner(scope, receive, started)
 
 
-@contextlib.asynccontextmanager
-async def _released_early(places: asyncio.Semaphore) -> AsyncIterator[Callable[[], None]]:
-    """Hold a place until the yielded function is called, at most during the block."""
-    await places.acquire()
+def _refusal(reason: str) -> EarlyRefusal:
+    return EarlyRefusal.of(error_response(ClientBusy(f"This address has {reason}.")))
+
+
+async def _has_turn(places: asyncio.Semaphore) -> bool:
+    """Wait for a place; false if none was free within TURN_WAIT_S."""
+    try:
+        async with asyncio.timeout(TURN_WAIT_S):
+            return await places.acquire()
+    except TimeoutError:
+        return False
+
+
+@contextlib.contextmanager
+def _released_early(places: asyncio.Semaphore) -> Iterator[Callable[[], None]]:
+    """Hold a place that was taken until the yielded function is called, at most during the block."""
     held = True
 
     def release() -> None:

@@ -29,7 +29,8 @@ class EarlyRefusal(Response):
     """
 
     LINGER_S = 1.0
-    """Longest silence."""
+    LEAST_BYTES = 16 * 1024
+    """A client that sends less than this in LINGER_S is taken for silent."""
 
     LONGEST_S = 40.0
     PACE_S = 0.04
@@ -70,13 +71,15 @@ class EarlyRefusal(Response):
     async def _drop_all(self, direct: DirectBody) -> None:
         _, source = direct.take()
         begun = heard = time.monotonic()
+        new = 0
         with source:
             while time.monotonic() - begun < self.LONGEST_S and time.monotonic() - heard < self.LINGER_S:
                 dropped = _drop(source)
                 if dropped == 0:
                     return
-                if dropped is not None:
-                    heard = time.monotonic()
+                new += dropped or 0
+                if new >= self.LEAST_BYTES:
+                    heard, new = time.monotonic(), 0
                 await asyncio.sleep(self.PACE_S)
 
 

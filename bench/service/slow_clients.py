@@ -10,6 +10,7 @@ from collections import Counter
 from typing import Final
 
 import httpx
+import psutil
 
 from bench.service.figures import Figure
 from bench.service.site import Site, running_site
@@ -42,9 +43,9 @@ def figures(*, short: bool) -> list[Figure]:
     """Run with 300 connections; `short`: 60. Time-outs are those of the service."""
     with running_site() as site:
         site.start_queue()
-        site.start_api()
+        server = psutil.Process(site.start_api().pid)
         assert site.python(_QUEUED_JOB) == 0
-        return _flood(site, 60 if short else 300)
+        return _flood(site, server, 60 if short else 300)
 
 
 _QUEUED_JOB: Final = """
@@ -90,7 +91,7 @@ class _Prober:
             self._done.wait(0.05)
 
 
-def _flood(site: Site, connections: int) -> list[Figure]:
+def _flood(site: Site, server: psutil.Process, connections: int) -> list[Figure]:
     kinds = list(KINDS)
     opened: dict[socket.socket, tuple[str, float]] = {}
     with _Prober(site.url) as prober:
@@ -103,7 +104,7 @@ def _flood(site: Site, connections: int) -> list[Figure]:
             with contextlib.suppress(OSError):
                 connection.send(KINDS[kind][0])
             opened[connection] = (kind, time.monotonic())
-        lasted = _until_closed(opened)
+        lasted = _until_closed(opened, server)
     slowest = {kind: max(seconds for k, seconds in lasted if k == kind) for kind in kinds}
     text = ", ".join(f"{kind} {seconds:.0f}" for kind, seconds in slowest.items())
     waits = sorted(prober.waits_ms)
@@ -121,19 +122,21 @@ def _flood(site: Site, connections: int) -> list[Figure]:
     ]
 
 
-def _until_closed(opened: dict[socket.socket, tuple[str, float]]) -> list[tuple[str, float]]:
+def _until_closed(opened: dict[socket.socket, tuple[str, float]], server: psutil.Process) -> list[tuple[str, float]]:
     """Send slowly until the server closes, for at most twice the limit. Returns (kind, seconds open) of each."""
     lasted: list[tuple[str, float]] = []
     limit = time.monotonic() + 2 * CLOSED_WITHIN_S
     left = dict(opened)
-    dribbled = time.monotonic()
+    dribbled, held, met = time.monotonic(), _held(server), set[int]()
     while left and time.monotonic() < limit:
         time.sleep(0.1)
         dribble = time.monotonic() - dribbled > 1
         if dribble:
             dribbled = time.monotonic()
+            held = _held(server)
+            met |= held
         for connection, (kind, begun) in list(left.items()):
-            if _closed(connection, kind, KINDS[kind][1] if dribble else b""):
+            if _closed(connection, kind, KINDS[kind][1] if dribble else b"", met - held):
                 lasted.append((kind, time.monotonic() - begun))
                 del left[connection]
                 connection.close()
@@ -143,16 +146,22 @@ def _until_closed(opened: dict[socket.socket, tuple[str, float]]) -> list[tuple[
     return lasted
 
 
-def _closed(connection: socket.socket, kind: str, drop: bytes) -> bool:
+def _held(server: psutil.Process) -> set[int]:
+    """Ports of the clients whose connections the server holds."""
+    return {found.raddr.port for found in server.net_connections("tcp") if found.raddr}
+
+
+def _closed(connection: socket.socket, kind: str, drop: bytes, gone: set[int]) -> bool:
     """Whether the server has closed the connection; otherwise sends the next bytes, if any.
 
-    A reader never reads; it checks the connection state in the kernel.
+    A reader never reads, so it never sees the end behind what was sent before. It asks the kernel, and whether its port
+    is `gone` from those that the server held.
     """
     try:
         if drop:
             connection.send(drop)
         if kind == "reader":
-            return _state(connection) != ESTABLISHED
+            return _state(connection) != ESTABLISHED or connection.getsockname()[1] in gone
         return connection.recv(65536) == b""
     except BlockingIOError:
         return False

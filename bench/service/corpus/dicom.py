@@ -252,7 +252,7 @@ def _kinds() -> list[Case]:
     return [
         _case("CT", every(set_to(Modality="CT")), _UNSUPPORTED),
         _case("ultrasound", every(set_to(Modality="US")), _UNSUPPORTED),
-        _case("no modality", every(_drop("Modality")), _UNSUPPORTED),
+        _case("no modality, an MR image by its class", every(_drop("Modality"))),
         _case("colour", every(set_to(SamplesPerPixel=3, PhotometricInterpretation="RGB")), _UNSUPPORTED),
         _case("screenshots", every(_drop("ImagePositionPatient", "ImageOrientationPatient")), _UNSUPPORTED),
         _case("a report alone", lambda _: report(), ("NO_IMAGE_SERIES",), "report.dcm"),

@@ -37,7 +37,7 @@ def _bodies() -> list[Case]:
         _form("empty body", _TYPE, b"", _INVALID),
         _form("end alone", _TYPE, end, (), 422),
         _form("two files", _TYPE, file + file + end),
-        _form("file without a name", _TYPE, unnamed + end),
+        _form("file without a name, known by its content", _TYPE, unnamed + end, (), 201),
         _form(
             "file as a text field",
             _TYPE,

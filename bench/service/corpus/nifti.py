@@ -65,7 +65,7 @@ def _dimensions() -> list[Case]:
         "one slice": ((3, 60, 64, 1), _UNSUPPORTED),
         "nine slices": ((3, 20, 16, 9), _UNSUPPORTED),
         "200 volumes": ((4, 20, 16, 12, 200), _UNSUPPORTED),
-        "five dimensions": ((5, 20, 16, 12, 1, 3), _UNSUPPORTED),
+        "five dimensions, three echoes that are missing": ((5, 20, 16, 12, 1, 3), _DAMAGED),
         "dimensions whose product overflows": ((7, *(32767,) * 7), _UNSUPPORTED),
         "three dimensions of 32,767": ((3, 32767, 32767, 32767), _UNSUPPORTED),
     }
@@ -79,13 +79,19 @@ def _geometry() -> list[Case]:
     plain: dict[str, object] = {"qform_code": 0, "sform_code": 0}
     qform: dict[str, object] = {"sform_code": 0}
     lies: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
-        "sform of zeros": ({"srow_x": (0.0,) * 4, "srow_y": (0.0,) * 4, "srow_z": (0.0,) * 4}, _EITHER),
-        "sform singular": ({"srow_y": (4.0, 0.0, 0.0, 0.0)}, _EITHER),
         "sform not a number": ({"srow_x": (_NAN, 0.0, 0.0, 0.0)}, _EITHER),
         "sform infinite": ({"srow_x": (_INFINITE, 0.0, 0.0, 0.0)}, _EITHER),
         "sform origin not a number": ({"srow_x": (4.0, 0.0, 0.0, _NAN)}, _EITHER),
-        "sform sheared": ({"srow_x": (4.0, 2.0, 0.0, 0.0)}, _UNSUPPORTED),
-        "sform a thousand times too large": ({"srow_x": (4000.0, 0.0, 0.0, 0.0)}, _UNSUPPORTED),
+        "sform sheared without a qform": ({"qform_code": 0, "srow_x": (4.0, 2.0, 0.0, 0.0)}, _UNSUPPORTED),
+        "sform a thousand times too large without a qform": (
+            {"qform_code": 0, "srow_x": (4000.0, 0.0, 0.0, 0.0)},
+            _UNSUPPORTED,
+        ),
+        # the qform agrees with pixdim and is used, with a warning
+        "sform of zeros": ({"srow_x": (0.0,) * 4, "srow_y": (0.0,) * 4, "srow_z": (0.0,) * 4}, ()),
+        "sform singular": ({"srow_y": (4.0, 0.0, 0.0, 0.0)}, ()),
+        "sform sheared": ({"srow_x": (4.0, 2.0, 0.0, 0.0)}, ()),
+        "sform a thousand times too large": ({"srow_x": (4000.0, 0.0, 0.0, 0.0)}, ()),
         "qform is no rotation": (qform | {"quatern": (2.0, 2.0, 2.0, 0.0, 0.0, 0.0)}, _EITHER),
         "qform not a number": (qform | {"quatern": (_NAN, 0.0, 0.0, 0.0, 0.0, 0.0)}, _EITHER),
         "spacing 0": (plain | {"pixdim": (1.0, 0.0, 5.0, 6.0, 0.0, 0.0, 0.0, 0.0)}, _EITHER),
@@ -189,7 +195,9 @@ def _extended() -> bytes:
 
 
 def _micrometres() -> bytes:
-    return nifti(xyzt_units=3, srow_x=(4e3, 0.0, 0.0, 0.0), srow_y=(0.0, 5e3, 0.0, 0.0), srow_z=(0.0, 0.0, 6e3, 0.0))
+    lengths = (1.0, 4e3, 5e3, 6e3, 0.0, 0.0, 0.0, 0.0)
+    rows = {"srow_x": (4e3, 0.0, 0.0, 0.0), "srow_y": (0.0, 5e3, 0.0, 0.0), "srow_z": (0.0, 0.0, 6e3, 0.0)}
+    return nifti(xyzt_units=3, pixdim=lengths, **rows)
 
 
 def cases() -> list[Case]:
