@@ -95,8 +95,9 @@ class RequestShare:
     A turn ends when the answer starts, so that downloads to a slow client do not delay its other requests.
     """
 
-    def __init__(self, inner: ASGIApp) -> None:
+    def __init__(self, inner: ASGIApp, turn_wait_s: float = TURN_WAIT_S) -> None:
         self._inner = inner
+        self._turn_wait_s = turn_wait_s
         self._turns: dict[str, _Turns] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,10 +112,10 @@ class RequestShare:
             return
         turns.number += 1
         try:
-            if await _has_turn(turns.at_work):
+            if await _has_turn(turns.at_work, self._turn_wait_s):
                 await self._take_turn(turns, scope, receive, send)
             else:
-                waited = f"{REQUESTS_AT_WORK} requests at work, and this one waited for {TURN_WAIT_S:.0f} s"
+                waited = f"{REQUESTS_AT_WORK} requests at work, and this one waited for {self._turn_wait_s:.0f} s"
                 await _refusal(waited)(scope, receive, send)
         finally:
             turns.number -= 1
@@ -135,10 +136,10 @@ def _refusal(reason: str) -> EarlyRefusal:
     return EarlyRefusal.of(error_response(ClientBusy(f"This address has {reason}.")))
 
 
-async def _has_turn(places: asyncio.Semaphore) -> bool:
-    """Wait for a place; false if none was free within TURN_WAIT_S."""
+async def _has_turn(places: asyncio.Semaphore, wait_s: float) -> bool:
+    """Wait for a place; false if none was free in time."""
     try:
-        async with asyncio.timeout(TURN_WAIT_S):
+        async with asyncio.timeout(wait_s):
             return await places.acquire()
     except TimeoutError:
         return False

@@ -16,6 +16,7 @@ from rest import clients
 from rest.clients import (
     REQUESTS,
     REQUESTS_AT_WORK,
+    TURN_WAIT_S,
     WRONG_KEYS,
     WRONG_KEYS_WINDOW_S,
     KeyTries,
@@ -119,11 +120,11 @@ def test_places_are_shared_between_clients() -> None:
 class Gate:
     """An application of which the test decides when an answer starts and when it ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, turn_wait_s: float = TURN_WAIT_S) -> None:
         self.at_work: list[str] = []
         self.statuses: list[int] = []
         self.start, self.end = asyncio.Semaphore(0), asyncio.Semaphore(0)
-        self.share = RequestShare(self._answer)
+        self.share = RequestShare(self._answer, turn_wait_s)
 
     async def _answer(self, scope: Scope, _: Receive, send: Send) -> None:
         self.at_work.append(scope["client"][0])
@@ -172,6 +173,25 @@ def test_requests_of_a_client_wait_for_their_turn_and_too_many_are_refused() -> 
             gate.end.release()
         await asyncio.gather(*tasks)
         assert gate.statuses.count(200) == REQUESTS + 2
+
+    run(scenario())
+
+
+def test_a_request_that_waits_too_long_for_its_turn_is_refused_and_takes_none_later() -> None:
+    async def scenario() -> None:
+        gate = Gate(turn_wait_s=0.02)
+        tasks = await gate.ask("192.0.2.1", REQUESTS_AT_WORK + 3)
+        await asyncio.gather(*tasks[REQUESTS_AT_WORK:])
+        assert gate.statuses == [429] * 3
+        for _ in range(REQUESTS_AT_WORK):
+            gate.start.release()
+            gate.end.release()
+        await asyncio.gather(*tasks)
+        assert gate.statuses == [429] * 3 + [200] * REQUESTS_AT_WORK
+        tasks = await gate.ask("192.0.2.1", REQUESTS_AT_WORK)
+        assert len(gate.at_work) == 2 * REQUESTS_AT_WORK, "every turn was given back"
+        for task in tasks:
+            task.cancel()
 
     run(scenario())
 
