@@ -115,6 +115,7 @@ PARTS: Final[dict[str, Part]] = {
             "pipeline/image_io/dicom_stack.py",
         ),
         tests=(
+            "tests/pipeline/image_io/test_stacks.py",
             "tests/pipeline/image_io/test_two_transforms.py",
             "tests/pipeline/image_io/test_geometry.py",
             "tests/pipeline/image_io/test_bad_series.py",
