@@ -227,6 +227,23 @@ def knee(**fields: object) -> Knee:
     return replace(plain, **fields)
 
 
+def test_a_mirrored_knee_has_the_same_place_in_the_reference_frame() -> None:
+    matrix = np.eye(4)
+    matrix[:3] = [[0, -1.1, 0, 10], [1.1, 0, 0, -20], [0, 0, 1.1, 30]]
+    right = knee(
+        alignment=replace(knee().alignment, matrix=matrix), maps=(plate(sheet(3, height=7.0), np.full(9, 2.0)),)
+    )
+    left = right.mirrored()
+    assert (right.side, left.side) == (Side.RIGHT, Side.LEFT)
+    (here,), (there,) = right.maps, left.maps
+    assert left.alignment.to_reference(there.surface.points_mm) == pytest.approx(
+        right.alignment.to_reference(here.surface.points_mm)
+    )
+    a, b, c = (there.surface.points_mm[there.surface.faces[:, k]] for k in range(3))
+    assert (np.einsum("ij,ij->i", np.cross(b - a, c - a), there.surface.normals[there.surface.faces[:, 0]]) > 0).all()
+    assert left.mirrored().alignment.matrix == pytest.approx(matrix)
+
+
 def sized(*spacing_mm: float) -> Knee:
     return knee(grid=replace(knee().grid, spacing_mm=spacing_mm))
 
