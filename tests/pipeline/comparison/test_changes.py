@@ -259,11 +259,12 @@ def test_differences_other_than_the_knees_are_named() -> None:
         assert text.startswith("The voxel sizes differ (0.30 x 0.30 x 0.70 mm, ")
 
 
-def two_knees(flags: tuple[QualityFlag, ...] = ()) -> Comparison:
-    """Of one bone, whose second knee has these flags."""
+def two_knees(*flags: tuple[QualityFlag, ...]) -> Comparison:
+    """Of one bone; flags: of the first and of the second knee."""
+    first, second = flags or ((), ())
     there = bone(np.full(16, 2.0), np.full(16, 2.5))
     return Comparison(
-        knees=(knee(), knee(flags=flags)),
+        knees=(knee(flags=first), knee(flags=second)),
         bones=(there,),
         changes=matched_changes(there, known(0.3)),
         mirrored=False,
@@ -287,8 +288,9 @@ def test_the_document_states_the_registration_in_its_units() -> None:
 
 def test_the_scene_shows_both_thicknesses_and_the_change_with_the_reason_not_to_use_them(tmp_path: Path) -> None:
     path = tmp_path / "comparison" / "view" / "scene.bin"
-    for flags, usable in (((), True), ((THICK_SLICES,), False)):
-        write_comparison_scene(path, two_knees(flags), knee().grid)
+    thick = (THICK_SLICES,)
+    for first, second in (((), ()), ((), thick), (thick, ()), (thick, thick)):
+        write_comparison_scene(path, two_knees(first, second), knee().grid)
         header, meshes = read_scene(path)
         (mesh,) = meshes.values()
         shown = {"first": 2.0, "second": 2.5, "change": 0.5}
@@ -297,9 +299,9 @@ def test_the_scene_shows_both_thicknesses_and_the_change_with_the_reason_not_to_
         }
         channels = {channel["name"]: channel for channel in header["channels"]}
         assert {name: channels[name]["usable"] for name in shown} == {
-            "first": True,
-            "second": usable,
-            "change": usable,
+            "first": not first,
+            "second": not second,
+            "change": not first and not second,
         }
         assert all(bool(channels[name]["note"]) != channels[name]["usable"] for name in shown)
 
