@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -24,14 +26,25 @@ from training.limb import (
 from training.signal import Kind
 
 
-def render_soft_tissues(canvas: TissueTarget, labels: LabelArray, grid: Grid, rng: np.random.Generator) -> None:
+def render_soft_tissues(
+    canvas: TissueTarget,
+    labels: LabelArray,
+    grid: Grid,
+    rng: np.random.Generator,
+    *,
+    straightened: Callable[[Field], Field] | None = None,
+) -> None:
     """Skin, fat, muscles, vessels, tendons, ligaments, synovium, fluid, menisci: everything except the labelled
     structures.
+
+    straightened: maps coordinates (..., 3) in the frame of a flexed limb to those of the extended limb
     """
     lattice = Lattice(grid)
     frame = limb_frame(labels, grid)
     points = lattice.points_mm()
     uvw = frame.coordinates(points.reshape(-1, 3)).reshape(points.shape).astype(np.float32)
+    if straightened is not None:
+        uvw = straightened(uvw)
     small = lattice.sample(labels)
     femur, tibia, patella = (_distance(small, lattice, *part) for part in _KNEE_PARTS)
     plates = _distance(small, lattice, *(s for s in Structure if s.tissue is Tissue.CARTILAGE))
