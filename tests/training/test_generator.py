@@ -11,19 +11,20 @@ import pytest
 from pipeline.anatomy import Structure
 from pipeline.grid import Grid
 from pipeline.types import Segmentation
-from tests.support.knees import coarse_knee
+from tests.support.knees import coarse_knee, joint_of
 from training.generator.acquisition import Artefact
 from training.generator.anatomy import Anatomy, Condition, make_anatomy
 from training.generator.families import FAMILIES, FIELDS_TESLA, Plane, draw_protocol, levels
 from training.generator.flexion import hinge_of
 from training.generator.marrow import Lesions
 from training.generator.materials import BONES, MENISCI, PLATES, Material
+from training.generator.menisci import MeniscusShape, draw_meniscus
 from training.generator.scan import MENISCUS_CLASSES, make_patch, make_scan
 from training.generator.wear import denuded, fibrillated, thinned
 from training.knee_unet.specimen import CLASS_COUNT
-from training.limb import limb_frame
+from training.limb import LimbFrame, limb_frame
 
-VOXEL_MM = 1.4
+VOXEL_MM = 1.6
 ILL = Condition(
     effusion_mm=5.0,
     film_mm=1.0,
@@ -34,12 +35,12 @@ ILL = Condition(
 
 @cache
 def healthy() -> Anatomy:
-    return make_anatomy(coarse_knee(), Condition(), 1, voxel_mm=VOXEL_MM)
+    return make_anatomy(joint_of(coarse_knee()), Condition(), 1, voxel_mm=VOXEL_MM)
 
 
 @cache
 def ill() -> Anatomy:
-    return make_anatomy(coarse_knee(), ILL, 1, voxel_mm=VOXEL_MM)
+    return make_anatomy(joint_of(coarse_knee()), ILL, 1, voxel_mm=VOXEL_MM)
 
 
 def level(family: str, material: Material, *, seed: int = 0, tesla: float = 3.0) -> float:
@@ -122,13 +123,30 @@ def test_menisci_lie_between_femur_and_tibia_on_their_own_side() -> None:
         assert (np.sign(own[:, 0]) == side).mean() > 0.98
         assert under[:, 2].mean() < own[:, 2].mean() < under[:, 2].mean() + 6.0
         assert 1.0 < len(own) * grid.voxel_volume_mm3 / 1000.0 < 4.5, "cm3"
-        outer = np.abs(own[:, 0]) > np.abs(under[:, 0]).mean()
-        assert np.ptp(own[outer, 2]) > np.ptp(own[~outer, 2]) - 1.0, "a wedge is highest at its rim"
+
+
+def test_a_meniscus_is_a_wedge_with_its_height_at_the_rim_and_an_opening_to_the_midline() -> None:
+    labels = np.zeros((60, 60, 24), np.uint8)  # u medial, v posterior, w superior, 1 mm
+    labels[:, :, :6] = Structure.TIBIA
+    u, v = np.ogrid[:60, :60]
+    labels[np.hypot((u - 32) / 13.0, (v - 30) / 20.0) < 1, 6:8] = Structure.MEDIAL_TIBIAL_CARTILAGE
+    labels[:, :, 18:] = Structure.FEMUR
+    axes = np.eye(3)
+    grid = Grid(shape=labels.shape, spacing_mm=(1.0,) * 3, origin_mm=np.zeros(3), direction=axes[:, ::-1])
+    frame = LimbFrame(origin=np.zeros(3), axes=axes, scale=1.0)
+    shape = MeniscusShape(width_mm=10.0, posterior=1.4, rim_mm=7.0, opening_deg=90.0)
+    drawn = draw_meniscus(labels, grid, frame, Structure.MEDIAL_MENISCUS, shape, np.random.default_rng(1))
+    height = (drawn == Structure.MEDIAL_MENISCUS).sum(2)
+    assert height[42:46, 30].max() > height[36:39, 30].max() + 1
+    assert not height[:25, 30].any(), "open to the midline"
+    assert height[32, 30] == 0, "the middle of the plate is free"
+    assert np.count_nonzero(height[32, 31:]) > np.count_nonzero(height[32, :30]), "the posterior horn is wider"
+    assert np.array_equal(drawn[labels > 0], labels[labels > 0])
 
 
 @pytest.mark.slow
 def test_flexion_turns_the_femur_and_leaves_the_tibia() -> None:
-    bent = make_anatomy(coarse_knee(), Condition(flexion_deg=40.0), 1, voxel_mm=VOXEL_MM)
+    bent = make_anatomy(joint_of(coarse_knee()), Condition(flexion_deg=40.0), 1, voxel_mm=VOXEL_MM)
     straight = healthy()
     tibia = [a.labels == Structure.TIBIA for a in (straight, bent)]
     assert np.array_equal(*tibia)

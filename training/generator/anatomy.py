@@ -19,10 +19,18 @@ from training.generator.fluid import with_fluid
 from training.generator.marrow import Lesions, with_lesions
 from training.generator.materials import BONES, MENISCI, OF_KIND, PLATES, Material
 from training.generator.menisci import draw_meniscus, draw_shape
-from training.generator.space import box_around, is_any, noise_on, surface_depth
+from training.generator.space import (
+    Straightened,
+    box_around,
+    continued,
+    is_any,
+    limb_coordinates,
+    noise_on,
+    surface_depth,
+)
 from training.generator.wear import denuded, fibrillated, thinned, with_osteophytes
 from training.knee_unet.specimen import in_network_axes
-from training.limb import Field, limb_frame
+from training.limb import CRUCIATES, Field, LimbFrame, limb_frame
 from training.signal import Kind
 from training.soft_tissues import render_soft_tissues
 
@@ -32,6 +40,7 @@ DEEP_MM: Final = 0.9
 CORTEX_MM: Final = (0.3, 0.8)
 """Subchondral plate and thin cortex near the joint; shafts are thicker."""
 SHAFT_MM: Final = 2.2
+"""Below the largest depth that space.surface_depth knows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,10 +139,10 @@ def make_anatomy(
     labels, grid = isotropic(*in_network_axes(knee.labels, knee.grid), voxel_mm, condition.room_mm)
     found: list[Finding] = []
     frame = limb_frame(labels, grid)
-    straightened = None
+    straightened = continued(None)
     if condition.flexion_deg:
         hinge = hinge_of(labels, grid, frame, condition.flexion_deg)
-        labels, straightened = flexed(labels, grid, frame, hinge), hinge.straightened
+        labels, straightened = flexed(labels, grid, frame, hinge), continued(hinge.straightened)
         found.append(Finding(name="flexion", amount=condition.flexion_deg, unit="deg"))
     labels = _wear(labels, grid, condition, streams["wear"], found)
     for meniscus in MENISCI:
@@ -149,10 +158,15 @@ def make_anatomy(
     render_soft_tissues(canvas, labels, grid, streams["soft"], straightened=straightened)
     materials = canvas.materials
     _without_drawn_menisci(materials, labels)
-    fluid = with_fluid(materials, labels, grid, frame, condition.effusion_mm, condition.film_mm, streams["fluid"])
+    _mark_cruciates(materials, grid, frame, straightened)
+    fluid = with_fluid(
+        materials, labels, grid, frame, condition.effusion_mm, condition.film_mm, streams["fluid"], straightened
+    )
     found.append(Finding(name="effusion" if condition.effusion_mm else "fluid_film", amount=fluid, unit="cm3"))
-    _draw_joint(materials, labels, grid, streams["bone"])
-    for lesion, amount in with_lesions(materials, labels, grid, frame, condition.lesions, streams["bone"]).items():
+    _draw_joint(materials, labels, grid, frame, straightened, streams["bone"])
+    for lesion, amount in with_lesions(
+        materials, labels, grid, frame, condition.lesions, streams["bone"], straightened
+    ).items():
         found.append(Finding(name=lesion, amount=amount, unit="cm3"))
     return Anatomy(name=name, materials=materials, labels=labels, grid=grid, contains=tuple(found))
 
@@ -207,7 +221,25 @@ def _without_drawn_menisci(materials: LabelArray, labels: LabelArray) -> None:
     materials[is_any(labels, MENISCI)] = Material.MENISCUS
 
 
-def _draw_joint(materials: LabelArray, labels: LabelArray, grid: Grid, rng: np.random.Generator) -> None:
+def _mark_cruciates(materials: LabelArray, grid: Grid, frame: LimbFrame, straightened: Straightened) -> None:
+    """The cruciate ligaments are brighter than tendons."""
+    lattice = Lattice(grid)
+    uvw = limb_coordinates(lattice, frame, straightened)
+    distance = np.minimum(*(tube.distance(uvw) for tube in CRUCIATES))
+    box = lattice.box_of(distance < 1.5)
+    if box is not None:
+        part = materials[box]
+        part[(part == Material.TENDON) & (lattice.to_grid(distance, box) < 1.5)] = Material.LIGAMENT
+
+
+def _draw_joint(
+    materials: LabelArray,
+    labels: LabelArray,
+    grid: Grid,
+    frame: LimbFrame,
+    straightened: Straightened,
+    rng: np.random.Generator,
+) -> None:
     """Bones with a cortex, and cartilage with two layers."""
     voxel_mm = grid.spacing_mm[0]
     bone, plates = is_any(labels, BONES), is_any(labels, PLATES)
@@ -216,17 +248,16 @@ def _draw_joint(materials: LabelArray, labels: LabelArray, grid: Grid, rng: np.r
         return
     here, plate_here, part = bone[box], plates[box], materials[box]
     depth = surface_depth(here, voxel_mm)
-    thick = _cortex_mm(labels, grid, box, rng)
+    thick = _cortex_mm(grid, box, frame, straightened, rng)
     part[here] = np.where(depth[here] > -thick[here], Material.CORTEX, Material.MARROW)
     part[plate_here] = np.where(depth[plate_here] < DEEP_MM, Material.CARTILAGE_DEEP, Material.CARTILAGE)
 
 
-def _cortex_mm(labels: LabelArray, grid: Grid, box: Box, rng: np.random.Generator) -> Field:
+def _cortex_mm(grid: Grid, box: Box, frame: LimbFrame, straightened: Straightened, rng: np.random.Generator) -> Field:
     """Thickness of the cortex: thin near the joint, thick in the shafts."""
-    frame = limb_frame(labels, grid)
     lattice = Lattice(grid)
-    level = ((lattice.points_mm() - frame.origin) @ frame.axes[2]).astype(np.float32)
+    level = limb_coordinates(lattice, frame, straightened)[..., 2]
     away = lattice.to_grid(np.clip((np.abs(level - 6.0) - 28.0) / 30.0, 0.0, 1.0).astype(np.float32), box)
     bumps = noise_on(away.shape, grid.spacing_mm[0], 10.0, rng)
     thin = float(rng.uniform(*CORTEX_MM))
-    return np.asarray(thin * (1.0 + 0.25 * bumps) + (SHAFT_MM - thin) * away, np.float32)
+    return np.asarray(np.minimum(thin * (1.0 + 0.25 * bumps) + (SHAFT_MM - thin) * away, SHAFT_MM), np.float32)

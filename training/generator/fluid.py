@@ -10,7 +10,7 @@ from pipeline.grid import Grid
 from pipeline.types import LabelArray
 from training.canvas import Lattice
 from training.generator.materials import BONES, PLATES, Material
-from training.generator.space import Mask, box_around, is_any, noise_on, surface_depth
+from training.generator.space import Mask, Straightened, box_around, is_any, limb_coordinates, noise_on, surface_depth
 from training.limb import CRUCIATES, Field, LimbFrame, extensor_tubes
 
 KEPT = (Material.TENDON, Material.LIGAMENT)
@@ -27,13 +27,16 @@ def with_fluid(
     effusion_mm: float,
     film_mm: float,
     rng: np.random.Generator,
+    straightened: Straightened,
 ) -> float:
     """Draw fluid in place and return its volume in cm3. Labelled voxels never become fluid."""
     materials[materials == Material.FLUID] = Material.SYNOVIUM  # only what is asked for
     film, cruciates = _film(labels, grid, film_mm, rng), rng.random() < 0.8
     where = film
     if effusion_mm > 0.0:
-        where = where | _effusion(labels, grid, frame, effusion_mm, rng, around_cruciates=cruciates)
+        where = where | _effusion(
+            labels, grid, frame, effusion_mm, rng, straightened=straightened, around_cruciates=cruciates
+        )
     table = np.ones(256, bool)
     table[[int(m) for m in (*KEPT, Material.AIR, Material.SKIN)]] = False
     where &= (labels == 0) & (table[materials] | film)
@@ -63,12 +66,12 @@ def _effusion(
     effusion_mm: float,
     rng: np.random.Generator,
     *,
+    straightened: Straightened,
     around_cruciates: bool,
 ) -> Mask:
     """The suprapatellar pouch, the space between patella and femur with its recesses, and the notch."""
     lattice = Lattice(grid)
-    points = lattice.points_mm()
-    uvw = frame.coordinates(points.reshape(-1, 3)).reshape(points.shape).astype(np.float32)
+    uvw = limb_coordinates(lattice, frame, straightened)
     small = lattice.sample(labels)
     fine = lattice.noise(rng, 8.0)
     patella = uvw[small == Structure.PATELLA]

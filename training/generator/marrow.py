@@ -12,11 +12,13 @@ from pipeline.grid import Grid
 from pipeline.types import LabelArray
 from training.canvas import Lattice
 from training.generator.materials import BONES, PLATES, Material
-from training.generator.space import Mask, box_around, is_any, noise_on
+from training.generator.space import Mask, Straightened, box_around, is_any, limb_coordinates, noise_on
 from training.limb import LimbFrame
 
 PHYSIS_LEVEL_MM = {Structure.FEMUR: 33.0, Structure.TIBIA: -17.0}
 """Height of the growth plates in the frame of the limb, as of the scars in training/joint.py."""
+DIFFUSE = 0.7
+"""Width of the border of oedema, relative to its radius."""
 PHYSIS_MM = 1.3
 """Half the thickness of an open growth plate."""
 
@@ -38,6 +40,7 @@ def with_lesions(
     frame: LimbFrame,
     lesions: Lesions,
     rng: np.random.Generator,
+    straightened: Straightened,
 ) -> dict[str, float]:
     """Draw lesions in place, only in bone; returns the volume of each kind in cm3."""
     amounts: dict[str, float] = {}
@@ -55,7 +58,9 @@ def with_lesions(
         if count:
             amounts[name] = drawn * grid.voxel_volume_mm3 / 1000.0
     if lesions.open_physis:
-        amounts["open_physis"] = _physes(materials, labels, grid, frame, rng) * grid.voxel_volume_mm3 / 1000.0
+        amounts["open_physis"] = (
+            _physes(materials, labels, grid, frame, straightened, rng) * grid.voxel_volume_mm3 / 1000.0
+        )
     return amounts
 
 
@@ -85,18 +90,27 @@ def _ball(
     axes = np.ix_(*(np.arange(s.start, s.stop) - p for s, p in zip(box, place, strict=True)))
     far = np.sqrt(sum(a.astype(np.float32) ** 2 for a in axes)) * voxel_mm
     bone = labels[tuple(place)]
-    inside: Mask = far * (1.0 + 0.25 * noise_on(far.shape, voxel_mm, 6.0, rng)) < radius_mm
+    far = far * (1.0 + 0.25 * noise_on(far.shape, voxel_mm, 6.0, rng))
+    if material is Material.OEDEMA:  # without a sharp border: fewer and fewer voxels outwards
+        far += DIFFUSE * radius_mm * rng.random(far.shape, dtype=np.float32)
+    inside: Mask = far < radius_mm
     marrow = (materials[box] != Material.CORTEX) | (material is Material.SCLEROSIS)
     inside &= (labels[box] == bone) & marrow
     materials[box][inside] = material
     return int(np.count_nonzero(inside))
 
 
-def _physes(materials: LabelArray, labels: LabelArray, grid: Grid, frame: LimbFrame, rng: np.random.Generator) -> int:
+def _physes(
+    materials: LabelArray,
+    labels: LabelArray,
+    grid: Grid,
+    frame: LimbFrame,
+    straightened: Straightened,
+    rng: np.random.Generator,
+) -> int:
     """Undulating plates of cartilage through femur and tibia with a dark line on both sides."""
     lattice = Lattice(grid)
-    level = ((lattice.points_mm() - frame.origin) @ frame.axes[2] / frame.scale).astype(np.float32)
-    level = level + 2.5 * lattice.noise(rng, 14.0)
+    level = limb_coordinates(lattice, frame, straightened)[..., 2] + 2.5 * lattice.noise(rng, 14.0)
     count = 0
     for bone, height in PHYSIS_LEVEL_MM.items():
         box = box_around(labels == bone, 1)

@@ -108,5 +108,5 @@ def _wedge(uvw: Field, plate: Mask, femur: Field, tibia: Field, bumps: Field, sh
     inside = np.abs(angle) < 180.0 - 0.5 * shape.opening_deg
     height = shape.rim_mm * np.clip(share, 0.0, 1.0) + 0.4 + 0.3 * bumps
     level = uvw[..., 2] - centre[2]
-    ring = (share > 0.0) & (share < 1.0 + 0.05 * bumps) & inside
+    ring = (share > 0.0) & (share < 1.0 + 0.05 * bumps) & inside & (radius > 0.2)  # no direction at the centre
     return np.asarray(ring & (tibia > TIBIA_GAP_MM) & (tibia < height) & (femur > FEMUR_GAP_MM) & (level > -4.0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,15 @@ from scipy.special import ndtri
 from pipeline.anatomy import Structure
 from pipeline.grid import Box
 from pipeline.types import LabelArray
-from training.limb import Field
+from training.canvas import Lattice
+from training.limb import Field, LimbFrame
 
 Mask = NDArray[np.bool_]
+Straightened = Callable[[Field], Field]
+"""Coordinates (..., 3) in the frame of a flexed limb -> those of the extended limb."""
 DEPTH_SD_MM = 0.8
+SHAPES_MM = (-74.0, 94.0)
+"""Levels between which all shapes of training/limb.py are defined."""
 _NODE_SD = np.float32(1.5)
 """Interpolation between nodes lowers the SD by about this factor."""
 
@@ -50,6 +55,24 @@ def surface_depth(mask: Mask, voxel_mm: float) -> Field:
     """Distance (mm) to the surface, negative inside, clipped at about 2.4 mm; exact for a plane."""
     share = ndimage.gaussian_filter(mask.astype(np.float32), DEPTH_SD_MM / voxel_mm, mode="nearest", truncate=3.0)
     return np.asarray(-DEPTH_SD_MM * ndtri(np.clip(share, 1e-3, 1 - 1e-3)), np.float32)
+
+
+def continued(straightened: Straightened | None) -> Straightened:
+    """The same, with the shapes of training/limb.py continued beyond their ends: thigh and calf."""
+
+    def coordinates(uvw: Field) -> Field:
+        straight = uvw.copy() if straightened is None else straightened(uvw)
+        np.clip(straight[..., 2], *SHAPES_MM, out=straight[..., 2])
+        return straight
+
+    return coordinates
+
+
+def limb_coordinates(lattice: Lattice, frame: LimbFrame, straightened: Straightened) -> Field:
+    """(z, y, x, 3) coordinates of the nodes in the frame of the extended limb, mm."""
+    points = lattice.points_mm()
+    uvw = frame.coordinates(points.reshape(-1, 3)).reshape(points.shape).astype(np.float32)
+    return straightened(uvw)
 
 
 def noise_on(
