@@ -6,6 +6,7 @@ Everything is drawn once, in this order: flexion, wear, menisci, soft tissue, fl
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -16,7 +17,7 @@ from pipeline.types import LabelArray, Segmentation
 from training.canvas import Lattice
 from training.generator.flexion import flexed, hinge_of
 from training.generator.fluid import with_fluid
-from training.generator.marrow import Lesions, with_lesions
+from training.generator.marrow import PHYSIS_LEVEL_MM, Lesions, with_lesions
 from training.generator.materials import BONES, MENISCI, OF_KIND, PLATES, Material
 from training.generator.menisci import draw_meniscus, draw_shape
 from training.generator.space import (
@@ -140,9 +141,11 @@ def make_anatomy(
     found: list[Finding] = []
     frame = limb_frame(labels, grid)
     straightened = continued(None)
+    rigid = dict.fromkeys(PHYSIS_LEVEL_MM, straightened)
     if condition.flexion_deg:
         hinge = hinge_of(labels, grid, frame, condition.flexion_deg)
         labels, straightened = flexed(labels, grid, frame, hinge), continued(hinge.straightened)
+        rigid[Structure.FEMUR] = partial(hinge.turned, share=-1.0)
         found.append(Finding(name="flexion", amount=condition.flexion_deg, unit="deg"))
     labels = _wear(labels, grid, condition, streams["wear"], found)
     for meniscus in MENISCI:
@@ -165,7 +168,7 @@ def make_anatomy(
     found.append(Finding(name="effusion" if condition.effusion_mm else "fluid_film", amount=fluid, unit="cm3"))
     _draw_joint(materials, labels, grid, frame, straightened, streams["bone"])
     for lesion, amount in with_lesions(
-        materials, labels, grid, frame, condition.lesions, streams["bone"], straightened
+        materials, labels, grid, frame, condition.lesions, streams["bone"], rigid
     ).items():
         found.append(Finding(name=lesion, amount=amount, unit="cm3"))
     return Anatomy(name=name, materials=materials, labels=labels, grid=grid, contains=tuple(found))

@@ -115,6 +115,9 @@ def double_echo(tissue: Properties, protocol: Protocol) -> float:
     return float(prime * echoes)
 
 
+_ALL_PLANES: Final[dict[Plane, float]] = {Plane.SAGITTAL: 0.6, Plane.CORONAL: 0.25, Plane.AXIAL: 0.15}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """A row of the table: the equation and the ranges of a protocol.
@@ -139,7 +142,6 @@ class Family:
     refocused: bool = False
 
 
-_ALL_PLANES: Final = {Plane.SAGITTAL: 0.6, Plane.CORONAL: 0.25, Plane.AXIAL: 0.15}
 _MOSTLY_SAGITTAL: Final = {Plane.SAGITTAL: 0.9, Plane.CORONAL: 0.07, Plane.AXIAL: 0.03}
 _SUPPRESSED: Final = (0.01, 0.2)
 _THREE_D: Final[Range] = (0.0, 0.0)

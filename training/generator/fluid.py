@@ -11,7 +11,7 @@ from pipeline.types import LabelArray
 from training.canvas import Lattice
 from training.generator.materials import BONES, PLATES, Material
 from training.generator.space import Mask, Straightened, box_around, is_any, limb_coordinates, noise_on, surface_depth
-from training.limb import CRUCIATES, Field, LimbFrame, extensor_tubes
+from training.limb import CRUCIATES, Field, LimbFrame, Tube, extensor_tubes
 
 KEPT = (Material.TENDON, Material.LIGAMENT)
 """Materials that effusion flows around."""
@@ -79,7 +79,8 @@ def _effusion(
     femur = _on(small, lattice, Structure.FEMUR, Structure.FEMORAL_CARTILAGE)
     cap = _on(small, lattice, Structure.PATELLA, Structure.PATELLAR_CARTILAGE)
     tibia = _on(small, lattice, Structure.TIBIA)
-    pouch = recess.distance(uvw) - 0.8 * effusion_mm + fine
+    wide = [(u, v, w, ru + 0.8 * effusion_mm, rv + 0.6 * effusion_mm) for u, v, w, ru, rv in recess.stations]
+    pouch = Tube(stations=tuple(wide)).distance(uvw) + 1.2 * fine
     low, high = np.percentile(patella, (2, 98), axis=0) if len(patella) > 20 else (np.zeros(3), np.zeros(3))
     front = uvw[..., 1] - (low[1] if len(patella) > 20 else -60.0)
     level = np.abs(uvw[..., 2] - 0.5 * (low[2] + high[2])) - 0.5 * (high[2] - low[2]) - effusion_mm
@@ -90,7 +91,7 @@ def _effusion(
     if around_cruciates:
         near = np.minimum(*(c.distance(uvw) for c in CRUCIATES))
         notch = np.maximum(near - 0.7 * effusion_mm, 0.8 - np.minimum(femur, tibia))
-        shape = np.minimum(shape, notch + 0.8 * fine)
+        shape = np.minimum(shape, notch + 1.6 * fine)
     where = np.zeros(labels.shape, bool)
     box = lattice.box_of(shape < 1.0)
     if box is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.anatomy import Structure
@@ -17,8 +19,11 @@ from training.limb import LimbFrame
 
 PHYSIS_LEVEL_MM = {Structure.FEMUR: 33.0, Structure.TIBIA: -17.0}
 """Height of the growth plates in the frame of the limb, as of the scars in training/joint.py."""
-DIFFUSE = 0.7
-"""Width of the border of oedema, relative to its radius."""
+BALL_REACH = 1.7
+"""Largest distance of a lesion's border from its centre, relative to its radius."""
+DIFFUSE = 0.12
+MILD = 0.6
+"""Oedema: roughness of its border, and the radius from which it is mild; relative to its radius."""
 PHYSIS_MM = 1.3
 """Half the thickness of an open growth plate."""
 
@@ -40,9 +45,12 @@ def with_lesions(
     frame: LimbFrame,
     lesions: Lesions,
     rng: np.random.Generator,
-    straightened: Straightened,
+    rigid: Mapping[Structure, Straightened],
 ) -> dict[str, float]:
-    """Draw lesions in place, only in bone; returns the volume of each kind in cm3."""
+    """Draw lesions in place, only in bone; returns the volume of each kind in cm3.
+
+    rigid: per bone, coordinates in the flexed limb -> those of the extended limb
+    """
     amounts: dict[str, float] = {}
     under = _under_cartilage(labels)
     plan = (
@@ -58,45 +66,45 @@ def with_lesions(
         if count:
             amounts[name] = drawn * grid.voxel_volume_mm3 / 1000.0
     if lesions.open_physis:
-        amounts["open_physis"] = (
-            _physes(materials, labels, grid, frame, straightened, rng) * grid.voxel_volume_mm3 / 1000.0
-        )
+        amounts["open_physis"] = _physes(materials, labels, grid, frame, rigid, rng) * grid.voxel_volume_mm3 / 1000.0
     return amounts
 
 
-def _under_cartilage(labels: LabelArray) -> np.ndarray:
+def _under_cartilage(labels: LabelArray) -> NDArray[np.intp]:
     """(n, 3) voxels of bone in contact with cartilage."""
     plates = is_any(labels, PLATES)
     box = box_around(plates, 2)
     if box is None:
         return np.zeros((0, 3), np.intp)
     touching = ndimage.binary_dilation(plates[box]) & is_any(labels[box], BONES)
-    return np.argwhere(touching) + np.array([s.start for s in box])
+    return np.asarray(np.argwhere(touching) + np.array([s.start for s in box]))
 
 
 def _ball(
     materials: LabelArray,
     labels: LabelArray,
     grid: Grid,
-    place: np.ndarray,
+    place: NDArray[np.intp],
     radius_mm: float,
     material: Material,
     rng: np.random.Generator,
 ) -> int:
     """An irregular ball of marrow around a voxel; returns the number of changed voxels. The cortex stays."""
     voxel_mm = grid.spacing_mm[0]
-    reach = round(1.4 * radius_mm / voxel_mm) + 1
+    reach = round(BALL_REACH * radius_mm / voxel_mm) + 1
     box = tuple(slice(max(0, p - reach), min(n, p + reach + 1)) for p, n in zip(place, labels.shape, strict=True))
     axes = np.ix_(*(np.arange(s.start, s.stop) - p for s, p in zip(box, place, strict=True)))
     far = np.sqrt(sum(a.astype(np.float32) ** 2 for a in axes)) * voxel_mm
     bone = labels[tuple(place)]
-    far = far * (1.0 + 0.25 * noise_on(far.shape, voxel_mm, 6.0, rng))
-    if material is Material.OEDEMA:  # without a sharp border: fewer and fewer voxels outwards
-        far += DIFFUSE * radius_mm * rng.random(far.shape, dtype=np.float32)
+    far = far * np.clip(1.0 + 0.25 * noise_on(far.shape, voxel_mm, 6.0, rng), 0.75, 1.5)
+    if material is Material.OEDEMA:  # without a sharp border
+        far += DIFFUSE * radius_mm * np.clip(noise_on(far.shape, voxel_mm, 1.5, rng), -2.0, 2.0)
     inside: Mask = far < radius_mm
     marrow = (materials[box] != Material.CORTEX) | (material is Material.SCLEROSIS)
     inside &= (labels[box] == bone) & marrow
     materials[box][inside] = material
+    if material is Material.OEDEMA:
+        materials[box][inside & (far > MILD * radius_mm)] = Material.MILD_OEDEMA
     return int(np.count_nonzero(inside))
 
 
@@ -105,17 +113,18 @@ def _physes(
     labels: LabelArray,
     grid: Grid,
     frame: LimbFrame,
-    straightened: Straightened,
+    rigid: Mapping[Structure, Straightened],
     rng: np.random.Generator,
 ) -> int:
     """Undulating plates of cartilage through femur and tibia with a dark line on both sides."""
     lattice = Lattice(grid)
-    level = limb_coordinates(lattice, frame, straightened)[..., 2] + 2.5 * lattice.noise(rng, 14.0)
+    waves = 2.5 * lattice.noise(rng, 14.0)
     count = 0
     for bone, height in PHYSIS_LEVEL_MM.items():
         box = box_around(labels == bone, 1)
         if box is None:
             continue
+        level = limb_coordinates(lattice, frame, rigid[bone])[..., 2] + waves
         away = np.abs(lattice.to_grid(level, box) - height)
         inside = labels[box] == bone
         part = materials[box]

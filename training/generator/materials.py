@@ -37,6 +37,7 @@ class Material(IntEnum):
     MARROW = auto()
     CORTEX = auto()
     OEDEMA = auto()
+    MILD_OEDEMA = auto()
     CYST = auto()
     SCLEROSIS = auto()
     PHYSIS = auto()
@@ -97,6 +98,7 @@ PROPERTIES: Final[dict[Material, Properties]] = {
     Material.MARROW: Properties(density=0.85, t1_ms=1100.0, t2_ms=45.0, prime_per_s=70.0, fat=0.86),
     Material.CORTEX: Properties(density=0.10, t1_ms=400.0, t2_ms=3.0, prime_per_s=600.0),
     Material.OEDEMA: Properties(density=0.90, t1_ms=1700.0, t2_ms=85.0, prime_per_s=35.0, fat=0.30),
+    Material.MILD_OEDEMA: Properties(density=0.87, t1_ms=1400.0, t2_ms=65.0, prime_per_s=55.0, fat=0.60),
     Material.CYST: Properties(density=0.95, t1_ms=3000.0, t2_ms=400.0, t1_power=0.345, prime_per_s=10.0),
     Material.SCLEROSIS: Properties(density=0.40, t1_ms=900.0, t2_ms=14.0, prime_per_s=220.0, fat=0.30),
     Material.PHYSIS: Properties(density=0.88, t1_ms=1300.0, t2_ms=50.0, prime_per_s=25.0, fat=0.05),

@@ -181,7 +181,7 @@ def _centre(anatomy: Anatomy, rng: np.random.Generator) -> FloatArray:
     landmarks: dict[int, FloatArray] = anatomy.__dict__.setdefault("landmarks", {})
     if not landmarks:
         thin = anatomy.labels[::4, ::4, ::4]
-        landmarks.update({int(p): np.argwhere(thin == p) * 4.0 for p in PLATES if (thin == p).any()})
+        landmarks.update({int(p): np.argwhere(thin == p).astype(np.float64) * 4.0 for p in PLATES if (thin == p).any()})
     if rng.random() < ELSEWHERE or not landmarks:
         return np.asarray(rng.uniform(0.15, 0.85, 3) * extent)
     points = landmarks[int(rng.choice(list(landmarks)))]

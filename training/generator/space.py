@@ -19,8 +19,8 @@ Mask = NDArray[np.bool_]
 Straightened = Callable[[Field], Field]
 """Coordinates (..., 3) in the frame of a flexed limb -> those of the extended limb."""
 DEPTH_SD_MM = 0.8
-SHAPES_MM = (-74.0, 94.0)
-"""Levels between which all shapes of training/limb.py are defined."""
+SHAPES_MM = (-69.0, 89.0)
+"""Levels between which the long shapes of training/limb.py are defined, with a margin for their random bends."""
 _NODE_SD = np.float32(1.5)
 """Interpolation between nodes lowers the SD by about this factor."""
 
