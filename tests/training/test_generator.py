@@ -82,14 +82,14 @@ def test_protocols_stay_within_the_table() -> None:
 
 
 @pytest.mark.slow
-def test_labelled_voxels_consist_of_their_own_materials() -> None:
+def test_labelled_voxels_have_the_materials_of_their_structure() -> None:
     anatomy = ill()
     found = {s: set(np.unique(anatomy.materials[anatomy.labels == s])) for s in (*BONES, *PLATES)}
     for plate in PLATES:
         assert found[plate] <= {Material.CARTILAGE, Material.CARTILAGE_DEEP}
-    inside = {Material.MARROW, Material.CORTEX, Material.OEDEMA, Material.CYST, Material.SCLEROSIS, Material.PHYSIS}
+    inside = {Material.MARROW, Material.CORTEX, Material.SCLEROSIS, Material.PHYSIS}
     for bone in BONES:
-        assert found[bone] <= inside
+        assert found[bone] <= inside | {Material.OEDEMA, Material.MILD_OEDEMA, Material.CYST}
     assert Material.PHYSIS in found[Structure.FEMUR]
     assert {Material.OEDEMA, Material.CYST} <= found[Structure.FEMUR] | found[Structure.TIBIA] | found[
         Structure.PATELLA
