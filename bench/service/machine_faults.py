@@ -259,7 +259,7 @@ def _address_space(machine: _Machine) -> Iterator[None]:
 def _limited_horse(machine: _Machine) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
         if (horse := machine.horse()) is not None:
-            most = horse.memory_info().vms + (20 << 20)
+            most = horse.memory_info().vms
             resource.prlimit(horse.pid, resource.RLIMIT_AS, (most, most))
             return True
     return False
