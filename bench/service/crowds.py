@@ -21,6 +21,9 @@ CROWD: Final = "127.0.0.7"
 OTHER: Final = "127.0.0.8"
 PAGE_BAR_S: Final = 3.0
 STATUS_BAR_MS: Final = 50.0
+FIRST_VISIT_S: Final = 8.0
+"""During its first visit a server imports what all pages need."""
+
 UPLOAD_BYTES: Final = 8 * 1024 * 1024
 
 
@@ -31,7 +34,7 @@ def figures(*, short: bool) -> Iterator[Figure]:
         site.start_queue()
         site.start_api()
         site.start_pages()
-        asyncio.run(_page(site))  # Streamlit imports the page at its first visit
+        asyncio.run(_page(site, stay_s=FIRST_VISIT_S))
         with StatusTimes(site.url) as rest, StatusTimes(f"{site.pages_url}/api") as pages:
             seen, refusals, page_s = asyncio.run(_crowd(site, websockets, uploads))
     crowd = f"{websockets} WebSockets and {uploads} uploads of one address"
@@ -99,8 +102,8 @@ async def _send(site: PageSite, number: int) -> Counter[object]:
         return Counter(await asyncio.gather(*(one() for _ in range(number))))
 
 
-async def _page(site: PageSite) -> float:
-    """Seconds until a page of another address has its shell, its WebSocket and the first content."""
+async def _page(site: PageSite, *, stay_s: float = 0.0) -> float:
+    """Seconds until a page of another address has its shell, its WebSocket and the first content; then it stays."""
     begun = time.monotonic()
     transport = httpx.AsyncHTTPTransport(local_address=OTHER)
     async with httpx.AsyncClient(base_url=site.pages_url, transport=transport, timeout=60) as client:
@@ -112,7 +115,9 @@ async def _page(site: PageSite) -> float:
         async with asyncio.timeout(60):
             while b"New analysis" not in await opened.recv():
                 pass
-        return time.monotonic() - begun  # closing the connection takes longer and is not waited for by anybody
+        taken = time.monotonic() - begun  # closing the connection takes longer and is not waited for by anybody
+        await asyncio.sleep(stay_s)
+        return taken
 
 
 def _rerun() -> bytes:
