@@ -200,6 +200,11 @@ FLAGS: Final[Mapping[FlagCode, FlagKind]] = MappingProxyType(
 """What each flag says, the gravest first."""
 
 
+def summary_of(code: FlagCode, reason: str) -> str:
+    """One short line: the reason, then what to do."""
+    return f"{reason[:1].upper()}{reason[1:]}: {FLAGS[code].advice}."
+
+
 @dataclass(frozen=True, kw_only=True)
 class QualityFlag:
     """A reason to look twice.
@@ -244,7 +249,7 @@ class QualityFlag:
     @property
     def summary(self) -> str:
         """One short line: the reason, then what to do."""
-        return f"{self.reason[:1].upper()}{self.reason[1:]}: {FLAGS[self.code].advice}."
+        return summary_of(self.code, self.reason)
 
     def use_of(self, quantity: str, structure: str, region: str) -> Use:
         """What it says about a row."""

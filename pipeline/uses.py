@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Final
 
 from pipeline.anatomy import Region, Structure
-from pipeline.flags import FLAGS, FlagCode, QualityFlag, Use, deciding_flag, use_of
+from pipeline.flags import FlagCode, QualityFlag, Use, deciding_flag, summary_of, use_of
 from pipeline.quantities import Quantity
 
 _WORDS: Final = {Use.NO: "Do not use", Use.CAUTION: "Use with caution"}
@@ -24,10 +24,8 @@ class Uses:
 
     def summaries(self) -> list[str]:
         """One short line per cause: its reason, then what to do."""
-        lines = []
-        for kind, reasons in _reasons(self.flags).items():
-            lines += [f"{reason[:1].upper()}{reason[1:]}: {FLAGS[kind].advice}." for reason in reasons]
-        return lines
+        found = _reasons(self.flags).items()
+        return [summary_of(code, reason) for code, reasons in found for reason in reasons]
 
     def use(self, quantity: Quantity, region: Region) -> Use:
         """Whether this number of this region may be used."""

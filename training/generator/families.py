@@ -1,6 +1,7 @@
 """The families of sequences: signal equation, and the ranges from which a protocol is drawn. One table: FAMILIES.
 
-Sources of the ranges (they enclose the protocols named there):
+Sources of the ranges, which are meant to enclose the protocols named there. The citations and their values were written
+from memory and have not been compared with the papers yet: check them before you quote them.
   [OAI]    C. G. Peterfy, E. Schneider, M. Nevitt, Osteoarthritis Cartilage 16, 2008: sagittal DESS-WE, TR 16.3, TE 4.7,
            flip 25 deg, 0.7 x 0.365 x 0.456 mm; FLASH-WE, TR 20, TE 7.57, flip 12 deg, 1.5 mm; TSE-FS, TR 3200, TE 30,
            3 mm; PD TSE coronal, TR 3700, TE 29, 3 mm; MESE, TR 2700, TE 10 to 70, 3 mm with gaps of 0.5 mm

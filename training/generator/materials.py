@@ -2,7 +2,8 @@
 
 T1 and T2 of cartilage, fluid, muscle, fat and marrow at 1.5 and 3 T: G. E. Gold et al., Am. J. Roentgenol. 183, 2004.
 Other fields follow the power law of P. A. Bottomley et al., Med. Phys. 11, 1984 (T1 = a B0^b), with b
-from these two fields. Where no source is named, a value is chosen so that the order of grey values is that of clinical
+from these two fields. These citations and values have not been compared with the papers yet: check them before you
+quote them. Where no source is named, a value is chosen so that the order of grey values is that of clinical
 scans.
 """
 

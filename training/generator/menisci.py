@@ -1,7 +1,8 @@
 """Menisci drawn between the condyles and the tibial plates: wedges, high at the rim, open towards the notch.
 
 Dimensions: medial and lateral menisci are about 9 to 12 mm wide and 5 to 7 mm high at the rim; the medial one is a C
-with a wider posterior horn, the lateral one nearly a circle (A. J. S. Fox et al., Clin. Anat. 28, 2015).
+with a wider posterior horn, the lateral one nearly a circle (A. J. S. Fox et al., Clin. Anat. 28, 2015; not yet
+compared with the paper).
 """
 
 from __future__ import annotations
