@@ -23,7 +23,7 @@ from pipeline.labels import canonical_labels
 from pipeline.measure import measure_thickness
 from pipeline.options import AnalysisOptions
 from pipeline.quantities import THC, Method
-from pipeline.regions import split_tibial_cartilage, subregions
+from pipeline.regions import split_compartments, subregions
 from pipeline.surface import bone_surface
 from pipeline.thickness import thickness_maps
 
@@ -35,7 +35,7 @@ def main(labels_path: Path, out_dir: Path) -> None:
     raw = canonical_labels(label_map, NUMBERINGS["pymskt"])
     surfaces = {bone: bone_surface(raw, bone) for bone in BONES}
     alignment = align_knee(surfaces[Structure.FEMUR])
-    segmentation = split_tibial_cartilage(raw, alignment)
+    segmentation = split_compartments(raw, alignment)
     parts = subregions(segmentation, alignment)
     split = time.process_time()
     smoothing = AnalysisOptions().cartilage_smoothing

@@ -32,7 +32,7 @@ from pipeline.measure import measure_thickness
 from pipeline.model_flags import model_flags
 from pipeline.quality import quality_flags
 from pipeline.quantities import PRIMARY, THC
-from pipeline.regions import split_tibial_cartilage, subregions
+from pipeline.regions import split_compartments, subregions
 from pipeline.segmentation import registry, segment
 from pipeline.surface import bone_surfaces
 from pipeline.thickness import thickness_of_bones
@@ -75,7 +75,7 @@ def measure(segmentation: Segmentation, model: str | None) -> Measured:
     """Thickness with its quality flags. model: the network that outlined it; None for a label map."""
     surfaces = bone_surfaces(segmentation)
     alignment = align_knee(next(surface for surface in surfaces if surface.structure is Structure.FEMUR))
-    segmentation = split_tibial_cartilage(segmentation, alignment)
+    segmentation = split_compartments(segmentation, alignment)
     regions = subregions(segmentation, alignment)
     every = thickness_of_bones(surfaces, segmentation, regions, SMOOTHING_MM2)
     maps = tuple(item for item in every if item.method == PRIMARY)

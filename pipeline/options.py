@@ -81,6 +81,12 @@ class AnalysisOptions:
     side: SideChoice = _option(
         "auto", "Side", "Left or right knee; auto takes it from the header, else from the anatomy.", flag="--side"
     )
+    menisci: bool = _option(
+        True,
+        "Menisci",
+        "Outline the menisci too, where the model can. Experimental in the built-in models.",
+        flag="--no-menisci",
+    )
     perform_nsm: bool = _option(True, "Shape model", "Fit a statistical shape model of the femur.", flag="--no-nsm")
     nsm_type: NsmType = _option(
         "bone_and_cart",

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.anatomy import (
@@ -19,10 +20,12 @@ from pipeline.anatomy import (
     FEMUR_LATERAL_WEIGHT_BEARING,
     FEMUR_MEDIAL_POSTERIOR,
     FEMUR_MEDIAL_WEIGHT_BEARING,
+    LATERAL_OF,
     PATELLA_WHOLE,
     TIBIA_LATERAL,
     TIBIA_MEDIAL,
     Structure,
+    Tissue,
 )
 from pipeline.grid import FloatArray
 from pipeline.types import Alignment, LabelArray, Segmentation
@@ -51,7 +54,7 @@ CENTRAL_SHARE: Final = 0.6
 """Central fraction of the plate's width that can contain the notch."""
 
 _MIXED_SHARE: Final = 0.15
-"""A component of tibial cartilage with at least this fraction on each side of the centre is two touching plates."""
+"""A component with at least this fraction on each side of the centre is two touching plates or menisci."""
 
 
 _UNDIVIDED: Final = {
@@ -126,33 +129,43 @@ def _wrap_height(posterior: FloatArray, superior: FloatArray, frontal_mm: float)
     return height
 
 
-def split_tibial_cartilage(segmentation: Segmentation, alignment: Alignment) -> Segmentation:
-    """Separate medial and lateral tibial cartilage, if the segmentation does not.
+def split_compartments(segmentation: Segmentation, alignment: Alignment) -> Segmentation:
+    """Separate medial and lateral tibial cartilage, and the menisci, where the segmentation does not.
 
     Each connected component is assigned to the side with most of its voxels. A component with a large part on each side
-    is two touching plates, and is split at the centre of the tibial plateau.
+    is two touching plates or menisci, and is split at the centre of the tibial plateau.
     """
     if segmentation.compartments_apart:
         return segmentation
     labels = segmentation.labels.copy()
-    box = segmentation.boxes.get(Structure.MEDIAL_TIBIAL_CARTILAGE)
-    if box is None:
-        return _with_labels(segmentation, labels)
-    plates = labels[box] == Structure.MEDIAL_TIBIAL_CARTILAGE
-    index = np.argwhere(plates) + [side.start for side in box]
-    medial = alignment.to_reference(segmentation.grid.to_mm(index))[:, MEDIAL]
-    is_medial = medial > (medial.min() + medial.max()) / 2
-    pieces, count = ndimage.label(plates, structure=np.ones((3, 3, 3)))
-    piece = pieces[plates]
+    centre = None
+    for medial, lateral in LATERAL_OF.items():  # tibial cartilage comes first: it determines the centre
+        box = segmentation.boxes.get(medial)
+        if box is None or lateral in segmentation.boxes:
+            continue
+        here = labels[box] == medial
+        index = np.argwhere(here) + [side.start for side in box]
+        place = alignment.to_reference(segmentation.grid.to_mm(index))[:, MEDIAL]
+        centre = (place.min() + place.max()) / 2 if centre is None else centre
+        labels[box][here] = np.where(_on_medial_side(here, place > centre), medial, lateral)
+    return replace(segmentation, labels=labels, compartments_apart=True)
+
+
+def _on_medial_side(mask: NDArray[np.bool_], is_medial: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(n,) of the voxels in the mask: the side of the component's majority, unless much of it is on each side."""
+    pieces, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
+    piece = pieces[mask]
     share = np.bincount(piece, weights=is_medial, minlength=count + 1) / np.maximum(np.bincount(piece), 1)
     whole = np.minimum(share, 1 - share) < _MIXED_SHARE
-    is_medial = np.where(whole[piece], share[piece] > 0.5, is_medial)
-    labels[box][plates] = np.where(is_medial, Structure.MEDIAL_TIBIAL_CARTILAGE, Structure.LATERAL_TIBIAL_CARTILAGE)
-    return _with_labels(segmentation, labels)
+    return np.where(whole[piece], share[piece] > 0.5, is_medial)
 
 
-def _with_labels(segmentation: Segmentation, labels: LabelArray) -> Segmentation:
-    return replace(segmentation, labels=labels, compartments_apart=True)
+def without_menisci(segmentation: Segmentation) -> Segmentation:
+    """The same with the menisci as background."""
+    menisci = [structure for structure in segmentation.boxes if structure.tissue is Tissue.MENISCUS]
+    if not menisci:
+        return segmentation
+    return replace(segmentation, labels=np.where(segmentation.mask(*menisci), np.uint8(0), segmentation.labels))
 
 
 def subregions(segmentation: Segmentation, alignment: Alignment) -> LabelArray:

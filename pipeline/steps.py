@@ -49,7 +49,7 @@ from pipeline.products import (
     VIEW,
 )
 from pipeline.quality import quality_flags
-from pipeline.regions import split_tibial_cartilage, subregions
+from pipeline.regions import split_compartments, subregions, without_menisci
 from pipeline.report.page import page_template
 from pipeline.scan_header import header_of
 from pipeline.segmentation import segment
@@ -129,7 +129,9 @@ def _surfaces(inputs: Inputs) -> Outputs:
 
 def _align(inputs: Inputs) -> Outputs:
     alignment = align_knee(inputs[SURFACES][0])  # in the order of BONES: the femur where there is one
-    segmentation = split_tibial_cartilage(_outlines(inputs), alignment)
+    segmentation = split_compartments(_outlines(inputs), alignment)
+    if inputs[UPLOAD].labels is None and not inputs.options.menisci:
+        segmentation = without_menisci(segmentation)
     return ALIGNMENT.of(alignment), SEGMENTATION.of(segmentation), SUBREGIONS.of(subregions(segmentation, alignment))
 
 
@@ -277,8 +279,9 @@ STEPS: Final = (
         title="Find side and compartments",
         run=_align,
         prepare=partial(reference_bone, Structure.FEMUR),
-        reads=(GIVEN_SEGMENTATION, RAW_SEGMENTATION, SURFACES),
+        reads=(UPLOAD, GIVEN_SEGMENTATION, RAW_SEGMENTATION, SURFACES),
         produces=(ALIGNMENT, SEGMENTATION, SUBREGIONS),
+        options=("menisci",),
         share=3,
     ),
     Step(

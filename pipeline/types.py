@@ -76,7 +76,7 @@ class LabelMap:
 class Segmentation:
     """Canonical labels (anatomy.Structure) on a grid.
 
-    compartments_apart is False while medial and lateral tibial cartilage still share MEDIAL_TIBIAL_CARTILAGE.
+    compartments_apart is False while medial and lateral structures still share the medial one's label (LATERAL_OF).
     confidence            structure -> mean foreground probability, 0 to 1, if the model provides it
     surface_entropy_bits  structure -> mean entropy within a voxel of its surface, 0 to 1 bit, likewise
 

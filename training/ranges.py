@@ -16,7 +16,7 @@ from pipeline.image_io import read_label_map
 from pipeline.labels import canonical_labels
 from pipeline.measure import measure_thickness, measure_volumes
 from pipeline.quality import RANGES_PATH, tracked
-from pipeline.regions import split_tibial_cartilage, subregions
+from pipeline.regions import split_compartments, subregions
 from pipeline.surface import bone_surface
 from pipeline.thickness import thickness_maps
 from pipeline.types import Measurement
@@ -26,7 +26,7 @@ def measured(path: Path) -> list[Measurement]:
     """The measurements of one expert map (OAI numbering) that the flags use."""
     raw = canonical_labels(read_label_map(path), NUMBERINGS["oai"])
     alignment = align_knee(bone_surface(raw, Structure.FEMUR))
-    knee = split_tibial_cartilage(raw, alignment)
+    knee = split_compartments(raw, alignment)
     parts = subregions(knee, alignment)
     rows = list(measure_volumes(knee, parts))
     for bone in BONES:

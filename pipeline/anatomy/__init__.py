@@ -3,7 +3,7 @@
 Every number, name, colour, code and order that any other module, page or file shows comes from here.
 """
 
-from pipeline.anatomy.names import NAMES, named_numbering, names_both_plates, structure_of
+from pipeline.anatomy.names import NAMES, named_numbering, names_both_compartments, structure_of
 from pipeline.anatomy.numberings import (
     AUTO,
     CANONICAL,
@@ -39,6 +39,7 @@ from pipeline.anatomy.structures import (
     BONES,
     CARTILAGE_OF,
     DISTINCT_COLOURS,
+    LATERAL_OF,
     TISSUE_COLOURS,
     Side,
     Structure,
@@ -60,6 +61,7 @@ __all__ = [
     "FEMUR_MEDIAL_POSTERIOR",
     "FEMUR_MEDIAL_WEIGHT_BEARING",
     "FEMUR_WHOLE",
+    "LATERAL_OF",
     "NAMES",
     "NUMBERINGS",
     "PATELLA_WHOLE",
@@ -78,7 +80,7 @@ __all__ = [
     "Structure",
     "Tissue",
     "named_numbering",
-    "names_both_plates",
+    "names_both_compartments",
     "pair_title",
     "place_order",
     "place_title",

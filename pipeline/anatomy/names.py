@@ -41,6 +41,7 @@ _MEANINGS: Final[Mapping[frozenset[str], Structure]] = {
     frozenset({"tibia", "cartilage", "medial"}): Structure.MEDIAL_TIBIAL_CARTILAGE,
     frozenset({"tibia", "cartilage", "lateral"}): Structure.LATERAL_TIBIAL_CARTILAGE,
     frozenset({"patella", "cartilage"}): Structure.PATELLAR_CARTILAGE,
+    frozenset({"meniscus"}): Structure.MEDIAL_MENISCUS,  # split likewise
     frozenset({"meniscus", "medial"}): Structure.MEDIAL_MENISCUS,
     frozenset({"meniscus", "lateral"}): Structure.LATERAL_MENISCUS,
 }
@@ -51,9 +52,9 @@ def structure_of(name: str) -> Structure | None:
     return _MEANINGS.get(_words(name))
 
 
-def names_both_plates(name: str) -> bool:
-    """Whether a name stands for the tibial cartilage without its compartment."""
-    return _words(name) == {"tibia", "cartilage"}
+def names_both_compartments(name: str) -> bool:
+    """Whether a name stands for the tibial cartilage, or for the menisci, without a compartment."""
+    return _words(name) in ({"tibia", "cartilage"}, {"meniscus"})
 
 
 def named_numbering(names: Mapping[int, str], labels: frozenset[int]) -> Numbering | None:
@@ -65,8 +66,8 @@ def named_numbering(names: Mapping[int, str], labels: frozenset[int]) -> Numberi
     found = [structure for structure in meaning.values() if structure is not None]
     if not labels or len(found) < len(meaning) or len(set(found)) < len(found):
         return None
-    one_plate = any(names_both_plates(names[label]) for label in labels)
-    return Numbering(id=NAMES, title="As named in the file", to_canonical=meaning, compartments_apart=not one_plate)
+    both = any(names_both_compartments(names[label]) for label in labels)
+    return Numbering(id=NAMES, title="As named in the file", to_canonical=meaning, compartments_apart=not both)
 
 
 def _words(name: str) -> frozenset[str]:

@@ -15,8 +15,8 @@ class Numbering:
     """The label numbering of a source.
 
     `to_canonical` contains every label that the numbering declares; None means deliberate background.
-    `compartments_apart` is False if medial and lateral tibial cartilage share one number: both are then read as
-    MEDIAL_TIBIAL_CARTILAGE until the analysis separates them by anatomy.
+    `compartments_apart` is False if medial and lateral tibial cartilage, or both menisci, share one number: both are
+    then read as the medial one (LATERAL_OF) until the analysis separates them by anatomy.
     """
 
     id: str

@@ -111,6 +111,15 @@ CARTILAGE_OF: Final[Mapping[Structure, tuple[Structure, ...]]] = MappingProxyTyp
 )
 """Which cartilage lies on which bone."""
 
+LATERAL_OF: Final[Mapping[Structure, Structure]] = MappingProxyType(
+    {
+        Structure.MEDIAL_TIBIAL_CARTILAGE: Structure.LATERAL_TIBIAL_CARTILAGE,
+        Structure.MEDIAL_MENISCUS: Structure.LATERAL_MENISCUS,
+    }
+)
+"""Medial structure -> its lateral counterpart. Sources that do not distinguish them are read as the medial one, and
+divided by anatomy (pipeline/regions.py)."""
+
 BONE_OF: Final[Mapping[Structure, Structure]] = MappingProxyType(
     {cartilage: bone for bone, plates in CARTILAGE_OF.items() for cartilage in plates}
 )

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from pipeline.acquisition import PulseSequence
-from pipeline.anatomy import NUMBERINGS, Numbering, Structure
+from pipeline.anatomy import LATERAL_OF, NAMES, NUMBERINGS, Numbering, Structure, named_numbering
 from pipeline.errors import ModelError
 from pipeline.segmentation.identity import BUILT_IN
 from pipeline.segmentation.limits import ConfidenceFlag, ThickSlices, confidence_flag_of, holds_for, thick_slices_of
@@ -127,10 +127,10 @@ class ModelCard:
 
     @property
     def structures(self) -> tuple[Structure, ...]:
-        """The structures of a finished analysis; a single tibial cartilage label is split by anatomy."""
+        """The structures of a finished analysis; a label of both compartments is split by anatomy."""
         found = {self.native_to_canonical.to_canonical[label] for label in self.native_labels} - {None}
-        if not self.native_to_canonical.compartments_apart and Structure.MEDIAL_TIBIAL_CARTILAGE in found:
-            found.add(Structure.LATERAL_TIBIAL_CARTILAGE)
+        if not self.native_to_canonical.compartments_apart:
+            found |= {lateral for medial, lateral in LATERAL_OF.items() if medial in found}
         return tuple(structure for structure in Structure if structure in found)
 
     def to_dict(self) -> dict[str, object]:
@@ -175,6 +175,7 @@ def card_of(content: Mapping[str, object], folder: Path, digests: Mapping[str, s
     Raises KeyError, TypeError, ValueError where the content is incomplete.
     """
     data: dict[str, Any] = dict(content)
+    labels = MappingProxyType({int(label): str(name) for label, name in data["labels"].items()})
     accuracy = data.get("accuracy", {})
     renderer = accuracy.get("training_renderer")
     return ModelCard(
@@ -182,8 +183,8 @@ def card_of(content: Mapping[str, object], folder: Path, digests: Mapping[str, s
         title=data["title"],
         family=data["family"],
         description=data["description"],
-        native_labels=MappingProxyType({int(label): str(name) for label, name in data["labels"].items()}),
-        native_to_canonical=NUMBERINGS[data["numbering"]],
+        native_labels=labels,
+        native_to_canonical=_numbering_of(data["numbering"], labels),
         folder=folder,
         sequences=tuple(PulseSequence(name) for name in data.get("sequences", ())),
         licence=data.get("licence", ""),
@@ -197,3 +198,13 @@ def card_of(content: Mapping[str, object], folder: Path, digests: Mapping[str, s
         confidence_flag=confidence_flag_of(data, digests),
         training_renderer=Figures.read(renderer) if renderer and holds_for(renderer, digests) else None,
     )
+
+
+def _numbering_of(numbering: str, labels: Mapping[int, str]) -> Numbering:
+    """With this id, or as the labels are named (NAMES). Raises KeyError, ValueError."""
+    if numbering != NAMES:
+        return NUMBERINGS[numbering]
+    found = named_numbering(labels, frozenset(labels))
+    if found is None:
+        raise ValueError(f"labels {', '.join(labels.values())} are not all names of structures; expected one each")
+    return found

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.anatomy import NUMBERINGS, Numbering, names_both_plates, structure_of
+from pipeline.anatomy import NUMBERINGS, Numbering, names_both_compartments, structure_of
 from pipeline.errors import ModelError
 from pipeline.grid import axes_of
 from pipeline.segmentation.card import ModelCard
@@ -78,9 +78,9 @@ def numbering_of(labels: Mapping[str, object]) -> tuple[dict[int, str], Numberin
         )
     if len(set(meaning.values())) < len(meaning):
         raise ModelError("dataset.json gives two labels the same meaning; expected each structure once.")
-    one_plate = any(names_both_plates(name) for name in native.values())
+    both = any(names_both_compartments(name) for name in native.values())
     return native, Numbering(
-        id="dataset.json", title="As named in dataset.json", to_canonical=meaning, compartments_apart=not one_plate
+        id="dataset.json", title="As named in dataset.json", to_canonical=meaning, compartments_apart=not both
     )
 
 

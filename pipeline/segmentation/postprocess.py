@@ -1,4 +1,4 @@
-"""Anatomical post-processing: one component per bone, no holes, cartilage only on its bone."""
+"""Anatomical post-processing: one component per bone, no holes, cartilage only on its bone, menisci on the tibia."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.anatomy import BONE_OF, BONES, Structure
+from pipeline.anatomy import BONE_OF, BONES, CARTILAGE_OF, Structure, Tissue
 from pipeline.grid import Box
 from pipeline.types import LabelArray, Segmentation
 
@@ -17,10 +17,12 @@ Mask = NDArray[np.bool_]
 
 TOUCH_VOXELS: Final = 2
 """Maximum distance, in steps through voxel faces, of cartilage in contact with its bone."""
-LEAST_CARTILAGE_MM3: Final = 3.0
-"""Smaller components of cartilage are noise: a disc of 1.4 mm radius and 0.5 mm thickness."""
-LEAST_CARTILAGE_SHARE: Final = 0.05
-"""Components smaller than this fraction of the plate's largest component are noise too."""
+LEAST_PIECE_MM3: Final = 3.0
+"""Smaller components of cartilage and menisci are noise: a disc of 1.4 mm radius and 0.5 mm thickness."""
+LEAST_PIECE_SHARE: Final = 0.05
+"""Components smaller than this fraction of the structure's largest component are noise too."""
+MENISCI_REACH_MM: Final = 4.0
+"""Menisci lie on the tibia or its cartilage: components further away than this are something else."""
 THICK_SLICES: Final = 3.0
 """Ratio of spacings from which slices are also processed individually: a hole in a 4 mm slice may be open to the next
 slice, and a thin spur in one slice may touch the bone in the next."""
@@ -33,8 +35,8 @@ CORNER_MM: Final = 0.5
 
 def clean(segmentation: Segmentation) -> Segmentation:
     """Keep the largest component of each bone, fill its holes, and keep cartilage that touches its bone and is not
-    tiny. In thick slices, holes are filled per slice, and thin spurs of bone are removed. Menisci are not changed. The
-    operation is idempotent.
+    tiny. Menisci keep components of some size near the tibia. In thick slices, holes are filled per slice, and thin
+    spurs of bone are removed. The operation is idempotent.
     """
     return replace(segmentation, labels=clean_labels(segmentation.labels, segmentation.grid.spacing_mm))
 
@@ -57,6 +59,11 @@ def clean_labels(labels: LabelArray, spacing_mm: tuple[float, float, float]) -> 
         if (box := boxes[cartilage - 1]) is not None:
             around = _grown(box, TOUCH_VOXELS, labels.shape)
             _clean_cartilage(cleaned[around], cartilage, bone, float(np.prod(spacing_mm)))
+    menisci = [structure for structure in Structure if structure.tissue is Tissue.MENISCUS]
+    for meniscus in menisci:
+        if (box := boxes[meniscus - 1]) is not None:
+            margin = round(MENISCI_REACH_MM / min(spacing_mm)) + 1
+            _clean_meniscus(cleaned[_grown(box, margin, labels.shape)], meniscus, spacing_mm)
     return cleaned
 
 
@@ -127,8 +134,24 @@ def _clean_cartilage(view: LabelArray, cartilage: Structure, bone: Structure, vo
     touching = np.zeros(count + 1, dtype=bool)
     touching[pieces[_dilated(view == bone, TOUCH_VOXELS)]] = True
     largest = sizes[touching].max(initial=0)
-    least = max(LEAST_CARTILAGE_MM3 / voxel_volume_mm3, LEAST_CARTILAGE_SHARE * largest)
+    least = max(LEAST_PIECE_MM3 / voxel_volume_mm3, LEAST_PIECE_SHARE * largest)
     keep = touching & (sizes >= least)
+    keep[0] = True  # background of this labelling: other structures
+    view[~keep[pieces]] = 0
+
+
+def _clean_meniscus(view: LabelArray, meniscus: Structure, spacing_mm: tuple[float, float, float]) -> None:
+    """In place, on a view that contains the whole structure with MENISCI_REACH_MM around it."""
+    pieces, count = ndimage.label(view == meniscus)
+    if count == 0:
+        return
+    tibia = np.isin(view, [Structure.TIBIA, *CARTILAGE_OF[Structure.TIBIA]])
+    near = np.zeros(count + 1, dtype=bool)
+    if tibia.any():
+        near[pieces[ndimage.distance_transform_edt(~tibia, spacing_mm) <= MENISCI_REACH_MM]] = True
+    sizes = _sizes(pieces, count)
+    least = max(LEAST_PIECE_MM3 / float(np.prod(spacing_mm)), LEAST_PIECE_SHARE * sizes[near].max(initial=0))
+    keep = near & (sizes >= least)
     keep[0] = True  # background of this labelling: other structures
     view[~keep[pieces]] = 0
 

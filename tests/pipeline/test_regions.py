@@ -1,7 +1,10 @@
 """Compartments and sub-regions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from pipeline.alignment import align_knee
 from pipeline.anatomy import Side, Structure
@@ -13,8 +16,9 @@ from pipeline.regions import (
     _tilted,
     _wrap_height,
     femoral_regions,
-    split_tibial_cartilage,
+    split_compartments,
     subregions,
+    without_menisci,
 )
 from pipeline.surface import bone_surface
 from pipeline.thickness import thickness_maps
@@ -24,13 +28,13 @@ from tests.support.knees import coarse_knee, mirrored, tibia_unsplit
 
 def parts(segmentation):
     alignment = align_knee(bone_surface(segmentation, Structure.FEMUR))
-    return subregions(split_tibial_cartilage(segmentation, alignment), alignment), alignment
+    return subregions(split_compartments(segmentation, alignment), alignment), alignment
 
 
 def means(segmentation):
     """(structure, region) -> mean ThC."""
     regions, alignment = parts(segmentation)
-    whole = split_tibial_cartilage(segmentation, alignment)
+    whole = split_compartments(segmentation, alignment)
     rows = [
         row
         for bone in (Structure.FEMUR, Structure.TIBIA, Structure.PATELLA)
@@ -59,6 +63,41 @@ def test_regions_are_at_their_anatomical_positions():
     assert centre[14][medial] > centre[15][medial]
     assert centre[11][posterior] < centre[12][posterior] < centre[14][posterior]
     assert centre[11][posterior] < centre[13][posterior] < centre[15][posterior]
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_menisci_of_one_label_are_divided_at_the_centre_of_the_tibia(left):
+    knee = tibia_unsplit(mirrored(coarse_knee()) if left else coarse_knee())
+    whole = mirrored(coarse_knee()) if left else coarse_knee()
+    above = {}
+    labels = knee.labels.copy()
+    for meniscus, plate in (
+        (Structure.MEDIAL_MENISCUS, Structure.MEDIAL_TIBIAL_CARTILAGE),
+        (Structure.LATERAL_MENISCUS, Structure.LATERAL_TIBIAL_CARTILAGE),
+    ):
+        grown = ndimage.binary_dilation(whole.labels == plate, iterations=2) & (labels == 0)
+        labels[grown] = Structure.MEDIAL_MENISCUS
+        above[meniscus] = grown
+    one_label = replace(knee, labels=labels)
+    found = split_compartments(one_label, align_knee(bone_surface(one_label, Structure.FEMUR)))
+    for meniscus, place in above.items():
+        assert (found.labels[place] == meniscus).mean() > 0.97
+    assert {Structure.MEDIAL_MENISCUS, Structure.LATERAL_MENISCUS} <= set(found.boxes)
+    assert not set(without_menisci(found).boxes) & {Structure.MEDIAL_MENISCUS, Structure.LATERAL_MENISCUS}
+    alone = split_compartments(knee, align_knee(bone_surface(knee, Structure.FEMUR)))
+    assert np.array_equal(without_menisci(found).labels, alone.labels)
+
+
+def test_given_lateral_menisci_keep_their_label_where_only_the_tibial_plates_share_one():
+    knee = tibia_unsplit(coarse_knee())
+    labels = knee.labels.copy()
+    beside = ndimage.binary_dilation(labels == Structure.MEDIAL_TIBIAL_CARTILAGE) & (labels == 0)
+    labels[beside] = Structure.MEDIAL_MENISCUS
+    labels[:, :, : labels.shape[2] // 2][beside[:, :, : labels.shape[2] // 2]] = Structure.LATERAL_MENISCUS
+    given = replace(knee, labels=labels)
+    found = split_compartments(given, align_knee(bone_surface(given, Structure.FEMUR)))
+    menisci = np.isin(labels, [Structure.MEDIAL_MENISCUS, Structure.LATERAL_MENISCUS])
+    assert np.array_equal(found.labels[menisci], labels[menisci])
 
 
 def test_weight_bearing_is_60_percent_of_the_distance_from_notch_to_end():
@@ -143,19 +182,19 @@ def test_pieces_of_tibial_cartilage_are_whole_unless_both_sides_have_a_large_par
     alignment = Alignment(matrix=np.eye(4), side=Side.RIGHT, residual_mm=1.0, residual_other_mm=2.0)
     plateau = Segmentation(labels=labels, grid=grid, model_id="x", compartments_apart=False)
     with np.errstate(all="raise"):
-        split = split_tibial_cartilage(plateau, alignment).labels
+        split = split_compartments(plateau, alignment).labels
     assert (split[1, 1, 0], split[1, 1, 99]) == (6, 5)
     assert set(split[3, 3, 10:54]) == {6}
     assert set(split[8, 8, 46:90]) == {5}
     assert set(split[6, 6, 40:50]) == {6}
     assert set(split[6, 6, 50:60]) == {5}
-    assert split_tibial_cartilage(split_tibial_cartilage(plateau, alignment), alignment).labels is not labels
+    assert split_compartments(split_compartments(plateau, alignment), alignment).labels is not labels
 
 
 def test_an_unsplit_tibial_plate_is_separated_by_anatomy():
     knee = coarse_knee()
     _, alignment = parts(knee)
-    split = split_tibial_cartilage(tibia_unsplit(knee), alignment)
+    split = split_compartments(tibia_unsplit(knee), alignment)
     for label in (5, 6):
         a, b = split.labels == label, knee.labels == label
         assert 2 * (a & b).sum() / (a.sum() + b.sum()) > 0.98
@@ -176,7 +215,7 @@ def test_touching_tibial_plates_are_split_at_the_centre():
     labels = knee.labels.copy()
     labels[tuple(index[bridge].T)] = 5
     joined = type(knee)(labels=labels, grid=knee.grid, model_id="x", compartments_apart=False)
-    split = split_tibial_cartilage(joined, alignment)
+    split = split_compartments(joined, alignment)
     medial, lateral = (split.labels[knee.labels == 5] == label for label in (5, 6))
     assert medial.mean() == pytest.approx(0.5, abs=0.15)
     assert lateral.mean() == pytest.approx(0.5, abs=0.15)

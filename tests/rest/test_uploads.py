@@ -45,6 +45,7 @@ def test_an_upload_writes_the_record_of_the_contract(api: httpx.Client, nifti: b
     assert record["retain_for_research"] is False
     assert record["options"] == {
         "segmentation_model": "nnunet_cascade",
+        "menisci": True,
         "perform_nsm": True,
         "nsm_type": "bone_only",
         "retain_results": False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,12 +20,14 @@ from training.generator.flexion import hinge_of
 from training.generator.marrow import Lesions
 from training.generator.materials import BONES, MENISCI, PLATES, Material
 from training.generator.menisci import MeniscusShape, draw_meniscus
-from training.generator.scan import MENISCUS_CLASSES, make_patch, make_scan
+from training.generator.pool import AnatomyPool
+from training.generator.scan import make_patch, make_scan
 from training.generator.wear import denuded, fibrillated, thinned
-from training.knee_unet.specimen import CLASS_COUNT
+from training.knee_unet.specimen import MENISCUS_CLASS, NETWORK_CLASS_COUNT
 from training.limb import LimbFrame, limb_frame
 
 VOXEL_MM = 1.6
+SAMPLE = Path(__file__).resolve().parents[2] / "samples" / "sample_knee_labels.nii.gz"
 ILL = Condition(
     effusion_mm=5.0,
     film_mm=1.0,
@@ -219,13 +222,31 @@ def test_the_same_seed_gives_the_same_scan_and_artefacts_keep_the_labels() -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("menisci", [False, True])
-def test_patches_have_two_more_classes_with_menisci(menisci: bool) -> None:
-    one, two = (make_patch(healthy(), np.random.default_rng(6), (32, 32, 32), "pd", menisci=menisci) for _ in range(2))
+def test_patches_have_one_class_for_both_menisci() -> None:
+    one, two = (make_patch(healthy(), np.random.default_rng(6), (48, 48, 48), "pd") for _ in range(2))
     assert np.array_equal(one.image, two.image)
-    assert one.targets.shape == (CLASS_COUNT + len(MENISCUS_CLASSES) * menisci, 32, 32, 32)
+    assert one.targets.shape == (NETWORK_CLASS_COUNT, 48, 48, 48)
     assert np.allclose(one.targets.sum(0), 1.0)
     assert np.isfinite(one.image).all()
+    seen = [make_patch(healthy(), np.random.default_rng(k), (48, 48, 48), "pd").targets[MENISCUS_CLASS] for k in (6, 7)]
+    assert max(float(share.max()) for share in seen) == 1.0
+
+
+@pytest.mark.slow
+def test_a_pool_reads_again_what_it_drew_and_its_first_anatomy_is_healthy(tmp_path: Path) -> None:
+    def pool() -> AnatomyPool:
+        return AnatomyPool(maps=[SAMPLE], numbering="canonical", folder=tmp_path, voxel_mm=VOXEL_MM)
+
+    drawn, other = pool().anatomy(0), pool().anatomy(1)
+    again = pool().anatomy(0)
+    assert len(list(tmp_path.iterdir())) == 2
+    assert np.array_equal(drawn.labels, again.labels)
+    assert np.array_equal(drawn.materials, again.materials)
+    assert np.array_equal(again.grid.affine, drawn.grid.affine)
+    assert again.contains == drawn.contains
+    names = {finding.name for finding in drawn.contains}
+    assert not any(name.startswith(("denuded", "thin", "osteophytes", "effusion")) for name in names)
+    assert other.contains != drawn.contains
 
 
 def test_a_knee_without_a_tibia_is_refused() -> None:

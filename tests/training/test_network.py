@@ -20,7 +20,15 @@ pytestmark = pytest.mark.slow
 import torch  # noqa: E402  after the skip
 
 from training.knee_unet.export import mean_parameters, read_parameters, write_weights  # noqa: E402
-from training.knee_unet.network import CHANNELS, KneeUNet, load_parameters, soft_loss  # noqa: E402  after the skip
+from training.knee_unet.network import (  # noqa: E402  after the skip
+    CHANNELS,
+    UNLIKELY,
+    KneeUNet,
+    known_classes,
+    load_parameters,
+    soft_loss,
+)
+from training.knee_unet.specimen import CLASS_COUNT, NETWORK_CLASS_COUNT  # noqa: E402  after the skip
 
 ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = ROOT / "models" / "knee_unet" / "weights.onnx"
@@ -35,7 +43,23 @@ def test_stored_weights_and_the_torch_network_give_the_same_result() -> None:
     session = onnxruntime.InferenceSession(WEIGHTS, providers=["CPUExecutionProvider"])
     stored = session.run(None, {session.get_inputs()[0].name: image.numpy()})[0]
     with torch.no_grad():
-        assert np.abs(network.eval()(image).numpy() - stored).max() < 1e-3
+        assert np.abs(network.eval()(image).numpy()[:, : stored.shape[1]] - stored).max() < 1e-3
+
+
+def test_stored_weights_with_fewer_classes_start_a_wider_network_with_the_same_answers() -> None:
+    parameters = read_parameters(WEIGHTS)
+    weight, bias = parameters["head.weight"], parameters["head.bias"]
+    narrow = parameters | {"head.weight": weight[:, :CLASS_COUNT], "head.bias": bias[:CLASS_COUNT]}
+    wide = KneeUNet()
+    load_parameters(wide, narrow)
+    image = torch.randn(1, 1, 32, 32, 32, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        shares = torch.softmax(wide.eval()(image), 1)
+    assert shares.shape[1] == NETWORK_CLASS_COUNT
+    assert (shares[:, CLASS_COUNT:] <= shares[:, :1] * np.exp(UNLIKELY) + 1e-6).all()
+    merged = known_classes(shares.log(), CLASS_COUNT).exp()
+    assert torch.allclose(merged.sum(1), torch.ones(()), atol=1e-5)
+    assert torch.allclose(merged[:, 0], shares[:, 0] + shares[:, CLASS_COUNT:].sum(1), atol=1e-5)
 
 
 def test_export_and_import_change_probabilities_by_float16_rounding_only(tmp_path: Path) -> None:
@@ -56,7 +80,7 @@ def test_export_and_import_change_probabilities_by_float16_rounding_only(tmp_pat
 
 def test_weights_of_another_network_are_rejected() -> None:
     with pytest.raises(ValueError, match="do not match"):
-        load_parameters(KneeUNet(), {"stem.0.weight": torch.zeros(32, 1, 5, 5, 5), "other": torch.zeros(1)})
+        load_parameters(KneeUNet(), KneeUNet().state_dict() | {"other": torch.zeros(1)})
 
 
 def test_runs_of_one_network_are_averaged_and_of_two_networks_rejected(tmp_path: Path) -> None:

@@ -29,6 +29,10 @@ from training.signal import steady_state
 Range = tuple[float, float]
 FAT_HZ_PER_TESLA: Final = 3.35 * 42.577
 """Frequency difference of water and fat."""
+MOSTLY_FAT: Final = 0.7
+"""Fraction of fat above which a material shares its density with the other fatty ones."""
+MARROW_FAT: Final = (0.6, 0.92)
+"""Fraction of fat in the marrow of different people, from red to yellow; chosen."""
 TRAIN_FAT_T2: Final = 1.4
 """Factor of the T2 of fat in trains of refocusing pulses [Henk]."""
 
@@ -258,6 +262,8 @@ def levels(
     """(water, fat), each (materials,): signal of every material's two components, before suppression of fat.
 
     vary: generator of the variation between people (log SD of .12 in density, .15 in T1 and T2); None: as in the table.
+    Materials that are mostly fat share one density, so that marrow is never brighter than subcutaneous fat where fat
+    is bright; red marrow has less fat than yellow marrow.
     """
     row = FAMILIES[protocol.family]
     fat = scaled(FAT_COMPONENT, protocol.tesla)
@@ -265,11 +271,16 @@ def levels(
         fat = Properties(density=1.0, t1_ms=fat.t1_ms, t2_ms=fat.t2_ms * TRAIN_FAT_T2, prime_per_s=fat.prime_per_s)
     fat_level = row.equation(fat, protocol)
     water, fatty = np.zeros(len(Material), np.float32), np.zeros(len(Material), np.float32)
+    lipid = 1.0 if vary is None else float(np.exp(0.12 * vary.standard_normal()))
+    marrow_fat = PROPERTIES[Material.MARROW].fat if vary is None else float(vary.uniform(*MARROW_FAT))
     for material, tissue in PROPERTIES.items():
         here = scaled(tissue, protocol.tesla)
         density, t1, t2 = np.ones(3) if vary is None else np.exp([0.12, 0.15, 0.15] * vary.standard_normal(3))
+        if tissue.fat > MOSTLY_FAT:
+            density = lipid
+        fat_share = marrow_fat if material is Material.MARROW else tissue.fat
         moved = Properties(density=1.0, t1_ms=here.t1_ms * t1, t2_ms=here.t2_ms * t2, prime_per_s=here.prime_per_s)
-        water[material] = tissue.density * density * (1.0 - tissue.fat) * row.equation(moved, protocol)
+        water[material] = tissue.density * density * (1.0 - fat_share) * row.equation(moved, protocol)
         prime = np.exp(-1e-3 * protocol.echo_ms * here.prime_per_s) if row.equation is not spin_echo else 1.0
-        fatty[material] = tissue.density * density * tissue.fat * fat_level * prime
+        fatty[material] = tissue.density * density * fat_share * fat_level * prime
     return water, fatty

@@ -51,6 +51,12 @@ PLATE_UNDER = {
     Structure.MEDIAL_MENISCUS: Structure.MEDIAL_TIBIAL_CARTILAGE,
     Structure.LATERAL_MENISCUS: Structure.LATERAL_TIBIAL_CARTILAGE,
 }
+PLATEAU_MM = (-8.0, -2.0)
+"""Levels below a plate at which the edge of the tibial plateau is found: above them the plateau may be worn away."""
+OVERHANG_MM = 4.0
+"""Largest distance of the plateau's edge from that of its cartilage: beyond it lie osteophytes."""
+RIM_MM = 0.8
+"""The rim overhangs the edge of the plateau."""
 FEMUR_GAP_MM = 0.4
 TIBIA_GAP_MM = 0.2
 """Fluid or synovium between meniscus and cartilage."""
@@ -77,6 +83,7 @@ def draw_meniscus(
     start = np.array([s.start for s in box])
     index = np.stack(np.meshgrid(*map(np.arange, here.shape), indexing="ij"), -1).reshape(-1, 3) + start
     uvw = frame.coordinates(grid.to_mm(index)).reshape(*here.shape, 3).astype(np.float32)
+    low, high = _plateau(uvw, plate[box], here == Structure.TIBIA)
     femur = distance_to(is_any(here, (Structure.FEMUR, Structure.FEMORAL_CARTILAGE)), voxel_mm)
     tibia = distance_to(
         is_any(
@@ -86,23 +93,41 @@ def draw_meniscus(
         voxel_mm,
     )
     bumps = noise_on(here.shape, voxel_mm, 6.0, rng)
-    wedge = _wedge(uvw, plate[box], femur, tibia, bumps, shape)
+    wedge = _wedge(uvw, (low, high), femur, tibia, bumps, shape)
     result = labels.copy()
     result[box][wedge & (here == 0)] = meniscus
     return result
 
 
-def _wedge(uvw: Field, plate: Mask, femur: Field, tibia: Field, bumps: Field, shape: MeniscusShape) -> Mask:
+def _plateau(uvw: Field, plate: Mask, tibia: Mask) -> tuple[Field, Field]:
+    """Lowest and highest coordinates (3,) of a plateau: those of its cartilage, outwards as far as its bone.
+
+    Where cartilage is worn away, the plate alone would put the rim under the condyle, where there is no room.
+    """
+    low, high = np.percentile(uvw[plate], (3, 97), axis=0)
+    level = uvw[..., 2] - 0.5 * (low[2] + high[2])
+    side = np.sign(low[0] + high[0])
+    below = uvw[tibia & (level > PLATEAU_MM[0]) & (level < PLATEAU_MM[1]) & (side * uvw[..., 0] > 0.0)]
+    if len(below):
+        bone_low, bone_high = np.percentile(below, (2, 98), axis=0)
+        wider_low, wider_high = np.clip(low - bone_low, 0, OVERHANG_MM), np.clip(bone_high - high, 0, OVERHANG_MM)
+        outward = np.array([side > 0, True, False]), np.array([side < 0, True, False])
+        high, low = np.where(outward[0], high + wider_high, high), np.where(outward[1], low - wider_low, low)
+    return low, high
+
+
+def _wedge(
+    uvw: Field, plateau: tuple[Field, Field], femur: Field, tibia: Field, bumps: Field, shape: MeniscusShape
+) -> Mask:
     """Where the meniscus is: beside the condyle, on the tibia, within the ring around the plate."""
-    under = uvw[plate]
-    low, high = np.percentile(under, (3, 97), axis=0)
+    low, high = plateau
     centre, radii = 0.5 * (low + high), 0.5 * (high - low)
     outward = np.float32(np.sign(centre[0]))
     across = outward * (uvw[..., 0] - centre[0]) - shape.extrusion_mm
     along = uvw[..., 1] - centre[1]
     radius = np.hypot(across / radii[0], along / radii[1])
     ray = np.hypot(across, along)
-    rim = ray / np.maximum(radius, 1e-3) + 1.5  # distance of the rim along this ray
+    rim = ray / np.maximum(radius, 1e-3) + RIM_MM  # distance of the rim along this ray
     width = shape.width_mm * (1.0 + (shape.posterior - 1.0) * np.clip(along / radii[1], 0.0, 1.0)) + 0.6 * bumps
     share = (ray - (rim - width)) / width  # 0 at the free edge, 1 at the rim
     angle = np.degrees(np.arctan2(along, across))

@@ -8,22 +8,19 @@ from typing import Final
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from pipeline.anatomy import Structure
 from pipeline.grid import FloatArray, Grid
 from pipeline.segmentation.sampling import linear_matrix, positions
 from pipeline.types import LabelArray
 from training.generator.acquisition import SLICE_AXIS, Artefact, Geometry, acquire, look_up
 from training.generator.anatomy import Anatomy, Finding
 from training.generator.families import FAMILIES, Protocol, draw_protocol
-from training.generator.materials import PLATES
+from training.generator.materials import MENISCI, PLATES
 from training.generator.space import is_any
 from training.knee_unet.fields import Shape, along
 from training.knee_unet.patches import SUB_VOXEL, Patch, draw_matrix
-from training.knee_unet.specimen import CLASS_COUNT, CLASS_OF, RESOLUTION_MM
+from training.knee_unet.specimen import CLASS_OF, MENISCUS_CLASS, NETWORK_CLASS_COUNT, RESOLUTION_MM
 from training.limb import Field
 
-MENISCUS_CLASSES: Final = {Structure.MEDIAL_MENISCUS: CLASS_COUNT, Structure.LATERAL_MENISCUS: CLASS_COUNT + 1}
-"""Classes of the menisci in targets that have them: after the network's present classes."""
 TILT_DEG: Final = 8.0
 CUT: Final = 0.4
 """Probability that the field of view is smaller than the anatomy."""
@@ -82,7 +79,7 @@ def make_scan(
     image = acquire(anatomy, protocol, geometry, receiver, artefacts)
     labels = look_up(anatomy.labels, geometry.index(anatomy.grid.spacing_mm[0], np.zeros(3)))
     if not menisci:
-        labels[is_any(labels, tuple(MENISCUS_CLASSES))] = 0
+        labels[is_any(labels, MENISCI)] = 0
     order = (axis, *(k for k in (2, 1, 0) if k != axis))
     first = geometry_origin(geometry, anatomy)
     columns = (anatomy.grid.direction[:, ::-1] @ geometry.matrix)[:, order]
@@ -113,13 +110,8 @@ def make_patch(
     rng: np.random.Generator,
     shape: Shape = (96, 96, 96),
     family: str | None = None,
-    *,
-    menisci: bool = False,
 ) -> Patch:
-    """A patch of the network: a random pose, protocol and acquisition, interpolated as the pipeline does.
-
-    targets: the network's classes, and two more (MENISCUS_CLASSES) with `menisci`; otherwise menisci are background.
-    """
+    """A patch of the network: a random pose, protocol and acquisition, interpolated as the pipeline does."""
     family = family or str(rng.choice(list(FAMILIES)))
     protocol = draw_protocol(rng, family)
     axis = SLICE_AXIS[protocol.plane]
@@ -153,9 +145,7 @@ def make_patch(
         centre_mm=centre,
         bend_mm=_bend(shape, (RESOLUTION_MM,) * 3, strength, nodes),
     )
-    return Patch(
-        image=_standardised(image, rng)[None], targets=_targets(anatomy, target, menisci=menisci), family=family
-    )
+    return Patch(image=_standardised(image, rng)[None], targets=_targets(anatomy, target), family=family)
 
 
 def _bend(shape: Shape, step_mm: tuple[float, float, float], strength: float, seeds: list[int]) -> tuple[Field, ...]:
@@ -188,16 +178,14 @@ def _centre(anatomy: Anatomy, rng: np.random.Generator) -> FloatArray:
     return np.asarray(points[rng.integers(len(points))] * anatomy.grid.spacing_mm[0] + rng.uniform(-16.0, 16.0, 3))
 
 
-def _targets(anatomy: Anatomy, geometry: Geometry, *, menisci: bool) -> Field:
+def _targets(anatomy: Anatomy, geometry: Geometry) -> Field:
     """(classes, a, b, c): the fraction of every class at four positions of each voxel."""
     table = CLASS_OF.copy()
-    for structure, number in MENISCUS_CLASSES.items():
-        table[structure] = number if menisci else 0
-    count = CLASS_COUNT + (len(MENISCUS_CLASSES) if menisci else 0)
-    targets = np.zeros((count, *geometry.shape), np.float32)
+    table[list(MENISCI)] = MENISCUS_CLASS
+    targets = np.zeros((NETWORK_CLASS_COUNT, *geometry.shape), np.float32)
     for offset in SUB_VOXEL * RESOLUTION_MM:
         here = table[look_up(anatomy.labels, geometry.index(anatomy.grid.spacing_mm[0], offset))]
-        for k in range(1, count):
+        for k in range(1, NETWORK_CLASS_COUNT):
             targets[k] += np.float32(1.0 / len(SUB_VOXEL)) * (here == k)
     targets[0] = 1.0 - targets[1:].sum(0)
     return targets

@@ -14,7 +14,7 @@ from pipeline.alignment import align_knee
 from pipeline.anatomy import BONES, CARTILAGE_OF, PLATE_ON, Structure
 from pipeline.measure import measure_thickness
 from pipeline.quantities import THC
-from pipeline.regions import split_tibial_cartilage, subregions
+from pipeline.regions import split_compartments, subregions
 from pipeline.surface import bone_surface
 from pipeline.thickness import thickness_maps
 from pipeline.types import Segmentation
@@ -78,7 +78,7 @@ def region_means(segmentation: Segmentation) -> dict[str, float]:
     `femoral_cartilage/medial_weight_bearing`.
     """
     alignment = align_knee(bone_surface(segmentation, Structure.FEMUR))
-    knee = split_tibial_cartilage(segmentation, alignment)
+    knee = split_compartments(segmentation, alignment)
     regions = subregions(knee, alignment)
     means = {}
     for bone in BONES:

@@ -22,7 +22,7 @@ from pipeline.anatomy import NUMBERINGS, Structure, Tissue
 from pipeline.grid import Box, FloatArray, Grid
 from pipeline.image_io import read_label_map
 from pipeline.labels import canonical_labels
-from pipeline.regions import split_tibial_cartilage
+from pipeline.regions import split_compartments
 from pipeline.segmentation.orientation import nearest_order
 from pipeline.segmentation.sampling import isotropic_shape, linear_matrix, positions
 from pipeline.surface import bone_surface
@@ -58,6 +58,9 @@ def class_of_structure() -> LabelArray:
 
 CLASS_OF: Final = class_of_structure()
 CLASS_COUNT: Final = int(CLASS_OF.max()) + 1
+MENISCUS_CLASS: Final = CLASS_COUNT
+"""Both menisci, in the network only: expert maps have none. They are divided by anatomy, as the tibial plates are."""
+NETWORK_CLASS_COUNT: Final = CLASS_COUNT + 1
 BONE_CLASSES: Final = tuple(sorted({int(CLASS_OF[s]) for s in Structure if s.tissue is Tissue.BONE}))
 CARTILAGE_CLASSES: Final = tuple(sorted({int(CLASS_OF[s]) for s in Structure if s.tissue is Tissue.CARTILAGE}))
 
@@ -104,7 +107,7 @@ def read_expert_map(path: Path, numbering: str) -> Segmentation:
     raw = canonical_labels(read_label_map(path), NUMBERINGS[numbering])
     knee = raw
     if not raw.compartments_apart:
-        knee = split_tibial_cartilage(raw, align_knee(bone_surface(raw, Structure.FEMUR)))
+        knee = split_compartments(raw, align_knee(bone_surface(raw, Structure.FEMUR)))
     labels = with_whole_shafts(knee.labels, knee.grid)
     return Segmentation(labels=labels, grid=knee.grid, model_id=knee.model_id)
 

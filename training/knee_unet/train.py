@@ -1,10 +1,11 @@
-"""make train: train the network on patches with synthetic contrast. Needs torch (requirements-train.txt).
+"""make train: train the network on patches of synthetic scans. Needs torch (requirements-train.txt).
 
     python -m training.knee_unet.train [MAPS] [--minutes 5] [--start WEIGHTS.onnx]
 
-The output folder contains specimens, state.pt (checkpoint), best.pt (best on the probes) and log.jsonl. The same call
-resumes an interrupted run. Without a folder of maps, the network is trained on the sample knee alone: this shows that
-training runs, and gives no useful network.
+Most patches come from the generator of clinical scans (training/generator), the others from random contrasts of the
+bare maps (patches.py). The output folder contains specimens, anatomies (40 MB each), state.pt (checkpoint), best.pt
+(best on the probes) and log.jsonl. The same call resumes an interrupted run. Without a folder of maps, the network is
+trained on the sample knee alone: this shows that training runs, and gives no useful network.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from training.generator import scan
+from training.generator.families import FAMILIES
+from training.generator.pool import AnatomyPool
 from training.knee_unet.collection import SAMPLE, WHERE, Collection, split_maps
 from training.knee_unet.export import read_parameters
-from training.knee_unet.network import KneeUNet, load_parameters, soft_loss
+from training.knee_unet.network import KneeUNet, known_classes, load_parameters, soft_loss
 from training.knee_unet.patches import Patch, make_patch
-from training.knee_unet.specimen import CLASS_COUNT
+from training.knee_unet.specimen import NETWORK_CLASS_COUNT
 
 SHAPES = ((96, 96, 96), (112, 128, 128))
 LARGE = 0.15
@@ -39,6 +43,11 @@ FIRST_MAPS = 4
 STEPS_PER_MAP = 10
 """The first steps use few maps, so that training starts before all maps are prepared."""
 PROBES = 8
+"""Patches of bare maps, and twice as many of the generator, that are measured at every checkpoint."""
+BARE = 0.3
+"""Fraction of patches of bare maps."""
+STEPS_PER_ANATOMY = 12
+"""An anatomy takes as long as three steps: they become more as training goes on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +65,8 @@ class Plan:
 class Run:
     """One training run: network, moving average of its parameters, optimiser, and progress."""
 
-    def __init__(self, plan: Plan, collection: Collection, probes: list[Patch]) -> None:
-        self.plan, self.collection, self.probes = plan, collection, probes
+    def __init__(self, plan: Plan, probes: list[Patch]) -> None:
+        self.plan, self.probes = plan, probes
         torch.manual_seed(plan.seed)
         self.network, self.average = KneeUNet(), KneeUNet()
         self.optimiser = torch.optim.AdamW(
@@ -123,8 +132,9 @@ class Run:
 
     def note(self, loss: float | None) -> None:
         """Measure the probes, save the state and the best parameters, and add a line to the log."""
-        dice, entropy = examine(self.average, self.probes)
-        score = float(np.nanmean(dice))
+        kinds = {len(probe.targets) for probe in self.probes}  # of bare maps, and of the generator
+        measured = {k: examine(self.average, [p for p in self.probes if len(p.targets) == k]) for k in sorted(kinds)}
+        score = float(np.mean([np.nanmean(dice) for dice, _ in measured.values()]))
         state = {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
@@ -141,9 +151,11 @@ class Run:
             "step": self.step,
             "minutes": round(self.seconds / 60, 2),
             "loss": loss and round(loss, 4),
-            "probe_loss": round(entropy, 4),
+            "mean": round(score, 4),
         }
-        line |= {"probe_dice": [None if math.isnan(d) else round(float(d), 4) for d in dice], "mean": round(score, 4)}
+        for classes, (dice, entropy) in measured.items():
+            line[f"probe_loss_{classes}"] = round(entropy, 4)
+            line[f"probe_dice_{classes}"] = [None if math.isnan(d) else round(float(d), 4) for d in dice]
         with (self.plan.output / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")
         print(json.dumps(line), flush=True)
@@ -160,30 +172,41 @@ def _save(content: dict[str, Any], path: Path) -> None:
 def examine(network: KneeUNet, probes: list[Patch]) -> tuple[np.ndarray[Any, np.dtype[np.float64]], float]:
     """Dice (classes - 1,) of the most probable class against the targets' largest share, and the mean cross-entropy."""
     network.eval()
-    hits, sizes, entropy = np.zeros(CLASS_COUNT), np.zeros(CLASS_COUNT), 0.0
+    hits, sizes, entropy = np.zeros(NETWORK_CLASS_COUNT), np.zeros(NETWORK_CLASS_COUNT), 0.0
     for probe in probes:
-        log_shares = torch.log_softmax(network(torch.from_numpy(probe.image)[None])[0], 0)
+        count = len(probe.targets)
+        log_shares = known_classes(torch.log_softmax(network(torch.from_numpy(probe.image)[None]), 1), count)[0]
         entropy -= float((torch.from_numpy(probe.targets) * log_shares).sum(0).mean()) / len(probes)
         answer, truth = log_shares.argmax(0).numpy(), probe.targets.argmax(0)
-        hits += np.bincount(truth[truth == answer], minlength=CLASS_COUNT)
-        sizes += np.bincount(truth.ravel(), minlength=CLASS_COUNT) + np.bincount(answer.ravel(), minlength=CLASS_COUNT)
+        hits += np.bincount(truth[truth == answer], minlength=NETWORK_CLASS_COUNT)
+        for labels in (truth, answer):
+            sizes += np.bincount(labels.ravel(), minlength=NETWORK_CLASS_COUNT)
     with np.errstate(invalid="ignore"):
         return np.asarray(2.0 * hits[1:] / sizes[1:]), entropy
 
 
-def draw_patch(collection: Collection, rng: np.random.Generator, step: int) -> Patch:
-    """A patch of a random map; at the beginning only of the first few maps."""
-    count = min(len(collection.maps), FIRST_MAPS + step // STEPS_PER_MAP)
-    specimen = collection.specimen(collection.maps[int(rng.integers(count))])
-    return make_patch(specimen, rng, SHAPES[int(rng.random() < LARGE)])
+def draw_patch(collection: Collection, pool: AnatomyPool, rng: np.random.Generator, step: int) -> Patch:
+    """A patch of a random map or anatomy; at the beginning only of the first few."""
+    shape = SHAPES[int(rng.random() < LARGE)]
+    if rng.random() < BARE:
+        count = min(len(collection.maps), FIRST_MAPS + step // STEPS_PER_MAP)
+        return make_patch(collection.specimen(collection.maps[int(rng.integers(count))]), rng, shape)
+    return scan.make_patch(pool.anatomy(int(rng.integers(FIRST_MAPS + step // STEPS_PER_ANATOMY))), rng, shape)
 
 
-def make_probes(collection: Collection, count: int) -> list[Patch]:
-    """DESS patches that are identical in every run, from evenly spaced maps."""
+def make_probes(collection: Collection, pool: AnatomyPool, count: int) -> list[Patch]:
+    """Patches that are the same in every run: DESS of evenly spaced maps, and every family of the generator in turn."""
     chosen = [collection.maps[(k * len(collection.maps)) // count] for k in range(count)]
-    return [
+    bare = [
         make_patch(collection.specimen(path), np.random.default_rng((10**6, k)), family="dess")
         for k, path in enumerate(chosen)
+    ]
+    families = list(FAMILIES)
+    # the second anatomy of each map: the first one is healthy
+    drawn = [pool.anatomy(k % len(pool.maps) + len(pool.maps)) for k in range(2 * count)]
+    return bare + [
+        scan.make_patch(anatomy, np.random.default_rng((10**6, k)), family=families[k % len(families)])
+        for k, anatomy in enumerate(drawn)
     ]
 
 
@@ -196,6 +219,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5.0, help="total training time")
     parser.add_argument("--start", type=Path, help="stored weights (.onnx) to start from; default: random weights")
     parser.add_argument("--specimens", type=Path, help="folder for prepared maps (default: in the output folder)")
+    parser.add_argument("--anatomies", type=Path, help="folder for drawn anatomies (default: in the output folder)")
     parser.add_argument("--rate", type=float, default=2e-3, help="maximum learning rate; from weights: 6e-4")
     parser.add_argument("--checkpoint-minutes", type=float, default=1.0)
     parser.add_argument("--threads", type=int, help="default: all cores")
@@ -213,6 +237,8 @@ def main() -> None:
     cache = given.specimens or given.output / "specimens"
     collection = Collection(maps=_shuffled(training, given.seed), numbering=numbering, cache=cache)
     of = Collection(maps=held, numbering=numbering, cache=cache) if held else collection
+    anatomies = given.anatomies or given.output / "anatomies"
+    pool, held_pool = (AnatomyPool(maps=some.maps, numbering=numbering, folder=anatomies) for some in (collection, of))
     print(f"{len(training)} training maps, {len(held)} held out for the probes", flush=True)
     plan = Plan(
         output=given.output,
@@ -222,9 +248,9 @@ def main() -> None:
         checkpoint_minutes=given.checkpoint_minutes,
         pause=given.pause,
     )
-    run = Run(plan, collection, make_probes(of, given.probes))
+    run = Run(plan, make_probes(of, held_pool, given.probes))
     run.start(given.start)
-    run.to_the_end(lambda rng, step: draw_patch(collection, rng, step))
+    run.to_the_end(lambda rng, step: draw_patch(collection, pool, rng, step))
 
 
 def _shuffled(maps: list[Path], seed: int) -> list[Path]:

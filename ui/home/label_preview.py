@@ -12,7 +12,7 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.anatomy import AUTO, DISTINCT_COLOURS, NAMES, NUMBERINGS, Structure
+from pipeline.anatomy import AUTO, DISTINCT_COLOURS, LATERAL_OF, NAMES, NUMBERINGS, Structure
 from pipeline.labels import Reading
 from pipeline.options import AnalysisOptions
 from pipeline.report.colours import css
@@ -117,6 +117,8 @@ def legend(labels: LabelMapFacts, reading: Reading) -> str:
 
 
 def _title(structure: Structure, reading: Reading) -> str:
-    """Its name; a number for both tibial plates is split by anatomy later."""
-    both = structure is Structure.MEDIAL_TIBIAL_CARTILAGE and not reading.compartments_apart
-    return "Tibial cartilage, medial and lateral" if both else structure.title
+    """Its name; a number for both compartments is split by anatomy later."""
+    lateral = LATERAL_OF.get(structure)
+    both = lateral is not None and not reading.compartments_apart and lateral not in reading.structures.values()
+    shared = structure.title.removeprefix("Medial ").capitalize()
+    return f"{shared}, medial and lateral" if both else structure.title

@@ -54,6 +54,13 @@ def test_small_bone_components_are_removed_and_holes_filled() -> None:
     assert np.array_equal(_cleaned(labels), _knee())
 
 
+def test_menisci_far_from_the_tibia_and_specks_of_them_are_removed() -> None:
+    labels = _knee()
+    labels[38:40, 0:8, 0:8] = Structure.MEDIAL_MENISCUS
+    labels[18, 30, 30] = Structure.MEDIAL_MENISCUS
+    assert np.array_equal(_cleaned(labels), _knee())
+
+
 def test_a_small_component_inside_another_bone_is_relabelled() -> None:
     labels = _knee()
     labels[30, 20:22, 20:22] = Structure.TIBIA
