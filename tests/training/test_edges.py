@@ -15,9 +15,16 @@ from pipeline.types import Resources
 from tests.support.knees import joint_of, turned_knee
 from training.edges.errors import edge_errors, first_pass_errors
 from training.edges.examples import collect, is_held_out, load, read_surfaces, surfaces
-from training.edges.synthesize import SyntheticJoint, synthesize
+from training.edges.synthesize import EXTENT_MM, THIN_MM, SyntheticJoint, generate, synthesize
 from training.edges.vary import varied
-from training.knee_unet.specimen import BONE_CLASSES, CARTILAGE_CLASSES, CLASS_COUNT, make_specimen
+from training.generator.anatomy import Condition, make_anatomy
+from training.knee_unet.specimen import (
+    BONE_CLASSES,
+    CARTILAGE_CLASSES,
+    CLASS_COUNT,
+    NETWORK_CLASS_COUNT,
+    make_specimen,
+)
 
 SMALL = (104, 96, 104)
 
@@ -43,6 +50,22 @@ def test_a_synthetic_joint_is_an_image_with_class_fractions_per_voxel() -> None:
     assert np.allclose(joint().targets.sum(axis=0), 1.0, atol=1e-5)
     for classes in (BONE_CLASSES, CARTILAGE_CLASSES):
         assert joint().targets[list(classes)].sum() > 1000
+
+
+@pytest.mark.slow
+def test_a_generated_joint_has_the_voxels_of_its_scan_and_rays_meet_its_cartilage(tmp_path: Path) -> None:
+    anatomy = make_anatomy(joint_of(turned_knee()), Condition(), 1, voxel_mm=1.2)
+    found = generate(anatomy, np.random.default_rng(8))
+    assert found.targets.shape == (NETWORK_CLASS_COUNT, *found.image.shape)
+    assert np.allclose(np.array(found.spacing_mm) * found.image.shape, EXTENT_MM, atol=max(found.spacing_mm))
+    assert max(found.spacing_mm) <= THIN_MM[1]
+    model = knee_unet()
+    counts = collect(found, model.load(Resources(threads=1)), model, tmp_path / "001_00000.npz")
+    surface = read_surfaces(tmp_path / "001_00000.npz")[0]
+    assert counts[0] == len(surface.rays) > 500
+    assert surface.spacing_mm == pytest.approx(found.spacing_mm)
+    thickest = DEPTHS_MM[surface.truth[:, 1].mean(axis=0).argmax()]
+    assert 0.0 < thickest < 3.0
 
 
 def test_surfaces_are_three_bones_each_with_its_own_cartilage() -> None:

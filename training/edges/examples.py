@@ -18,7 +18,7 @@ from pipeline.segmentation.edges.profiles import DEPTHS_MM, Profiles
 from pipeline.segmentation.edges.rays import Rays, cast
 from pipeline.segmentation.knee_unet import KneeUnet
 from pipeline.segmentation.runtime import Network
-from training.edges.synthesize import VOXEL_MM, SyntheticJoint, first_pass
+from training.edges.synthesize import SyntheticJoint, first_pass
 from training.edges.vary import varied
 from training.knee_unet.specimen import CLASS_OF
 from training.limb import Field
@@ -46,13 +46,14 @@ class Surface:
 
     number: int
     family: str
+    spacing_mm: tuple[float, float, float]
     rays: Rays
     profiles: Profiles
     truth: Field
 
     def features(self, chosen: NDArray[np.intp] | slice = slice(None)) -> Field:
         """(n, f) features of all rays, or of the chosen ones."""
-        blur = profiles.blur_along(self.rays, (VOXEL_MM,) * 3)
+        blur = profiles.blur_along(self.rays, self.spacing_mm)
         return profiles.features(self.profiles, self.rays, blur, self.number, chosen)
 
     def varied(self, rng: np.random.Generator) -> Surface:
@@ -63,8 +64,8 @@ class Surface:
 
 def collect(joint: SyntheticJoint, network: Network, model: KneeUnet, path: Path) -> list[int]:
     """Write the profiles of a joint; returns the number of rays per surface."""
-    spacing = (VOXEL_MM,) * 3
-    kept, frame = first_pass(network, model, joint.image)
+    spacing = joint.spacing_mm
+    kept, frame = first_pass(network, model, joint)
     pairs = surfaces()
     arrays: dict[str, np.ndarray] = {}
     counts = []
@@ -82,7 +83,7 @@ def collect(joint: SyntheticJoint, network: Network, model: KneeUnet, path: Path
         arrays[f"starts{number}"] = rays.starts_mm
         arrays[f"normals{number}"] = rays.normals
     unfinished = path.with_suffix(".part.npz")
-    np.savez(unfinished, allow_pickle=False, family=np.array(joint.family), **arrays)
+    np.savez(unfinished, allow_pickle=False, family=np.array(joint.family), spacing_mm=np.array(spacing), **arrays)
     unfinished.replace(path)
     return counts
 
@@ -92,6 +93,7 @@ def read_surfaces(path: Path) -> list[Surface]:
     result = []
     with np.load(path, allow_pickle=False) as stored:
         family = str(stored["family"])
+        a, b, c = (float(mm) for mm in stored["spacing_mm"])
         for number, (bone, cartilage) in enumerate(surfaces()):
             if f"truth{number}" not in stored.files:
                 continue
@@ -108,7 +110,9 @@ def read_surfaces(path: Path) -> list[Surface]:
             rest = np.clip(1.0 - shares.sum(axis=1, keepdims=True), 0.0, 1.0)
             truth = np.concatenate([shares, rest], axis=1)
             truth /= truth.sum(axis=1, keepdims=True)
-            result.append(Surface(number=number, family=family, rays=rays, profiles=seen, truth=truth))
+            result.append(
+                Surface(number=number, family=family, spacing_mm=(a, b, c), rays=rays, profiles=seen, truth=truth)
+            )
     return result
 
 

@@ -1,8 +1,8 @@
-"""Synthetic scans of a whole joint, rendered as for the training of the voxel networks, and their first pass."""
+"""Synthetic scans of a whole joint, as for the training of the voxel networks, and their first pass."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -15,6 +15,9 @@ from pipeline.segmentation.runtime import Network
 from pipeline.segmentation.sampling import standardise, to_isotropic
 from pipeline.segmentation.unet import OVERLAP
 from pipeline.segmentation.windows import averaged, plan
+from training.generator.anatomy import Anatomy
+from training.generator.families import FAMILIES, draw_protocol
+from training.generator.scan import make_view, plate_centre
 from training.knee_unet.acquisition import acquire
 from training.knee_unet.fields import Shape
 from training.knee_unet.patches import draw_matrix, pose
@@ -29,17 +32,25 @@ SCALE: Final = 0.35
 """Half-range of the log of the size factor, much wider than in real knees: a ray shows the cartilage thickness but not
 the size of the knee, and a network trained mostly on 2 mm biases every other thickness towards 2 mm.
 """
+EXTENT_MM: Final = (83.0, 72.0, 83.0)
+THIN_MM: Final = (0.45, 1.6)
+IN_PLANE_MM: Final = (0.3, 0.75)
+"""Slice thickness and voxel size of joints from the generator: edges are located in slices under 2 mm."""
+BLUR_MM: Final = (0.2, 1.1)
+OFTEN_BLURRED: Final = 0.35
+"""SD of additional blur and its probability: averages of scans, interpolated and filtered images."""
 MORE_DESS: Final = 0.45
 """Probability of a water-excited DESS contrast before contrast.FAMILIES is consulted."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SyntheticJoint:
-    """image (a, b, c) on isotropic voxels of VOXEL_MM; targets (classes, a, b, c): the fraction of each class."""
+    """image (a, b, c) on voxels of spacing_mm; targets (classes, a, b, c): the fraction of each class."""
 
     image: Field
     targets: Field
     family: str
+    spacing_mm: tuple[float, float, float] = (VOXEL_MM,) * 3
 
 
 def synthesize(specimen: Specimen, rng: np.random.Generator, shape: Shape = JOINT) -> SyntheticJoint:
@@ -51,12 +62,25 @@ def synthesize(specimen: Specimen, rng: np.random.Generator, shape: Shape = JOIN
     )
 
 
-def first_pass(network: Network, model: KneeUnet, image: Field) -> tuple[NDArray[np.uint8], Frame]:
+def generate(anatomy: Anatomy, rng: np.random.Generator) -> SyntheticJoint:
+    """A joint of the generator of clinical scans, with slices thin enough for located edges, sharp or blurred."""
+    family = str(rng.choice(list(FAMILIES)))
+    drawn = draw_protocol(rng, family)
+    voxels = np.exp(rng.uniform(*np.log(THIN_MM))), np.exp(rng.uniform(*np.log(IN_PLANE_MM)))
+    protocol = replace(drawn, slice_mm=float(voxels[0]), gap_mm=0.0, in_plane_mm=float(voxels[1]))
+    blur_mm = float(rng.uniform(*BLUR_MM)) if rng.random() < OFTEN_BLURRED else 0.0
+    centre = plate_centre(anatomy) + rng.uniform(-OFF_CENTRE_MM, OFF_CENTRE_MM, 3)
+    found = make_view(anatomy, protocol, rng, EXTENT_MM, draw_matrix(rng, SCALE), centre, blur_mm)
+    return SyntheticJoint(
+        image=found.image, targets=found.targets, family=f"generated_{family}", spacing_mm=found.spacing_mm
+    )
+
+
+def first_pass(network: Network, model: KneeUnet, joint: SyntheticJoint) -> tuple[NDArray[np.uint8], Frame]:
     """(classes - 1, a, b, c) first-pass probabilities as the pipeline stores them (8-bit), and their grid."""
-    spacing = (VOXEL_MM,) * 3
-    shape = image.shape[0], image.shape[1], image.shape[2]
-    frame = Frame(shape=shape, spacing_mm=spacing, resolution_mm=model.resolution_mm)
-    volume = standardise(to_isotropic(image, spacing, model.resolution_mm))[None]
+    a, b, c = joint.image.shape
+    frame = Frame(shape=(a, b, c), spacing_mm=joint.spacing_mm, resolution_mm=model.resolution_mm)
+    volume = standardise(to_isotropic(joint.image, joint.spacing_mm, model.resolution_mm))[None]
     axes = plan(frame.isotropic, model.window_voxels, OVERLAP)
     slabs = averaged(volume, axes, network.classes, network, lambda: None)
     kept = np.empty((network.classes - 1, *frame.isotropic), dtype=np.uint8)

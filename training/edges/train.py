@@ -25,7 +25,8 @@ from pipeline.types import Resources
 from training.edges.errors import errors, first_pass_errors
 from training.edges.examples import collect, is_held_out, load
 from training.edges.fit import fit
-from training.edges.synthesize import synthesize
+from training.edges.synthesize import generate, synthesize
+from training.generator.pool import AnatomyPool
 from training.knee_unet.collection import Collection, split_maps
 from training.knee_unet.evaluate import with_weights
 
@@ -33,7 +34,12 @@ VIEWS: Final = 4
 """Each joint is used once unchanged and in three variations, with a different part of its rays in each."""
 
 
-def gather(maps: Collection, folder: Path, minutes: float, seed: int, weights: Path | None) -> None:
+GENERATED: Final = 0.6
+"""Fraction of joints from the generator of clinical scans; the others have random contrasts of the bare maps."""
+JOINTS_PER_ANATOMY: Final = 3
+
+
+def gather(maps: Collection, pool: AnatomyPool, folder: Path, minutes: float, seed: int, weights: Path | None) -> None:
     """Render synthetic joints and collect their profiles for `minutes`."""
     model = with_weights(knee_unet(), weights)
     network = model.load(Resources())
@@ -43,7 +49,10 @@ def gather(maps: Collection, folder: Path, minutes: float, seed: int, weights: P
         path = folder / f"{seed:03d}_{number:05d}.npz"
         if not path.exists():
             rng = np.random.default_rng([seed, number])
-            joint = synthesize(maps.specimen(maps.maps[int(rng.integers(len(maps.maps)))]), rng)
+            if rng.random() < GENERATED:  # anatomies become more with time, because each takes as long as a joint
+                joint = generate(pool.anatomy(int(rng.integers(1 + number // JOINTS_PER_ANATOMY))), rng)
+            else:
+                joint = synthesize(maps.specimen(maps.maps[int(rng.integers(len(maps.maps)))]), rng)
             counts = collect(joint, network, model, path)
             print(f"{path.name}: {joint.family}, rays {' '.join(map(str, counts))}", flush=True)
         number += 1
@@ -85,6 +94,7 @@ def main() -> None:
     parser.add_argument("maps", type=Path, help="folder of expert label maps, or one with train/ and validation/")
     parser.add_argument("--output", type=Path, default=Path("data/training/edges"))
     parser.add_argument("--specimens", type=Path, default=Path("data/training/specimens"))
+    parser.add_argument("--anatomies", type=Path, default=Path("data/training/anatomies"))
     parser.add_argument("--numbering", default="oai")
     parser.add_argument("--collect", type=float, default=30.0, metavar="MINUTES")
     parser.add_argument("--fit", type=float, default=25.0, metavar="MINUTES", help="per network (default: 25)")
@@ -96,7 +106,8 @@ def main() -> None:
     maps, _ = split_maps(given.maps)
     if given.collect > 0:
         collection = Collection(maps=maps, numbering=given.numbering, cache=given.specimens)
-        gather(collection, given.output, given.collect, given.seed, given.weights)
+        pool = AnatomyPool(maps=maps, numbering=given.numbering, folder=given.anatomies)
+        gather(collection, pool, given.output, given.collect, given.seed, given.weights)
     if given.fit > 0:
         learn(given.output, given.fit, given.seed, given.members)
 

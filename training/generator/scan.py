@@ -16,7 +16,7 @@ from training.generator.anatomy import Anatomy, Finding
 from training.generator.families import FAMILIES, Protocol, draw_protocol
 from training.generator.materials import MENISCI, PLATES
 from training.generator.space import is_any
-from training.knee_unet.fields import Shape, along
+from training.knee_unet.fields import Shape, along, blurred
 from training.knee_unet.patches import SUB_VOXEL, Patch, draw_matrix
 from training.knee_unet.specimen import CLASS_OF, MENISCUS_CLASS, NETWORK_CLASS_COUNT, RESOLUTION_MM
 from training.limb import Field
@@ -27,6 +27,8 @@ CUT: Final = 0.4
 ARTEFACTS: Final = {Artefact.METAL: 0.02, Artefact.WRAP: 0.04, Artefact.MOTION: 0.08}
 LEAST_PATCH_VOXEL_MM: Final = 0.42
 """Finer images are rendered with this voxel in patches, which have RESOLUTION_MM."""
+BEND_MM: Final = (0.0, 2.0)
+"""Largest displacement of the elastic deformation."""
 ELSEWHERE: Final = 0.15
 """Probability that a patch is centred anywhere in the anatomy instead of near cartilage."""
 
@@ -120,7 +122,7 @@ def make_patch(
     step[axis] = max(protocol.step_mm, LEAST_PATCH_VOXEL_MM)
     matrix, centre = draw_matrix(rng), _centre(anatomy, rng)
     a, b, c = (max(4, int(np.ceil(n * RESOLUTION_MM / mm))) for n, mm in zip(shape, step, strict=True))
-    strength = float(rng.uniform(0.0, 2.0))
+    strength = float(rng.uniform(*BEND_MM))
     nodes = [int(seed) for seed in rng.integers(2**31, size=3)]
     acquired = Geometry(
         shape=(a, b, c),
@@ -148,6 +150,56 @@ def make_patch(
     return Patch(image=_standardised(image, rng)[None], targets=_targets(anatomy, target), family=family)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class View:
+    """image (a, b, c) as acquired, in the network's axes; targets (classes, a, b, c): the fraction of each class."""
+
+    image: Field
+    targets: Field
+    spacing_mm: tuple[float, float, float]
+
+
+def make_view(
+    anatomy: Anatomy,
+    protocol: Protocol,
+    rng: np.random.Generator,
+    extent_mm: tuple[float, float, float],
+    matrix: FloatArray,
+    centre_mm: FloatArray,
+    blur_mm: float = 0.0,
+) -> View:
+    """A part of the anatomy on the scan's own voxels, deformed as patches are; blur_mm: SD of additional blur."""
+    axis = SLICE_AXIS[protocol.plane]
+    step = [protocol.in_plane_mm] * 3
+    step[axis] = protocol.step_mm
+    a, b, c = (max(4, round(side / mm)) for side, mm in zip(extent_mm, step, strict=True))
+    spacing = (step[0], step[1], step[2])
+    strength = float(rng.uniform(*BEND_MM))
+    nodes = [int(seed) for seed in rng.integers(2**31, size=3)]
+    geometry = Geometry(
+        shape=(a, b, c),
+        step_mm=spacing,
+        slice_axis=axis,
+        slice_mm=protocol.slice_mm,
+        matrix=matrix,
+        centre_mm=centre_mm,
+        bend_mm=_bend((a, b, c), spacing, strength, nodes),
+    )
+    image = acquire(anatomy, protocol, geometry, rng, draw_artefacts(rng))
+    for k, mm in enumerate(spacing):
+        image = blurred(image, k, blur_mm / mm)
+    return View(image=_standardised(image, rng), targets=_targets(anatomy, geometry), spacing_mm=spacing)
+
+
+def plate_centre(anatomy: Anatomy) -> FloatArray:
+    """(3,) mm from the anatomy's lower edges: the middle of all cartilage. Raises ValueError if there is none."""
+    points = list(_landmarks(anatomy).values())
+    if not points:
+        raise ValueError(f"{anatomy.name or 'the anatomy'} has no cartilage; expected at least one plate")
+    low, high = np.percentile(np.concatenate(points), (1, 99), axis=0)
+    return np.asarray(0.5 * (low + high) * anatomy.grid.spacing_mm[0])
+
+
 def _bend(shape: Shape, step_mm: tuple[float, float, float], strength: float, seeds: list[int]) -> tuple[Field, ...]:
     """The same elastic deformation, in mm, on grids of different steps that share their centre."""
     half = [0.5 * (n - 1) * mm for n, mm in zip(shape, step_mm, strict=True)]
@@ -167,15 +219,20 @@ def _waves(shape: Shape, step_mm: tuple[float, float, float], half: list[float],
 
 def _centre(anatomy: Anatomy, rng: np.random.Generator) -> FloatArray:
     """(3,) mm from the anatomy's lower edges: near cartilage, every plate equally often, or anywhere."""
-    extent = np.array(anatomy.grid.extent_mm)
-    landmarks: dict[int, FloatArray] = anatomy.__dict__.setdefault("landmarks", {})
-    if not landmarks:
-        thin = anatomy.labels[::4, ::4, ::4]
-        landmarks.update({int(p): np.argwhere(thin == p).astype(np.float64) * 4.0 for p in PLATES if (thin == p).any()})
+    extent, landmarks = np.array(anatomy.grid.extent_mm), _landmarks(anatomy)
     if rng.random() < ELSEWHERE or not landmarks:
         return np.asarray(rng.uniform(0.15, 0.85, 3) * extent)
     points = landmarks[int(rng.choice(list(landmarks)))]
     return np.asarray(points[rng.integers(len(points))] * anatomy.grid.spacing_mm[0] + rng.uniform(-16.0, 16.0, 3))
+
+
+def _landmarks(anatomy: Anatomy) -> dict[int, FloatArray]:
+    """Plate -> (n, 3) some of its voxels."""
+    known: dict[int, FloatArray] = anatomy.__dict__.setdefault("landmarks", {})
+    if not known:
+        thin = anatomy.labels[::4, ::4, ::4]
+        known.update({int(p): np.argwhere(thin == p).astype(np.float64) * 4.0 for p in PLATES if (thin == p).any()})
+    return known
 
 
 def _targets(anatomy: Anatomy, geometry: Geometry) -> Field:
@@ -183,7 +240,7 @@ def _targets(anatomy: Anatomy, geometry: Geometry) -> Field:
     table = CLASS_OF.copy()
     table[list(MENISCI)] = MENISCUS_CLASS
     targets = np.zeros((NETWORK_CLASS_COUNT, *geometry.shape), np.float32)
-    for offset in SUB_VOXEL * RESOLUTION_MM:
+    for offset in SUB_VOXEL * np.array(geometry.step_mm):
         here = table[look_up(anatomy.labels, geometry.index(anatomy.grid.spacing_mm[0], offset))]
         for k in range(1, NETWORK_CLASS_COUNT):
             targets[k] += np.float32(1.0 / len(SUB_VOXEL)) * (here == k)
