@@ -25,7 +25,7 @@ EVALUATE ?=
 REPEAT ?=
 SCAN ?=
 
-.PHONY: help setup run test test-fast docs check format bench bench-service bench-pages bench-peer bench-nnunet mutate screenshots sample train train-edges evaluate shape-model evaluate-shape reproducibility real-scan clean
+.PHONY: help setup run test test-fast docs check format bench bench-service bench-pages bench-peer bench-nnunet mutate screenshots sample train train-edges evaluate evaluate-conditions shape-model evaluate-shape reproducibility real-scan clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -155,6 +155,15 @@ train-edges: $(TRAIN_VENV)/.ready ## train the edge networks, in .venv-train: ma
 evaluate: $(READY) ## measure the network on held-out maps, write the figures to its card: make evaluate MAPS=FOLDER
 	@test -n "$(MAPS)" || { echo 'Specify a folder of held-out label maps: make evaluate MAPS=FOLDER' >&2; exit 1; }
 	@$(BIN)/python -m training.knee_unet.evaluate $(MAPS) --card $(EVALUATE)
+
+# All conditions of training/evaluation/conditions.py on every map; it resumes. A few knees in minutes:
+# CONDITIONS="--knees 3 --only t1 menisci_t1". Other first-pass weights: CONDITIONS="--weights FILE".
+CONDITIONS ?= --processes 2
+
+evaluate-conditions: $(READY) ## measure the network on held-out maps in the conditions of real scans: make evaluate-conditions MAPS=FOLDER
+	@test -n "$(MAPS)" || { echo 'Specify a folder of held-out label maps: make evaluate-conditions MAPS=FOLDER' >&2; exit 1; }
+	@mkdir -p build
+	@$(BIN)/python -m training.evaluation $(MAPS) --json build/conditions.json $(CONDITIONS)
 
 # Knees of MAPS/train held out of the training of the shape model; it is measured on these and on MAPS/validation.
 WITHOUT ?= $(shell ls $(MAPS)/train 2>/dev/null | sed 's/_.*//' | sort -u | tail -n 3)

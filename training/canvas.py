@@ -18,7 +18,7 @@ from pipeline.anatomy import Structure
 from pipeline.grid import Box, Grid
 from pipeline.types import LabelArray
 from training.limb import Field
-from training.signal import TISSUES, Kind, SignalModel
+from training.signal import TISSUES, Kind, Properties, SignalModel
 
 CELL_MM = 1.4
 RAMP_MM = 0.7
@@ -91,24 +91,51 @@ class Canvas:
     """The image being rendered: echoes (e, z, y, x), the signal model, and a grain (z, y, x) for texture.
 
     t2_ms holds the T2 of structures for which the caller sets it; otherwise the table of tissues applies.
+    tissues: the table of tissues
     """
 
     echoes: NDArray[np.float32]
     model: SignalModel
     grain: Field
     t2_ms: Mapping[Structure, float] = field(default_factory=dict)
+    tissues: Mapping[Kind, Properties] = field(default_factory=lambda: TISSUES)
 
     def level(self, kind: Kind, t2_ms: float | None = None) -> NDArray[np.float32]:
         """(e,) signal of a tissue."""
-        tissue = TISSUES[kind]
+        return self.signal(self.tissues[kind], t2_ms)
+
+    def signal(self, tissue: Properties, t2_ms: float | None = None) -> NDArray[np.float32]:
+        """(e,) signal of a tissue with these properties; t2_ms replaces its T2."""
         return self.model(tissue, np.array([tissue.t2_ms if t2_ms is None else t2_ms]))[:, 0].astype(np.float32)
 
     def cover(self, box: Box, weight: Field, kind: Kind, *, texture: float = 0.0) -> None:
         """Blend a tissue into a part of the grid with the given weight (0 to 1)."""
+        self._blend(box, weight, self.level(kind), texture)
+
+    def insert(self, drawn: Insert) -> None:
+        """Blend an insert into the image."""
+        self._blend(drawn.box, drawn.share, self.signal(drawn.tissue), drawn.texture)
+
+    def _blend(self, box: Box, weight: Field, levels: NDArray[np.float32], texture: float) -> None:
         shade = 1.0 + texture * self.grain[box] if texture else np.float32(1.0)
-        for echo, level in zip(self.echoes, self.level(kind), strict=True):
+        for echo, level in zip(self.echoes, levels, strict=True):
             part = echo[box]
             part += weight * (level * shade - part)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Insert:
+    """A tissue drawn into a scan in addition to the anatomy of the labels.
+
+    box      part of the grid
+    share    (z, y, x) float32 of that part: the fraction of each voxel that the tissue fills, 0 to 1
+    texture  relative strength of the grain
+    """
+
+    box: Box
+    share: Field
+    tissue: Properties
+    texture: float = 0.05
 
 
 def steps(distance: Field) -> Field:

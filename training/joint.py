@@ -15,7 +15,7 @@ from pipeline.grid import Box, Grid
 from pipeline.types import LabelArray
 from training.canvas import Canvas, Lattice
 from training.limb import Field, limb_frame
-from training.signal import TISSUES, Kind
+from training.signal import Kind
 
 EDGE_MM = 0.3
 """SD of the smoothing that gives partial volumes at the labels' boundaries."""
@@ -153,7 +153,7 @@ def _add_cartilage(canvas: Canvas, structure: Structure, box: Box, share: Field,
     if structure not in canvas.t2_ms:
         t2_ms = 24.0 + 22.0 * (1.0 - np.exp(-np.maximum(depth[here], 0.0) / 1.3))
     table = np.linspace(1.0, 201.0, 401)
-    levels = canvas.model(TISSUES[Kind.CARTILAGE], table)
+    levels = canvas.model(canvas.tissues[Kind.CARTILAGE], table)
     grain = share[here] * (1.0 + 0.06 * canvas.grain[box][here])
     for n, level in enumerate(levels):
         canvas.echoes[n][box][here] += (np.interp(t2_ms, table, level) * grain).astype(np.float32)

@@ -8,7 +8,7 @@ the signal equations of the sequence (training/signal.py). Signals: 1000 x the e
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,9 @@ from scipy import ndimage
 from pipeline.anatomy import Structure
 from pipeline.grid import Box, Grid
 from pipeline.types import LabelArray
-from training.canvas import Canvas, Lattice
+from training.canvas import Canvas, Insert, Lattice
 from training.joint import render_labels, with_whole_shafts
-from training.signal import TISSUES, Kind, SignalModel, dess_model, qdess_model, spin_echo_model
+from training.signal import TISSUES, Kind, Properties, SignalModel, dess_model, qdess_model, spin_echo_model
 from training.soft_tissues import render_soft_tissues
 
 SIGNAL_SCALE = 1000.0
@@ -63,6 +63,33 @@ def render_dess(
     return np.asarray(echoes[0])
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Drawn:
+    """What a scan shows in addition to its labels.
+
+    around   drawn over the soft tissues; the labelled structures cover it
+    inside   drawn over the labelled structures
+    tissues  the table of tissues
+    """
+
+    around: tuple[Insert, ...] = ()
+    inside: tuple[Insert, ...] = ()
+    tissues: Mapping[Kind, Properties] = field(default_factory=lambda: TISSUES)
+
+
+def render_sequence(
+    labels: LabelArray,
+    grid: Grid,
+    seed: int,
+    model: SignalModel,
+    *,
+    scanner: Scanner | None = None,
+    drawn: Drawn | None = None,
+) -> NDArray[np.float32]:
+    """(z, y, x): a scan of canonical labels (z, y, x) with a signal model of one echo."""
+    return np.asarray(_render(labels, grid, seed, model, scanner or Scanner(), {}, drawn=drawn)[0])
+
+
 def render_qdess(labels: LabelArray, grid: Grid, seed: int, *, scanner: Scanner | None = None) -> NDArray[np.float32]:
     """(2, z, y, x): the two echoes of quantitative DESS."""
     return _render(labels, grid, seed, qdess_model(), scanner or Scanner(), {})
@@ -90,10 +117,12 @@ def _render(
     scanner: Scanner,
     t2_ms: Mapping[Structure, float],
     receiver: np.random.Generator | None = None,
+    drawn: Drawn | None = None,
 ) -> NDArray[np.float32]:
     """(e, z, y, x). Each stage has a separate random stream, so that a change in one does not affect the others."""
     if labels.shape != grid.shape:
         raise ValueError(f"labels are {labels.shape}; expected the grid's {grid.shape}")
+    drawn = drawn or Drawn()
     soft, bone, texture, own_receiver = np.random.default_rng(seed).spawn(4)
     echo_count = len(model(TISSUES[Kind.FLUID], np.array([50.0])))
     canvas = Canvas(
@@ -101,10 +130,15 @@ def _render(
         model=model,
         grain=_grain(grid, texture),
         t2_ms=t2_ms,
+        tissues=drawn.tissues,
     )
     labels = with_whole_shafts(labels, grid)
     render_soft_tissues(canvas, labels, grid, soft)
+    for item in drawn.around:
+        canvas.insert(item)
     render_labels(canvas, labels, grid, bone)
+    for item in drawn.inside:
+        canvas.insert(item)
     echoes = canvas.echoes
     echoes *= np.float32(SIGNAL_SCALE)
     return _acquire(echoes, grid, scanner, receiver or own_receiver)

@@ -131,12 +131,18 @@ def qdess_model(
     return model
 
 
-def spin_echo_model(echo_times_ms: tuple[float, ...], *, repetition_ms: float = 2700.0) -> SignalModel:
-    """Multi-echo spin echo: density (1 - exp(-TR/T1)) exp(-TE/T2); fat is not suppressed."""
+def spin_echo_model(
+    echo_times_ms: tuple[float, ...], *, repetition_ms: float = 2700.0, fat_left: float = 1.0
+) -> SignalModel:
+    """Multi-echo spin echo: density (1 - exp(-TR/T1)) exp(-TE/T2).
+
+    fat_left: the fraction of the fat signal that fat suppression leaves; 1: no suppression
+    """
     times = np.asarray(echo_times_ms, np.float64)[:, None]
 
     def model(tissue: Properties, t2_ms: FloatArray) -> FloatArray:
-        recovered = tissue.density * (1.0 - np.exp(-repetition_ms / tissue.t1_ms))
+        excited = tissue.density * (1.0 - tissue.fat * (1.0 - fat_left))
+        recovered = excited * (1.0 - np.exp(-repetition_ms / tissue.t1_ms))
         return np.asarray(recovered * np.exp(-times / t2_ms))
 
     return model

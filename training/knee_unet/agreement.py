@@ -13,13 +13,14 @@ from scipy import ndimage
 from pipeline.alignment import align_knee
 from pipeline.anatomy import BONES, CARTILAGE_OF, PLATE_ON, Structure
 from pipeline.measure import measure_thickness
-from pipeline.quantities import THC
+from pipeline.quantities import DAB, TAB, THC, THC_TAB
 from pipeline.regions import split_compartments, subregions
 from pipeline.surface import bone_surface
 from pipeline.thickness import thickness_maps
 from pipeline.types import Segmentation
 
 Mask = NDArray[np.bool_]
+MAIN_STATISTIC = {quantity.id: quantity.main for quantity in (THC, THC_TAB, TAB, DAB)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,14 +78,19 @@ def region_means(segmentation: Segmentation) -> dict[str, float]:
     """Mean ThC (mm, union) of every region, as an analysis reports it; keys such as
     `femoral_cartilage/medial_weight_bearing`.
     """
+    return region_values(segmentation)[THC.id]
+
+
+def region_values(segmentation: Segmentation) -> dict[str, dict[str, float]]:
+    """Main statistic of every quantity of thickness (union) in every region: quantity -> region -> value."""
     alignment = align_knee(bone_surface(segmentation, Structure.FEMUR))
     knee = split_compartments(segmentation, alignment)
     regions = subregions(knee, alignment)
-    means = {}
+    values: dict[str, dict[str, float]] = {quantity: {} for quantity in MAIN_STATISTIC}
     for bone in BONES:
         if bone in knee.boxes:
             union, _ = thickness_maps(bone_surface(knee, bone), knee, regions, 0.0)
             for row in measure_thickness(union):
-                if (row.quantity, row.statistic) == (THC.id, THC.main):
-                    means[f"{row.structure}/{row.region}"] = row.value
-    return means
+                if row.statistic == MAIN_STATISTIC[row.quantity]:
+                    values[row.quantity][f"{row.structure}/{row.region}"] = row.value
+    return values

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.digest import sha256_of
 from pipeline.segmentation.identity import WEIGHTS
-from pipeline.segmentation.knee_unet import KneeUnet, knee_unet
+from pipeline.segmentation.knee_unet import KneeUnet, knee_unet, read_knee_unet
 from pipeline.segmentation.models import knee_edges
 from pipeline.segmentation.models.knee_edges import KneeEdges
 from pipeline.types import Resources
@@ -23,6 +25,21 @@ def built_in(model_id: str) -> BuiltIn:
     """
     known = {model.card.id: model for model in (*knee_edges.find(Resources()), knee_unet())}
     return known[model_id]
+
+
+def with_first_pass(model: BuiltIn, weights: Path | None) -> BuiltIn:
+    """The same model with other weights of its first pass.
+
+    weights: a folder with card.json and its weights, or a file of the same network as the built-in one; None: unchanged
+    """
+    if weights is None:
+        return model
+    first = model if isinstance(model, KneeUnet) else model.first_pass
+    if weights.is_dir():
+        first = read_knee_unet(weights)
+    else:
+        first = replace(first, weights=replace(first.weights, path=weights, sha256=sha256_of(weights)))
+    return first if isinstance(model, KneeUnet) else replace(model, first_pass=first)
 
 
 def read_card(path: Path, digests: Mapping[str, str]) -> dict[str, Any]:  # Any: the content of a JSON file
