@@ -185,6 +185,18 @@ evaluate-shape: $(READY) ## measure it on held-out knees and compare with a PCA;
 reproducibility: $(READY) ## simulate the scan-rescan repeatability of thickness
 	@$(BIN)/python -m training.knee_unet.reproducibility $(MAPS) $(REPEAT)
 
+# VALIDATE: additional options, such as VALIDATE="--model nnunet_cascade --set our_knees". A stopped run is continued.
+SCANS ?=
+LABELS ?=
+MODELS_DIR ?=
+VALIDATE ?=
+
+.PHONY: validate
+validate: $(READY) ## measure a model on scans with expert label maps: make validate SCANS=FOLDER LABELS=FOLDER [MODELS_DIR=FOLDER]
+	@test -n "$(SCANS)" -a -n "$(LABELS)" || { echo 'Specify two folders: make validate SCANS=FOLDER LABELS=FOLDER' >&2; exit 1; }
+	@$(BIN)/python -m pipeline.validation "$(SCANS)" "$(LABELS)" --output data/validation \
+		$(if $(MODELS_DIR),--models-dir "$(MODELS_DIR)") $(VALIDATE)
+
 real-scan: $(READY) ## picture of a model's outlines on every slice of a real scan: make real-scan SCAN=FILE
 	@test -n "$(SCAN)" || { echo 'Specify a scan: make real-scan SCAN=FILE' >&2; exit 1; }
 	@$(BIN)/python -m training.knee_unet.real_scan $(SCAN) $(EVALUATE)

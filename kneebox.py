@@ -12,6 +12,7 @@ USAGE: Final = """usage: kneebox COMMAND ...
   analyse   analyse one scan and write a folder of results (this word may be omitted)
   compare   show the differences between two complete analyses
   models    list the installed models, and how to install more
+  validate  measure a model on scans with expert label maps
   jobs      manage the jobs of this server
 
 Each command has --help, except run, whose settings are environment variables (docs/operating.md).

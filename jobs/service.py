@@ -17,7 +17,7 @@ from jobs.state.workers import WorkerState
 from jobs.views.activity import Activity, DayCount, ModelTimes, activity
 from jobs.views.health import Health, health
 from jobs.views.metrics import Metrics, QueueMetrics, metrics
-from jobs.views.models import ModelFacts, ShapeModelFacts, model_picture, models, shape_models
+from jobs.views.models import ModelFacts, ShapeModelFacts, model_picture, models, shape_models, validations
 from jobs.views.reading import archive, artifact, get, measurements, recent, results_folder, stats, view_file
 
 __all__ = [
@@ -70,5 +70,6 @@ __all__ = [
     "submit_form",
     "submit_scan",
     "submit_stream",
+    "validations",
     "view_file",
 ]

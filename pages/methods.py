@@ -12,6 +12,7 @@ from pipeline.quantities import QUANTITIES
 from pipeline.report.colours import css
 from ui.methods.model_card import show_model, show_shape_model
 from ui.methods.repeatability import show_repeatability
+from ui.methods.validations import show_validations
 from ui.parts.facts import facts_list
 from ui.parts.frame import end_page, narrow, start_page
 
@@ -41,6 +42,8 @@ with narrow():
     models = service.models()
     st.subheader("Repeatability")
     show_repeatability(models)
+    st.subheader("Labelled sets")
+    show_validations(models)
     st.subheader("Models")
     for model in models:
         show_model(model)

@@ -25,6 +25,8 @@ NO_NUMBERING: Final = (
     f"Convert the labels to one of the numberings {either(NUMBERINGS)}, or save them with the names of the structures."
 )
 
+_DOUBT: Final = "The label map does not look like a knee in the numbering"
+
 GIVEN_ID: Final = f"{GIVEN}:"
 """Start of a Segmentation's model_id that was given; then its numbering."""
 
@@ -66,6 +68,11 @@ def given_segmentation(
     return replace(
         segmentation, flags=_interpolated(label_map), warnings=(*placed.warnings, *warnings, *segmentation.warnings)
     )
+
+
+def doubt_of(segmentation: Segmentation) -> str:
+    """The warning that the anatomy of a given label map contradicts its numbering; empty if it does not."""
+    return next((warning for warning in segmentation.warnings if warning.startswith(_DOUBT)), "")
 
 
 def given_model(decided: str, requested: str) -> dict[str, object]:
@@ -182,7 +189,7 @@ def _chosen(facts: LabelFacts, names: Mapping[int, str], numbering: str) -> tupl
         raise UnsupportedImage(
             f"The label map contradicts the numbering '{chosen.id}': {words}.", hint=_hint(others), fitting=list(others)
         )
-    return chosen, (f"The label map does not look like a knee in the numbering '{chosen.id}': {words}.",)
+    return chosen, (f"{_DOUBT} '{chosen.id}': {words}.",)
 
 
 def _recognised(facts: LabelFacts) -> tuple[Numbering, tuple[str, ...]]:

@@ -58,6 +58,25 @@ def run_analysis(
     Raises OptionsError if the model does not exist; the KneeError of a required step (facts["step"] names it). A
     failed optional step becomes a warning.
     """
+    records = run_steps(workspace, options, resources, request, on_progress, steps)
+    manifest = DELIVERY.load(workspace).manifest
+    return RunSummary(
+        warnings=manifest.warnings,
+        steps=records,
+        archive_name=manifest.archive_name,
+        archive_bytes=manifest.archive_bytes,
+    )
+
+
+def run_steps(
+    workspace: Workspace,
+    options: AnalysisOptions,
+    resources: Resources,
+    request: Request,
+    on_progress: ProgressCallback,
+    steps: tuple[Step, ...],
+) -> tuple[StepRecord, ...]:
+    """Run some of the steps, in order; their products are in the workspace. Raises as `run_analysis` does."""
     model(options.segmentation_model, resources)
     workspace.create()
     # matrices are small: more BLAS threads only wait, and make the last bit depend on the number of cores
@@ -115,7 +134,7 @@ class _Run:
         self.started: dict[str, Future[StepRecord]] = {}
         self.loaded: dict[Product[Any], Any] = {}
 
-    def finish(self, beside: Executor) -> RunSummary:
+    def finish(self, beside: Executor) -> tuple[StepRecord, ...]:
         """beside: runs the `early` steps."""
         shutil.rmtree(self.workspace.scratch_dir, ignore_errors=True)  # left by a killed run
         for index, step in enumerate(self.steps):
@@ -126,13 +145,7 @@ class _Run:
             self.ledger.note(step, fingerprint, self.records[index])
         shutil.rmtree(self.workspace.scratch_dir, ignore_errors=True)
         self._report_progress(len(self.steps) - 1, 1.0)
-        manifest = DELIVERY.load(self.workspace).manifest
-        return RunSummary(
-            warnings=manifest.warnings,
-            steps=tuple(self.records),
-            archive_name=manifest.archive_name,
-            archive_bytes=manifest.archive_bytes,
-        )
+        return tuple(self.records)
 
     def _fingerprint(self, step: Step) -> str:
         identity = step.identity(self._inputs(step))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from pipeline.alignment import align_knee, reference_bone
 from pipeline.anatomy import Structure
@@ -23,6 +23,7 @@ from pipeline.model_flags import model_flags
 from pipeline.one_knee import one_knee
 from pipeline.options import READING_OPTIONS
 from pipeline.padding import added, padding_of, without_padding, without_planes
+from pipeline.product import Product
 from pipeline.products import (
     ALIGNMENT,
     DELIVERY,
@@ -223,6 +224,8 @@ def _limits_identity(inputs: Inputs) -> object:
     return {key: inputs[MODEL].get(key) for key in ("source", "confidence_flag", "thick_slices")}
 
 
+T = TypeVar("T")
+
 STEPS: Final = (
     Step(
         name="read_scan",
@@ -361,3 +364,14 @@ STEPS: Final = (
         share=4,
     ),
 )
+
+
+def steps_to(product: Product[T]) -> tuple[Step, ...]:
+    """The required steps that lead to a product, in the order of STEPS: for a part of an analysis."""
+    needed: set[object] = {product}
+    chosen = []
+    for step in reversed(STEPS):
+        if step.required and needed.intersection(step.produces):
+            chosen.append(step)
+            needed.update(step.reads)
+    return tuple(reversed(chosen))

@@ -53,13 +53,18 @@ WHOLE_MM: Box = ((0.0, 0.0, 0.0), (140.0, 140.0, 112.0))
 @functools.cache
 def small_knee(voxel_mm: float = 3.0, part: Box = JOINT_MM) -> bytes:
     """A part of the sample knee with large voxels: a complete analysis with results in a few seconds."""
-    sample = SimpleITK.ReadImage(str(SAMPLE))
+    return _bytes(resampled(SAMPLE, voxel_mm, part, SimpleITK.sitkLinear))
+
+
+def resampled(path: Path, voxel_mm: float, part: Box, interpolation: int) -> SimpleITK.Image:
+    """A part of an image on the sample's grid, with other voxels."""
+    sample = SimpleITK.ReadImage(str(path))
     low, high = part
-    small = SimpleITK.Resample(
+    return SimpleITK.Resample(
         sample,
         [round((end - start) / voxel_mm) for start, end in zip(low, high, strict=True)],
         SimpleITK.Transform(),
-        SimpleITK.sitkLinear,
+        interpolation,
         sample.TransformContinuousIndexToPhysicalPoint(
             [start / step for start, step in zip(low, sample.GetSpacing(), strict=True)]
         ),
@@ -68,7 +73,6 @@ def small_knee(voxel_mm: float = 3.0, part: Box = JOINT_MM) -> bytes:
         0.0,
         sample.GetPixelID(),
     )
-    return _bytes(small)
 
 
 @functools.cache

@@ -16,16 +16,23 @@ from pipeline.segmentation.identity import BUILT_IN, INSTALLED, ModelIdentity, n
 from pipeline.segmentation.segmenter import Availability, facts
 from pipeline.shape.built_in.model import built_in_shapes
 from pipeline.shape.installed import installed_shapes
+from pipeline.validation.record import Validation, validations_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFacts:
-    """A segmentation model. repeatability: None if not measured for this model."""
+    """A segmentation model.
+
+    repeatability  None if not measured for this model
+    validations    figures on labelled sets; outdated_validations: names of sets measured with other weights
+    """
 
     card: ModelCard
     identity: ModelIdentity
     availability: Availability
     repeatability: Reproducibility | None
+    validations: tuple[Validation, ...] = ()
+    outdated_validations: tuple[str, ...] = ()
 
     @property
     def repeatability_outdated(self) -> bool:
@@ -72,17 +79,28 @@ class ShapeModelFacts:
 def models() -> list[ModelFacts]:
     """Every segmentation model that can be chosen, the default first."""
     found = []
-    for model in registry.models(load_settings().resources):
+    resources = load_settings().resources
+    for model in registry.models(resources):
         known = read_reproducibility(reproducibility_path(model.card))
+        identity = model.identity()
+        measured = validations_of(model.card.id, resources)
         found.append(
             ModelFacts(
                 card=model.card,
-                identity=model.identity(),
+                identity=identity,
                 availability=model.availability(),
                 repeatability=known if known.regions else None,
+                validations=tuple(item for item in measured if item.holds_for(identity)),
+                outdated_validations=tuple(item.set_name for item in measured if not item.holds_for(identity)),
             )
         )
     return found
+
+
+def validations(identity: ModelIdentity, steps: Mapping[str, int]) -> tuple[Validation, ...]:
+    """Figures on labelled sets that hold for an analysis by this model, with steps of these versions."""
+    measured = validations_of(identity.id, load_settings().resources)
+    return tuple(item for item in measured if item.holds_for(identity, steps))
 
 
 def model_picture(model_id: str) -> Path | None:

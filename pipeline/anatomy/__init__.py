@@ -7,7 +7,9 @@ from pipeline.anatomy.names import NAMES, named_numbering, names_both_compartmen
 from pipeline.anatomy.numberings import (
     AUTO,
     CANONICAL,
+    DOSMA,
     NUMBERINGS,
+    OAI_ZIB_CM,
     Numbering,
 )
 from pipeline.anatomy.regions import (
@@ -55,6 +57,7 @@ __all__ = [
     "CARTILAGE_OF",
     "COMPARTMENT_PAIRS",
     "DISTINCT_COLOURS",
+    "DOSMA",
     "FEMUR_ANTERIOR",
     "FEMUR_LATERAL_POSTERIOR",
     "FEMUR_LATERAL_WEIGHT_BEARING",
@@ -64,6 +67,7 @@ __all__ = [
     "LATERAL_OF",
     "NAMES",
     "NUMBERINGS",
+    "OAI_ZIB_CM",
     "PATELLA_WHOLE",
     "PLATE_ON",
     "REGIONS",

@@ -29,6 +29,10 @@ _S = Structure
 CANONICAL: Final = "canonical"
 """The numbering of every label map inside the product."""
 
+OAI_ZIB_CM: Final = "oai_zib_cm"
+DOSMA: Final = "dosma"
+"""Numberings of published data sets, which are recognised by their file names (pipeline/validation/layouts.py)."""
+
 AUTO: Final = "auto"
 """Chosen in place of a numbering: the one that the anatomy of the label map shows."""
 
@@ -59,7 +63,7 @@ NUMBERINGS: Final[Mapping[str, Numbering]] = MappingProxyType(
                 compartments_apart=False,
             ),
             Numbering(
-                id="oai_zib_cm",
+                id=OAI_ZIB_CM,
                 title="OAI-ZIB-CM: bones and cartilage of femur and tibia, tibial compartments apart",
                 to_canonical={
                     1: _S.FEMUR,
@@ -94,7 +98,7 @@ NUMBERINGS: Final[Mapping[str, Numbering]] = MappingProxyType(
                 },
             ),
             Numbering(
-                id="dosma",
+                id=DOSMA,
                 title="DOSMA, and nnU-Net models trained with its labels",
                 to_canonical={
                     1: _S.PATELLAR_CARTILAGE,

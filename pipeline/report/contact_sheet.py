@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -70,7 +72,22 @@ def outline(inside: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def write_contact_sheet(knee: Shown, path: Path) -> None:
     """The sheet as a palette PNG, COLUMNS tiles wide, all planes at the same scale, with a legend below."""
-    items = list(slices(knee))
+    _write(list(slices(knee)), knee, path)
+
+
+def write_paired_sheet(outlines: Mapping[str, Shown], path: Path) -> None:
+    """Every second slice with the outlines of one knee side by side, by name; the first ones decide the slices."""
+    first = next(iter(outlines.values()))
+    shown = [list(slices(knee, like=first))[1::2] for knee in outlines.values()]
+    items = [
+        replace(item, caption=f"{name}: {item.caption}")
+        for tiles in zip(*shown, strict=True)
+        for name, item in zip(outlines, tiles, strict=True)
+    ]
+    _write(items, first, path)
+
+
+def _write(items: list[Slice], knee: Shown, path: Path) -> None:
     extents = [n * mm for item in items for n, mm in zip(item.labels.shape, item.spacing_mm, strict=True)]
     scale = TILE_PX / max(extents)
     window = _window([item.image for item in items if item.image is not None])

@@ -37,10 +37,13 @@ class Slice:
     caption: str
 
 
-def slices(knee: Shown) -> Iterator[Slice]:
-    """All slices of the sheet, per plane, evenly spaced through the joint."""
+def slices(knee: Shown, like: Shown | None = None) -> Iterator[Slice]:
+    """All slices of the sheet, per plane, evenly spaced through the joint.
+
+    like: other outlines on the same grid, whose slices are shown
+    """
     grid, labels = knee.segmentation.grid, knee.segmentation.labels
-    bounds = _bounds(knee)
+    bounds = _bounds(like or knee)
     order = axis_order(grid)
     image = None if knee.scan is None else knee.scan.anatomical
     aligned = knee.scan is not None and knee.scan.grid.matches(grid)

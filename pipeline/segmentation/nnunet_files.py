@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.anatomy import NUMBERINGS, Numbering, names_both_compartments, structure_of
+from pipeline.anatomy import DOSMA, NUMBERINGS, Numbering, names_both_compartments, structure_of
 from pipeline.errors import ModelError
 from pipeline.grid import axes_of
 from pipeline.segmentation.card import ModelCard
@@ -24,7 +24,7 @@ SAGITTAL_AXES: Final = "RIP"
 """Array axes of a sagittal series as read by SimpleITK and used by nnU-Net in training: slices from left to right, rows
 downwards, columns towards posterior."""
 
-NUMBERED_AS: Final = "dosma"
+NUMBERED_AS: Final = DOSMA
 """The numbering of a model that does not name its labels."""
 
 _CLASS: Final = r"[A-Z][A-Za-z0-9]*"

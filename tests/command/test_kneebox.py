@@ -26,6 +26,7 @@ def test_help_names_every_command():
         "analyse",
         "compare",
         "models",
+        "validate",
         "jobs",
     }
 
@@ -36,7 +37,7 @@ def test_without_a_command_it_says_which_there_are():
     assert "analyse" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["analyse", "compare", "models", "jobs"])
+@pytest.mark.parametrize("command", ["analyse", "compare", "models", "validate", "jobs"])
 def test_each_command_explains_itself_under_its_own_name(command, capsys):
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])

@@ -174,7 +174,6 @@ TABLES = (
         name="numberings",
         owner="pipeline/anatomy/numberings.py",
         entries=tuple(NUMBERINGS),
-        shared=(("dosma", "pipeline/segmentation/nnunet_files.py", "the numbering of networks without label names"),),
     ),
     Table(
         name="segmentation models",

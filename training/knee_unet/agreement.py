@@ -4,12 +4,6 @@ measures it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
-
 from pipeline.alignment import align_knee
 from pipeline.anatomy import BONES, CARTILAGE_OF, PLATE_ON, Structure
 from pipeline.measure import measure_thickness
@@ -18,19 +12,9 @@ from pipeline.regions import split_compartments, subregions
 from pipeline.surface import bone_surface
 from pipeline.thickness import thickness_maps
 from pipeline.types import Segmentation
+from pipeline.validation.agreement import Agreement, agreement
 
-Mask = NDArray[np.bool_]
 MAIN_STATISTIC = {quantity.id: quantity.main for quantity in (THC, THC_TAB, TAB, DAB)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Agreement:
-    """Agreement for one structure of one knee. Distances in mm, volume difference in percent of the expert's."""
-
-    dice: float
-    mean_surface_distance_mm: float
-    hausdorff95_mm: float
-    volume_bias_percent: float
 
 
 def parts() -> dict[str, tuple[Structure, ...]]:
@@ -50,28 +34,6 @@ def compare(found: Segmentation, truth: Segmentation) -> dict[str, Agreement]:
         if true.any():
             result[name] = agreement(ours, true, truth.grid.spacing_mm)
     return result
-
-
-def agreement(ours: Mask, true: Mask, spacing_mm: tuple[float, float, float]) -> Agreement:
-    """Agreement of two masks (z, y, x) on one grid; distances are infinite if ours is empty."""
-    both, ours_count, true_count = (int(np.count_nonzero(m)) for m in (ours & true, ours, true))
-    distances = surface_distances(ours, true, spacing_mm) if ours_count else None
-    return Agreement(
-        dice=2.0 * both / (ours_count + true_count),
-        mean_surface_distance_mm=np.inf if distances is None else float(distances.mean()),
-        hausdorff95_mm=np.inf if distances is None else float(np.quantile(distances, 0.95)),
-        volume_bias_percent=100.0 * (ours_count / true_count - 1.0),
-    )
-
-
-def surface_distances(a: Mask, b: Mask, spacing_mm: tuple[float, float, float]) -> NDArray[np.float64]:
-    """Distances (mm) from the boundary voxels of each mask to the other's boundary, without the image edge."""
-    box = ndimage.find_objects((a | b).view(np.uint8))[0]
-    box = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in box)
-    a, b = a[box], b[box]
-    edges = [mask & ~ndimage.binary_erosion(mask, border_value=1) for mask in (a, b)]
-    to_a, to_b = (ndimage.distance_transform_edt(~edge, sampling=spacing_mm) for edge in edges)
-    return np.concatenate([to_b[edges[0]], to_a[edges[1]]])
 
 
 def region_means(segmentation: Segmentation) -> dict[str, float]:

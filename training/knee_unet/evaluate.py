@@ -27,8 +27,9 @@ from pipeline.segmentation import run
 from pipeline.segmentation.card import CARD_NAME
 from pipeline.segmentation.limits import holds_for
 from pipeline.types import Resources, Scan, Segmentation
+from pipeline.validation.agreement import Agreement
 from training.knee_unet import confidence
-from training.knee_unet.agreement import Agreement, compare, region_means
+from training.knee_unet.agreement import compare, region_means
 from training.knee_unet.built_in import BuiltIn, built_in, read_card
 from training.knee_unet.collection import maps_in
 from training.knee_unet.rendered_scan import rendered_scan

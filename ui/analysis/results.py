@@ -17,7 +17,9 @@ from jobs.state.model import JobView
 from pipeline.anatomy import TABLE_ORDER, Region
 from pipeline.quantities import T2, THC, Quantity
 from pipeline.results_tree import PROVENANCE, RESULTS, SHAPE_PARAMETERS, SURFACES_PICTURE, ViewFile
+from pipeline.segmentation.identity import ModelIdentity
 from pipeline.uses import Uses
+from pipeline.validation.words import main_figures
 from ui.analysis.downloads import archive_link, show_downloads
 from ui.analysis.measurements import read_json, show_measurements, show_t2
 from ui.analysis.provenance import show_provenance
@@ -43,6 +45,7 @@ def show_results(job: JobView) -> None:
     show_headlines(rows, uses)
     _show_warnings(job, uses)
     _show_model(provenance.get("model") or {})
+    _show_validations(provenance)
     titles = ["3D", "Slices", "Measurements", "Quality"]
     titles += [T2.title] if not tables.t2_by_region(rows).empty else []
     shapes = SHAPE_PARAMETERS.found(folder)
@@ -129,6 +132,15 @@ def _show_model(model: dict[str, Any]) -> None:
     parts += [f"Outlines: {model['title']}."] if model.get("title") else []
     parts += [f"{model['caution'].rstrip('.')}."] if model.get("caution") else []
     st.html(f'<p class="ok-quiet">{html.escape(" ".join(parts))}</p>')
+
+
+def _show_validations(provenance: dict[str, Any]) -> None:
+    """The main figures of the model on labelled sets of this server."""
+    identity = (provenance.get("model") or {}).get("identity")
+    if not isinstance(identity, dict) or "digests" not in identity:
+        return
+    for validation in service.validations(ModelIdentity.from_dict(identity), provenance.get("steps") or {}):
+        st.html(f'<p class="ok-quiet">{html.escape(main_figures(validation))}</p>')
 
 
 def _show_3d(job: JobView, folder: Path, side: str) -> None:
