@@ -24,8 +24,9 @@ TRAIN ?=
 EVALUATE ?=
 REPEAT ?=
 SCAN ?=
+FOLDER ?=
 
-.PHONY: help setup run test test-fast docs check format bench bench-service bench-pages bench-peer bench-nnunet mutate screenshots sample train train-edges evaluate evaluate-conditions shape-model evaluate-shape reproducibility real-scan clean
+.PHONY: help setup run test test-fast docs check format bench bench-service bench-pages bench-peer bench-nnunet mutate screenshots sample train train-edges evaluate evaluate-conditions check-scans shape-model evaluate-shape reproducibility real-scan clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -196,6 +197,14 @@ validate: $(READY) ## measure a model on scans with expert label maps: make vali
 	@test -n "$(SCANS)" -a -n "$(LABELS)" || { echo 'Specify two folders: make validate SCANS=FOLDER LABELS=FOLDER' >&2; exit 1; }
 	@$(BIN)/python -m pipeline.validation "$(SCANS)" "$(LABELS)" --output data/validation \
 		$(if $(MODELS_DIR),--models-dir "$(MODELS_DIR)") $(VALIDATE)
+
+# OUT: folder of the results; it must not hold anything else. CHECK="--processes 2 --against nnunet_cascade" for more.
+OUT ?= build/check-scans
+CHECK ?=
+
+check-scans: $(READY) ## rank a lab's scans without labels by what looks wrong: make check-scans FOLDER=SCANS
+	@test -n "$(FOLDER)" || { echo 'Specify a folder of scans: make check-scans FOLDER=SCANS' >&2; exit 1; }
+	@$(BIN)/python -m pipeline check-scans "$(FOLDER)" "$(OUT)" $(CHECK)
 
 real-scan: $(READY) ## picture of a model's outlines on every slice of a real scan: make real-scan SCAN=FILE
 	@test -n "$(SCAN)" || { echo 'Specify a scan: make real-scan SCAN=FILE' >&2; exit 1; }

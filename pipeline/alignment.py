@@ -21,7 +21,7 @@ from pipeline.grid import FloatArray, Grid
 from pipeline.image_io import read_label_map
 from pipeline.registration import Patch, Target
 from pipeline.surface import bone_surface
-from pipeline.types import Alignment, Segmentation, Surface
+from pipeline.types import Alignment, LabelArray, Segmentation, Surface
 
 REFERENCE_PATH: Final = Path(__file__).parent.parent / "models" / "reference_knee" / "labels.nrrd"
 
@@ -77,12 +77,10 @@ class Reference:
         return Reference(structure=self.structure, few=self.few * flip, many=many)
 
 
-@lru_cache(maxsize=len(BONES))
-def reference_bone(structure: Structure) -> Reference:
-    """The built-in reference, read once per process (right knee: +x medial, +y posterior, +z superior, mm)."""
+def reference_labels(structure: Structure) -> tuple[LabelArray, Grid]:
+    """One bone of the reference (z, y, x), in its frame, at every second voxel: sufficient for points 2 mm apart."""
     label_map = read_label_map(REFERENCE_PATH)
     labels, grid = label_map.labels, label_map.grid
-    # every second voxel is sufficient for points 2 mm apart
     bone = np.where(labels[::2, ::2, ::2] == structure, np.uint8(structure), np.uint8(0))
     coarse = Grid(
         shape=(bone.shape[0], bone.shape[1], bone.shape[2]),
@@ -90,6 +88,13 @@ def reference_bone(structure: Structure) -> Reference:
         origin_mm=grid.origin_mm,
         direction=grid.direction,
     )
+    return bone, coarse
+
+
+@lru_cache(maxsize=len(BONES))
+def reference_bone(structure: Structure) -> Reference:
+    """The built-in reference, read once per process (right knee: +x medial, +y posterior, +z superior, mm)."""
+    bone, coarse = reference_labels(structure)
     surface = bone_surface(Segmentation(labels=bone, grid=coarse, model_id="reference_knee"), structure)
     part = near_joint(structure, surface.points_mm)
     points = surface.points_mm[part]

@@ -35,7 +35,7 @@ def model_flags(segmentation: Segmentation, model: ModelCard) -> tuple[QualityFl
 
 
 def _interrupted(segmentation: Segmentation) -> list[QualityFlag]:
-    shares = {bone: _interrupted_share(segmentation, bone) for bone in INTERRUPTED_SHARE}
+    shares = {bone: interrupted_share(segmentation, bone) for bone in INTERRUPTED_SHARE}
     return [
         QualityFlag(
             code=FlagCode.BONE_INTERRUPTED,
@@ -50,7 +50,7 @@ def _interrupted(segmentation: Segmentation) -> list[QualityFlag]:
     ]
 
 
-def _interrupted_share(segmentation: Segmentation, bone: Structure) -> float:
+def interrupted_share(segmentation: Segmentation, bone: Structure) -> float:
     """Of the lines of voxels along the leg through the bone; 0 without the bone."""
     box = segmentation.boxes.get(bone)
     if box is None:

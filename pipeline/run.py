@@ -6,18 +6,17 @@ interrupted analysis resumes and gives the same numbers as an uninterrupted one.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from pipeline.digest import sha256_of_inputs
 from pipeline.errors import KneeError, OutOfMemory
 from pipeline.ledger import Ledger
 from pipeline.options import AnalysisOptions
@@ -248,23 +247,6 @@ def _upload(workspace: Workspace, request: Request) -> Upload:
     if not all(path.exists() for path in paths) and kept.exists():
         sha256 = str(json.loads(kept.read_text(encoding="utf-8"))["sha256"])
     else:
-        sha256 = _digest(paths)
+        sha256 = sha256_of_inputs(paths)
         write_json(kept, {"sha256": sha256})
     return Upload(scan=scan, labels=labels, sha256=sha256)
-
-
-def _digest(paths: list[Path]) -> str:
-    """sha256 over all the files."""
-    digest = hashlib.sha256()
-    for path in paths:
-        for file in _files(path):
-            with file.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
-
-
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        yield from sorted(file for file in path.rglob("*") if file.is_file())
-    elif path.exists():
-        yield path

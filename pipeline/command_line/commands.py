@@ -1,4 +1,4 @@
-"""Selects the command: analyse (the default), compare, models or validate."""
+"""Selects the command: analyse (the default), compare, models, validate or check-scans."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.command_line import analyse, compare, models, validate
+from pipeline.command_line import analyse, check_scans, compare, models, validate
 from pipeline.errors import KneeError, OptionsError
 
 DONE: Final = 0
@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "compare": Command(parser=compare.build_parser, run=compare.run),
     "models": Command(parser=models.build_parser, run=models.run),
     "validate": Command(parser=validate.build_parser, run=validate.run),
+    "check-scans": Command(parser=check_scans.build_parser, run=check_scans.run),
 }
 """A scan with one of these names is given as ./NAME."""
 

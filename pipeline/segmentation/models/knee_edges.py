@@ -53,13 +53,17 @@ class KneeEdges:
     def availability(self) -> Availability:
         return availability_of(self.files())
 
+    def refines(self, scan: Scan) -> bool:
+        """Whether edges are located in this scan; otherwise the answer is that of the first pass."""
+        return max(scan.grid.spacing_mm) < EDGES_BELOW_MM
+
     def segment(self, scan: Scan, resources: Resources, report: Report) -> Segmentation:
         from pipeline.segmentation import unet
         from pipeline.segmentation.runtime import thread_count
 
         first, edges = self.first_pass, self.load()
         view = unet.view_of(scan, first.axes, first.resolution_mm)
-        thin = max(view.frame.spacing_mm) < EDGES_BELOW_MM
+        thin = self.refines(scan)
         share = FIRST_PASS_SHARE if thin else 1.0
         # the network is released on return: edges are located in the memory that it used
         answer, kept = self._first_pass(view, resources, lambda done: report(share * done), mirrored=thin)
