@@ -48,6 +48,7 @@ class FlagCode(StrEnum):
     UNUSUAL_PATELLA = "UNUSUAL_PATELLA"
     OUTSIDE_EXPERT_RANGE = "OUTSIDE_EXPERT_RANGE"
     LOW_CONFIDENCE = "LOW_CONFIDENCE"
+    EXPERIMENTAL_STRUCTURE = "EXPERIMENTAL_STRUCTURE"
 
 
 class Extent(StrEnum):
@@ -194,6 +195,11 @@ FLAGS: Final[Mapping[FlagCode, FlagKind]] = MappingProxyType(
             advice="check the outlines",
             effects=(_caution(_CARTILAGE),),
             implied_by=frozenset({FlagCode.CARTILAGE_NOT_USABLE}),
+        ),
+        FlagCode.EXPERIMENTAL_STRUCTURE: FlagKind(
+            meaning="the model's outlines of the structure were never compared with real ones",
+            advice="look at the outlines before you use its numbers",
+            effects=(_caution(_ids(VOLUME)),),
         ),
     }
 )

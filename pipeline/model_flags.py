@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.anatomy import Structure
+from pipeline.anatomy import Structure, Tissue
 from pipeline.flags import FlagCode, QualityFlag
 from pipeline.segmentation.card import ModelCard
 from pipeline.segmentation.confidence import cartilage_mean
@@ -21,6 +21,9 @@ validation have up to 0.14 and 0.06."""
 GAP_MM: Final = 2.0
 """Shorter gaps along a line are steps of the voxels."""
 
+_WORDS: Final = {Tissue.BONE: "bones", Tissue.CARTILAGE: "cartilage", Tissue.MENISCUS: "menisci"}
+"""One line for all experimental structures of a tissue."""
+
 ROUNDING_MM: Final = 0.01
 """Tolerance for spacings stored as float32."""
 
@@ -31,7 +34,21 @@ def model_flags(segmentation: Segmentation, model: ModelCard) -> tuple[QualityFl
         *_cartilage_not_usable(segmentation, model),
         *_interrupted(segmentation),
         *_low_confidence(segmentation, model),
+        *_experimental(segmentation, model),
     )
+
+
+def _experimental(segmentation: Segmentation, model: ModelCard) -> list[QualityFlag]:
+    return [
+        QualityFlag(
+            code=FlagCode.EXPERIMENTAL_STRUCTURE,
+            structure=structure.key,
+            reason=f"outlines of the {_WORDS[structure.tissue]} are experimental",
+            message=f"{structure.title}: this model learned it from drawn shapes, and was not measured on real ones.",
+        )
+        for structure in model.experimental
+        if structure in segmentation.boxes
+    ]
 
 
 def _interrupted(segmentation: Segmentation) -> list[QualityFlag]:

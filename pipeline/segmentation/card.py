@@ -84,6 +84,7 @@ class ModelCard:
     native_to_canonical  the canonical structure of each
     source               identity.BUILT_IN or INSTALLED
     folder               folder of its card, picture and repeatability; None: it has none of them
+    experimental         structures that were never measured on real ones
     scope                what it segments, what not and why, as text
     real_scan            findings on a real scan, as text; "" if not examined
     figures              accuracy against experts' maps; empty where not measured
@@ -104,6 +105,7 @@ class ModelCard:
     sequences: tuple[PulseSequence, ...] = ()
     licence: str = ""
     citation: str = ""
+    experimental: tuple[Structure, ...] = ()
     scope: str = ""
     real_scan: str = ""
     training_data: str = ""
@@ -145,6 +147,7 @@ class ModelCard:
             "structures": [structure.key for structure in self.structures],
             "licence": self.licence,
             "citation": self.citation,
+            "experimental": [structure.key for structure in self.experimental],
             "scope": self.scope,
             "real_scan": self.real_scan,
             "training_data": self.training_data,
@@ -189,6 +192,7 @@ def card_of(content: Mapping[str, object], folder: Path, digests: Mapping[str, s
         sequences=tuple(PulseSequence(name) for name in data.get("sequences", ())),
         licence=data.get("licence", ""),
         citation=data.get("citation", ""),
+        experimental=tuple(Structure[key.upper()] for key in data.get("experimental", ())),
         scope=data.get("scope", ""),
         real_scan=data.get("real_scan", ""),
         training_data=data.get("training_data", ""),

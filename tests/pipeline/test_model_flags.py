@@ -57,6 +57,17 @@ def test_cartilage_below_the_threshold_is_flagged_with_the_flags_performance() -
         assert said in flag.message
 
 
+def test_experimental_structures_are_flagged_where_they_were_found() -> None:
+    entry = replace(knee_unet().card, experimental=(Structure.MEDIAL_MENISCUS, Structure.LATERAL_MENISCUS))
+    labels = np.zeros((4, 4, 4), np.uint8)
+    assert codes(knee(), entry) == []
+    labels[1] = Structure.MEDIAL_MENISCUS
+    (flag,) = model_flags(replace(knee(), labels=labels), entry)
+    assert (flag.code, flag.structure) == ("EXPERIMENTAL_STRUCTURE", "medial_meniscus")
+    assert flag.use_of("volume", "medial_meniscus", "all") is Use.CAUTION
+    assert flag.use_of("volume", "tibial_cartilage", "all") is Use.YES
+
+
 def test_cartilage_at_the_threshold_is_not_flagged_regardless_of_bone_confidence() -> None:
     assert codes(knee(femur=0.3, femoral_cartilage=0.75), model(rule=RULE)) == []
 

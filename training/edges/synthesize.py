@@ -17,7 +17,7 @@ from pipeline.segmentation.unet import OVERLAP
 from pipeline.segmentation.windows import averaged, plan
 from training.generator.anatomy import Anatomy
 from training.generator.families import FAMILIES, draw_protocol
-from training.generator.scan import make_view, plate_centre
+from training.generator.scan import BLUR_MM, make_view, plate_centre
 from training.knee_unet.acquisition import acquire
 from training.knee_unet.fields import Shape
 from training.knee_unet.patches import draw_matrix, pose
@@ -36,9 +36,8 @@ EXTENT_MM: Final = (83.0, 72.0, 83.0)
 THIN_MM: Final = (0.45, 1.6)
 IN_PLANE_MM: Final = (0.3, 0.75)
 """Slice thickness and voxel size of joints from the generator: edges are located in slices under 2 mm."""
-BLUR_MM: Final = (0.2, 1.1)
-OFTEN_BLURRED: Final = 0.35
-"""SD of additional blur and its probability: averages of scans, interpolated and filtered images."""
+OFTEN_BLURRED: Final = 0.3
+"""Probability of additional blur (generator.scan.BLUR_MM)."""
 MORE_DESS: Final = 0.45
 """Probability of a water-excited DESS contrast before contrast.FAMILIES is consulted."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from pipeline.grid import FloatArray, Grid
@@ -29,6 +30,12 @@ LEAST_PATCH_VOXEL_MM: Final = 0.42
 """Finer images are rendered with this voxel in patches, which have RESOLUTION_MM."""
 BEND_MM: Final = (0.0, 2.0)
 """Largest displacement of the elastic deformation."""
+BLUR_MM: Final = (0.3, 1.1)
+OFTEN_BLURRED: Final = 0.15
+"""SD of additional blur and its probability: averages of scans, interpolated and filtered images."""
+MASK_MM: Final = (4.0, 20.0)
+OFTEN_MASKED: Final = 0.04
+"""Distance around the labelled voxels outside which an image is 0, and its probability."""
 ELSEWHERE: Final = 0.15
 """Probability that a patch is centred anywhere in the anatomy instead of near cartilage."""
 
@@ -147,7 +154,20 @@ def make_patch(
         centre_mm=centre,
         bend_mm=_bend(shape, (RESOLUTION_MM,) * 3, strength, nodes),
     )
-    return Patch(image=_standardised(image, rng)[None], targets=_targets(anatomy, target), family=family)
+    targets = _targets(anatomy, target)
+    if rng.random() < OFTEN_BLURRED:
+        sd_mm = float(rng.uniform(*BLUR_MM))
+        for k in range(3):
+            image = blurred(image, k, sd_mm / RESOLUTION_MM)
+    if rng.random() < OFTEN_MASKED:
+        image = image * _around(1.0 - targets[0], float(rng.uniform(*MASK_MM)) / RESOLUTION_MM)
+    return Patch(image=_standardised(image, rng)[None], targets=targets, family=family)
+
+
+def _around(share: Field, voxels: float) -> Field:
+    """1 near the labelled voxels, 0 elsewhere, as in templates that show only the joint."""
+    wide = ndimage.uniform_filter(share, 2 * round(voxels) + 1, mode="constant")
+    return np.asarray(wide > 1e-4, np.float32)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
