@@ -17,7 +17,7 @@ from pipeline.segmentation.unet import OVERLAP
 from pipeline.segmentation.windows import averaged, plan
 from training.generator.anatomy import Anatomy
 from training.generator.families import FAMILIES, draw_protocol
-from training.generator.scan import BLUR_MM, make_view, plate_centre
+from training.generator.scan import make_view, plate_centre
 from training.knee_unet.acquisition import acquire
 from training.knee_unet.fields import Shape
 from training.knee_unet.patches import draw_matrix, pose
@@ -36,8 +36,6 @@ EXTENT_MM: Final = (83.0, 72.0, 83.0)
 THIN_MM: Final = (0.45, 1.6)
 IN_PLANE_MM: Final = (0.3, 0.75)
 """Slice thickness and voxel size of joints from the generator: edges are located in slices under 2 mm."""
-OFTEN_BLURRED: Final = 0.3
-"""Probability of additional blur (generator.scan.BLUR_MM)."""
 MORE_DESS: Final = 0.45
 """Probability of a water-excited DESS contrast before contrast.FAMILIES is consulted."""
 
@@ -67,9 +65,8 @@ def generate(anatomy: Anatomy, rng: np.random.Generator) -> SyntheticJoint:
     drawn = draw_protocol(rng, family)
     voxels = np.exp(rng.uniform(*np.log(THIN_MM))), np.exp(rng.uniform(*np.log(IN_PLANE_MM)))
     protocol = replace(drawn, slice_mm=float(voxels[0]), gap_mm=0.0, in_plane_mm=float(voxels[1]))
-    blur_mm = float(rng.uniform(*BLUR_MM)) if rng.random() < OFTEN_BLURRED else 0.0
     centre = plate_centre(anatomy) + rng.uniform(-OFF_CENTRE_MM, OFF_CENTRE_MM, 3)
-    found = make_view(anatomy, protocol, rng, EXTENT_MM, draw_matrix(rng, SCALE), centre, blur_mm)
+    found = make_view(anatomy, protocol, rng, EXTENT_MM, draw_matrix(rng, SCALE), centre)
     return SyntheticJoint(
         image=found.image, targets=found.targets, family=f"generated_{family}", spacing_mm=found.spacing_mm
     )

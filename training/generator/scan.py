@@ -19,7 +19,7 @@ from training.generator.materials import MENISCI, PLATES
 from training.generator.space import is_any
 from training.knee_unet.fields import Shape, along, blurred
 from training.knee_unet.patches import SUB_VOXEL, Patch, draw_matrix
-from training.knee_unet.specimen import CLASS_OF, MENISCUS_CLASS, NETWORK_CLASS_COUNT, RESOLUTION_MM
+from training.knee_unet.specimen import CLASS_COUNT, CLASS_OF, MENISCUS_CLASS, NETWORK_CLASS_COUNT, RESOLUTION_MM
 from training.limb import Field
 
 TILT_DEG: Final = 8.0
@@ -33,9 +33,10 @@ BEND_MM: Final = (0.0, 2.0)
 BLUR_MM: Final = (0.3, 1.1)
 OFTEN_BLURRED: Final = 0.15
 """SD of additional blur and its probability: averages of scans, interpolated and filtered images."""
-MASK_MM: Final = (4.0, 20.0)
-OFTEN_MASKED: Final = 0.04
-"""Distance around the labelled voxels outside which an image is 0, and its probability."""
+MASK_MM: Final = (-10.0, 20.0)
+OFTEN_MASKED: Final = 0.06
+"""Distance around bones and cartilage outside which an image is 0, as in templates (up to 0: nothing else is seen), and
+its probability."""
 ELSEWHERE: Final = 0.15
 """Probability that a patch is centred anywhere in the anatomy instead of near cartilage."""
 
@@ -155,19 +156,25 @@ def make_patch(
         bend_mm=_bend(shape, (RESOLUTION_MM,) * 3, strength, nodes),
     )
     targets = _targets(anatomy, target)
-    if rng.random() < OFTEN_BLURRED:
-        sd_mm = float(rng.uniform(*BLUR_MM))
-        for k in range(3):
-            image = blurred(image, k, sd_mm / RESOLUTION_MM)
-    if rng.random() < OFTEN_MASKED:
-        image = image * _around(1.0 - targets[0], float(rng.uniform(*MASK_MM)) / RESOLUTION_MM)
+    image = _processed(image, targets, (RESOLUTION_MM,) * 3, rng)
     return Patch(image=_standardised(image, rng)[None], targets=targets, family=family)
 
 
-def _around(share: Field, voxels: float) -> Field:
-    """1 near the labelled voxels, 0 elsewhere, as in templates that show only the joint."""
-    wide = ndimage.uniform_filter(share, 2 * round(voxels) + 1, mode="constant")
-    return np.asarray(wide > 1e-4, np.float32)
+def _processed(image: Field, targets: Field, spacing_mm: tuple[float, float, float], rng: np.random.Generator) -> Field:
+    """Mostly as acquired; sometimes blurred, and sometimes masked to the joint or to bones and cartilage alone."""
+    masked = rng.random() < OFTEN_MASKED
+    if masked:
+        seen = targets[1:CLASS_COUNT].sum(0)
+        around_mm = float(rng.uniform(*MASK_MM))
+        if around_mm > 0.0:
+            wide = [2 * round(around_mm / mm) + 1 for mm in spacing_mm]
+            seen = (ndimage.uniform_filter(seen, wide, mode="constant") > 1e-4).astype(np.float32)
+        image = image * seen
+    if masked or rng.random() < OFTEN_BLURRED:
+        sd_mm = float(rng.uniform(*BLUR_MM))
+        for k, mm in enumerate(spacing_mm):
+            image = blurred(image, k, sd_mm / mm)
+    return image
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -186,9 +193,8 @@ def make_view(
     extent_mm: tuple[float, float, float],
     matrix: FloatArray,
     centre_mm: FloatArray,
-    blur_mm: float = 0.0,
 ) -> View:
-    """A part of the anatomy on the scan's own voxels, deformed as patches are; blur_mm: SD of additional blur."""
+    """A part of the anatomy on the scan's own voxels, deformed, blurred and masked as patches are."""
     axis = SLICE_AXIS[protocol.plane]
     step = [protocol.in_plane_mm] * 3
     step[axis] = protocol.step_mm
@@ -205,10 +211,9 @@ def make_view(
         centre_mm=centre_mm,
         bend_mm=_bend((a, b, c), spacing, strength, nodes),
     )
-    image = acquire(anatomy, protocol, geometry, rng, draw_artefacts(rng))
-    for k, mm in enumerate(spacing):
-        image = blurred(image, k, blur_mm / mm)
-    return View(image=_standardised(image, rng), targets=_targets(anatomy, geometry), spacing_mm=spacing)
+    image, targets = acquire(anatomy, protocol, geometry, rng, draw_artefacts(rng)), _targets(anatomy, geometry)
+    image = _processed(image, targets, spacing, rng)
+    return View(image=_standardised(image, rng), targets=targets, spacing_mm=spacing)
 
 
 def plate_centre(anatomy: Anatomy) -> FloatArray:
