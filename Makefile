@@ -11,6 +11,7 @@ READY := $(VENV)/.ready
 PEER_VENV := .venv-peer
 TRAIN_VENV := .venv-train
 NNUNET_VENV := .venv-nnunet
+GPU_VENV := .venv-gpu
 MUTATE_VENV := .venv-mutate
 # A label map in pymskt's numbering, such as the one in its tests.
 PEER_LABELS ?= $(wildcard ../shared/data/right-knee-label.nrrd)
@@ -26,7 +27,7 @@ REPEAT ?=
 SCAN ?=
 FOLDER ?=
 
-.PHONY: help setup run test test-fast docs check format bench bench-service bench-pages bench-peer bench-nnunet mutate screenshots sample train train-edges evaluate evaluate-conditions check-scans shape-model evaluate-shape reproducibility real-scan clean
+.PHONY: help setup run test test-fast docs check format bench bench-service bench-pages bench-peer bench-nnunet mutate screenshots sample train train-edges adapt gpu-check evaluate evaluate-conditions check-scans shape-model evaluate-shape reproducibility real-scan clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -146,6 +147,20 @@ $(TRAIN_VENV)/.ready: requirements-train.txt requirements.lock
 train: $(TRAIN_VENV)/.ready ## train the network, in .venv-train: make train MAPS=FOLDER MINUTES=60
 	@$(TRAIN_VENV)/bin/python -m training.knee_unet.train $(MAPS) --minutes $(MINUTES) $(TRAIN)
 
+# A lab's labelled scans, as for make validate. The model is installed in MODELS_DIR under ID.
+ID ?=
+ADAPT ?=
+
+adapt: $(TRAIN_VENV)/.ready ## adapt the network to a lab's scans, in .venv-train: make adapt SCANS=FOLDER LABELS=FOLDER ID=my_lab MODELS_DIR=FOLDER
+	@test -n "$(SCANS)" -a -n "$(LABELS)" -a -n "$(ID)" -a -n "$(MODELS_DIR)" || { \
+		echo 'Specify folders and a name: make adapt SCANS=FOLDER LABELS=FOLDER ID=my_lab MODELS_DIR=FOLDER' >&2; exit 1; }
+	@mkdir -p "$(MODELS_DIR)"
+	@$(TRAIN_VENV)/bin/python -m training.adapt "$(SCANS)" "$(LABELS)" --id $(ID) --models-dir "$(MODELS_DIR)" --minutes $(MINUTES) $(ADAPT)
+
+# onnxruntime-gpu replaces onnxruntime, so it has a separate environment. Without an NVIDIA card: exit status 3.
+gpu-check: $(READY) ## compare processor and NVIDIA card: labels, seconds, training, in .venv-gpu: make gpu-check MAPS=HELD_OUT_MAP
+	@$(BIN)/python -m bench.gpu_check --environment $(GPU_VENV) $(if $(MAPS),--map $(MAPS))
+
 # The networks are trained on profiles of synthetic joints, which are collected first, for MINUTES.
 train-edges: $(TRAIN_VENV)/.ready ## train the edge networks, in .venv-train: make train-edges MAPS=FOLDER MINUTES=30
 	@test -n "$(MAPS)" || { echo 'Specify a folder of label maps: make train-edges MAPS=FOLDER' >&2; exit 1; }
@@ -211,5 +226,5 @@ real-scan: $(READY) ## picture of a model's outlines on every slice of a real sc
 	@$(BIN)/python -m training.knee_unet.real_scan $(SCAN) $(EVALUATE)
 
 clean: ## remove environments and caches, but not data/
-	@rm -rf $(VENV) $(PEER_VENV) $(TRAIN_VENV) $(NNUNET_VENV) $(MUTATE_VENV) node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache kneebox.egg-info
+	@rm -rf $(VENV) $(PEER_VENV) $(TRAIN_VENV) $(NNUNET_VENV) $(GPU_VENV) $(MUTATE_VENV) node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache kneebox.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

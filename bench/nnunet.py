@@ -42,17 +42,17 @@ DICE_BAR = 0.005
 OURS, DEFAULTS, SIDEWAYS = "ours", "defaults", "mirrored as in training"
 
 
-def environment_python(folder: Path) -> Path:
-    """nnU-Net's interpreter; creates its environment if it is missing or its requirements have changed."""
+def environment_python(folder: Path, requirements: tuple[Path, ...] = REQUIREMENTS) -> Path:
+    """The interpreter of an environment; creates it if it is missing or its requirements have changed."""
     python, stamp = folder / "bin" / "python", folder / ".ready"
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in REQUIREMENTS)).hexdigest()
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in requirements)).hexdigest()
     if python.exists() and stamp.exists() and stamp.read_text() == digest:
         return python
     print(f"Creating {folder.name} (about 2 GB without CUDA) ...", flush=True)
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    named = [part for path in REQUIREMENTS for part in ("-r", str(path))]
+    named = [part for path in requirements for part in ("-r", str(path))]
     subprocess.run([*install, *named, "-c", str(ROOT / "requirements.lock")], check=True)
     stamp.write_text(digest)
     return python

@@ -211,7 +211,7 @@ def test_errors_of_both_signs_count_by_their_size() -> None:
     assert figures[Group.THC]["b"].rms == pytest.approx(np.sqrt((0.02**2 + 0.1**2) / 2))
 
 
-def test_a_scan_that_cannot_be_segmented_is_a_result_of_its_own_condition() -> None:
+def test_a_scan_that_cannot_be_segmented_is_a_result_of_its_condition() -> None:
     def refuse(scan: Scan) -> Segmentation:
         raise EmptyStructure("No femur was found.")
 

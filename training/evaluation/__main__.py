@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from pipeline.linux import die_with_parent
 from pipeline.segmentation import run
 from pipeline.types import Resources
 from training.evaluation.conditions import CONDITIONS, Condition
@@ -85,7 +86,7 @@ def all_examined(plan: Plan, tasks: list[Task], processes: int) -> Iterator[tupl
     if processes == 1:
         yield from ((task, examined(plan, task)) for task in tasks)
         return
-    with ProcessPoolExecutor(processes) as pool:
+    with ProcessPoolExecutor(processes, initializer=die_with_parent, initargs=(os.getpid(),)) as pool:
         running = {pool.submit(examined, plan, task): task for task in tasks}
         for done in as_completed(running):
             yield running[done], done.result()

@@ -31,7 +31,7 @@ MENISCUS_IN_CARTILAGE: Final = "meniscus_labelled_cartilage"
 
 
 class Group(StrEnum):
-    """Figures of one knee: group -> name -> value. Names are structures, plates or regions where nothing else is said.
+    """Figures of one knee: group -> name -> value. Names are structures, plates or regions unless stated otherwise.
 
     errors are ours minus the truth's; percent of voxels
     """

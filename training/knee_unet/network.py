@@ -35,7 +35,7 @@ class KneeUNet(nn.Module):
     In training it returns (logits, auxiliary logits at a quarter of the resolution).
     """
 
-    def __init__(self, channels: tuple[int, ...] = CHANNELS) -> None:
+    def __init__(self, channels: tuple[int, ...] = CHANNELS, classes: int = NETWORK_CLASS_COUNT) -> None:
         super().__init__()
         steps = range(len(channels) - 1)
         self.stem = Block(1, channels[0], 5, 2)
@@ -50,8 +50,8 @@ class KneeUNet(nn.Module):
         self.dec = nn.ModuleList(
             [nn.Sequential(Block(2 * channels[k], channels[k]), Block(channels[k], channels[k])) for k in steps]
         )
-        self.head = nn.ConvTranspose3d(channels[0], NETWORK_CLASS_COUNT, 2, stride=2)
-        self.aux = nn.ModuleList([nn.Conv3d(channels[1], NETWORK_CLASS_COUNT, 1)])
+        self.head = nn.ConvTranspose3d(channels[0], classes, 2, stride=2)
+        self.aux = nn.ModuleList([nn.Conv3d(channels[1], classes, 1)])
 
     def forward(self, image: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         """Logits of an image; shapes as in the class docstring."""
@@ -120,3 +120,20 @@ def known_classes(log_shares: torch.Tensor, count: int) -> torch.Tensor:
         return log_shares
     background = torch.cat([log_shares[:, :1], log_shares[:, count:]], 1).logsumexp(1, keepdim=True)
     return torch.cat([background, log_shares[:, 1:count]], 1)
+
+
+def aligned(logits: torch.Tensor, targets: torch.Tensor, classes: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits (n, network's classes, ...) with the classes of the targets first, as known_classes expects, and targets
+    without classes that the network lacks: these are background.
+
+    classes: the network's class of each target (patches.Patch)
+    """
+    count = logits.shape[1]
+    kept = [k for k, number in enumerate(classes) if number < count]
+    if len(kept) < len(classes):
+        lacking = [k for k in range(len(classes)) if k not in kept]
+        background = targets[:, :1] + targets[:, lacking].sum(1, keepdim=True)
+        targets = torch.cat([background, targets[:, kept[1:]]], 1)
+    first = [classes[k] for k in kept]
+    order = first + [number for number in range(count) if number not in first]
+    return (logits if order == list(range(count)) else logits[:, order]), targets

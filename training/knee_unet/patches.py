@@ -47,11 +47,13 @@ class Patch:
 
     image    (1, a, b, c) float32: the standardised image
     targets  (classes, a, b, c) float32, summing to 1 over the classes
+    classes  the network's class of each target, the background first; empty: 0, 1, ... in order
     """
 
     image: Field
     targets: Field
     family: str
+    classes: tuple[int, ...] = ()
 
 
 def make_patch(

@@ -27,7 +27,7 @@ from training.generator.families import FAMILIES
 from training.generator.pool import AnatomyPool
 from training.knee_unet.collection import SAMPLE, WHERE, Collection, split_maps
 from training.knee_unet.export import read_parameters
-from training.knee_unet.network import KneeUNet, known_classes, load_parameters, soft_loss
+from training.knee_unet.network import KneeUNet, aligned, known_classes, load_parameters, soft_loss
 from training.knee_unet.patches import Patch, make_patch
 from training.knee_unet.specimen import NETWORK_CLASS_COUNT
 
@@ -47,12 +47,14 @@ PROBES = 8
 BARE = 0.3
 """Fraction of patches of bare maps."""
 STEPS_PER_ANATOMY = 12
-"""An anatomy takes as long as three steps: they become more as training goes on."""
+"""An anatomy takes as long as three steps: their number grows during training."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Settings of a run. minutes: total training time over all restarts; pause: wait while this file exists."""
+    """Settings of a run. minutes: total training time over all restarts; pause: wait while this file exists; device: of
+    torch.
+    """
 
     output: Path
     minutes: float
@@ -60,26 +62,28 @@ class Plan:
     seed: int
     checkpoint_minutes: float
     pause: Path | None
+    device: str = "cpu"
 
 
 class Run:
     """One training run: network, moving average of its parameters, optimiser, and progress."""
 
-    def __init__(self, plan: Plan, probes: list[Patch]) -> None:
+    def __init__(self, plan: Plan, probes: list[Patch], classes: int = NETWORK_CLASS_COUNT) -> None:
         self.plan, self.probes = plan, probes
         torch.manual_seed(plan.seed)
-        self.network, self.average = KneeUNet(), KneeUNet()
+        self.network, self.average = (KneeUNet(classes=classes).to(plan.device) for _ in range(2))
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=plan.rate, weight_decay=1e-4, betas=(0.9, 0.98)
         )
         self.step, self.seconds, self.best = 0, 0.0, -1.0
-        self.reduced = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # emulated bfloat16 is slow
+        # emulated bfloat16 is slow
+        self.reduced = plan.device != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
     def start(self, weights: Path | None) -> None:
         """Start from state.pt if it exists; otherwise from stored weights or from random ones."""
         state = self.plan.output / "state.pt"
         if state.is_file():
-            kept = torch.load(state, weights_only=True)
+            kept = torch.load(state, weights_only=True, map_location=self.plan.device)
             self.network.load_state_dict(kept["network"])
             self.average.load_state_dict(kept["average"])
             self.optimiser.load_state_dict(kept["optimiser"])
@@ -114,10 +118,11 @@ class Run:
         rate = self.plan.rate * (FINAL_RATE + (1.0 - FINAL_RATE) * 0.5 * (1.0 + math.cos(math.pi * share)))
         for group in self.optimiser.param_groups:
             group["lr"] = rate * min(1.0, (since_start + 1) / WARM_UP)
-        image, targets = torch.from_numpy(patch.image)[None], torch.from_numpy(patch.targets)[None]
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.reduced):
+        image, targets = (torch.from_numpy(array)[None].to(self.plan.device) for array in (patch.image, patch.targets))
+        with torch.autocast(torch.device(self.plan.device).type, dtype=torch.bfloat16, enabled=self.reduced):
             outputs = self.network(image)
-        loss = soft_loss(outputs, targets)
+        pairs = [aligned(logits, targets, classes_of(patch)) for logits in outputs]
+        loss = soft_loss((pairs[0][0], pairs[1][0]), pairs[0][1])
         self.optimiser.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP_NORM)
@@ -132,7 +137,7 @@ class Run:
 
     def note(self, loss: float | None) -> None:
         """Measure the probes, save the state and the best parameters, and add a line to the log."""
-        kinds = {len(probe.targets) for probe in self.probes}  # of bare maps, and of the generator
+        kinds = {len(probe.targets) for probe in self.probes}  # of bare maps, of the generator, of a lab
         measured = {k: examine(self.average, [p for p in self.probes if len(p.targets) == k]) for k in sorted(kinds)}
         score = float(np.mean([np.nanmean(dice) for dice, _ in measured.values()]))
         state = {
@@ -173,16 +178,24 @@ def examine(network: KneeUNet, probes: list[Patch]) -> tuple[np.ndarray[Any, np.
     """Dice (classes - 1,) of the most probable class against the targets' largest share, and the mean cross-entropy."""
     network.eval()
     hits, sizes, entropy = np.zeros(NETWORK_CLASS_COUNT), np.zeros(NETWORK_CLASS_COUNT), 0.0
+    device = next(network.parameters()).device
     for probe in probes:
-        count = len(probe.targets)
-        log_shares = known_classes(torch.log_softmax(network(torch.from_numpy(probe.image)[None]), 1), count)[0]
-        entropy -= float((torch.from_numpy(probe.targets) * log_shares).sum(0).mean()) / len(probes)
-        answer, truth = log_shares.argmax(0).numpy(), probe.targets.argmax(0)
+        logits = network(torch.from_numpy(probe.image)[None].to(device)).cpu()
+        logits, targets = aligned(logits, torch.from_numpy(probe.targets)[None], classes_of(probe))
+        log_shares = known_classes(torch.log_softmax(logits, 1), targets.shape[1])[0]
+        numbers = np.array([number for number in classes_of(probe) if number < network.head.out_channels])
+        entropy -= float((targets[0] * log_shares).sum(0).mean()) / len(probes)
+        answer, truth = numbers[log_shares.argmax(0).numpy()], numbers[targets[0].argmax(0).numpy()]
         hits += np.bincount(truth[truth == answer], minlength=NETWORK_CLASS_COUNT)
         for labels in (truth, answer):
             sizes += np.bincount(labels.ravel(), minlength=NETWORK_CLASS_COUNT)
     with np.errstate(invalid="ignore"):
         return np.asarray(2.0 * hits[1:] / sizes[1:]), entropy
+
+
+def classes_of(patch: Patch) -> tuple[int, ...]:
+    """The network's class of each of the patch's targets."""
+    return patch.classes or tuple(range(len(patch.targets)))
 
 
 def draw_patch(collection: Collection, pool: AnatomyPool, rng: np.random.Generator, step: int) -> Patch:
@@ -223,6 +236,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=2e-3, help="maximum learning rate; from weights: 6e-4")
     parser.add_argument("--checkpoint-minutes", type=float, default=1.0)
     parser.add_argument("--threads", type=int, help="default: all cores")
+    parser.add_argument("--device", default="cpu", help="of torch: cpu or cuda")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--probes", type=int, default=PROBES, help="number of patches measured at every checkpoint")
     parser.add_argument("--pause", type=Path, help="wait while this file exists")
@@ -247,6 +261,7 @@ def main() -> None:
         seed=given.seed,
         checkpoint_minutes=given.checkpoint_minutes,
         pause=given.pause,
+        device=given.device,
     )
     run = Run(plan, make_probes(of, held_pool, given.probes))
     run.start(given.start)
