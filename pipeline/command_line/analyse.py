@@ -32,8 +32,8 @@ def build_parser(program: str) -> argparse.ArgumentParser:
         usage="%(prog)s [flags] INPUT OUTPUT_DIR",
         description="Cartilage thickness, surfaces and T2 of one knee MRI. "
         "Research use only. Not for clinical diagnosis.",
-        epilog="Other commands: compare (two analyses), models (which weights are installed), validate (labelled scans), "
-        "check-scans (a folder of scans); each has --help.",
+        epilog="Other commands: compare (two analyses), models (which weights are installed), "
+        "validate (labelled scans), check-scans (a folder of scans); each has --help.",
     )
     parser.add_argument(
         "paths",
