@@ -12,7 +12,7 @@ from typing import Final
 
 from tqdm import tqdm
 
-from pipeline.anatomy import AUTO, NUMBERINGS, place_title
+from pipeline.anatomy import AUTO, NUMBERINGS
 from pipeline.errors import ModelError, OptionsError
 from pipeline.options import AnalysisOptions
 from pipeline.quantities import THC
@@ -156,12 +156,10 @@ def _as_text(validation: Validation, refused: Mapping[str, str], folder: Path, s
     lines.append(f"\n{THC.column + ', model - expert':36}{'n':>4}{'bias':>8}{'RMSE':>7}{'limits':>17}{'ICC':>7}")
     for place in validation.of_quantity(THC):
         limits = f"{place.low:+.2f} to {place.high:+.2f}"
-        title = place_title(place.structure, place.region)
-        lines.append(
-            f"{title:36}{place.n:>4}{place.bias:>+8.3f}{place.rmse:>7.3f}{limits:>17}{round(place.icc, 2) + 0.0:>7.2f}"
-        )
+        icc = round(place.icc, 2) + 0.0  # no minus sign before a zero
+        lines.append(f"{place.title:36}{place.n:>4}{place.bias:>+8.3f}{place.rmse:>7.3f}{limits:>17}{icc:>7.2f}")
     if validation.without_bones:
-        lines.append("not measured: the label maps hold no bones")
+        lines.append("The label maps hold no bones: both cartilages were measured on the model's.")
     lines += [f"! {name}: {reason}" for name, reason in refused.items()]
     lines.append(f"Results: {folder / REPORT}")
     lines.append(shown or "Not shown on pages: give --models-dir, the MODELS_DIR of the service.")

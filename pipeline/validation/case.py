@@ -27,7 +27,7 @@ from pipeline.validation.agreement import Agreement, agreement
 from pipeline.validation.hdf5_files import convert
 from pipeline.validation.labelled_set import Case
 from pipeline.validation.layouts import Layout
-from pipeline.validation.outlines import Outlines, expert_outlines, in_frame, model_outlines
+from pipeline.validation.outlines import Outlines, expert_outlines, model_outlines, on_bones_of
 from pipeline.workspace import Workspace, write_json
 
 RESULT: Final = "case.json"
@@ -49,6 +49,7 @@ class MeasuredPlace:
     """A measure of one region by both outlines, in the unit of the quantity. model: NaN where it found nothing."""
 
     quantity: str
+    method: str
     structure: str
     region: str
     expert: float
@@ -142,9 +143,11 @@ def _examined(case: Case, plan: Plan, folder: Path, work: Path) -> CaseResult:
     options = read_as(plan.options, plan.layout)
     expert = expert_outlines(of_expert, options, plan.resources, scan, labels)
     ours = model_outlines(of_model, options, plan.resources, scan, structures)
-    expert = in_frame(expert, ours.alignment)
-    ours = in_frame(ours, expert.alignment)
-    result = _compared(expert, ours, structures, time.perf_counter() - started)
+    own_bones = expert.alignment is not None and ours.alignment is not None
+    smoothing = plan.options.cartilage_smoothing
+    expert, ours = on_bones_of(expert, ours, smoothing), on_bones_of(ours, expert, smoothing)
+    result = _compared(expert, ours, structures, own_bones=own_bones)
+    result = replace(result, seconds=round(time.perf_counter() - started, 1))
     _write_sheet(of_model, expert, ours, plan.options.turn, folder / SHEET)
     shutil.rmtree(work)  # first: a case with a result is not visited again
     write_json(folder / RESULT, asdict(result))
@@ -173,7 +176,7 @@ def read_as(options: AnalysisOptions, layout: Layout) -> AnalysisOptions:
     return replace(options, numbering=layout.numbering)
 
 
-def _compared(expert: Outlines, ours: Outlines, declared: tuple[Structure, ...], seconds: float) -> CaseResult:
+def _compared(expert: Outlines, ours: Outlines, declared: tuple[Structure, ...], *, own_bones: bool) -> CaseResult:
     true, found = expert.whole.labels, ours.whole.labels
     spacing = expert.segmentation.grid.spacing_mm
     apart = expert.segmentation.compartments_apart and ours.segmentation.compartments_apart
@@ -183,13 +186,18 @@ def _compared(expert: Outlines, ours: Outlines, declared: tuple[Structure, ...],
         for name, structures in parts_of().items()
         if set(structures) & set(declared) and structures not in unknown and (mask := np.isin(true, structures)).any()
     }
-    theirs = ours.measures()
+    theirs = ours.measures(on_own_bones=own_bones)
     places = tuple(
         MeasuredPlace(
-            quantity=place[0], structure=place[1], region=place[2], expert=value, model=theirs.get(place, math.nan)
+            quantity=quantity,
+            method=method,
+            structure=structure,
+            region=region,
+            expert=value,
+            model=theirs.get((quantity, method, structure, region), math.nan),
         )
-        for place, value in expert.measures().items()
-        if math.isfinite(value) and _segmented(place[1], declared)
+        for (quantity, method, structure, region), value in expert.measures(on_own_bones=own_bones).items()
+        if math.isfinite(value) and _segmented(structure, declared)
     )
     return CaseResult(
         agreement=compared,
@@ -200,7 +208,6 @@ def _compared(expert: Outlines, ours: Outlines, declared: tuple[Structure, ...],
         mixed_up=_mixed_up(true, found),
         flags=ours.flags,
         warnings=expert.segmentation.warnings,
-        seconds=round(seconds, 1),
     )
 
 

@@ -13,22 +13,31 @@ from pipeline.anatomy import BONES, CARTILAGE_OF, PLATE_ON, Structure, Tissue
 from pipeline.errors import UnsupportedImage
 from pipeline.grid import NO_PLANES
 from pipeline.labels import doubt_of
-from pipeline.measure import measure_volumes
+from pipeline.measure import measure_thickness, measure_volumes
 from pipeline.options import AnalysisOptions
 from pipeline.product import Product
-from pipeline.products import ALIGNMENT, FLAGS, GIVEN_SEGMENTATION, MEASUREMENTS, RAW_SEGMENTATION, SEGMENTATION
-from pipeline.quantities import DAB, TAB, THC, VOLUME, is_main
+from pipeline.products import (
+    ALIGNMENT,
+    FLAGS,
+    GIVEN_SEGMENTATION,
+    MEASUREMENTS,
+    RAW_SEGMENTATION,
+    SEGMENTATION,
+    SURFACES,
+)
+from pipeline.quantities import DAB, PRIMARY, SECOND, TAB, THC, VOLUME
 from pipeline.regions import split_compartments, subregions
 from pipeline.run import run_steps
 from pipeline.steps import steps_to
-from pipeline.types import Alignment, Measurement, Request, Resources, Segmentation
+from pipeline.thickness import thickness_of_bones
+from pipeline.types import Alignment, Measurement, Request, Resources, Segmentation, Surface
 from pipeline.workspace import Workspace
 
 MEASURED: Final = (THC, TAB, DAB, VOLUME)
 """The quantities that are compared."""
 
-Place = tuple[str, str, str]
-"""Quantity, structure and region of a measure."""
+Place = tuple[str, str, str, str]
+"""Quantity, method, structure and region of a measure."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,13 +45,15 @@ class Outlines:
     """One set of outlines of a scan.
 
     alignment  None without a femur, tibia or patella
-    rows       measures of the structures that are present; without bones, only volumes
+    rows       measures of the structures that are present
+    surfaces   of the bones that are outlined
     flags      codes of the model's quality flags; empty for an expert
     """
 
     segmentation: Segmentation
     alignment: Alignment | None
     rows: tuple[Measurement, ...] = ()
+    surfaces: tuple[Surface, ...] = ()
     flags: tuple[str, ...] = ()
 
     @cached_property
@@ -51,13 +62,17 @@ class Outlines:
         own = self.segmentation
         return replace(own, labels=np.pad(own.labels, own.padding), grid=own.scan_grid, padding=NO_PLANES)
 
-    def measures(self) -> dict[Place, float]:
-        """The main statistic of every measure of MEASURED; NaN where a region holds nothing."""
-        known = {quantity.id for quantity in MEASURED}
+    def measures(self, *, on_own_bones: bool = True) -> dict[Place, float]:
+        """The main statistic of every measure of MEASURED; NaN where a region holds nothing.
+
+        on_own_bones: False for outlines that are compared with others without bones: thickness by the method SECOND
+        """
+        known = {quantity.id: quantity.main for quantity in MEASURED}
+        other = SECOND if on_own_bones else PRIMARY
         return {
-            (row.quantity, row.structure, row.region): row.value
+            (row.quantity, row.method, row.structure, row.region): row.value
             for row in self.rows
-            if row.quantity in known and is_main(row.quantity, row.method, row.statistic)
+            if row.statistic == known.get(row.quantity) and row.method != other
         }
 
 
@@ -99,19 +114,26 @@ def model_outlines(
     return replace(_loaded(workspace), flags=tuple(dict.fromkeys(flags)))
 
 
-def in_frame(outlines: Outlines, alignment: Alignment | None) -> Outlines:
-    """Outlines without bones, with compartments and volumes by the alignment of the other outlines of the same scan.
+def on_bones_of(outlines: Outlines, other: Outlines, cartilage_variance_mm2: float) -> Outlines:
+    """Outlines without bones, measured on the bones of other outlines of the same scan.
 
-    Unchanged if they are aligned, or if neither is.
+    Thickness is that of the cartilage alone (SECOND): the distance to another outline's bone would hide an error of the
+    inner surface. Unchanged if the outlines have bones, or if neither has. cartilage_variance_mm2: see AnalysisOptions
     """
-    if outlines.alignment is not None or alignment is None:
+    if outlines.alignment is not None or other.alignment is None:
         return outlines
-    segmentation = split_compartments(outlines.segmentation, alignment)
-    rows = measure_volumes(segmentation, subregions(segmentation, alignment))
+    segmentation = split_compartments(outlines.whole, other.alignment)
+    regions = subregions(segmentation, other.alignment)
+    bones = np.where(np.isin(other.whole.labels, BONES), other.whole.labels, 0)
+    with_bones = replace(segmentation, labels=np.where(segmentation.labels > 0, segmentation.labels, bones))
+    maps = thickness_of_bones(other.surfaces, with_bones, regions, cartilage_variance_mm2)
+    rows = [row for item in maps if item.method is SECOND for row in measure_thickness(item)]
     return Outlines(
         segmentation=segmentation,
-        alignment=alignment,
-        rows=tuple(row for row in rows if row.structure in _present(segmentation)),
+        alignment=other.alignment,
+        rows=tuple(
+            row for row in (*rows, *measure_volumes(segmentation, regions)) if row.structure in _present(segmentation)
+        ),
         flags=outlines.flags,
     )
 
@@ -132,6 +154,7 @@ def _loaded(workspace: Workspace) -> Outlines:
     return Outlines(
         segmentation=segmentation,
         alignment=ALIGNMENT.load(workspace),
+        surfaces=SURFACES.load(workspace),
         rows=tuple(row for row in rows if row.structure in _present(segmentation)),
     )
 

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.anatomy import place_order
-from pipeline.quantities import QUANTITIES, Quantity
+from pipeline.anatomy import place_order, place_title
+from pipeline.quantities import QUANTITIES, SECOND, Quantity
 from pipeline.segmentation.identity import ModelIdentity
 from pipeline.types import Resources
 from pipeline.workspace import write_json
@@ -43,6 +43,7 @@ class PlaceFigures:
     """A measure of one region; see statistics.PairedFigures. missed: cases in which the model has no value."""
 
     quantity: str
+    method: str
     structure: str
     region: str
     n: int
@@ -60,6 +61,12 @@ class PlaceFigures:
     def of(self) -> Quantity:
         return QUANTITIES[self.quantity]
 
+    @property
+    def title(self) -> str:
+        """The place, and the method where it is not the primary one."""
+        place = place_title(self.structure, self.region)
+        return f"{place} ({SECOND.display_name})" if self.method == SECOND else place
+
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
@@ -68,7 +75,8 @@ class Validation:
     cases, refused  number of cases with and without a result; unpaired: scans or label maps without a counterpart
     not_in_set, not_segmented  structures without a figure, because the set or the model lacks them
     numbering       that was decided, or `names`
-    without_bones   whether the label maps hold no bones: then there are volumes only
+    without_bones   whether the label maps hold no bones: then thickness is that of the cartilage alone (SECOND), on the
+                    bones of the model
     steps           versions of the steps that made the figures
     """
 
@@ -91,14 +99,17 @@ class Validation:
     not_segmented: tuple[str, ...] = ()
 
     def place(self, quantity: Quantity, structure: str, region: str) -> PlaceFigures | None:
-        """The figures of one region; None if it was not measured."""
+        """The figures of one region, by the primary method if there are some; None if it was not measured."""
         wanted = (quantity.id, structure, region)
-        return next((p for p in self.places if (p.quantity, p.structure, p.region) == wanted), None)
+        found = [place for place in self.places if (place.quantity, place.structure, place.region) == wanted]
+        return min(found, key=lambda place: place.method == SECOND, default=None)
 
     def of_quantity(self, quantity: Quantity) -> tuple[PlaceFigures, ...]:
         """Of all regions, in the order of tables."""
         found = [place for place in self.places if place.quantity == quantity.id]
-        return tuple(sorted(found, key=lambda place: place_order(place.structure, place.region)))
+        return tuple(
+            sorted(found, key=lambda place: (place.method == SECOND, place_order(place.structure, place.region)))
+        )
 
     def holds_for(self, identity: ModelIdentity, steps: Mapping[str, int] | None = None) -> bool:
         """Whether it was measured with these files, used in the same way, and with steps of these versions."""

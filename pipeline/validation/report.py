@@ -12,8 +12,8 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from pipeline.anatomy import ALL, Structure, place_title
-from pipeline.quantities import HEADLINES, THC, VOLUME, Quantity
+from pipeline.anatomy import ALL, Structure
+from pipeline.quantities import HEADLINES, SECOND, THC, VOLUME, Quantity
 from pipeline.report.page import data_uri
 from pipeline.report.page_tables import number, words
 from pipeline.segmentation.identity import named_digests
@@ -67,6 +67,7 @@ def write_report(validation: Validation, labelled: LabelledSet, outcomes: Outcom
         digests={key: value for key, value in named_digests(validation.model.digests).items() if value},
         library=library(),
         whole=ALL,
+        second=SECOND,
         thc=THC,
         icc=ICC,
         sources=(LIMITS_SOURCE, ICC_SOURCE),
@@ -92,7 +93,7 @@ def _sections(validation: Validation, results: Mapping[str, CaseResult]) -> list
         for title, structure, region in places:
             figures = validation.place(quantity, structure, region)
             if figures is not None and figures.n >= LEAST_CASES:
-                key = (quantity.id, structure, region)
+                key = (quantity.id, figures.method, structure, region)
                 items = {
                     name: item
                     for name, result in results.items()
@@ -132,5 +133,4 @@ def _template() -> Template:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": _rounded, "words": words, "signed": _signed}
-    environment.globals |= {"place_title": place_title}
     return environment.get_template(TEMPLATE)

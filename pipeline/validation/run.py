@@ -23,7 +23,7 @@ from pipeline.validation.case import CaseResult, Outcomes, Plan, Refusal, examin
 from pipeline.validation.labelled_set import Case, LabelledSet
 from pipeline.validation.summary import mixed_up
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised when a change of the comparison can change a stored result."""
 
 DECISIVE: Final = ("numbering", "resample_labels", "menisci", "knee", "turn", "cartilage_smoothing")

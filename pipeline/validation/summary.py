@@ -56,19 +56,20 @@ def pairs_of(results: Iterable[CaseResult]) -> dict[Place, list[MeasuredPlace]]:
     found: dict[Place, list[MeasuredPlace]] = {}
     for result in results:
         for item in result.places:
-            found.setdefault((item.quantity, item.structure, item.region), []).append(item)
-    return dict(sorted(found.items(), key=lambda entry: (entry[0][0], place_order(*entry[0][1:]))))
+            found.setdefault((item.quantity, item.method, item.structure, item.region), []).append(item)
+    return dict(sorted(found.items(), key=lambda entry: (entry[0][:2], place_order(*entry[0][2:]))))
 
 
 def place_figures(results: Sequence[CaseResult]) -> tuple[PlaceFigures, ...]:
     """Bias, limits of agreement, ICC and correlation of every region."""
     rows = []
-    for (quantity, structure, region), items in pairs_of(results).items():
+    for (quantity, method, structure, region), items in pairs_of(results).items():
         both = [item for item in items if math.isfinite(item.model)]
         figures = paired_figures([item.expert for item in both], [item.model for item in both])
         rows.append(
             PlaceFigures(
                 quantity=quantity,
+                method=method,
                 structure=structure,
                 region=region,
                 missed=len(items) - len(both),

@@ -15,7 +15,7 @@ from pipeline.validation.files import MEASURES, OUTLINES, SUMMARY
 from pipeline.validation.record import PlaceFigures, StructureFigures, Validation
 
 _AGREEMENT: Final = ("dice", "mean_surface_distance_mm", "hausdorff95_mm", "volume_bias_percent")
-_KEYS: Final = ("quantity", "structure", "region")
+_KEYS: Final = ("quantity", "method", "structure", "region")
 
 Row = Sequence[object]
 
@@ -24,7 +24,7 @@ def write_tables(validation: Validation, results: Mapping[str, CaseResult], fold
     """OUTLINES, MEASURES and SUMMARY; undefined values are empty cells."""
     _write(folder / OUTLINES, ("case", "structure", *_AGREEMENT), _outlines(results))
     _write(folder / MEASURES, ("case", *_KEYS, "unit", "expert", "model", "difference"), _measures(results))
-    _write(folder / SUMMARY, ("quantity", "structure", "region", "unit", "figure", "value"), _summary(validation))
+    _write(folder / SUMMARY, (*_KEYS, "unit", "figure", "value"), _summary(validation))
 
 
 def _outlines(results: Mapping[str, CaseResult]) -> Iterable[Row]:
@@ -38,7 +38,7 @@ def _measures(results: Mapping[str, CaseResult]) -> Iterable[Row]:
         for item in result.places:
             unit = QUANTITIES[item.quantity].unit
             yield (
-                *(name, item.quantity, item.structure, item.region, unit),
+                *(name, *(getattr(item, key) for key in _KEYS), unit),
                 *(item.expert, item.model, item.model - item.expert),
             )
 
@@ -48,6 +48,7 @@ def _summary(validation: Validation) -> Iterable[Row]:
         for item in fields(StructureFigures):
             yield (
                 "outlines",
+                "",
                 part,
                 "",
                 "mm" if item.name.endswith("_mm") else "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from pipeline.anatomy import Structure, Tissue
-from pipeline.quantities import HEADLINES, THC, VOLUME
+from pipeline.quantities import HEADLINES, SECOND, THC, VOLUME
 from pipeline.validation.record import PlaceFigures, Validation
 
 
@@ -25,13 +25,16 @@ def main_figures(validation: Validation) -> str:
         if (figures := validation.place(quantity, region.plate, region.name)) is not None and figures.n
     ]
     if differences:
-        parts.append(f"{quantity.title}, mean difference from the experts: {', '.join(differences)}")
+        method = f" ({SECOND.display_name}, on the model's bones)" if validation.without_bones else ""
+        title = quantity.title[0].lower() + quantity.title[1:]
+        what = "mean difference from the experts (95 % limits of agreement)"
+        parts.append(f"{title}{method}, {what}: {', '.join(differences)}")
     return f"On the {cases} of {validation.set_name}: {'; '.join(parts)}."
 
 
 def _difference(figures: PlaceFigures) -> str:
     digits, unit = figures.of.digits, figures.of.unit.symbol
-    bias = f"{figures.bias:+.{digits}f} {unit}"
-    if not math.isfinite(figures.low):
-        return bias
-    return f"{bias} (limits of agreement {figures.low:+.{digits}f} to {figures.high:+.{digits}f})"
+    words = f"{figures.bias:+.{digits}f} {unit}"
+    if math.isfinite(figures.low):
+        words += f" ({figures.low:+.{digits}f} to {figures.high:+.{digits}f})"
+    return words.replace("-", "−")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.anatomy import ALL, Plate, Structure
-from pipeline.quantities import THC
+from pipeline.quantities import PRIMARY, THC
 from pipeline.segmentation.identity import INSTALLED, WEIGHTS, ModelIdentity
 from pipeline.validation.agreement import Agreement
 from pipeline.validation.case import CaseResult, MeasuredPlace
@@ -21,7 +21,9 @@ def outlines(dice: float, distance: float = 0.3) -> Agreement:
 
 
 def thickness(expert: float, model: float) -> MeasuredPlace:
-    return MeasuredPlace(quantity=THC.id, structure=Plate.FEMORAL, region=ALL, expert=expert, model=model)
+    return MeasuredPlace(
+        quantity=THC.id, method=PRIMARY, structure=Plate.FEMORAL, region=ALL, expert=expert, model=model
+    )
 
 
 def case(dice: float, true_mm: float, found_mm: float, **changes: object) -> CaseResult:

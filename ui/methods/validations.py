@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from jobs.service import ModelFacts
-from pipeline.anatomy import place_title
-from pipeline.quantities import QUANTITIES
+from pipeline.quantities import QUANTITIES, SECOND
 from pipeline.validation.record import Validation
 from pipeline.validation.words import main_figures
 from ui.parts import wording
@@ -59,6 +59,8 @@ def _show(title: str, validation: Validation) -> None:
             hide_index=True,
             height="content",
             alt=f"Agreement of outlines on {validation.set_name}",
+            column_config={name: number(3) for name in ("Dice", "SD", "Worst")}
+            | {name: number(2) for name in ("ASSD (mm)", "HD95 (mm)")},
         )
         if validation.places:
             st.dataframe(
@@ -66,7 +68,13 @@ def _show(title: str, validation: Validation) -> None:
                 hide_index=True,
                 height="content",
                 alt=f"Agreement of measures on {validation.set_name}",
+                column_config={name: number(2) for name in ("ICC(2,1)", "Pearson r")},
             )
+
+
+def number(digits: int) -> ColumnConfig:
+    """A column of numbers with fixed decimals."""
+    return st.column_config.NumberColumn(format=f"%.{digits}f")
 
 
 def notes(validation: Validation) -> list[str]:
@@ -75,7 +83,9 @@ def notes(validation: Validation) -> list[str]:
     if validation.refused:
         found.append(f"{validation.refused} further scans have no result.")
     if validation.without_bones:
-        found.append("The label maps hold no bones: thickness and bone area were not measured.")
+        found.append(
+            f"The label maps hold no bones: both cartilages were measured on the model's ({SECOND.display_name})."
+        )
     for words, keys in (
         ("Not in the label maps", validation.not_in_set),
         ("Not segmented by the model", validation.not_segmented),
@@ -110,7 +120,7 @@ def measures(validation: Validation) -> pd.DataFrame:
         [
             {
                 "Measure": quantity.column,
-                "Region": place_title(row.structure, row.region),
+                "Region": row.title,
                 "Bias": round(row.bias, quantity.digits + 1),
                 "SD": round(row.sd, quantity.digits + 1),
                 "RMSE": round(row.rmse, quantity.digits + 1),

@@ -11,12 +11,13 @@ import SimpleITK as sitk
 from pipeline.anatomy import ALL, CARTILAGE_OF, PLATE_ON, Plate, Side, Structure
 from pipeline.errors import UnsupportedImage
 from pipeline.options import AnalysisOptions
-from pipeline.quantities import DAB, TAB, THC, VOLUME
+from pipeline.quantities import DAB, PRIMARY, SECOND, TAB, THC, VOLUME, Method
+from pipeline.regions import split_compartments
 from pipeline.types import Alignment, Resources
 from pipeline.validation.case import inputs_of, read_as
 from pipeline.validation.hdf5_files import convert
 from pipeline.validation.labelled_set import read_set
-from pipeline.validation.outlines import expert_outlines, in_frame
+from pipeline.validation.outlines import expert_outlines, on_bones_of
 from pipeline.workspace import Workspace
 from tests.support.labelled_sets import nnunet_set, plain_set, skm_tea_set, small_pair, zib_set
 
@@ -43,8 +44,10 @@ def plain(tmp_path_factory):
 
 def test_a_label_map_is_measured_as_in_an_analysis(plain) -> None:
     measures = plain.measures()
-    assert {quantity for quantity, _, _ in measures} == {item.id for item in (THC, TAB, DAB, VOLUME)}
-    assert measures[VOLUME.id, Plate.FEMORAL, ALL] == pytest.approx(volume_mm3(Structure.FEMORAL_CARTILAGE))
+    assert {quantity for quantity, *_ in measures} == {item.id for item in (THC, TAB, DAB, VOLUME)}
+    assert measures[VOLUME.id, Method.VOXEL_COUNT, Plate.FEMORAL, ALL] == pytest.approx(
+        volume_mm3(Structure.FEMORAL_CARTILAGE)
+    )
 
 
 @pytest.mark.parametrize("make", [zib_set, nnunet_set])
@@ -53,23 +56,26 @@ def test_a_layout_is_read_with_its_own_numbering(make, plain, tmp_path) -> None:
     present = set(found.segmentation.boxes)
     assert present >= TIBIAL
     assert (found.whole.labels == plain.whole.labels)[np.isin(plain.whole.labels, list(present))].all()
-    key = (THC.id, PLATE_ON[Structure.TIBIA].value, ALL)
+    key = (THC.id, PRIMARY, PLATE_ON[Structure.TIBIA].value, ALL)
     assert found.measures()[key] == pytest.approx(plain.measures()[key])
 
 
 def test_a_structure_that_the_label_maps_lack_has_no_measure(tmp_path) -> None:
     found = expert(zib_set(tmp_path), tmp_path)
     assert Structure.PATELLA not in found.segmentation.boxes
-    assert not [place for place in found.measures() if place[1] == Plate.PATELLAR]
+    assert not [place for place in found.measures() if Plate.PATELLAR in place]
 
 
-def test_label_maps_without_bones_have_volumes_in_the_frame_of_other_bones(plain, tmp_path) -> None:
+def test_label_maps_without_bones_are_measured_on_other_bones(plain, tmp_path) -> None:
     found = expert(skm_tea_set(tmp_path), tmp_path)
     assert (found.alignment, found.measures()) == (None, {})
-    placed = in_frame(found, plain.alignment)
-    own, whole = placed.measures(), plain.measures()
-    assert {quantity for quantity, _, _ in own} == {VOLUME.id}
-    assert own == pytest.approx({place: whole[place] for place in own})
+    placed = on_bones_of(found, plain, AnalysisOptions().cartilage_smoothing)
+    own, whole = (item.measures(on_own_bones=False) for item in (placed, plain))
+    assert {(quantity, method) for quantity, method, *_ in own} == {
+        (VOLUME.id, Method.VOXEL_COUNT),
+        *((quantity.id, SECOND) for quantity in (THC, TAB, DAB)),
+    }
+    assert own == pytest.approx(whole, nan_ok=True)
 
 
 @pytest.mark.parametrize(("make", "numbering"), [(zib_set, "pymskt"), (skm_tea_set, "canonical")])
@@ -93,7 +99,7 @@ def test_files_of_the_challenge_are_converted_and_their_sides_found(plain, tmp_p
     found = expert(challenge_set(tmp_path / "test"), tmp_path)
     # a right knee in LPS: medial is towards the left of the patient
     frame = Alignment(matrix=np.eye(4), side=Side.RIGHT, residual_mm=0.0, residual_other_mm=1.0)
-    placed = in_frame(found, frame).segmentation
+    placed = split_compartments(found.segmentation, frame)
     assert {Structure.FEMORAL_CARTILAGE, Structure.PATELLAR_CARTILAGE, *TIBIAL} == set(placed.boxes)
     counts = [
         [int((labels == plate).sum()) for plate in placed.boxes] for labels in (placed.labels, plain.whole.labels)

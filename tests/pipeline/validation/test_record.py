@@ -93,7 +93,7 @@ def test_a_damaged_file_is_left_out(tmp_path: Path) -> None:
 def test_the_sentence_has_dice_bias_and_limits() -> None:
     words = main_figures(validation())
     assert words.startswith("On the 3 scans of our_knees: Dice of femoral cartilage 0.85;")
-    assert "femur +0.10 mm (limits of agreement -0.10 to +0.30)" in words
+    assert "femur +0.10 mm (−0.10 to +0.30)" in words
 
 
 def test_exchanged_structures_are_refused_with_their_names() -> None:
