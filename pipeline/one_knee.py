@@ -26,7 +26,8 @@ COARSE_MM: Final = 2.0
 """Maximum distance of the voxels used to compare candidates, where the image's own voxels are smaller."""
 
 LEAST_MM3: Final = 500.0
-"""Smaller parts are no candidates; they follow the nearest candidate of the same bone."""
+"""Smaller parts are no candidates; they follow the nearest candidate of the same bone. A patella without a larger part
+has its largest one as the candidate: the border may cut it, and what is labelled patella elsewhere must not be kept."""
 
 JOIN_MM: Final = 6.0
 """Parts closer than this are one candidate: a growth plate or dark marrow may divide a bone (2 to 5 mm)."""
@@ -205,7 +206,7 @@ def bones_of(segmentation: Segmentation) -> dict[Structure, Bone]:
     found = {}
     for bone in BONES:
         mask = coarse == bone
-        groups, numbers, sizes = _groups(mask, spacing)
+        groups, numbers, sizes = _groups(mask, spacing, small=bone is Structure.PATELLA)
         if not numbers:
             continue
         rim = mask & ~ndimage.binary_erosion(mask)
@@ -222,8 +223,13 @@ def bones_of(segmentation: Segmentation) -> dict[Structure, Bone]:
     return found
 
 
-def _groups(mask: NDArray[np.bool_], spacing_mm: FloatArray) -> tuple[NDArray[np.int32], list[int], NDArray[np.intp]]:
-    """Candidates of a bone: array of their numbers, the numbers, and the voxels of every number."""
+def _groups(
+    mask: NDArray[np.bool_], spacing_mm: FloatArray, *, small: bool
+) -> tuple[NDArray[np.int32], list[int], NDArray[np.intp]]:
+    """Candidates of a bone: array of their numbers, the numbers, and the voxels of every number.
+
+    small: without a part of LEAST_MM3, the largest one is a candidate
+    """
     least = LEAST_MM3 / float(np.prod(spacing_mm))
     pieces, count = ndimage.label(mask)
     sizes = np.bincount(pieces.reshape(-1), minlength=count + 1)
@@ -233,6 +239,8 @@ def _groups(mask: NDArray[np.bool_], spacing_mm: FloatArray) -> tuple[NDArray[np
         pieces[~mask] = 0
         sizes = np.bincount(pieces.reshape(-1), minlength=count + 1)
     numbers = [number for number in range(1, count + 1) if sizes[number] >= least]
+    if small and not numbers and count:
+        numbers = [int(np.argmax(sizes[1:])) + 1]
     pieces[~np.isin(pieces, numbers)] = 0
     return pieces, numbers, sizes
 

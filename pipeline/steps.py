@@ -254,7 +254,7 @@ STEPS: Final = (
         reads=(UPLOAD, SCAN, LABEL_MAP),
         produces=(GIVEN_SEGMENTATION,),
         options=("numbering", "resample_labels", "knee", "turn"),
-        version=2,
+        version=3,
         share=1,
     ),
     Step(
@@ -265,7 +265,7 @@ STEPS: Final = (
         reads=(UPLOAD, SCAN, MODEL, RESOURCES),
         produces=(RAW_SEGMENTATION,),
         options=("segmentation_model", "knee", "turn"),
-        version=4,
+        version=5,
         identity=_model_identity,
         share=60,
     ),

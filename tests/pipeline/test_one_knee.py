@@ -11,7 +11,7 @@ from scipy import ndimage
 from pipeline.alignment import align_knee
 from pipeline.anatomy import Side, Structure
 from pipeline.errors import OptionsError, TwoKnees
-from pipeline.one_knee import one_knee
+from pipeline.one_knee import LEAST_MM3, one_knee
 from pipeline.surface import bone_surface
 from pipeline.types import Segmentation
 from tests.support.knees import coarse_knee, mirrored, reference_knee, tibia_unsplit
@@ -84,6 +84,20 @@ def test_a_patella_behind_the_thigh_is_removed_with_its_cartilage() -> None:
     without = np.where(knee.mask(*PATELLA), 0, knee.labels)
     labels = np.where(without > 0, without, behind)
     assert np.array_equal(one_knee(changed(knee, labels)).labels, np.where(np.isin(labels, PATELLA), 0, labels))
+
+
+@pytest.mark.parametrize(("shift", "kept"), [(70, False), (0, True)])
+def test_a_small_part_of_a_patella_is_kept_only_in_front(shift: int, kept: bool) -> None:
+    """Smaller than other candidates, as where the border of the image cuts a patella."""
+    knee = coarse_knee()
+    places = np.argwhere(knee.labels == Structure.PATELLA)
+    small = np.zeros(knee.labels.shape, bool)
+    small[tuple(places[(abs(places - places.mean(axis=0)) <= 2).all(axis=1)].T)] = True
+    labels = np.where(knee.mask(*PATELLA), 0, knee.labels)
+    labels[ndimage.shift(small, (0, 0, shift), order=0) & (labels == 0)] = Structure.PATELLA
+    count = int((labels == Structure.PATELLA).sum())
+    assert 0 < count * knee.grid.voxel_volume_mm3 < LEAST_MM3
+    assert (one_knee(changed(knee, labels)).labels == Structure.PATELLA).sum() == (count if kept else 0)
 
 
 def test_the_patella_in_front_is_kept_beside_a_larger_one_behind() -> None:
