@@ -35,7 +35,7 @@ OnDone = Callable[[str, CaseResult | Refusal], None]
 
 def step_versions() -> dict[str, int]:
     """Versions of the steps that make the figures."""
-    return {step.name: step.version for step in (*steps_to(MEASUREMENTS), *steps_to(FLAGS))}
+    return {step.name: step.version for step in steps_to(MEASUREMENTS)}
 
 
 def case_digest(case: Case, plan: Plan, model: ModelIdentity) -> str:
@@ -43,7 +43,7 @@ def case_digest(case: Case, plan: Plan, model: ModelIdentity) -> str:
     options = plan.options.to_dict()
     decisive = {
         "version": VERSION,
-        "steps": step_versions(),
+        "steps": {step.name: step.version for step in (*steps_to(MEASUREMENTS), *steps_to(FLAGS))},
         "model": model.to_dict(),
         "layout": plan.layout.title,
         "options": {name: options[name] for name in DECISIVE},
