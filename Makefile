@@ -27,7 +27,7 @@ REPEAT ?=
 SCAN ?=
 FOLDER ?=
 
-.PHONY: help setup run test test-fast docs check format bench bench-service bench-pages bench-peer bench-nnunet mutate screenshots sample train train-edges adapt gpu-check evaluate evaluate-conditions check-scans shape-model evaluate-shape reproducibility real-scan clean
+.PHONY: help setup run test test-fast docs check format bench bench-service bench-pages bench-peer bench-nnunet mutate screenshots sample train train-edges adapt gpu-check evaluate evaluate-conditions evaluate-flags check-scans shape-model evaluate-shape reproducibility real-scan clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -167,7 +167,6 @@ train-edges: $(TRAIN_VENV)/.ready ## train the edge networks, in .venv-train: ma
 	@$(TRAIN_VENV)/bin/python -m training.edges.train $(MAPS) --collect $(MINUTES) $(TRAIN)
 
 # EVALUATE=--training-renderer measures on scans of the held-out knees from the training renderer (rendered_scan.py).
-# EVALUATE=--confidence determines the confidence flag instead; EVALUATE="--confidence --model nnunet_cascade" for the cascade.
 evaluate: $(READY) ## measure the network on held-out maps, write the figures to its card: make evaluate MAPS=FOLDER
 	@test -n "$(MAPS)" || { echo 'Specify a folder of held-out label maps: make evaluate MAPS=FOLDER' >&2; exit 1; }
 	@$(BIN)/python -m training.knee_unet.evaluate $(MAPS) --card $(EVALUATE)
@@ -180,6 +179,11 @@ evaluate-conditions: $(READY) ## measure the network on held-out maps in the con
 	@test -n "$(MAPS)" || { echo 'Specify a folder of held-out label maps: make evaluate-conditions MAPS=FOLDER' >&2; exit 1; }
 	@mkdir -p build
 	@$(BIN)/python -m training.evaluation $(MAPS) --json build/conditions.json $(CONDITIONS)
+
+# The same scans and results as evaluate-conditions. CONDITIONS="--processes 2 --card" writes the confidence flag to the card.
+evaluate-flags: $(READY) ## what each flag catches and what it costs, in the same conditions: make evaluate-flags MAPS=FOLDER
+	@test -n "$(MAPS)" || { echo 'Specify a folder of held-out label maps: make evaluate-flags MAPS=FOLDER' >&2; exit 1; }
+	@$(BIN)/python -m training.evaluation $(MAPS) --flags $(CONDITIONS)
 
 # Knees of MAPS/train held out of the training of the shape model; it is measured on these and on MAPS/validation.
 WITHOUT ?= $(shell ls $(MAPS)/train 2>/dev/null | sed 's/_.*//' | sort -u | tail -n 3)

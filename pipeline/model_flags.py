@@ -83,7 +83,7 @@ def interrupted_share(segmentation: Segmentation, bone: Structure) -> float:
 def _low_confidence(segmentation: Segmentation, model: ModelCard) -> list[QualityFlag]:
     rule, found = model.confidence_flag, cartilage_mean(segmentation.confidence)
     entropy = cartilage_mean(segmentation.surface_entropy_bits)
-    if rule is None or found is None or not rule.flags(found, entropy):
+    if rule is None or not rule.discriminates or found is None or not rule.flags(found, entropy):
         return []
     surface = (
         f", and the mean entropy near its surface {entropy:.3f} bits; expected {rule.most_entropy_bits:.3f} or less"

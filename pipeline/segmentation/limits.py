@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+LEAST_GAIN: Final = 0.3
+"""Difference between the flagged shares of the worst tenth and of the other scans from which a flag is raised: 0 for a
+flag that is raised at random or always."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +27,11 @@ class ConfidenceFlag:
     worst_caught: float
     others_flagged: float
     scans: int
+
+    @property
+    def discriminates(self) -> bool:
+        """Whether it tells the worst scans from the others. A rule that does not is a statement, and raises no flag."""
+        return self.worst_caught - self.others_flagged >= LEAST_GAIN
 
     def flags(self, probability: float, entropy_bits: float | None) -> bool:
         """Both values from confidence.cartilage_mean."""

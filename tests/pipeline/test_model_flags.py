@@ -72,6 +72,12 @@ def test_cartilage_at_the_threshold_is_not_flagged_regardless_of_bone_confidence
     assert codes(knee(femur=0.3, femoral_cartilage=0.75), model(rule=RULE)) == []
 
 
+@pytest.mark.parametrize(("caught", "others", "raised"), [(1.0, 1.0, 0), (0.3, 0.25, 0), (0.6, 0.25, 1)])
+def test_a_rule_that_does_not_discriminate_raises_no_flag(caught: float, others: float, raised: int) -> None:
+    rule = replace(RULE, worst_caught=caught, others_flagged=others)
+    assert codes(knee(femoral_cartilage=0.1), model(rule=rule)) == ["LOW_CONFIDENCE"] * raised
+
+
 def test_surface_entropy_above_the_limit_is_flagged_with_both_figures() -> None:
     rule = replace(RULE, most_entropy_bits=0.92)
     sure = knee(femoral_cartilage=0.8)

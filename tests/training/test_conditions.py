@@ -13,6 +13,7 @@ from pipeline.anatomy import BONES, Plate, Structure
 from pipeline.errors import EmptyStructure
 from pipeline.grid import Grid
 from pipeline.quantities import DAB, TAB, THC
+from pipeline.segmentation.knee_unet import knee_unet
 from pipeline.types import Scan, Segmentation
 from tests.support.knees import coarse_knee, joint_of
 from training.evaluation.__main__ import chosen, first_maps, seed_of
@@ -217,7 +218,7 @@ def test_a_scan_that_cannot_be_segmented_is_a_result_of_its_condition() -> None:
 
     scan = Scan(echoes=np.zeros((1, *GRID.shape), np.float32), grid=GRID)
     truth = blocks(femur=FEMUR)
-    found = examine("7", "t1", Rendered(scan=scan, truth=truth, drawn=truth), refuse)
+    found = examine("7", "t1", Rendered(scan=scan, truth=truth, drawn=truth), refuse, knee_unet().card)
     assert found.failed == "EMPTY_STRUCTURE: No femur was found."
     row = Row(condition=chosen(["t1"])[0], knees=[found, replace(found, knee="8")])
     assert "FAILED 7" in "\n".join(lines([row]))
@@ -229,8 +230,9 @@ def test_kept_results_hold_for_the_same_weights_and_map_only(tmp_path: Path) -> 
     path.write_bytes(b"map")
     record = Record(folder=tmp_path / "kept", model="m", digests={"weights": "1"})
     assert record.read(path, "t1") is None
-    record.write(path, examined("7_00m", 0.9))
-    assert record.read(path, "t1") == examined("7_00m", 0.9)
+    kept = replace(examined("7_00m", 0.9), flags=("SIDE_UNCERTAIN",))
+    record.write(path, kept)
+    assert record.read(path, "t1") == kept
     assert record.read(path, "pd") is None
     assert replace(record, digests={"weights": "2"}).read(path, "t1") is None
     path.write_bytes(b"other map")

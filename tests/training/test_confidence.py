@@ -16,7 +16,7 @@ from pipeline.segmentation.knee_unet import knee_unet
 from pipeline.segmentation.limits import confidence_flag_of
 from pipeline.types import Segmentation
 from tests.support.knees import coarse_knee, joint_of
-from training.knee_unet.confidence import CONDITIONS, MOST_OTHERS, Rated, plate_dice, rate_all, rule, write_rule
+from training.knee_unet.confidence import MOST_OTHERS, Rated, rule, write_rule
 from training.knee_unet.scans import thick_scan
 from training.knee_unet.thick import ThickKnee, thick_figures, usable_slice_mm
 
@@ -62,38 +62,14 @@ def test_a_scan_without_cartilage_is_not_flagged_by_confidence() -> None:
         rule(scans(dice[:5], [None] * 5))
 
 
-def test_an_interrupted_run_resumes_with_the_same_weights_only(tmp_path: Path) -> None:
-    asked: list[tuple[str, str]] = []
-
-    def rate(path: Path, number: int, condition: str) -> Rated:
-        asked.append((path.name, condition))
-        return replace(scans([0.8], [0.7])[0], name=path.name.split(".")[0], condition=condition)
-
-    record, maps = tmp_path / "record.json", [tmp_path / "7_00m.nii.gz", tmp_path / "8_00m.nii.gz"]
-    first = rate_all(maps[:1], rate, "digest", record)
-    assert len(asked) == len(CONDITIONS)
-    assert rate_all(maps, rate, "digest", record)[: len(first)] == first
-    assert len(asked) == 2 * len(CONDITIONS)
-    rate_all(maps, rate, "other", record)
-    assert len(asked) == 4 * len(CONDITIONS)
-
-
 def test_the_rule_is_written_only_to_the_card_of_its_weights(tmp_path: Path) -> None:
     path, digests = tmp_path / "card.json", knee_unet().identity().digests
     path.write_text((BUILT_IN_WEIGHTS / "knee_unet" / "card.json").read_text())
     found = rule(scans([0.5, 0.8, 0.9], [0.5, 0.8, 0.9]))
     with pytest.raises(ValueError, match="measured"):
-        write_rule(path, {"weights": "0" * 64}, found)
-    write_rule(path, digests, found)
+        write_rule(path, {"weights": "0" * 64}, found, ["DESS"])
+    write_rule(path, digests, found, ["DESS"])
     assert confidence_flag_of(json.loads(path.read_text()), digests) == found
-
-
-def test_plate_dice_excludes_plates_missing_in_the_expert_map() -> None:
-    knee = coarse_knee()
-    none = Segmentation(labels=np.zeros_like(knee.labels), grid=knee.grid, model_id="none")
-    assert plate_dice(knee, knee) == {"femur": 1.0, "tibia": 1.0, "patella": 1.0}
-    assert plate_dice(none, knee) == {"femur": 0.0, "tibia": 0.0, "patella": 0.0}
-    assert plate_dice(knee, none) == {}
 
 
 def thick(slice_mm: float, dice: float, error_mm: float) -> ThickKnee:

@@ -2,6 +2,7 @@
 
     python -m training.evaluation MAPS [--model nnunet_fullres] [--knees N] [--only CONDITION ...] [--processes 2]
     python -m training.evaluation MAPS --weights data/training/weights.onnx
+    python -m training.evaluation MAPS --flags [--card]
 
 MAPS/validation, or MAPS itself, contains expert label maps not used in training. A stopped run resumes from
 build/conditions. Does not need torch.
@@ -21,13 +22,16 @@ from pathlib import Path
 
 from pipeline.linux import die_with_parent
 from pipeline.segmentation import run
+from pipeline.segmentation.card import CARD_NAME
 from pipeline.types import Resources
 from training.evaluation.conditions import CONDITIONS, Condition
 from training.evaluation.examine import Examined, examine
+from training.evaluation.flag_costs import judge
 from training.evaluation.record import Record
 from training.evaluation.table import Row, content, lines
 from training.knee_unet.built_in import BuiltIn, built_in, with_first_pass
 from training.knee_unet.collection import knee_of, maps_in
+from training.knee_unet.confidence import write_rule
 
 RECORD = Path("build/conditions")
 
@@ -76,7 +80,7 @@ def examined(plan: Plan, task: Task) -> Examined:
     resources = Resources(threads=plan.threads)
     rendered = condition.render(task.path, plan.numbering, task.number, seed_of(task.condition, task.path))
     name = task.path.name.split(".")[0]
-    found = examine(name, condition.id, rendered, lambda scan: run(model, scan, resources, lambda _: None))
+    found = examine(name, condition.id, rendered, lambda scan: run(model, scan, resources, lambda _: None), model.card)
     record.write(task.path, found)
     return found
 
@@ -124,6 +128,8 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1, help="scans at the same time; they share the cores")
     parser.add_argument("--record", type=Path, default=RECORD, help="folder of kept results")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.add_argument("--flags", action="store_true", help="show what the flags cost instead (flag_costs.py)")
+    parser.add_argument("--card", action="store_true", help="with --flags: write the confidence flag to the card")
     given = parser.parse_args()
     folder = given.maps / "validation"
     maps = first_maps(maps_in(folder if folder.is_dir() else given.maps), given.knees)
@@ -142,6 +148,13 @@ def main() -> None:
         dice = " ".join(f"{value:.3f}" for value in one.values.get("dice", {}).values())
         print(f"{done}/{len(tasks)} {one.knee} {one.condition}: {one.failed or dice}", flush=True)
     rows = [Row(condition=one, knees=sorted(found[one.id], key=lambda k: k.knee)) for one in conditions]
+    if given.flags:
+        judged = judge([one for row in rows for one in row.knees])
+        print("", *judged.lines(), sep="\n")
+        if given.card:
+            model, record = _opened(plan)
+            write_rule(model.card.folder / CARD_NAME, record.digests, judged.rule, [one.title for one in conditions])
+        return
     print("", *lines(rows), sep="\n")
     if given.json:
         digests = _opened(plan)[1].digests

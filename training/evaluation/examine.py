@@ -15,7 +15,10 @@ from scipy import ndimage
 from pipeline.anatomy import BONES, Plate, Structure
 from pipeline.errors import KneeError
 from pipeline.quantities import DAB, THC
+from pipeline.segmentation.card import ModelCard
+from pipeline.segmentation.confidence import cartilage_mean
 from pipeline.types import Scan, Segmentation
+from training.evaluation.flags import raised
 from training.evaluation.scan import Rendered
 from training.generator.materials import MENISCI, PLATES
 from training.generator.space import box_around
@@ -28,6 +31,8 @@ PATELLAR_THAT_IS_FLUID: Final = "patellar_cartilage_that_is_fluid"
 FLUID_IN_CARTILAGE: Final = "fluid_labelled_cartilage"
 MENISCI_TOGETHER: Final = "menisci"
 MENISCUS_IN_CARTILAGE: Final = "meniscus_labelled_cartilage"
+PROBABILITY: Final = "cartilage_probability"
+ENTROPY_BITS: Final = "cartilage_entropy_bits"
 
 
 class Group(StrEnum):
@@ -45,6 +50,7 @@ class Group(StrEnum):
     MISSING = "missing_in_bone_mm3"
     HOLES = "holes_in_bone_mm3"
     PIECES = "pieces_of_bone"
+    CONFIDENCE = "confidence"
 
 
 Values = dict[str, dict[str, float]]
@@ -52,27 +58,35 @@ Values = dict[str, dict[str, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Examined:
-    """Result for one knee in one condition. failed: why the scan could not be segmented or measured; "" if it could."""
+    """Result for one knee in one condition.
+
+    failed  why the scan could not be segmented or measured; "" if it could
+    flags   codes of all flags, also of those that another one implies (flags.py)
+    """
 
     knee: str
     condition: str
     seconds: float
     failed: str = ""
     values: Values = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
 
 
-def examine(knee: str, condition: str, rendered: Rendered, segment: Callable[[Scan], Segmentation]) -> Examined:
+def examine(
+    knee: str, condition: str, rendered: Rendered, segment: Callable[[Scan], Segmentation], card: ModelCard
+) -> Examined:
     """Segment and compare; errors of the pipeline are a result too. seconds: of the segmentation."""
     begun = time.perf_counter()
     try:
         found = segment(rendered.scan)
         seconds = time.perf_counter() - begun
         values = compared(found, rendered)
+        flags = raised(found, card)
     except KneeError as error:
         return Examined(
             knee=knee, condition=condition, seconds=time.perf_counter() - begun, failed=f"{error.code}: {error.message}"
         )
-    return Examined(knee=knee, condition=condition, seconds=round(seconds, 2), values=values)
+    return Examined(knee=knee, condition=condition, seconds=round(seconds, 2), values=values, flags=flags)
 
 
 def compared(found: Segmentation, rendered: Rendered) -> Values:
@@ -90,6 +104,14 @@ def compared(found: Segmentation, rendered: Rendered) -> Values:
         Group.DAB.value: _errors(ours[DAB.id], true[DAB.id]),
         Group.FLUID.value: {} if rendered.fluid is None else fluid_figures(found, rendered.fluid),
         Group.MENISCUS.value: meniscus_figures(found, truth),
+    }
+    values[Group.CONFIDENCE.value] = {
+        name: value
+        for name, value in (
+            (PROBABILITY, cartilage_mean(found.confidence)),
+            (ENTROPY_BITS, cartilage_mean(found.surface_entropy_bits)),
+        )
+        if value is not None
     }
     return values | bone_figures(found, truth)
 

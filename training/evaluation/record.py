@@ -26,7 +26,7 @@ DECIDING: Final = (
     "training/knee_unet/*.py",
     "training/evaluation/*.py",
 )
-REPORTING: Final = ("__main__.py", "figures.py", "table.py", "record.py")
+REPORTING: Final = ("__main__.py", "figures.py", "table.py", "record.py", "flag_costs.py")
 """Modules of this package that do not decide a result."""
 
 
@@ -52,8 +52,9 @@ class Record:
     def read(self, path: Path, condition: str) -> Examined | None:
         """The kept result for a map in a condition; None if there is none, or it is incomplete."""
         try:
-            return Examined(**json.loads(self._file(path, condition).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            content = json.loads(self._file(path, condition).read_text(encoding="utf-8"))
+            return Examined(**content | {"flags": tuple(content["flags"])})
+        except (OSError, ValueError, TypeError, KeyError):
             return None
 
     def write(self, path: Path, found: Examined) -> None:

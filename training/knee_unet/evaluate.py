@@ -2,7 +2,6 @@
 
     python -m training.knee_unet.evaluate MAPS [--model knee_unet] [--weights FILE] [--card] [--knees N]
     python -m training.knee_unet.evaluate MAPS --training-renderer [--model nnunet_cascade] [--card]
-    python -m training.knee_unet.evaluate MAPS --confidence [--model nnunet_cascade] [--card]
 
 MAPS/validation, or MAPS itself, contains expert label maps not used in training. Every map is rendered as DESS with
 parameters outside the training ranges (scans.UNSEEN, in turn) by a second renderer, which renders bones and cartilage
@@ -28,7 +27,6 @@ from pipeline.segmentation.card import CARD_NAME
 from pipeline.segmentation.limits import holds_for
 from pipeline.types import Resources, Scan, Segmentation
 from pipeline.validation.agreement import Agreement
-from training.knee_unet import confidence
 from training.knee_unet.agreement import compare, region_means
 from training.knee_unet.built_in import BuiltIn, built_in, read_card
 from training.knee_unet.collection import maps_in
@@ -215,9 +213,7 @@ def main() -> None:
     )
     parser.add_argument("--knees", type=int, help="maximum number of maps")
     parser.add_argument("--thick", type=int, default=3, help="number of maps also rendered with thick slices")
-    other = parser.add_mutually_exclusive_group()
-    other.add_argument("--confidence", action="store_true", help="choose the confidence flag instead (confidence.py)")
-    other.add_argument("--training-renderer", action="store_true", help="use the training renderer")
+    parser.add_argument("--training-renderer", action="store_true", help="use the training renderer")
     parser.add_argument("--card", action="store_true", help="write the figures to the model's card.json")
     parser.add_argument("--json", type=Path, help="write the figures of every knee to this file")
     given = parser.parse_args()
@@ -226,11 +222,6 @@ def main() -> None:
     model = with_weights(built_in(given.model), given.weights)
     segment = segmenter(model)
     path_of_card = model.card.folder / CARD_NAME
-    if given.confidence:
-        found = confidence.choose(paths, given.numbering, segment, model)
-        if given.card:
-            confidence.write_rule(path_of_card, model.identity().digests, found)
-        return
     knees = []
     render = rendered_scan if given.training_renderer else rendered
     for number, path in enumerate(paths):

@@ -38,6 +38,12 @@ def confidence_words(rule: ConfidenceFlag | None) -> str:
         return ""
     entropy = rule.most_entropy_bits
     surface = f", or the mean entropy near its surface above {entropy:.3f} bits" if entropy is not None else ""
+    if not rule.discriminates:
+        return (
+            "The network's confidence does not tell bad cartilage outlines from good ones, and raises no flag: of "
+            f"{rule.scans} synthetic scans, the best limit found {100 * rule.worst_caught:.0f} % of the tenth with the "
+            f"worst outlines and {100 * rule.others_flagged:.0f} % of the others."
+        )
     return (
         f"Results are flagged where the mean cartilage probability is below {rule.threshold:.3f}{surface} "
         "(uncalibrated). Of "
