@@ -19,7 +19,7 @@ from pipeline.validation.record import PlaceFigures
 
 HEIGHT_PX: Final = 300
 INK: Final = "#7c8894"
-POINT: Final = "#0b7fa5"
+POINT: Final = "#1591ba"
 BIAS: Final = "#c2410c"
 GRID: Final = "rgba(124,136,148,0.22)"
 MARGIN: Final = 0.08
@@ -44,7 +44,7 @@ def place_drawing(figures: PlaceFigures, items: Mapping[str, MeasuredPlace]) -> 
     true, ours = [item.expert for item in shown.values()], [item.model for item in shown.values()]
     middle = [(a + b) / 2 for a, b in zip(true, ours, strict=True)]
     errors = [b - a for a, b in zip(true, ours, strict=True)]
-    figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.14)
+    figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.2)
     digits = f".{figures.of.digits + 1}f"
     ends = _range([*true, *ours])
     figure.add_scatter(
@@ -63,7 +63,8 @@ def place_drawing(figures: PlaceFigures, items: Mapping[str, MeasuredPlace]) -> 
             col=column,
         )
     across = _range(middle)
-    for value, dash in ((figures.bias, "solid"), (figures.low, "dash"), (figures.high, "dash")):
+    lines = ((figures.bias, "solid"), (figures.low, "dash"), (figures.high, "dash"))
+    for value, dash in lines:
         if math.isfinite(value):
             figure.add_scatter(
                 x=across,
@@ -75,6 +76,8 @@ def place_drawing(figures: PlaceFigures, items: Mapping[str, MeasuredPlace]) -> 
                 col=2,
             )
     _lay_out(figure, unit, ends, across)
+    shown_lines = [value for value, _ in lines if math.isfinite(value)]
+    figure.update_yaxes(range=_range([0.0, *errors, *shown_lines]), row=1, col=2)
     drawing = figure.to_html(full_html=False, include_plotlyjs=False, config=_CONFIG)
     return Markup(drawing)  # noqa: S704 -- names of cases are JSON inside it
 
