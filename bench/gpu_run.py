@@ -82,7 +82,7 @@ def adapted(device: str, minutes: float, scratch: Path) -> int:
     options = ["--id", "gpu_check", "--models-dir", str(scratch / "models"), "--numbering", "canonical", "--folds", "0"]
     options += ["--minutes", str(minutes), "--device", device, "--work", str(work)]
     subprocess.run([sys.executable, "-m", "training.adapt", str(scans), str(labels), *options], cwd=ROOT, check=True)
-    return steps_in(work / "all")
+    return steps_in(next(work.glob("all-*")))
 
 
 def main() -> None:

@@ -155,6 +155,15 @@ def test_a_model_that_was_not_validated_states_so(tmp_path: Path) -> None:
     assert card.training_renderer is None
 
 
+def test_failed_scans_lower_the_score_and_are_named_in_the_card() -> None:
+    found = replace(measured(WITH_EDGES), failed=["c", "d"])
+    assert found.cartilage_dice == 0.5
+    assert Measured(model=WITH_EDGES, knees=[]).cartilage_dice == 0.0
+    weights = knee_unet().weights.path
+    base = json.loads(weights.with_name("card.json").read_text())
+    assert "2 scans could not be segmented: c, d" in card_content(FACTS, base, weights, found)["caution"]
+
+
 def test_ids_of_built_in_models_and_invalid_ids_are_refused() -> None:
     check_id("my_lab")
     for name in ("nnunet_fullres", "nnunet_cascade"):
@@ -194,6 +203,26 @@ def test_an_unlabelled_structure_is_not_learned_as_background() -> None:
     assert loss(patella, patch.classes) == pytest.approx(loss(0, patch.classes), abs=1e-4)
     labelled = (*patch.classes, patella)
     assert loss(patella, labelled) > loss(0, labelled) + 1.0
+
+
+def test_only_a_run_with_the_same_files_and_settings_is_resumed(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from training.adapt.__main__ import Setting
+
+    pair = lab_pair(tmp_path, coarse_knee())
+    setting = Setting(
+        pairs=[pair],
+        numbering="canonical",
+        work=tmp_path,
+        minutes=1.0,
+        synthetic=0.5,
+        device="cpu",
+        start=knee_unet().weights.path,
+    )
+    first = setting.key([pair])
+    assert setting.key([pair]) == first
+    assert replace(setting, minutes=2.0).key([pair]) != first
+    assert setting.key([lab_pair(tmp_path, without_patella(coarse_knee()))]) != first
 
 
 def test_targets_that_a_network_lacks_are_background() -> None:

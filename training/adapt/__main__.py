@@ -9,6 +9,7 @@ takes (folds + 1) x minutes, and resumes if it is started again. Needs torch (.v
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,11 @@ from pathlib import Path
 import torch
 
 from pipeline.anatomy import AUTO
+from pipeline.digest import sha256_of
+from pipeline.errors import KneeError
 from pipeline.segmentation.card import CARD_NAME
 from pipeline.segmentation.knee_unet import knee_unet
-from training.adapt.cases import LabCase, prepared, whole_maps
+from training.adapt.cases import LabCase, content_digest, prepared, whole_maps
 from training.adapt.fine_tune import Mixture, device_of, fine_tune
 from training.adapt.folder import Facts, card_content, check_id, install
 from training.adapt.pairs import Pair, folds, read_pairs
@@ -46,12 +49,18 @@ class Setting:
     def cases(self, pairs: list[Pair]) -> list[LabCase]:
         return [prepared(pair, self.numbering, self.work / "cases") for pair in pairs]
 
+    def key(self, pairs: list[Pair]) -> str:
+        """Of a run on these pairs: another one for other files or settings, so that only the same run is resumed."""
+        files = [[pair.name, content_digest(pair.scan), content_digest(pair.labels)] for pair in pairs]
+        facts = [files, self.numbering, self.minutes, self.synthetic, sha256_of(self.start)]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+
     def trained_on(self, pairs: list[Pair], name: str) -> Path:
         """Weights that were adapted to these pairs."""
         maps = whole_maps(pairs, self.numbering, self.work / "maps")
         pool = AnatomyPool(maps=maps, numbering="canonical", folder=self.work / "anatomies")
         plan = Plan(
-            output=self.work / name,
+            output=self.work / f"{name}-{self.key(pairs)}",
             minutes=self.minutes,
             rate=RATE,
             seed=1,
@@ -74,13 +83,21 @@ def cross_validated(setting: Setting, count: int, models: list[str]) -> Measured
         weights = setting.trained_on(rest, f"fold_{k}")
         for one, more in zip(found, measured(weights, part, setting.numbering, models), strict=True):
             one.knees.extend(more.knees)
+            one.failed.extend(more.failed)
     for one in found:
         print(f"{one.model}: mean cartilage Dice {one.cartilage_dice:.3f} on {len(one.knees)} scans", flush=True)
     return max(found, key=lambda one: one.cartilage_dice)
 
 
 def main() -> None:
-    """Command line."""
+    """Command line. Errors of the input are one line."""
+    try:
+        adapt(_given())
+    except (KneeError, ValueError) as error:
+        raise SystemExit(str(error)) from error
+
+
+def _given() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scans", type=Path)
     parser.add_argument("labels", type=Path)
@@ -97,7 +114,11 @@ def main() -> None:
     parser.add_argument("--start", type=Path, help="weights to adapt; default: the built-in ones")
     parser.add_argument("--work", type=Path, help="folder for resuming; default: data/adapt/<id>")
     parser.add_argument("--licence", default=LICENCE, help="text for the card")
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+def adapt(given: argparse.Namespace) -> None:
+    """Cross-validate, train on everything and install. Raises KneeError, ValueError."""
     check_id(given.id)
     if given.threads:
         torch.set_num_threads(given.threads)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,7 @@ PROBES: Final = 2
 """Patches of each kind that are measured at every checkpoint."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Mixture:
     """synthetic: share of patches that the generator draws, so that other sequences are not forgotten."""
 
@@ -32,19 +33,23 @@ class Mixture:
     pool: AnatomyPool
     synthetic: float
 
+    @cached_property
+    def classes(self) -> tuple[int, ...]:
+        """That the lab labelled."""
+        return known_classes(self.cases)
+
     def draw(self, rng: np.random.Generator, step: int) -> Patch:
         """A patch of a random scan of the lab, or of a random anatomy."""
         if rng.random() < self.synthetic:
             count = len(self.pool.maps) + step // STEPS_PER_ANATOMY
             return scan.make_patch(self.pool.anatomy(int(rng.integers(count))), rng, SHAPE)
         case = self.cases[int(rng.integers(len(self.cases)))]
-        return lab_patch(case, known_classes(self.cases), rng, SHAPE)
+        return lab_patch(case, self.classes, rng, SHAPE)
 
     def probes(self) -> list[Patch]:
         """The same in every run: of the lab's first scans, and of the first anatomies."""
         rngs = [np.random.default_rng((10**6, k)) for k in range(PROBES)]
-        known = known_classes(self.cases)
-        lab = [lab_patch(self.cases[k % len(self.cases)], known, rng, SHAPE) for k, rng in enumerate(rngs)]
+        lab = [lab_patch(self.cases[k % len(self.cases)], self.classes, rng, SHAPE) for k, rng in enumerate(rngs)]
         drawn = [self.pool.anatomy(k % len(self.pool.maps)) for k in range(PROBES)]
         return lab + [scan.make_patch(one, rng, SHAPE) for one, rng in zip(drawn, rngs, strict=True)]
 

@@ -63,10 +63,10 @@ def card_content(facts: Facts, base: Mapping[str, Any], weights: Path, found: Me
         "scope": base.get("scope", ""),
         "training_data": f"{facts.scans} labelled scans of {facts.knees} knees of this lab, and {facts.synthetic:.0%} "
         f"synthetic patches; {facts.minutes:g} minutes. Before: {base.get('training_data', '')}",
-        "caution": "Adapted to one lab's scans; measured on them alone." if found else "Not validated on any scan.",
+        "caution": _caution(found),
         **kept,
     }
-    if found is not None:
+    if found is not None and found.knees:
         content["accuracy"] = {
             "made_by": "make adapt",
             "measured_on": f"{len(found.knees)} labelled scans of this lab, each with weights that were adapted without"
@@ -76,6 +76,13 @@ def card_content(facts: Facts, base: Mapping[str, Any], weights: Path, found: Me
             "thickness": thickness_of(found.knees),
         }
     return content
+
+
+def _caution(found: Measured | None) -> str:
+    if found is None or not found.knees:
+        return "Not validated on any scan."
+    lost = f" {len(found.failed)} scans could not be segmented: {', '.join(found.failed)}." if found.failed else ""
+    return f"Adapted to one lab's scans, and measured on them alone.{lost}"
 
 
 def install(content: Mapping[str, Any], weights: Path, models_dir: Path) -> Path:

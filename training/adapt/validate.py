@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -26,27 +26,41 @@ WITH_EDGES: Final = "nnunet_fullres"
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Results of one way to use the weights. model: the built-in model whose first pass they replace."""
+    """Results of one way to use the weights.
+
+    model   the built-in model whose first pass they replace
+    failed  names of scans that could not be segmented or measured
+    """
 
     model: str
     knees: list[Knee]
+    failed: list[str] = field(default_factory=list)
 
     @property
     def cartilage_dice(self) -> float:
-        """Mean over the plates and scans; 0 if there is no scan."""
-        values = [one.dice for knee in self.knees for name, one in knee.parts.items() if name in tuple(Plate)]
+        """Mean over the plates, then over the scans; a failed scan counts as 0."""
+        plates = [[one.dice for name, one in knee.parts.items() if name in tuple(Plate)] for knee in self.knees]
+        values = [float(np.mean(dice)) for dice in plates if dice] + [0.0] * len(self.failed)
         return float(np.mean(values)) if values else 0.0
 
 
 def measured(weights: Path | None, pairs: Sequence[Pair], numbering: str, models: Sequence[str]) -> list[Measured]:
-    """Segment every scan with the weights, as the pipeline does; None: the built-in ones. Raises KneeError."""
+    """Segment every scan with the weights, as the pipeline does; None: the built-in ones.
+
+    Raises KneeError if a label map cannot be read.
+    """
     found = [Measured(model=model, knees=[]) for model in models]
     for pair in pairs:
         scan, expert = read_pair(pair, numbering)
         true = thickness(expert)
         for one in found:
             model = with_first_pass(built_in(one.model), weights)
-            ours = run(model, scan, Resources(), lambda _: None)
+            try:
+                ours = run(model, scan, Resources(), lambda _: None)
+            except KneeError as error:
+                one.failed.append(pair.name)
+                print(f"{pair.name} {one.model}: FAILED: {error}", flush=True)
+                continue
             parts = compare(ours, expert)
             one.knees.append(Knee(name=pair.name, protocol="", parts=parts, true_mm=true, found_mm=thickness(ours)))
             dice = ", ".join(f"{name} {row.dice:.3f}" for name, row in parts.items())
