@@ -25,6 +25,7 @@ from pipeline.errors import InputError, KneeError
 from pipeline.file_kinds import EXTENSIONS, FileKind, extension_of, may_be_unnamed
 from pipeline.image_io.content import require_content
 from pipeline.model_flags import model_flags
+from pipeline.products import SEGMENTATION
 from pipeline.report.volumes import write_nifti
 from pipeline.scan_checks.checks import BY_ID, CHECKS, findings_of
 from pipeline.scan_checks.pictures import JPEG_QUALITY, pictures_of
@@ -32,6 +33,7 @@ from pipeline.scan_checks.record import VERSION, Record, read_record, write_reco
 from pipeline.scan_checks.subject import Subject, examine
 from pipeline.segmentation.confidence import cartilage_mean
 from pipeline.segmentation.segmenter import Segmenter
+from pipeline.steps import steps_to
 from pipeline.types import Resources, Scan
 
 RECORDS: Final = "records"
@@ -197,6 +199,7 @@ def _key(task: Task, models: tuple[Segmenter, ...]) -> str:
     parts = {
         "version": VERSION,
         "checks": [check.id for check in CHECKS],
+        "steps": {step.name: step.version for step in steps_to(SEGMENTATION)},
         "scan": sha256_of_inputs([task.scan]),
         "models": [model.identity().to_dict() for model in models],
     }

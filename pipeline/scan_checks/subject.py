@@ -39,8 +39,8 @@ class Subject:
 
 
 @dataclass(kw_only=True)
-class _Recorded:
-    """A segmenter whose last answer is kept."""
+class FirstAnswer:
+    """A segmenter whose first answer is kept: later ones are to other orientations of the same scan."""
 
     model: Segmenter
     answer: Segmentation | None = None
@@ -59,8 +59,9 @@ class _Recorded:
         return self.model.availability()
 
     def segment(self, scan: Scan, resources: Resources, report: Report) -> Segmentation:
-        self.answer = self.model.segment(scan, resources, report)
-        return self.answer
+        found = self.model.segment(scan, resources, report)
+        self.answer = found if self.answer is None else self.answer
+        return found
 
     def provenance(self, resources: Resources) -> dict[str, object]:
         return self.model.provenance(resources)
@@ -72,7 +73,7 @@ def examine(scan: Scan, model: Segmenter, others: tuple[Segmenter, ...], resourc
     Raises as an analysis does: ModelError, TwoKnees, TurnedKnee, ImplausibleAnatomy.
     """
     scan = without_planes(scan, padding_of(scan))
-    recorded = _Recorded(model=model)
+    recorded = FirstAnswer(model=model)
     found = run(recorded, scan, resources, _silent)
     if recorded.answer is None:
         raise AssertionError("the model was not asked")
