@@ -12,7 +12,7 @@ from pipeline.scan_checks.checks import BY_ID
 from pipeline.scan_checks.finding import Finding
 from pipeline.workspace import write_json
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the checks' figures: raised when one of them changes for the same answer."""
 
 

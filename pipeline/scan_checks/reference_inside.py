@@ -53,11 +53,11 @@ def reference_interior(bone: Structure) -> Interior:
     """Of the part of the bone by which a knee is aligned."""
     labels, grid = reference_labels(bone)
     depth = ndimage.distance_transform_edt(labels == bone, grid.spacing_mm)
-    index = np.argwhere(depth > DEPTH_MM)
+    index = np.argwhere(labels == bone)
     points = grid.to_mm(index)
-    near = near_joint(bone, points)
+    inside = near_joint(bone, points) & (depth[tuple(index.T)] > DEPTH_MM)
     return Interior(
-        index=index[near], points_mm=points[near], shape=labels.shape, volume_mm3=float(np.prod(grid.spacing_mm))
+        index=index[inside], points_mm=points[inside], shape=labels.shape, volume_mm3=float(np.prod(grid.spacing_mm))
     )
 
 
