@@ -153,11 +153,11 @@ def _as_text(validation: Validation, refused: Mapping[str, str], folder: Path, s
             f"{title:28}{row.n:>4}{row.dice:>8.3f}{row.dice_sd:>7.3f}{row.dice_worst:>7.3f}{row.assd_mm:>9.2f}"
             f"{row.hd95_mm:>9.2f}"
         )
-    lines.append(f"\n{THC.column + ', model - expert':36}{'n':>4}{'bias':>8}{'RMSE':>7}{'limits':>17}{'ICC':>7}")
+    lines.append(f"\n{THC.column + ', model - expert':46}{'n':>4}{'bias':>8}{'RMSE':>7}{'limits':>17}{'ICC':>7}")
     for place in validation.of_quantity(THC):
         limits = f"{place.low:+.2f} to {place.high:+.2f}"
         icc = round(place.icc, 2) + 0.0  # no minus sign before a zero
-        lines.append(f"{place.title:36}{place.n:>4}{place.bias:>+8.3f}{place.rmse:>7.3f}{limits:>17}{icc:>7.2f}")
+        lines.append(f"{place.title:46}{place.n:>4}{place.bias:>+8.3f}{place.rmse:>7.3f}{limits:>17}{icc:>7.2f}")
     if validation.without_bones:
         lines.append("The label maps hold no bones: both cartilages were measured on the model's.")
     lines += [f"! {name}: {reason}" for name, reason in refused.items()]
