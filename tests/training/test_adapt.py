@@ -216,6 +216,7 @@ def test_only_a_run_with_the_same_files_and_settings_is_resumed(tmp_path: Path) 
         work=tmp_path,
         minutes=1.0,
         synthetic=0.5,
+        adapted_share=0.7,
         device="cpu",
         start=knee_unet().weights.path,
     )
@@ -223,6 +224,17 @@ def test_only_a_run_with_the_same_files_and_settings_is_resumed(tmp_path: Path) 
     assert setting.key([pair]) == first
     assert replace(setting, minutes=2.0).key([pair]) != first
     assert setting.key([lab_pair(tmp_path, without_patella(coarse_knee()))]) != first
+
+
+def test_stored_parameters_are_between_those_before_and_after_the_adaptation() -> None:
+    torch = pytest.importorskip("torch")
+    from training.adapt.fine_tune import between
+
+    before, after = {"a": torch.tensor([1.0, 2.0])}, {"a": torch.tensor([3.0, 2.0]), "aux": torch.tensor([5.0])}
+    found = between(before, after, 0.75)
+    assert found["a"].tolist() == [2.5, 2.0]
+    assert found["aux"].tolist() == [5.0]
+    assert between(before, after, 1.0)["a"].tolist() == [3.0, 2.0]
 
 
 def test_targets_that_a_network_lacks_are_background() -> None:

@@ -31,6 +31,9 @@ from training.knee_unet.train import Plan
 
 RATE = 3e-4
 """Maximum learning rate: half of that for continued training."""
+ADAPTED_SHARE = 0.7
+"""On one held-out knee of a blurred, masked set (five scans, 93 steps) femoral cartilage Dice rose from .63 to .79, and
+fell on DESS by .005; with a share of 1 to .84, and by .007."""
 LICENCE = "Scans and label maps: this lab's. Built-in weights before the adaptation: Apache-2.0."
 
 
@@ -43,6 +46,7 @@ class Setting:
     work: Path
     minutes: float
     synthetic: float
+    adapted_share: float
     device: str
     start: Path
 
@@ -52,7 +56,7 @@ class Setting:
     def key(self, pairs: list[Pair]) -> str:
         """Of a run on these pairs: another one for other files or settings, so that only the same run is resumed."""
         files = [[pair.name, content_digest(pair.scan), content_digest(pair.labels)] for pair in pairs]
-        facts = [files, self.numbering, self.minutes, self.synthetic, sha256_of(self.start)]
+        facts = [files, self.numbering, self.minutes, self.synthetic, self.adapted_share, sha256_of(self.start)]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
     def trained_on(self, pairs: list[Pair], name: str) -> Path:
@@ -68,7 +72,8 @@ class Setting:
             pause=None,
             device=self.device,
         )
-        return fine_tune(plan, Mixture(cases=self.cases(pairs), pool=pool, synthetic=self.synthetic), self.start)
+        mixture = Mixture(cases=self.cases(pairs), pool=pool, synthetic=self.synthetic)
+        return fine_tune(plan, mixture, self.start, self.adapted_share)
 
 
 def cross_validated(setting: Setting, count: int, models: list[str]) -> Measured | None:
@@ -108,6 +113,12 @@ def _given() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=30.0, help="training time of each run")
     parser.add_argument("--folds", type=int, default=3, help="parts of the cross-validation; 0: none")
     parser.add_argument("--synthetic", type=float, default=0.5, help="share of synthetic patches, 0 to 1")
+    parser.add_argument(
+        "--adapted-share",
+        type=float,
+        default=ADAPTED_SHARE,
+        help="share of the adapted parameters in the result, 0 to 1; the others are those before",
+    )
     parser.add_argument("--edges", choices=("auto", "on", "off"), default="auto", help="locate edges; auto: if better")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--threads", type=int, help="default: all cores")
@@ -130,6 +141,7 @@ def adapt(given: argparse.Namespace) -> None:
         work=work,
         minutes=given.minutes,
         synthetic=given.synthetic,
+        adapted_share=given.adapted_share,
         device=device_of(given.device),
         start=given.start or first.weights.path,
     )
