@@ -210,5 +210,8 @@ def test_a_card_states_its_limits_only_if_measured() -> None:
     assert "uncalibrated" in model_limits.confidence_words(rule)
     assert "bits" not in model_limits.confidence_words(rule)
     assert "above 0.920 bits" in model_limits.confidence_words(replace(rule, most_entropy_bits=0.92))
+    everywhere = model_limits.confidence_words(replace(rule, worst_caught=1.0, others_flagged=0.9))
+    assert "raises no flag" in everywhere
+    assert "90 % of the others" in everywhere
     assert model_limits.slices_table(None).empty
     assert model_limits.slices_words(None) == model_limits.confidence_words(None) == ""
