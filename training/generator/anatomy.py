@@ -40,6 +40,9 @@ DEEP_MM: Final = 0.9
 """Depth of the radial layer of cartilage."""
 CORTEX_MM: Final = (0.3, 0.8)
 """Subchondral plate and thin cortex near the joint; shafts are thicker."""
+THICK_FILM_MM: Final = (1.0, 3.5)
+OFTEN_THICK: Final = 0.3
+"""Fluid on the plates where an effusion fills the recesses beside them, and its probability."""
 SHAFT_MM: Final = 2.2
 """Below the largest depth that space.surface_depth knows."""
 
@@ -109,7 +112,7 @@ def draw_condition(rng: np.random.Generator) -> Condition:
     return Condition(
         flexion_deg=float(rng.uniform(0.0, 60.0)) if rng.random() < 0.35 else 0.0,
         effusion_mm=float(rng.uniform(1.0, 9.0)) if rng.random() < 0.6 else 0.0,
-        film_mm=float(rng.uniform(0.0, 1.2)),
+        film_mm=float(rng.uniform(*(THICK_FILM_MM if rng.random() < OFTEN_THICK else (0.0, 1.2)))),
         absent=frozenset(m for m in MENISCI if rng.random() < 0.1),
         extruded=frozenset(m for m in MENISCI if rng.random() < 0.15),
         denuded_cm2={p: float(rng.uniform(1.0, 4.0)) for p, k in zip(plates, kinds, strict=True) if k == 0},

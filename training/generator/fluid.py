@@ -10,13 +10,26 @@ from pipeline.grid import Grid
 from pipeline.types import LabelArray
 from training.canvas import Lattice
 from training.generator.materials import BONES, PLATES, Material
-from training.generator.space import Mask, Straightened, box_around, is_any, limb_coordinates, noise_on, surface_depth
+from training.generator.space import (
+    Mask,
+    Straightened,
+    box_around,
+    distance_to,
+    is_any,
+    limb_coordinates,
+    noise_on,
+    surface_depth,
+)
 from training.limb import CRUCIATES, Field, LimbFrame, Tube, extensor_tubes
 
 KEPT = (Material.TENDON, Material.LIGAMENT)
 """Materials that effusion flows around."""
 REACH_MM = 16.0
 """Width of the patellofemoral space that fluid can fill."""
+
+
+THIN_MM = 1.0
+"""Thinner films are drawn with parts of voxels; thicker ones, with recesses beside the plates, by distance."""
 
 
 def with_fluid(
@@ -48,11 +61,14 @@ def _film(labels: LabelArray, grid: Grid, film_mm: float, rng: np.random.Generat
     """A layer of varying thickness on the free surface of the cartilage."""
     where = np.zeros(labels.shape, bool)
     voxel_mm = grid.spacing_mm[0]
-    box = box_around(is_any(labels, PLATES), round(3.0 / voxel_mm))
+    box = box_around(is_any(labels, PLATES), round((2.0 * film_mm + 1.0) / voxel_mm))
     if box is None or film_mm <= 0.0:
         return where
     here = labels[box]
     thickness = film_mm * np.clip(1.0 + 0.8 * noise_on(here.shape, voxel_mm, 9.0, rng), 0.0, 2.0)
+    if film_mm > THIN_MM:
+        where[box] = distance_to(is_any(here, PLATES), voxel_mm) < thickness
+        return where
     plates = ndimage.uniform_filter(is_any(here, PLATES).astype(np.float32), 2 * round(1.5 / voxel_mm) + 1)
     depth = surface_depth(is_any(here, (*BONES, *PLATES)), voxel_mm)
     where[box] = (depth < thickness - 0.5 * voxel_mm) & (plates > 0.1)
