@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import get_context
@@ -21,7 +22,8 @@ import numpy as np
 from pipeline.anatomy import Side
 from pipeline.decoding.process import decode_scan
 from pipeline.digest import sha256_of_inputs
-from pipeline.errors import InputError, KneeError
+from pipeline.end_with_parent import end_with_parent
+from pipeline.errors import InputError, KneeError, OutOfMemory
 from pipeline.file_kinds import EXTENSIONS, FileKind, extension_of, may_be_unnamed
 from pipeline.image_io.content import require_content
 from pipeline.model_flags import model_flags
@@ -96,7 +98,7 @@ def check_folder(
     """The records of all scans of a folder, in the order of their paths; finished ones are not computed again.
 
     resources: of one process. on_scan: is called after every scan with their number.
-    Raises InputError if there is no scan, ModelError if a model cannot run.
+    Raises InputError if there is no scan, ModelError if a model cannot run, OutOfMemory if a process was killed.
     """
     scans = scans_in(folder)
     for name in (RECORDS, PICTURES, LABELS):
@@ -105,12 +107,21 @@ def check_folder(
         model.provenance(resources)  # for its errors, before any scan is read
     tasks = [_task(scan, folder, output, models, resources) for scan in scans]
     done: dict[str, Record] = {}
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=end_with_parent) as pool:
         waiting = [pool.submit(check_scan, task) for task in tasks]
-        for future in as_completed(waiting):
-            record = future.result()
-            done[record.name] = record
-            on_scan(len(tasks))
+        try:
+            for future in as_completed(waiting):
+                record = future.result()
+                done[record.name] = record
+                on_scan(len(tasks))
+        except BrokenProcessPool as error:
+            raise OutOfMemory(
+                "A process was killed while it checked a scan; the records until then are kept.",
+                hint="Check fewer scans at once, then repeat the same call.",
+            ) from error
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return [done[task.name] for task in tasks]
 
 

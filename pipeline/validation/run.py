@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.digest import digest_of
+from pipeline.end_with_parent import end_with_parent
 from pipeline.errors import InputError, OutOfMemory
 from pipeline.products import FLAGS, MEASUREMENTS
 from pipeline.segmentation.identity import ModelIdentity
@@ -89,7 +88,7 @@ def _examined(
         return
     # a forked process would share the threads of the inference runtime
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(cases)), context, initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(min(processes, len(cases)), context, initializer=end_with_parent) as pool:
         running = {pool.submit(examine, case, digests[case.name], plan): case.name for case in cases}
         try:
             for done in as_completed(running):
@@ -102,19 +101,6 @@ def _examined(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def _end_with_parent() -> None:
-    """A process that waits for a case does not notice that its parent was killed."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _digests(path: Path) -> Iterator[str]:
