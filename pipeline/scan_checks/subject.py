@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from pipeline.alignment import align_knee
 from pipeline.anatomy import Structure
@@ -13,7 +12,7 @@ from pipeline.padding import padding_of, without_planes
 from pipeline.regions import split_compartments
 from pipeline.segmentation import run
 from pipeline.segmentation.card import ModelCard
-from pipeline.segmentation.identity import ModelIdentity
+from pipeline.segmentation.identity import ModelFile, ModelIdentity
 from pipeline.segmentation.models.knee_edges import KneeEdges
 from pipeline.segmentation.segmenter import Availability, Report, Segmenter
 from pipeline.surface import bone_surfaces
@@ -49,7 +48,7 @@ class FirstAnswer:
     def card(self) -> ModelCard:
         return self.model.card
 
-    def files(self) -> Any:
+    def files(self) -> tuple[ModelFile, ...]:
         return self.model.files()
 
     def identity(self) -> ModelIdentity:

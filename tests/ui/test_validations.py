@@ -50,7 +50,7 @@ def test_methods_shows_the_figures_of_the_present_weights_only(models_dir: Path)
     assert any("old\\_knees were measured with other weights" in item.value for item in page.caption)
 
 
-def test_an_analysis_gets_the_figures_of_its_own_weights_and_steps(models_dir: Path) -> None:
+def test_an_analysis_gets_the_figures_of_the_same_weights_and_steps(models_dir: Path) -> None:
     identity = model(DEFAULT_MODEL, Resources()).identity()
     assert [item.set_name for item in service.validations(identity, {"segment": 4})] == ["our_knees"]
     assert service.validations(identity, {"segment": 5}) == ()
