@@ -166,7 +166,8 @@ def test_options_used_while_the_upload_is_read_cannot_change_after_it_is_deleted
         with pytest.raises(JobConflict, match=r"^side and series are used .* upload of this job has been deleted"):
             run_again(job.id, {"side": "left", "series": "5", "echo_times_ms": [], "turn": "RAS"})
     assert (service.get(job.id).error_code, service.can_retry(job.id)) == ("CANCELLED", True)
-    assert service.retry(job.id, {"side": "auto", "turn": "RAS"}).status is Status.QUEUED
+    again = service.retry(job.id, {"side": "auto", "turn": "RAS"})
+    assert again.status in (Status.QUEUED, Status.PROCESSING)
 
 
 def test_results_written_before_a_crash_are_used(

@@ -55,7 +55,7 @@ class Checkout:
                 **environment,
             },
             capture_output=True,
-            text=True,
+            encoding="utf-8",  # a test in the same process may have changed the locale
             timeout=240,
             check=False,
         )
