@@ -24,6 +24,8 @@ from training.limb import CRUCIATES, Field, LimbFrame, Tube, extensor_tubes
 
 KEPT = (Material.TENDON, Material.LIGAMENT)
 """Materials that effusion flows around."""
+BETWEEN_MM = 1.0
+"""Half of the space between patella and femur that the smallest effusion fills."""
 REACH_MM = 16.0
 """Width of the patellofemoral space that fluid can fill."""
 
@@ -103,7 +105,9 @@ def _effusion(
     # recesses beside the patella: on the femur, behind the patella's front, within its height
     beside = np.maximum(np.maximum(femur - 0.7 * effusion_mm, cap - REACH_MM), np.maximum(level, 6.0 - front))
     back = uvw[..., 1] + 18.0  # only in front of the condyles
-    shape = np.minimum(pouch, np.maximum(beside, back) + 0.6 * fine)
+    # between patella and femur, also where the patella has no cartilage: its upper pole
+    between = 0.5 * (femur + cap) - BETWEEN_MM - 0.5 * effusion_mm
+    shape = np.minimum(pouch, np.maximum(np.minimum(beside, between), back) + 0.6 * fine)
     if around_cruciates:
         near = np.minimum(*(c.distance(uvw) for c in CRUCIATES))
         notch = np.maximum(near - 0.7 * effusion_mm, 0.8 - np.minimum(femur, tibia))
