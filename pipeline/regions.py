@@ -140,15 +140,21 @@ def split_compartments(segmentation: Segmentation, alignment: Alignment) -> Segm
     labels = segmentation.labels.copy()
     centre = None
     for medial, lateral in LATERAL_OF.items():  # tibial cartilage comes first: it determines the centre
-        box = segmentation.boxes.get(medial)
-        if box is None or lateral in segmentation.boxes:
-            continue
-        here = labels[box] == medial
-        index = np.argwhere(here) + [side.start for side in box]
-        place = alignment.to_reference(segmentation.grid.to_mm(index))[:, MEDIAL]
-        centre = (place.min() + place.max()) / 2 if centre is None else centre
-        labels[box][here] = np.where(_on_medial_side(here, place > centre), medial, lateral)
+        places = {s: _medial_mm(segmentation, alignment, s) for s in (medial, lateral) if s in segmentation.boxes}
+        if centre is None and places:
+            centre = (min(place.min() for place in places.values()) + max(p.max() for p in places.values())) / 2
+        if places.keys() == {medial}:
+            box = segmentation.boxes[medial]
+            here = labels[box] == medial
+            labels[box][here] = np.where(_on_medial_side(here, places[medial] > centre), medial, lateral)
     return replace(segmentation, labels=labels, compartments_apart=True)
+
+
+def _medial_mm(segmentation: Segmentation, alignment: Alignment, structure: Structure) -> FloatArray:
+    """(n,): coordinate of every voxel of a structure, which is present, along the medial axis of the reference."""
+    box = segmentation.boxes[structure]
+    index = np.argwhere(segmentation.labels[box] == structure) + [side.start for side in box]
+    return np.asarray(alignment.to_reference(segmentation.grid.to_mm(index))[:, MEDIAL])
 
 
 def _on_medial_side(mask: NDArray[np.bool_], is_medial: NDArray[np.bool_]) -> NDArray[np.bool_]:

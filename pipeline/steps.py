@@ -65,6 +65,8 @@ from pipeline.thickness import thickness_of_bones
 from pipeline.turned_knee import refuse_turned, turned
 from pipeline.types import Segmentation, Surface
 
+T = TypeVar("T")
+
 
 def _read(inputs: Inputs) -> Outputs:
     path, options = inputs[UPLOAD].scan, inputs.options
@@ -221,10 +223,8 @@ def _model_identity(inputs: Inputs) -> object:
 
 
 def _limits_identity(inputs: Inputs) -> object:
-    return {key: inputs[MODEL].get(key) for key in ("source", "confidence_flag", "thick_slices")}
+    return {key: inputs[MODEL].get(key) for key in ("source", "confidence_flag", "thick_slices", "experimental")}
 
-
-T = TypeVar("T")
 
 STEPS: Final = (
     Step(
@@ -285,6 +285,7 @@ STEPS: Final = (
         reads=(UPLOAD, GIVEN_SEGMENTATION, RAW_SEGMENTATION, SURFACES),
         produces=(ALIGNMENT, SEGMENTATION, SUBREGIONS),
         options=("menisci",),
+        version=2,
         share=3,
     ),
     Step(
@@ -322,7 +323,7 @@ STEPS: Final = (
         run=_quality,
         reads=(UPLOAD, SCAN_HEADER, SEGMENTATION, SUBREGIONS, ALIGNMENT, MEASUREMENTS, MODEL, RESOURCES),
         produces=(FLAGS,),
-        version=3,
+        version=4,
         options=("side", "segmentation_model"),
         identity=_limits_identity,
         share=1,

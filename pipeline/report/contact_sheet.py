@@ -76,7 +76,7 @@ def write_contact_sheet(knee: Shown, path: Path) -> None:
 
 
 def write_paired_sheet(outlines: Mapping[str, Shown], path: Path) -> None:
-    """Every second slice with the outlines of one knee side by side, by name; the first ones decide the slices."""
+    """Every second slice, once for each segmentation of one knee, side by side; the first one decides the slices."""
     first = next(iter(outlines.values()))
     shown = [list(slices(knee, like=first))[1::2] for knee in outlines.values()]
     items = [

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Template
 from markupsafe import Markup
 
 from pipeline import results_tree
@@ -38,6 +38,7 @@ from pipeline.report.page_tables import (
     region_row,
     words,
 )
+from pipeline.report.templates import compiled
 from pipeline.results_tree import OVERLAY, REPORT, SURFACES_PICTURE
 from pipeline.segmentation.identity import DIGEST_KEYS
 from pipeline.types import AnalysisResult
@@ -130,23 +131,18 @@ def software_rows(result: AnalysisResult) -> list[tuple[str, str]]:
     return program + host + [(name, value) for name, value in result.provenance.packages.items() if name != "kneebox"]
 
 
+_FORMATS: Final = {".png": "png", ".jpg": "jpeg"}
+
+
 def data_uri(path: Path) -> str:
-    """A PNG as the value of an `src`."""
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+    """A PNG or JPEG as the value of an `src`."""
+    return f"data:image/{_FORMATS[path.suffix]};base64," + base64.b64encode(path.read_bytes()).decode("ascii")
 
 
 @cache
 def page_template() -> Template:
     """Compiled once per process: this takes 0.2 s."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "words": words}
-    return environment.get_template(TEMPLATE)
+    return compiled(Path(__file__).with_name(TEMPLATE), number=number, words=words)
 
 
 def write_page(result: AnalysisResult, bones: Sequence[BoneMap], files_dir: Path) -> None:

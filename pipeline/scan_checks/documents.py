@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import math
@@ -11,8 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Template
 
+from pipeline.report.page import data_uri
+from pipeline.report.templates import compiled
 from pipeline.scan_checks.checks import CHECKS
 from pipeline.scan_checks.folder import PICTURES
 from pipeline.scan_checks.record import Record, flag_shares, ranked
@@ -60,7 +61,7 @@ def write_documents(records: list[Record], models: tuple[Segmenter, ...], output
         at_limit=at_limit,
         flags=flag_shares(records),
         models=[model.card for model in models],
-        shown=lambda record, name: _data_uri(output, record, name),
+        shown=lambda record, name: data_uri(output / PICTURES / record.stem / name),
     )
     with atomic_file(output / GALLERY_NAME) as stream:
         stream.write(page.encode())
@@ -98,18 +99,6 @@ def _text(value: str | float | None) -> str:
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _data_uri(output: Path, record: Record, name: str) -> str:
-    path = output / PICTURES / record.stem / name
-    return "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
-
-
 @cache
 def _template() -> Template:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(TEMPLATE)
+    return compiled(Path(__file__).with_name(TEMPLATE))

@@ -231,7 +231,7 @@ def _mixed_up(true: LabelArray, found: LabelArray) -> dict[str, str]:
 
 
 def _write_sheet(workspace: Workspace, expert: Outlines, ours: Outlines, turn: str, path: Path) -> None:
-    """Slices with both outlines side by side. Without an alignment there is none: the side of the knee is unknown."""
+    """Pictures of slices with both outlines next to each other; none without an alignment, which finds the side."""
     if expert.alignment is None:
         return
     scan = turned(SCAN.load(workspace), turn)

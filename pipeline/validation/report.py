@@ -9,13 +9,14 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Template
 from markupsafe import Markup
 
 from pipeline.anatomy import ALL, Structure
 from pipeline.quantities import HEADLINES, SECOND, THC, VOLUME, Quantity
 from pipeline.report.page import data_uri
 from pipeline.report.page_tables import number, words
+from pipeline.report.templates import compiled
 from pipeline.segmentation.identity import named_digests
 from pipeline.validation.case import SHEET, CaseResult, Outcomes
 from pipeline.validation.files import MEASURES, OUTLINES, REPORT, SUMMARY
@@ -124,13 +125,4 @@ def _signed(value: float, decimals: int = 2) -> str:
 
 @cache
 def _template() -> Template:
-    folders = [Path(__file__).parent, Path(__file__).parents[1] / "report"]
-    environment = Environment(
-        loader=FileSystemLoader(folders),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": _rounded, "words": words, "signed": _signed}
-    return environment.get_template(TEMPLATE)
+    return compiled(Path(__file__).with_name(TEMPLATE), number=_rounded, words=words, signed=_signed)

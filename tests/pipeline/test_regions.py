@@ -100,6 +100,17 @@ def test_given_lateral_menisci_keep_their_label_where_only_the_tibial_plates_sha
     assert np.array_equal(found.labels[menisci], labels[menisci])
 
 
+def test_one_meniscus_beside_separate_plates_is_not_divided_at_its_own_middle():
+    knee = coarse_knee()
+    labels = knee.labels.copy()
+    beside = ndimage.binary_dilation(labels == Structure.LATERAL_TIBIAL_CARTILAGE, iterations=2) & (labels == 0)
+    labels[beside] = Structure.MEDIAL_MENISCUS
+    given = replace(knee, labels=labels, compartments_apart=False)
+    found = split_compartments(given, align_knee(bone_surface(given, Structure.FEMUR)))
+    assert (found.labels[beside] == Structure.LATERAL_MENISCUS).mean() > 0.97
+    assert np.array_equal(found.labels[~beside], knee.labels[~beside])
+
+
 def test_weight_bearing_is_60_percent_of_the_distance_from_notch_to_end():
     """A horseshoe: an anterior bar, two straight legs towards posterior, no upward wrap."""
     lattice = np.stack(np.meshgrid(np.arange(-30, 30.1, 0.1), np.arange(-20, 40.1, 0.1), [0.0]), axis=-1)

@@ -54,7 +54,9 @@ def test_the_notebook_of_the_examples_prints_the_numbers_of_the_whole_analysis(
 ) -> None:
     cells = [cell for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
     program = "\n\n".join("".join(cell["source"]) for cell in cells)
-    (tmp_path / "notebook.py").write_text(f"import os\nos.chdir({str(NOTEBOOK.parent)!r})\n{program}\n")
+    (tmp_path / "notebook.py").write_text(
+        f"import os\nos.chdir({str(NOTEBOOK.parent)!r})\n{program}\n", encoding="utf-8"
+    )
     with (export.root / "results" / "results.csv").open(newline="", encoding="utf-8") as stream:
         whole = {
             row["region"]: round(float(row["value"]), 2)
