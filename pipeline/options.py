@@ -84,8 +84,9 @@ class AnalysisOptions:
     menisci: bool = _option(
         True,
         "Menisci",
-        "Outline the menisci too, where the model can. Experimental in the built-in models.",
+        "Keep the menisci that the model outlines. The built-in models outline none.",
         flag="--no-menisci",
+        advanced=True,
     )
     perform_nsm: bool = _option(True, "Shape model", "Fit a statistical shape model of the femur.", flag="--no-nsm")
     nsm_type: NsmType = _option(

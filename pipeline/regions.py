@@ -141,8 +141,11 @@ def split_compartments(segmentation: Segmentation, alignment: Alignment) -> Segm
     centre = None
     for medial, lateral in LATERAL_OF.items():  # tibial cartilage comes first: it determines the centre
         places = {s: _medial_mm(segmentation, alignment, s) for s in (medial, lateral) if s in segmentation.boxes}
-        if centre is None and places:
-            centre = (min(place.min() for place in places.values()) + max(p.max() for p in places.values())) / 2
+        if not places:
+            continue
+        if centre is None:
+            every = np.concatenate(list(places.values()))
+            centre = float((every.min() + every.max()) / 2)
         if places.keys() == {medial}:
             box = segmentation.boxes[medial]
             here = labels[box] == medial
