@@ -8,12 +8,13 @@ from typing import Final
 
 USAGE: Final = """usage: kneebox COMMAND ...
 
-  run       start the product: queue, worker, REST interface and pages
-  analyse   analyse one scan and write a folder of results (this word may be omitted)
-  compare   show the differences between two complete analyses
-  models    list the installed models, and how to install more
-  validate  measure a model on scans with expert label maps
-  jobs      manage the jobs of this server
+  run          start the product: queue, worker, REST interface and pages
+  analyse      analyse one scan and write a folder of results (this word may be omitted)
+  compare      show the differences between two complete analyses
+  models       list the installed models, and how to install more
+  validate     measure a model on scans with expert label maps
+  check-scans  rank scans without label maps by what looks wrong
+  jobs         manage the jobs of this server
 
 Each command has --help, except run, whose settings are environment variables (docs/operating.md).
 """

@@ -265,7 +265,7 @@ STEPS: Final = (
         reads=(UPLOAD, SCAN, MODEL, RESOURCES),
         produces=(RAW_SEGMENTATION,),
         options=("segmentation_model", "knee", "turn"),
-        version=5,
+        version=6,
         identity=_model_identity,
         share=60,
     ),

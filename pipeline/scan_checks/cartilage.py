@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
 from pipeline.anatomy import CARTILAGE_OF, PLATE_ON, Structure
 from pipeline.scan_checks.finding import Finding, worst
 from pipeline.scan_checks.subject import Subject
+from pipeline.segmentation.fluid import FLUID_RATIO
 from pipeline.types import Segmentation
-
-BRIGHT: Final = 2.0
-"""Fluid is brighter than this times the median of the femoral cartilage, in fat-suppressed and T2-weighted images."""
 
 
 def fluid_on(bone: Structure, subject: Subject) -> Finding | None:
@@ -22,7 +18,7 @@ def fluid_on(bone: Structure, subject: Subject) -> Finding | None:
     plate = subject.segmentation.mask(*CARTILAGE_OF[bone])
     if not femoral.any() or not plate.any():
         return None
-    bright = plate & (image > BRIGHT * float(np.median(image[femoral])))
+    bright = plate & (image > FLUID_RATIO * float(np.median(image[femoral])))
     share = 100.0 * float(bright.sum() / plate.sum())
     along = int(np.argmax(subject.segmentation.grid.spacing_mm))
     fullest = int(np.argmax(bright.sum(axis=tuple(axis for axis in range(3) if axis != along))))
@@ -33,7 +29,7 @@ def fluid_on(bone: Structure, subject: Subject) -> Finding | None:
         at[along] = fullest
         place = int(at[0]), int(at[1]), int(at[2])
     name = PLATE_ON[bone].display_name.lower()
-    words = f"{share:.0f} % of the {name} are brighter than {BRIGHT:g} times the median of the femoral cartilage"
+    words = f"{share:.0f} % of the {name} are brighter than {FLUID_RATIO:g} times the median of the femoral cartilage"
     return Finding(value=share, words=words, place=place)
 
 

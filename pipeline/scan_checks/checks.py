@@ -15,10 +15,11 @@ from pipeline.one_knee import LEAST_MM3, PATELLA_FRONT_MM
 from pipeline.quality import POOR_FIT_MM, SURE_RATIO
 from pipeline.quantities import Unit
 from pipeline.scan_checks.bones import holes_in_slices, interrupted, missing_interior, pieces, shaft_ends
-from pipeline.scan_checks.cartilage import BRIGHT, disagreement, fluid_on
+from pipeline.scan_checks.cartilage import disagreement, fluid_on
 from pipeline.scan_checks.finding import Finding
 from pipeline.scan_checks.knee import missing_structures, patella_behind, poor_fit, side
 from pipeline.scan_checks.subject import Subject
+from pipeline.segmentation.fluid import FLUID_RATIO
 
 Function = Callable[[Subject], Finding | None]
 """None: the check does not apply."""
@@ -66,7 +67,7 @@ def _fluid(bone: Structure) -> Check:
         unit="%",
         usual=5.0,
         limit=FLUID_LIMIT,
-        source=f"voxels above {BRIGHT:g} times the femoral median; with {FLUID_LIMIT:g} % or more in the patellar "
+        source=f"voxels above {FLUID_RATIO:g} times the femoral median; with {FLUID_LIMIT:g} % or more in the patellar "
         "cartilage, fluid was seen there (13 of 31 clinical exams)",
         function=partial(fluid_on, bone),
     )

@@ -30,12 +30,15 @@ def run(
     segmenter: Segmenter, scan: Scan, resources: Resources, report: Report, knee: str = "", turn: str = ""
 ) -> Segmentation:
     """As `segment`, for a model that is not in the registry or has other weights."""
+    from pipeline.padding import without_planes
     from pipeline.segmentation.chosen_knee import segment_knee
+    from pipeline.segmentation.fluid import without_fluid
     from pipeline.segmentation.postprocess import clean
 
     report(0.0)
     try:
-        return clean(segment_knee(segmenter, scan, resources, report, knee, turn))
+        answer = segment_knee(segmenter, scan, resources, report, knee, turn)
+        return clean(without_fluid(answer, without_planes(scan, answer.padding).anatomical))
     except MemoryError as error:
         raise OutOfMemory(
             f"No memory to segment a scan of {' x '.join(map(str, scan.grid.shape))} voxels.",

@@ -27,8 +27,8 @@ from training.edges.examples import collect, is_held_out, load
 from training.edges.fit import fit
 from training.edges.synthesize import generate, synthesize
 from training.generator.pool import AnatomyPool
+from training.knee_unet.built_in import first_pass_with
 from training.knee_unet.collection import Collection, split_maps
-from training.knee_unet.evaluate import with_weights
 
 VIEWS: Final = 4
 """Each joint is used once unchanged and in three variations, with a different part of its rays in each."""
@@ -41,7 +41,7 @@ JOINTS_PER_ANATOMY: Final = 3
 
 def gather(maps: Collection, pool: AnatomyPool, folder: Path, minutes: float, seed: int, weights: Path | None) -> None:
     """Render synthetic joints and collect their profiles for `minutes`."""
-    model = with_weights(knee_unet(), weights)
+    model = first_pass_with(knee_unet(), weights)
     network = model.load(Resources())
     end = time.monotonic() + 60.0 * minutes
     number = 0
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--collect", type=float, default=30.0, metavar="MINUTES")
     parser.add_argument("--fit", type=float, default=25.0, metavar="MINUTES", help="per network (default: 25)")
     parser.add_argument("--members", type=int, default=3, help="networks in the ensemble (default: 3)")
-    parser.add_argument("--weights", type=Path, help="first-pass weights to use instead of the built-in ones")
+    parser.add_argument("--weights", type=Path, help="first pass to use: a file, or a folder with card.json")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)

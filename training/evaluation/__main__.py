@@ -29,7 +29,7 @@ from training.evaluation.examine import Examined, examine
 from training.evaluation.flag_costs import judge
 from training.evaluation.record import Record
 from training.evaluation.table import Row, content, lines
-from training.knee_unet.built_in import BuiltIn, built_in, with_first_pass
+from training.knee_unet.built_in import BuiltIn, built_in, with_edges, with_first_pass
 from training.knee_unet.collection import knee_of, maps_in
 from training.knee_unet.confidence import write_rule
 
@@ -38,17 +38,22 @@ RECORD = Path("build/conditions")
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is measured. weights: of the first pass, a file or a folder with its card; None: the built-in ones."""
+    """What is measured. None: the built-in file.
+
+    weights  of the first pass, a file or a folder with its card
+    edges    file of the edge networks
+    """
 
     model: str
     weights: Path | None
+    edges: Path | None
     numbering: str
     threads: int
     record: Path
 
     def opened(self) -> tuple[BuiltIn, Record]:
         """The model, and its kept results."""
-        model = with_first_pass(built_in(self.model), self.weights)
+        model = with_edges(with_first_pass(built_in(self.model), self.weights), self.edges)
         return model, Record(folder=self.record, model=self.model, digests=model.identity().digests)
 
 
@@ -123,6 +128,7 @@ def main() -> None:
     parser.add_argument(
         "--weights", type=Path, help="first-pass weights to measure: a file, or a folder with card.json"
     )
+    parser.add_argument("--edges", type=Path, help="file of edge networks to measure instead of the built-in one")
     parser.add_argument("--knees", type=int, help="maximum number of maps")
     parser.add_argument("--only", nargs="+", metavar="CONDITION", help="only these conditions")
     parser.add_argument("--processes", type=int, default=1, help="scans at the same time; they share the cores")
@@ -137,6 +143,7 @@ def main() -> None:
     plan = Plan(
         model=given.model,
         weights=given.weights,
+        edges=given.edges,
         numbering=given.numbering,
         threads=max(1, (os.cpu_count() or 1) // given.processes),
         record=given.record,

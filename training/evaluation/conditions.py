@@ -95,6 +95,14 @@ CONDITIONS: Final[tuple[Condition, ...]] = (
         bars=_EFFUSION,
     ),
     Condition(
+        id="effusion_t2_fs_sagittal",
+        title="Effusion, T2-FS, sagittal slices of 3.0 mm",
+        render=Recipe(
+            sequence=T2_FS, voxel_mm=0.6, plane=Plane.SAGITTAL, slices=5, changes=(with_menisci,), bathed=True
+        ),
+        bars=_EFFUSION,
+    ),
+    Condition(
         id="menisci_t1",
         title="Drawn menisci, T1",
         render=Recipe(sequence=T1, changes=(with_menisci,)),

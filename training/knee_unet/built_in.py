@@ -27,19 +27,42 @@ def built_in(model_id: str) -> BuiltIn:
     return known[model_id]
 
 
-def with_first_pass(model: BuiltIn, weights: Path | None) -> BuiltIn:
-    """The same model with other weights of its first pass.
+def first_pass_with(model: KneeUnet, weights: Path | None) -> KneeUnet:
+    """The same first pass with other weights.
 
     weights: a folder with card.json and its weights, or a file of the same network as the built-in one; None: unchanged
     """
     if weights is None:
         return model
-    first = model if isinstance(model, KneeUnet) else model.first_pass
     if weights.is_dir():
-        first = read_knee_unet(weights)
-    else:
-        first = replace(first, weights=replace(first.weights, path=weights, sha256=sha256_of(weights)))
-    return first if isinstance(model, KneeUnet) else replace(model, first_pass=first)
+        return read_knee_unet(weights)
+    return replace(model, weights=replace(model.weights, path=weights, sha256=sha256_of(weights)))
+
+
+def with_first_pass(model: BuiltIn, weights: Path | None) -> BuiltIn:
+    """The same model with other weights of its first pass (first_pass_with), and the labels of that pass."""
+    if isinstance(model, KneeUnet):
+        return first_pass_with(model, weights)
+    first = first_pass_with(model.first_pass, weights)
+    card = replace(
+        model.card,
+        native_labels=first.card.native_labels,
+        native_to_canonical=first.card.native_to_canonical,
+        experimental=first.card.experimental,
+    )
+    return replace(model, card=card, first_pass=first)
+
+
+def with_edges(model: BuiltIn, weights: Path | None) -> BuiltIn:
+    """The same model with another file of its edge networks; None: unchanged.
+
+    Raises TypeError if it has no edge networks.
+    """
+    if weights is None:
+        return model
+    if isinstance(model, KneeUnet):
+        raise TypeError(f"{model.card.id} has no edge networks; expected a model that locates edges")
+    return replace(model, weights=replace(model.weights, path=weights, sha256=sha256_of(weights)))
 
 
 def read_card(path: Path, digests: Mapping[str, str]) -> dict[str, Any]:  # Any: the content of a JSON file

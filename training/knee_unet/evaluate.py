@@ -1,6 +1,6 @@
 """make evaluate: measure the built-in network on synthetic scans of held-out knees, and write the figures to its card.
 
-    python -m training.knee_unet.evaluate MAPS [--model knee_unet] [--weights FILE] [--card] [--knees N]
+    python -m training.knee_unet.evaluate MAPS [--model knee_unet] [--weights FILE] [--edges FILE] [--card] [--knees N]
     python -m training.knee_unet.evaluate MAPS --training-renderer [--model nnunet_cascade] [--card]
 
 MAPS/validation, or MAPS itself, contains expert label maps not used in training. Every map is rendered as DESS with
@@ -14,21 +14,20 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from pipeline.anatomy import Plate
-from pipeline.digest import sha256_of
 from pipeline.segmentation import run
 from pipeline.segmentation.card import CARD_NAME
 from pipeline.segmentation.limits import holds_for
 from pipeline.types import Resources, Scan, Segmentation
 from pipeline.validation.agreement import Agreement
 from training.knee_unet.agreement import compare, region_means
-from training.knee_unet.built_in import BuiltIn, built_in, read_card
+from training.knee_unet.built_in import BuiltIn, built_in, read_card, with_edges, with_first_pass
 from training.knee_unet.collection import maps_in
 from training.knee_unet.rendered_scan import rendered_scan
 from training.knee_unet.scans import UNSEEN, Protocol, dess_scan
@@ -59,13 +58,6 @@ class Knee:
 def segmenter(model: BuiltIn) -> Segmenter:
     """The pipeline's segmentation with the weights of a model."""
     return lambda scan: run(model, scan, Resources(), lambda _: None)
-
-
-def with_weights(model: BuiltIn, weights: Path | None) -> BuiltIn:
-    """The same model with other weights of the same network."""
-    if weights is None:
-        return model
-    return replace(model, weights=replace(model.weights, path=weights, sha256=sha256_of(weights)))
 
 
 def rendered(knee: Segmentation, protocol: Protocol, seed: int) -> tuple[Scan, Segmentation]:
@@ -207,7 +199,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("maps", type=Path, help="folder of held-out label maps, or one with validation/")
     parser.add_argument("--numbering", default="oai")
-    parser.add_argument("--weights", type=Path, help="weights to measure instead of the built-in ones")
+    parser.add_argument("--weights", type=Path, help="first pass to measure: a file, or a folder with card.json")
+    parser.add_argument("--edges", type=Path, help="file of edge networks to measure instead of the built-in one")
     parser.add_argument(
         "--model", default="nnunet_fullres", help="nnunet_fullres, nnunet_cascade, or knee_unet: the first pass alone"
     )
@@ -219,7 +212,7 @@ def main() -> None:
     given = parser.parse_args()
     folder = given.maps / "validation"
     paths = maps_in(folder if folder.is_dir() else given.maps)[: given.knees]
-    model = with_weights(built_in(given.model), given.weights)
+    model = with_edges(with_first_pass(built_in(given.model), given.weights), given.edges)
     segment = segmenter(model)
     path_of_card = model.card.folder / CARD_NAME
     knees = []

@@ -37,6 +37,7 @@ def locate_edges(
     kept: NDArray[np.uint8],
     pairs: list[tuple[int, int]],
     number: int,
+    threads: int = 1,
 ) -> Located | None:
     """The edges of one bone and its cartilage; None if it has no rays.
 
@@ -56,7 +57,7 @@ def locate_edges(
     inner, outer = edges_mm(probability)
     return Located(
         cartilage=cartilage,
-        claim=claim_of(rays.only(clear), inner, outer, frame),
+        claim=claim_of(rays.only(clear), inner, outer, frame, threads),
         certainty=certainty(probability, inner, outer),
     )
 

@@ -69,7 +69,7 @@ def relabel(labels: LabelArray, claims: list[Claim]) -> None:
         flat[claim.voxels[outside & (depth[claim.voxels] == FREE)]] = 0
 
 
-def claim_of(rays: Rays, inner: FloatVolume, outer: FloatVolume, frame: Frame) -> Claim | None:
+def claim_of(rays: Rays, inner: FloatVolume, outer: FloatVolume, frame: Frame, threads: int = 1) -> Claim | None:
     """The voxels around rays with inner and outer edge (n,) mm; None if no voxel of the scan is near."""
     mm = frame.resolution_mm
     counts = np.array(frame.isotropic)
@@ -80,7 +80,7 @@ def claim_of(rays: Rays, inner: FloatVolume, outer: FloatVolume, frame: Frame) -
     passed[tuple((ends - low).T)] = True
     passed = ndimage.binary_dilation(passed, np.ones((3, 3, 3), bool))
     places = ((np.argwhere(passed) + low + 0.5) * mm).astype(np.float32)
-    far, near = cKDTree(rays.starts_mm).query(places, NEIGHBOURS, workers=2)
+    far, near = cKDTree(rays.starts_mm).query(places, NEIGHBOURS, workers=threads)
     weight = (1.0 / (far + SOFT_MM) ** 2).astype(np.float32)
     weight /= weight.sum(axis=1, keepdims=True)
     apart = places[:, None] - rays.starts_mm[near]
@@ -105,7 +105,7 @@ def claim_of(rays: Rays, inner: FloatVolume, outer: FloatVolume, frame: Frame) -
         linear_matrix(at[voxels] - start, count)
         for at, voxels, start, count in zip(where, chosen, low, passed.shape, strict=True)
     ]
-    with ThreadPoolExecutor(len(fields)) as side_by_side:
+    with ThreadPoolExecutor(min(threads, len(fields))) as side_by_side:
         bone, cartilage, share = side_by_side.map(lambda field: interpolated(field, *matrices), fields)
     inside = np.nonzero(share > ALL_KNOWN)
     return Claim(

@@ -108,7 +108,7 @@ def _refined(edges: Ensemble, view: View, kept: NDArray[np.uint8], answer: Answe
     pairs = unet.bone_and_cartilage(answer.structures)
     with ThreadPoolExecutor(threads) as beside:
         searches = [
-            beside.submit(locate_edges, edges, view.image, view.frame, kept, pairs, number)
+            beside.submit(locate_edges, edges, view.image, view.frame, kept, pairs, number, threads)
             for number in range(len(pairs))
         ]
         sure = beside.submit(unet.confidence, answer).result()
