@@ -19,7 +19,7 @@ from pipeline.comparison.bones import Residual
 from pipeline.comparison.reproducibility import Reproducibility
 from pipeline.flags import QualityFlag, Use, deciding_flag
 from pipeline.grid import FloatArray
-from pipeline.quantities import THC, THC_MATCHED, THC_TAB, Unit, is_main
+from pipeline.quantities import QUANTITIES, THC, THC_MATCHED, THC_TAB, Unit, is_main
 from pipeline.types import Measurement, ThicknessMap
 
 WITH_SDC: Final = frozenset({THC.id, THC_TAB.id, THC_MATCHED.id})
@@ -61,7 +61,7 @@ class Change:
     """One row: a of the first knee, b of the second, their difference, and its significance.
 
     change_percent      of a; None for fractions, and if a is 0
-    sdc                 smallest detectable change, in `unit`; None: not known
+    sdc                 smallest detectable change, in `unit`, measured or published (Quantity.detectable); None: unknown
     registration_rms_mm residual of the bones under the plate; None: the row does not depend on the registration
     registration_error  maximum effect of a shift along the bone by that residual, in `unit`
     compared_percent    percentage of the region's area with a counterpart
@@ -176,7 +176,7 @@ def _change(
     quantity, structure, region, unit = names
     a, b = values
     change = None if a is None or b is None else b - a
-    sdc = known.sdc_mm(structure, region) if quantity in WITH_SDC else None
+    sdc = known.sdc_mm(structure, region) if quantity in WITH_SDC else _published(quantity, a)
     return Change(
         quantity=quantity,
         structure=structure,
@@ -192,6 +192,11 @@ def _change(
         registration_error=registration_error,
         compared_percent=compared_percent,
     )
+
+
+def _published(quantity: str, first: float | None) -> float | None:
+    detectable = QUANTITIES[quantity].detectable
+    return None if detectable is None or first is None else detectable.of(first)
 
 
 def _verdict(change: float | None, sdc: float | None, registration_error: float | None) -> str:

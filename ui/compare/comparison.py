@@ -129,7 +129,7 @@ def _show_regions(rows: tables.Rows, word: str, uses: Uses) -> None:
         "Second": _NUMBER(f"Second ({unit})", format=digits, width=86),
         "Change": _NUMBER(f"{word} ({unit})", format=digits, width=92),
         "Percent": _NUMBER("In %", format="%.1f", width=50),
-        "SDC": _NUMBER("SDC (mm)", format="%.2f", width=72, help=SDC) if known else None,
+        "SDC": _NUMBER(f"SDC ({unit})", format=digits, width=72, help=SDC) if known else None,
         "Verdict": st.column_config.TextColumn(f"The {word.lower()} is", width=172) if known else None,
         "Registration": _NUMBER("Fit ± (mm)", format="%.3f", width=74, help=FIT) if matched else None,
         "Compared": _NUMBER("Area (%)", format="%.0f", width=62, help=AREA) if matched else None,
@@ -149,6 +149,9 @@ def _explained(quantity: Quantity, *, known: bool) -> str:
         if known
         else "The smallest detectable change is not known here, so no verdict is given."
     )
+    if known and (published := quantity.detectable) is not None:
+        band += f" It is {published.percent:g} % of the first value, as published {published.conditions}"
+        band += f": {published.source}. This program has not measured it."
     if quantity is THC_MATCHED:
         return f"{quantity.definition} {band}"
     return f"{quantity.title} ({quantity.main}). {quantity.definition} Each knee over its own regions. {band}"

@@ -134,6 +134,17 @@ def test_main_figures_of_both_knees_are_compared() -> None:
     assert own_changes([measured(2.0)], [measured(2.0, region="anterior")], NOTHING_KNOWN) == ()
 
 
+@pytest.mark.parametrize(
+    ("quantity", "second_ms", "verdict"),
+    [("T2", 45.5, WITHIN), ("T2", 45.7, LARGER), ("T2", 34.3, LARGER), ("T2_deep", 60.0, UNKNOWN)],
+)
+def test_a_change_of_t2_is_judged_by_the_published_14_percent(quantity: str, second_ms: float, verdict: str) -> None:
+    row = {"quantity": quantity, "statistic": "median", "unit": "ms", "method": "multi_echo"}
+    (found,) = own_changes([measured(40.0, **row)], [measured(second_ms, **row)], NOTHING_KNOWN)
+    assert found.sdc == (None if verdict == UNKNOWN else pytest.approx(5.6))
+    assert found.verdict == verdict
+
+
 def test_without_a_value_there_is_no_change_and_no_percentage_of_zero() -> None:
     for a, b in ((np.nan, 2.0), (2.0, np.nan)):
         (row,) = own_changes([measured(a)], [measured(b)], known(0.4))
