@@ -262,6 +262,16 @@ T2_SUPERFICIAL: Final = Quantity(
     statistics=(Statistic.MEDIAN, Statistic.MEAN, Statistic.STD),
     digits=1,
 )
+T2_EXCLUDED: Final = Quantity(
+    id="T2_excluded",
+    title="Voxels without a T2",
+    short="T2 excluded",
+    definition="Cartilage voxels that are left out of T2: without a fit, above 100 ms (fluid), or with a poor fit.",
+    unit=Unit.PERCENT,
+    larger_is=Direction.NEUTRAL,
+    statistics=(Statistic.SHARE,),
+    digits=1,
+)
 THC_MATCHED: Final = Quantity(
     id="ThC_matched",
     title="Thickness at the same points (ThC_matched)",
@@ -286,6 +296,7 @@ QUANTITIES: Final[Mapping[str, Quantity]] = MappingProxyType(
             T2,
             T2_DEEP,
             T2_SUPERFICIAL,
+            T2_EXCLUDED,
         )
     }
 )
@@ -294,7 +305,7 @@ QUANTITIES: Final[Mapping[str, Quantity]] = MappingProxyType(
 THICKNESSES: Final = (THC, THC_TAB, TAB, DAB)
 """Measured on bone surfaces by the thickness methods; shown in separate tables and charts."""
 
-T2_LAYERS: Final = (T2, T2_DEEP, T2_SUPERFICIAL)
+T2_LAYERS: Final = (T2, T2_DEEP, T2_SUPERFICIAL, T2_EXCLUDED)
 """Measured if the scan has T2; shown in separate tables and charts."""
 
 HEADLINES: Final[tuple[tuple[str, Region], ...]] = (

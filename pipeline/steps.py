@@ -307,6 +307,7 @@ STEPS: Final = (
         produces=(T2, T2_ROWS),
         options=("skip_first_echo", "turn"),
         required=False,
+        version=2,
         share=4,
     ),
     Step(

@@ -61,7 +61,7 @@ class Change:
     """One row: a of the first knee, b of the second, their difference, and its significance.
 
     change_percent      of a; None for fractions, and if a is 0
-    sdc                 smallest detectable change, in `unit`, measured or published (Quantity.detectable); None: unknown
+    sdc                 smallest detectable change, in `unit`, measured or published (Quantity.detectable), or None
     registration_rms_mm residual of the bones under the plate; None: the row does not depend on the registration
     registration_error  maximum effect of a shift along the bone by that residual, in `unit`
     compared_percent    percentage of the region's area with a counterpart

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from pipeline.anatomy import CARTILAGE_OF, Plate, Region
 from pipeline.grid import FloatArray
-from pipeline.quantities import SPREAD, T2, T2_DEEP, T2_SUPERFICIAL, Method, Quantity, Statistic
+from pipeline.quantities import SPREAD, T2, T2_DEEP, T2_EXCLUDED, T2_SUPERFICIAL, Method, Quantity, Statistic
 from pipeline.types import LabelArray, Measurement, Segmentation, T2Map
 
 MIN_R2: Final = 0.8
@@ -64,12 +64,15 @@ def usable_voxels(t2: T2Map) -> NDArray[np.bool_]:
 
 
 def measure_t2(t2: T2Map, subregions: LabelArray, depth: FloatArray) -> tuple[Measurement, ...]:
-    """Mean, std and median T2 (ms) of every region and plate, and of both layers: T2, T2_deep, T2_superficial.
+    """Mean, std and median T2 (ms) of every region and plate, and of both layers: T2, T2_deep, T2_superficial; and
+    T2_excluded, the percentage of voxels left out, with n the number of all voxels.
 
     subregions (z, y, x): labels of anatomy.REGIONS; depth: relative_depth's. Voxels without T2, with T2 above
     LONGEST_CARTILAGE_MS, or with R² below MIN_R2 (if the method has R²) are excluded; n is the number of used voxels.
     """
-    usable = usable_voxels(t2) & (subregions > 0)
+    cartilage = subregions > 0
+    usable = usable_voxels(t2) & cartilage
+    every = np.bincount(subregions[cartilage], minlength=256)
     values = t2.t2_ms[usable].astype(np.float64)
     label, at = subregions[usable], depth[usable]
     rows: list[Measurement] = []
@@ -82,7 +85,20 @@ def measure_t2(t2: T2Map, subregions: LabelArray, depth: FloatArray) -> tuple[Me
                 (T2_SUPERFICIAL, here & (at >= DEEP_BELOW)),
             ):
                 rows += _rows(quantity, t2.method, region, values[where])
+            rows.append(_excluded(t2.method, region, int(here.sum()), int(every[list(numbers)].sum())))
     return tuple(rows)
+
+
+def _excluded(method: Method, region: Region, used: int, every: int) -> Measurement:
+    return Measurement.of(
+        T2_EXCLUDED,
+        method=method,
+        structure=region.plate,
+        region=region.name,
+        statistic=T2_EXCLUDED.main,
+        value=100.0 * (every - used) / every if every else float("nan"),
+        n=every,
+    )
 
 
 def _rows(quantity: Quantity, method: Method, region: Region, values: FloatArray) -> list[Measurement]:

@@ -16,6 +16,7 @@ from pipeline.quantities import (
     QUANTITIES,
     T2,
     T2_DEEP,
+    T2_EXCLUDED,
     T2_LAYERS,
     T2_SUPERFICIAL,
     TAB,
@@ -54,6 +55,7 @@ T2_COLUMNS: Final = {
     "SD": (T2, Statistic.STD),
     "Deep": (T2_DEEP, Statistic.MEDIAN),
     "Superficial": (T2_SUPERFICIAL, Statistic.MEDIAN),
+    "Excluded (%)": (T2_EXCLUDED, Statistic.SHARE),
 }
 
 
@@ -95,7 +97,7 @@ def thickness_by_region(rows: Rows) -> pd.DataFrame:
 
 
 def t2_by_region(rows: Rows) -> pd.DataFrame:
-    """One line per region: median, SD and the medians of both layers (ms), use; empty where T2 was not measured."""
+    """One line per region: median, SD and medians of both layers (ms), excluded voxels (%), use; empty without T2."""
     frame = _by_region(rows, T2_COLUMNS, None)
     return frame[frame["Median"].notna()].reset_index(drop=True)
 

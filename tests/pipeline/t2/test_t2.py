@@ -382,6 +382,10 @@ def test_layers_and_regions_are_measured_separately() -> None:
     assert row.n == counts["wb"] + counts["post"]
     assert row.unit == "ms"
     assert row.method == "multi_echo"
+    left_out = rows["femoral_cartilage", "medial_weight_bearing", "T2_excluded", "share"]
+    assert left_out.value == pytest.approx(100 * 240 / (counts["wb"] + 240))
+    assert (left_out.n, left_out.unit) == (counts["wb"] + 240, "%")
+    assert value("femoral_cartilage", "medial_posterior", "T2_excluded", "share") == 0.0
     parts = [rows["femoral_cartilage", r, "T2", "mean"] for r in ("medial_weight_bearing", "medial_posterior")]
     assert row.value == pytest.approx(sum(p.value * p.n for p in parts) / row.n)
     empty = rows["femoral_cartilage", "anterior", "T2", "mean"]
