@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.anatomy import ALL, BONES, CARTILAGE_OF, PLATE_ON, REGIONS, Compartment, Structure
+from pipeline.anatomy import ALL, BONE_OF, BONES, CARTILAGE_OF, MENISCUS_ON, PLATE_ON, REGIONS, Compartment, Structure
 from pipeline.anatomy.regions import (
     FEMUR_LATERAL_POSTERIOR,
     FEMUR_LATERAL_WEIGHT_BEARING,
@@ -37,7 +37,7 @@ ENDS_WITH: Final = {
 
 
 def cut_flags(segmentation: Segmentation, subregions: LabelArray, alignment: Alignment) -> list[QualityFlag]:
-    """One flag per plate of cartilage that touches the border of the image, or else per bone that does.
+    """One flag per plate of cartilage or meniscus that touches the border of the image, or per bone with no cut plate.
 
     subregions (z, y, x) uint8: the region (anatomy.REGIONS) of every cartilage voxel. A bone counts beside its
     cartilage only, and not at the end of its shaft.
@@ -48,7 +48,8 @@ def cut_flags(segmentation: Segmentation, subregions: LabelArray, alignment: Ali
         plates = [_cut_plate(plate, segmentation, subregions, borders) for plate in CARTILAGE_OF[bone]]
         found = [flag for flag in plates if flag is not None] or _cut_bone(bone, segmentation, borders)
         flags += found
-    return flags
+    menisci = [_cut_plate(meniscus, segmentation, subregions, borders) for meniscus in MENISCUS_ON]
+    return flags + [flag for flag in menisci if flag is not None]
 
 
 def _borders(segmentation: Segmentation, alignment: Alignment) -> dict[tuple[int, int], str]:
@@ -76,13 +77,14 @@ def _cut_plate(
         return None
     labels |= {ENDS_WITH[label] for label in labels & ENDS_WITH.keys()}
     regions = tuple(region.name for region in REGIONS if region.label in labels and region.name != ALL)
+    whole = "whole plate" if plate in BONE_OF else "all of it"
     return QualityFlag(
         code=FlagCode.CUT_BY_FIELD_OF_VIEW,
         structure=plate.key,
         regions=(*regions, ALL),
         reason=f"{plate.title.lower()} cut at the {_listed(list(touched))} border of the image",
         message=f"{plate.title} touches the border of the image ({_counted(touched)}); part of it may be outside. "
-        f"Incomplete: {_listed([name.replace('_', ' ') for name in regions] + ['whole plate'])}.",
+        f"Incomplete: {_listed([name.replace('_', ' ') for name in regions] + [whole])}.",
     )
 
 

@@ -13,7 +13,19 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from pipeline.anatomy import ALL, PLATE_ON, REGIONS, Structure, Tissue, region_named
-from pipeline.quantities import DAB, T2, T2_DEEP, T2_LAYERS, T2_SUPERFICIAL, TAB, THC_MATCHED, THICKNESSES, VOLUME
+from pipeline.quantities import (
+    DAB,
+    JOINT_SPACES,
+    MENISCI,
+    T2,
+    T2_DEEP,
+    T2_LAYERS,
+    T2_SUPERFICIAL,
+    TAB,
+    THC_MATCHED,
+    THICKNESSES,
+    VOLUME,
+)
 
 
 class Use(StrEnum):
@@ -94,7 +106,10 @@ def _ids(*quantities: Any) -> frozenset[str]:
 _SIZES: Final = _ids(*THICKNESSES, THC_MATCHED, VOLUME)
 _AMOUNTS: Final = _ids(TAB, DAB, VOLUME)
 _T2: Final = _ids(*T2_LAYERS)
-_CARTILAGE: Final = _SIZES | _T2
+_JOINT: Final = _ids(*MENISCI, *JOINT_SPACES)
+"""They depend on the outlines of the bones and of the tibial plates."""
+
+_CARTILAGE: Final = _SIZES | _T2 | _JOINT
 
 
 def _no(quantities: frozenset[str], extent: Extent = Extent.EVERYWHERE) -> Effect:
@@ -106,7 +121,7 @@ def _caution(quantities: frozenset[str], extent: Extent = Extent.EVERYWHERE) -> 
 
 
 _ONLY_T2_OF_PLATES: Final = (
-    _no(_SIZES),
+    _no(_SIZES | _JOINT),
     _no(_ids(T2_DEEP, T2_SUPERFICIAL)),
     _no(_ids(T2), Extent.PARTS),
     _caution(_ids(T2), Extent.WHOLE_PLATES),
@@ -143,17 +158,17 @@ FLAGS: Final[Mapping[FlagCode, FlagKind]] = MappingProxyType(
         FlagCode.WRONG_VOXEL_SIZE: FlagKind(
             meaning="the bone by which the knee was aligned is stretched along one axis of the image",
             advice="do not use thickness, area or volume, and check the voxel size",
-            effects=(_no(_SIZES),),
+            effects=(_no(_SIZES | _JOINT),),
         ),
         FlagCode.BONE_INTERRUPTED: FlagKind(
             meaning="the network's outline of a bone has gaps along the leg, as from a growth plate or a fracture",
             advice="do not use thickness, area or volume",
-            effects=(_no(_SIZES), _caution(_T2)),
+            effects=(_no(_SIZES | _JOINT), _caution(_T2)),
         ),
         FlagCode.CUT_BY_FIELD_OF_VIEW: FlagKind(
-            meaning="cartilage touches the border of the image; the flag names the border and the regions",
+            meaning="cartilage or meniscus touches the border of the image; the flag names the border and the regions",
             advice="do not use area, denuded area and volume of the cut regions, they are incomplete",
-            effects=(_no(_AMOUNTS), _caution(_CARTILAGE)),
+            effects=(_no(_AMOUNTS | _ids(*MENISCI)), _caution(_CARTILAGE)),
         ),
         FlagCode.BONE_CUT_BY_FIELD_OF_VIEW: FlagKind(
             meaning="a bone touches the border of the image beside its cartilage",
@@ -179,7 +194,7 @@ FLAGS: Final[Mapping[FlagCode, FlagKind]] = MappingProxyType(
         FlagCode.UNUSUAL_SIZE: FlagKind(
             meaning="the bone by which the knee was aligned is much larger or smaller than that of the reference knee",
             advice="check the voxel size",
-            effects=(_caution(_SIZES),),
+            effects=(_caution(_SIZES | _JOINT),),
         ),
         FlagCode.UNUSUAL_FEMUR: _unusual(Structure.FEMUR),
         FlagCode.UNUSUAL_TIBIA: _unusual(Structure.TIBIA),
@@ -199,7 +214,7 @@ FLAGS: Final[Mapping[FlagCode, FlagKind]] = MappingProxyType(
         FlagCode.EXPERIMENTAL_STRUCTURE: FlagKind(
             meaning="the model's outlines of the structure were never compared with real ones",
             advice="look at the outlines before you use its numbers",
-            effects=(_caution(_ids(VOLUME)),),
+            effects=(_caution(_ids(VOLUME, *MENISCI)),),
         ),
     }
 )

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.anatomy import ALL, PLATE_ON, Plate, Region, Tissue
+from pipeline.anatomy import ALL, PLATE_ON, Plate, Region, Structure, Tissue
 from pipeline.grid import FloatArray
-from pipeline.quantities import DAB, SPREAD, TAB, THC, THC_TAB, VOLUME, Method, Quantity, Statistic
-from pipeline.types import LabelArray, Measurement, Segmentation, ThicknessMap
+from pipeline.joint_space import measure_joint_space
+from pipeline.menisci import measure_menisci
+from pipeline.plateau import Plateau, plateau_of
+from pipeline.quantities import DAB, PRIMARY, SPREAD, TAB, THC, THC_TAB, VOLUME, Method, Quantity, Statistic
+from pipeline.types import Alignment, LabelArray, Measurement, Segmentation, ThicknessMap
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,13 +28,26 @@ class Findings:
     """What measures are taken from.
 
     subregions (z, y, x) uint8 on the segmentation's grid: labels of anatomy.REGIONS; thickness: one map per bone and
-    method; t2_rows: the rows of the T2 step, empty where T2 was not measured.
+    method; t2_rows: the rows of the T2 step, empty where T2 was not measured; alignment: None: nothing is measured that
+    depends on the side of the knee.
     """
 
     segmentation: Segmentation
     subregions: LabelArray
     thickness: tuple[ThicknessMap, ...]
     t2_rows: tuple[Measurement, ...] = ()
+    alignment: Alignment | None = None
+
+    def bone(self, bone: Structure) -> ThicknessMap | None:
+        """The map of one bone by the primary method; None if it is missing."""
+        found = (item for item in self.thickness if item.surface.structure is bone and item.method is PRIMARY)
+        return next(found, None)
+
+    @cached_property
+    def plateau(self) -> Plateau | None:
+        """The axes of the tibial plateau; None without an alignment or one of the tibial plates."""
+        tibia = self.bone(Structure.TIBIA)
+        return None if tibia is None or self.alignment is None else plateau_of(tibia, self.alignment.side)
 
 
 def measure_knee(findings: Findings) -> tuple[Measurement, ...]:
@@ -119,6 +136,17 @@ def _all_volumes(findings: Findings) -> tuple[Measurement, ...]:
     return measure_volumes(findings.segmentation, findings.subregions)
 
 
+def _menisci(findings: Findings) -> tuple[Measurement, ...]:
+    return measure_menisci(findings.segmentation, findings.plateau)
+
+
+def _joint_space(findings: Findings) -> tuple[Measurement, ...]:
+    femur, tibia = findings.bone(Structure.FEMUR), findings.bone(Structure.TIBIA)
+    if femur is None or tibia is None:
+        return ()
+    return measure_joint_space(femur.surface, tibia, findings.plateau)
+
+
 def _t2_rows(findings: Findings) -> tuple[Measurement, ...]:
     return findings.t2_rows
 
@@ -127,5 +155,7 @@ MEASURES: Final[tuple[Callable[[Findings], tuple[Measurement, ...]], ...]] = (
     _all_thickness,
     _all_volumes,
     _t2_rows,
+    _menisci,
+    _joint_space,
 )
 """Everything that is measured, in the order of results.csv."""

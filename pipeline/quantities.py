@@ -7,167 +7,32 @@ A new quantity is one entry of QUANTITIES; pipeline.measure.MEASURES maps it to 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
 from pipeline.anatomy import FEMUR_WHOLE, PATELLA_WHOLE, TIBIA_LATERAL, TIBIA_MEDIAL, Region
+from pipeline.quantity import Direction as Direction
+from pipeline.quantity import Method as Method
+from pipeline.quantity import PublishedChange as PublishedChange
+from pipeline.quantity import Quantity as Quantity
+from pipeline.quantity import Statistic as Statistic
+from pipeline.quantity import Unit as Unit
+
+MENISCUS_SOURCE: Final = "Wirth et al., Magnetic Resonance in Medicine 2010, doi 10.1002/mrm.22380"
+"""Source of the measures of menisci."""
 
 NOMENCLATURE: Final = "Eckstein et al., Osteoarthritis and Cartilage 2006; 14: 974-983"
 """Source of the names of the cartilage measures."""
 
 
-class Unit(StrEnum):
-    """Units as results.csv writes them (ASCII)."""
-
-    MM = "mm"
-    MM2 = "mm2"
-    MM3 = "mm3"
-    PERCENT = "%"
-    MS = "ms"
-
-    @property
-    def symbol(self) -> str:
-        """Display form, e.g. `mm²`."""
-        return self.replace("mm2", "mm²").replace("mm3", "mm³")
-
-
-class Statistic(StrEnum):
-    """The statistic of a row."""
-
-    MEAN = "mean"
-    STD = "std"
-    MEDIAN = "median"
-    TOTAL = "total"
-    SHARE = "share"
-
-
 SPREAD: Final = (Statistic.MEAN, Statistic.STD, Statistic.MEDIAN)
 """Statistics of a quantity with a value at every point; std is that of the population."""
-
-
-class Method(StrEnum):
-    """How a quantity was computed, as in the column `method`."""
-
-    UNION = "union"
-    TWO_CROSSING = "two_crossing"
-    VOXEL_COUNT = "voxel_count"
-    MULTI_ECHO = "multi_echo"
-    QDESS_SPOILED = "qdess_spoiled"
-    QDESS_LOW_SPOILING = "qdess_low_spoiling"
-
-    @property
-    def display_name(self) -> str:
-        """Display form, e.g. `two-crossing`."""
-        return _METHOD_WORDS[self][0]
-
-    @property
-    def definition(self) -> str:
-        return _METHOD_WORDS[self][1]
-
-
-_METHOD_WORDS: Final[Mapping[Method, tuple[str, str]]] = MappingProxyType(
-    {
-        Method.UNION: (
-            "union",
-            "Thickness from the bone surface to the last crossing of the smoothed label of bone or cartilage.",
-        ),
-        Method.TWO_CROSSING: (
-            "two-crossing",
-            "Thickness between the first and last crossing of the smoothed cartilage label alone, as pymskt and "
-            "KneePipeline estimate it.",
-        ),
-        Method.VOXEL_COUNT: ("voxel count", "Number of voxels times the volume of one voxel."),
-        Method.MULTI_ECHO: ("multi-echo", "T2 from a mono-exponential fit over the echo times."),
-        Method.QDESS_SPOILED: (
-            "qDESS, spoiled",
-            "T2 from the ratio of both qDESS echoes, with the spoiler gradient of the header.",
-        ),
-        Method.QDESS_LOW_SPOILING: (
-            "qDESS, low spoiling",
-            "T2 from the ratio of both qDESS echoes, without a term for diffusion.",
-        ),
-    }
-)
 
 PRIMARY: Final = Method.UNION
 """The thickness estimator of headlines, tables, charts, flags and comparisons; two_crossing misses thin cartilage."""
 
 SECOND: Final = Method.TWO_CROSSING
 """The other thickness estimator: reported in addition to the primary one, never instead of it."""
-
-
-class Direction(StrEnum):
-    """The meaning of a larger value for the joint."""
-
-    BETTER = "better"
-    WORSE = "worse"
-    NEUTRAL = "neutral"
-
-
-@dataclass(frozen=True, kw_only=True)
-class PublishedChange:
-    """The smallest detectable change from published repeat scans, for a quantity that this program did not measure.
-
-    percent  of the first value; conditions: under which it holds, as text
-    """
-
-    percent: float
-    conditions: str
-    source: str
-
-    def of(self, value: float) -> float:
-        """The smallest detectable change from this value, in its unit."""
-        return abs(value) * self.percent / 100.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Quantity:
-    """One kind of number in the tables.
-
-    id          as in the column `quantity`
-    title       full name; short: column head
-    definition  one sentence; source: publication, empty for our own
-    larger_is   the meaning of a larger value for the joint
-    statistics  the reported statistics; tables and comparisons show the first
-    digits      displayed decimals; results.csv always has six
-    detectable  the published smallest detectable change, where this program has not measured its own
-    """
-
-    id: str
-    title: str
-    short: str
-    definition: str
-    unit: Unit
-    larger_is: Direction
-    statistics: tuple[Statistic, ...]
-    digits: int
-    source: str = ""
-    detectable: PublishedChange | None = None
-
-    @property
-    def main(self) -> Statistic:
-        """The statistic of tables that show one number."""
-        return self.statistics[0]
-
-    @property
-    def column(self) -> str:
-        """Column head with unit, e.g. `tAB (mm²)`."""
-        return f"{self.short} ({self.unit.symbol})"
-
-    @property
-    def explained(self) -> str:
-        """Definition, unit, direction and source in one paragraph."""
-        parts = [self.definition, f"In {self.unit.symbol}."]
-        parts += [f"A larger value is {self.larger_is}."] if self.larger_is is not Direction.NEUTRAL else []
-        parts += [f"Source: {self.source}."] if self.source else []
-        return " ".join(parts)
-
-    def format(self, value: float) -> str:
-        """The value with this quantity's digits, without unit."""
-        return f"{value:.{self.digits}f}"
-
 
 QIBA_CHANGE: Final = PublishedChange(
     percent=14.0,
@@ -283,6 +148,88 @@ THC_MATCHED: Final = Quantity(
     digits=2,
 )
 
+MENISCUS_THICKNESS: Final = Quantity(
+    id="meniscus_thickness",
+    title="Meniscus thickness",
+    short="Meniscus thickness",
+    definition="Height of the meniscus between its tibial and its femoral face, perpendicular to the tibial plateau; "
+    "max is the 99.5th percentile over its area.",
+    source=MENISCUS_SOURCE,
+    unit=Unit.MM,
+    larger_is=Direction.NEUTRAL,
+    statistics=(Statistic.MEAN, Statistic.MAX),
+    digits=2,
+)
+MENISCUS_COVERAGE: Final = Quantity(
+    id="meniscus_coverage",
+    title="Tibial coverage by the meniscus",
+    short="Coverage",
+    definition="The part of the tibial plate (tAB) with its meniscus within 10 mm above it, as a percentage.",
+    source=MENISCUS_SOURCE,
+    unit=Unit.PERCENT,
+    larger_is=Direction.BETTER,
+    statistics=(Statistic.SHARE,),
+    digits=1,
+)
+MENISCUS_EXTRUSION: Final = Quantity(
+    id="meniscus_extrusion",
+    title="Meniscus extrusion",
+    short="Extrusion",
+    definition="Distance by which the meniscus (99.5th percentile of its volume) extends beyond the outer edge of its "
+    "tibial plate, in the middle tenth of the plate from front to back; negative if it ends inside.",
+    source=MENISCUS_SOURCE,
+    unit=Unit.MM,
+    larger_is=Direction.WORSE,
+    statistics=(Statistic.MAX,),
+    digits=2,
+)
+JOINT_SPACE: Final = Quantity(
+    id="joint_space",
+    title="Joint space, bone to bone",
+    short="Joint space",
+    definition="Distance from the bone under the tibial plate to the femur, of a knee without load; not the joint "
+    "space width of a radiograph.",
+    unit=Unit.MM,
+    larger_is=Direction.BETTER,
+    statistics=(Statistic.MIN, Statistic.MEAN),
+    digits=2,
+)
+JOINT_SPACE_NARROW: Final = Quantity(
+    id="joint_space_narrow",
+    title="Narrow joint space",
+    short="Below 2.5 mm",
+    definition="The part of the tibial plate (tAB) with a joint space below 2.5 mm, as a percentage.",
+    unit=Unit.PERCENT,
+    larger_is=Direction.WORSE,
+    statistics=(Statistic.SHARE,),
+    digits=1,
+)
+JOINT_SPACE_AP: Final = Quantity(
+    id="joint_space_ap",
+    title="Place of the smallest joint space, anterior to posterior",
+    short="Place, anterior to posterior",
+    definition="Position of the smallest joint space on the tibial plate: 0 % at its anterior end, 100 % at its "
+    "posterior end.",
+    unit=Unit.PERCENT,
+    larger_is=Direction.NEUTRAL,
+    statistics=(Statistic.SHARE,),
+    digits=0,
+)
+JOINT_SPACE_ML: Final = Quantity(
+    id="joint_space_ml",
+    title="Place of the smallest joint space, inner to outer",
+    short="Place, inner to outer",
+    definition="Position of the smallest joint space on the tibial plate: 0 % at its border next to the other plate, "
+    "100 % at its outer border.",
+    unit=Unit.PERCENT,
+    larger_is=Direction.NEUTRAL,
+    statistics=(Statistic.SHARE,),
+    digits=0,
+)
+
+MENISCI: Final = (MENISCUS_THICKNESS, MENISCUS_COVERAGE, MENISCUS_EXTRUSION)
+JOINT_SPACES: Final = (JOINT_SPACE, JOINT_SPACE_NARROW, JOINT_SPACE_AP, JOINT_SPACE_ML)
+
 QUANTITIES: Final[Mapping[str, Quantity]] = MappingProxyType(
     {
         quantity.id: quantity
@@ -297,6 +244,8 @@ QUANTITIES: Final[Mapping[str, Quantity]] = MappingProxyType(
             T2_DEEP,
             T2_SUPERFICIAL,
             T2_EXCLUDED,
+            *MENISCI,
+            *JOINT_SPACES,
         )
     }
 )

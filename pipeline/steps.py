@@ -192,6 +192,7 @@ def _measure(inputs: Inputs) -> Outputs:
         subregions=inputs[SUBREGIONS],
         thickness=inputs[THICKNESS],
         t2_rows=inputs.get(T2_ROWS) or (),
+        alignment=inputs[ALIGNMENT],
     )
     return (MEASUREMENTS.of(measure_knee(findings)),)
 
@@ -314,8 +315,9 @@ STEPS: Final = (
         name="measure",
         title="Summarise by region",
         run=_measure,
-        reads=(SEGMENTATION, SUBREGIONS, THICKNESS, T2_ROWS),
+        reads=(SEGMENTATION, SUBREGIONS, ALIGNMENT, THICKNESS, T2_ROWS),
         produces=(MEASUREMENTS,),
+        version=2,
         share=1,
     ),
     Step(
@@ -336,6 +338,7 @@ STEPS: Final = (
         reads=(SCAN, SEGMENTATION, SUBREGIONS, ALIGNMENT, THICKNESS, T2, FLAGS),
         produces=(VIEW, MAPS),
         options=("turn",),
+        version=2,
         share=11,
     ),
     Step(

@@ -86,7 +86,7 @@ NUMBERINGS: Final[Mapping[str, Numbering]] = MappingProxyType(
             ),
             Numbering(
                 id="pymskt",
-                title="Label maps of pymskt's examples",
+                title="Label maps of pymskt's examples, and newer ones with fibula (ignored) and menisci",
                 to_canonical={
                     1: _S.FEMORAL_CARTILAGE,
                     2: _S.MEDIAL_TIBIAL_CARTILAGE,
@@ -95,6 +95,9 @@ NUMBERINGS: Final[Mapping[str, Numbering]] = MappingProxyType(
                     5: _S.FEMUR,
                     6: _S.TIBIA,
                     7: _S.PATELLA,
+                    8: None,
+                    9: _S.LATERAL_MENISCUS,
+                    10: _S.MEDIAL_MENISCUS,
                 },
             ),
             Numbering(

@@ -145,6 +145,11 @@ TABLE_ORDER: Final = (
 REGIONS: Final = tuple(region for region in TABLE_ORDER if region.label)
 """The regions that have a number. In results.csv the whole plate follows its parts."""
 
+MENISCUS_ON: Final[Mapping[Structure, Region]] = MappingProxyType(
+    {Structure.MEDIAL_MENISCUS: TIBIA_MEDIAL, Structure.LATERAL_MENISCUS: TIBIA_LATERAL}
+)
+"""Meniscus -> the tibial plate below it."""
+
 COMPARTMENT_PAIRS: Final = tuple(
     (medial, lateral)
     for medial in REGIONS

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from pipeline.anatomy import BONE_OF, FEMUR_WHOLE, REGIONS, TABLE_ORDER, Structure, Tissue
 from pipeline.grid import FloatArray, Grid
-from pipeline.quantities import T2, THC
+from pipeline.joint_space import COMPARTMENTS, joint_space
+from pipeline.quantities import JOINT_SPACE, PRIMARY, T2, THC
 from pipeline.report.colours import GREYS, THICKNESS_RANGE_MM, VIRIDIS
 from pipeline.report.measured_knee import Shown
 from pipeline.report.meshes import BoneMap, bone_maps
@@ -21,6 +22,11 @@ from pipeline.uses import Uses
 
 T2_RANGE_MS: Final = (20.0, 70.0)
 """Range of cartilage; fixed, so that two knees can be compared visually."""
+
+JOINT_SPACE_RANGE_MM: Final = (0.0, 10.0)
+"""Fixed, as above."""
+
+UNLOADED: Final = "Bone to bone, without load: not a radiograph's joint space"
 
 COARSE_MM: Final = 0.75
 """Soft tissue uses every second voxel if that is still as fine as the Gaussian (0.71 mm): 1/4 of the triangles, without
@@ -99,7 +105,28 @@ def _bone(bone: BoneMap, knee: Shown) -> SceneMesh:
                 usable=not uses.ban(T2, TABLE_ORDER),
             )
         )
-    return bone_mesh(bone, (*channels, region_channel(bone)))
+    return bone_mesh(bone, (*channels, region_channel(bone), *_joint_space(bone, knee, uses)))
+
+
+def _joint_space(bone: BoneMap, knee: Shown, uses: Uses) -> tuple[Scalar, ...]:
+    """On the tibia: the distance to the femur, where there is one."""
+    maps = {item.surface.structure: item for item in knee.thickness if item.method is PRIMARY}
+    femur, tibia = maps.get(Structure.FEMUR), maps.get(Structure.TIBIA)
+    if femur is None or tibia is None or bone.surface.structure is not Structure.TIBIA:
+        return ()
+    ban = uses.ban(JOINT_SPACE, COMPARTMENTS)
+    channel = Scalar(
+        name=JOINT_SPACE.id,
+        title=JOINT_SPACE.short,
+        unit=JOINT_SPACE.unit.symbol,
+        values=joint_space(femur.surface, tibia),
+        range=JOINT_SPACE_RANGE_MM,
+        colours=GREYS if ban else VIRIDIS,
+        missing_title=NO_PLATE,
+        note=ban or UNLOADED,
+        usable=not ban,
+    )
+    return (channel,)
 
 
 def _t2_note(uses: Uses) -> str:

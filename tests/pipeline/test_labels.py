@@ -15,7 +15,10 @@ from tests.support.knees import coarse_knee, tibia_unsplit
 
 GRID = Grid(shape=(10, 11, 12), spacing_mm=(0.7, 0.4, 0.4), origin_mm=np.zeros(3), direction=np.eye(3))
 
-NUMBERS = {name: {s: n for n, s in sorted(NUMBERINGS[name].to_canonical.items(), reverse=True)} for name in NUMBERINGS}
+NUMBERS = {
+    name: {s: n for n, s in sorted(numbering.to_canonical.items(), reverse=True) if s is not None}
+    for name, numbering in NUMBERINGS.items()
+}
 """Structure -> its lowest label, of every numbering."""
 
 
@@ -38,9 +41,14 @@ def knee_in(numbering, *, without=()):
 def test_every_declared_label_becomes_its_structure(numbering):
     declared = sorted(numbering.to_canonical)
     found = canonical_labels(map_of(declared), numbering)
-    assert found.labels.reshape(-1)[: len(declared)].tolist() == [int(numbering.to_canonical[n]) for n in declared]
+    assert found.labels.reshape(-1)[: len(declared)].tolist() == [int(numbering.to_canonical[n] or 0) for n in declared]
     assert not found.labels.reshape(-1)[len(declared) :].any()
     assert found.compartments_apart == numbering.compartments_apart
+
+
+def test_newer_maps_of_pymskt_have_menisci_and_a_fibula_that_is_ignored():
+    found = canonical_labels(map_of((8, 9, 10)), NUMBERINGS["pymskt"]).labels.reshape(-1)[:3]
+    assert found.tolist() == [0, Structure.LATERAL_MENISCUS, Structure.MEDIAL_MENISCUS]
 
 
 def test_bone_lesions_of_expert_maps_belong_to_their_bones():

@@ -129,12 +129,12 @@ TABLES = (
     ),
     Table(
         name="methods",
-        owner="pipeline/quantities.py",
+        owner="pipeline/quantity.py",
         entries=tuple(text for item in Method for text in (item.value, item.display_name, item.definition)),
     ),
     Table(
         name="units",
-        owner="pipeline/quantities.py",
+        owner="pipeline/quantity.py",
         entries=tuple(text for item in Unit if len(item) > 2 for text in (item.value, item.symbol)),
     ),
     Table(

@@ -85,7 +85,7 @@ def test_thickness_and_region_are_decoded_at_every_corner(result: AnalysisResult
 
 def test_the_header_uses_the_region_and_structure_names_of_the_table(scene) -> None:
     header, meshes = scene
-    thickness, region = header["channels"]
+    thickness, region, _ = header["channels"]
     assert (thickness["name"], thickness["unit"], thickness["range"]) == ("thickness", "mm", [0.0, 5.0])
     assert [(e["label"], e["title"], tuple(e["colour"])) for e in region["entries"]] == [
         (r.label, r.title, r.colour) for r in REGIONS
@@ -175,11 +175,24 @@ def test_t2_is_at_the_vertices_where_it_was_measured(result: AnalysisResult, tmp
     )
     write_view(replace(result, t2=t2), tmp_path)
     header, meshes = read_scene(tmp_path / "scene.bin.gz")
-    assert [channel["name"] for channel in header["channels"]] == ["thickness", "t2", "region"]
+    assert [channel["name"] for channel in header["channels"]] == ["thickness", "t2", "region", "joint_space"]
     values = meshes["tibia"].channels["t2"]
     there = np.isfinite(values)
     assert values[there] == pytest.approx(np.full(there.sum(), 41.5), abs=0.006)
     assert there.sum() > 0.8 * (meshes["tibia"].channels["thickness"] > 0).sum()
+
+
+def test_the_joint_space_is_a_colour_of_the_tibia_alone(scene) -> None:
+    header, meshes = scene
+    channel = header["channels"][-1]
+    assert (channel["title"], channel["unit"], channel["usable"]) == ("Joint space", "mm", True)
+    assert "not a radiograph's joint space" in channel["note"]
+    assert [key for key, mesh in meshes.items() if "joint_space" in mesh.channels] == ["tibia"]
+    tibia = meshes["tibia"]
+    between = np.linalg.norm(CENTRES_MM[Structure.FEMUR] - CENTRES_MM[Structure.TIBIA])
+    assert (np.isfinite(tibia.channels["joint_space"]) == np.isfinite(tibia.channels["thickness"])).all()
+    gap = between - RADII_MM[Structure.FEMUR] - RADII_MM[Structure.TIBIA]
+    assert np.nanmin(tibia.channels["joint_space"]) == pytest.approx(gap, abs=0.05)
 
 
 def test_signed_values_with_custom_colours_are_supported(result: AnalysisResult, tmp_path: Path) -> None:
