@@ -145,7 +145,7 @@ def knee(**places: tuple[slice, slice, slice]) -> Segmentation:
     """Boxes of labels; array axes: z towards superior, y posterior, x medial (right knee in the reference frame)."""
     labels = np.zeros((SIZE, SIZE, SIZE), np.uint8)
     for name, box in places.items():
-        labels[box] = {"femur": 1, "patella": 3, "femoral": 4, "medial": 5}[name.partition("_")[0]]
+        labels[box] = {"femur": 1, "patella": 3, "femoral": 4, "medial": 5, "meniscus": 8}[name.partition("_")[0]]
     grid = Grid(shape=labels.shape, spacing_mm=(1.0, 1.0, 1.0), origin_mm=np.zeros(3), direction=np.eye(3))
     return Segmentation(labels=labels, grid=grid, model_id="x")
 
@@ -183,6 +183,15 @@ def test_a_cut_posterior_condyle_makes_weight_bearing_incomplete_too() -> None:
     alignment = Alignment(matrix=np.eye(4), side=Side.RIGHT, residual_mm=1.0, residual_other_mm=2.0)
     (found,) = cut_flags(segmentation, regions, alignment)
     assert found.regions == ("medial_weight_bearing", "medial_posterior", "all")
+
+
+def test_a_meniscus_cut_by_the_border_has_measures_that_must_not_be_used() -> None:
+    (found,) = cuts(knee(meniscus=(slice(6, 9), slice(6, 9), slice(SIZE - 3, SIZE))))
+    assert found.reason == "medial meniscus cut at the medial border of the image"
+    for quantity in ("volume", "meniscus_thickness", "meniscus_coverage", "meniscus_extrusion"):
+        assert use_of(quantity, "medial_meniscus", "all", [found])[0] is Use.NO
+        assert use_of(quantity, "lateral_meniscus", "all", [found])[0] is Use.YES
+    assert use_of("joint_space", "tibial_cartilage", "medial", [found])[0] is Use.YES
 
 
 def test_a_bone_is_named_where_it_is_cut_beside_its_cartilage_but_not_at_its_shaft() -> None:
