@@ -177,6 +177,13 @@ OVERLAY: Final = Artifact(
     media_type=PNG,
     compressed=True,
 )
+EXTRUSION_PICTURE: Final = Artifact(
+    path="qc/extrusion.png",
+    meaning="coronal sections of the menisci with their extrusion",
+    media_type=PNG,
+    compressed=True,
+    condition="where the extrusion of a meniscus was measured",
+)
 SURFACES_PICTURE: Final = Artifact(
     path="qc/surfaces.png",
     meaning="bones coloured by cartilage thickness",
@@ -210,6 +217,7 @@ ARTIFACTS: Final = (
     SHAPE_PLY,
     OVERLAY,
     SURFACES_PICTURE,
+    EXTRUSION_PICTURE,
     PEER_RESULTS,
 )
 """All possible files, in display order."""

@@ -90,7 +90,7 @@ def write_paired_sheet(outlines: Mapping[str, Shown], path: Path) -> None:
 def _write(items: list[Slice], knee: Shown, path: Path) -> None:
     extents = [n * mm for item in items for n, mm in zip(item.labels.shape, item.spacing_mm, strict=True)]
     scale = TILE_PX / max(extents)
-    window = _window([item.image for item in items if item.image is not None])
+    window = grey_window([item.image for item in items if item.image is not None])
     tiles = [draw_slice(item, scale, window) for item in items]
     heights = [max(tile.height for tile in tiles[k : k + COLUMNS]) for k in range(0, len(tiles), COLUMNS)]
     width = COLUMNS * TILE_PX + (COLUMNS + 1) * GAP_PX
@@ -103,13 +103,13 @@ def _write(items: list[Slice], knee: Shown, path: Path) -> None:
             left = GAP_PX + column * (TILE_PX + GAP_PX)
             corner = (left + (TILE_PX - tiles[k].width) // 2, top + (height - tiles[k].height) // 2)
             sheet.paste(tiles[k], corner)
-            _annotate(draw, items[k], (left, top, left + TILE_PX, top + height))
+            annotate(draw, items[k], (left, top, left + TILE_PX, top + height))
         top += height + GAP_PX
     _legend(draw, sheet.height - LEGEND_PX // 2 - GAP_PX // 2, knee)
-    path.write_bytes(_palette_png(sheet))
+    path.write_bytes(palette_png(sheet))
 
 
-def _palette_png(sheet: Image.Image) -> bytes:
+def palette_png(sheet: Image.Image) -> bytes:
     """The sheet with as many colours as MOST_BYTES allows; very noisy scans get fewer."""
     data = b""
     for colours in (256, 96, 40, 20):
@@ -122,7 +122,8 @@ def _palette_png(sheet: Image.Image) -> bytes:
     return data
 
 
-def _window(images: list[NDArray[np.float32]]) -> tuple[float, float]:
+def grey_window(images: list[NDArray[np.float32]]) -> tuple[float, float]:
+    """The values shown as black and white."""
     if not images:
         return 0.0, 1.0
     values = np.concatenate([image[::2, ::2].reshape(-1) for image in images])
@@ -130,7 +131,8 @@ def _window(images: list[NDArray[np.float32]]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _annotate(draw: ImageDraw.ImageDraw, item: Slice, box: tuple[int, int, int, int]) -> None:
+def annotate(draw: ImageDraw.ImageDraw, item: Slice, box: tuple[int, int, int, int]) -> None:
+    """Write the caption and the letters of the edges into a slice's box (left, top, right, bottom)."""
     left, top, right, bottom = box
     middle = ((left + right) // 2, (top + bottom) // 2)
     font = ImageFont.load_default(20)

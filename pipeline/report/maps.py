@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline.report.contact_sheet import write_contact_sheet
+from pipeline.report.extrusion import write_extrusion
 from pipeline.report.measured_knee import Shown
 from pipeline.report.meshes import bone_maps, write_surfaces
 from pipeline.report.thumbnails import write_thumbnails
 from pipeline.report.volumes import write_segmentation, write_t2
-from pipeline.results_tree import OVERLAY, SURFACES_PICTURE
+from pipeline.results_tree import EXTRUSION_PICTURE, OVERLAY, SURFACES_PICTURE
 from pipeline.uses import Uses
 
 
@@ -27,5 +28,6 @@ def write_maps(knee: Shown, files_dir: Path) -> None:
         write_surfaces(bones, files_dir)
         if knee.t2 is not None:
             write_t2(knee.t2, knee.segmentation.padding, files_dir)
+        write_extrusion(knee, EXTRUSION_PICTURE.target(files_dir))
         write_thumbnails(bones, knee.alignment, SURFACES_PICTURE.target(files_dir), Uses(flags=knee.flags))
         sheet.result()

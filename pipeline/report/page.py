@@ -17,7 +17,7 @@ from pipeline import results_tree
 from pipeline.anatomy import COMPARTMENT_PAIRS, PLATE_ON, REGIONS, TABLE_ORDER, Structure, pair_title
 from pipeline.flags import Use
 from pipeline.options import AnalysisOptions
-from pipeline.quantities import DAB, HEADLINES, SECOND, TAB, THC, THC_TAB, VOLUME, Statistic
+from pipeline.quantities import DAB, HEADLINES, MENISCUS_EXTRUSION, SECOND, TAB, THC, THC_TAB, VOLUME, Statistic
 from pipeline.report.charts import (
     Bar,
     Distribution,
@@ -39,7 +39,7 @@ from pipeline.report.page_tables import (
     words,
 )
 from pipeline.report.templates import compiled
-from pipeline.results_tree import OVERLAY, REPORT, SURFACES_PICTURE
+from pipeline.results_tree import EXTRUSION_PICTURE, OVERLAY, REPORT, SURFACES_PICTURE
 from pipeline.segmentation.identity import DIGEST_KEYS
 from pipeline.types import AnalysisResult
 from pipeline.uses import Uses
@@ -180,5 +180,7 @@ def write_page(result: AnalysisResult, bones: Sequence[BoneMap], files_dir: Path
         files=results_tree,
         surfaces=data_uri(SURFACES_PICTURE.at(files_dir)),
         overlay=data_uri(OVERLAY.at(files_dir)),
+        extrusion=data_uri(picture) if (picture := EXTRUSION_PICTURE.at(files_dir)).exists() else "",
+        extruded=MENISCUS_EXTRUSION,
     )
     REPORT.target(files_dir).write_text(page, encoding="utf-8", newline="\n")
