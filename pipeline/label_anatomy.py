@@ -91,11 +91,14 @@ def fitting(facts: LabelFacts) -> tuple[str, ...]:
     """As `guess_numbering`, from facts.
 
     If a numbering with one label for both tibial plates fits, those that would leave one plate without a label do not.
+    If one in which the map holds a bone fits, those in which it holds none do not.
     """
     values = facts.volume_mm3.keys()
     fit = [
         n for n in NUMBERINGS.values() if values and values <= n.to_canonical.keys() and not contradictions(facts, n)
     ]
+    with_bone = [n for n in fit if any(s in BONES for s in _structures(facts, n))]
+    fit = with_bone or fit
     plates = {n.id: sum(s in _PLATES for s in _structures(facts, n)) for n in fit}
     if any(plates[n.id] and not n.compartments_apart for n in fit):
         fit = [n for n in fit if not n.compartments_apart or plates[n.id] != 1]

@@ -32,7 +32,7 @@ def knee_of(side: Side) -> MeasuredKnee:
 
 
 def line_widths(path: Path) -> list[float]:
-    """mm between the two vertical lines, of the left and the right section."""
+    """Distance (mm) between the two vertical lines, of the left and the right section."""
     pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
     high = (np.abs(pixels - LINE).max(axis=2) < 40).sum(axis=0) > 4 * PX_PER_MM
     columns, middle = np.flatnonzero(high), pixels.shape[1] / 2
