@@ -241,7 +241,7 @@ def test_a_wrong_numbering_is_detected(tmp_path):
     workspace = Workspace(tmp_path / "job")
     workspace.create()
     knee = coarse_knee()
-    labels = np.where(knee.labels == 7, 20, knee.labels).astype(np.uint8)
+    labels = np.where(knee.labels == 7, 9, knee.labels).astype(np.uint8)
     write_nrrd(type(knee)(labels=labels, grid=knee.grid, model_id="x"), workspace.input_dir / "knee.nrrd")
-    with pytest.raises(UnsupportedImage, match="numbering 'pymskt' does not declare"):
-        run(workspace, Request(input_name="knee.nrrd", labels="knee.nrrd"), numbering="pymskt")
+    with pytest.raises(UnsupportedImage, match="numbering 'ski10' does not declare"):
+        run(workspace, Request(input_name="knee.nrrd", labels="knee.nrrd"), numbering="ski10")
