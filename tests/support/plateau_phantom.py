@@ -16,7 +16,10 @@ from pipeline.types import Alignment, LabelArray, Segmentation, ThicknessMap
 from tests.support.knees import SAGITTAL
 
 SPACING_MM = (0.4, 0.35, 0.35)
-MOST_DEG = 20.0
+OBLIQUE_DEG = 20.0
+"""Largest turn about each axis for a gap. Where a grid axis is along a gap, each surface is rounded to voxels in the same
+direction over its whole area, by up to half a voxel."""
+
 CARTILAGE_MM = 1.2
 APART_MM = 20.0
 """Distance of the centre of each plate from the middle of the knee."""
@@ -73,18 +76,18 @@ class Disc:
         return self.meniscus.outer_mm - self.radius_mm
 
 
-def grid_around(reach_mm: FloatArray, seed: int, spacing_mm: tuple[float, float, float] = SPACING_MM) -> Grid:
-    """A sagittal grid, turned and shifted at random, that contains a box of half the size `reach_mm` (3,) around 0."""
+def grid_around(reach_mm: FloatArray, seed: int, most_deg: float = 180.0) -> Grid:
+    """A grid, turned and shifted at random, that contains a box of half the size `reach_mm` (3,) around 0."""
     rng = np.random.default_rng(seed)
-    turn = Rotation.from_euler("xyz", rng.uniform(-MOST_DEG, MOST_DEG, 3), degrees=True).as_matrix()
+    turn = Rotation.from_euler("xyz", rng.uniform(-most_deg, most_deg, 3), degrees=True).as_matrix()
     direction = turn @ SAGITTAL
     corners = np.array(np.meshgrid(*[(-r, r) for r in reach_mm], indexing="ij")).reshape(3, -1).T @ direction
     low, high = corners.min(axis=0), corners.max(axis=0)
-    shape = [int(n) for n in np.ceil((high - low)[::-1] / spacing_mm)]
-    shift = rng.uniform(-0.5, 0.5, 3) * spacing_mm[::-1]
+    shape = [int(n) for n in np.ceil((high - low)[::-1] / SPACING_MM)]
+    shift = rng.uniform(-0.5, 0.5, 3) * SPACING_MM[::-1]
     return Grid(
         shape=(shape[0], shape[1], shape[2]),
-        spacing_mm=spacing_mm,
+        spacing_mm=SPACING_MM,
         origin_mm=direction @ (low + shift),
         direction=direction,
     )
@@ -141,7 +144,7 @@ class Gap:
 def gap_phantom(gap: Gap, side: Side, seed: int, plate_mm: float) -> Segmentation:
     """A tibia and a femur with a known gap, and cartilage of 1 mm on the tibia within plate_mm of two centres."""
     wide, deep = APART_MM + plate_mm + 4.0, plate_mm + 4.0
-    grid = grid_around(np.array([wide + 1.0, deep + 1.0, 9.0]), seed)
+    grid = grid_around(np.array([wide + 1.0, deep + 1.0, 9.0]), seed, OBLIQUE_DEG)
     left, posterior, superior = world(grid)
     towards_medial = left if side is Side.RIGHT else -left
     outwards = np.abs(towards_medial) - APART_MM
