@@ -17,8 +17,8 @@ from tests.support.knees import SAGITTAL
 
 SPACING_MM = (0.4, 0.35, 0.35)
 OBLIQUE_DEG = 20.0
-"""Largest turn about each axis for a gap. Where a grid axis is along a gap, each surface is rounded to voxels in the same
-direction over its whole area, by up to half a voxel."""
+"""Largest turn about each axis for a gap. Where a grid axis is along a gap, each surface is rounded to voxels
+alike over its whole area, by up to half a voxel."""
 
 CARTILAGE_MM = 1.2
 APART_MM = 20.0
