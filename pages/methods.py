@@ -7,7 +7,7 @@ from html import escape as html_escape
 import streamlit as st
 
 from jobs import service
-from pipeline.anatomy import REGIONS
+from pipeline.anatomy import SCHEMES
 from pipeline.quantities import QUANTITIES
 from pipeline.report.colours import css
 from ui.methods.model_card import show_model, show_shape_model
@@ -24,7 +24,7 @@ side.
 4. **Thickness.** From every point of the bone surface a ray runs outwards along the normal, to the last crossing of
    the outer cartilage surface. Points where no cartilage is met within 2 mm are denuded.
 5. **Regions.** The femoral plate is cut into anterior, weight-bearing and posterior parts, the tibial plate into
-   medial and lateral.
+   medial and lateral. On the bone surface, all plates are also cut into the subregions of osteoarthritis imaging.
 6. **T2.** Where the scan has several echoes: a mono-exponential fit a voxel, summarised by region and layer.
 """
 
@@ -35,10 +35,13 @@ with narrow():
     st.subheader("Quantities")
     st.html(facts_list({quantity.title: quantity.explained for quantity in QUANTITIES.values()}))
     st.subheader("Regions")
-    swatches = "".join(
-        f'<span><i style="background:{css(region.colour)}"></i>{html_escape(region.title)}</span>' for region in REGIONS
-    )
-    st.html(f'<div class="ok-keys">{swatches}</div>')
+    for scheme in SCHEMES:
+        st.markdown(f"**{scheme.title}.** {scheme.definition}")
+        swatches = "".join(
+            f'<span><i style="background:{css(region.colour)}"></i>{html_escape(region.title)}</span>'
+            for region in scheme.numbered
+        )
+        st.html(f'<div class="ok-keys">{swatches}</div>')
     models = service.models()
     st.subheader("Repeatability")
     show_repeatability(models)

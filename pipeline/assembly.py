@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pipeline.comparison.reproducibility import figures_of
 from pipeline.labels import given_model
 from pipeline.padding import without_planes
 from pipeline.products import (
     ALIGNMENT,
+    DIVIDED,
     FLAGS,
     INPUT_NAME,
     MEASUREMENTS,
@@ -24,6 +26,7 @@ from pipeline.products import (
 from pipeline.progress import StepState
 from pipeline.report import collect_host, collect_packages, collect_program
 from pipeline.report.measured_knee import MeasuredKnee
+from pipeline.segmentation.identity import ModelIdentity
 from pipeline.shape.fit import fit_warnings
 from pipeline.shape.installed import unused_shapes
 from pipeline.step import Inputs
@@ -49,6 +52,7 @@ def measured_knee(inputs: Inputs) -> MeasuredKnee:
         scan=measured_scan(inputs),
         segmentation=inputs[SEGMENTATION],
         subregions=inputs[SUBREGIONS],
+        divided=inputs[DIVIDED],
         alignment=inputs[ALIGNMENT],
         thickness=inputs[THICKNESS],
         t2=inputs.get(T2),
@@ -64,6 +68,7 @@ def analysis_result(inputs: Inputs, versions: dict[str, int]) -> AnalysisResult:
         scan=measured_scan(inputs),
         segmentation=inputs[SEGMENTATION],
         subregions=inputs[SUBREGIONS],
+        divided=inputs[DIVIDED],
         alignment=inputs[ALIGNMENT],
         thickness=inputs[THICKNESS],
         t2=inputs.get(T2),
@@ -84,6 +89,13 @@ def analysis_result(inputs: Inputs, versions: dict[str, int]) -> AnalysisResult:
             seconds={s.name: round(s.seconds, 3) for s in records if s.seconds is not None},
         ),
     )
+
+
+def detectable_changes(inputs: Inputs) -> dict[str, float]:
+    """`structure/region` -> smallest detectable change of mean thickness, mm; empty: not known for these outlines."""
+    if inputs[UPLOAD].labels is not None:
+        return {}
+    return figures_of(ModelIdentity.from_dict(inputs[MODEL]["identity"])).detectable_mm
 
 
 def _model(inputs: Inputs) -> dict[str, object]:

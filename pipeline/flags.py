@@ -12,9 +12,11 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
-from pipeline.anatomy import ALL, PLATE_ON, REGIONS, Structure, Tissue, region_named
+from pipeline.anatomy import ALL, PLATE_ON, REGIONS, Structure, Tissue, lies_in, region_named
 from pipeline.quantities import (
+    CAB,
     DAB,
+    DISTRIBUTION,
     JOINT_SPACES,
     MENISCI,
     T2,
@@ -24,6 +26,8 @@ from pipeline.quantities import (
     TAB,
     THC_MATCHED,
     THICKNESSES,
+    THIN,
+    VC_TAB,
     VOLUME,
 )
 
@@ -103,8 +107,8 @@ def _ids(*quantities: Any) -> frozenset[str]:
     return frozenset(quantity.id for quantity in quantities)
 
 
-_SIZES: Final = _ids(*THICKNESSES, THC_MATCHED, VOLUME)
-_AMOUNTS: Final = _ids(TAB, DAB, VOLUME)
+_SIZES: Final = _ids(*THICKNESSES, *DISTRIBUTION, THC_MATCHED, VOLUME)
+_AMOUNTS: Final = _ids(TAB, DAB, CAB, THIN, VC_TAB, VOLUME)
 _T2: Final = _ids(*T2_LAYERS)
 _JOINT: Final = _ids(*MENISCI, *JOINT_SPACES)
 """They depend on the outlines of the bones and of the tibial plates."""
@@ -173,7 +177,7 @@ FLAGS: Final[Mapping[FlagCode, FlagKind]] = MappingProxyType(
         FlagCode.BONE_CUT_BY_FIELD_OF_VIEW: FlagKind(
             meaning="a bone touches the border of the image beside its cartilage",
             advice="area may be incomplete",
-            effects=(_caution(_ids(TAB, DAB, VOLUME)),),
+            effects=(_caution(_AMOUNTS),),
         ),
         FlagCode.SPACING_TOO_COARSE: FlagKind(
             meaning="voxels are longer than 1.5 mm",
@@ -287,7 +291,8 @@ class QualityFlag:
         if not self.structure:
             return True
         plate, regions = _place_of(self.structure)
-        return structure == plate and region in (self.regions or regions or (region,))
+        named = self.regions or regions
+        return any(place == plate and (not named or name in named) for place, name in lies_in(structure, region))
 
 
 def _place_of(structure: str) -> tuple[str, tuple[str, ...]]:

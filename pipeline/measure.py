@@ -6,20 +6,20 @@ pipeline.quantities.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.anatomy import ALL, PLATE_ON, Plate, Region, Structure, Tissue
-from pipeline.grid import FloatArray
+from pipeline.anatomy import ALL, PLATE_ON, Plate, Structure, Tissue
 from pipeline.joint_space import measure_joint_space
 from pipeline.menisci import measure_menisci
+from pipeline.morphometry import measure_morphometry
 from pipeline.plateau import Plateau, plateau_of
-from pipeline.quantities import DAB, PRIMARY, SPREAD, TAB, THC, THC_TAB, VOLUME, Method, Quantity, Statistic
+from pipeline.quantities import PRIMARY
+from pipeline.rows import region_rows, volume_row
 from pipeline.types import Alignment, LabelArray, Measurement, Segmentation, ThicknessMap
 
 
@@ -29,7 +29,8 @@ class Findings:
 
     subregions (z, y, x) uint8 on the segmentation's grid: labels of anatomy.REGIONS; thickness: one map per bone and
     method; t2_rows: the rows of the T2 step, empty where T2 was not measured; alignment: None: nothing is measured that
-    depends on the side of the knee.
+    depends on the side of the knee; divided (z, y, x) uint8: labels of anatomy.SUBREGION_SCHEME, None where the plates
+    were not divided; sdc_mm: `structure/region` -> smallest detectable change of mean thickness.
     """
 
     segmentation: Segmentation
@@ -37,6 +38,8 @@ class Findings:
     thickness: tuple[ThicknessMap, ...]
     t2_rows: tuple[Measurement, ...] = ()
     alignment: Alignment | None = None
+    divided: LabelArray | None = None
+    sdc_mm: Mapping[str, float] = field(default_factory=dict)
 
     def bone(self, bone: Structure) -> ThicknessMap | None:
         """The map of one bone by the primary method; None if it is missing."""
@@ -59,49 +62,11 @@ def measure_thickness(item: ThicknessMap) -> tuple[Measurement, ...]:
     """ThC, ThCtAB (mean, std, median), tAB and dAB of every region of one plate, and of the whole plate."""
     plate = PLATE_ON[item.surface.structure]
     areas = item.surface.vertex_areas_mm2
-    inside = np.isfinite(item.thickness_mm) & (item.region > 0)
+    inside = item.in_plate
     rows: list[Measurement] = []
     for region in plate.parts:
-        rows += _region_rows(item, region, inside & (item.region == region.label), areas)
-    return (*rows, *_region_rows(item, plate.whole, inside, areas))
-
-
-def _region_rows(item: ThicknessMap, region: Region, inside: NDArray[np.bool_], areas: FloatArray) -> list[Measurement]:
-    covered = inside & (item.thickness_mm > 0)
-    total, bare = float(areas[inside].sum()), float(areas[inside & ~covered].sum())
-
-    def row(quantity: Quantity, statistic: Statistic, value: float, n: int) -> Measurement:
-        return Measurement.of(
-            quantity,
-            method=item.method,
-            structure=region.plate,
-            region=region.name,
-            statistic=statistic,
-            value=value,
-            n=n,
-        )
-
-    rows = []
-    for quantity, where in ((THC, covered), (THC_TAB, inside)):
-        n = int(where.sum())
-        for statistic, value in weighted_statistics(item.thickness_mm[where], areas[where]).items():
-            rows.append(row(quantity, statistic, value, n))
-    n = int(inside.sum())
-    rows.append(row(TAB, Statistic.TOTAL, total, n))
-    rows.append(row(DAB, Statistic.SHARE, 100.0 * bare / total if total else np.nan, n))
-    return rows
-
-
-def weighted_statistics(values: FloatArray, weights: FloatArray) -> dict[Statistic, float]:
-    """mean, std (of the population) and median of weighted values; NaN if there are none."""
-    if not len(values) or weights.sum() <= 0:
-        return dict.fromkeys(SPREAD, float("nan"))
-    mean = float(np.average(values, weights=weights))
-    std = float(np.sqrt(np.average((values - mean) ** 2, weights=weights)))
-    order = np.argsort(values, kind="stable")
-    share = np.cumsum(weights[order])
-    median = float(values[order[int(np.searchsorted(share, share[-1] / 2))]])
-    return {Statistic.MEAN: mean, Statistic.STD: std, Statistic.MEDIAN: median}
+        rows += region_rows(item, region, inside & (item.region == region.label), areas)
+    return (*rows, *region_rows(item, plate.whole, inside, areas))
 
 
 def measure_volumes(segmentation: Segmentation, subregions: LabelArray) -> tuple[Measurement, ...]:
@@ -110,21 +75,12 @@ def measure_volumes(segmentation: Segmentation, subregions: LabelArray) -> tuple
     counts = np.bincount(subregions[subregions > 0], minlength=256)
     rows = []
     for plate in Plate:
-        rows += [_volume(plate, part.name, int(counts[part.label]), voxel) for part in plate.parts]
-        rows.append(_volume(plate, plate.whole.name, int(counts[list(plate.labels)].sum()), voxel))
+        rows += [volume_row(plate, part.name, int(counts[part.label]), voxel) for part in plate.parts]
+        rows.append(volume_row(plate, plate.whole.name, int(counts[list(plate.labels)].sum()), voxel))
     menisci = {s: box for s, box in segmentation.boxes.items() if s.tissue is Tissue.MENISCUS}
-    return (*rows, *(_volume(s.key, ALL, int((segmentation.labels[b] == s).sum()), voxel) for s, b in menisci.items()))
-
-
-def _volume(structure: str, region: str, n: int, voxel_mm3: float) -> Measurement:
-    return Measurement.of(
-        VOLUME,
-        method=Method.VOXEL_COUNT,
-        structure=structure,
-        region=region,
-        statistic=Statistic.TOTAL,
-        value=n * voxel_mm3,
-        n=n,
+    return (
+        *rows,
+        *(volume_row(s.key, ALL, int((segmentation.labels[b] == s).sum()), voxel) for s, b in menisci.items()),
     )
 
 
@@ -147,6 +103,14 @@ def _joint_space(findings: Findings) -> tuple[Measurement, ...]:
     return measure_joint_space(femur.surface, tibia, findings.plateau)
 
 
+def _all_morphometry(findings: Findings) -> tuple[Measurement, ...]:
+    if findings.divided is None:
+        return ()
+    return measure_morphometry(
+        findings.thickness, findings.segmentation, findings.subregions, findings.divided, findings.sdc_mm
+    )
+
+
 def _t2_rows(findings: Findings) -> tuple[Measurement, ...]:
     return findings.t2_rows
 
@@ -157,5 +121,6 @@ MEASURES: Final[tuple[Callable[[Findings], tuple[Measurement, ...]], ...]] = (
     _t2_rows,
     _menisci,
     _joint_space,
+    _all_morphometry,
 )
 """Everything that is measured, in the order of results.csv."""

@@ -17,6 +17,7 @@ from pipeline.errors import OptionsError
 NsmType = Literal["bone_and_cart", "bone_only", "both"]
 SideChoice = Literal["auto", "left", "right"]
 KneeChoice = Literal["", "1", "2"]
+WeightBearingChoice = Literal["60", "75"]
 # fmt: off
 TurnChoice = Literal[
     "",
@@ -139,6 +140,14 @@ class AnalysisOptions:
         value="CODE",
         advanced=True,
     )
+    weight_bearing: WeightBearingChoice = _option(
+        "60",
+        "Weight-bearing femur (%)",
+        "Where the weight-bearing femur of the subregions (cMF, cLF) ends: after 60 or 75 % of the way from the notch "
+        "to the posterior end of its condyle.",
+        flag="--weight-bearing",
+        advanced=True,
+    )
     skip_first_echo: bool = _option(
         False,
         "T2: skip the first echo",
@@ -192,6 +201,11 @@ class AnalysisOptions:
                     raise OptionsError(f"{item.name} is {value!r}; expected {low} to {high}.", option=item.name)
 
     @property
+    def weight_bearing_share(self) -> float:
+        """The end of the weight-bearing femur, 0 to 1."""
+        return int(self.weight_bearing) / 100
+
+    @property
     def chosen_side(self) -> Side | None:
         """The side chosen by the user; None for auto."""
         return None if self.side == "auto" else Side(self.side)
@@ -237,5 +251,6 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "nsm_type": get_args(NsmType),
     "numbering": (AUTO, *NUMBERINGS),
     "turn": get_args(TurnChoice),
+    "weight_bearing": get_args(WeightBearingChoice),
 }
 """The closed vocabularies, by option name."""

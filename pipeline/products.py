@@ -141,7 +141,9 @@ def _encode_thickness(maps: tuple[ThicknessMap, ...]) -> Parts:
     arrays: dict[str, NDArray[Any]] = {}
     for index, item in enumerate(maps):
         arrays |= {f"{index}_thickness_mm": item.thickness_mm, f"{index}_region": item.region}
-    return [{"structure": item.surface.structure.key, "method": item.method} for item in maps], arrays
+        arrays[f"{index}_subregion"] = item.subregion
+    meta = [{"structure": item.surface.structure.key, "method": item.method, "divided": True} for item in maps]
+    return meta, arrays
 
 
 def _decode_thickness(stored: Stored) -> tuple[ThicknessMap, ...]:
@@ -153,6 +155,8 @@ def _decode_thickness(stored: Stored) -> tuple[ThicknessMap, ...]:
             thickness_mm=stored.array(f"{index}_thickness_mm"),
             region=stored.array(f"{index}_region"),
             method=Method(meta["method"]),
+            # analyses of earlier versions have no subregions
+            **({"subregion": stored.array(f"{index}_subregion")} if meta.get("divided") else {}),
         )
         for index, meta in enumerate(stored.meta)
     )
@@ -260,6 +264,8 @@ SURFACES: Final = arrays_and_json("surfaces", _encode_surfaces, _decode_surfaces
 ALIGNMENT: Final = json_only("alignment", _encode_alignment, _decode_alignment)
 SUBREGIONS: Final = arrays_and_json("subregions", _encode_labels, _decode_labels)
 """(z, y, x) uint8: the region (anatomy.REGIONS) of every cartilage voxel."""
+DIVIDED: Final = arrays_and_json("divided", _encode_labels, _decode_labels)
+"""(z, y, x) uint8: the subregion (anatomy.SUBREGION_SCHEME) of every cartilage voxel."""
 THICKNESS: Final = arrays_and_json("thickness", _encode_thickness, _decode_thickness)
 T2: Final = arrays_and_json("t2", _encode_t2, _decode_t2)
 T2_ROWS: Final = json_only("t2_rows", _encode_rows, _decode_rows)

@@ -11,7 +11,22 @@ from pipeline.anatomy import ALL, BONE_OF, BONES, CARTILAGE_OF, Plate, place_tit
 from pipeline.field_of_view import cut_flags
 from pipeline.flags import FlagCode, QualityFlag
 from pipeline.knee_size import size_flags
-from pipeline.quantities import DAB, PRIMARY, QUANTITIES, SECOND, TAB, THC, THC_MATCHED, THC_TAB, VOLUME
+from pipeline.quantities import (
+    CAB,
+    DAB,
+    MAV,
+    MIV,
+    PRIMARY,
+    QUANTITIES,
+    SECOND,
+    TAB,
+    THC,
+    THC_MATCHED,
+    THC_TAB,
+    THIN,
+    VC_TAB,
+    VOLUME,
+)
 from pipeline.types import Alignment, LabelArray, Measurement, Segmentation
 
 RANGES_PATH: Final = Path(__file__).parent.parent / "models" / "reference_knee" / "ranges.json"
@@ -27,10 +42,10 @@ DENUDED_SLACK: Final = 5.0
 """Additional tolerance of the denuded area, percentage points: its range starts at 0."""
 
 _AFFECTED: Final = {
-    THC.id: (THC.id, THC_TAB.id, THC_MATCHED.id),
-    TAB.id: (TAB.id,),
-    DAB.id: (DAB.id, THC_TAB.id),
-    VOLUME.id: (VOLUME.id,),
+    THC.id: (THC.id, THC_TAB.id, THC_MATCHED.id, MAV.id, MIV.id, THIN.id),
+    TAB.id: (TAB.id, CAB.id, VC_TAB.id),
+    DAB.id: (DAB.id, THC_TAB.id, CAB.id, THIN.id),
+    VOLUME.id: (VOLUME.id, VC_TAB.id),
 }
 """Quantity outside its range -> the quantities that the same outlines make doubtful."""
 

@@ -7,6 +7,7 @@ A new quantity is one entry of QUANTITIES; pipeline.measure.MEASURES maps it to 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -27,6 +28,11 @@ NOMENCLATURE: Final = "Eckstein et al., Osteoarthritis and Cartilage 2006; 14: 9
 
 SPREAD: Final = (Statistic.MEAN, Statistic.STD, Statistic.MEDIAN)
 """Statistics of a quantity with a value at every point; std is that of the population."""
+
+MEASURED: Final = (*SPREAD, Statistic.UNCERTAINTY)
+"""With the uncertainty of the mean: 95 % of repeated measurements lie within it on either side (1.96 SD of repeats).
+Given where the repeatability of the model that outlined the knee is known for the region.
+"""
 
 PRIMARY: Final = Method.UNION
 """The thickness estimator of headlines, tables, charts, flags and comparisons; two_crossing misses thin cartilage."""
@@ -50,7 +56,7 @@ THC: Final = Quantity(
     source=NOMENCLATURE,
     unit=Unit.MM,
     larger_is=Direction.BETTER,
-    statistics=SPREAD,
+    statistics=MEASURED,
     digits=2,
 )
 THC_TAB: Final = Quantity(
@@ -61,7 +67,7 @@ THC_TAB: Final = Quantity(
     source=NOMENCLATURE,
     unit=Unit.MM,
     larger_is=Direction.BETTER,
-    statistics=SPREAD,
+    statistics=MEASURED,
     digits=2,
 )
 TAB: Final = Quantity(
@@ -81,6 +87,66 @@ DAB: Final = Quantity(
     short="dAB",
     definition="The part of tAB without any cartilage, as a percentage.",
     source=NOMENCLATURE,
+    unit=Unit.PERCENT,
+    larger_is=Direction.WORSE,
+    statistics=(Statistic.SHARE,),
+    digits=1,
+)
+THIN_MM: Final = 1.5
+"""Cartilage below this thickness counts as thin: about two voxels in the plane of a scan with 0.7 mm slices."""
+
+EXTREME_SHARE: Final = 0.01
+"""Share of the area that the thickest and the thinnest cartilage are averaged over."""
+
+MAV: Final = Quantity(
+    id="Mav",
+    title="Maximum thickness (Mav)",
+    short="Mav",
+    definition="Mean thickness of the thickest 1 % of the area, denuded bone as 0 mm.",
+    source=NOMENCLATURE,
+    unit=Unit.MM,
+    larger_is=Direction.BETTER,
+    statistics=(Statistic.MEAN,),
+    digits=2,
+)
+MIV: Final = replace(
+    MAV,
+    id="Miv",
+    title="Minimum thickness (Miv)",
+    short="Miv",
+    definition="Mean thickness of the thinnest 1 % of the area, denuded bone as 0 mm; of central subregions only, and "
+    "added where these are.",
+)
+CV: Final = Quantity(
+    id="ThCtAB_CV",
+    title="Variation of thickness (ThCtAB CV)",
+    short="ThCtAB CV",
+    definition="Standard deviation of thickness over tAB, divided by its mean.",
+    source=NOMENCLATURE,
+    unit=Unit.PERCENT,
+    larger_is=Direction.NEUTRAL,
+    statistics=(Statistic.TOTAL,),
+    digits=0,
+)
+VC_TAB: Final = Quantity(
+    id="VCtAB",
+    title="Volume over bone area (VCtAB)",
+    short="VCtAB",
+    definition="Cartilage volume divided by tAB.",
+    source=NOMENCLATURE,
+    unit=Unit.MM,
+    larger_is=Direction.BETTER,
+    statistics=(Statistic.TOTAL,),
+    digits=2,
+)
+CAB: Final = replace(
+    TAB, id="cAB", title="Covered bone area (cAB)", short="cAB", definition="The part of tAB with cartilage."
+)
+THIN: Final = Quantity(
+    id="thin_area",
+    title="Thin area",
+    short="Thin area",
+    definition=f"The part of tAB with less than {THIN_MM} mm of cartilage, denuded bone included.",
     unit=Unit.PERCENT,
     larger_is=Direction.WORSE,
     statistics=(Statistic.SHARE,),
@@ -107,25 +173,21 @@ T2: Final = Quantity(
     digits=1,
     detectable=QIBA_CHANGE,
 )
-T2_DEEP: Final = Quantity(
+T2_DEEP: Final = replace(
+    T2,
     id="T2_deep",
     title="T2, deep layer",
     short="T2 deep",
     definition="T2 of the half of the cartilage nearer to the bone.",
-    unit=Unit.MS,
-    larger_is=Direction.WORSE,
-    statistics=(Statistic.MEDIAN, Statistic.MEAN, Statistic.STD),
-    digits=1,
+    detectable=None,
 )
-T2_SUPERFICIAL: Final = Quantity(
+T2_SUPERFICIAL: Final = replace(
+    T2,
     id="T2_superficial",
     title="T2, superficial layer",
     short="T2 superficial",
     definition="T2 of the half of the cartilage nearer to the joint.",
-    unit=Unit.MS,
-    larger_is=Direction.WORSE,
-    statistics=(Statistic.MEDIAN, Statistic.MEAN, Statistic.STD),
-    digits=1,
+    detectable=None,
 )
 T2_EXCLUDED: Final = Quantity(
     id="T2_excluded",
@@ -239,6 +301,12 @@ QUANTITIES: Final[Mapping[str, Quantity]] = MappingProxyType(
             THC_TAB,
             TAB,
             DAB,
+            MAV,
+            MIV,
+            CV,
+            VC_TAB,
+            CAB,
+            THIN,
             VOLUME,
             T2,
             T2_DEEP,
@@ -253,6 +321,9 @@ QUANTITIES: Final[Mapping[str, Quantity]] = MappingProxyType(
 
 THICKNESSES: Final = (THC, THC_TAB, TAB, DAB)
 """Measured on bone surfaces by the thickness methods; shown in separate tables and charts."""
+
+DISTRIBUTION: Final = (MAV, MIV, CV, VC_TAB, CAB, THIN)
+"""How cartilage is distributed over a region; shown together in one table."""
 
 T2_LAYERS: Final = (T2, T2_DEEP, T2_SUPERFICIAL, T2_EXCLUDED)
 """Measured if the scan has T2; shown in separate tables and charts."""

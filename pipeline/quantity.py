@@ -37,6 +37,7 @@ class Statistic(StrEnum):
     SHARE = "share"
     MIN = "min"
     MAX = "max"
+    UNCERTAINTY = "uncertainty"
 
 
 class Method(StrEnum):

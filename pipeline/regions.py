@@ -65,7 +65,7 @@ _UNDIVIDED: Final = {
 """Structures that are one region each."""
 
 
-def _tilted(points_ref: FloatArray) -> FloatArray:
+def tilted(points_ref: FloatArray) -> FloatArray:
     """(n, 3) reference frame -> the pose in which the femoral rules are defined."""
     cosine, sine = np.cos(np.radians(TILT_DEG)), np.sin(np.radians(TILT_DEG))
     medial, posterior, superior = points_ref.T
@@ -80,7 +80,7 @@ def femoral_regions(points: FloatArray, voxel_mm: tuple[float, float]) -> LabelA
     """
     medial, posterior, superior = points.T
     slice_mm, frontal_mm = max(SLICE_MM, voxel_mm[MEDIAL]), max(FRONTAL_BIN_MM, voxel_mm[POSTERIOR])
-    notch_medial, notch_posterior = _notch(medial, posterior, slice_mm)
+    notch_medial, notch_posterior = notch_of(medial, posterior, slice_mm)
     end = posterior.max()
     boundary = notch_posterior + WEIGHT_BEARING_SHARE * (end - notch_posterior)
     behind = posterior >= boundary
@@ -105,8 +105,11 @@ def femoral_regions(points: FloatArray, voxel_mm: tuple[float, float]) -> LabelA
     return labels.astype(np.uint8)
 
 
-def _notch(medial: FloatArray, posterior: FloatArray, slice_mm: float) -> tuple[float, float]:
-    """(medial, posterior) mm of the notch: the sagittal slice whose most posterior cartilage is most anterior."""
+def notch_of(medial: FloatArray, posterior: FloatArray, slice_mm: float) -> tuple[float, float]:
+    """(medial, posterior) mm of the notch: the sagittal slice whose most posterior cartilage is most anterior.
+
+    medial, posterior (n,) mm of cartilage, or of bone under it; slice_mm: width of the slices
+    """
     slices = np.floor((medial - medial.min()) / slice_mm).astype(np.int64)
     count = int(slices.max()) + 1
     reach = np.full(count, -np.inf)
@@ -187,7 +190,7 @@ def subregions(segmentation: Segmentation, alignment: Alignment) -> LabelArray:
             # columns: a voxel's three edges in the reference frame
             edges = np.abs(alignment.matrix[:3, :3] @ grid.affine[:3, :3])
             voxel_mm = float(edges[MEDIAL].max()), float(edges[POSTERIOR].max())
-            result[box][here] = femoral_regions(_tilted(alignment.to_reference(grid.to_mm(index))), voxel_mm)
+            result[box][here] = femoral_regions(tilted(alignment.to_reference(grid.to_mm(index))), voxel_mm)
         elif structure in _UNDIVIDED:
             result[box][here] = _UNDIVIDED[structure].label
     return result

@@ -84,6 +84,12 @@ RESULTS: Final = Artifact(
     media_type=JSON,
     research=True,
 )
+OAI_TABLE: Final = Artifact(
+    path="oai_variables.csv",
+    meaning="one row with the names of the Osteoarthritis Initiative's tables (kMRI_QCart_Eckstein), without the visit",
+    media_type=CSV,
+    research=True,
+)
 PROVENANCE: Final = Artifact(
     path="provenance.json",
     meaning="version and commit of the program, versions of the steps, digest of the input, options, models and "
@@ -104,6 +110,13 @@ LABELS_NRRD: Final = Artifact(
 SUBREGIONS: Final = Artifact(
     path="segmentation/subregions.nii.gz",
     meaning="cartilage only, each voxel with the number of its region",
+    media_type=GZIP,
+    compressed=True,
+    research=True,
+)
+DIVIDED: Final = Artifact(
+    path="segmentation/subregions_fine.nii.gz",
+    meaning="cartilage only, each voxel with the number of its subregion (cMT, ccMF, ...)",
     media_type=GZIP,
     compressed=True,
     research=True,
@@ -200,11 +213,13 @@ ARTIFACTS: Final = (
     REPORT,
     MEASUREMENTS,
     RESULTS,
+    OAI_TABLE,
     PROVENANCE,
     README,
     LABELS_NIFTI,
     LABELS_NRRD,
     SUBREGIONS,
+    DIVIDED,
     ITKSNAP_TABLE,
     SLICER_TABLE,
     SURFACE_VTP,

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from pipeline.alignment import align_knee, reference_bone
 from pipeline.anatomy import Structure
-from pipeline.assembly import analysis_result, measured_knee, measured_scan, turned_scan
+from pipeline.assembly import analysis_result, detectable_changes, measured_knee, measured_scan, turned_scan
 from pipeline.decoding.process import decode_label_map, decode_scan
 from pipeline.delivery import make_maps, make_results
 from pipeline.flags import settled
@@ -27,6 +27,7 @@ from pipeline.product import Product
 from pipeline.products import (
     ALIGNMENT,
     DELIVERY,
+    DIVIDED,
     FLAGS,
     GIVEN_SEGMENTATION,
     INPUT_NAME,
@@ -58,6 +59,7 @@ from pipeline.segmentation.registry import model
 from pipeline.shape.fit import fit_shapes
 from pipeline.shape.installed import chosen_shapes, why_none
 from pipeline.step import ALL_OPTIONS, Inputs, Outputs, Step
+from pipeline.subregions import divide_plates
 from pipeline.surface import bone_surface, bone_surfaces
 from pipeline.t2.layers import measure_t2, relative_depth
 from pipeline.t2.maps import fit_t2_map
@@ -140,8 +142,10 @@ def _align(inputs: Inputs) -> Outputs:
 
 def _thickness(inputs: Inputs) -> Outputs:
     smoothing = inputs.options.cartilage_smoothing
-    maps = thickness_of_bones(inputs[SURFACES], inputs[SEGMENTATION], inputs[SUBREGIONS], smoothing)
-    return (THICKNESS.of(maps),)
+    segmentation = inputs[SEGMENTATION]
+    maps = thickness_of_bones(inputs[SURFACES], segmentation, inputs[SUBREGIONS], smoothing)
+    maps, divided = divide_plates(maps, segmentation, inputs[ALIGNMENT], inputs.options.weight_bearing_share)
+    return THICKNESS.of(maps), DIVIDED.of(divided)
 
 
 def _t2(inputs: Inputs) -> Outputs:
@@ -193,6 +197,8 @@ def _measure(inputs: Inputs) -> Outputs:
         thickness=inputs[THICKNESS],
         t2_rows=inputs.get(T2_ROWS) or (),
         alignment=inputs[ALIGNMENT],
+        divided=inputs[DIVIDED],
+        sdc_mm=detectable_changes(inputs),
     )
     return (MEASUREMENTS.of(measure_knee(findings)),)
 
@@ -293,10 +299,10 @@ STEPS: Final = (
         name="thickness",
         title="Measure cartilage thickness",
         run=_thickness,
-        reads=(SEGMENTATION, SUBREGIONS, SURFACES),
-        produces=(THICKNESS,),
-        options=("cartilage_smoothing",),
-        version=2,
+        reads=(SEGMENTATION, SUBREGIONS, SURFACES, ALIGNMENT),
+        produces=(THICKNESS, DIVIDED),
+        options=("cartilage_smoothing", "weight_bearing"),
+        version=3,
         share=6,
     ),
     Step(
@@ -315,9 +321,10 @@ STEPS: Final = (
         name="measure",
         title="Summarise by region",
         run=_measure,
-        reads=(SEGMENTATION, SUBREGIONS, ALIGNMENT, THICKNESS, T2_ROWS),
+        reads=(UPLOAD, SEGMENTATION, SUBREGIONS, DIVIDED, ALIGNMENT, THICKNESS, T2_ROWS, MODEL),
         produces=(MEASUREMENTS,),
-        version=2,
+        version=3,
+        identity=detectable_changes,
         share=1,
     ),
     Step(
@@ -335,10 +342,10 @@ STEPS: Final = (
         name="maps",
         title="Draw maps and pictures",
         run=_maps,
-        reads=(SCAN, SEGMENTATION, SUBREGIONS, ALIGNMENT, THICKNESS, T2, FLAGS),
+        reads=(SCAN, SEGMENTATION, SUBREGIONS, DIVIDED, ALIGNMENT, THICKNESS, T2, FLAGS),
         produces=(VIEW, MAPS),
         options=("turn",),
-        version=2,
+        version=3,
         share=11,
     ),
     Step(
@@ -361,7 +368,7 @@ STEPS: Final = (
         prepare=page_template,
         reads=(
             *(UPLOAD, INPUT_NAME, RECORDS, MODEL, RESOURCES),
-            *(SCAN, SCAN_HEADER, SEGMENTATION, SUBREGIONS, ALIGNMENT),
+            *(SCAN, SCAN_HEADER, SEGMENTATION, SUBREGIONS, DIVIDED, ALIGNMENT),
             *(THICKNESS, T2, SHAPES, MEASUREMENTS, FLAGS, MAPS),
         ),
         produces=(DELIVERY,),

@@ -14,10 +14,13 @@ from pipeline.acquisition import Acquisition, PulseSequence
 from pipeline.anatomy import Side, Structure
 from pipeline.flags import QualityFlag, Use, use_of
 from pipeline.grid import NO_PLANES, Box, FloatArray, Grid, Planes
+from pipeline.oai_variables import variable_of
 from pipeline.progress import StepRecord
 from pipeline.quantities import Method, Quantity, Statistic
 
 LabelArray = NDArray[np.uint8]
+
+_UNDIVIDED = np.zeros(0, dtype=np.uint8)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -170,6 +173,7 @@ class ThicknessMap:
 
     thickness_mm (n,) at the surface's vertices: NaN outside the cartilage plate, 0 where the plate is denuded
     region       (n,) uint8, label of anatomy.REGIONS; 0 outside the plate
+    subregion    (n,) uint8, label of anatomy.SUBREGION_SCHEME; 0 outside the plate, and everywhere before it is divided
     method       the thickness estimator
     """
 
@@ -177,11 +181,19 @@ class ThicknessMap:
     thickness_mm: FloatArray
     region: LabelArray
     method: Method
+    subregion: LabelArray = field(default_factory=lambda: _UNDIVIDED)
 
     def __post_init__(self) -> None:
         n = len(self.surface.points_mm)
-        if self.thickness_mm.shape != (n,) or self.region.shape != (n,):
-            raise ValueError(f"thickness_mm and region must be ({n},)")
+        if self.subregion is _UNDIVIDED:
+            object.__setattr__(self, "subregion", np.zeros(n, dtype=np.uint8))
+        if {self.thickness_mm.shape, self.region.shape, self.subregion.shape} != {(n,)}:
+            raise ValueError(f"thickness_mm, region and subregion must be ({n},)")
+
+    @property
+    def in_plate(self) -> NDArray[np.bool_]:
+        """(n,): the vertices of the plate, covered or denuded."""
+        return np.isfinite(self.thickness_mm) & (self.region > 0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -236,7 +248,8 @@ class Measurement:
 
     e.g. ThC, union, femoral_cartilage, medial_weight_bearing, mean, 1.99, mm, 5175
     value is NaN where the region holds nothing to measure (n == 0). use: yes, caution or no; flag: the code of the flag
-    that decides it, empty for yes.
+    that decides it, empty for yes. oai_variable: its name in the tables of the Osteoarthritis Initiative; empty:
+    none.
     """
 
     quantity: str
@@ -249,6 +262,7 @@ class Measurement:
     n: int
     flag: str = ""
     use: str = Use.YES.value
+    oai_variable: str = ""
 
     def judged(self, flags: Iterable[QualityFlag]) -> Measurement:
         """The same row with the use that the flags leave it."""
@@ -279,6 +293,7 @@ class Measurement:
             value=value,
             unit=quantity.unit.value,
             n=n,
+            oai_variable=variable_of(quantity, method, str(structure), region, statistic),
         )
 
 
@@ -340,13 +355,15 @@ class AnalysisResult:
     """All that one analysis found; the report is written from this and nothing else.
 
     scan is None where a label map was measured alone. subregions (z, y, x) uint8 on the segmentation's grid: every
-    cartilage voxel carries the label of its region (anatomy.REGIONS). thickness: one map per bone and method.
+    cartilage voxel carries the label of its region (anatomy.REGIONS). divided: the same with anatomy.SUBREGION_SCHEME.
+    thickness: one map per bone and method.
     """
 
     input_name: str
     scan: Scan | None
     segmentation: Segmentation
     subregions: LabelArray
+    divided: LabelArray
     alignment: Alignment
     thickness: tuple[ThicknessMap, ...]
     t2: T2Map | None

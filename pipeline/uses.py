@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-from pipeline.anatomy import Region, Structure
+from pipeline.anatomy import Place, Structure
 from pipeline.flags import FlagCode, QualityFlag, Use, deciding_flag, summary_of, use_of
 from pipeline.quantities import Quantity
 
@@ -27,19 +27,19 @@ class Uses:
         found = _reasons(self.flags).items()
         return [summary_of(code, reason) for code, reasons in found for reason in reasons]
 
-    def use(self, quantity: Quantity, region: Region) -> Use:
+    def use(self, quantity: Quantity, region: Place) -> Use:
         """Whether this number of this region may be used."""
         return use_of(quantity.id, region.plate, region.name, self.flags)[0]
 
-    def usable(self, quantity: Quantity, region: Region) -> bool:
+    def usable(self, quantity: Quantity, region: Place) -> bool:
         """False: the number must not be used."""
         return self.use(quantity, region) is not Use.NO
 
-    def note(self, quantity: Quantity, region: Region) -> str:
+    def note(self, quantity: Quantity, region: Place) -> str:
         """`Do not use: slices of 4 mm`; empty where the number may be used."""
         return next(iter(self.notes([(quantity.id, region.plate, region.name)])), "")
 
-    def ban(self, quantity: Quantity, regions: Iterable[Region]) -> str:
+    def ban(self, quantity: Quantity, regions: Iterable[Place]) -> str:
         """`Do not use: ...` with each reason that excludes one of the regions; empty where all may be used."""
         excluded = [region for region in regions if not self.usable(quantity, region)]
         return next(iter(self.notes([(quantity.id, region.plate, region.name) for region in excluded])), "")

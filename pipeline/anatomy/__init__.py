@@ -12,6 +12,7 @@ from pipeline.anatomy.numberings import (
     OAI_ZIB_CM,
     Numbering,
 )
+from pipeline.anatomy.places import PLACES, lies_in, place_order, place_title, region_named
 from pipeline.anatomy.regions import (
     ALL,
     COMPARTMENT_PAIRS,
@@ -33,9 +34,6 @@ from pipeline.anatomy.regions import (
     Plate,
     Region,
     pair_title,
-    place_order,
-    place_title,
-    region_named,
 )
 from pipeline.anatomy.structures import (
     BONE_OF,
@@ -48,6 +46,16 @@ from pipeline.anatomy.structures import (
     Structure,
     Tissue,
 )
+from pipeline.anatomy.subregions import (
+    FEMOROTIBIAL,
+    REGION_SCHEME,
+    SCHEMES,
+    SUBREGION_SCHEME,
+    SUMS,
+    Place,
+    RegionSum,
+    Scheme,
+)
 
 __all__ = [
     "ALL",
@@ -59,6 +67,7 @@ __all__ = [
     "COMPARTMENT_PAIRS",
     "DISTINCT_COLOURS",
     "DOSMA",
+    "FEMOROTIBIAL",
     "FEMUR_ANTERIOR",
     "FEMUR_LATERAL_POSTERIOR",
     "FEMUR_LATERAL_WEIGHT_BEARING",
@@ -71,8 +80,13 @@ __all__ = [
     "NUMBERINGS",
     "OAI_ZIB_CM",
     "PATELLA_WHOLE",
+    "PLACES",
     "PLATE_ON",
     "REGIONS",
+    "REGION_SCHEME",
+    "SCHEMES",
+    "SUBREGION_SCHEME",
+    "SUMS",
     "TABLE_ORDER",
     "TIBIA_LATERAL",
     "TIBIA_MEDIAL",
@@ -80,11 +94,15 @@ __all__ = [
     "TISSUE_COLOURS",
     "Compartment",
     "Numbering",
+    "Place",
     "Plate",
     "Region",
+    "RegionSum",
+    "Scheme",
     "Side",
     "Structure",
     "Tissue",
+    "lies_in",
     "named_numbering",
     "names_both_compartments",
     "pair_title",

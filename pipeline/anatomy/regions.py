@@ -60,11 +60,14 @@ PLATE_ON: Final[Mapping[Structure, Plate]] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True)
 class Region:
-    """A cartilage plate or a named part of one; stored as a number per vertex and in subregions.nii.gz.
+    """A cartilage plate or a named part of one; stored as a number per vertex and per voxel.
 
-    label        0: a divided plate, whose voxels have the numbers of its parts
+    label        0: a divided plate or region, whose voxels have the numbers of its parts
     compartment  None: a region in both compartments
     part         anterior, weight_bearing or posterior; empty if only compartments are distinguished
+    code         abbreviation of a subregion (anatomy.subregions), which is its name in the tables; empty otherwise
+    members      of a divided subregion: its parts
+    within       of a subregion: the region that it lies in, or mostly does; flags of that one hold for it
     """
 
     label: int
@@ -72,10 +75,15 @@ class Region:
     compartment: Compartment | None = None
     part: str = ""
     colour: tuple[int, int, int]
+    code: str = ""
+    members: tuple[Region, ...] = ()
+    within: Region | None = None
 
     @property
     def name(self) -> str:
-        """Name in the column `region` of the tables, e.g. `medial_weight_bearing`."""
+        """Name in the column `region` of the tables, e.g. `medial_weight_bearing` or `cMT`."""
+        if self.code:
+            return self.code
         return "_".join(word for word in (self.compartment, self.part) if word) or ALL
 
     @property
@@ -95,18 +103,33 @@ class Region:
         return f"{self.plate.bone.title}, {self._words}"
 
     @property
+    def brief(self) -> str:
+        """Name where there is little room: the abbreviation of a subregion."""
+        return self.code or self.short
+
+    @property
     def parent(self) -> Region | None:
         """The whole plate; None for a whole plate."""
         return None if self.name == ALL else self.plate.whole
 
     @property
     def order(self) -> int:
-        """Its position in displayed tables: a whole plate comes before its parts."""
+        """Its position in displayed tables: a whole plate comes before its parts. Not of subregions."""
         return TABLE_ORDER.index(self)
 
     @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers that its voxels and vertices have."""
+        if self.members:
+            return tuple(member.label for member in self.members)
+        return (self.label,) if self.label else self.plate.labels
+
+    @property
     def _words(self) -> str:
-        return "whole plate" if self.name == ALL else self.name.replace("_", " ")
+        if self.name == ALL:
+            return "whole plate"
+        text = " ".join(word for word in (self.compartment, self.part) if word).replace("_", " ")
+        return f"{text} ({self.code})" if self.code else text
 
 
 def _region(
@@ -163,25 +186,3 @@ COMPARTMENT_PAIRS: Final = tuple(
 def pair_title(region: Region) -> str:
     """Name of the pair of compartments that a region belongs to: `Femur, weight bearing`, `Tibia`."""
     return ", ".join(word for word in (region.plate.bone.title, region.part.replace("_", " ")) if word)
-
-
-def region_named(structure: str, region: str) -> Region | None:
-    """The region of a row's columns `structure` and `region`; None for other structures than plates."""
-    return next((item for item in TABLE_ORDER if (item.plate, item.name) == (structure, region)), None)
-
-
-def place_title(structure: str, region: str) -> str:
-    """Name for people of the place that a row is about: `Femur, anterior`, `Medial meniscus`."""
-    known = region_named(structure, region)
-    if known is not None:
-        return known.short
-    name = structure.replace("_", " ").capitalize()
-    return name if region == ALL else f"{name}, {region.replace('_', ' ')}"
-
-
-def place_order(structure: str, region: str) -> tuple[int, int]:
-    """Sorts places as tables for people show them: regions, then structures by number, then what has no name here."""
-    known = region_named(structure, region)
-    if known is not None:
-        return 0, known.order
-    return 1, next((int(item) for item in Structure if item.key == structure), len(Structure) + 1)

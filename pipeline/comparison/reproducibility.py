@@ -11,6 +11,7 @@ from typing import Final
 
 from pipeline.comparison.knee import Knee
 from pipeline.segmentation.card import ModelCard
+from pipeline.segmentation.identity import ModelIdentity
 from pipeline.segmentation.registry import built_in_models
 
 FILE: Final = "reproducibility.json"
@@ -35,6 +36,12 @@ class Reproducibility:
         value = self.regions.get(f"{structure}/{region}", {}).get("sdc_mm")
         return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
+    @property
+    def detectable_mm(self) -> dict[str, float]:
+        """`structure/region` -> smallest detectable change of mean thickness, where it is known."""
+        places = {key: self.sdc_mm(*key.split("/", 1)) for key in self.regions}
+        return {key: value for key, value in places.items() if value is not None}
+
 
 def reproducibility_path(card: ModelCard) -> Path | None:
     """Path of a model's figures, which may not exist; None for a model without a folder."""
@@ -47,14 +54,19 @@ def reproducibility_paths() -> tuple[Path, ...]:
     return tuple(path for path in paths if path is not None)
 
 
-def known_of(first: Knee, second: Knee) -> Reproducibility:
-    """The figures of the model that segmented both knees; empty if the models differ or were not measured."""
-    if first.model == second.model and first.model.digests:
+def figures_of(model: ModelIdentity) -> Reproducibility:
+    """The figures that were measured with exactly these files; empty if there are none."""
+    if model.digests:
         for path in reproducibility_paths():
             known = read_reproducibility(path)
-            if known.regions and known.model == first.model.id and known.digests == first.model.digests:
+            if known.regions and known.model == model.id and known.digests == model.digests:
                 return known
     return Reproducibility()
+
+
+def known_of(first: Knee, second: Knee) -> Reproducibility:
+    """The figures of the model that segmented both knees; empty if the models differ or were not measured."""
+    return figures_of(first.model) if first.model == second.model else Reproducibility()
 
 
 def read_reproducibility(path: Path | None) -> Reproducibility:

@@ -11,7 +11,7 @@ from pipeline.comparison.compare import Comparison
 from pipeline.grid import FloatArray, Grid
 from pipeline.quantities import THC
 from pipeline.report.colours import CHANGE_RANGE_MM, DIVERGING, GREYS, THICKNESS_RANGE_MM, VIRIDIS
-from pipeline.report.knee_scene import NO_PLATE, bone_mesh, region_channel
+from pipeline.report.knee_scene import NO_PLATE, bone_mesh, region_channels
 from pipeline.report.meshes import BoneMap
 from pipeline.report.scene import Scalar, SceneMesh, write_scene
 from pipeline.uses import Uses
@@ -31,7 +31,11 @@ def _mesh(bone: BoneChange, bans: tuple[str, str]) -> SceneMesh:
     """bans: the reasons not to use thickness of the first and the second knee; empty where it may be used."""
     item, ban = bone.first, bans[0] or bans[1]
     plain = BoneMap(
-        surface=item.surface, thickness_mm=item.thickness_mm, two_crossing_mm=item.thickness_mm, region=item.region
+        surface=item.surface,
+        thickness_mm=item.thickness_mm,
+        two_crossing_mm=item.thickness_mm,
+        region=item.region,
+        subregion=item.subregion,
     )
     difference = Scalar(
         name="change",
@@ -48,7 +52,7 @@ def _mesh(bone: BoneChange, bans: tuple[str, str]) -> SceneMesh:
         _thickness("first", "First", item.thickness_mm, NO_PLATE, bans[0]),
         _thickness("second", "Second", bone.second_mm, NOT_COMPARED, bans[1]),
     )
-    return bone_mesh(plain, (difference, *both, region_channel(plain)))
+    return bone_mesh(plain, (difference, *both, *region_channels(plain)))
 
 
 def _thickness(name: str, title: str, values: FloatArray, missing: str, ban: str) -> Scalar:

@@ -37,6 +37,7 @@ DISTRIBUTION_ROW: Final = 166
 class Bar:
     """One row of the region chart: union mean with standard deviation, and the mean of the second method (mm).
 
+    uncertainty: of the mean, NaN where it is not known
     usable: False for a value that must not be used, which is drawn grey and struck through
     """
 
@@ -45,6 +46,7 @@ class Bar:
     mean: float
     std: float
     other: float
+    uncertainty: float = math.nan
     usable: bool = True
 
 
@@ -102,7 +104,9 @@ def _upper(values: Sequence[float]) -> float:
 
 
 def regions_chart(bars: Sequence[Bar]) -> Markup:
-    """Mean (dot) and standard deviation (line) of every region, and the mean of the second method (open diamond)."""
+    """Mean (dot), standard deviation (broad line) and uncertainty (whisker) of every region; mean of the second method
+    (open diamond).
+    """
     left, right = LABELS, WIDTH - VALUES
     high = _upper([bar.mean + bar.std for bar in bars])
     bottom = 8 + ROW * len(bars)
@@ -123,11 +127,16 @@ def regions_chart(bars: Sequence[Bar]) -> Markup:
             f'stroke="{colour}" stroke-width="7" stroke-linecap="round" opacity="0.45"/>'
             f'<circle class="{"o" if bar.usable else "x"}" cx="{x(bar.mean):.1f}" cy="{y:g}" r="6" fill="{colour}"/>'
         )
+        if math.isfinite(bar.uncertainty):
+            low, end = x(bar.mean - bar.uncertainty), x(bar.mean + bar.uncertainty)
+            parts.append(
+                f'<path class="w" d="M{low:.1f} {y - 11:g}v22M{low:.1f} {y:g}H{end:.1f}M{end:.1f} {y - 11:g}v22"/>'
+            )
         if math.isfinite(bar.other):
             cx = x(bar.other)
             parts.append(f'<path class="d" d="M{cx:.1f} {y - 6:g}l5 6l-5 6l-5 -6z"/>')
         parts.append(_text(WIDTH, y + 4, f"{bar.mean:.2f}", cls=_value_class(bar.usable), anchor="end"))
-    return _svg(bottom + 26, "Mean cartilage thickness and standard deviation by region", parts)
+    return _svg(bottom + 26, "Mean cartilage thickness, standard deviation and uncertainty by region", parts)
 
 
 def compartments_chart(pairs: Sequence[Pair]) -> Markup:

@@ -7,7 +7,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.anatomy import BONE_OF, FEMUR_WHOLE, REGIONS, TABLE_ORDER, Structure, Tissue
+from pipeline.anatomy import (
+    BONE_OF,
+    FEMUR_WHOLE,
+    REGION_SCHEME,
+    SCHEMES,
+    SUBREGION_SCHEME,
+    TABLE_ORDER,
+    Structure,
+    Tissue,
+)
 from pipeline.grid import FloatArray, Grid
 from pipeline.joint_space import COMPARTMENTS, joint_space
 from pipeline.quantities import JOINT_SPACE, PRIMARY, T2, THC
@@ -62,14 +71,18 @@ def bone_mesh(bone: BoneMap, channels: tuple[Scalar | Categories, ...]) -> Scene
     )
 
 
-def region_channel(bone: BoneMap) -> Categories:
-    """The region of each vertex, with the regions of all bones as categories."""
-    return Categories(
-        name="region",
-        title="Regions",
-        labels=bone.region,
-        entries=tuple((region.label, region.title, region.colour) for region in REGIONS),
-        missing_title=NO_PLATE,
+def region_channels(bone: BoneMap) -> tuple[Categories, ...]:
+    """The region of each vertex in every scheme that divides the plate, with the regions of all bones as categories."""
+    labels = {REGION_SCHEME: bone.region, SUBREGION_SCHEME: bone.subregion}
+    return tuple(
+        Categories(
+            name=scheme.id,
+            title=scheme.title,
+            labels=labels[scheme],
+            entries=tuple((region.label, region.title, region.colour) for region in scheme.numbered),
+            missing_title=NO_PLATE,
+        )
+        for scheme in SCHEMES
     )
 
 
@@ -105,7 +118,7 @@ def _bone(bone: BoneMap, knee: Shown) -> SceneMesh:
                 usable=not uses.ban(T2, TABLE_ORDER),
             )
         )
-    return bone_mesh(bone, (*channels, region_channel(bone), *_joint_space(bone, knee, uses)))
+    return bone_mesh(bone, (*channels, *region_channels(bone), *_joint_space(bone, knee, uses)))
 
 
 def _joint_space(bone: BoneMap, knee: Shown, uses: Uses) -> tuple[Scalar, ...]:

@@ -19,6 +19,8 @@ class Shown(Protocol):
     @property
     def subregions(self) -> LabelArray: ...
     @property
+    def divided(self) -> LabelArray: ...
+    @property
     def alignment(self) -> Alignment: ...
     @property
     def thickness(self) -> tuple[ThicknessMap, ...]: ...
@@ -35,6 +37,7 @@ class MeasuredKnee:
     scan: Scan | None
     segmentation: Segmentation
     subregions: LabelArray
+    divided: LabelArray
     alignment: Alignment
     thickness: tuple[ThicknessMap, ...]
     t2: T2Map | None

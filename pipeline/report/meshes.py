@@ -28,6 +28,7 @@ class BoneMap:
     thickness_mm: FloatArray
     two_crossing_mm: FloatArray
     region: LabelArray
+    subregion: LabelArray
 
 
 def bone_maps(maps: Iterable[ThicknessMap]) -> tuple[BoneMap, ...]:
@@ -51,11 +52,12 @@ def _bone_map(by_method: dict[Method, ThicknessMap]) -> BoneMap:
         thickness_mm=by_method[PRIMARY].thickness_mm if PRIMARY in by_method else nowhere,
         two_crossing_mm=by_method[SECOND].thickness_mm if SECOND in by_method else nowhere,
         region=first.region,
+        subregion=first.subregion,
     )
 
 
 def write_vtp(path: Path, bone: BoneMap) -> None:
-    """Points and normals float32, thickness_mm (active scalars), thickness_two_crossing_mm, region; zlib, binary."""
+    """Points and normals float32, thickness_mm (active scalars), thickness_two_crossing_mm, region, subregion; zlib."""
     from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
     from vtkmodules.vtkCommonCore import vtkPoints, vtkStringArray
     from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
@@ -80,6 +82,7 @@ def write_vtp(path: Path, bone: BoneMap) -> None:
     data.SetScalars(array("thickness_mm", bone.thickness_mm.astype(np.float32)))
     data.AddArray(array("thickness_two_crossing_mm", bone.two_crossing_mm.astype(np.float32)))
     data.AddArray(array("region", bone.region))
+    data.AddArray(array("subregion", bone.subregion))
     data.SetNormals(array("Normals", bone.surface.normals.astype(np.float32)))
     space = vtkStringArray()  # 3D Slicer reads the coordinate system from here
     space.SetName("SPACE")
@@ -97,7 +100,7 @@ def write_vtp(path: Path, bone: BoneMap) -> None:
 
 
 def write_ply(path: Path, bone: BoneMap) -> None:
-    """Binary little-endian PLY: coordinates float32, thickness as colour and as value, region."""
+    """Binary little-endian PLY: coordinates float32, thickness as colour and as value, region, subregion."""
     vertex = np.dtype(
         [
             ("x", "<f4"),
@@ -109,6 +112,7 @@ def write_ply(path: Path, bone: BoneMap) -> None:
             ("thickness_mm", "<f4"),
             ("thickness_two_crossing_mm", "<f4"),
             ("region", "u1"),
+            ("subregion", "u1"),
         ]
     )
     vertices = np.empty(len(bone.region), dtype=vertex)
@@ -119,6 +123,7 @@ def write_ply(path: Path, bone: BoneMap) -> None:
     vertices["thickness_mm"] = bone.thickness_mm
     vertices["thickness_two_crossing_mm"] = bone.two_crossing_mm
     vertices["region"] = bone.region
+    vertices["subregion"] = bone.subregion
     faces = np.empty(len(bone.surface.faces), dtype=[("count", "u1"), ("index", "<i4", (3,))])
     faces["count"] = 3
     faces["index"] = bone.surface.faces

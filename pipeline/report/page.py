@@ -14,7 +14,7 @@ from jinja2 import Template
 from markupsafe import Markup
 
 from pipeline import results_tree
-from pipeline.anatomy import COMPARTMENT_PAIRS, PLATE_ON, REGIONS, TABLE_ORDER, Structure, pair_title
+from pipeline.anatomy import COMPARTMENT_PAIRS, PLATE_ON, SCHEMES, TABLE_ORDER, Scheme, Structure, pair_title
 from pipeline.flags import Use
 from pipeline.options import AnalysisOptions
 from pipeline.quantities import DAB, HEADLINES, MENISCUS_EXTRUSION, SECOND, TAB, THC, THC_TAB, VOLUME, Statistic
@@ -31,6 +31,7 @@ from pipeline.report.meshes import BoneMap
 from pipeline.report.page_tables import (
     Lookup,
     confidence_rows,
+    distribution_tables,
     measured,
     number,
     other_tables,
@@ -62,19 +63,29 @@ CARD_KEYS: Final = (
 HOST_TITLES: Final = {"cpu_count": "CPU cores", "python": "Python"}
 
 
+def region_charts(lookup: Lookup, uses: Uses) -> list[tuple[Scheme, Markup]]:
+    """One chart of mean thickness for each scheme of regions that was measured."""
+    found = []
+    for scheme in SCHEMES:
+        bars = [
+            Bar(
+                title=region.brief,
+                colour=css(region.colour),
+                mean=lookup.value(THC, region),
+                std=lookup.value(THC, region, Statistic.STD),
+                other=lookup.value(THC, region, method=SECOND),
+                uncertainty=lookup.value(THC, region, Statistic.UNCERTAINTY),
+                usable=uses.usable(THC, region),
+            )
+            for region in scheme.numbered
+        ]
+        if any(np.isfinite(bar.mean) for bar in bars):
+            found.append((scheme, regions_chart(bars)))
+    return found
+
+
 def charts(lookup: Lookup, bones: Sequence[BoneMap], uses: Uses) -> dict[str, Markup]:
-    """The three charts of the page."""
-    bars = [
-        Bar(
-            title=region.short,
-            colour=css(region.colour),
-            mean=lookup.value(THC, region),
-            std=lookup.value(THC, region, Statistic.STD),
-            other=lookup.value(THC, region, method=SECOND),
-            usable=uses.usable(THC, region),
-        )
-        for region in REGIONS
-    ]
+    """Compartments against each other, and the distribution over each plate."""
     pairs = [
         Pair(
             title=pair_title(medial),
@@ -97,7 +108,6 @@ def charts(lookup: Lookup, bones: Sequence[BoneMap], uses: Uses) -> dict[str, Ma
                 )
             )
     return {
-        "regions": regions_chart(bars),
         "compartments": compartments_chart(pairs),
         "distribution": distribution_chart(plates),
     }
@@ -170,6 +180,9 @@ def write_page(result: AnalysisResult, bones: Sequence[BoneMap], files_dir: Path
         tables=plate_tables(lookup, uses),
         others=other_tables(result.measurements, uses),
         charts=charts(lookup, bones, uses),
+        by_region=region_charts(lookup, uses),
+        distributions=distribution_tables(lookup, uses),
+        uncertain=any(row.statistic == Statistic.UNCERTAINTY for row in result.measurements),
         not_usable=Use.NO,
         accuracy=accuracy_table(result.provenance.model),
         model=dict.fromkeys(CARD_KEYS, "") | result.provenance.model,

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pipeline.anatomy import TABLE_ORDER, Plate, Region, place_order, place_title
+from pipeline.anatomy import SCHEMES, Place, Plate, Region, Scheme, place_order, place_title
 from pipeline.flags import Use
 from pipeline.quantities import (
     DAB,
+    DISTRIBUTION,
     PRIMARY,
     QUANTITIES,
     SECOND,
@@ -39,23 +40,28 @@ class Lookup:
         self._rows = {(r.quantity, r.method, r.structure, r.region, r.statistic): r for r in rows}
 
     def value(
-        self, quantity: Quantity, region: Region, statistic: Statistic | None = None, method: Method = PRIMARY
+        self, quantity: Quantity, region: Place, statistic: Statistic | None = None, method: Method = PRIMARY
     ) -> float:
         """The quantity's main statistic, or another one; NaN where there is no such row."""
         row = self._row(quantity, region, statistic or quantity.main, method)
         return math.nan if row is None else row.value
 
-    def count(self, quantity: Quantity, region: Region) -> int:
+    def count(self, quantity: Quantity, region: Place) -> int:
         """Vertices behind the main statistic; 0 where there is no such row."""
         row = self._row(quantity, region, quantity.main, PRIMARY)
         return 0 if row is None else row.n
 
-    def use(self, quantity: Quantity, region: Region, method: Method = PRIMARY) -> str:
+    def use(self, quantity: Quantity, region: Place, method: Method = PRIMARY) -> str:
         """Whether the main statistic may be used, as in the column `use`; yes where there is no such row."""
         row = self._row(quantity, region, quantity.main, method)
         return Use.YES if row is None else row.use
 
-    def _row(self, quantity: Quantity, region: Region, statistic: Statistic, method: Method) -> Measurement | None:
+    def any(self, quantity: Quantity, region: Place) -> tuple[float, str]:
+        """The main statistic of a quantity with one method, and its use; NaN where there is no such row."""
+        rows = [row for method in Method if (row := self._row(quantity, region, quantity.main, method)) is not None]
+        return (rows[0].value, rows[0].use) if rows else (math.nan, Use.YES.value)
+
+    def _row(self, quantity: Quantity, region: Place, statistic: Statistic, method: Method) -> Measurement | None:
         return self._rows.get((quantity.id, method, region.plate, region.name, statistic))
 
 
@@ -93,13 +99,58 @@ def measured(rows: Iterable[Measurement]) -> list[Quantity]:
 
 
 def plate_tables(lookup: Lookup, uses: Uses) -> list[dict[str, object]]:
-    """One table for each plate that was measured, with the reasons not to use some of its numbers."""
-    tables: list[dict[str, object]] = []
-    for plate in Plate:
-        rows = [region_row(lookup, region) for region in TABLE_ORDER if region.plate is plate]
-        if any(math.isfinite(row["tab"]) and row["tab"] > 0 for row in rows):
-            places = [(id_, plate.value, region.name) for region in (plate.whole, *plate.parts) for id_ in _SHOWN]
-            tables.append({"title": plate.display_name, "rows": rows, "notes": uses.notes(places)})
+    """One table for each plate and scheme that was measured, with the reasons not to use some of its numbers."""
+    return [
+        {
+            "title": _table_title(plate, scheme),
+            "rows": [region_row(lookup, region) for region in regions],
+            "notes": uses.notes((id_, plate.value, region.name) for region in regions for id_ in _SHOWN),
+        }
+        for scheme in SCHEMES
+        for plate in Plate
+        if (regions := _measured_in(lookup, scheme, plate))
+    ]
+
+
+def _measured_in(lookup: Lookup, scheme: Scheme, plate: Plate) -> list[Region]:
+    """The regions of a plate as the tables of a scheme show them; none if none that it adds has an area."""
+    shown = [place for place in scheme.shown if isinstance(place, Region) and place.plate is plate]
+    own = [lookup.value(TAB, region) for region in shown if region in scheme.regions]
+    return shown if any(math.isfinite(area) and area > 0 for area in own) else []
+
+
+def _table_title(plate: Plate, scheme: Scheme) -> str:
+    return plate.display_name if scheme is SCHEMES[0] else f"{plate.display_name}, {scheme.title.lower()}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistributionTable:
+    """Places down, quantities across. rows: place, and for each quantity the value and its use."""
+
+    title: str
+    quantities: tuple[Quantity, ...]
+    rows: tuple[tuple[str, tuple[tuple[float, str], ...]], ...]
+    notes: tuple[str, ...]
+
+
+def distribution_tables(lookup: Lookup, uses: Uses) -> list[DistributionTable]:
+    """How cartilage is distributed, one table for each plate and scheme."""
+    tables = []
+    for scheme in SCHEMES:
+        for plate in Plate:
+            regions = _measured_in(lookup, scheme, plate)
+            rows = [(region.short, tuple(lookup.any(what, region) for what in DISTRIBUTION)) for region in regions]
+            if not any(math.isfinite(value) for _, cells in rows for value, _ in cells):
+                continue
+            places = [(what.id, plate.value, region.name) for region in regions for what in DISTRIBUTION]
+            tables.append(
+                DistributionTable(
+                    title=f"{_table_title(plate, scheme)}: distribution",
+                    quantities=DISTRIBUTION,
+                    rows=tuple(rows),
+                    notes=tuple(uses.notes(places)),
+                )
+            )
     return tables
 
 
@@ -111,7 +162,7 @@ def region_row(lookup: Lookup, region: Region) -> dict[str, Any]:  # Any: cells 
         "uses": uses,
         "worst": max(uses.values(), key=lambda use: Use(use).rank),
         "title": region.short,
-        "whole": region.parent is None,
+        "whole": region.parent is None or bool(region.members),
         "colour": css(region.colour) if region.label else None,
         "thc": {statistic.value: lookup.value(THC, region, statistic) for statistic in THC.statistics},
         "thctab": lookup.value(THC_TAB, region),
@@ -129,9 +180,9 @@ def region_row(lookup: Lookup, region: Region) -> dict[str, Any]:  # Any: cells 
 def other_tables(rows: Iterable[Measurement], uses: Uses) -> list[PivotTable]:
     """All measurements that are not in the plate tables, so that the page is complete."""
     groups: dict[tuple[str, str], list[Measurement]] = {}
-    own = {quantity.id for quantity in THICKNESSES}
+    own = {quantity.id for quantity in (*THICKNESSES, *DISTRIBUTION, VOLUME)}
     for row in rows:
-        if row.quantity in own or (row.quantity == VOLUME.id and row.structure in tuple(Plate)):
+        if row.quantity in own and row.structure in tuple(Plate):
             continue
         groups.setdefault((row.quantity, row.method), []).append(row)
     return [_pivot(QUANTITIES[quantity], Method(method), group, uses) for (quantity, method), group in groups.items()]

@@ -52,4 +52,5 @@ def _bare(surface: Surface) -> BoneMap:
         thickness_mm=np.full(n, np.nan),
         two_crossing_mm=np.full(n, np.nan),
         region=np.zeros(n, dtype=np.uint8),
+        subregion=np.zeros(n, dtype=np.uint8),
     )

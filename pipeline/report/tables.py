@@ -21,11 +21,13 @@ from pipeline.anatomy import (
     PATELLA_WHOLE,
     TIBIA_LATERAL,
     TIBIA_MEDIAL,
+    Side,
 )
 from pipeline.flags import Use
+from pipeline.oai_variables import OAI_VARIABLES
 from pipeline.progress import StepRecord
 from pipeline.quantities import SPREAD, THC, Method
-from pipeline.results_tree import MEASUREMENTS, PEER_RESULTS, PROVENANCE, RESULTS
+from pipeline.results_tree import MEASUREMENTS, OAI_TABLE, PEER_RESULTS, PROVENANCE, RESULTS
 from pipeline.types import AnalysisResult, Measurement
 
 CSV_COLUMNS: Final = tuple(item.name for item in fields(Measurement))
@@ -46,6 +48,9 @@ PEER_KEYS: Final = MappingProxyType(
     }
 )
 """Region -> its name in the results of KneePipeline (config_template.json, regions.cart)."""
+
+OAI_SIDES: Final = (Side.RIGHT, Side.LEFT)
+"""In the order of the OAI's numbers, from 1."""
 
 PEER_METHOD: Final = Method.TWO_CROSSING
 """The thickness method that the peer also uses."""
@@ -152,9 +157,21 @@ def peer_results(rows: Iterable[Measurement]) -> dict[str, float | None]:
     }
 
 
+def oai_csv(rows: Iterable[Measurement], side: Side) -> str:
+    """One header line and one line in the names of the OAI; empty for what is missing or must not be used.
+
+    SIDE is 1 for a right and 2 for a left knee, as there. Thickness in mm, volume in mm3, PD in %.
+    """
+    found = {row.oai_variable: format_value(row.value) for row in rows if row.oai_variable and row.use != Use.NO}
+    values = {"SIDE": str(OAI_SIDES.index(side) + 1)} | {name: found.get(name, "") for name in OAI_VARIABLES.values()}
+    return f"{','.join(values)}\n{','.join(values.values())}\n"
+
+
 def write_tables(result: AnalysisResult, files_dir: Path) -> None:
     """Measurements as CSV, results and provenance as JSON, and the thickness under the peer's names."""
     MEASUREMENTS.target(files_dir).write_text(measurements_csv(result.measurements), encoding="utf-8", newline="\n")
     RESULTS.target(files_dir).write_text(json_text(results_document(result)), encoding="utf-8")
+    oai = oai_csv(result.measurements, result.alignment.side)
+    OAI_TABLE.target(files_dir).write_text(oai, encoding="utf-8", newline="\n")
     PROVENANCE.target(files_dir).write_text(json_text(provenance_document(result)), encoding="utf-8")
     PEER_RESULTS.target(files_dir).write_text(json_text(peer_results(result.measurements)), encoding="utf-8")

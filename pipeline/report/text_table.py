@@ -8,11 +8,11 @@ from typing import Final
 
 from pipeline.anatomy import place_order, place_title
 from pipeline.flags import Use
-from pipeline.quantities import SECOND, THC, Quantity, Statistic
+from pipeline.quantities import DISTRIBUTION, SECOND, THC, Quantity, Statistic
 from pipeline.report.page_tables import measured
 from pipeline.types import Measurement
 
-PLACE_WIDTH: Final = 30
+LEAST_PLACE_WIDTH: Final = 30
 GAP: Final = 2
 
 
@@ -22,7 +22,8 @@ def text_table(rows: Iterable[Measurement]) -> list[str]:
     Shows the main statistic of each quantity, and thickness by the primary method. Values that must not be used are in
     brackets, and a last line states it.
     """
-    known = tuple(row for row in rows if row.method != SECOND)
+    left_out = {quantity.id for quantity in DISTRIBUTION}  # a line of the terminal is short
+    known = tuple(row for row in rows if row.method != SECOND and row.quantity not in left_out)
     columns: list[tuple[Quantity, Statistic, str]] = []
     for quantity in measured(known):
         columns.append((quantity, quantity.main, f"{quantity.short} {quantity.unit.symbol}"))
@@ -35,8 +36,9 @@ def text_table(rows: Iterable[Measurement]) -> list[str]:
         cells = [_cell(quantity, values.get((*place, quantity.id, what))) for quantity, what, _ in columns]
         table.append([place_title(*place), *cells])
     widths = [max(len(line[k]) for line in table) + GAP for k in range(1, len(columns) + 1)]
+    place_width = max(LEAST_PLACE_WIDTH, *(len(line[0]) + GAP for line in table))
     lines = [
-        line[0].ljust(PLACE_WIDTH) + "".join(cell.rjust(width) for cell, width in zip(line[1:], widths, strict=True))
+        line[0].ljust(place_width) + "".join(cell.rjust(width) for cell, width in zip(line[1:], widths, strict=True))
         for line in table
     ]
     codes = sorted({row.flag for row in known if row.use == Use.NO})

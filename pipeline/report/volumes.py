@@ -13,10 +13,19 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.anatomy import REGIONS, Structure
+from pipeline.anatomy import SCHEMES, Structure
 from pipeline.grid import Grid, Planes
 from pipeline.report.measured_knee import Shown
-from pipeline.results_tree import ITKSNAP_TABLE, LABELS_NIFTI, LABELS_NRRD, R2_MAP, SLICER_TABLE, SUBREGIONS, T2_MAP
+from pipeline.results_tree import (
+    DIVIDED,
+    ITKSNAP_TABLE,
+    LABELS_NIFTI,
+    LABELS_NRRD,
+    R2_MAP,
+    SLICER_TABLE,
+    SUBREGIONS,
+    T2_MAP,
+)
 from pipeline.types import T2Map
 
 GZIP_LEVEL: Final = 4
@@ -31,13 +40,13 @@ LabelRow = tuple[int, str, tuple[int, int, int]]
 
 
 def label_rows() -> tuple[LabelRow, ...]:
-    """Number, title and colour of every label in the label map and the map of sub-regions, ascending.
+    """Number, title and colour of every label in the label map and both maps of regions, ascending.
 
     A structure that is a region as well (tibial and patellar cartilage) has the region's colour, so that the parts of a
     plate can be distinguished.
     """
     rows = {int(structure): (structure.title, structure.colour) for structure in Structure}
-    for region in REGIONS:
+    for region in (region for scheme in SCHEMES for region in scheme.numbered):
         title = rows[region.label][0] if region.label in rows else region.title
         rows[region.label] = (title, region.colour)
     return tuple((label, *rows[label]) for label in sorted(rows))
@@ -104,12 +113,13 @@ def _vector(values: Iterable[float]) -> str:
 
 
 def write_segmentation(knee: Shown, files_dir: Path) -> None:
-    """Labels (NIfTI, NRRD) and sub-regions (NIfTI) on the grid of the scan, and both label tables."""
+    """Labels (NIfTI, NRRD), regions and subregions (NIfTI) on the grid of the scan, and both label tables."""
     padding, grid = knee.segmentation.padding, knee.segmentation.scan_grid
     labels = np.pad(knee.segmentation.labels, padding)
     write_nifti(LABELS_NIFTI.target(files_dir), labels, grid)
     write_nrrd(LABELS_NRRD.target(files_dir), labels, grid)
     write_nifti(SUBREGIONS.target(files_dir), np.pad(knee.subregions, padding), grid)
+    write_nifti(DIVIDED.target(files_dir), np.pad(knee.divided, padding), grid)
     ITKSNAP_TABLE.target(files_dir).write_text(itksnap_table(), encoding="utf-8", newline="\n")
     SLICER_TABLE.target(files_dir).write_text(slicer_table(), encoding="utf-8", newline="\n")
 

@@ -240,6 +240,7 @@ def _write_sheet(workspace: Workspace, expert: Outlines, ours: Outlines, turn: s
             scan=scan,
             segmentation=outlines.whole,
             subregions=outlines.whole.labels,
+            divided=outlines.whole.labels,
             alignment=outlines.alignment or expert.alignment,
             thickness=(),
             t2=None,

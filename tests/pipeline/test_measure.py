@@ -8,8 +8,9 @@ import pytest
 from bench.phantoms import ellipsoid, measured
 from pipeline.anatomy import Structure
 from pipeline.grid import Grid
-from pipeline.measure import Findings, measure_knee, measure_thickness, measure_volumes, weighted_statistics
+from pipeline.measure import Findings, measure_knee, measure_thickness, measure_volumes
 from pipeline.quantities import Method
+from pipeline.rows import weighted_statistics
 from pipeline.types import Segmentation, Surface, ThicknessMap
 
 

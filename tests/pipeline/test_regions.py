@@ -13,11 +13,11 @@ from pipeline.measure import measure_thickness
 from pipeline.regions import (
     TILT_DEG,
     WRAP_SHARE,
-    _tilted,
     _wrap_height,
     femoral_regions,
     split_compartments,
     subregions,
+    tilted,
     without_menisci,
 )
 from pipeline.surface import bone_surface
@@ -126,7 +126,7 @@ def test_weight_bearing_is_60_percent_of_the_distance_from_notch_to_end():
 
 
 def test_the_pose_of_the_rules_is_tilted_backwards():
-    turned = _tilted(np.eye(3))
+    turned = tilted(np.eye(3))
     assert turned @ turned.T == pytest.approx(np.eye(3), abs=1e-12)
     assert np.linalg.det(turned) == pytest.approx(1.0)
     superior = turned[2]

@@ -21,8 +21,11 @@ from pipeline.acquisition import PulseSequence
 from pipeline.anatomy import (
     ALL,
     COMPARTMENT_PAIRS,
+    FEMOROTIBIAL,
     FEMUR_ANTERIOR,
     NUMBERINGS,
+    SUBREGION_SCHEME,
+    SUMS,
     TABLE_ORDER,
     Compartment,
     Plate,
@@ -155,6 +158,15 @@ TABLES = (
             *((half.value, "pipeline/anatomy/names.py", "words in others' labels") for half in Compartment),
             (ALL, "ui/parts/tables.py", "an argument of pandas"),
             (FEMUR_ANTERIOR.name, "pipeline/field_of_view.py", "a direction"),
+        ),
+    ),
+    Table(
+        name="subregions",
+        owner="pipeline/anatomy/subregions.py",
+        entries=tuple(
+            text
+            for place in (*SUBREGION_SCHEME.regions, *SUMS)
+            for text in (place.name, place.key, place.short, FEMOROTIBIAL)
         ),
     ),
     Table(

@@ -8,9 +8,10 @@ import pytest
 
 from jobs.state.model import Status
 from pipeline.acquisition import PulseSequence
-from pipeline.anatomy import TABLE_ORDER, Structure
+from pipeline.anatomy import SUBREGION_SCHEME, TABLE_ORDER, Structure
 from pipeline.file_kinds import FileKind
 from pipeline.flags import FLAGS, Extent, FlagKind, Use
+from pipeline.oai_variables import OAI_MEASURES, OAI_VARIABLES
 from pipeline.progress import StepState
 from pipeline.quantities import HEADLINES, QUANTITIES, Method
 from pipeline.results_tree import ARCHIVE_ROOT, ARTIFACTS, ViewFile
@@ -67,6 +68,23 @@ def regions() -> list[str]:
     ]
 
 
+def subregions() -> list[str]:
+    prefixes = {
+        (structure, region): name.removesuffix("MTH")
+        for (_, structure, region, _), name in OAI_VARIABLES.items()
+        if name.endswith("MTH")
+    }
+    return [
+        f"| {code(place.plate)} | {code(place.name)} | {place.short} | {getattr(place, 'label', 0) or ''} | "
+        f"{prefixes.get((place.plate, place.name), '')} |"
+        for place in SUBREGION_SCHEME.shown
+    ]
+
+
+def oai_measures() -> list[str]:
+    return [f"| {code(suffix)} | {code(quantity.id)} |" for suffix, quantity in OAI_MEASURES.items()]
+
+
 def structures() -> list[str]:
     return [f"| {int(item)} | {code(item.key)} | {item.title} | {item.snomed} |" for item in Structure]
 
@@ -108,6 +126,8 @@ TABLES = {
     "| Quantity | Name | Definition | Unit | Statistics |": ("measures.md", quantities),
     "| Method | Name | Definition |": ("measures.md", methods),
     "| Structure | Region | Name | Number |": ("measures.md", regions),
+    "| Structure | Subregion | Name | Number | OAI |": ("measures.md", subregions),
+    "| Suffix | Quantity |": ("measures.md", oai_measures),
     "| Number | Structure | Name | SNOMED CT |": ("measures.md", structures),
     "| Figure | Region |": ("measures.md", headlines),
     "| Model | Name |": ("measures.md", models),

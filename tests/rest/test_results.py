@@ -186,7 +186,7 @@ def test_a_csv_has_the_decimal_mark_and_separator_that_were_asked_for(api: httpx
     assert [row["value"].replace(",", ".") for row in rows] == [row["value"] for row in plain]
     assert [row["value"] for row in rows] == ["1,5", ""]
     assert [(list(line)[-1], line["use"], line["flag"]) for line in api.get(url).json()] == [
-        ("use", "no", "CARTILAGE_NOT_USABLE")
+        ("oai_variable", "no", "CARTILAGE_NOT_USABLE")
     ] * 2
     assert {(row["use"], row["flag"]) for row in plain} == {("no", "CARTILAGE_NOT_USABLE")}
     tabs = api.get(url, params={"format": "csv", "decimal": "comma", "separator": "tab"}).text

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.acquisition import PulseSequence
-from pipeline.anatomy import ALL, BONES, PLATE_ON, TIBIA_LATERAL, TIBIA_MEDIAL, Side, Structure
+from pipeline.anatomy import ALL, BONES, PATELLA_WHOLE, PLATE_ON, TIBIA_LATERAL, TIBIA_MEDIAL, Side, Structure
+from pipeline.anatomy.subregions import CENTRAL, CONDYLE, MP, TIBIA
 from pipeline.flags import FlagCode, QualityFlag
 from pipeline.grid import FloatArray, Grid
 from pipeline.progress import StepRecord, StepState
@@ -100,6 +101,16 @@ def label_map(grid: Grid) -> np.ndarray:
     return labels.reshape(grid.shape)
 
 
+def divided(regions: np.ndarray) -> np.ndarray:
+    """One subregion of each plate for the numbers of its regions."""
+    known = {TIBIA_MEDIAL.label: TIBIA[0], TIBIA_LATERAL.label: TIBIA[1], PATELLA_WHOLE.label: {CENTRAL: MP}}
+    numbers = np.full(256, CONDYLE[0][CENTRAL].label, dtype=np.uint8)
+    numbers[0] = 0
+    for label, parts in known.items():
+        numbers[label] = parts[CENTRAL].label
+    return numbers[regions]
+
+
 def thickness_map(surface: Surface, method: Method) -> ThicknessMap:
     """Constant thickness on the cap facing the joint, NaN elsewhere; a small denuded spot on the femur."""
     bone = surface.structure
@@ -119,6 +130,7 @@ def thickness_map(surface: Surface, method: Method) -> ThicknessMap:
         surface=surface,
         thickness_mm=thickness,
         region=np.where(inside, region, 0).astype(np.uint8),
+        subregion=divided(np.where(inside, region, 0)),
         method=method,
     )
 
@@ -195,6 +207,7 @@ def phantom(flags: tuple[QualityFlag, ...] = (CUT,)) -> AnalysisResult:
             surface_entropy_bits={Structure.FEMUR: 0.64},
         ),
         subregions=np.where(labels == 4, 12, np.where(labels > 4, labels, 0)).astype(np.uint8),
+        divided=divided(np.where(labels == 4, 12, np.where(labels > 4, labels, 0))),
         alignment=Alignment(matrix=frame, side=Side.RIGHT, residual_mm=0.8, residual_other_mm=1.9),
         thickness=maps,
         t2=None,

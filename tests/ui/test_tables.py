@@ -90,6 +90,7 @@ def test_the_tidy_table_has_the_columns_and_the_order_of_the_csv() -> None:
         "n",
         "flag",
         "use",
+        "oai_variable",
     ]
     assert len(frame) == len(ROWS)
     assert frame["value"][1] == 2.25

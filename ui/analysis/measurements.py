@@ -13,9 +13,22 @@ import streamlit as st
 
 from jobs import service
 from jobs.errors import ResultNotFound
-from pipeline.anatomy import TABLE_ORDER, TIBIA_LATERAL, TIBIA_MEDIAL
+from pipeline.anatomy import SCHEMES, TABLE_ORDER, TIBIA_LATERAL, TIBIA_MEDIAL, Scheme
 from pipeline.flags import Use
-from pipeline.quantities import DAB, PRIMARY, QUANTITIES, T2, T2_DEEP, TAB, THC, THC_TAB, THICKNESSES, Quantity
+from pipeline.quantities import (
+    DAB,
+    DISTRIBUTION,
+    PRIMARY,
+    QUANTITIES,
+    T2,
+    T2_DEEP,
+    TAB,
+    THC,
+    THC_TAB,
+    THICKNESSES,
+    Quantity,
+    Statistic,
+)
 from pipeline.results_tree import ViewFile
 from pipeline.uses import Uses
 from ui.parts import charts, tables, wording
@@ -35,19 +48,22 @@ CSV_STYLES: Final = {
 
 def show_measurements(job_id: str, rows: tables.Rows, uses: Uses) -> None:
     """Thickness by region as chart and table, its spread, medial against lateral, and every row."""
-    bars, ban = charts.thickness_bars(rows), uses.ban(THC, TABLE_ORDER)
-    if bars is None:
+    schemes, ban = tables.schemes_in(rows, SCHEMES), uses.ban(THC, TABLE_ORDER)
+    if not schemes:
         st.info("No cartilage was found to measure.", icon=":material/info:")
     else:
+        scheme = choose_scheme(schemes)
         left, right = st.columns([1, 1.35], gap="small")
         with left:
             st.subheader("Thickness by region")
             show_note(ban)
-            st.plotly_chart(bars, config=charts.CONFIG, key="bars")
-            _caption("Bars: mean; whiskers: standard deviation over the region's area.")
+            if (bars := charts.thickness_bars(rows, scheme)) is not None:
+                st.plotly_chart(bars, config=charts.CONFIG, key="bars")
+            _caption(_whiskers(rows))
         with right:
             st.subheader("Table")
-            _show_region_table(rows, uses)
+            _show_region_table(rows, uses, scheme)
+        _show_distribution_table(rows, uses, scheme)
         left, right = st.columns([1.15, 1], gap="medium")
         with left:
             _show_distributions(job_id, rows, ban)
@@ -61,9 +77,45 @@ def show_measurements(job_id: str, rows: tables.Rows, uses: Uses) -> None:
     _show_rows(rows)
 
 
-def _show_region_table(rows: tables.Rows, uses: Uses) -> None:
-    frame = tables.thickness_by_region(rows)
-    for note in uses.notes((what.id, place.plate, place.name) for what in THICKNESSES for place in TABLE_ORDER):
+def choose_scheme(schemes: list[Scheme]) -> Scheme:
+    """One of the ways to divide the plates; the first unless another is chosen."""
+    by_id = {scheme.id: scheme for scheme in schemes}
+    chosen = st.segmented_control(
+        "Regions of the plates", by_id, default=schemes[0].id, format_func=lambda key: by_id[key].title
+    )
+    scheme = by_id.get(chosen or "", schemes[0])
+    _caption(scheme.definition)
+    return scheme
+
+
+def _whiskers(rows: tables.Rows) -> str:
+    text = "Bars: mean; whiskers: standard deviation over the region's area."
+    if any(row["statistic"] == Statistic.UNCERTAINTY for row in rows):
+        text += " Violet: uncertainty of the mean; 95 % of repeated simulated scans of a knee have a mean within it."
+    return text
+
+
+def _show_distribution_table(rows: tables.Rows, uses: Uses, scheme: Scheme) -> None:
+    """How cartilage is distributed over each region."""
+    frame = tables.distribution_by_region(rows, scheme)
+    if frame.empty:
+        return
+    with st.expander("Distribution over each region"):
+        for note in uses.notes((what.id, place.plate, place.name) for what in DISTRIBUTION for place in scheme.shown):
+            show_note(note)
+        columns = {name: _number(what) for name, (what, _) in tables.DISTRIBUTION_COLUMNS.items()}
+        st.dataframe(
+            greyed(frame, tables.excluded(rows, frame, tables.DISTRIBUTION_COLUMNS)),
+            hide_index=True,
+            height="content",
+            alt="Distribution of cartilage by region",
+            column_config=columns | {"Use": _use(frame)},
+        )
+
+
+def _show_region_table(rows: tables.Rows, uses: Uses, scheme: Scheme) -> None:
+    frame = tables.thickness_by_region(rows, scheme)
+    for note in uses.notes((what.id, place.plate, place.name) for what in THICKNESSES for place in scheme.shown):
         show_note(note)
     st.dataframe(
         greyed(frame, tables.excluded(rows, frame, tables.THICKNESS_COLUMNS)),
@@ -74,6 +126,12 @@ def _show_region_table(rows: tables.Rows, uses: Uses) -> None:
             "Region": st.column_config.TextColumn(width=188),
             "Mean": _number(THC, width=74),
             "SD": _NUMBER("SD", format=f"%.{THC.digits}f", width=46, help="Spread of the thickness over the region."),
+            "Uncertainty": _NUMBER(
+                "± 95 %",
+                format=f"%.{THC.digits}f",
+                width=62,
+                help="Uncertainty of the mean: 95 % of repeated simulated scans of a knee have a mean within it.",
+            ),
             "Over all bone": _number(THC_TAB, width=94),
             "Bone area": _number(TAB, width=78),
             "Denuded": _number(DAB, width=64),
@@ -176,7 +234,9 @@ def _show_rows(rows: tables.Rows) -> None:
         if chosen:
             frame = frame[frame[column].isin(chosen)]
     shown = tables.readable(frame)
-    order = list(shown.columns) if (shown["Use"] == Use.YES).all() else ["Use", *shown.columns[:-1]]
+    order = list(shown.columns)
+    if not (shown["Use"] == Use.YES).all():
+        order.insert(0, order.pop(order.index("Use")))
     st.dataframe(
         greyed(shown, tables.excluded_lines(shown)),
         hide_index=True,
@@ -190,6 +250,11 @@ def _show_rows(rows: tables.Rows) -> None:
             "Unit": st.column_config.TextColumn(width=60),
             "n": _NUMBER(format="%d", width=80, help="Surface points or voxels."),
             "Use": st.column_config.TextColumn(width=64),
+            "Oai variable": st.column_config.TextColumn(
+                "OAI variable",
+                width=110,
+                help="Name in tables of the Osteoarthritis Initiative, without the visit.",
+            ),
             "Flag": st.column_config.TextColumn(width=190, help="The quality flag that decides the use."),
         },
     )

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pandas as pd
 import plotly.graph_objects as go
 
-from pipeline.anatomy import COMPARTMENT_PAIRS, TABLE_ORDER, Region, pair_title
+from pipeline.anatomy import COMPARTMENT_PAIRS, REGION_SCHEME, TABLE_ORDER, Region, Scheme, pair_title
 from pipeline.flags import Use
 from pipeline.quantities import T2, THC
 from pipeline.report.colours import css, thickness_css
@@ -17,6 +17,9 @@ from ui.parts import tables
 
 CONFIG: Final = {"displayModeBar": False, "scrollZoom": False}
 GREY: Final = "rgba(128,140,150,0.9)"
+UNCERTAIN: Final = "#7c3aed"
+"""Of the uncertainty of a mean; legible on light and dark backgrounds."""
+
 MEDIAL: Final = "#c2410c"
 LATERAL: Final = "#0e7490"
 """Distinguishable for colour-blind readers, on light and dark backgrounds."""
@@ -31,16 +34,19 @@ MARGIN_MM: Final = 0.5
 """Empty axis beyond the thickest point."""
 
 
-def thickness_bars(rows: tables.Rows) -> go.Figure | None:
-    """Mean thickness of each region as a bar, its SD as a whisker; None where nothing was measured."""
-    frame = tables.thickness_by_region(rows).dropna(subset=["Mean"])
+def thickness_bars(rows: tables.Rows, scheme: Scheme = REGION_SCHEME) -> go.Figure | None:
+    """Mean thickness of each region of a scheme as a bar, its SD as a whisker, and the uncertainty of the mean, where
+    it is known, as a second one; None where nothing was measured.
+    """
+    frame = tables.thickness_by_region(rows, scheme).dropna(subset=["Mean"])
     if frame.empty:
         return None
-    frame = frame.iloc[::-1]
+    names = {place.short: place.brief for place in scheme.shown}
+    frame = frame.assign(Name=frame["Region"].map(names)).iloc[::-1]
     figure = go.Figure(
         go.Bar(
             x=frame["Mean"],
-            y=frame["Region"],
+            y=frame["Name"],
             orientation="h",
             error_x={"type": "data", "array": frame["SD"].fillna(0.0), "color": GREY, "thickness": 1.4, "width": 3},
             marker={
@@ -51,10 +57,26 @@ def thickness_bars(rows: tables.Rows) -> go.Figure | None:
                 "line": {"width": 0},
                 "pattern": {"shape": _hatched(frame)},
             },
-            customdata=_remarks(frame),
-            hovertemplate="%{y}<br>%{x:.2f} mm, SD %{error_x.array:.2f} mm%{customdata}<extra></extra>",
+            customdata=list(zip(frame["Region"], _remarks(frame), strict=True)),
+            hovertemplate="%{customdata[0]}<br>%{x:.2f} mm, SD %{error_x.array:.2f} mm%{customdata[1]}<extra></extra>",
         )
     )
+    if "Uncertainty" in frame.columns:
+        figure.add_scatter(
+            x=frame["Mean"],
+            y=frame["Name"],
+            mode="markers",
+            marker={"size": 1, "color": UNCERTAIN},
+            error_x={
+                "type": "data",
+                "array": frame["Uncertainty"].fillna(0.0),
+                "color": UNCERTAIN,
+                "thickness": 2.4,
+                "width": 6,
+            },
+            customdata=frame["Region"],
+            hovertemplate="%{customdata}<br>%{x:.2f} ± %{error_x.array:.2f} mm (95 %)<extra></extra>",
+        )
     return _laid_out(figure, height=44 + 30 * len(frame), x_title=MEAN_AXIS, x_range=[0, None])
 
 

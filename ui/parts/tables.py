@@ -7,10 +7,21 @@ from typing import Any, Final
 
 import pandas as pd
 
-from pipeline.anatomy import TABLE_ORDER, Region, Structure, place_order, place_title
+from pipeline.anatomy import (
+    PLACES,
+    REGION_SCHEME,
+    TABLE_ORDER,
+    Place,
+    Region,
+    Scheme,
+    Structure,
+    place_order,
+    place_title,
+)
 from pipeline.flags import Use
 from pipeline.quantities import (
     DAB,
+    DISTRIBUTION,
     HEADLINES,
     PRIMARY,
     QUANTITIES,
@@ -46,10 +57,12 @@ ACCURACY_TITLES: Final = {
 THICKNESS_COLUMNS: Final = {
     "Mean": (THC, Statistic.MEAN),
     "SD": (THC, Statistic.STD),
+    "Uncertainty": (THC, Statistic.UNCERTAINTY),
     "Over all bone": (THC_TAB, Statistic.MEAN),
     "Bone area": (TAB, Statistic.TOTAL),
     "Denuded": (DAB, Statistic.SHARE),
 }
+DISTRIBUTION_COLUMNS: Final = {quantity.short: (quantity, quantity.main) for quantity in DISTRIBUTION}
 T2_COLUMNS: Final = {
     "Median": (T2, Statistic.MEDIAN),
     "SD": (T2, Statistic.STD),
@@ -60,7 +73,7 @@ T2_COLUMNS: Final = {
 
 
 def value_of(
-    rows: Rows, quantity: Quantity, region: Region, statistic: Statistic | None = None, method: Method | None = PRIMARY
+    rows: Rows, quantity: Quantity, region: Place, statistic: Statistic | None = None, method: Method | None = PRIMARY
 ) -> float | None:
     """The quantity's main statistic, or another one; None where there is no such row or it holds nothing.
 
@@ -75,7 +88,7 @@ def value_of(
     return None
 
 
-def use_of(rows: Rows, quantity: Quantity, region: Region) -> Use:
+def use_of(rows: Rows, quantity: Quantity, region: Place) -> Use:
     """Whether this number of this region may be used; yes where there is no such row."""
     place = (quantity.id, region.plate, region.name)
     return next(
@@ -90,29 +103,45 @@ def headlines(
     return [(title, region, value_of(rows, quantity, region, None, method)) for title, region in HEADLINES]
 
 
-def thickness_by_region(rows: Rows) -> pd.DataFrame:
-    """One line per region: mean and SD (mm), ThCtAB (mm), tAB (mm²), dAB (%), use; the whole plate before its parts."""
-    frame = _by_region(rows, THICKNESS_COLUMNS, PRIMARY)
-    return frame[frame[["Mean", "Denuded"]].notna().any(axis=1)].reset_index(drop=True)
+def thickness_by_region(rows: Rows, scheme: Scheme = REGION_SCHEME) -> pd.DataFrame:
+    """One line per region of a scheme: mean, SD and uncertainty (mm), ThCtAB (mm), tAB (mm²), dAB (%), use; the whole
+    plate before its parts. Without the uncertainty where it is not known for any region.
+    """
+    frame = _by_region(rows, THICKNESS_COLUMNS, PRIMARY, scheme)
+    found = frame[frame[["Mean", "Over all bone", "Denuded"]].notna().any(axis=1)].reset_index(drop=True)
+    return found if found["Uncertainty"].notna().any() else found.drop(columns="Uncertainty")
+
+
+def distribution_by_region(rows: Rows, scheme: Scheme = REGION_SCHEME) -> pd.DataFrame:
+    """One line per region of a scheme: how its cartilage is distributed; without quantities that none of them has."""
+    frame = _by_region(rows, DISTRIBUTION_COLUMNS, None, scheme)
+    names = [name for name in DISTRIBUTION_COLUMNS if frame[name].notna().any()]
+    found = frame[frame[names].notna().any(axis=1)] if names else frame[:0]
+    return found[["Region", "Use", *names]].reset_index(drop=True)
+
+
+def schemes_in(rows: Rows, schemes: Sequence[Scheme]) -> list[Scheme]:
+    """The schemes of which an analysis has thickness in a region that only they have."""
+    return [scheme for scheme in schemes if any(value_of(rows, THC, region) is not None for region in scheme.regions)]
 
 
 def t2_by_region(rows: Rows) -> pd.DataFrame:
     """One line per region: median, SD and medians of both layers (ms), excluded voxels (%), use; empty without T2."""
-    frame = _by_region(rows, T2_COLUMNS, None)
+    frame = _by_region(rows, T2_COLUMNS, None, REGION_SCHEME)
     return frame[frame["Median"].notna()].reset_index(drop=True)
 
 
-def _by_region(rows: Rows, columns: Columns, method: Method | None) -> pd.DataFrame:
+def _by_region(rows: Rows, columns: Columns, method: Method | None, scheme: Scheme) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {"Region": region.short, "Use": _use_in_words(rows, columns, region)}
             | {title: value_of(rows, what, region, which, method) for title, (what, which) in columns.items()}
-            for region in TABLE_ORDER
+            for region in scheme.shown
         ]
     )
 
 
-def _use_in_words(rows: Rows, columns: Columns, region: Region) -> str:
+def _use_in_words(rows: Rows, columns: Columns, region: Place) -> str:
     """The use of the first column's quantity, and what must not be used in this region alone: `yes; no: Bone area`."""
     uses = {title: use_of(rows, quantity, region) for title, (quantity, _) in columns.items()}
     main = next(iter(uses.values()))
@@ -123,10 +152,11 @@ def _use_in_words(rows: Rows, columns: Columns, region: Region) -> str:
 
 def excluded(rows: Rows, frame: pd.DataFrame, columns: Columns) -> pd.DataFrame:
     """Which cells of a table of regions must not be used: the shape of `frame`, True for those."""
-    regions = {region.short: region for region in TABLE_ORDER}
+    regions = {region.short: region for region in PLACES.values()}
     cells = {
         title: [use_of(rows, quantity, regions[name]) is Use.NO for name in frame["Region"]]
         for title, (quantity, _) in columns.items()
+        if title in frame.columns
     }
     return pd.DataFrame(cells, index=frame.index).reindex(columns=frame.columns, fill_value=False)
 
@@ -134,9 +164,12 @@ def excluded(rows: Rows, frame: pd.DataFrame, columns: Columns) -> pd.DataFrame:
 def other_quantities(rows: Rows) -> list[tuple[Quantity, pd.DataFrame]]:
     """Quantities without a separate table: one row per region, one column per statistic."""
     own = {quantity.id for quantity in (*THICKNESSES, *T2_LAYERS)}
+    of_plates = {quantity.id for quantity in DISTRIBUTION}
     tables = []
     for quantity in QUANTITIES.values():
         found = [row for row in rows if row["quantity"] == quantity.id and row["value"] is not None]
+        if quantity.id in of_plates:
+            found = [row for row in found if (row["structure"], row["region"]) not in PLACES]
         if found and quantity.id not in own:
             tables.append((quantity, _by_place(quantity, found)))
     return tables

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.anatomy import BONES, REGIONS, Side, Structure
+from pipeline.anatomy import BONES, REGIONS, SUBREGION_SCHEME, Side, Structure
 from pipeline.quantities import Method
 from pipeline.report import write_view
 from pipeline.report.colours import GREYS, VIRIDIS
@@ -79,17 +79,19 @@ def test_thickness_and_region_are_decoded_at_every_corner(result: AnalysisResult
         assert (np.isnan(found) == np.isnan(truth)).all()
         assert np.nanmax(np.abs(found - truth)) <= 0.0005 + 1e-9
         assert (mesh.channels["region"][mesh.faces] == item.region[item.surface.faces]).all()
+        assert (mesh.channels["subregion"][mesh.faces] == item.subregion[item.surface.faces]).all()
     femur = scene[1]["femur"].channels["thickness"]
     assert (femur == 0.0).any(), "denuded bone has the thickness 0, not none"
 
 
 def test_the_header_uses_the_region_and_structure_names_of_the_table(scene) -> None:
     header, meshes = scene
-    thickness, region, _ = header["channels"]
+    thickness, region, subregion, _ = header["channels"]
     assert (thickness["name"], thickness["unit"], thickness["range"]) == ("thickness", "mm", [0.0, 5.0])
     assert [(e["label"], e["title"], tuple(e["colour"])) for e in region["entries"]] == [
         (r.label, r.title, r.colour) for r in REGIONS
     ]
+    assert [e["title"] for e in subregion["entries"]] == [r.title for r in SUBREGION_SCHEME.numbered]
     for key, mesh in meshes.items():
         structure = Structure[key.upper()]
         assert mesh.header["title"] == structure.title
@@ -175,7 +177,8 @@ def test_t2_is_at_the_vertices_where_it_was_measured(result: AnalysisResult, tmp
     )
     write_view(replace(result, t2=t2), tmp_path)
     header, meshes = read_scene(tmp_path / "scene.bin.gz")
-    assert [channel["name"] for channel in header["channels"]] == ["thickness", "t2", "region", "joint_space"]
+    names = ["thickness", "t2", "region", "subregion", "joint_space"]
+    assert [channel["name"] for channel in header["channels"]] == names
     values = meshes["tibia"].channels["t2"]
     there = np.isfinite(values)
     assert values[there] == pytest.approx(np.full(there.sum(), 41.5), abs=0.006)

@@ -36,6 +36,7 @@ def test_csv_and_json_have_the_same_rows_in_the_same_order() -> None:
         "n",
         "flag",
         "use",
+        "oai_variable",
     ]
     assert len(table) == len(document) == len(result.measurements)
     for line, entry in zip(table, document, strict=True):
@@ -93,14 +94,16 @@ def test_thickness_that_must_not_be_used_is_null_under_the_peers_keys() -> None:
     assert set(found.values()) == {None}
 
 
-def test_the_last_column_of_the_csv_says_whether_a_number_may_be_used() -> None:
+def test_columns_of_the_csv_state_whether_a_number_may_be_used() -> None:
     result = phantom((THICK_SLICES, CUT))
     header, *lines = measurements_csv(result.measurements).splitlines()
-    assert header.endswith(",n,flag,use")
-    ends = {line.partition(",")[0]: ",".join(line.split(",")[-2:]) for line in lines if ",patellar_cartilage," in line}
+    assert header.endswith(",n,flag,use,oai_variable")
+    ends = {
+        line.partition(",")[0]: ",".join(line.split(",")[-3:-1]) for line in lines if ",patellar_cartilage," in line
+    }
     assert {ends[name] for name in ("ThC", "ThCtAB", "tAB", "dAB", "volume")} == {"CARTILAGE_NOT_USABLE,no"}
     assert ends["T2"] == "CARTILAGE_NOT_USABLE,caution"
-    assert measurements_csv(phantom(()).measurements).splitlines()[1].endswith(",100,,yes")
+    assert measurements_csv(phantom(()).measurements).splitlines()[1].endswith(",100,,yes,")
 
 
 def test_a_region_that_was_not_measured_is_null_under_the_peers_key() -> None:

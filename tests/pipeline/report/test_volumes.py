@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from pipeline.anatomy import REGIONS, Structure
+from pipeline.anatomy import REGIONS, SCHEMES, Structure
 from pipeline.grid import Grid
 from pipeline.report.volumes import itksnap_table, label_rows, slicer_table, write_nifti, write_nrrd
 from tests.support.report_phantom import label_map, oblique_grid, rotation
@@ -72,7 +72,7 @@ def test_an_nrrd_of_another_type_is_rejected(tmp_path: Path) -> None:
 
 
 def test_every_structure_and_region_is_in_both_label_tables() -> None:
-    expected = {int(s) for s in Structure} | {r.label for r in REGIONS}
+    expected = {int(s) for s in Structure} | {r.label for scheme in SCHEMES for r in scheme.numbered}
     assert {row[0] for row in label_rows()} == expected
     snap = [line for line in itksnap_table().splitlines() if not line.startswith("#")]
     assert {int(line.split()[0]) for line in snap} == expected | {0}

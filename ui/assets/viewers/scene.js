@@ -185,7 +185,7 @@ class SceneViewer {
       hoverMs: Math.max(0, performance.now() - event.timeStamp).toFixed(1),
       hoverWorkMs: (performance.now() - begun).toFixed(1),
       hoverStructure: found?.structure ?? "",
-      hoverRegion: found?.region ?? "",
+      hoverRegion: found?.regions[0] ?? "",
       hoverValue: found?.value ?? "",
     });
   }

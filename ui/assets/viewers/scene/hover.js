@@ -9,7 +9,7 @@ import { interpolatedValue, labelAt, RayGrid } from "./ray_grid.js";
 /**
  * @typedef {object} Reading
  * @property {string} structure
- * @property {string} region empty where no channel of regions is there
+ * @property {string[]} regions one per scheme of regions; none where no channel of regions is there
  * @property {string} value first number, empty where there is none
  * @property {{title: string, number: string, usable: boolean}[]} lines every number with its unit
  */
@@ -64,7 +64,7 @@ export class Hover {
     this.stage.camera.apply();
     const found = this.read(0, 0);
     this.#show(found, this.surface.clientWidth / 2, this.surface.clientHeight / 2);
-    const parts = found ? [...found.lines.map(({ title, number, usable }) => `${title} ${number}${usable ? "" : ", do not use"}`), found.structure, found.region] : [];
+    const parts = found ? [...found.lines.map(({ title, number, usable }) => `${title} ${number}${usable ? "" : ", do not use"}`), found.structure, ...found.regions] : [];
     this.spoken.textContent = parts.filter(Boolean).join(", ") || "Nothing in the middle";
   }
 
@@ -103,13 +103,14 @@ export class Hover {
   /** @param {MeshData} mesh @param {Hit} hit @returns {Reading} */
   #describe(mesh, hit) {
     /** @type {Reading} */
-    const reading = { structure: mesh.title, region: "", value: "", lines: [] };
+    const reading = { structure: mesh.title, regions: [], value: "", lines: [] };
     for (const channel of this.scene.channels) {
       const values = mesh.channels[channel.name]?.values;
       if (!values) continue;
       if (channel.kind === "categories") {
         const entry = channel.entries.find(({ label }) => label === labelAt(values, hit));
-        reading.region = entry?.title ?? channel.missing;
+        const region = entry?.title ?? channel.missing;
+        if (!reading.regions.includes(region)) reading.regions.push(region);
         continue;
       }
       const number = interpolatedValue(values, hit);
@@ -132,7 +133,7 @@ export class Hover {
           : element("p", { class: "unusable" }, element("s", {}, number), ` ${title.toLowerCase()}: do not use`),
       ),
       element("p", { class: "where" }, found.structure),
-      ...(found.region ? [element("p", { class: "where" }, found.region)] : []),
+      ...found.regions.map((region) => element("p", { class: "where" }, region)),
     );
     const [width, height] = [this.tip.offsetWidth, this.tip.offsetHeight];
     const left = x + 18 + width > this.surface.clientWidth ? x - width - 14 : x + 18;
