@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.comparison.comparisons import comparison, comparison_table, comparison_view
-from jobs.comparison.document import ComparedAnalysis, JobComparison
+from jobs.comparison.document import ComparedAnalysis, JobComparison, OrderedRows
 from jobs.control.cancelling import cancel, delete
 from jobs.control.copying import copy
 from jobs.control.retrying import can_retry, retry
@@ -31,6 +31,7 @@ __all__ = [
     "Metrics",
     "ModelFacts",
     "ModelTimes",
+    "OrderedRows",
     "PendingScan",
     "QueueMetrics",
     "ShapeModelFacts",

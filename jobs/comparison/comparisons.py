@@ -43,7 +43,7 @@ MAX_WAITING: Final = 4
 
 POLL_S: Final = 0.1
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Version of the method: comparisons of older versions are recomputed."""
 
 _ENVIRONMENT: Final = {

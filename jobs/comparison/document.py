@@ -78,6 +78,33 @@ class ChangeRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OrderedRow:
+    """Change of ThCtAB of one subregion, µm. rank: 1 is the most negative; sure: larger than the measurement error."""
+
+    rank: int
+    subregion: str
+    structure: str
+    change_um: float
+    sure: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderedRows:
+    """The 16 femorotibial subregions by their change, and the scores, µm; null where `why_none` states why.
+
+    thinning_um, thickening_um  sums of the negative and of the positive changes (ThCTnS, ThCTkS)
+    thinner, thicker            number of changes larger than the measurement error; null: it is not known
+    """
+
+    values: list[OrderedRow]
+    thinning_um: float | None
+    thickening_um: float | None
+    thinner: int | None
+    thicker: int | None
+    why_none: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobComparison:
     """Differences from analysis a to analysis b."""
 
@@ -90,6 +117,7 @@ class JobComparison:
     registration_note: str
     sdc: SmallestChange
     changes: list[ChangeRow]
+    ordered: OrderedRows
 
 
 _ADAPTER: Final = TypeAdapter(JobComparison)

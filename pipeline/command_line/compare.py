@@ -9,6 +9,7 @@ from pipeline.anatomy import place_title
 from pipeline.comparison.changes import Change
 from pipeline.comparison.documents import registration_note
 from pipeline.comparison.folders import compare_folders
+from pipeline.comparison.ordered import ordered_changes, scores_in_words
 from pipeline.flags import Use
 from pipeline.quantities import THC_MATCHED
 
@@ -35,6 +36,7 @@ def run(parser: argparse.ArgumentParser, words: list[str]) -> tuple[int, str]:
     lines += [_line(row) for row in comparison.changes if row.quantity == THC_MATCHED.id]
     lines += [f"! {text}" for text in comparison.warnings]
     lines.append(registration_note(comparison))
+    lines.append(scores_in_words(ordered_changes(comparison.changes)))
     return 0, "\n".join(lines)
 
 

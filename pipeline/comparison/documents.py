@@ -10,6 +10,7 @@ from typing import Any, Final
 from pipeline.comparison.changes import Change
 from pipeline.comparison.compare import Comparison
 from pipeline.comparison.knee import Knee
+from pipeline.comparison.ordered import ordered_changes
 from pipeline.report.tables import format_value
 from pipeline.segmentation.identity import named_digests
 
@@ -76,6 +77,7 @@ def comparison_document(comparison: Comparison) -> dict[str, object]:
             "repeats": known.repeats,
         },
         "changes": [asdict(row) for row in comparison.changes],
+        "ordered": asdict(ordered_changes(comparison.changes)),
     }
 
 

@@ -17,6 +17,7 @@ from pipeline.quantities import THC_MATCHED, Quantity
 from pipeline.results_tree import ViewFile
 from pipeline.uses import Uses
 from ui.compare.change_charts import change_bars
+from ui.compare.ordered import show_ordered
 from ui.parts import tables, wording
 from ui.parts.addresses import address
 from ui.parts.charts import CONFIG
@@ -54,6 +55,7 @@ def show_comparison(first_id: str, second_id: str) -> None:
         "the colour of bone."
     )
     _show_regions([asdict(row) for row in document.changes], word, both)
+    show_ordered(document.ordered, word)
     _show_worth(document)
     st.html(f'<a class="ok-button" href="{base}/changes.csv" download>Download as CSV</a>')
 
