@@ -14,8 +14,8 @@ from ui.parts.charts import CONFIG, EXCLUDED
 
 EXPLAINED: Final = (
     "Where cartilage is lost differs between knees, so knees are compared rank by rank: OV1 is the most negative "
-    "change of the 16 femorotibial subregions, OV16 the most positive. ThCTnS and ThCTkS are the sums of the negative and of "
-    "the positive changes of ThCtAB (Buck et al., Arthritis Rheum 2009; 61: 730)."
+    "change of the 16 femorotibial subregions, OV16 the most positive. ThCTnS and ThCTkS are the sums of the negative "
+    "and of the positive changes of ThCtAB (Buck et al., Arthritis Rheum 2009; 61: 730)."
 )
 PUBLISHED: Final = (
     "For scale: untreated knees with osteoarthritis changed in one year by ThCTnS -921 ± 777 µm and ThCTkS +507 ± 429 "
