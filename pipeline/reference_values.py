@@ -25,9 +25,9 @@ READERS_DIFFER: Final = (
     "Readers, sequences and definitions differ: means of the same knee by two readers differ by a tenth."
 )
 
+_SUBREGIONS: Final[tuple[Place, ...]] = (*SUBREGION_SCHEME.regions, *SUMS)
 _CODES: Final[Mapping[str, Place]] = MappingProxyType(
-    {"MT": TIBIA_MEDIAL, "LT": TIBIA_LATERAL}
-    | {place.name: place for place in (*SUBREGION_SCHEME.regions, *SUMS) if place.name}
+    {"MT": TIBIA_MEDIAL, "LT": TIBIA_LATERAL} | {place.name: place for place in _SUBREGIONS}
 )
 
 

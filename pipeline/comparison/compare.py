@@ -57,13 +57,13 @@ def compare(
     reasons: list[str] = []
     for index, structure in enumerate(BONES):
         on_progress(index / len(BONES), f"Registering {structure.title.lower()}")
-        pair = _of(here, structure), _of(there, structure)
+        pair = map_of(here, structure), map_of(there, structure)
         if pair[0] is None or pair[1] is None:
             if pair != (None, None):
                 reasons.append(f"{structure.title}: segmented in only one of the two analyses.")
             continue
         try:
-            bones.append(_bone_change(pair[0], pair[1], (here, there), mirror=mirror))
+            bones.append(bone_change(pair[0], pair[1], (here, there), mirror=mirror))
         except NotComparable as error:
             reasons.append(error.message)
     if not bones:
@@ -91,11 +91,13 @@ def compare(
     )
 
 
-def _of(knee: Knee, structure: Structure) -> ThicknessMap | None:
+def map_of(knee: Knee, structure: Structure) -> ThicknessMap | None:
+    """Thickness on this bone; None if it is not in the analysis."""
     return next((item for item in knee.maps if item.surface.structure is structure), None)
 
 
-def _bone_change(first: ThicknessMap, second: ThicknessMap, knees: tuple[Knee, Knee], *, mirror: bool) -> BoneChange:
+def bone_change(first: ThicknessMap, second: ThicknessMap, knees: tuple[Knee, Knee], *, mirror: bool) -> BoneChange:
+    """The second knee's bone registered to the first's. mirror: the second knee was mirrored. Raises NotComparable."""
     matrix, residual = register_bone(first, second, (knees[0].alignment, knees[1].alignment))
     plate = np.isfinite(first.thickness_mm) & (first.region > 0)
     thickness = np.full(len(plate), np.nan)

@@ -1,0 +1,141 @@
+"""Visits of one knee: known slopes, any order, and what is refused."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from bench.phantoms import ellipsoid
+from pipeline.comparison.changes import LARGER, UNKNOWN, WITHIN
+from pipeline.comparison.knee import Knee
+from pipeline.comparison.reproducibility import Reproducibility
+from pipeline.comparison.series import Series, Trend, Visit, follow
+from pipeline.errors import NotComparable
+from pipeline.quantities import THC_MATCHED
+from tests.pipeline.comparison.test_comparison import AXES_MM, phantom_knee
+from tests.support.report_phantom import THICK_SLICES
+
+pytestmark = pytest.mark.slow
+
+NOTHING_KNOWN = Reproducibility()
+YEARS = (2019.5, 2020.5, 2021.7, 2023.5)
+SLOPE_MM = -0.12
+"""Per year; from 2.5 mm."""
+
+
+@lru_cache(maxsize=1)
+def visits() -> tuple[Visit, ...]:
+    """A phantom that loses cartilage evenly, each time in another pose and on another grid."""
+    found = []
+    for number, years in enumerate(YEARS):
+        thickness = 2.5 + SLOPE_MM * (years - YEARS[0])
+        off = Rotation.from_euler("xyz", (number * 2.0, -number, number), degrees=True)
+        found.append(Visit(knee=phantom_knee(ellipsoid(AXES_MM, thickness, seed=11 + number), off), years=years))
+    return tuple(found)
+
+
+@lru_cache(maxsize=1)
+def followed() -> Series:
+    return follow(visits(), NOTHING_KNOWN)
+
+
+def trend_of(series: Series, quantity: str, region: str = "all") -> Trend:
+    return next(trend for trend in series.trends if (trend.quantity, trend.region) == (quantity, region))
+
+
+def with_values(*values: float) -> list[Visit]:
+    """The same phantom at every visit, with made-up means of ThC."""
+    knee = visits()[0].knee
+    row = next(row for row in knee.measurements if (row.quantity, row.region, row.statistic) == ("ThC", "all", "mean"))
+    return [
+        Visit(knee=replace(knee, measurements=(replace(row, value=value),)), years=float(number))
+        for number, value in enumerate(values)
+    ]
+
+
+def test_a_steady_loss_is_found_within_10_um_a_year() -> None:
+    for quantity in (THC_MATCHED.id, "ThC", "ThCtAB"):
+        trend = trend_of(followed(), quantity)
+        assert trend.slope == pytest.approx(SLOPE_MM, abs=0.010)
+        assert trend.error < 0.010
+    assert len(trend_of(followed(), THC_MATCHED.id).values) == 4
+
+
+def test_points_are_followed_one_by_one() -> None:
+    (bone,) = followed().bones
+    everywhere = np.isfinite(bone.thickness_mm).all(axis=0)
+    assert everywhere.sum() > 0.8 * np.isfinite(bone.first.thickness_mm).sum()
+    loss = bone.thickness_mm[0] - bone.thickness_mm[3]
+    assert np.median(loss[everywhere]) == pytest.approx(-SLOPE_MM * 4, abs=0.03)
+
+
+def test_the_order_in_which_visits_are_given_changes_nothing() -> None:
+    one, other = followed(), follow([visits()[k] for k in (2, 0, 3, 1)], NOTHING_KNOWN)
+    assert other.years == one.years == pytest.approx((0.0, 1.0, 2.2, 4.0))
+    assert other.trends == one.trends
+    assert np.array_equal(other.bones[0].thickness_mm, one.bones[0].thickness_mm, equal_nan=True)
+
+
+def test_the_line_is_that_of_least_squares() -> None:
+    values = (2.0, 1.9, 2.05, 1.7, 1.6)
+    trend = trend_of(follow(with_values(*values), NOTHING_KNOWN), "ThC")
+    (slope, _), covariance = np.polyfit(range(5), values, 1, cov=True)
+    assert trend.slope == pytest.approx(slope)
+    assert trend.error == pytest.approx(math.sqrt(covariance[0, 0]))
+    assert (trend.expected, trend.verdict) == (None, UNKNOWN)
+
+
+@pytest.mark.parametrize(("per_year", "verdict"), [(-0.05, WITHIN), (-0.12, LARGER), (0.12, LARGER)])
+def test_a_slope_is_judged_by_the_repeatability_of_one_measurement(per_year: float, verdict: str) -> None:
+    known = Reproducibility(regions={"femoral_cartilage/all": {"sdc_mm": 0.277}})  # SD 0.1 mm
+    trend = trend_of(follow(with_values(*(2.0 + per_year * year for year in range(4))), known), "ThC")
+    assert trend.expected == pytest.approx(0.1 / math.sqrt(5.0), rel=0.01)
+    assert trend.verdict == verdict
+
+
+def test_a_missing_value_is_left_out_and_two_values_have_no_line() -> None:
+    trend = trend_of(follow(with_values(2.0, float("nan"), 1.8, 1.7), NOTHING_KNOWN), "ThC")
+    assert trend.values == (2.0, None, 1.8, 1.7)
+    assert trend.slope == pytest.approx(-0.1)
+    short = trend_of(follow(with_values(2.0, float("nan"), 1.8), NOTHING_KNOWN), "ThC")
+    assert (short.slope, short.error, short.verdict) == (None, None, UNKNOWN)
+
+
+def test_a_visit_that_must_not_be_used_leaves_no_verdict() -> None:
+    known = Reproducibility(regions={"femoral_cartilage/all": {"sdc_mm": 0.01}})
+    given = with_values(2.0, 1.9, 1.8)
+    given[1] = replace(given[1], knee=replace(given[1].knee, flags=(THICK_SLICES,)))
+    trend = trend_of(follow(given, known), "ThC")
+    assert (trend.use, trend.flag, trend.verdict) == ("no", "CARTILAGE_NOT_USABLE", UNKNOWN)
+
+
+def mirrored(visit: Visit) -> Visit:
+    return replace(visit, knee=visit.knee.mirrored())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (lambda: visits()[:2], "2 visits were given; expected at least 3"),
+        (lambda: [*visits()[:3], replace(visits()[3], years=YEARS[0])], "the same time"),
+        (lambda: [*visits()[:3], replace(visits()[3], years=math.nan)], "not a number"),
+        (lambda: [*visits()[:3], mirrored(visits()[3])], "left and right"),
+    ],
+)
+def test_what_is_no_series_is_refused(given, message: str) -> None:
+    with pytest.raises(NotComparable, match=message):
+        follow(given(), NOTHING_KNOWN)
+
+
+def test_a_bone_that_a_visit_lacks_is_named() -> None:
+    def without_bones(knee: Knee) -> Knee:
+        return replace(knee, maps=())
+
+    given = [visits()[0], visits()[1], replace(visits()[2], knee=without_bones(visits()[2].knee))]
+    with pytest.raises(NotComparable, match="Femur: not segmented in all visits"):
+        follow(given, NOTHING_KNOWN)
