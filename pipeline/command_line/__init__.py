@@ -1,1 +1,1 @@
-"""The command line of the pipeline: analyse, compare, models, validate, check-scans."""
+"""The command line of the pipeline: analyse, compare, follow, models, validate, check-scans."""

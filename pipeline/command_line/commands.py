@@ -1,4 +1,4 @@
-"""Selects the command: analyse (the default), compare, models, validate or check-scans."""
+"""Selects the command: analyse (the default), compare, follow, models, validate or check-scans."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.command_line import analyse, check_scans, compare, models, validate
+from pipeline.command_line import analyse, check_scans, compare, follow, models, validate
 from pipeline.errors import KneeError, OptionsError
 
 DONE: Final = 0
@@ -27,6 +27,7 @@ class Command:
 COMMANDS: Final = {
     "analyse": Command(parser=analyse.build_parser, run=analyse.run),
     "compare": Command(parser=compare.build_parser, run=compare.run),
+    "follow": Command(parser=follow.build_parser, run=follow.run),
     "models": Command(parser=models.build_parser, run=models.run),
     "validate": Command(parser=validate.build_parser, run=validate.run),
     "check-scans": Command(parser=check_scans.build_parser, run=check_scans.run),

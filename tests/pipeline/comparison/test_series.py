@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from dataclasses import replace
 from functools import lru_cache
@@ -12,6 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from bench.phantoms import ellipsoid
 from pipeline.comparison.changes import LARGER, UNKNOWN, WITHIN
+from pipeline.comparison.follow_folders import series_document, trends_csv
 from pipeline.comparison.knee import Knee
 from pipeline.comparison.reproducibility import Reproducibility
 from pipeline.comparison.series import Series, Trend, Visit, follow
@@ -112,6 +115,20 @@ def test_a_visit_that_must_not_be_used_leaves_no_verdict() -> None:
     given[1] = replace(given[1], knee=replace(given[1].knee, flags=(THICK_SLICES,)))
     trend = trend_of(follow(given, known), "ThC")
     assert (trend.use, trend.flag, trend.verdict) == ("no", "CARTILAGE_NOT_USABLE", UNKNOWN)
+
+
+def test_the_table_has_a_column_for_every_visit_and_the_document_its_trends() -> None:
+    rows = list(csv.DictReader(io.StringIO(trends_csv(followed()))))
+    row = next(row for row in rows if (row["quantity"], row["region"]) == (THC_MATCHED.id, "all"))
+    trend = trend_of(followed(), THC_MATCHED.id)
+    columns = ["year_0.000", "year_1.000", "year_2.200", "year_4.000"]
+    assert [float(row[name]) for name in columns] == pytest.approx(trend.values, abs=1e-6)
+    assert float(row["slope_per_year"]) == pytest.approx(trend.slope, abs=1e-6)
+    assert (row["expected_error"], row["verdict"], row["use"]) == ("", UNKNOWN, "yes")
+    document = series_document(followed())
+    assert document["years"] == pytest.approx([0.0, 1.0, 2.2, 4.0])
+    assert len(document["trends"]) == len(rows)
+    assert [len(bone["matrix"]) for bone in document["registration"]] == [3]
 
 
 def mirrored(visit: Visit) -> Visit:
