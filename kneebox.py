@@ -11,6 +11,7 @@ USAGE: Final = """usage: kneebox COMMAND ...
   run          start the product: queue, worker, REST interface and pages
   analyse      analyse one scan and write a folder of results (this word may be omitted)
   compare      show the differences between two complete analyses
+  follow       show three and more complete analyses of one knee against time
   models       list the installed models, and how to install more
   validate     measure a model on scans with expert label maps
   check-scans  rank scans without label maps by what looks wrong
