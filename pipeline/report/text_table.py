@@ -27,7 +27,7 @@ def text_table(rows: Iterable[Measurement]) -> list[str]:
     """Lines of the table: one row per region, one column per measured quantity, ThC with its standard deviation.
 
     Shows the main statistic of each quantity, and thickness by the primary method. Quantities of a few places alone
-    follow in lines of their own. Values that must not be used are in brackets, and a last line states it.
+    follow in separate lines. Values that must not be used are in brackets, and a last line states it.
     """
     left_out = {quantity.id for quantity in DISTRIBUTION}  # a line of the terminal is short
     known = tuple(row for row in rows if row.method != SECOND and row.quantity not in left_out)

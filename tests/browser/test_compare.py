@@ -63,7 +63,9 @@ def test_two_analyses_are_chosen_compared_swapped_and_downloaded(address: str, p
     assert scene.get_attribute("data-loads") == loads == "1"
     link = page.get_by_role("link", name="Download as CSV").get_attribute("href")
     rows = list(csv.DictReader(io.StringIO(httpx.get(f"{address}{link}").text)))
-    assert {row["quantity"] for row in rows} == {"ThC_matched", "ThC", "ThCtAB", "tAB", "dAB", "volume"}
+    thickness = {"ThC_matched", "ThC", "ThCtAB", "ThCtAB_CV", "Mav", "Miv", "thin_area"}
+    joint = {"joint_space", "joint_space_narrow", "joint_space_ap", "joint_space_ml"}
+    assert {row["quantity"] for row in rows} == thickness | joint | {"tAB", "dAB", "cAB", "volume", "VCtAB"}
     page.get_by_role("button", name="Swap").click()
     page.wait_for_url(f"**/compare?a={second}&b={first}", timeout=WAIT_MS)
     page.locator("[data-ok3d][data-state=ready]").wait_for(timeout=WAIT_MS)

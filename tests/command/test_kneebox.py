@@ -25,8 +25,10 @@ def test_help_names_every_command():
         "run",
         "analyse",
         "compare",
+        "follow",
         "models",
         "validate",
+        "check-scans",
         "jobs",
     }
 

@@ -60,8 +60,8 @@ def test_an_added_measure_is_in_the_files_and_the_report(checkout: Checkout, tmp
     document = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     stored = [row["value"] for row in document["measurements"] if row["quantity"] == "bone_volume"]
     assert [format_value(value) for value in stored] == [row["value"] for row in rows]
-    assert f"{TITLE} mm³" in printed.splitlines()[0]
-    assert any(line.split()[:1] == ["Femur"] and f"{stored[0]:.0f}" in line for line in printed.splitlines())
+    (line,) = [line for line in printed.splitlines() if line.startswith(f"{TITLE} (mm³): ")]
+    assert f"Femur {stored[0]:.0f}; " in line
     report = (folder / "report.html").read_text(encoding="utf-8")
     table = report.split(f"<h3>{TITLE}, voxel count</h3>")[1].split("</table>")[0]
     assert f"<th>Femur</th><td>{stored[0]:,.0f}</td>".replace(",", "\u202f") in table

@@ -55,6 +55,7 @@ def test_an_upload_writes_the_record_of_the_contract(api: httpx.Client, nifti: b
         "series": "",
         "knee": "",
         "turn": "",
+        "weight_bearing": "60",
         "numbering": "auto",
         "resample_labels": False,
         "echo_times_ms": [],

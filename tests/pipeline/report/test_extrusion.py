@@ -24,6 +24,7 @@ def knee_of(side: Side) -> MeasuredKnee:
         scan=None,
         segmentation=segmentation,
         subregions=np.zeros_like(segmentation.labels),
+        divided=np.zeros_like(segmentation.labels),
         alignment=alignment(side),
         thickness=(tibia_of(segmentation),),
         t2=None,
