@@ -20,6 +20,8 @@ HIDDEN: Final = 2
 DROP_FEATURES: Final = 0.1
 DROP: Final = 0.2
 RATE: Final = 2e-3
+RATE_FROM_START: Final = 5e-4
+"""Of networks that are trained further: at RATE they would lose what they know."""
 DECAY: Final = 1e-2
 BATCH: Final = 1024
 LEAST_SCALE: Final = 0.05
@@ -38,6 +40,16 @@ class Perceptron(nn.Module):
         self.drop_features, self.drop = nn.Dropout(DROP_FEATURES), nn.Dropout(DROP)
         self.register_buffer("centre", torch.from_numpy(centre))
         self.register_buffer("scale", torch.from_numpy(scale))
+
+    @classmethod
+    def of(cls, network: ProfileNetwork) -> Perceptron:
+        """The same network, to be trained further."""
+        model = cls(network.centre, network.scale)
+        with torch.no_grad():
+            for layer, (matrix, bias) in zip(model.layers, network.layers, strict=True):
+                layer.weight.copy_(torch.from_numpy(np.asarray(matrix, np.float32).T))
+                layer.bias.copy_(torch.from_numpy(np.asarray(bias, np.float32)))
+        return model
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """(n, f) -> (n, ANSWERS, depths): the correction added to the log-probabilities of the first pass."""
@@ -58,17 +70,30 @@ class Perceptron(nn.Module):
         )
 
 
-def fit(examples: Examples, minutes: float, seed: int, on_step: Callable[[int, float], None]) -> ProfileNetwork:
-    """Train for `minutes` with a cosine learning-rate schedule; on_step receives the step number and its loss."""
+def fit(
+    examples: Examples,
+    minutes: float,
+    seed: int,
+    on_step: Callable[[int, float], None],
+    first: ProfileNetwork | None = None,
+) -> ProfileNetwork:
+    """Train for `minutes` with a cosine learning-rate schedule; on_step receives the step number and its loss.
+
+    first: a network to continue from; None: random weights
+    """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    some = examples.features[rng.permutation(len(examples.features))[:50_000]].astype(np.float32)
-    model = Perceptron(some.mean(axis=0), some.std(axis=0) + np.float32(LEAST_SCALE))
-    optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY)
+    rate = RATE if first is None else RATE_FROM_START
+    if first is None:
+        some = examples.features[rng.permutation(len(examples.features))[:50_000]].astype(np.float32)
+        model = Perceptron(some.mean(axis=0), some.std(axis=0) + np.float32(LEAST_SCALE))
+    else:
+        model = Perceptron.of(first)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=DECAY)
     start, step = time.monotonic(), 0
     while (done := (time.monotonic() - start) / (60.0 * minutes)) < 1.0:
         for group in optimiser.param_groups:
-            group["lr"] = RATE * max(0.01, 0.5 * (1.0 + np.cos(np.pi * done)))
+            group["lr"] = rate * max(0.01, 0.5 * (1.0 + np.cos(np.pi * done)))
         chosen = rng.integers(len(examples.features), size=BATCH)
         features = examples.features[chosen].astype(np.float32)
         truth = torch.from_numpy(shares_of(examples.truth[chosen]))

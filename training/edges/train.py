@@ -2,6 +2,7 @@
 contrast.
 
     python -m training.edges.train MAPS --output FOLDER [--collect MINUTES] [--fit MINUTES] [--members N]
+                                  [--start edges.npz]
 
 Renders synthetic joints of the training maps for the given minutes, segments them with the first pass of the built-in
 model, and stores the profiles in FOLDER. Then it fits the networks to all profiles in FOLDER and writes
@@ -19,7 +20,8 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.segmentation.edges.network import Ensemble, ProfileNetwork, write_ensemble
+from pipeline.digest import sha256_of
+from pipeline.segmentation.edges.network import Ensemble, ProfileNetwork, read_ensemble, write_ensemble
 from pipeline.segmentation.knee_unet import knee_unet
 from pipeline.types import Resources
 from training.edges.errors import errors, first_pass_errors
@@ -58,8 +60,11 @@ def gather(maps: Collection, pool: AnatomyPool, folder: Path, minutes: float, se
         number += 1
 
 
-def learn(folder: Path, minutes: float, seed: int, members: int) -> None:
-    """Fit `members` networks to the collected profiles, each to other rays and variations; write the ensemble."""
+def learn(folder: Path, minutes: float, seed: int, members: int, start: Ensemble | None = None) -> None:
+    """Fit `members` networks to the collected profiles, each to other rays and variations; write the ensemble.
+
+    start: networks to continue from, in turn; None: random weights
+    """
     paths = sorted(folder.glob("[0-9]*_[0-9]*.npz"))
     apart = load([path for path in paths if is_held_out(path)] or paths[-1:], np.random.default_rng(seed))
     # A run takes about an hour: print its progress and the accuracy so far.
@@ -67,7 +72,8 @@ def learn(folder: Path, minutes: float, seed: int, members: int) -> None:
     fitted: list[ProfileNetwork] = []
     for number in range(members):
         examples = load([path for path in paths if not is_held_out(path)], np.random.default_rng([seed, number]), VIEWS)
-        fitted.append(fit(examples, minutes, seed + number, _loss_printer()))
+        first = None if start is None else start.members[number % len(start.members)]
+        fitted.append(fit(examples, minutes, seed + number, _loss_printer(), first))
         rays = len(examples.features)
         del examples  # memory does not hold two sets
         ensemble = Ensemble(members=tuple(fitted))
@@ -100,6 +106,7 @@ def main() -> None:
     parser.add_argument("--fit", type=float, default=25.0, metavar="MINUTES", help="per network (default: 25)")
     parser.add_argument("--members", type=int, default=3, help="networks in the ensemble (default: 3)")
     parser.add_argument("--weights", type=Path, help="first pass to use: a file, or a folder with card.json")
+    parser.add_argument("--start", type=Path, help="file of edge networks to continue from")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
@@ -109,7 +116,8 @@ def main() -> None:
         pool = AnatomyPool(maps=maps, numbering=given.numbering, folder=given.anatomies)
         gather(collection, pool, given.output, given.collect, given.seed, given.weights)
     if given.fit > 0:
-        learn(given.output, given.fit, given.seed, given.members)
+        start = None if given.start is None else read_ensemble(given.start, sha256_of(given.start))
+        learn(given.output, given.fit, given.seed, given.members, start)
 
 
 if __name__ == "__main__":
