@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from pipeline.anatomy import CARTILAGE_OF, PLATE_ON, Structure
 from pipeline.grid import Box, Grid
-from pipeline.types import Segmentation
+from pipeline.types import LabelArray, Segmentation
 
 Mask = NDArray[np.bool_]
 
@@ -37,42 +37,54 @@ def without_fluid(segmentation: Segmentation, image: NDArray[np.float32]) -> Seg
 
     image (z, y, x): on the grid of the labels
     """
-    labels = segmentation.labels
-    femoral = labels == Structure.FEMORAL_CARTILAGE
-    if not femoral.any():
+    labels, femoral = segmentation.labels, segmentation.boxes.get(Structure.FEMORAL_CARTILAGE)
+    if femoral is None:
         return segmentation
-    level = float(np.median(image[femoral]))
-    cleaned = labels.copy()
+    level = float(np.median(image[femoral][labels[femoral] == Structure.FEMORAL_CARTILAGE]))
+    found: list[tuple[Box, Mask]] = []
     warnings = []
     for bone, plates in CARTILAGE_OF.items():
         boxes = [segmentation.boxes[plate] for plate in plates if plate in segmentation.boxes]
         if not boxes:
             continue
         box = _around(boxes, labels.shape)
-        plate = np.isin(labels[box], plates)
-        fluid = _fluid(plate, labels[box] == 0, image[box], level, segmentation.grid)
-        cleaned[box][fluid] = 0
-        share = float(fluid.sum() / plate.sum())
+        here = _fluid(labels[box], plates, image[box], level, segmentation.grid)
+        if here is None:
+            continue
+        fluid, share = here
+        found.append((box, fluid))
         if share >= STATED_SHARE:
             name = PLATE_ON[bone].display_name
             warnings.append(f"{name}: {share:.0%} of the network's outline was as bright as fluid and was left out.")
+    if not found:
+        return segmentation
+    cleaned = labels.copy()
+    for box, fluid in found:
+        cleaned[box][fluid] = 0
     return replace(segmentation, labels=cleaned, warnings=(*segmentation.warnings, *warnings))
 
 
-def _fluid(plate: Mask, outside: Mask, image: NDArray[np.float32], femoral_level: float, grid: Grid) -> Mask:
-    """Voxels of one bone's cartilage that belong to a bright body which continues outside."""
-    level = max(femoral_level, float(np.percentile(image[plate], DIM_PERCENTILE)))
-    inside = plate & (image > FLUID_RATIO * level)
+def _fluid(
+    labels: LabelArray, plates: tuple[Structure, ...], image: NDArray[np.float32], femoral_level: float, grid: Grid
+) -> tuple[Mask, float] | None:
+    """Voxels of one bone's cartilage that belong to a bright body which continues outside, and their fraction of it."""
+    table = np.zeros(256, dtype=bool)
+    table[list(plates)] = True
+    plate = table[labels]
+    values = image[plate]
+    level = max(femoral_level, float(np.percentile(values, DIM_PERCENTILE)))
     least = LEAST_BODY_MM3 / grid.voxel_volume_mm3
-    if level <= 0 or inside.sum() < LEAST_OUTSIDE * least:
-        return np.zeros_like(plate)
+    if level <= 0 or np.count_nonzero(values > FLUID_RATIO * level) < LEAST_OUTSIDE * least:
+        return None  # in most images: nothing else is computed
+    inside, outside = plate & (image > FLUID_RATIO * level), labels == 0
     bodies, count = ndimage.label(inside | (outside & (image > FLUID_RATIO * femoral_level)))
     volumes = np.bincount(bodies.reshape(-1), minlength=count + 1)
     beyond = np.bincount(bodies[outside], minlength=count + 1)
-    fluid = (volumes >= least) & (beyond >= LEAST_OUTSIDE * volumes)
-    fluid[0] = False
-    found: Mask = inside & fluid[bodies]
-    return found
+    is_fluid = (volumes >= least) & (beyond >= LEAST_OUTSIDE * volumes)
+    is_fluid[0] = False
+    fluid: Mask = inside & is_fluid[bodies]
+    removed = np.count_nonzero(fluid)
+    return (fluid, removed / len(values)) if removed else None
 
 
 def _around(boxes: list[Box], shape: tuple[int, ...]) -> Box:
