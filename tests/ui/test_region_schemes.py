@@ -54,6 +54,24 @@ def test_the_distribution_has_a_table_instead_of_one_for_each_quantity() -> None
     assert tables.other_quantities(ROWS) == []
 
 
+def test_other_measures_are_those_of_the_chosen_scheme_and_of_other_structures() -> None:
+    volumes = [
+        row("volume", structure, region, "total", 100.0)
+        for structure, region in (
+            ("tibial_cartilage", "medial"),
+            ("tibial_cartilage", "cMT"),
+            ("femoral_cartilage", "all"),
+            ("medial_meniscus", "all"),
+        )
+    ]
+    for scheme, places in (
+        (REGION_SCHEME, ["Femur, whole plate", "Tibia, medial", "Medial meniscus"]),
+        (SUBREGION_SCHEME, ["Tibia, medial", "Tibia, medial central (cMT)", "Medial meniscus"]),
+    ):
+        ((_, frame),) = tables.other_quantities(tables.in_scheme(volumes, scheme))
+        assert list(frame["Place"]) == places
+
+
 def test_a_known_uncertainty_is_a_column_and_a_separate_whisker() -> None:
     known = [*ROWS, row("ThC", "tibial_cartilage", "medial", "uncertainty", 0.04)]
     assert "Uncertainty" not in tables.thickness_by_region(ROWS)

@@ -48,7 +48,7 @@ CSV_STYLES: Final = {
 
 def show_measurements(job_id: str, rows: tables.Rows, uses: Uses) -> None:
     """Thickness by region as chart and table, its spread, medial against lateral, and every row."""
-    schemes, ban = tables.schemes_in(rows, SCHEMES), uses.ban(THC, TABLE_ORDER)
+    schemes, ban, shown = tables.schemes_in(rows, SCHEMES), uses.ban(THC, TABLE_ORDER), rows
     if not schemes:
         st.info("No cartilage was found to measure.", icon=":material/info:")
     else:
@@ -73,7 +73,8 @@ def show_measurements(job_id: str, rows: tables.Rows, uses: Uses) -> None:
                 show_note(ban)
                 st.plotly_chart(pairs, config=charts.CONFIG, key="pairs")
                 _caption("Mean thickness of the two compartments." if ban else _ratio_sentence(rows))
-    _show_others(rows, uses)
+        shown = tables.in_scheme(rows, scheme)
+    _show_others(shown, uses)
     _show_rows(rows)
 
 

@@ -132,7 +132,7 @@ def _show_regions(rows: tables.Rows, word: str, uses: Uses) -> None:
         "Change": _NUMBER(f"{word} ({unit})", format=digits, width=92),
         "Percent": _NUMBER("In %", format="%.1f", width=50),
         "SDC": _NUMBER(f"SDC ({unit})", format=digits, width=72, help=SDC) if known else None,
-        "Verdict": st.column_config.TextColumn(f"The {word.lower()} is", width=172) if known else None,
+        "Verdict": st.column_config.TextColumn(f"The {word.lower()} is", width=204) if known else None,
         "Registration": _NUMBER("Fit ± (mm)", format="%.3f", width=74, help=FIT) if matched else None,
         "Compared": _NUMBER("Area (%)", format="%.0f", width=62, help=AREA) if matched else None,
         "Use": None if (frame["Use"] == Use.YES).all() else st.column_config.TextColumn(width=64),

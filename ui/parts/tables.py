@@ -161,6 +161,13 @@ def excluded(rows: Rows, frame: pd.DataFrame, columns: Columns) -> pd.DataFrame:
     return pd.DataFrame(cells, index=frame.index).reindex(columns=frame.columns, fill_value=False)
 
 
+def in_scheme(rows: Rows, scheme: Scheme) -> Rows:
+    """The rows of the places that a scheme shows, and of other structures than plates."""
+    shown = {(str(place.plate), place.name) for place in scheme.shown}
+    places = [(row["structure"], row["region"]) for row in rows]
+    return [row for row, place in zip(rows, places, strict=True) if place in shown or place not in PLACES]
+
+
 def other_quantities(rows: Rows) -> list[tuple[Quantity, pd.DataFrame]]:
     """Quantities without a separate table: one row per region, one column per statistic."""
     own = {quantity.id for quantity in (*THICKNESSES, *T2_LAYERS)}
