@@ -10,7 +10,7 @@ import streamlit as st
 
 from jobs import service
 from ui.compare.change_charts import GAIN, LOSS
-from ui.parts.charts import CONFIG, EXCLUDED
+from ui.parts.charts import CONFIG, EXCLUDED, GREY
 
 EXPLAINED: Final = (
     "Where cartilage is lost differs between knees, so knees are compared rank by rank: OV1 is the most negative "
@@ -48,16 +48,23 @@ def ordered_bars(found: service.OrderedRows) -> go.Figure:
     colours = [EXCLUDED if known and not row.sure else LOSS if row.change_um < 0 else GAIN for row in found.values]
     figure = go.Figure(
         go.Bar(
-            x=[f"OV{row.rank}<br>{row.subregion}" for row in found.values],
-            y=[row.change_um for row in found.values],
+            x=[row.change_um for row in found.values],
+            y=[f"OV{row.rank}  {row.subregion}" for row in found.values],
+            orientation="h",
             marker={"color": colours, "line": {"width": 0}},
-            hovertemplate="%{x}<br>%{y:+.0f} µm<extra></extra>",
+            hovertemplate="%{y}<br>%{x:+.0f} µm<extra></extra>",
         )
     )
     reach = 1.1 * max(LEAST_REACH_UM, *(abs(row.change_um) for row in found.values))
     figure.update_layout(
-        height=300, margin={"l": 4, "r": 12, "t": 6, "b": 40}, showlegend=False, dragmode=False, bargap=0.2
+        height=60 + 24 * len(found.values),
+        margin={"l": 4, "r": 12, "t": 6, "b": 40},
+        showlegend=False,
+        dragmode=False,
+        bargap=0.25,
     )
-    figure.update_xaxes(fixedrange=True, tickangle=0)
-    figure.update_yaxes(title="Change of ThCtAB, µm", range=[-reach, reach], fixedrange=True, zeroline=True)
+    figure.update_xaxes(
+        title="Change of ThCtAB, µm", range=[-reach, reach], fixedrange=True, zeroline=True, zerolinecolor=GREY
+    )
+    figure.update_yaxes(fixedrange=True, automargin=True, autorange="reversed")
     return figure
