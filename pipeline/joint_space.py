@@ -39,7 +39,7 @@ def joint_space(femur: Surface, tibia: ThicknessMap) -> FloatArray:
     distance to the whole surface is at most 0.01 mm shorter.
     """
     distance = np.full(len(tibia.region), np.nan)
-    inside = np.isfinite(tibia.thickness_mm) & (tibia.region > 0)
+    inside = tibia.in_plate
     if inside.any():
         points = tibia.surface.points_mm[inside]
         away, nearest = cKDTree(femur.points_mm, balanced_tree=False, compact_nodes=False).query(points)

@@ -50,7 +50,7 @@ def compare(
     """
     mirror = first.side is not second.side
     here, there = first, second.mirrored() if mirror else second
-    warnings = list(_differences(first, second))
+    warnings = list(differences(first, second))
     if mirror:
         warnings.append(f"The second knee ({second.side}) was mirrored to match the first ({first.side}).")
     bones: list[BoneChange] = []
@@ -113,7 +113,7 @@ def _names(first: ModelIdentity, second: ModelIdentity) -> str:
     return f"both {first.id}, with other weights"
 
 
-def _differences(first: Knee, second: Knee) -> list[str]:
+def differences(first: Knee, second: Knee) -> list[str]:
     """Differences between the two analyses other than the knees, as text."""
     found = []
     if first.model != second.model:

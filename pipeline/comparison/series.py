@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.anatomy import BONES, PLATE_ON, Region, Structure
 from pipeline.comparison.changes import LARGER, LEAST_COMPARED, UNKNOWN, WITH_SDC, WITHIN, BoneChange
-from pipeline.comparison.compare import bone_change, map_of
+from pipeline.comparison.compare import POOR_FIT_MM, bone_change, differences, map_of
 from pipeline.comparison.knee import Knee
 from pipeline.comparison.reproducibility import Reproducibility
 from pipeline.errors import NotComparable
@@ -109,7 +109,8 @@ def follow(visits: Sequence[Visit], known: Reproducibility, on_progress: OnProgr
     _require_series(ordered)
     years = tuple(visit.years - ordered[0].years for visit in ordered)
     bones: list[FollowedBone] = []
-    warnings: list[str] = []
+    # of a change of the model, say: a slope across it would not be the knee's
+    warnings = list(dict.fromkeys(text for visit in ordered[1:] for text in differences(ordered[0].knee, visit.knee)))
     for number, structure in enumerate(BONES):
         on_progress(number / len(BONES), f"Registering {structure.title.lower()}")
         maps = [map_of(visit.knee, structure) for visit in ordered]
@@ -124,6 +125,12 @@ def follow(visits: Sequence[Visit], known: Reproducibility, on_progress: OnProgr
             warnings.append(error.message)
     if not bones:
         raise NotComparable(" ".join(warnings), hint="Follow visits of one person's knee.")
+    warnings += [
+        f"{bone.structure.title}: the bones are {max(apart):.2f} mm apart (expected less than {POOR_FIT_MM}). "
+        "Check that all scans are of the same person."
+        for bone in bones
+        if max(apart := [later.residual.rms for later in bone.registered]) > POOR_FIT_MM
+    ]
     trends = [trend for bone in bones for trend in _matched_trends(bone, years, known)]
     trends += _own_trends([visit.knee.measurements for visit in ordered], years, known)
     flags = tuple(flag for visit in ordered for flag in visit.knee.flags)

@@ -34,7 +34,7 @@ LINE: Final = (255, 176, 0)
 
 
 def write_extrusion(knee: Shown, path: Path) -> bool:
-    """Write the sections, side by side; False (and no file) if no extrusion was measured.
+    """Write both sections next to each other; False (and no file) if no extrusion was measured.
 
     Plate's edge and reach of the meniscus are vertical lines, the distance is between them.
     """

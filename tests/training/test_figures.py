@@ -11,6 +11,7 @@ import pytest
 from pipeline.anatomy import CARTILAGE_OF, Structure
 from pipeline.segmentation.card import BUILT_IN_WEIGHTS, Accuracy
 from pipeline.segmentation.knee_unet import knee_unet
+from pipeline.segmentation.models.knee_edges import knee_edges
 from pipeline.validation.agreement import agreement
 from tests.support.knees import turned_knee
 from training.knee_unet.agreement import compare, parts
@@ -89,8 +90,19 @@ def test_training_renderer_figures_are_added_and_dropped_with_their_weights(tmp_
     accuracy = json.loads(path.read_text())["accuracy"]
     assert accuracy["structures"]["femur"]["dice"] == 0.975
     assert accuracy["training_renderer"]["structures"]["femur"]["dice"] == 1.0
-    write_card(path, knees(), [], dict(measured) | {"first_pass": "1" * 64})
+    content = json.loads(path.read_text())
+    content["accuracy"]["training_renderer"]["digests"] = {"weights": "1" * 64}
+    path.write_text(json.dumps(content))
+    write_card(path, knees(), [], measured)
     assert "training_renderer" not in json.loads(path.read_text())["accuracy"], "measured with other networks"
+
+
+def test_figures_with_another_first_pass_are_not_written_to_the_card_of_the_edges(tmp_path: Path) -> None:
+    path, measured = tmp_path / "card.json", knee_edges().identity().digests
+    path.write_text((BUILT_IN_WEIGHTS / "knee_edges" / "card.json").read_text())
+    with pytest.raises(ValueError, match="is for first_pass"):
+        write_card(path, knees(), [], dict(measured) | {"first_pass": "1" * 64})
+    write_card(path, knees(), [], measured)
 
 
 def test_no_visit_of_a_validation_knee_is_used_in_training(tmp_path: Path) -> None:

@@ -128,10 +128,12 @@ def main() -> None:
         knee = given_segmentation(read_label_map(path), given.numbering, None)
         figures, seconds = measure(knee)
         found.append(shares(figures))
+        # one line per knee: shows progress, and which knee is far from the mean
         text = "; ".join(f"{side} {' '.join(f'{s:.3f}' for s in row)}" for side, row in found[-1].items())
         print(f"{path.name}: {text}; {seconds:.2f} CPU s", flush=True)
         if given.turn:
             print(f"  {_changes(figures, measure(turned(knee))[0])}", flush=True)
+    # the result, compared with the published shares
     for side, published in PUBLISHED.items():
         mean = np.mean([row[side] for row in found], axis=0)
         for part, ours, theirs in zip(TIBIAL_PARTS, mean, published, strict=True):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.digest import sha256_of
-from pipeline.segmentation.identity import WEIGHTS
 from pipeline.segmentation.knee_unet import KneeUnet, knee_unet, read_knee_unet
 from pipeline.segmentation.models import knee_edges
 from pipeline.segmentation.models.knee_edges import KneeEdges
@@ -68,10 +67,12 @@ def with_edges(model: BuiltIn, weights: Path | None) -> BuiltIn:
 def read_card(path: Path, digests: Mapping[str, str]) -> dict[str, Any]:  # Any: the content of a JSON file
     """The content of a card.json that is to receive figures.
 
-    digests: of the measured files, by role. Raises ValueError if the model of the card has other weights.
+    digests: of all measured files, by role. Raises ValueError if a file of the card's model is another one.
     """
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    stated, measured = built_in(content["id"]).weights.sha256, digests[WEIGHTS]
-    if stated != measured:
-        raise ValueError(f"{path} is for weights {stated[:12]}; the measured weights are {measured[:12]}")
+    stated = built_in(content["id"]).identity().digests
+    for role in {*stated, *digests}:
+        card, measured = stated.get(role, "none"), digests.get(role, "none")
+        if card != measured:
+            raise ValueError(f"{path} is for {role} {card[:12]}; the measured {role} are {measured[:12]}")
     return content

@@ -12,7 +12,7 @@ from pipeline.anatomy import Side, Structure
 from pipeline.comparison.bones import Residual
 from pipeline.comparison.carry import INSIDE, carry_thickness, nearest_on
 from pipeline.comparison.changes import LARGER, UNKNOWN, WITHIN, BoneChange, Change, matched_changes, own_changes
-from pipeline.comparison.compare import Comparison, _differences
+from pipeline.comparison.compare import Comparison, differences
 from pipeline.comparison.documents import changes_csv, comparison_document
 from pipeline.comparison.folders import read_knee
 from pipeline.comparison.knee import Knee
@@ -259,14 +259,14 @@ def sized(*spacing_mm: float) -> Knee:
     return knee(grid=replace(knee().grid, spacing_mm=spacing_mm))
 
 
-def test_differences_other_than_the_knees_are_named() -> None:
-    assert _differences(knee(), knee()) == []
-    assert _differences(knee(), knee(options={"side": "left", "turn": "", "t2": True})) == []
-    (text,) = _differences(knee(), knee(options={"side": "auto", "turn": "RAS"}))
+def testdifferences_other_than_the_knees_are_named() -> None:
+    assert differences(knee(), knee()) == []
+    assert differences(knee(), knee(options={"side": "left", "turn": "", "t2": True})) == []
+    (text,) = differences(knee(), knee(options={"side": "auto", "turn": "RAS"}))
     assert text == "The options differ: t2, turn."
-    assert _differences(knee(), sized(0.3, 0.3, 0.72)) == [], "in another order, within 5 %"
+    assert differences(knee(), sized(0.3, 0.3, 0.72)) == [], "in another order, within 5 %"
     for other in (sized(0.7, 0.3, 0.32), sized(0.65, 0.3, 0.3), sized(0.7, 0.28, 0.3)):
-        (text,) = _differences(knee(), other)
+        (text,) = differences(knee(), other)
         assert text.startswith("The voxel sizes differ (0.30 x 0.30 x 0.70 mm, ")
 
 

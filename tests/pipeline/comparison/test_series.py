@@ -109,6 +109,14 @@ def test_a_missing_value_is_left_out_and_two_values_have_no_line() -> None:
     assert (short.slope, short.error, short.verdict) == (None, None, UNKNOWN)
 
 
+def test_another_model_at_a_visit_is_named() -> None:
+    given = with_values(2.0, 1.9, 1.8)
+    other = replace(given[2].knee, model=replace(given[2].knee.model, id="given:oai"))
+    assert follow(given, NOTHING_KNOWN).warnings == ()
+    (text,) = follow([*given[:2], replace(given[2], knee=other)], NOTHING_KNOWN).warnings
+    assert "two different models" in text
+
+
 def test_a_visit_that_must_not_be_used_leaves_no_verdict() -> None:
     known = Reproducibility(regions={"femoral_cartilage/all": {"sdc_mm": 0.01}})
     given = with_values(2.0, 1.9, 1.8)
