@@ -29,7 +29,7 @@ QUERY: Final = ("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noh
 def cards(query: tuple[str, ...] = QUERY) -> list[str]:
     """Name and memory of each NVIDIA card that the driver lists; none without a driver."""
     try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=60, check=True)
+        answer = subprocess.run(query, capture_output=True, encoding="utf-8", timeout=60, check=True)
     except (OSError, subprocess.SubprocessError):
         return []
     return [line.strip() for line in answer.stdout.splitlines() if line.strip()]

@@ -87,7 +87,7 @@ def run_theirs(
         }
         (folder / "request.json").write_text(json.dumps(request))
         command = [str(python), "-m", "bench.nnunet_run", str(folder)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
         if done.returncode:
             raise RuntimeError(f"nnU-Net ended with status {done.returncode}: {done.stderr[-2000:]}")
         costs: dict[str, dict[str, float]] = json.loads((folder / "costs.json").read_text())

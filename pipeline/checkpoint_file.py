@@ -107,7 +107,7 @@ def _unpickled(archive: zipfile.ZipFile) -> Any:
         return _Reader(stream, lambda key: archive.read(f"{root}data/{key}")).load()
 
 
-class _Reader(pickle.Unpickler):
+class _Reader(pickle.Unpickler):  # noqa: S301 -- finds no class but those below
     """Unpickles only plain containers, numbers, text and tensors."""
 
     def __init__(self, stream: IO[bytes], content: Callable[[str], bytes]) -> None:

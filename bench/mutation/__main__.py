@@ -107,7 +107,7 @@ class Trials:
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             start_new_session=True,  # Ctrl-C does not reach it
         )
         unchanged = self._answer()

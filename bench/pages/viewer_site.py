@@ -63,7 +63,9 @@ def served(viewer: str, view_dir: Path, log: Path) -> Iterator[str]:
         deadline = time.monotonic() + START_LIMIT_S
         while not _answers(url):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the page did not start:\n{log.read_text(errors='replace')[-2000:]}")
+                raise RuntimeError(
+                    f"the page did not start:\n{log.read_text(encoding='utf-8', errors='replace')[-2000:]}"
+                )
             time.sleep(0.1)
         yield url
     finally:

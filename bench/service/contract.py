@@ -76,7 +76,9 @@ def _run(site: Site, examples: int) -> dict[str, Any]:
     command += ["--checks", ",".join(CHECKS), "--max-examples", str(examples), "--continue-on-failure", "--no-shrink"]
     command += ["--generation-deterministic", "--report-json-path", str(path)]
     environment = site.environment | {"SCHEMATHESIS_HOOKS": "bench.service.contract_hooks", "PYTHONPATH": str(ROOT)}
-    answer = subprocess.run(command, cwd=site.folder, env=environment, capture_output=True, text=True, check=False)
+    answer = subprocess.run(
+        command, cwd=site.folder, env=environment, capture_output=True, encoding="utf-8", check=False
+    )
     if not path.exists():
         raise RuntimeError(f"schemathesis did not run:\n{answer.stdout}\n{answer.stderr}")
     report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

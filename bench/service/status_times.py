@@ -36,7 +36,7 @@ class StatusTimes:
 
     def __enter__(self) -> StatusTimes:
         self._asking = subprocess.Popen(
-            self._command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            self._command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
         )
         assert self._asking.stdout is not None
         self._asking.stdout.readline()

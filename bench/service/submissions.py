@@ -45,7 +45,7 @@ def _kill(site: Site, kills: int) -> None:
         env=site.environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     ) as warm:
         assert warm.stdin is not None
         assert warm.stdout is not None

@@ -43,7 +43,7 @@ def collect_program() -> dict[str, str]:
         return found
     command = ("git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=GIT_S, check=True)
+        answer = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=GIT_S, check=True)
     except (OSError, subprocess.SubprocessError):
         return found
     return found | {"commit": answer.stdout.strip()}

@@ -31,7 +31,7 @@ def test_without_a_driver_there_is_no_card() -> None:
 def test_without_a_card_nothing_is_installed_and_the_exit_status_states_it(tmp_path: Path) -> None:
     environment = tmp_path / "environment"
     asked = [sys.executable, "-m", "bench.gpu_check", "--environment", str(environment)]
-    answer = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    answer = subprocess.run(asked, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120, check=False)
     assert answer.returncode == NO_CARD
     assert "No NVIDIA card was found" in answer.stderr
     assert "Nothing was installed" in answer.stderr

@@ -15,7 +15,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def call(*arguments):
     command = [sys.executable, "-m", "kneebox", *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT, env=environment)
+    return subprocess.run(
+        command, capture_output=True, encoding="utf-8", timeout=120, check=False, cwd=ROOT, env=environment
+    )
 
 
 def test_help_names_every_command():

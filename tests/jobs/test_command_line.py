@@ -34,7 +34,7 @@ def call(*arguments: str, status: int = 0, **environment: str) -> subprocess.Com
         cwd=ROOT,
         env=os.environ | environment,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=60,
         check=False,
     )

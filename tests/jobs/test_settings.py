@@ -27,7 +27,7 @@ def start(*command: str, **environment: str) -> subprocess.CompletedProcess[str]
         cwd=ROOT,
         env=os.environ | variables,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=60,
         check=False,
     )

@@ -39,7 +39,7 @@ def confined(program: str, scratch: Path, **limits: int) -> subprocess.Completed
         confine(Limits(**{chosen!r}), scratch, [scratch.parent])
     """
     text = textwrap.dedent(start) + textwrap.dedent(program)
-    return subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,12 @@ def test_a_late_stop_request_does_not_kill_the_worker(valkey: str) -> None:
         "print('alive')"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, valkey], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", program, valkey],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=30,
+        check=False,
     )
     assert (done.returncode, done.stdout.strip()) == (0, "alive"), done.stderr
 
@@ -48,7 +53,7 @@ def test_a_late_stop_request_does_not_kill_the_worker(valkey: str) -> None:
 def test_a_stop_request_during_maintenance_takes_effect_afterwards(valkey: str) -> None:
     """A maintenance task must not raise, so it catches the exception that RQ raises on the signal."""
     command = [sys.executable, "-c", WORKER_WITH_A_CHORE, valkey]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as worker:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8") as worker:
         assert worker.stdout is not None
         assert worker.stdout.readline() == "at it\n"
         worker.terminate()

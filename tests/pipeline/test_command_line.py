@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 def call(*arguments):
     command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300, check=False)
 
 
 def test_a_label_map_becomes_a_table_and_a_results_folder_in_place_of_earlier_results(tmp_path):

@@ -172,7 +172,7 @@ def test_a_web_process_loads_no_inference_runtime(module: str) -> None:
         pytest.skip(f"{module} does not exist")
     program = f"import sys, {module}; print(sorted(set({RUNTIMES!r}) & set(sys.modules)))"
     answer = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120, check=False
     )
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.splitlines()[-1] == "[]"
@@ -183,7 +183,7 @@ def test_the_worker_loads_nothing_heavy_before_it_forks() -> None:
         "import sys, worker; print(sorted({'vtkmodules', 'scipy', 'SimpleITK', 'onnxruntime'} & set(sys.modules)))"
     )
     answer = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120, check=False
     )
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.splitlines()[-1] == "[]"

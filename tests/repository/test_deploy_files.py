@@ -20,7 +20,7 @@ EXPOSURE = 2.5
 @pytest.mark.parametrize("unit", ["kneebox.service", "kneebox-worker@.service"])
 def test_a_systemd_unit_exposes_little(unit: str) -> None:
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(DEPLOY / unit)]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    answer = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     if "--offline" in answer.stderr:
         pytest.skip("this systemd-analyze cannot judge a file")
     found = re.search(r"exposure level for \S+: ([\d.]+)", answer.stdout)

@@ -167,7 +167,9 @@ def findings(text: str) -> Iterator[tuple[int, str, str]]:
 
 def tracked_texts() -> Iterator[tuple[str, str]]:
     """(path, content) of every tracked text file of ours."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, encoding="utf-8", check=True
+    ).stdout
     for name in filter(None, listed.split("\0")):
         if name == THIS or name.startswith(NOT_OURS) or not (ROOT / name).is_file():
             continue

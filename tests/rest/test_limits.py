@@ -77,7 +77,7 @@ def test_the_rejection_of_a_large_upload_reaches_common_clients(server: str, api
         f"{server}/upload",
     ]
     for command in (curl, [*curl, "--header", "Expect:"]):
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        answer = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=30, check=False)
         assert answer.stdout.endswith("413"), answer
         assert "UPLOAD_TOO_LARGE" in answer.stdout
     with path.open("rb") as stream:

@@ -66,7 +66,12 @@ def test_both_knees_become_two_results_of_their_sides(
 
     seen = json.loads(
         subprocess.run(
-            [sys.executable, "-c", PAGE, first], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+            [sys.executable, "-c", PAGE, first],
+            cwd=ROOT,
+            capture_output=True,
+            encoding="utf-8",
+            check=True,
+            timeout=120,
         ).stdout.splitlines()[-1]
     )
     assert seen["exceptions"] == []

@@ -63,7 +63,7 @@ def refusal(answer: httpx.Response) -> tuple[int, str]:
 def test_every_route_of_streamlit_is_used_or_refused_on_purpose() -> None:
     """After an update, a failure here names routes that rest/page_routes.py does not know."""
     done = subprocess.run(
-        [sys.executable, "-c", LIST_ROUTES], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", LIST_ROUTES], cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120, check=True
     )
     found = json.loads(done.stdout.splitlines()[-1])
     declared = {str(path) for path in found["routes"]} - {""}  # the mount of static files

@@ -97,7 +97,7 @@ def test_all_processes_start_and_a_second_start_is_refused(product: Product, dat
         cwd=ROOT,
         env=os.environ | {"DATA_DIR": str(data_dir)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=30,
         check=False,
     )
@@ -134,7 +134,13 @@ def test_an_ended_process_is_restarted(product: Product) -> None:
 def test_a_port_in_use_is_named(product: Product, tmp_path: Path) -> None:
     environment = os.environ | {"DATA_DIR": str(tmp_path), "API_PORT": str(product.ports[0])}
     answer = subprocess.run(
-        [sys.executable, "serve.py"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "serve.py"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=30,
+        check=False,
     )
     assert answer.returncode == 1
     assert f"API_PORT: cannot listen on 127.0.0.1, port {product.ports[0]}" in answer.stderr
@@ -172,7 +178,7 @@ def test_an_invalid_setting_stops_the_start_with_its_name(tmp_path: Path, name: 
             cwd=ROOT,
             env=os.environ | {"DATA_DIR": str(tmp_path), name: value},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=60,
             check=False,
         )
@@ -185,7 +191,13 @@ def test_an_unreachable_external_redis_stops_the_start(tmp_path: Path) -> None:
     environment = os.environ | {"DATA_DIR": str(tmp_path), "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}
     environment |= {"API_PORT": str(free_port()), "APP_PORT": str(free_port())}
     answer = subprocess.run(
-        [sys.executable, "serve.py"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "serve.py"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
     )
     assert answer.returncode == 1
     assert "REDIS_URL is set, but the server is not responding" in answer.stderr

@@ -16,7 +16,7 @@ def run(folder: Path, *arguments: str | Path) -> str:
         cwd=folder,
         env={**os.environ, "MPLBACKEND": "agg"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=240,
         check=False,
     )

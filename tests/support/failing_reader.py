@@ -31,7 +31,7 @@ if __name__ == "__main__":
         sys.exit(child.NOT_CONFINED)
     if way == "claims":
         answer = {"ok": False, "code": "DEVICE_MISSING", "message": "x" * 9000, "hint": "", "facts": {}}
-        Path(request["scratch"], "verdict.json").write_text(json.dumps(answer))
+        Path(request["scratch"], "verdict.json").write_text(json.dumps(answer), encoding="utf-8")
         sys.exit(0)
     child._TASKS = {"scan": lambda *_, **given: read(given["series"])}
     sys.exit(child.main(sys.argv[1]))

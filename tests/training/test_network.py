@@ -104,7 +104,7 @@ def test_the_loss_has_its_minimum_at_the_soft_targets() -> None:
 def test_a_killed_run_resumes_from_its_checkpoint_and_improves(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "training.knee_unet.train", "--output", str(tmp_path), "--minutes", "1.5"]
     command += ["--checkpoint-minutes", "0.2", "--probes", "2"]
-    first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8")
     log = tmp_path / "log.jsonl"
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline and not (log.exists() and len(log.read_text().splitlines()) >= 3):
@@ -113,7 +113,7 @@ def test_a_killed_run_resumes_from_its_checkpoint_and_improves(tmp_path: Path) -
     first.wait()
     assert log.exists(), "no checkpoint within 240 s"
     before = [json.loads(line) for line in log.read_text().splitlines()]
-    second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    second = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
     assert f"resuming from step {before[-1]['step']}" in second.stdout
     after = [json.loads(line) for line in log.read_text().splitlines()]
     assert after[-1]["step"] > before[-1]["step"] > 0

@@ -45,7 +45,7 @@ def visit(tmp_path: Path, *pages: str, **environment: str) -> dict[str, Any]:
         cwd=ROOT,
         env=os.environ | settings,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
         timeout=120,
     )

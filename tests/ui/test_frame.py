@@ -49,5 +49,5 @@ def test_the_pages_never_import_an_inference_runtime() -> None:
         f"loaded = [name for name in {RUNTIMES!r} if name in sys.modules]\n"
         f"sys.exit(','.join(loaded) if loaded else 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr[-500:]

@@ -46,5 +46,5 @@ for name in {sorted({name for page in PAGES.glob("*.py") for name in imported(pa
 slow = ("plotly", "pandas", "scipy", "nibabel", "SimpleITK", "pyvista", "pipeline.report")
 print(sorted(name for name in set(sys.modules) - there if name.startswith(slow)))
 """
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True)
     assert result.stdout.strip() == "[]"

@@ -47,7 +47,7 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
             "folder": str(root / "other"),
             "zip": str(root / "other" / "upload.zip"),
             "victim": victim.pid,
-            "address": int(Path(f"/proc/{victim.pid}/maps").read_text().split("-")[0], 16),
+            "address": int(Path(f"/proc/{victim.pid}/maps").read_text(encoding="utf-8").split("-")[0], 16),
             "port": port.getsockname()[1],
             "socket": paths[0],
             "name": name,
@@ -97,7 +97,7 @@ confine(Limits(memory_mb=300, cpu_s=5, file_mb=1), folder / "scratch")
 import colorsys
 (folder / "other").read_text()
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     assert done.stderr.splitlines()[-1].startswith("PermissionError"), done.stderr
     assert "read_text" in done.stderr
 
@@ -107,6 +107,6 @@ def test_each_of_these_calls_succeeds_without_the_sandbox(targets: dict[str, Any
     scratch = Path(targets["folder"]).parent / "control"
     scratch.mkdir()
     command = [sys.executable, "-m", escape_probe.__name__, json.dumps({"scratch": str(scratch)})]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
     assert {name for name, succeeded in json.loads(done.stdout).items() if not succeeded} == set()

@@ -20,7 +20,9 @@ def test_versions_are_those_of_the_imported_packages() -> None:
 
 def test_the_program_is_named_by_its_version_and_commit() -> None:
     root = Path(__file__).resolve().parents[3]
-    head = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    head = subprocess.run(
+        ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, encoding="utf-8", check=True
+    )
     found = collect_program()
     assert found["version"] == tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     assert found["commit"].removesuffix("-dirty") == head.stdout.strip()

@@ -128,7 +128,7 @@ def test_reading_the_registry_loads_no_inference_runtime(tmp_path: Path) -> None
         "print([(m.card.id, bool(facts(m.card, m.identity())), m.availability().available) for m in found][2]);"
         "print([m for m in ('onnxruntime', 'torch', 'openvino', 'nnunetv2', 'scipy') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.splitlines() == ["('lab', True, False)", "[]"]
 
 

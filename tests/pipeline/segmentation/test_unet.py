@@ -257,7 +257,7 @@ try:
 except OutOfMemory as error:
     print("OutOfMemory")
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     assert done.stdout.strip() == "OutOfMemory", done.stderr[-500:]
 
 
