@@ -15,6 +15,7 @@ from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Res
 from jobs import service
 from jobs.intake.field_names import OPTION_FIELDS, START_FIELDS, UPLOAD_FIELDS, check_names, check_query
 from jobs.intake.form import OptionsForm, UploadForm, parse_values
+from pipeline.reference_values import reference_groups
 from pipeline.results_tree import CSV, MEASUREMENTS
 from rest.access import end_access, grant_access
 from rest.access_log import AccessLog, named_by_routes
@@ -315,6 +316,12 @@ async def live() -> dict[str, bool]:
 def models() -> list[dict[str, object]]:
     """The segmentation models, then the shape models: purpose, measured accuracy and availability of each."""
     return [model.public() for model in service.models()] + [model.public() for model in service.shape_models()]
+
+
+@app.get("/reference-values", responses=documented(), tags=["service"])
+def reference_values() -> list[dict[str, object]]:
+    """Published values of groups of people, to be shown beside measurements; they are no diagnosis."""
+    return [group.to_dict() for group in reference_groups()]
 
 
 @app.get("/docs", include_in_schema=False)

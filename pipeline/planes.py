@@ -49,6 +49,13 @@ def axis_order(grid: Grid) -> tuple[int, int, int]:
     return best[0], best[1], best[2]
 
 
+def slice_plane(grid: Grid) -> str:
+    """The anatomical plane closest to the slices: across the axis with the largest spacing, or z if equal."""
+    across = int(np.argmax(np.round(grid.spacing_mm, 3)))  # 0 is z
+    normal = int(np.abs(grid.direction[:, 2 - across]).argmax())
+    return next(plane.title.lower() for plane in PLANES if plane.normal == normal)
+
+
 def edge_letters(direction: FloatArray) -> str:
     """The letter of an LPS direction, and a second one if it is clearly oblique."""
     ranked = sorted(range(3), key=lambda axis: -abs(direction[axis]))

@@ -100,10 +100,3 @@ def extent_warnings(grid: Grid) -> tuple[str, ...]:
         return ()
     found = " x ".join(f"{length:.0f}" for length in grid.extent_mm)
     return (f"Field of view is {found} mm; a knee scan usually covers {low:g} to {high:g} mm along each axis.",)
-
-
-def slice_plane(grid: Grid) -> str:
-    """The anatomical plane closest to the slices: across the axis with the largest spacing, or z if equal."""
-    across = int(np.argmax(np.round(grid.spacing_mm, 3)))  # 0 is z
-    normal = grid.direction[:, 2 - across]
-    return ("sagittal", "coronal", "axial")[int(np.abs(normal).argmax())]

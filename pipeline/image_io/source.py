@@ -13,8 +13,9 @@ from pipeline.acquisition import Acquisition, PulseSequence
 from pipeline.anatomy import Side
 from pipeline.grid import Grid
 from pipeline.image_io.background import count_bad, fill_missing, fill_padding, judge_missing, outside_of
-from pipeline.image_io.geometry import extent_warnings, slice_plane
+from pipeline.image_io.geometry import extent_warnings
 from pipeline.image_io.voxels import Piece
+from pipeline.planes import slice_plane
 from pipeline.scan_facts import ScanFacts
 from pipeline.t2.availability import t2_unavailable
 from pipeline.types import Scan

@@ -87,6 +87,7 @@ def test_the_openapi_document_names_every_route_and_form_field(api: httpx.Client
         ("/access", "post"),
         ("/access", "delete"),
         ("/live", "get"),
+        ("/reference-values", "get"),
         ("/compare/{first_id}/{second_id}", "get"),
         ("/compare/{first_id}/{second_id}/changes.csv", "get"),
         ("/compare/{first_id}/{second_id}/view/{name}", "get"),
@@ -94,3 +95,11 @@ def test_the_openapi_document_names_every_route_and_form_field(api: httpx.Client
     form = document["paths"]["/upload"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert {"file", "email", "priority", "segmentation_model", "cartilage_smoothing", "side"} <= set(form["properties"])
     assert api.get("/docs").status_code == 200
+
+
+def test_published_values_are_rows_of_groups(api: httpx.Client) -> None:
+    groups = {group["id"]: group for group in api.get("/reference-values").json()}
+    men = groups["oai_poma_men"]
+    assert (men["people"], men["sex"], men["plane"], men["sequence"]) == (18, "male", "sagittal", "DESS")
+    assert {"quantity", "structure", "region", "mean", "sd", "band", "unit"} == set(men["values"][0])
+    assert groups["framingham"]["values"][0]["band"] is None

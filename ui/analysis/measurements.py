@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Mapping
 from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +32,7 @@ from pipeline.quantities import (
 )
 from pipeline.results_tree import ViewFile
 from pipeline.uses import Uses
+from ui.analysis.reference_values import show_reference_values
 from ui.parts import charts, tables, wording
 from ui.parts.usable import greyed, show_note
 
@@ -46,8 +48,11 @@ CSV_STYLES: Final = {
 """Choice -> separator and decimal mark, for spreadsheets in every language."""
 
 
-def show_measurements(job_id: str, rows: tables.Rows, uses: Uses) -> None:
-    """Thickness by region as chart and table, its spread, medial against lateral, and every row."""
+def show_measurements(job_id: str, rows: tables.Rows, uses: Uses, document: Mapping[str, object]) -> None:
+    """Thickness by region as chart and table, its spread, medial against lateral, and every row.
+
+    document: the content of results.json
+    """
     schemes, ban, shown = tables.schemes_in(rows, SCHEMES), uses.ban(THC, TABLE_ORDER), rows
     if not schemes:
         st.info("No cartilage was found to measure.", icon=":material/info:")
@@ -64,6 +69,7 @@ def show_measurements(job_id: str, rows: tables.Rows, uses: Uses) -> None:
             st.subheader("Table")
             _show_region_table(rows, uses, scheme)
         _show_distribution_table(rows, uses, scheme)
+        show_reference_values(rows, document)
         left, right = st.columns([1.15, 1], gap="medium")
         with left:
             _show_distributions(job_id, rows, ban)

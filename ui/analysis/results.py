@@ -58,7 +58,7 @@ def show_results(job: JobView) -> None:
     with tabs["Slices"]:
         _show_slices(job)
     with tabs["Measurements"]:
-        show_measurements(job.id, rows, uses)
+        show_measurements(job.id, rows, uses, document)
     with tabs["Quality"]:
         show_quality(job, document, uses, folder)
     if T2.title in tabs:

@@ -77,7 +77,7 @@ def thickness_bars(rows: tables.Rows, scheme: Scheme = REGION_SCHEME) -> go.Figu
             customdata=frame["Region"],
             hovertemplate="%{customdata}<br>%{x:.2f} ± %{error_x.array:.2f} mm (95 %)<extra></extra>",
         )
-    return _laid_out(figure, height=44 + 30 * len(frame), x_title=MEAN_AXIS, x_range=[0, None])
+    return laid_out(figure, height=44 + 30 * len(frame), x_title=MEAN_AXIS, x_range=[0, None])
 
 
 def _excluded(frame: pd.DataFrame) -> list[bool]:
@@ -118,7 +118,7 @@ def medial_lateral(rows: tables.Rows) -> go.Figure | None:
             hovertemplate=f"%{{y}}, {name.lower()}<br>%{{x:.2f}} mm<extra></extra>",
         )
     figure.update_layout(legend={"traceorder": "reversed"}, barmode="group")
-    return _laid_out(
+    return laid_out(
         figure,
         height=80 + 62 * len(shown),
         x_title=MEAN_AXIS,
@@ -159,7 +159,7 @@ def distributions(document: Mapping[str, object], regions: Sequence[Region], row
         return None
     figure.update_yaxes(title="Share of area, %", rangemode="tozero")
     end = min(edges[-1], thickest + MARGIN_MM)
-    return _laid_out(figure, height=340, x_title=f"Thickness, {THC.unit.symbol}", x_range=[0, end], legend=True)
+    return laid_out(figure, height=340, x_title=f"Thickness, {THC.unit.symbol}", x_range=[0, end], legend=True)
 
 
 def _regions(document: Mapping[str, object]) -> Mapping[str, object]:
@@ -194,7 +194,7 @@ def t2_bars(rows: tables.Rows) -> go.Figure | None:
             hovertemplate=f"%{{y}}, {name.lower()} half<br>%{{x:.1f}} ms%{{customdata}}<extra></extra>",
         )
     figure.update_layout(legend={"traceorder": "reversed"}, barmode="group")
-    return _laid_out(
+    return laid_out(
         figure,
         height=90 + 46 * len(frame),
         x_title=T2_AXIS,
@@ -203,9 +203,10 @@ def t2_bars(rows: tables.Rows) -> go.Figure | None:
     )
 
 
-def _laid_out(
+def laid_out(
     figure: go.Figure, *, height: int, x_title: str, x_range: list[float | None], legend: bool = False
 ) -> go.Figure:
+    """The figure in the style of all charts of an analysis."""
     figure.update_layout(
         height=height,
         margin={"l": 4, "r": 12, "t": 30 if legend else 6, "b": 40},

@@ -15,7 +15,8 @@ from pipeline.grid import FloatArray, Grid
 from pipeline.image_io.dicom_files import Frame, read_frames
 from pipeline.image_io.dicom_series import Stack
 from pipeline.image_io.dicom_stack import arrange, stack_grid
-from pipeline.image_io.geometry import extent_warnings, make_grid, slice_plane
+from pipeline.image_io.geometry import extent_warnings, make_grid
+from pipeline.planes import slice_plane
 from tests.support.image_io_writers import make_phantom, write_dicom
 
 ROW, COLUMN = np.array([0.0, 1, 0]), np.array([0.0, 0, -1])
