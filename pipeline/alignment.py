@@ -194,13 +194,29 @@ def align_knee(bone: Surface) -> Alignment:
         fits[candidate] = _fine_fit(reference, target, guess, COARSE_MM)
     side = min(fits, key=lambda candidate: fits[candidate][1])
     matrix, residual = _fine_fit(references[side], target, fits[side][0], FINE_MM)
+    _require_fit(structure, residual)
+    return _alignment(matrix, side, structure, residual_mm=residual, residual_other_mm=fits[side.other][1])
+
+
+def align_bone(right: Reference, bone: Surface, side: Side) -> Alignment:
+    """Fit the reference to a bone of a known side. right: the reference, a right knee. The residual of the other side
+    is not determined (NaN).
+
+    Raises ImplausibleAnatomy if it does not fit.
+    """
+    reference, target = right if side is Side.RIGHT else right.mirrored(), Target(surface=bone)
+    matrix, residual = _fine_fit(reference, target, _coarse_fit(reference, target, COARSE_MM), FINE_MM)
+    _require_fit(bone.structure, residual)
+    return _alignment(matrix, side, bone.structure, residual_mm=residual, residual_other_mm=float("nan"))
+
+
+def _require_fit(structure: Structure, residual_mm: float) -> None:
     limit = PLAUSIBLE_PATELLA_MM if structure is Structure.PATELLA else PLAUSIBLE_MM
-    if residual > limit:
+    if residual_mm > limit:
         name = structure.title.lower()
         raise ImplausibleAnatomy(
-            f"The {name} is {residual:.1f} mm from the reference {name} on average; expected less than {limit} mm.",
+            f"The {name} is {residual_mm:.1f} mm from the reference {name} on average; expected less than {limit} mm.",
         )
-    return _alignment(matrix, side, structure, residual_mm=residual, residual_other_mm=fits[side.other][1])
 
 
 def _alignment(

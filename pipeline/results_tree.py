@@ -148,6 +148,29 @@ SURFACE_PLY: Final = Artifact(
     research=True,
     condition="for every bone that was segmented",
 )
+FLAT_MAP: Final = Artifact(
+    path="maps/{bone}_map.npz",
+    meaning="unrolled plate in the frame of the reference knee: area, thickness, T2 and region of every cell, and the "
+    "values at the numbered vertices of the reference",
+    media_type=BINARY,
+    compressed=True,
+    research=True,
+    condition="for every bone with cartilage that fits the reference knee",
+)
+FLAT_MAP_TABLE: Final = Artifact(
+    path="maps/{bone}_map.csv",
+    meaning="the cells of the same map as text, one per row",
+    media_type=CSV,
+    research=True,
+    condition="for every bone with cartilage that fits the reference knee",
+)
+FLAT_MAPS_PICTURE: Final = Artifact(
+    path="maps/flat_maps.png",
+    meaning="the unrolled plates with thickness, T2 and the borders of their regions",
+    media_type=PNG,
+    compressed=True,
+    condition="where a bone fits the reference knee",
+)
 T2_MAP: Final = Artifact(
     path="t2/t2map.nii.gz",
     meaning="T2 in ms; 0 where no fit was made",
@@ -224,6 +247,9 @@ ARTIFACTS: Final = (
     SLICER_TABLE,
     SURFACE_VTP,
     SURFACE_PLY,
+    FLAT_MAP,
+    FLAT_MAP_TABLE,
+    FLAT_MAPS_PICTURE,
     T2_MAP,
     R2_MAP,
     T2_MEASUREMENTS,

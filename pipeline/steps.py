@@ -345,7 +345,7 @@ STEPS: Final = (
         reads=(SCAN, SEGMENTATION, SUBREGIONS, DIVIDED, ALIGNMENT, THICKNESS, T2, FLAGS),
         produces=(VIEW, MAPS),
         options=("turn",),
-        version=3,
+        version=4,
         share=11,
     ),
     Step(

@@ -38,6 +38,9 @@ GREYS: Final = ((70, 74, 78), (222, 225, 228))
 CHANGE_RANGE_MM: Final = (-1.0, 1.0)
 """Range of differences between two analyses; fixed, as above."""
 
+T2_RANGE_MS: Final = (20.0, 70.0)
+"""Range of cartilage; fixed, as above."""
+
 DIVERGING: Final = (
     (158, 57, 20),
     (185, 103, 71),
@@ -56,15 +59,21 @@ both sides have the same lightness at the same distance; colour-blind readers ca
 BONE: Final = TISSUE_COLOURS[Tissue.BONE]
 
 
-def thickness_rgb(thickness_mm: FloatArray, scale: Sequence[tuple[int, int, int]] = VIRIDIS) -> RgbArray:
-    """(n,) mm -> (n, 3) sRGB; NaN (no cartilage plate) has the colour of bone. scale: equidistant stops."""
-    low, high = THICKNESS_RANGE_MM
-    position = np.clip((np.nan_to_num(thickness_mm) - low) / (high - low), 0.0, 1.0) * (len(scale) - 1)
+def value_rgb(
+    values: FloatArray, ends: tuple[float, float], scale: Sequence[tuple[int, int, int]], missing: tuple[int, int, int]
+) -> RgbArray:
+    """(n,) -> (n, 3) sRGB. ends: values of the first and the last stop; scale: equidistant stops; missing: of NaN."""
+    position = np.clip((np.nan_to_num(values) - ends[0]) / (ends[1] - ends[0]), 0.0, 1.0) * (len(scale) - 1)
     stops = np.array(scale, dtype=np.float64)
     channels = [np.interp(position, np.arange(len(stops)), stops[:, k]) for k in range(3)]
     rgb = np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
-    rgb[np.isnan(thickness_mm)] = BONE
+    rgb[np.isnan(values)] = missing
     return rgb
+
+
+def thickness_rgb(thickness_mm: FloatArray, scale: Sequence[tuple[int, int, int]] = VIRIDIS) -> RgbArray:
+    """(n,) mm -> (n, 3) sRGB; NaN (no cartilage plate) has the colour of bone. scale: equidistant stops."""
+    return value_rgb(thickness_mm, THICKNESS_RANGE_MM, scale, BONE)
 
 
 def css(rgb: tuple[int, int, int]) -> str:

@@ -20,7 +20,7 @@ from pipeline.anatomy import (
 from pipeline.grid import FloatArray, Grid
 from pipeline.joint_space import COMPARTMENTS, joint_space
 from pipeline.quantities import JOINT_SPACE, PRIMARY, T2, THC
-from pipeline.report.colours import GREYS, THICKNESS_RANGE_MM, VIRIDIS
+from pipeline.report.colours import GREYS, T2_RANGE_MS, THICKNESS_RANGE_MM, VIRIDIS
 from pipeline.report.measured_knee import Shown
 from pipeline.report.meshes import BoneMap, bone_maps
 from pipeline.report.scene import Categories, Scalar, SceneMesh
@@ -29,11 +29,8 @@ from pipeline.t2.on_surface import t2_on_surface
 from pipeline.types import Segmentation
 from pipeline.uses import Uses
 
-T2_RANGE_MS: Final = (20.0, 70.0)
-"""Range of cartilage; fixed, so that two knees can be compared visually."""
-
 JOINT_SPACE_RANGE_MM: Final = (0.0, 10.0)
-"""Fixed, as above."""
+"""Fixed, so that two knees can be compared visually."""
 
 UNLOADED: Final = "Bone to bone, without load: not a radiograph's joint space"
 
@@ -108,7 +105,7 @@ def _bone(bone: BoneMap, knee: Shown) -> SceneMesh:
                 name="t2",
                 title=T2.title,
                 unit=T2.unit.symbol,
-                values=t2_on_surface(bone.surface, bone.thickness_mm, knee.t2, knee.subregions),
+                values=t2_on_surface(bone.surface, bone.thickness_mm, knee.t2, knee.subregions).whole,
                 range=T2_RANGE_MS,
                 colours=VIRIDIS,
                 missing_title=f"No {T2.title}",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.report.contact_sheet import write_contact_sheet
 from pipeline.report.extrusion import write_extrusion
+from pipeline.report.flat_maps import write_flat_maps
 from pipeline.report.measured_knee import Shown
 from pipeline.report.meshes import bone_maps, write_surfaces
 from pipeline.report.thumbnails import write_thumbnails
@@ -26,6 +27,7 @@ def write_maps(knee: Shown, files_dir: Path) -> None:
         sheet = beside.submit(write_contact_sheet, knee, OVERLAY.target(files_dir))
         write_segmentation(knee, files_dir)
         write_surfaces(bones, files_dir)
+        write_flat_maps(knee, files_dir)
         if knee.t2 is not None:
             write_t2(knee.t2, knee.segmentation.padding, files_dir)
         write_extrusion(knee, EXTRUSION_PICTURE.target(files_dir))

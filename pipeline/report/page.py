@@ -40,7 +40,7 @@ from pipeline.report.page_tables import (
     words,
 )
 from pipeline.report.templates import compiled
-from pipeline.results_tree import EXTRUSION_PICTURE, OVERLAY, REPORT, SURFACES_PICTURE
+from pipeline.results_tree import EXTRUSION_PICTURE, FLAT_MAPS_PICTURE, OVERLAY, REPORT, SURFACES_PICTURE
 from pipeline.segmentation.identity import DIGEST_KEYS
 from pipeline.types import AnalysisResult
 from pipeline.uses import Uses
@@ -195,5 +195,6 @@ def write_page(result: AnalysisResult, bones: Sequence[BoneMap], files_dir: Path
         overlay=data_uri(OVERLAY.at(files_dir)),
         extrusion=data_uri(picture) if (picture := EXTRUSION_PICTURE.at(files_dir)).exists() else "",
         extruded=MENISCUS_EXTRUSION,
+        flat_maps=data_uri(picture) if (picture := FLAT_MAPS_PICTURE.at(files_dir)).exists() else "",
     )
     REPORT.target(files_dir).write_text(page, encoding="utf-8", newline="\n")

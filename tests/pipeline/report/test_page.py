@@ -54,7 +54,7 @@ def words(reader: Reader) -> str:
 
 
 def test_the_page_loads_no_resources_and_runs_no_scripts(source: str, page: Reader) -> None:
-    assert len(page.links) == 2
+    assert len(page.links) == 3
     assert all(link.startswith("data:image/png;base64,") for link in page.links)
     assert not {"script", "link", "iframe", "object", "form"} & set(page.tags)
     assert not re.search(r"url\(|@import|https?://", source)

@@ -30,6 +30,9 @@ ALWAYS = {
     "segmentation/labels.itksnap.txt",
     "segmentation/labels.slicer.ctbl",
     *(f"surfaces/{bone}.{kind}" for bone in ("femur", "tibia", "patella") for kind in ("vtp", "ply")),
+    "maps/femur_map.npz",  # the bone by which the phantom is aligned; the other spheres do not fit the reference
+    "maps/femur_map.csv",
+    "maps/flat_maps.png",
     "qc/overlay.png",
     "qc/surfaces.png",
     "openmsk/thickness_results.json",

@@ -71,8 +71,19 @@ def test_a_map_linear_in_depth_gives_its_value_at_half_depth() -> None:
     surface = plane(grid)
     everywhere = np.full(grid.shape, ANTERIOR, dtype=np.uint8)
     thickness = np.linspace(0.5, THICKNESS_MM, len(surface.points_mm))
-    found = t2_on_surface(surface, thickness, t2_map(DEEP_MS + PER_MM * depth, grid), everywhere)
+    found = t2_on_surface(surface, thickness, t2_map(DEEP_MS + PER_MM * depth, grid), everywhere).whole
     np.testing.assert_allclose(found, DEEP_MS + PER_MM * thickness / 2, atol=1e-3)
+
+
+def test_layers_of_a_map_linear_in_depth_have_its_values_at_a_quarter_and_three_quarters() -> None:
+    grid = oblique_grid()
+    depth = depth_of_voxels(grid)
+    surface = plane(grid)
+    everywhere = np.full(grid.shape, ANTERIOR, dtype=np.uint8)
+    thickness = np.full(len(surface.points_mm), 2.0)  # four samples in each layer
+    found = t2_on_surface(surface, thickness, t2_map(DEEP_MS + PER_MM * depth, grid), everywhere)
+    np.testing.assert_allclose(found.deep, DEEP_MS + PER_MM * 0.5, atol=1e-3)
+    np.testing.assert_allclose(found.superficial, DEEP_MS + PER_MM * 1.5, atol=1e-3)
 
 
 def test_bone_fluid_and_poor_fits_are_excluded() -> None:
@@ -89,7 +100,7 @@ def test_bone_fluid_and_poor_fits_are_excluded() -> None:
         np.full(len(surface.points_mm), THICKNESS_MM),
         t2,
         np.where(inside, ANTERIOR, 0).astype(np.uint8),
-    )
+    ).whole
     np.testing.assert_allclose(found, 40.0, atol=1e-3)
 
 
@@ -100,7 +111,7 @@ def test_without_usable_samples_the_value_is_nan() -> None:
     t2 = t2_map(np.full(grid.shape, 45.0), grid)
     everywhere = np.full(grid.shape, ANTERIOR, dtype=np.uint8)
     bare = np.where(np.arange(n) % 2 == 0, np.nan, 0.0)
-    assert np.isnan(t2_on_surface(surface, bare, t2, everywhere)).all()
+    assert np.isnan(t2_on_surface(surface, bare, t2, everywhere).whole).all()
     other_plate = np.full(grid.shape, PATELLA, dtype=np.uint8)
-    assert np.isnan(t2_on_surface(surface, np.full(n, 2.0), t2, other_plate)).all()
-    assert t2_on_surface(surface, np.full(n, 2.0), t2, everywhere) == pytest.approx(np.full(n, 45.0))
+    assert np.isnan(t2_on_surface(surface, np.full(n, 2.0), t2, other_plate).whole).all()
+    assert t2_on_surface(surface, np.full(n, 2.0), t2, everywhere).whole == pytest.approx(np.full(n, 45.0))
