@@ -80,7 +80,7 @@ def flat_map(item: ThicknessMap, alignment: Alignment, values: Mapping[str, Floa
 def counterparts(
     reference: ReferencePlate, surface: Surface, points_ref: FloatArray, pose: Alignment
 ) -> NDArray[np.int32]:
-    """(m,): for each vertex of the reference its nearest vertex; -1 beyond FAR_MM or where it faces elsewhere.
+    """(m,): for each vertex of the reference the nearest of a bone; -1 beyond FAR_MM or where it faces elsewhere.
 
     points_ref (n, 3): the bone's vertices in the frame of the reference
     """

@@ -29,6 +29,9 @@ MARGIN_MM: Final = 4.0
 SIDE_PX: Final = 116
 TOP_PX: Final = 40
 CAPTION_PX: Final = 52
+NOTE_PX: Final = 44
+"""Above each row, if a quantity must not be used."""
+
 BAR_PX: Final = 276
 TICK_DEG: Final = 30.0
 BORDER: Final = (255, 255, 255)
@@ -38,7 +41,11 @@ LINES_PX: Final = (3, 1)
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """One quantity. name: in FlatMap.values; ends: of the scale of colours; note: why it must not be used, or empty."""
+    """One quantity.
+
+    name: in FlatMap.values; ends: of the scale of colours; note: why it must not be used, or empty; gaps: whether there
+    are cells without a value
+    """
 
     name: str
     title: str
@@ -46,6 +53,7 @@ class Layer:
     ends: tuple[float, float]
     colours: Sequence[tuple[int, int, int]]
     note: str = ""
+    gaps: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,14 +89,15 @@ def draw_flat_maps(path: Path, maps: tuple[FlatMap, ...], layers: tuple[Layer, .
     tiles = [[draw_map(item, window, layer) for item, window in zip(maps, windows, strict=True)] for layer in layers]
     widths = [tile.width for tile in tiles[0]]
     height = max(tile.height for tile in tiles[0])
-    row_px = height + 2 * TOP_PX + CAPTION_PX
+    note_px = NOTE_PX if any(layer.note for layer in layers) else 0
+    row_px = note_px + height + 2 * TOP_PX + CAPTION_PX
     size = sum(widths) + 2 * SIDE_PX * len(widths) + BAR_PX, row_px * len(layers)
     sheet = Image.new("RGBA", size, (0, 0, 0, 0))
     draw = ImageDraw.Draw(sheet)
     for row, (layer, line) in enumerate(zip(layers, tiles, strict=True)):
         left = SIDE_PX
         for item, window, tile in zip(maps, windows, line, strict=True):
-            top = row * row_px + TOP_PX + (height - tile.height) // 2
+            top = row * row_px + note_px + TOP_PX + (height - tile.height) // 2
             sheet.paste(tile, (left, top))
             _letters(draw, item, (left, top, left + tile.width, top + tile.height))
             if item.frame.unit == DEGREES:
@@ -96,7 +105,7 @@ def draw_flat_maps(path: Path, maps: tuple[FlatMap, ...], layers: tuple[Layer, .
             caption = (left + tile.width / 2, (row + 1) * row_px - CAPTION_PX / 2)
             draw.text(caption, item.structure.title, fill=INK, font=_font(28), anchor="mm")
             left += tile.width + 2 * SIDE_PX
-        _bar(sheet, draw, layer, (left - SIDE_PX // 2, row * row_px + TOP_PX, height), maps[0].scale)
+        _bar(sheet, draw, layer, (left - SIDE_PX // 2, row * row_px + note_px + TOP_PX, height), maps[0].scale)
         draw.text((SIDE_PX, row * row_px + 2), layer.note, fill=INK, font=_font(28))
     sheet.save(path, compress_level=6)
 
@@ -167,8 +176,8 @@ def _bar(
     against the knee.
     """
     left, top, height = place
-    length = min(height - 60, 380)
-    top += (height - length) // 2
+    length = min(height - 140, 380)
+    top += (height - length - 60) // 2
     low, high = layer.ends
     ramp: FloatArray = np.repeat(np.linspace(high, low, length)[:, None], 28, axis=1).reshape(-1)
     colours = value_rgb(ramp, layer.ends, layer.colours, BONE).reshape(length, 28, 3)
@@ -176,8 +185,11 @@ def _bar(
     for value in np.linspace(low, high, 6):
         y = top + length * (high - value) / (high - low)
         draw.text((left + 42, y), f"{value:g}", fill=INK, font=_font(24), anchor="lm")
+    if layer.gaps:
+        draw.rectangle((left, top + length + 14, left + 28, top + length + 42), fill=(*BONE, 255))
+        draw.text((left + 42, top + length + 28), "no value", fill=INK, font=_font(24), anchor="lm")
     draw.text((left, top - 34), f"{layer.title} ({layer.unit})", fill=INK, font=_font(24), anchor="lm")
-    y = top + length + 44
+    y = top + length + 92
     width = 20 * scale * PIXELS_PER_MM
     draw.line((left, y, left + width, y), fill=INK, width=4)
     draw.text((left + width / 2, y - 16), "20 mm", fill=INK, font=_font(22), anchor="mm")

@@ -145,6 +145,7 @@ def _layers(maps: tuple[FlatMap, ...], knee: Shown) -> tuple[Layer, ...]:
                     ends=mapped.ends,
                     colours=GREYS if ban else VIRIDIS,
                     note=ban,
+                    gaps=any((np.isnan(item.values[mapped.name]) & (item.cells.area_mm2 > 0)).any() for item in maps),
                 )
             )
     return tuple(layers)
