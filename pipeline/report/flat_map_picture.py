@@ -34,7 +34,12 @@ NOTE_PX: Final = 44
 
 BAR_PX: Final = 276
 TICK_DEG: Final = 30.0
-BORDER: Final = (255, 255, 255)
+BORDERS: Final = ((255, 255, 255), (24, 28, 32))
+"""On dark and on bright colours."""
+
+BRIGHT: Final = 150.0
+"""Mean of red, green and blue of a bright colour."""
+
 LINES_PX: Final = (3, 1)
 """Width of the borders of regions and of subregions."""
 
@@ -118,8 +123,10 @@ def draw_map(item: FlatMap, window: Window, layer: Layer) -> Image.Image:
     rgb = value_rgb(values.reshape(-1), layer.ends, layer.colours, BONE).reshape(*values.shape, 3)
     cells = np.concatenate([rgb, np.where(inside, 255, 0)[..., None].astype(np.uint8)], axis=2)
     picture = np.array(Image.fromarray(cells, "RGBA").resize(size, Image.Resampling.NEAREST))
-    for labels, width in zip((item.region, item.subregion), LINES_PX, strict=True):
-        picture[_border(_enlarged(window.of(labels), size), width), :3] = BORDER
+    for labels, width in zip((item.subregion, item.region), LINES_PX[::-1], strict=True):
+        border = _border(_enlarged(window.of(labels), size), width)
+        bright = picture[border, :3].mean(axis=1) > BRIGHT
+        picture[border, :3] = np.where(bright[:, None], BORDERS[1], BORDERS[0])
     return Image.fromarray(picture, "RGBA")
 
 
