@@ -123,10 +123,10 @@ def draw_map(item: FlatMap, window: Window, layer: Layer) -> Image.Image:
     rgb = value_rgb(values.reshape(-1), layer.ends, layer.colours, BONE).reshape(*values.shape, 3)
     cells = np.concatenate([rgb, np.where(inside, 255, 0)[..., None].astype(np.uint8)], axis=2)
     picture = np.array(Image.fromarray(cells, "RGBA").resize(size, Image.Resampling.NEAREST))
+    bright = picture[..., :3].mean(axis=2) > BRIGHT
     for labels, width in zip((item.subregion, item.region), LINES_PX[::-1], strict=True):
         border = _border(_enlarged(window.of(labels), size), width)
-        bright = picture[border, :3].mean(axis=1) > BRIGHT
-        picture[border, :3] = np.where(bright[:, None], BORDERS[1], BORDERS[0])
+        picture[border, :3] = np.where(bright[border, None], BORDERS[1], BORDERS[0])
     return Image.fromarray(picture, "RGBA")
 
 
