@@ -25,7 +25,8 @@ side.
    the outer cartilage surface. Points where no cartilage is met within 2 mm are denuded.
 5. **Regions.** The femoral plate is cut into anterior, weight-bearing and posterior parts, the tibial plate into
    medial and lateral. On the bone surface, all plates are also cut into the subregions of osteoarthritis imaging.
-6. **T2.** Where the scan has several echoes: a mono-exponential fit a voxel, summarised by region and layer.
+6. **T2, T1rho.** Where the scan has several echoes, or images with spin-lock times: a mono-exponential fit a voxel,
+   summarised by region and layer.
 """
 
 start_page("Methods")

@@ -48,5 +48,7 @@ class Acquisition:
     """qDESS only, GE private tag (0019,10b6): gradient area, G/cm * us."""
     spoiler_duration_us: float | None = None
     """qDESS only, GE private tag (0019,10b7): gradient duration, us."""
+    spin_lock: bool = False
+    """The description of the series names T1rho or a spin lock."""
     comparable_values: bool = True
     """False if images have different scales that are not all known."""

@@ -19,10 +19,6 @@ from pipeline.quantities import (
     DISTRIBUTION,
     JOINT_SPACES,
     MENISCI,
-    T2,
-    T2_DEEP,
-    T2_LAYERS,
-    T2_SUPERFICIAL,
     TAB,
     THC_MATCHED,
     THICKNESSES,
@@ -30,6 +26,7 @@ from pipeline.quantities import (
     VC_TAB,
     VOLUME,
 )
+from pipeline.relaxation import RELAXATION_LAYERS, RELAXATIONS
 
 
 class Use(StrEnum):
@@ -109,11 +106,11 @@ def _ids(*quantities: Any) -> frozenset[str]:
 
 _SIZES: Final = _ids(*THICKNESSES, *DISTRIBUTION, THC_MATCHED, VOLUME)
 _AMOUNTS: Final = _ids(TAB, DAB, CAB, THIN, VC_TAB, VOLUME)
-_T2: Final = _ids(*T2_LAYERS)
+_RELAXATION: Final = _ids(*RELAXATION_LAYERS)
 _JOINT: Final = _ids(*MENISCI, *JOINT_SPACES)
 """They depend on the outlines of the bones and of the tibial plates."""
 
-_CARTILAGE: Final = _SIZES | _T2 | _JOINT
+_CARTILAGE: Final = _SIZES | _RELAXATION | _JOINT
 
 
 def _no(quantities: frozenset[str], extent: Extent = Extent.EVERYWHERE) -> Effect:
@@ -124,11 +121,12 @@ def _caution(quantities: frozenset[str], extent: Extent = Extent.EVERYWHERE) -> 
     return Effect(use=Use.CAUTION, quantities=quantities, extent=extent)
 
 
-_ONLY_T2_OF_PLATES: Final = (
+_WHOLE: Final = _ids(*(known.whole for known in RELAXATIONS))
+_ONLY_MEDIANS_OF_PLATES: Final = (
     _no(_SIZES | _JOINT),
-    _no(_ids(T2_DEEP, T2_SUPERFICIAL)),
-    _no(_ids(T2), Extent.PARTS),
-    _caution(_ids(T2), Extent.WHOLE_PLATES),
+    _no(_ids(*(layer for known in RELAXATIONS for layer in (known.deep, known.superficial)))),
+    _no(_WHOLE, Extent.PARTS),
+    _caution(_WHOLE, Extent.WHOLE_PLATES),
 )
 """Outlines that miss the edge of cartilage: only the median over a whole plate is hardly changed."""
 
@@ -147,12 +145,12 @@ FLAGS: Final[Mapping[FlagCode, FlagKind]] = MappingProxyType(
         FlagCode.INTERPOLATED_LABELS: FlagKind(
             meaning="the given label map was resampled with interpolation",
             advice="do not use thickness, area or volume",
-            effects=_ONLY_T2_OF_PLATES,
+            effects=_ONLY_MEDIANS_OF_PLATES,
         ),
         FlagCode.CARTILAGE_NOT_USABLE: FlagKind(
             meaning="slices are thicker than those for which the network's cartilage was usable",
             advice="do not use thickness, area or volume of cartilage",
-            effects=_ONLY_T2_OF_PLATES,
+            effects=_ONLY_MEDIANS_OF_PLATES,
         ),
         FlagCode.STRUCTURE_MISSING: FlagKind(
             meaning="a bone or a plate of cartilage was not found",
@@ -167,7 +165,7 @@ FLAGS: Final[Mapping[FlagCode, FlagKind]] = MappingProxyType(
         FlagCode.BONE_INTERRUPTED: FlagKind(
             meaning="the network's outline of a bone has gaps along the leg, as from a growth plate or a fracture",
             advice="do not use thickness, area or volume",
-            effects=(_no(_SIZES | _JOINT), _caution(_T2)),
+            effects=(_no(_SIZES | _JOINT), _caution(_RELAXATION)),
         ),
         FlagCode.CUT_BY_FIELD_OF_VIEW: FlagKind(
             meaning="cartilage or meniscus touches the border of the image; the flag names the border and the regions",

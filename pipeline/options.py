@@ -34,7 +34,9 @@ READING_OPTIONS: Final = ("side", "series", "echo_times_ms")
 """Used while the upload is read: to change one of them, the upload is needed again."""
 
 MAX_ECHO_TIME_MS: Final = 10_000.0
-INVALID_TIMES: Final = "echo_times_ms are not valid; expected numbers in ms such as 10, 20, 30."
+ECHO_TIMES: Final = "echo_times_ms"
+SPIN_LOCK_TIMES: Final = "spin_lock_times_ms"
+INVALID_TIMES: Final = "{option} are not valid; expected numbers in ms such as 10, 20, 30."
 
 
 def _option(
@@ -179,6 +181,15 @@ class AnalysisOptions:
         value="MS,MS,...",
         preflight=True,
     )
+    spin_lock_times_ms: tuple[float, ...] = _option(
+        (),
+        "T1rho: spin-lock times (ms)",
+        "Spin-lock times of the images of a T1rho scan, one per image in ascending order: 0, 10, 40, 80. T1rho is then "
+        "measured instead of T2.",
+        flag="--spin-lock-times-ms",
+        value="MS,MS,...",
+        preflight=True,
+    )
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -190,7 +201,7 @@ class AnalysisOptions:
             if isinstance(item.default, str) and not isinstance(value, str):
                 raise OptionsError(f"{item.name} is {value!r}; expected text.", option=item.name)
             if isinstance(item.default, tuple):
-                object.__setattr__(self, item.name, checked_echo_times(value))
+                object.__setattr__(self, item.name, checked_times(value, item.name))
             pattern = item.metadata.get("pattern")
             if pattern is not None and not (isinstance(value, str) and re.search(pattern, value)):
                 raise OptionsError(f"{item.name} is not valid; expected a number such as 5 or 5a.", option=item.name)
@@ -199,6 +210,12 @@ class AnalysisOptions:
                 number = isinstance(value, (int, float)) and not isinstance(value, bool)
                 if not number or not low <= value <= high:
                     raise OptionsError(f"{item.name} is {value!r}; expected {low} to {high}.", option=item.name)
+        if self.echo_times_ms and self.spin_lock_times_ms:
+            raise OptionsError(
+                f"{ECHO_TIMES} and {SPIN_LOCK_TIMES} were both given; expected one of them.",
+                hint="An analysis measures T2 or T1rho. Give echo times for T2, spin-lock times for T1rho.",
+                option=SPIN_LOCK_TIMES,
+            )
 
     @property
     def weight_bearing_share(self) -> float:
@@ -221,28 +238,43 @@ class AnalysisOptions:
         return cls(**values)
 
 
-def read_echo_times(text: str) -> tuple[float, ...]:
+def read_times(text: str, option: str = ECHO_TIMES) -> tuple[float, ...]:
     """Times in ms from text: `10, 20, 30`, or with a decimal comma `10,5; 21`. Raises OptionsError."""
     parts = text.replace(",", ".").split(";") if ";" in text else re.split(r"[,\s]+", text.strip(" ,"))
     try:
         return tuple(float(part) for part in parts if part.strip())
     except ValueError:
-        raise OptionsError(INVALID_TIMES, option="echo_times_ms") from None
+        raise OptionsError(INVALID_TIMES.format(option=option), option=option) from None
 
 
-def checked_echo_times(value: object) -> tuple[float, ...]:
-    """A list of times in ms as a tuple. Raises OptionsError if they are not ascending positive numbers."""
+def checked_times(value: object, option: str = ECHO_TIMES) -> tuple[float, ...]:
+    """A list of times in ms as a tuple. Raises OptionsError if they are not ascending positive numbers; a spin-lock
+    time may be 0.
+    """
     values = value if isinstance(value, (list, tuple)) else [value]
     times = tuple(float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool))
     if len(times) < len(values):
-        raise OptionsError(INVALID_TIMES, option="echo_times_ms")
+        raise OptionsError(INVALID_TIMES.format(option=option), option=option)
     ascending = all(a < b for a, b in pairwise(times))
-    if not ascending or not all(0 < time <= MAX_ECHO_TIME_MS for time in times):
+    without_lock = times[1:] if option == SPIN_LOCK_TIMES and times[:1] == (0.0,) else times
+    if not ascending or not all(0 < time <= MAX_ECHO_TIME_MS for time in without_lock):
         raise OptionsError(
-            f"echo_times_ms are {', '.join(f'{time:g}' for time in times)}; expected ascending times above 0 ms.",
-            option="echo_times_ms",
+            f"{option} are {', '.join(f'{time:g}' for time in times)}; expected ascending times above 0 ms.",
+            option=option,
         )
     return times
+
+
+def check_times(times_ms: tuple[float, ...], images: int, option: str = ECHO_TIMES) -> None:
+    """Raise OptionsError if times were given and there is not one per echo or image."""
+    if times_ms and len(times_ms) != images:
+        what = "echo" if option == ECHO_TIMES else "image"
+        plural = "es" if option == ECHO_TIMES else "s"
+        raise OptionsError(
+            f"{option} has {len(times_ms)} entries; the scan has {images} {what}{plural * (images > 1)}.",
+            hint=f"Give one time per {what}, or none.",
+            option=option,
+        )
 
 
 CHOICES: Final[dict[str, tuple[str, ...]]] = {

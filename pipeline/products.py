@@ -29,12 +29,12 @@ from pipeline.types import (
     LabelArray,
     LabelMap,
     Measurement,
+    RelaxationMap,
     Resources,
     Scan,
     Segmentation,
     ShapeFit,
     Surface,
-    T2Map,
     ThicknessMap,
 )
 from pipeline.workspace import Workspace, write_json
@@ -162,13 +162,13 @@ def _decode_thickness(stored: Stored) -> tuple[ThicknessMap, ...]:
     )
 
 
-def _encode_t2(t2: T2Map) -> Parts:
-    return {"method": t2.method, "grid": t2.grid.to_dict()}, {"t2_ms": t2.t2_ms, "r2": t2.r2}
+def _encode_t2(t2: RelaxationMap) -> Parts:
+    return {"method": t2.method, "grid": t2.grid.to_dict()}, {"t2_ms": t2.time_ms, "r2": t2.r2}
 
 
-def _decode_t2(stored: Stored) -> T2Map:
-    return T2Map(
-        t2_ms=stored.array("t2_ms"),
+def _decode_t2(stored: Stored) -> RelaxationMap:
+    return RelaxationMap(
+        time_ms=stored.array("t2_ms"),
         r2=stored.array("r2"),
         method=Method(stored.meta["method"]),
         grid=Grid.from_dict(stored.meta["grid"]),

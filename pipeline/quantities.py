@@ -18,6 +18,7 @@ from pipeline.quantity import PublishedChange as PublishedChange
 from pipeline.quantity import Quantity as Quantity
 from pipeline.quantity import Statistic as Statistic
 from pipeline.quantity import Unit as Unit
+from pipeline.relaxation import RELAXATION_LAYERS
 
 MENISCUS_SOURCE: Final = "Wirth et al., Magnetic Resonance in Medicine 2010, doi 10.1002/mrm.22380"
 """Source of the measures of menisci."""
@@ -39,13 +40,6 @@ PRIMARY: Final = Method.UNION
 
 SECOND: Final = Method.TWO_CROSSING
 """The other thickness estimator: reported in addition to the primary one, never instead of it."""
-
-QIBA_CHANGE: Final = PublishedChange(
-    percent=14.0,
-    conditions="at 3 T, with the same scanner and sequence (within-subject coefficient of variation of 4 to 5 %)",
-    source="Chalian et al., Radiology 2021; 301: 423-432 (QIBA profile)",
-)
-"""T2 and T1rho of cartilage: 1.96 · √2 · 5 %."""
 
 THC: Final = Quantity(
     id="ThC",
@@ -162,43 +156,6 @@ VOLUME: Final = Quantity(
     statistics=(Statistic.TOTAL,),
     digits=0,
 )
-T2: Final = Quantity(
-    id="T2",
-    title="T2",
-    short="T2",
-    definition="Transverse relaxation time of the cartilage.",
-    unit=Unit.MS,
-    larger_is=Direction.WORSE,
-    statistics=(Statistic.MEDIAN, Statistic.MEAN, Statistic.STD),
-    digits=1,
-    detectable=QIBA_CHANGE,
-)
-T2_DEEP: Final = replace(
-    T2,
-    id="T2_deep",
-    title="T2, deep layer",
-    short="T2 deep",
-    definition="T2 of the half of the cartilage nearer to the bone.",
-    detectable=None,
-)
-T2_SUPERFICIAL: Final = replace(
-    T2,
-    id="T2_superficial",
-    title="T2, superficial layer",
-    short="T2 superficial",
-    definition="T2 of the half of the cartilage nearer to the joint.",
-    detectable=None,
-)
-T2_EXCLUDED: Final = Quantity(
-    id="T2_excluded",
-    title="Voxels without a T2",
-    short="T2 excluded",
-    definition="Cartilage voxels that are left out of T2: without a fit, above 100 ms (fluid), or with a poor fit.",
-    unit=Unit.PERCENT,
-    larger_is=Direction.NEUTRAL,
-    statistics=(Statistic.SHARE,),
-    digits=1,
-)
 THC_MATCHED: Final = Quantity(
     id="ThC_matched",
     title="Thickness at the same points (ThC_matched)",
@@ -308,10 +265,7 @@ QUANTITIES: Final[Mapping[str, Quantity]] = MappingProxyType(
             CAB,
             THIN,
             VOLUME,
-            T2,
-            T2_DEEP,
-            T2_SUPERFICIAL,
-            T2_EXCLUDED,
+            *RELAXATION_LAYERS,
             *MENISCI,
             *JOINT_SPACES,
         )
@@ -324,9 +278,6 @@ THICKNESSES: Final = (THC, THC_TAB, TAB, DAB)
 
 DISTRIBUTION: Final = (MAV, MIV, CV, VC_TAB, CAB, THIN)
 """How cartilage is distributed over a region; shown together in one table."""
-
-T2_LAYERS: Final = (T2, T2_DEEP, T2_SUPERFICIAL, T2_EXCLUDED)
-"""Measured if the scan has T2; shown in separate tables and charts."""
 
 HEADLINES: Final[tuple[tuple[str, Region], ...]] = (
     ("Femur", FEMUR_WHOLE),

@@ -49,6 +49,7 @@ class Method(StrEnum):
     MULTI_ECHO = "multi_echo"
     QDESS_SPOILED = "qdess_spoiled"
     QDESS_LOW_SPOILING = "qdess_low_spoiling"
+    SPIN_LOCK = "spin_lock"
     PLATEAU_AXES = "plateau_axes"
     NEAREST_BONE = "nearest_bone"
 
@@ -83,6 +84,7 @@ _METHOD_WORDS: Final[Mapping[Method, tuple[str, str]]] = MappingProxyType(
             "qDESS, low spoiling",
             "T2 from the ratio of both qDESS echoes, without a term for diffusion.",
         ),
+        Method.SPIN_LOCK: ("spin lock", "T1rho from a mono-exponential fit over the spin-lock times."),
         Method.PLATEAU_AXES: (
             "plateau axes",
             "Along the axes of the tibial plateau: superior is the normal of the plane through both plates, medial the "

@@ -7,7 +7,7 @@ those of the results zip, below its top folder.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -150,7 +150,7 @@ SURFACE_PLY: Final = Artifact(
 )
 FLAT_MAP: Final = Artifact(
     path="maps/{bone}_map.npz",
-    meaning="unrolled plate in the frame of the reference knee: area, thickness, T2 and region of every cell, and the "
+    meaning="unrolled plate in the frame of the reference knee: area, thickness, T2 or T1rho and region of every cell, and the "
     "values at the numbered vertices of the reference",
     media_type=BINARY,
     compressed=True,
@@ -166,7 +166,7 @@ FLAT_MAP_TABLE: Final = Artifact(
 )
 FLAT_MAPS_PICTURE: Final = Artifact(
     path="maps/flat_maps.png",
-    meaning="the unrolled plates with thickness, T2 and the borders of their regions",
+    meaning="the unrolled plates with thickness, T2 or T1rho and the borders of their regions",
     media_type=PNG,
     compressed=True,
     condition="where a bone fits the reference knee",
@@ -187,6 +187,19 @@ R2_MAP: Final = Artifact(
 )
 T2_MEASUREMENTS: Final = Artifact(
     path="t2/results.csv", meaning="the T2 rows of results.csv", media_type=CSV, condition="where T2 was fitted"
+)
+T1RHO_MAP: Final = replace(
+    T2_MAP,
+    path="t1rho/t1rhomap.nii.gz",
+    meaning="T1rho in ms; 0 where no fit was made",
+    condition="where T1rho was fitted",
+)
+T1RHO_R2_MAP: Final = replace(R2_MAP, path="t1rho/r2map.nii.gz", condition="where T1rho was fitted")
+T1RHO_MEASUREMENTS: Final = replace(
+    T2_MEASUREMENTS,
+    path="t1rho/results.csv",
+    meaning="the T1rho rows of results.csv",
+    condition="where T1rho was fitted",
 )
 SHAPE_PARAMETERS: Final = Artifact(
     path="shape/{model}_params.json",
@@ -253,6 +266,9 @@ ARTIFACTS: Final = (
     T2_MAP,
     R2_MAP,
     T2_MEASUREMENTS,
+    T1RHO_MAP,
+    T1RHO_R2_MAP,
+    T1RHO_MEASUREMENTS,
     SHAPE_PARAMETERS,
     SHAPE_VTP,
     SHAPE_PLY,

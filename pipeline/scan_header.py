@@ -23,10 +23,15 @@ class ScanHeader:
     acquisition: Acquisition
     warnings: tuple[str, ...]
 
-    def t2_unavailable(self, *, skip_first_echo: bool) -> str | None:
-        """The reason why T2 cannot be computed from the scan, or None if it can."""
+    def t2_unavailable(self, *, skip_first_echo: bool, spin_lock_times_ms: tuple[float, ...]) -> str | None:
+        """The reason why T2 (with spin-lock times: T1rho) cannot be computed from the scan, or None if it can."""
         return t2_unavailable(
-            self.sequence, self.echoes, self.echo_times_ms, self.acquisition, skip_first_echo=skip_first_echo
+            self.sequence,
+            self.echoes,
+            self.echo_times_ms,
+            self.acquisition,
+            skip_first_echo=skip_first_echo,
+            spin_lock_times_ms=spin_lock_times_ms,
         )
 
     def to_dict(self) -> dict[str, object]:

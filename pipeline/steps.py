@@ -151,7 +151,12 @@ def _thickness(inputs: Inputs) -> Outputs:
 def _t2(inputs: Inputs) -> Outputs:
     segmentation, scan = inputs[SEGMENTATION], measured_scan(inputs)
     assert scan is not None  # noqa: S101  ensured by `applies`
-    t2 = fit_t2_map(scan, segmentation, skip_first_echo=inputs.options.skip_first_echo)
+    t2 = fit_t2_map(
+        scan,
+        segmentation,
+        skip_first_echo=inputs.options.skip_first_echo,
+        spin_lock_times_ms=inputs.options.spin_lock_times_ms,
+    )
     return T2.of(t2), T2_ROWS.of(measure_t2(t2, inputs[SUBREGIONS], relative_depth(segmentation)))
 
 
@@ -159,7 +164,9 @@ def _no_t2(inputs: Inputs) -> str | None:
     header = inputs.get(SCAN_HEADER)
     if header is None:
         return _no_scan(inputs)
-    return header.t2_unavailable(skip_first_echo=inputs.options.skip_first_echo)
+    return header.t2_unavailable(
+        skip_first_echo=inputs.options.skip_first_echo, spin_lock_times_ms=inputs.options.spin_lock_times_ms
+    )
 
 
 def _shape(inputs: Inputs) -> Outputs:
@@ -307,12 +314,12 @@ STEPS: Final = (
     ),
     Step(
         name="t2",
-        title="Fit T2",
+        title="Fit T2 or T1rho",
         run=_t2,
         applies=_no_t2,
         reads=(UPLOAD, SCAN, SCAN_HEADER, SEGMENTATION, SUBREGIONS),
         produces=(T2, T2_ROWS),
-        options=("skip_first_echo", "turn"),
+        options=("skip_first_echo", "spin_lock_times_ms", "turn"),
         required=False,
         version=2,
         share=4,

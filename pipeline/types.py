@@ -17,6 +17,7 @@ from pipeline.grid import NO_PLANES, Box, FloatArray, Grid, Planes
 from pipeline.oai_variables import variable_of
 from pipeline.progress import StepRecord
 from pipeline.quantities import Method, Quantity, Statistic
+from pipeline.relaxation import Relaxation, relaxation_of
 
 LabelArray = NDArray[np.uint8]
 
@@ -197,17 +198,22 @@ class ThicknessMap:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class T2Map:
-    """Transverse relaxation time.
+class RelaxationMap:
+    """A relaxation time in every voxel: T2 or T1rho.
 
-    t2_ms (z, y, x) float32, NaN where no fit was made; r2 (z, y, x) float32 fit quality, NaN where the method has none
-    method: MULTI_ECHO (weighted Gauss-Newton) or one of the qDESS estimators
+    time_ms (z, y, x) float32, NaN where no fit was made; r2 (z, y, x) float32 fit quality, NaN where the method has
+    none; method: MULTI_ECHO and SPIN_LOCK (weighted Gauss-Newton), or one of the qDESS estimators
     """
 
-    t2_ms: NDArray[np.float32]
+    time_ms: NDArray[np.float32]
     r2: NDArray[np.float32]
     method: Method
     grid: Grid
+
+    @property
+    def relaxation(self) -> Relaxation:
+        """Which relaxation time it is."""
+        return relaxation_of(self.method)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -366,7 +372,7 @@ class AnalysisResult:
     divided: LabelArray
     alignment: Alignment
     thickness: tuple[ThicknessMap, ...]
-    t2: T2Map | None
+    t2: RelaxationMap | None
     shapes: tuple[ShapeFit, ...]
     measurements: tuple[Measurement, ...]
     flags: tuple[QualityFlag, ...]

@@ -22,7 +22,7 @@ from jobs.errors import InvalidForm
 from jobs.settings import load_settings
 from jobs.state.model import Priority
 from pipeline.errors import OptionsError
-from pipeline.options import CHOICES, AnalysisOptions, checked_echo_times, read_echo_times
+from pipeline.options import CHOICES, ECHO_TIMES, SPIN_LOCK_TIMES, AnalysisOptions, checked_times, read_times
 from pipeline.segmentation.registry import model_ids
 
 _EMAIL: Final = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
@@ -48,24 +48,25 @@ def _list_models(schema: dict[str, Any]) -> None:
 _Model = Annotated[str, AfterValidator(_known_model), Field(json_schema_extra=_list_models)]
 
 
-def _times(value: object) -> tuple[float, ...]:
-    """Echo times from a form's text or a JSON list."""
-    try:
-        return checked_echo_times(read_echo_times(value) if isinstance(value, str) else value)
-    except OptionsError as error:
-        raise PydanticCustomError("echo_times", "{reason}", {"reason": error.message}) from None
+def _times(option: str) -> Any:
+    """The type of a field with times, from a form's text or a JSON list."""
 
+    def checked(value: object) -> tuple[float, ...]:
+        try:
+            return checked_times(read_times(value, option) if isinstance(value, str) else value, option)
+        except OptionsError as error:
+            raise PydanticCustomError("times", "{reason}", {"reason": error.message}) from None
 
-_Times = Annotated[
-    tuple[float, ...],
-    BeforeValidator(_times),
-    WithJsonSchema({"type": "string", "examples": ["10, 20, 30"]}),
-]
+    return Annotated[
+        tuple[float, ...],
+        BeforeValidator(checked),
+        WithJsonSchema({"type": "string", "examples": ["10, 20, 30"]}),
+    ]
 
 
 def _option_fields() -> dict[str, Any]:
     hints = get_type_hints(AnalysisOptions) | {name: Literal.__getitem__(CHOICES[name]) for name in CHOICES}
-    hints |= {"segmentation_model": _Model, "echo_times_ms": _Times}
+    hints |= {"segmentation_model": _Model, **{option: _times(option) for option in (ECHO_TIMES, SPIN_LOCK_TIMES)}}
     return {
         item.name: (
             hints[item.name],

@@ -18,8 +18,7 @@ from jobs.state.model import JobRecord, JobView
 from jobs.state.queue import queue_errors
 from jobs.views.reading import get
 from pipeline.anatomy import AUTO
-from pipeline.image_io import check_echo_times
-from pipeline.options import AnalysisOptions
+from pipeline.options import SPIN_LOCK_TIMES, AnalysisOptions, check_times
 from pipeline.upload_facts import UploadFacts
 
 
@@ -89,13 +88,15 @@ def _submit(upload: Upload, form: JobForm, *, consents: bool = True) -> JobView:
 
 
 def require_usable(facts: UploadFacts, options: AnalysisOptions) -> None:
-    """Raise UnsupportedImage if the label map cannot be read with the chosen options; OptionsError for echo times that
-    do not fit the scan.
+    """Raise UnsupportedImage if the label map cannot be read with the chosen options; OptionsError for echo or
+    spin-lock times that do not fit the scan.
     """
     if facts.labels is not None:
         facts.labels.require_grid(resample=options.resample_labels)
         facts.labels.reading(options.numbering)
-    check_echo_times(options.echo_times_ms, 0 if facts.scan is None else facts.scan.echoes)
+    images = 0 if facts.scan is None else facts.scan.echoes
+    check_times(options.echo_times_ms, images)
+    check_times(options.spin_lock_times_ms, images, SPIN_LOCK_TIMES)
 
 
 def new_record(

@@ -8,7 +8,7 @@ from dataclasses import Field, fields
 from typing import Any
 
 from pipeline.errors import OptionsError
-from pipeline.options import CHOICES, AnalysisOptions, read_echo_times
+from pipeline.options import CHOICES, AnalysisOptions, read_times
 
 
 def add_options(parser: argparse.ArgumentParser, notes: Mapping[str, str]) -> None:
@@ -43,6 +43,6 @@ def _settings(item: Field[Any], note: str) -> dict[str, Any]:
 def _times(text: str) -> tuple[float, ...]:
     """For argparse, which prints the message of an ArgumentTypeError."""
     try:
-        return read_echo_times(text)
+        return read_times(text)
     except OptionsError as error:
         raise argparse.ArgumentTypeError(error.message) from None

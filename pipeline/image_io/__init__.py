@@ -6,6 +6,6 @@ needed for geometry, echoes, side and sequence are parsed, so no patient data is
 
 from pipeline.image_io.content import require_content
 from pipeline.image_io.label_map import read_label_map
-from pipeline.image_io.reader import check_echo_times, check_scan, read_scan
+from pipeline.image_io.reader import check_scan, read_scan
 
-__all__ = ["check_echo_times", "check_scan", "read_label_map", "read_scan", "require_content"]
+__all__ = ["check_scan", "read_label_map", "read_scan", "require_content"]

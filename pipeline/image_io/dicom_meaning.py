@@ -42,6 +42,9 @@ MEANING_TAGS: Final[list[str | tuple[int, int]]] = [
 _DESS_NAMES: Final = re.compile(r"DESS|DE3D", re.IGNORECASE)
 """GE names the sequence (q)DESS; Siemens names it `*de3d1`."""
 
+_SPIN_LOCK: Final = re.compile(r"T1[\s_-]*RHO|T1R(?![A-Z])|SPIN[\s_-]*LOCK|CUBE[\s_-]*QUANT|MAPSS", re.IGNORECASE)
+"""Names of T1rho sequences. GE writes their spin-lock times as echo times; other scanners write none."""
+
 _SIDE_WORDS: Final = {"RIGHT": Side.RIGHT, "RT": Side.RIGHT, "LEFT": Side.LEFT, "LT": Side.LEFT}
 _BESIDE_KNEE: Final = {"R": Side.RIGHT, "L": Side.LEFT}
 _TAG_SIDES: Final = {"R": Side.RIGHT, "L": Side.LEFT}
@@ -73,6 +76,7 @@ def read_meaning(data: Dataset, groups: tuple[Dataset, ...]) -> Meaning:
     ge_acquisition = creator is not None and _decoded(creator.value) == "GEMS_ACQU_01"
     if ge_acquisition and _GE_PULSE_SEQUENCE in data:
         names.append(_decoded(data[_GE_PULSE_SEQUENCE].value))
+    described = " / ".join(text for name in _TEXT_TAGS for text in _texts(layers, name))
     sides = [_TAG_SIDES.get(word.upper()) for name in _SIDE_TAGS for word in _texts(layers, name)]
     return Meaning(
         manufacturer=" ".join(_texts(layers, "Manufacturer")).upper(),
@@ -86,9 +90,10 @@ def read_meaning(data: Dataset, groups: tuple[Dataset, ...]) -> Meaning:
             field_strength_t=_number(layers, "MagneticFieldStrength"),
             spoiler_gradient_area=_private(data, _GE_SPOILER_AREA) if ge_acquisition else None,
             spoiler_duration_us=_private(data, _GE_SPOILER_DURATION) if ge_acquisition else None,
+            spin_lock=_SPIN_LOCK.search(" / ".join([described, *names])) is not None,
         ),
         tag_side=sides[0] if len(set(sides)) == 1 else None,
-        text_side=side_in_text(" / ".join(text for name in _TEXT_TAGS for text in _texts(layers, name))),
+        text_side=side_in_text(described),
     )
 
 
@@ -142,6 +147,7 @@ def acquisition(meaning: Meaning, sequence: PulseSequence) -> Acquisition:
         repetition_time_ms=found.repetition_time_ms,
         flip_angle_deg=found.flip_angle_deg,
         field_strength_t=found.field_strength_t,
+        spin_lock=found.spin_lock,
     )
 
 

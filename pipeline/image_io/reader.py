@@ -9,13 +9,14 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from pipeline.anatomy import Side
-from pipeline.errors import AmbiguousSeries, InputError, NoImageSeries, OptionsError, UnreadableImage, UnsafeArchive
+from pipeline.errors import AmbiguousSeries, InputError, NoImageSeries, UnreadableImage, UnsafeArchive
 from pipeline.file_kinds import IMAGES, VOLUMES, FileKind, either
 from pipeline.image_io.archive import is_ignored, unpacked
 from pipeline.image_io.content import holds_labels
 from pipeline.image_io.echo_names import Names, echo_order
 from pipeline.image_io.formats import detached_header, identify, peek
 from pipeline.image_io.source import Source
+from pipeline.options import check_times
 from pipeline.scan_facts import ScanFacts
 from pipeline.types import Scan
 
@@ -54,18 +55,8 @@ def read_scan(
     return _with_side(_with_times(scan, echo_times_ms), side)
 
 
-def check_echo_times(times_ms: tuple[float, ...], echoes: int) -> None:
-    """Raise OptionsError if echo times were given and there is not one per echo."""
-    if times_ms and len(times_ms) != echoes:
-        raise OptionsError(
-            f"echo_times_ms has {len(times_ms)} entries; the scan has {echoes} echo{'es' * (echoes > 1)}.",
-            hint="Give one echo time per echo, or none.",
-            option="echo_times_ms",
-        )
-
-
 def _with_times(scan: Scan, times_ms: tuple[float, ...]) -> Scan:
-    check_echo_times(times_ms, len(scan.echoes))
+    check_times(times_ms, len(scan.echoes))
     if not times_ms or times_ms == scan.echo_times_ms:
         return scan
     if not scan.echo_times_ms:

@@ -38,9 +38,6 @@ GREYS: Final = ((70, 74, 78), (222, 225, 228))
 CHANGE_RANGE_MM: Final = (-1.0, 1.0)
 """Range of differences between two analyses; fixed, as above."""
 
-T2_RANGE_MS: Final = (20.0, 70.0)
-"""Range of cartilage; fixed, as above."""
-
 DIVERGING: Final = (
     (158, 57, 20),
     (185, 103, 71),

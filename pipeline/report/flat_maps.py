@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from pipeline.anatomy import PLATE_ON, REGION_SCHEME, SUBREGION_SCHEME, TABLE_ORDER, Scheme
 from pipeline.flat_maps.bone import FlatMap, flat_map
 from pipeline.grid import FloatArray
-from pipeline.quantities import PRIMARY, T2_DEEP, T2_SUPERFICIAL, THC, Quantity
-from pipeline.report.colours import GREYS, T2_RANGE_MS, THICKNESS_RANGE_MM, VIRIDIS
+from pipeline.quantities import PRIMARY, THC, Quantity
+from pipeline.relaxation import RELAXATIONS
+from pipeline.report.colours import GREYS, THICKNESS_RANGE_MM, VIRIDIS
 from pipeline.report.flat_map_picture import Layer, draw_flat_maps
 from pipeline.report.measured_knee import Shown
 from pipeline.results_tree import FLAT_MAP, FLAT_MAP_TABLE, FLAT_MAPS_PICTURE
@@ -34,11 +35,12 @@ class Mapped:
 
 
 THICKNESS: Final = Mapped(name="thickness_mm", title="Thickness", quantity=THC, ends=THICKNESS_RANGE_MM)
-DEEP: Final = Mapped(name="t2_deep_ms", title=T2_DEEP.short, quantity=T2_DEEP, ends=T2_RANGE_MS)
-SUPERFICIAL: Final = Mapped(
-    name="t2_superficial_ms", title=T2_SUPERFICIAL.short, quantity=T2_SUPERFICIAL, ends=T2_RANGE_MS
-)
-MAPPED: Final = (THICKNESS, DEEP, SUPERFICIAL)
+LAYERS: Final = {
+    layer.id: Mapped(name=f"{layer.id.lower()}_ms", title=layer.short, quantity=layer, ends=known.surface_ms)
+    for known in RELAXATIONS
+    for layer in (known.deep, known.superficial)
+}
+MAPPED: Final = (THICKNESS, *LAYERS.values())
 
 
 def write_flat_maps(knee: Shown, files_dir: Path) -> None:
@@ -66,8 +68,9 @@ def _values(item: ThicknessMap, knee: Shown) -> Iterator[tuple[str, FloatArray]]
     yield THICKNESS.name, item.thickness_mm
     if knee.t2 is not None:
         found = t2_on_surface(item.surface, item.thickness_mm, knee.t2, knee.subregions)
-        yield DEEP.name, found.deep
-        yield SUPERFICIAL.name, found.superficial
+        shown = knee.t2.relaxation
+        yield LAYERS[shown.deep.id].name, found.deep
+        yield LAYERS[shown.superficial.id].name, found.superficial
 
 
 def axis_names(item: FlatMap) -> tuple[str, str]:

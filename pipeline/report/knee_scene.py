@@ -19,8 +19,8 @@ from pipeline.anatomy import (
 )
 from pipeline.grid import FloatArray, Grid
 from pipeline.joint_space import COMPARTMENTS, joint_space
-from pipeline.quantities import JOINT_SPACE, PRIMARY, T2, THC
-from pipeline.report.colours import GREYS, T2_RANGE_MS, THICKNESS_RANGE_MM, VIRIDIS
+from pipeline.quantities import JOINT_SPACE, PRIMARY, THC, Quantity
+from pipeline.report.colours import GREYS, THICKNESS_RANGE_MM, VIRIDIS
 from pipeline.report.measured_knee import Shown
 from pipeline.report.meshes import BoneMap, bone_maps
 from pipeline.report.scene import Categories, Scalar, SceneMesh
@@ -100,19 +100,20 @@ def _bone(bone: BoneMap, knee: Shown) -> SceneMesh:
         )
     ]
     if knee.t2 is not None:
+        shown = knee.t2.relaxation
         channels.append(
             Scalar(
                 name="t2",
-                title=T2.title,
-                unit=T2.unit.symbol,
+                title=shown.title,
+                unit=shown.whole.unit.symbol,
                 values=t2_on_surface(bone.surface, bone.thickness_mm, knee.t2, knee.subregions).whole,
-                range=T2_RANGE_MS,
+                range=shown.surface_ms,
                 colours=VIRIDIS,
-                missing_title=f"No {T2.title}",
+                missing_title=f"No {shown.title}",
                 resolution=0.01,
-                decimals=T2.digits,
-                note=_t2_note(uses),
-                usable=not uses.ban(T2, TABLE_ORDER),
+                decimals=shown.whole.digits,
+                note=_local_note(uses, shown.whole),
+                usable=not uses.ban(shown.whole, TABLE_ORDER),
             )
         )
     return bone_mesh(bone, (*channels, *region_channels(bone), *_joint_space(bone, knee, uses)))
@@ -139,9 +140,9 @@ def _joint_space(bone: BoneMap, knee: Shown, uses: Uses) -> tuple[Scalar, ...]:
     return (channel,)
 
 
-def _t2_note(uses: Uses) -> str:
+def _local_note(uses: Uses, quantity: Quantity) -> str:
     """What to say of the map where only the values of whole plates may be used."""
-    parts, whole = uses.ban(T2, TABLE_ORDER), uses.note(T2, FEMUR_WHOLE)
+    parts, whole = uses.ban(quantity, TABLE_ORDER), uses.note(quantity, FEMUR_WHOLE)
     return f"Local values: {parts[:1].lower()}{parts[1:]}" if parts else whole
 
 

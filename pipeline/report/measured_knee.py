@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.flags import QualityFlag
-from pipeline.types import Alignment, LabelArray, Scan, Segmentation, T2Map, ThicknessMap
+from pipeline.types import Alignment, LabelArray, RelaxationMap, Scan, Segmentation, ThicknessMap
 
 
 class Shown(Protocol):
@@ -25,7 +25,7 @@ class Shown(Protocol):
     @property
     def thickness(self) -> tuple[ThicknessMap, ...]: ...
     @property
-    def t2(self) -> T2Map | None: ...
+    def t2(self) -> RelaxationMap | None: ...
     @property
     def flags(self) -> tuple[QualityFlag, ...]: ...
 
@@ -40,5 +40,5 @@ class MeasuredKnee:
     divided: LabelArray
     alignment: Alignment
     thickness: tuple[ThicknessMap, ...]
-    t2: T2Map | None
+    t2: RelaxationMap | None
     flags: tuple[QualityFlag, ...]

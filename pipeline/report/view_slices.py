@@ -1,4 +1,4 @@
-"""Files for the slice viewer: scan, labels, sub-regions and T2 on one grid, and their display settings.
+"""Files for the slice viewer: scan, labels, sub-regions and T2 or T1rho on one grid, and their display settings.
 
 Arrays are written in memory order, (z, y, x) in C order, and are never reordered: for each plane, slices.json states
 which array axis points down and right in the picture, and in which direction. So a pixel in the browser is a measured
@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from pipeline.anatomy import CARTILAGE_OF, REGIONS, Compartment, Side, Structure
 from pipeline.grid import Grid
 from pipeline.planes import PLANES, PictureAxis, Plane, axis_order, edge_letters, picture_axes
-from pipeline.quantities import T2
 from pipeline.report.colours import VIRIDIS, css
 from pipeline.report.measured_knee import Shown
 from pipeline.results_tree import ViewFile
-from pipeline.types import LabelArray, Scan, Segmentation, T2Map
+from pipeline.types import LabelArray, RelaxationMap, Scan, Segmentation
 
 STORED: Final = (0.05, 99.95)
 """Percentiles of the intensity range stored in 8 bits."""
@@ -35,9 +34,6 @@ SAMPLE_STEP: Final = 37
 
 T2_STEP_MS: Final = 0.01
 """Unit of the stored 16-bit values; 0 means no fit. The range is 655 ms; fits are below 500 ms."""
-
-T2_RANGE_MS: Final = (0.0, 80.0)
-"""Fixed, so that two knees can be compared visually; cartilage has about 20 to 60 ms."""
 
 GZIP_LEVEL: Final = 1
 """Level 9 takes five times as long without better compression of noise."""
@@ -66,13 +62,14 @@ def write_slices(knee: Shown, view_dir: Path) -> None:
         codes, document["scan"] = eight_bits(_image_on(grid, knee.scan))
         _write(ViewFile.SCAN.at(view_dir), codes)
     if knee.t2 is not None:
+        shown = knee.t2.relaxation
         _write(ViewFile.T2.at(view_dir), _t2_on(grid, knee.t2))
         document["t2"] = {
-            "title": T2.title,
-            "unit": T2.unit.symbol,
-            "digits": T2.digits,
+            "title": shown.title,
+            "unit": shown.whole.unit.symbol,
+            "digits": shown.whole.digits,
             "step_ms": T2_STEP_MS,
-            "range_ms": list(T2_RANGE_MS),
+            "range_ms": list(shown.volume_ms),
             "colours": [list(c) for c in VIRIDIS],
         }
     text = json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
@@ -108,9 +105,9 @@ def _image_on(grid: Grid, scan: Scan) -> NDArray[np.float32]:
     return resampled
 
 
-def _t2_on(grid: Grid, t2: T2Map) -> NDArray[np.uint16]:
-    """T2 in units of T2_STEP_MS on the grid of the labels; 0 without a fit."""
-    values = t2.t2_ms if t2.grid.matches(grid) else _resampled(t2.t2_ms, t2.grid, grid, order=0, outside=np.nan)
+def _t2_on(grid: Grid, t2: RelaxationMap) -> NDArray[np.uint16]:
+    """T2 or T1rho in units of T2_STEP_MS on the grid of the labels; 0 without a fit."""
+    values = t2.time_ms if t2.grid.matches(grid) else _resampled(t2.time_ms, t2.grid, grid, order=0, outside=np.nan)
     return np.rint(np.clip(np.nan_to_num(values / np.float32(T2_STEP_MS)), 0, 65535)).astype(np.uint16)
 
 

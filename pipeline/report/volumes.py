@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.anatomy import SCHEMES, Structure
 from pipeline.grid import Grid, Planes
+from pipeline.relaxation import T1RHO_RELAXATION
 from pipeline.report.measured_knee import Shown
 from pipeline.results_tree import (
     DIVIDED,
@@ -24,9 +25,11 @@ from pipeline.results_tree import (
     R2_MAP,
     SLICER_TABLE,
     SUBREGIONS,
+    T1RHO_MAP,
+    T1RHO_R2_MAP,
     T2_MAP,
 )
-from pipeline.types import T2Map
+from pipeline.types import RelaxationMap
 
 GZIP_LEVEL: Final = 4
 """For label maps, level 1 gives twice the size of level 4; level 6 takes twice the time and saves 5 %."""
@@ -124,12 +127,13 @@ def write_segmentation(knee: Shown, files_dir: Path) -> None:
     SLICER_TABLE.target(files_dir).write_text(slicer_table(), encoding="utf-8", newline="\n")
 
 
-def write_t2(t2: T2Map, padding: Planes, files_dir: Path) -> None:
-    """Write T2 in ms, and the fit quality if the method has one; 0 without a fit.
+def write_t2(t2: RelaxationMap, padding: Planes, files_dir: Path) -> None:
+    """Write T2 or T1rho in ms, and the fit quality if the method has one; 0 without a fit.
 
     padding: planes of the scan that the map leaves out
     """
     grid = t2.grid.extended(padding)
-    write_nifti(T2_MAP.target(files_dir), np.pad(np.nan_to_num(t2.t2_ms, nan=0.0), padding), grid)
+    times, quality = (T1RHO_MAP, T1RHO_R2_MAP) if t2.relaxation is T1RHO_RELAXATION else (T2_MAP, R2_MAP)
+    write_nifti(times.target(files_dir), np.pad(np.nan_to_num(t2.time_ms, nan=0.0), padding), grid)
     if np.isfinite(t2.r2).any():
-        write_nifti(R2_MAP.target(files_dir), np.pad(np.nan_to_num(t2.r2, nan=0.0), padding), grid)
+        write_nifti(quality.target(files_dir), np.pad(np.nan_to_num(t2.r2, nan=0.0), padding), grid)

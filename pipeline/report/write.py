@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.quantities import T2_LAYERS
+from pipeline.relaxation import T1RHO_RELAXATION
 from pipeline.report.meshes import bone_maps
 from pipeline.report.page import write_page
 from pipeline.report.readme import readme_text
 from pipeline.report.shapes import write_shapes
 from pipeline.report.tables import measurements_csv, write_tables
-from pipeline.results_tree import README, T2_MEASUREMENTS
+from pipeline.results_tree import README, T1RHO_MEASUREMENTS, T2_MEASUREMENTS
 from pipeline.types import AnalysisResult
 
 
@@ -21,9 +21,11 @@ def write_report(result: AnalysisResult, files_dir: Path) -> None:
     """
     write_tables(result, files_dir)
     if result.t2 is not None:
-        ids = {quantity.id for quantity in T2_LAYERS}
+        relaxation = result.t2.relaxation
+        ids = {quantity.id for quantity in relaxation.layers}
         rows = [row for row in result.measurements if row.quantity in ids]
-        T2_MEASUREMENTS.target(files_dir).write_text(measurements_csv(rows), encoding="utf-8", newline="\n")
+        table = T1RHO_MEASUREMENTS if relaxation is T1RHO_RELAXATION else T2_MEASUREMENTS
+        table.target(files_dir).write_text(measurements_csv(rows), encoding="utf-8", newline="\n")
     if result.shapes:
         write_shapes(result.shapes, files_dir)
     write_page(result, bone_maps(result.thickness), files_dir)

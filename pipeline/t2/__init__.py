@@ -1,1 +1,1 @@
-"""T2 (transverse relaxation time) of cartilage: multi-echo spin echo by least squares, qDESS in closed form."""
+"""T2 and T1rho of cartilage: multi-echo spin echo and spin-lock images by least squares, qDESS in closed form."""

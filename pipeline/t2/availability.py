@@ -1,4 +1,4 @@
-"""Whether T2 can be measured, according to the header. Used before voxels are read: imports no large packages."""
+"""Whether T2 or T1rho can be measured, according to the header. Used before voxels are read: few imports."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 from pipeline.acquisition import Acquisition, PulseSequence
 
 QDESS: Final = (PulseSequence.QDESS, PulseSequence.DESS)
+_NOT_COMPARABLE: Final = "the scale of the values differs between images and is not known"
 
 
 def t2_unavailable(
@@ -16,8 +17,14 @@ def t2_unavailable(
     acquisition: Acquisition,
     *,
     skip_first_echo: bool = False,
+    spin_lock_times_ms: tuple[float, ...] = (),
 ) -> str | None:
-    """The reason why T2 cannot be computed from such a scan, or None if it can."""
+    """The reason why T2 cannot be computed from such a scan, or None if it can; with spin-lock times: why T1rho cannot.
+
+    A scan whose header names T1rho is never taken for T2: scanners write spin-lock times as echo times.
+    """
+    if spin_lock_times_ms:
+        return _t1rho_unavailable(sequence, echoes, acquisition)
     times = echo_times_ms
     used = echoes - 1 if skip_first_echo and sequence not in QDESS else echoes
     if used < 2:
@@ -28,7 +35,13 @@ def t2_unavailable(
             f"({f'echo times found: {found} ms' if times else 'no echo times in the header'})"
         )
     if not acquisition.comparable_values:
-        return "the scale of the values differs between images and is not known; T2 needs comparable values"
+        return f"{_NOT_COMPARABLE}; T2 needs comparable values"
+    if acquisition.spin_lock:
+        found = f"; its echo times may be them: {', '.join(f'{time:.4g}' for time in times)} ms" if times else ""
+        return (
+            "the header names T1rho, whose spin-lock times are in no attribute that is known; "
+            f"give them with spin_lock_times_ms{found}"
+        )
     if not times:
         return f"{echoes} echoes, but no echo times in the header"
     if sequence is PulseSequence.GRADIENT_ECHO:
@@ -42,6 +55,14 @@ def t2_unavailable(
     if len(set(times)) < echoes:
         return f"echo times repeat ({', '.join(f'{time:.4g}' for time in times)} ms); T2 needs different ones"
     return None
+
+
+def _t1rho_unavailable(sequence: PulseSequence, images: int, acquisition: Acquisition) -> str | None:
+    if images < 2:
+        return f"{images} image{'s' * (images != 1)}; T1rho needs at least 2, each with its spin-lock time"
+    if sequence in QDESS:
+        return "the sequence is (q)DESS, which has no spin lock"
+    return None if acquisition.comparable_values else f"{_NOT_COMPARABLE}; T1rho needs comparable values"
 
 
 def _qdess_unavailable(echoes: int, acquisition: Acquisition) -> str | None:

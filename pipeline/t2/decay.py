@@ -1,4 +1,4 @@
-"""T2 from multi-echo spin echo: vectorised least-squares fit of one exponential."""
+"""T2 over echo times, T1rho over spin-lock times: vectorised least-squares fit of one exponential."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ _TINY: Final = 1e-300
 def fit_t2(
     echoes: NDArray[np.float32], echo_times_ms: Sequence[float], mask: BoolArray, *, skip_first_echo: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Least-squares fit of S0 exp(-TE/T2) to echoes (e, z, y, x) in every voxel of mask (z, y, x).
+    """Least-squares fit of S0 exp(-TE/T2) to echoes (e, z, y, x) in every voxel of mask (z, y, x); with spin-lock times
+    and T1rho alike.
 
     Returns (t2_ms, r2), both (z, y, x) float32: T2 in (0, MAX_T2_MS] and the coefficient of determination; NaN outside
     the mask and without a decay.

@@ -1,4 +1,4 @@
-"""T2 per region, and per deep and superficial layer."""
+"""T2 or T1rho per region, and per deep and superficial layer."""
 
 from __future__ import annotations
 
@@ -8,17 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.anatomy import CARTILAGE_OF, Plate, Region
+from pipeline.anatomy import CARTILAGE_OF, REGION_SCHEME, Plate, Region, Scheme
 from pipeline.grid import FloatArray
-from pipeline.quantities import SPREAD, T2, T2_DEEP, T2_EXCLUDED, T2_SUPERFICIAL, Method, Quantity, Statistic
-from pipeline.types import LabelArray, Measurement, Segmentation, T2Map
+from pipeline.quantities import SPREAD, Method, Quantity, Statistic
+from pipeline.types import LabelArray, Measurement, RelaxationMap, Segmentation
 
 MIN_R2: Final = 0.8
 """Minimum R² of used voxels. Our choice: with 8 echoes of 10 to 80 ms and T2 = 40 ms, 44 % of voxels are below it if S0
 is 8 times the noise, 1 % at 15 times, none at 30 times."""
-
-LONGEST_CARTILAGE_MS: Final = 100.0
-"""Longer T2 is fluid or marrow inside the outline, and is ignored: DOSMA's upper bound (OpenMSK: 80 ms)."""
 
 DEEP_BELOW: Final = 0.5
 """Relative depth of the boundary between deep and superficial layer."""
@@ -58,44 +55,56 @@ def _box(mask: NDArray[np.bool_], margin: list[int]) -> tuple[slice, ...]:
     return tuple(box)
 
 
-def usable_voxels(t2: T2Map) -> NDArray[np.bool_]:
-    """(z, y, x): voxels with a T2 in the range of cartilage and a sufficient fit."""
-    return np.asarray((t2.t2_ms <= LONGEST_CARTILAGE_MS) & ~(t2.r2 < MIN_R2))
+def usable_voxels(t2: RelaxationMap) -> NDArray[np.bool_]:
+    """(z, y, x): voxels with a time in the range of cartilage and a sufficient fit."""
+    return np.asarray((t2.time_ms <= t2.relaxation.longest_ms) & ~(t2.r2 < MIN_R2))
 
 
-def measure_t2(t2: T2Map, subregions: LabelArray, depth: FloatArray) -> tuple[Measurement, ...]:
-    """Mean, std and median T2 (ms) of every region and plate, and of both layers: T2, T2_deep, T2_superficial; and
-    T2_excluded, the percentage of voxels left out, with n the number of all voxels.
+def measure_t2(
+    t2: RelaxationMap, labels: LabelArray, depth: FloatArray, scheme: Scheme = REGION_SCHEME
+) -> tuple[Measurement, ...]:
+    """Mean, std and median (ms) in every region of a scheme, and in both layers: T2, T2_deep, T2_superficial, or the
+    same of T1rho; and the percentage of voxels left out, with n the number of all voxels.
 
-    subregions (z, y, x): labels of anatomy.REGIONS; depth: relative_depth's. Voxels without T2, with T2 above
-    LONGEST_CARTILAGE_MS, or with R² below MIN_R2 (if the method has R²) are excluded; n is the number of used voxels.
+    labels (z, y, x): regions of the scheme by number; depth: relative_depth's. Voxels without a fit, with a time above
+    the longest of cartilage, or with R² below MIN_R2 (if the method has R²) are excluded; n is the number of used
+    voxels.
     """
-    cartilage = subregions > 0
+    relaxation = t2.relaxation
+    cartilage = labels > 0
     usable = usable_voxels(t2) & cartilage
-    every = np.bincount(subregions[cartilage], minlength=256)
-    values = t2.t2_ms[usable].astype(np.float64)
-    label, at = subregions[usable], depth[usable]
+    every = np.bincount(labels[cartilage], minlength=256)
+    values = t2.time_ms[usable].astype(np.float64)
+    label, at = labels[usable], depth[usable]
     rows: list[Measurement] = []
-    for plate in Plate:
-        for region, numbers in (*((part, (part.label,)) for part in plate.parts), (plate.whole, plate.labels)):
-            here = np.isin(label, numbers)
-            for quantity, where in (
-                (T2, here),
-                (T2_DEEP, here & (at < DEEP_BELOW)),
-                (T2_SUPERFICIAL, here & (at >= DEEP_BELOW)),
-            ):
-                rows += _rows(quantity, t2.method, region, values[where])
-            rows.append(_excluded(t2.method, region, int(here.sum()), int(every[list(numbers)].sum())))
+    for region in _in_order(scheme):
+        here = np.isin(label, region.numbers)
+        for quantity, where in (
+            (relaxation.whole, here),
+            (relaxation.deep, here & (at < DEEP_BELOW)),
+            (relaxation.superficial, here & (at >= DEEP_BELOW)),
+        ):
+            rows += _rows(quantity, t2.method, region, values[where])
+        rows.append(
+            _excluded(relaxation.excluded, t2.method, region, int(here.sum()), int(every[list(region.numbers)].sum()))
+        )
     return tuple(rows)
 
 
-def _excluded(method: Method, region: Region, used: int, every: int) -> Measurement:
+def _in_order(scheme: Scheme) -> tuple[Region, ...]:
+    """The regions of a scheme as results.csv has them: a whole plate after its parts."""
+    if scheme is not REGION_SCHEME:
+        return scheme.regions
+    return tuple(region for plate in Plate for region in (*plate.parts, plate.whole))
+
+
+def _excluded(quantity: Quantity, method: Method, region: Region, used: int, every: int) -> Measurement:
     return Measurement.of(
-        T2_EXCLUDED,
+        quantity,
         method=method,
         structure=region.plate,
         region=region.name,
-        statistic=T2_EXCLUDED.main,
+        statistic=quantity.main,
         value=100.0 * (every - used) / every if every else float("nan"),
         n=every,
     )

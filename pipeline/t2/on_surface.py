@@ -12,7 +12,7 @@ from scipy import ndimage
 from pipeline.anatomy import PLATE_ON
 from pipeline.grid import FloatArray
 from pipeline.t2.layers import DEEP_BELOW, usable_voxels
-from pipeline.types import LabelArray, Surface, T2Map
+from pipeline.types import LabelArray, RelaxationMap, Surface
 
 STEP_MM: Final = 0.25
 """Distance between samples along a normal: less than the in-plane voxel size of any T2 scan."""
@@ -36,7 +36,7 @@ class Depths:
     superficial: FloatArray
 
 
-def t2_on_surface(surface: Surface, thickness_mm: FloatArray, t2: T2Map, subregions: LabelArray) -> Depths:
+def t2_on_surface(surface: Surface, thickness_mm: FloatArray, t2: RelaxationMap, subregions: LabelArray) -> Depths:
     """Means of the T2 map along each vertex's outward normal, from the bone to the surface of the cartilage, and of
     both halves of that way.
 
@@ -45,7 +45,7 @@ def t2_on_surface(surface: Surface, thickness_mm: FloatArray, t2: T2Map, subregi
     and interpolated trilinearly over usable voxels only (values and weights in the same way).
     """
     usable = usable_voxels(t2) & np.isin(subregions, PLATE_ON[surface.structure].labels)
-    values = np.where(usable, t2.t2_ms, 0.0).astype(np.float32)
+    values = np.where(usable, t2.time_ms, 0.0).astype(np.float32)
     weights = usable.astype(np.float32)
     # deep, superficial
     total, weight, samples = np.zeros((3, 2, len(thickness_mm)))

@@ -18,7 +18,7 @@ from bench.pages.viewer_site import served
 from pipeline.anatomy import TISSUE_COLOURS, Structure, Tissue
 from pipeline.planes import axis_order
 from pipeline.report.view_slices import write_slices
-from pipeline.types import AnalysisResult, T2Map
+from pipeline.types import AnalysisResult, RelaxationMap
 from tests.support.browser import opened
 from tests.support.report_phantom import phantom, stored_otherwise
 
@@ -37,7 +37,9 @@ def knee() -> AnalysisResult:
     labels = plain.segmentation.labels
     places = np.arange(labels.size).reshape(labels.shape) % 70 + 10
     t2 = np.where(labels >= Structure.FEMORAL_CARTILAGE, places, np.nan).astype(np.float32)
-    return replace(plain, t2=T2Map(t2_ms=t2, r2=t2 * 0 + 1, method="multi_echo", grid=plain.segmentation.grid))
+    return replace(
+        plain, t2=RelaxationMap(time_ms=t2, r2=t2 * 0 + 1, method="multi_echo", grid=plain.segmentation.grid)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +116,7 @@ def test_values_under_the_crosshair_are_those_of_the_arrays(page: Page) -> None:
         assert int(root.get_attribute("data-region") or -1) == result.subregions[at]
         intensity = float(root.get_attribute("data-intensity") or "nan")
         assert intensity == pytest.approx(float(result.scan.anatomical[at]), abs=6.0)
-        t2 = result.t2.t2_ms[at]
+        t2 = result.t2.time_ms[at]
         assert root.get_attribute("data-t2") == ("" if np.isnan(t2) else f"{t2:.2f}")
         title = Structure(label).title if label else "none"
         assert page.get_by_label("Under the cross-hair").locator("dd").first.inner_text() == title

@@ -36,7 +36,8 @@ from pipeline.file_kinds import EXTENSIONS, UPLOAD_WORDS, FileKind
 from pipeline.flags import FlagCode
 from pipeline.options import DEFAULT_MODEL
 from pipeline.progress import StepState
-from pipeline.quantities import HEADLINES, QUANTITIES, Method, Unit
+from pipeline.quantities import HEADLINES, QUANTITIES, Method, Quantity, Unit
+from pipeline.relaxation import RELAXATION_LAYERS
 from pipeline.results_tree import ARCHIVE_ROOT, ARTIFACTS, ViewFile
 from pipeline.segmentation.registry import built_in_models
 from pipeline.steps import STEPS
@@ -67,6 +68,14 @@ def pieces(path: str) -> set[str]:
     """A path, its file name, and the fixed parts of its pattern that are long enough to be recognised."""
     fixed = {piece for piece in re.split(r"{\w+}", path) if len(piece) > 3}
     return {path, path.rpartition("/")[2], *fixed}
+
+
+def texts(quantities: Iterable[Quantity]) -> tuple[str, ...]:
+    return tuple(
+        text
+        for item in quantities
+        for text in (item.id, item.title, item.short, item.definition, item.explained, item.column)
+    )
 
 
 DATA_STATE = "state of a part of the page, for its style sheet"
@@ -123,11 +132,12 @@ TABLES = (
     Table(
         name="quantities",
         owner="pipeline/quantities.py",
-        entries=tuple(
-            text
-            for item in QUANTITIES.values()
-            for text in (item.id, item.title, item.short, item.definition, item.explained, item.column)
-        ),
+        entries=texts(item for item in QUANTITIES.values() if item not in RELAXATION_LAYERS),
+    ),
+    Table(
+        name="relaxation times",
+        owner="pipeline/relaxation.py",
+        entries=texts(RELAXATION_LAYERS),
         shared=(("T2", "pipeline/image_io/dicom_kinds.py", "a value of the DICOM header"),),
     ),
     Table(

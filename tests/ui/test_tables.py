@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.quantities import THC, THC_MATCHED, VOLUME
+from pipeline.relaxation import T1RHO_RELAXATION, T2_RELAXATION
 from pipeline.segmentation.limits import ConfidenceFlag, SliceFigures, ThickSlices
 from ui.methods import model_limits
 from ui.parts import charts, tables
@@ -70,11 +71,12 @@ def test_a_value_that_is_not_a_number_counts_as_not_measured() -> None:
 
 
 def test_t2_has_one_row_per_region_with_its_layers() -> None:
-    (line,) = tables.t2_by_region(ROWS).to_dict("records")
+    (line,) = tables.relaxation_by_region(ROWS, T2_RELAXATION).to_dict("records")
     assert line["Region"] == "Femur, whole plate"
     assert (line["Median"], line["SD"], line["Superficial"]) == (39.0, 6.0, 44.0)
     assert line["Deep"] is None
-    assert tables.t2_by_region(ROWS[:5]).empty
+    assert tables.relaxation_by_region(ROWS[:5], T2_RELAXATION).empty
+    assert tables.relaxation_by_region(ROWS, T1RHO_RELAXATION).empty
 
 
 def test_the_tidy_table_has_the_columns_and_the_order_of_the_csv() -> None:
@@ -157,12 +159,12 @@ def test_numbers_that_must_not_be_used_are_marked_in_tables_and_hatched_in_chart
     assert bars is not None
     assert set(bars.data[0].marker.pattern.shape) == {"/"}
     assert set(bars.data[0].marker.color) == {charts.EXCLUDED}
-    layers = charts.t2_bars(rows)
+    layers = charts.relaxation_bars(rows, T2_RELAXATION)
     assert layers is not None
     assert [list(layer.marker.pattern.shape) for layer in layers.data] == [["\\"], [""]]
     other = row("T2_superficial", "multi_echo", "patellar_cartilage", "all", "median", 40.0, "ms")
-    assert list(tables.t2_by_region([*rows, other])["Use"]) == ["yes; no: Superficial"]
-    assert list(tables.t2_by_region(rows)["Use"]) == ["yes"], "the head of the column says it"
+    assert list(tables.relaxation_by_region([*rows, other], T2_RELAXATION)["Use"]) == ["yes; no: Superficial"]
+    assert list(tables.relaxation_by_region(rows, T2_RELAXATION)["Use"]) == ["yes"], "the head of the column says it"
 
 
 def test_a_change_that_must_not_be_used_is_hatched() -> None:

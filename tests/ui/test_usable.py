@@ -8,8 +8,9 @@ from streamlit.testing.v1 import AppTest
 def page() -> None:
     """T2 and thickness of a scan with slices of 4 mm; the text runs in a separate namespace."""
     from pipeline.flags import FlagCode, QualityFlag, use_of
+    from pipeline.relaxation import T2_RELAXATION
     from pipeline.uses import Uses
-    from ui.analysis.measurements import show_t2
+    from ui.analysis.relaxation import show_relaxation
     from ui.analysis.results import show_headlines
 
     slices = QualityFlag(code=FlagCode.CARTILAGE_NOT_USABLE, reason="slices of 4 mm", message="x")
@@ -26,7 +27,7 @@ def page() -> None:
             )
     uses = Uses(flags=(slices,))
     show_headlines(rows, uses)
-    show_t2(rows, uses)
+    show_relaxation(rows, uses, T2_RELAXATION)
 
 
 def test_thickness_of_thick_slices_is_no_figure_and_t2_of_whole_plates_is() -> None:

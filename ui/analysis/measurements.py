@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from itertools import cycle
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 import streamlit as st
@@ -21,8 +21,6 @@ from pipeline.quantities import (
     DISTRIBUTION,
     PRIMARY,
     QUANTITIES,
-    T2,
-    T2_DEEP,
     TAB,
     THC,
     THC_TAB,
@@ -35,6 +33,9 @@ from pipeline.uses import Uses
 from ui.analysis.reference_values import show_reference_values
 from ui.parts import charts, tables, wording
 from ui.parts.usable import greyed, show_note
+
+if TYPE_CHECKING:
+    from streamlit.elements.lib.column_types import ColumnConfig
 
 _NUMBER = st.column_config.NumberColumn
 
@@ -64,7 +65,7 @@ def show_measurements(job_id: str, rows: tables.Rows, uses: Uses, document: Mapp
             show_note(ban)
             if (bars := charts.thickness_bars(rows, scheme)) is not None:
                 st.plotly_chart(bars, config=charts.CONFIG, key="bars")
-            _caption(_whiskers(rows))
+            caption(_whiskers(rows))
         with right:
             st.subheader("Table")
             _show_region_table(rows, uses, scheme)
@@ -78,7 +79,7 @@ def show_measurements(job_id: str, rows: tables.Rows, uses: Uses, document: Mapp
                 st.subheader("Medial against lateral")
                 show_note(ban)
                 st.plotly_chart(pairs, config=charts.CONFIG, key="pairs")
-                _caption("Mean thickness of the two compartments." if ban else _ratio_sentence(rows))
+                caption("Mean thickness of the two compartments." if ban else _ratio_sentence(rows))
         shown = tables.in_scheme(rows, scheme)
     _show_others(shown, uses)
     _show_rows(rows)
@@ -91,7 +92,7 @@ def choose_scheme(schemes: list[Scheme]) -> Scheme:
         "Regions of the plates", by_id, default=schemes[0].id, format_func=lambda key: by_id[key].title
     )
     scheme = by_id.get(chosen or "", schemes[0])
-    _caption(scheme.definition)
+    caption(scheme.definition)
     return scheme
 
 
@@ -116,7 +117,7 @@ def _show_distribution_table(rows: tables.Rows, uses: Uses, scheme: Scheme) -> N
             hide_index=True,
             height="content",
             alt="Distribution of cartilage by region",
-            column_config=columns | {"Use": _use(frame)},
+            column_config=columns | {"Use": use_column(frame)},
         )
 
 
@@ -142,10 +143,10 @@ def _show_region_table(rows: tables.Rows, uses: Uses, scheme: Scheme) -> None:
             "Over all bone": _number(THC_TAB, width=94),
             "Bone area": _number(TAB, width=78),
             "Denuded": _number(DAB, width=64),
-            "Use": _use(frame),
+            "Use": use_column(frame),
         },
     )
-    _caption(f'Weighted by area, estimator "{PRIMARY.display_name}". {PRIMARY.definition}')
+    caption(f'Weighted by area, estimator "{PRIMARY.display_name}". {PRIMARY.definition}')
     with st.popover("What do these mean?", icon=":material/help:", type="tertiary"):
         for quantity in THICKNESSES:
             st.markdown(f"**{quantity.title}**  \n{quantity.definition}")
@@ -156,7 +157,7 @@ def _number(quantity: Quantity, *, width: int | None = None) -> Any:
     return _NUMBER(quantity.column, format=f"%.{quantity.digits}f", width=width, help=quantity.definition)
 
 
-def _use(frame: pd.DataFrame) -> Any:
+def use_column(frame: pd.DataFrame) -> ColumnConfig | None:
     """The column `Use`; hidden where every number may be used."""
     widest = max((len(text) for text in frame["Use"]), default=0)
     return None if (frame["Use"] == Use.YES).all() else st.column_config.TextColumn(width=max(64, 16 + 7 * widest))
@@ -180,7 +181,7 @@ def _show_distributions(job_id: str, rows: tables.Rows, ban: str) -> None:
     if (figure := charts.distributions(document, chosen, rows)) is not None:
         st.plotly_chart(figure, config=charts.CONFIG, key="spread")
     else:
-        _caption("Choose a region.")
+        caption("Choose a region.")
 
 
 def _document(job_id: str) -> dict[str, Any]:
@@ -200,7 +201,7 @@ def _ratio_sentence(rows: tables.Rows) -> str:
 
 
 def _show_others(rows: tables.Rows, uses: Uses) -> None:
-    """Every quantity without a separate table here or in the T2 tab."""
+    """Every quantity without a separate table here or in the tab of a relaxation time."""
     found = tables.other_quantities(rows)
     if not found:
         return
@@ -220,9 +221,9 @@ def _show_others(rows: tables.Rows, uses: Uses) -> None:
                     name: _NUMBER(f"{name} ({quantity.unit.symbol})", format=f"%.{quantity.digits}f")
                     for name in frame.columns[2:]
                 }
-                | {"Use": _use(frame)},
+                | {"Use": use_column(frame)},
             )
-            _caption(quantity.definition)
+            caption(quantity.definition)
 
 
 def _show_rows(rows: tables.Rows) -> None:
@@ -276,45 +277,7 @@ def _show_rows(rows: tables.Rows) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
-        _caption(f"{len(frame)} of {len(rows)} rows. Click a column header to sort.")
-
-
-def show_t2(rows: tables.Rows, uses: Uses) -> None:
-    """T2 by region and layer."""
-    figure = charts.t2_bars(rows)
-    if figure is None:
-        st.info("No T2 in any region: the fit left no voxel.", icon=":material/info:")
-        return
-    frame = tables.t2_by_region(rows)
-    left, right = st.columns([1, 1.25], gap="medium")
-    with left:
-        st.subheader("T2 by layer")
-        show_note(uses.ban(T2_DEEP, TABLE_ORDER))
-        st.plotly_chart(figure, config=charts.CONFIG, key="t2")
-    with right:
-        st.subheader("Table")
-        out = tables.excluded(rows, frame, tables.T2_COLUMNS)
-        columns = {
-            title: _NUMBER(
-                f"{title}: {Use.NO}" if out[title].all() else title,
-                format=f"%.{quantity.digits}f",
-                help=f"{statistic.capitalize()}. {quantity.definition}",
-            )
-            for title, (quantity, statistic) in tables.T2_COLUMNS.items()
-        }
-        for note in uses.notes((T2.id, place.plate, place.name) for place in TABLE_ORDER):
-            show_note(note)
-        st.dataframe(
-            greyed(frame, out),
-            hide_index=True,
-            height="content",
-            alt=f"{T2.title} by region",
-            column_config=columns | {"Region": st.column_config.TextColumn(width=182), "Use": _use(frame)},
-        )
-    _caption(
-        f"In {T2.unit.symbol}, over the voxels of each region. "
-        "The map is an overlay of the slices and a colour of the surfaces."
-    )
+        caption(f"{len(frame)} of {len(rows)} rows. Click a column header to sort.")
 
 
 def read_json(path: Path) -> dict[str, Any]:  # Any: the content of a JSON file
@@ -325,5 +288,6 @@ def read_json(path: Path) -> dict[str, Any]:  # Any: the content of a JSON file
     return data if isinstance(data, dict) else {}
 
 
-def _caption(text: str) -> None:
+def caption(text: str) -> None:
+    """A quiet line of HTML below a chart or table."""
     st.html(f'<p class="ok-quiet">{text}</p>')

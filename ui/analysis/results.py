@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from math import isfinite
@@ -15,15 +16,17 @@ from jobs import service
 from jobs.errors import ResultNotFound
 from jobs.state.model import JobView
 from pipeline.anatomy import TABLE_ORDER, Region
-from pipeline.quantities import T2, THC, Quantity
+from pipeline.quantities import THC, Quantity
+from pipeline.relaxation import RELAXATIONS
 from pipeline.results_tree import PROVENANCE, RESULTS, SHAPE_PARAMETERS, SURFACES_PICTURE, ViewFile
 from pipeline.segmentation.identity import ModelIdentity
 from pipeline.uses import Uses
 from pipeline.validation.words import main_figures
 from ui.analysis.downloads import archive_link, show_downloads
-from ui.analysis.measurements import read_json, show_measurements, show_t2
+from ui.analysis.measurements import read_json, show_measurements
 from ui.analysis.provenance import show_provenance
 from ui.analysis.quality import show_quality
+from ui.analysis.relaxation import show_relaxation
 from ui.analysis.shape import show_shapes
 from ui.parts import tables, wording
 from ui.parts.addresses import address
@@ -32,6 +35,9 @@ from ui.parts.usable import excluded_figure, show_note, uses_of
 from ui.viewers.pyvista_view import offer_pyvista
 from ui.viewers.scene import show_scene
 from ui.viewers.slices import show_slices
+
+Figures = list[tuple[str, Region, float | None]]
+"""Headline figures: title, region, value."""
 
 
 def show_results(job: JobView) -> None:
@@ -47,7 +53,8 @@ def show_results(job: JobView) -> None:
     _show_model(provenance.get("model") or {})
     _show_validations(provenance)
     titles = ["3D", "Slices", "Measurements", "Quality"]
-    titles += [T2.title] if not tables.t2_by_region(rows).empty else []
+    measured = {known.title: known for known in RELAXATIONS if not tables.relaxation_by_region(rows, known).empty}
+    titles += measured
     shapes = SHAPE_PARAMETERS.found(folder)
     titles += ["Shape"] if shapes else []
     titles += ["Provenance", "Download"]
@@ -61,9 +68,9 @@ def show_results(job: JobView) -> None:
         show_measurements(job.id, rows, uses, document)
     with tabs["Quality"]:
         show_quality(job, document, uses, folder)
-    if T2.title in tabs:
-        with tabs[T2.title]:
-            show_t2(rows, uses)
+    for title, relaxation in measured.items():
+        with tabs[title]:
+            show_relaxation(rows, uses, relaxation)
     if "Shape" in tabs:
         with tabs["Shape"]:
             show_shapes([read_json(path) for path in reversed(shapes)])
@@ -85,20 +92,24 @@ def _show_head(job: JobView, document: dict[str, Any]) -> None:
 
 
 def show_headlines(rows: tables.Rows, uses: Uses) -> None:
-    """Thickness; where none of it may be used but T2 may, T2 comes first."""
+    """Thickness; where none of it may be used but a relaxation time may, that comes first."""
     thickness = tables.headlines(rows, THC)
     usable = any(uses.usable(THC, region) for _, region, value in thickness if value is not None)
-    t2 = tables.headlines(rows, T2, None)
-    if not usable and any(value is not None and uses.usable(T2, region) for _, region, value in t2):
-        _show_figures(t2, T2, uses, prefix=f"{T2.title}, ")
-        _show_figures(thickness, THC, uses, prefix="Thickness, ")
-    else:
-        _show_figures(thickness, THC, uses)
+    first = () if usable else tuple(_usable_times(rows, uses))
+    for quantity, figures in first:
+        _show_figures(figures, quantity, uses, prefix=f"{quantity.title}, ")
+    _show_figures(thickness, THC, uses, prefix="Thickness, " if first else "")
 
 
-def _show_figures(
-    figures: list[tuple[str, Region, float | None]], quantity: Quantity, uses: Uses, prefix: str = ""
-) -> None:
+def _usable_times(rows: tables.Rows, uses: Uses) -> Iterator[tuple[Quantity, Figures]]:
+    """The headline figures of each relaxation time of which one may be used."""
+    for known in RELAXATIONS:
+        figures = tables.headlines(rows, known.whole, None)
+        if any(value is not None and uses.usable(known.whole, region) for _, region, value in figures):
+            yield known.whole, figures
+
+
+def _show_figures(figures: Figures, quantity: Quantity, uses: Uses, prefix: str = "") -> None:
     line = st.container(horizontal=True, key=f"figures-{quantity.id}")
     for title, region, value in figures:
         shown = "not measured" if value is None else f"{quantity.format(value)} {quantity.unit.symbol}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from html import escape as html_escape
 from typing import Any
@@ -11,11 +12,11 @@ import streamlit as st
 from jobs import service
 from pipeline.acquisition import PulseSequence
 from pipeline.errors import KneeError, OptionsError
-from pipeline.image_io import check_echo_times
-from pipeline.options import AnalysisOptions, checked_echo_times, read_echo_times
+from pipeline.options import ECHO_TIMES, SPIN_LOCK_TIMES, AnalysisOptions, check_times, checked_times, read_times
 from pipeline.quality import COARSE_MM
+from pipeline.relaxation import T1RHO_RELAXATION, T2_RELAXATION, Relaxation
 from pipeline.scan_facts import ScanFacts
-from pipeline.t2.availability import t2_unavailable
+from pipeline.t2.availability import QDESS, t2_unavailable
 from pipeline.upload_facts import LabelMapFacts
 from ui.home.label_preview import confirm_labels
 from ui.parts import wording
@@ -51,11 +52,11 @@ def show_preflight(scan: service.PendingScan) -> Checked | None:
         options: dict[str, object] = {"series": scan.series}
         if scan.scan is not None:
             st.html(facts_grid(scan.scan))
-            times = _ask_echo_times(scan.scan)
+            times = _ask_all_times(scan.scan)
             if times is None:
                 return None
-            options["echo_times_ms"] = times
-            _show_outlook(_with_times(scan.scan, times))
+            options |= times
+            _show_outlook(*_with_times(scan.scan, times))
         if scan.labels is None:
             return Checked(scan=scan, options=options)
         return _with_labels(scan, scan.labels, options)
@@ -99,30 +100,46 @@ def labels_grid(labels: LabelMapFacts, *, alone: bool) -> str:
     return f'<dl class="ok-facts">{lines}</dl><p class="ok-outlook">{text}</p>'
 
 
-def _ask_echo_times(facts: ScanFacts) -> tuple[float, ...] | None:
-    """Echo times where the scan has several echoes without times. None if they are not valid."""
-    if facts.echoes < 2 or facts.echo_times_ms:
-        return ()
-    metadata = AnalysisOptions.__dataclass_fields__["echo_times_ms"].metadata
-    text = st.text_input(
-        metadata["title"],
-        placeholder=", ".join(str(10 * (k + 1)) for k in range(facts.echoes)),
-        help=metadata["help"],
-    )
+def _ask_all_times(facts: ScanFacts) -> dict[str, tuple[float, ...]] | None:
+    """Echo times where the scan has several echoes without times, and spin-lock times where it may be one of T1rho.
+    None if they are not valid.
+    """
+    if facts.echoes < 2:
+        return {}
+    asked = [ECHO_TIMES] if not facts.echo_times_ms else []
+    asked += [SPIN_LOCK_TIMES] if facts.sequence not in QDESS else []
     try:
-        times = checked_echo_times(read_echo_times(text))
-        check_echo_times(times, facts.echoes)
+        times = {option: _ask_times(option, facts.echoes) for option in asked}
+        AnalysisOptions.from_dict(times)
     except OptionsError as error:
         show_failure(error.message, error.hint)
         return None
     return times
 
 
-def _with_times(facts: ScanFacts, times: tuple[float, ...]) -> ScanFacts:
-    if not times:
-        return facts
-    missing = t2_unavailable(facts.sequence, facts.echoes, times, facts.acquisition)
-    return replace(facts, echo_times_ms=times, t2_unavailable=missing or "")
+def _ask_times(option: str, images: int) -> tuple[float, ...]:
+    """Raises OptionsError if the times are not valid."""
+    metadata = AnalysisOptions.__dataclass_fields__[option].metadata
+    text = st.text_input(
+        metadata["title"],
+        placeholder=", ".join(str(10 * (k + 1)) for k in range(images)),
+        help=metadata["help"],
+    )
+    times = checked_times(read_times(text, option), option)
+    check_times(times, images, option)
+    return times
+
+
+def _with_times(facts: ScanFacts, times: Mapping[str, tuple[float, ...]]) -> tuple[ScanFacts, Relaxation]:
+    """The facts with the given times, and what these let measure."""
+    echo, lock = times.get(ECHO_TIMES, ()), times.get(SPIN_LOCK_TIMES, ())
+    relaxation = T1RHO_RELAXATION if lock else T2_RELAXATION
+    if not echo and not lock:
+        return facts, relaxation
+    missing = t2_unavailable(
+        facts.sequence, facts.echoes, echo or facts.echo_times_ms, facts.acquisition, spin_lock_times_ms=lock
+    )
+    return replace(facts, echo_times_ms=echo or facts.echo_times_ms, t2_unavailable=missing or ""), relaxation
 
 
 def facts_grid(facts: ScanFacts) -> str:
@@ -155,9 +172,10 @@ def problems(facts: ScanFacts) -> list[str]:
     return found
 
 
-def _show_outlook(facts: ScanFacts) -> None:
-    can = "Surfaces and cartilage thickness" if facts.t2_unavailable else "Surfaces, cartilage thickness and T2"
-    missing = f" T2 cannot: {facts.t2_unavailable}." if facts.t2_unavailable else ""
+def _show_outlook(facts: ScanFacts, relaxation: Relaxation) -> None:
+    name, reason = relaxation.title, facts.t2_unavailable
+    can = "Surfaces and cartilage thickness" if reason else f"Surfaces, cartilage thickness and {name}"
+    missing = f" {name} cannot: {reason}." if reason else ""
     st.html(f'<p class="ok-outlook"><strong>{can} can be measured.</strong>{html_escape(missing)}</p>')
     if notes := problems(facts):
         st.warning(listed(notes), icon=":material/flag:")

@@ -6,7 +6,7 @@ from typing import Final
 
 import streamlit as st
 
-from pipeline.quantities import T2
+from pipeline.relaxation import RELAXATIONS
 from ui.parts.frame import ASSETS
 
 PREVIEW: Final = ASSETS / "preview.jpg"
@@ -15,7 +15,7 @@ PREVIEW: Final = ASSETS / "preview.jpg"
 OUTCOME: Final = (
     ("Thickness", "of femoral, tibial and patellar cartilage, whole and by region, in mm"),
     ("Surfaces", "of the bones with thickness at every point, for 3D Slicer, ParaView or Python"),
-    (T2.title, "by region and layer, where the scan has several echoes"),
+    (" or ".join(known.title for known in RELAXATIONS), "by region and layer, where the scan has several echoes"),
     ("Outlines", "on the slices, with flags on results to check"),
     ("One zip", "with tables, label maps, report and provenance"),
 )

@@ -11,7 +11,8 @@ import plotly.graph_objects as go
 
 from pipeline.anatomy import COMPARTMENT_PAIRS, REGION_SCHEME, TABLE_ORDER, Region, Scheme, pair_title
 from pipeline.flags import Use
-from pipeline.quantities import T2, THC
+from pipeline.quantities import THC
+from pipeline.relaxation import Relaxation
 from pipeline.report.colours import css, thickness_css
 from ui.parts import tables
 
@@ -28,7 +29,6 @@ HATCHES: Final = ("/", "\\")
 """Of values that must not be used, where two kinds of bars are side by side."""
 
 MEAN_AXIS: Final = f"Mean thickness, {THC.unit.symbol}"
-T2_AXIS: Final = f"Median {T2.title}, {T2.unit.symbol}"
 
 MARGIN_MM: Final = 0.5
 """Empty axis beyond the thickest point."""
@@ -172,15 +172,15 @@ def regions_in(document: Mapping[str, object]) -> list[Region]:
     return [region for region in TABLE_ORDER if region.key in _regions(document)]
 
 
-def t2_bars(rows: tables.Rows) -> go.Figure | None:
-    """Median T2 of both layers per region; None where T2 was not measured."""
-    frame = tables.t2_by_region(rows)
+def relaxation_bars(rows: tables.Rows, relaxation: Relaxation, scheme: Scheme = REGION_SCHEME) -> go.Figure | None:
+    """Median relaxation time of both layers per region of a scheme; None where it was not measured."""
+    frame = tables.relaxation_by_region(rows, relaxation, scheme)
     if frame.empty:
         return None
     frame = frame.iloc[::-1]
     figure = go.Figure()
     for name, colour, hatch in (("Superficial", LATERAL, HATCHES[1]), ("Deep", MEDIAL, HATCHES[0])):
-        out = list(tables.excluded(rows, frame, tables.T2_COLUMNS)[name])
+        out = list(tables.excluded(rows, frame, tables.relaxation_columns(relaxation))[name])
         figure.add_bar(
             x=frame[name],
             y=frame["Region"],
@@ -197,7 +197,7 @@ def t2_bars(rows: tables.Rows) -> go.Figure | None:
     return laid_out(
         figure,
         height=90 + 46 * len(frame),
-        x_title=T2_AXIS,
+        x_title=f"Median {relaxation.title}, {relaxation.whole.unit.symbol}",
         x_range=[0, None],
         legend=True,
     )

@@ -25,11 +25,6 @@ from pipeline.quantities import (
     HEADLINES,
     PRIMARY,
     QUANTITIES,
-    T2,
-    T2_DEEP,
-    T2_EXCLUDED,
-    T2_LAYERS,
-    T2_SUPERFICIAL,
     TAB,
     THC,
     THC_TAB,
@@ -39,6 +34,7 @@ from pipeline.quantities import (
     Statistic,
     Unit,
 )
+from pipeline.relaxation import RELAXATION_LAYERS, Relaxation
 from pipeline.report.tables import CSV_COLUMNS
 from pipeline.segmentation.confidence import title_of
 from ui.parts import wording
@@ -63,13 +59,6 @@ THICKNESS_COLUMNS: Final = {
     "Denuded": (DAB, Statistic.SHARE),
 }
 DISTRIBUTION_COLUMNS: Final = {quantity.short: (quantity, quantity.main) for quantity in DISTRIBUTION}
-T2_COLUMNS: Final = {
-    "Median": (T2, Statistic.MEDIAN),
-    "SD": (T2, Statistic.STD),
-    "Deep": (T2_DEEP, Statistic.MEDIAN),
-    "Superficial": (T2_SUPERFICIAL, Statistic.MEDIAN),
-    "Excluded (%)": (T2_EXCLUDED, Statistic.SHARE),
-}
 
 
 def value_of(
@@ -125,9 +114,22 @@ def schemes_in(rows: Rows, schemes: Sequence[Scheme]) -> list[Scheme]:
     return [scheme for scheme in schemes if any(value_of(rows, THC, region) is not None for region in scheme.regions)]
 
 
-def t2_by_region(rows: Rows) -> pd.DataFrame:
-    """One line per region: median, SD and medians of both layers (ms), excluded voxels (%), use; empty without T2."""
-    frame = _by_region(rows, T2_COLUMNS, None, REGION_SCHEME)
+def relaxation_columns(relaxation: Relaxation) -> Columns:
+    """The columns of relaxation_by_region."""
+    return {
+        "Median": (relaxation.whole, Statistic.MEDIAN),
+        "SD": (relaxation.whole, Statistic.STD),
+        "Deep": (relaxation.deep, Statistic.MEDIAN),
+        "Superficial": (relaxation.superficial, Statistic.MEDIAN),
+        "Excluded (%)": (relaxation.excluded, Statistic.SHARE),
+    }
+
+
+def relaxation_by_region(rows: Rows, relaxation: Relaxation, scheme: Scheme = REGION_SCHEME) -> pd.DataFrame:
+    """One line per region: median, SD and medians of both layers (ms), excluded voxels (%), use; empty where this
+    relaxation time was not measured.
+    """
+    frame = _by_region(rows, relaxation_columns(relaxation), None, scheme)
     return frame[frame["Median"].notna()].reset_index(drop=True)
 
 
@@ -170,7 +172,7 @@ def in_scheme(rows: Rows, scheme: Scheme) -> Rows:
 
 def other_quantities(rows: Rows) -> list[tuple[Quantity, pd.DataFrame]]:
     """Quantities without a separate table: one row per region, one column per statistic."""
-    own = {quantity.id for quantity in (*THICKNESSES, *T2_LAYERS)}
+    own = {quantity.id for quantity in (*THICKNESSES, *RELAXATION_LAYERS)}
     of_plates = {quantity.id for quantity in DISTRIBUTION}
     tables = []
     for quantity in QUANTITIES.values():

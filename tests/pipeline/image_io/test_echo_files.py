@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.errors import AmbiguousSeries, OptionsError, UnsupportedImage
 from pipeline.image_io import check_scan, read_scan
-from pipeline.options import AnalysisOptions, read_echo_times
+from pipeline.options import AnalysisOptions, read_times
 from tests.support.image_io_writers import make_phantom, write_nifti
 
 PHANTOM = make_phantom(1)
@@ -91,10 +91,10 @@ def test_as_many_echo_times_as_echoes_are_needed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["10, 20.5, 30", "10 20.5 30", "10; 20,5; 30", "10,20.5,30,"])
 def test_echo_times_are_read_as_people_write_them(text: str) -> None:
-    assert AnalysisOptions(echo_times_ms=read_echo_times(text)).echo_times_ms == (10.0, 20.5, 30.0)
+    assert AnalysisOptions(echo_times_ms=read_times(text)).echo_times_ms == (10.0, 20.5, 30.0)
 
 
 @pytest.mark.parametrize("text", ["30, 20", "0, 10", "ten", "10, 10", "nan", "1e9"])
 def test_echo_times_that_cannot_be_are_refused(text: str) -> None:
     with pytest.raises(OptionsError):
-        AnalysisOptions(echo_times_ms=read_echo_times(text))
+        AnalysisOptions(echo_times_ms=read_times(text))

@@ -19,7 +19,7 @@ from pipeline.measure import measure_thickness
 from pipeline.quantities import TAB, THC_TAB, Method, Statistic
 from pipeline.report.flat_maps import write_flat_maps
 from pipeline.report.measured_knee import MeasuredKnee
-from pipeline.types import Segmentation, T2Map
+from pipeline.types import RelaxationMap, Segmentation
 from tests.support.flat_plates import alignment, reference_bone_map
 
 T2_MS = 42.0
@@ -49,7 +49,7 @@ def knee(*, flags: tuple[QualityFlag, ...] = (), t2: bool = True) -> MeasuredKne
         divided=plate,
         alignment=alignment(np.eye(4), Side.RIGHT),
         thickness=tuple(maps.values()),
-        t2=T2Map(t2_ms=values, r2=np.ones_like(values), method=Method.MULTI_ECHO, grid=grid) if t2 else None,
+        t2=RelaxationMap(time_ms=values, r2=np.ones_like(values), method=Method.MULTI_ECHO, grid=grid) if t2 else None,
         flags=flags,
     )
 

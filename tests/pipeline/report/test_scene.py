@@ -15,7 +15,7 @@ from pipeline.report.colours import GREYS, VIRIDIS
 from pipeline.report.knee_scene import knee_meshes, soft_surface
 from pipeline.report.scene import LARGEST_STEP_MM, Scalar, SceneMesh, write_scene
 from pipeline.report.scene_layout import GAP_MM
-from pipeline.types import AnalysisResult, T2Map
+from pipeline.types import AnalysisResult, RelaxationMap
 from tests.support.report_phantom import CENTRES_MM, MIDDLE_MM, RADII_MM, THICK_SLICES, THICKNESS_MM, phantom
 from tests.support.scene_file import ReadMesh, read_scene
 
@@ -169,8 +169,8 @@ def test_bones_moved_apart_keep_their_directions(scene) -> None:
 
 def test_t2_is_at_the_vertices_where_it_was_measured(result: AnalysisResult, tmp_path: Path) -> None:
     grid = result.segmentation.grid
-    t2 = T2Map(
-        t2_ms=np.full(grid.shape, 41.5, dtype=np.float32),
+    t2 = RelaxationMap(
+        time_ms=np.full(grid.shape, 41.5, dtype=np.float32),
         r2=np.full(grid.shape, 0.95, dtype=np.float32),
         method=Method.MULTI_ECHO,
         grid=grid,

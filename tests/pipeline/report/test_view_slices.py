@@ -16,7 +16,7 @@ from pipeline.grid import Grid
 from pipeline.quantities import Method
 from pipeline.report.view import write_view
 from pipeline.report.view_slices import T2_STEP_MS, eight_bits, write_slices
-from pipeline.types import AnalysisResult, Scan, T2Map
+from pipeline.types import AnalysisResult, RelaxationMap, Scan
 from tests.support.report_phantom import MIDDLE_MM, phantom, stored_otherwise
 
 
@@ -128,7 +128,9 @@ def test_t2_keeps_a_precision_of_10_microseconds_and_its_gaps(tmp_path: Path) ->
     result = phantom()
     labels, grid = result.segmentation.labels, result.segmentation.grid
     t2 = np.where(labels >= 4, np.random.default_rng(2).uniform(5, 499, labels.shape), np.nan).astype(np.float32)
-    data = written(replace(result, t2=T2Map(t2_ms=t2, r2=t2 * 0 + 1, method=Method.MULTI_ECHO, grid=grid)), tmp_path)
+    data = written(
+        replace(result, t2=RelaxationMap(time_ms=t2, r2=t2 * 0 + 1, method=Method.MULTI_ECHO, grid=grid)), tmp_path
+    )
     codes = read(tmp_path, "t2", "<u2").reshape(labels.shape)
     assert np.array_equal(codes == 0, np.isnan(t2))
     assert np.nanmax(np.abs(codes * data["t2"]["step_ms"] - t2)[codes > 0]) <= 0.51 * T2_STEP_MS

@@ -12,8 +12,16 @@ import pytest
 
 from pipeline.anatomy import Structure
 from pipeline.quantities import Method
-from pipeline.results_tree import ARTIFACTS, EXTRUSION_PICTURE, artifact_of
-from pipeline.types import ShapeFit, T2Map
+from pipeline.relaxation import T1RHO
+from pipeline.results_tree import (
+    ARTIFACTS,
+    EXTRUSION_PICTURE,
+    T1RHO_MAP,
+    T1RHO_MEASUREMENTS,
+    T1RHO_R2_MAP,
+    artifact_of,
+)
+from pipeline.types import Measurement, RelaxationMap, ShapeFit
 from tests.support.report_phantom import FOLDER, phantom, write_tree
 
 ALWAYS = {
@@ -37,6 +45,9 @@ ALWAYS = {
     "qc/surfaces.png",
     "openmsk/thickness_results.json",
 }
+
+
+T1RHO_FILES = (T1RHO_MAP, T1RHO_R2_MAP, T1RHO_MEASUREMENTS)
 
 
 def names(folder: Path) -> set[str]:
@@ -100,7 +111,7 @@ def test_t2_and_shape_add_their_files(tmp_path: Path) -> None:
     reconstruction = result.thickness[0].surface
     full = replace(
         result,
-        t2=T2Map(t2_ms=values, r2=values / 50, method=Method.MULTI_ECHO, grid=grid),
+        t2=RelaxationMap(time_ms=values, r2=values / 50, method=Method.MULTI_ECHO, grid=grid),
         shapes=(
             ShapeFit(
                 model="femurs",
@@ -124,10 +135,32 @@ def test_t2_and_shape_add_their_files(tmp_path: Path) -> None:
     prefix = f"shape/NSM_bone_only_recon_{reconstruction.structure.key}"
     extra |= {"shape/NSM_bone_only_recon_params.json", f"{prefix}.vtp", f"{prefix}.ply"}
     assert names(tmp_path) == ALWAYS | extra
-    assert [item for item in ARTIFACTS if not item.found(tmp_path)] == [EXTRUSION_PICTURE], "it has no menisci"
+    absent = {item.path for item in ARTIFACTS if not item.found(tmp_path)}
+    assert absent == {EXTRUSION_PICTURE.path, *(item.path for item in T1RHO_FILES)}, "no menisci; T2, not T1rho"
     lines = (tmp_path / "t2" / "results.csv").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 3
     assert all(line.startswith("T2,") for line in lines[1:])
+
+
+def test_t1rho_has_its_own_table(tmp_path: Path) -> None:
+    result = phantom()
+    times = np.full(result.segmentation.grid.shape, 41.5, dtype=np.float32)
+    found = RelaxationMap(time_ms=times, r2=times / 50, method=Method.SPIN_LOCK, grid=result.segmentation.grid)
+    row = Measurement.of(
+        T1RHO,
+        method=Method.SPIN_LOCK,
+        structure="femoral_cartilage",
+        region="all",
+        statistic=T1RHO.main,
+        value=41.5,
+        n=9,
+    )
+    write_tree(replace(result, t2=found, measurements=(*result.measurements, row)), tmp_path)
+    assert all(item.found(tmp_path) for item in T1RHO_FILES)
+    assert not (tmp_path / "t2").exists()
+    _, *lines = T1RHO_MEASUREMENTS.at(tmp_path).read_text(encoding="utf-8").splitlines()
+    assert [line.split(",")[0] for line in lines] == ["T1rho"]
+    assert "T1rho" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_label_map_without_a_scan_and_without_a_patella_is_reported_too(tmp_path: Path) -> None:

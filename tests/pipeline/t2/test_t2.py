@@ -20,7 +20,7 @@ from pipeline.t2.decay import CHUNK, fit_decay, fit_t2
 from pipeline.t2.layers import MIN_R2, measure_t2, relative_depth
 from pipeline.t2.maps import fit_t2_map, t2_unavailable
 from pipeline.t2.qdess import CARTILAGE_DIFFUSION_M2_PER_S, CARTILAGE_T1_MS, GAMMA_RAD_PER_S_G, qdess_t2
-from pipeline.types import Measurement, Scan, Segmentation, T2Map
+from pipeline.types import Measurement, RelaxationMap, Scan, Segmentation
 
 TIMES_MS = np.arange(1, 9) * 10.0
 
@@ -279,11 +279,11 @@ def test_t2_is_fitted_in_cartilage_and_one_voxel_around_it() -> None:
     truth = np.where(segmentation.labels == Structure.FEMORAL_CARTILAGE, 35.0, 48.0)
     echoes = (700 * np.exp(-TIMES_MS[:, None, None, None] / truth)).astype(np.float32)
     found = fit_t2_map(scan_of(echoes, tuple(TIMES_MS), SPIN), segmentation, skip_first_echo=False)
-    fitted = np.isfinite(found.t2_ms)
+    fitted = np.isfinite(found.time_ms)
     assert found.method == "multi_echo"
     assert fitted[1:-1, 9:29, 1:-1].all()
     assert fitted.sum() == fitted[1:-1, 9:29, 1:-1].sum()
-    np.testing.assert_allclose(found.t2_ms[fitted], truth[fitted], rtol=1e-5)
+    np.testing.assert_allclose(found.time_ms[fitted], truth[fitted], rtol=1e-5)
     assert found.r2[fitted].min() > 0.9999
 
 
@@ -313,7 +313,7 @@ def test_a_qdess_scan_reports_its_method(tags: dict[str, float], method: str) ->
     found = fit_t2_map(scan, segmentation, skip_first_echo=False)
     assert found.method == method
     assert np.isnan(found.r2).all()
-    np.testing.assert_allclose(found.t2_ms[segmentation.labels == Structure.FEMORAL_CARTILAGE], 40.0, rtol=0.015)
+    np.testing.assert_allclose(found.time_ms[segmentation.labels == Structure.FEMORAL_CARTILAGE], 40.0, rtol=0.015)
 
 
 def test_depth_runs_from_bone_to_surface_and_stops_where_cartilage_meets_cartilage() -> None:
@@ -364,8 +364,8 @@ def test_layers_and_regions_are_measured_separately() -> None:
     t2[:, :, 2], r2[:, :, 2] = 90.0, MIN_R2 - 0.01  # a poor fit
     t2[:, :, 3] = np.nan  # no fit
     t2[:, :, 4] = 140.0  # fluid
-    found = T2Map(
-        t2_ms=t2.astype(np.float32), r2=r2.astype(np.float32), method=Method.MULTI_ECHO, grid=segmentation.grid
+    found = RelaxationMap(
+        time_ms=t2.astype(np.float32), r2=r2.astype(np.float32), method=Method.MULTI_ECHO, grid=segmentation.grid
     )
     rows = rows_by_key(measure_t2(found, regions, depth))
 

@@ -9,7 +9,7 @@ from pipeline.anatomy import Structure
 from pipeline.grid import FloatArray, Grid
 from pipeline.quantities import Method
 from pipeline.t2.on_surface import t2_on_surface
-from pipeline.types import Surface, T2Map
+from pipeline.types import RelaxationMap, Surface
 from tests.support.report_phantom import rotation
 
 AXIS = rotation(23.0, (0.4, -1.0, 0.2)) @ np.array([0.0, 0.0, 1.0])
@@ -56,9 +56,9 @@ def plane(grid: Grid) -> Surface:
     )
 
 
-def t2_map(values: FloatArray, grid: Grid) -> T2Map:
-    return T2Map(
-        t2_ms=values.astype(np.float32),
+def t2_map(values: FloatArray, grid: Grid) -> RelaxationMap:
+    return RelaxationMap(
+        time_ms=values.astype(np.float32),
         r2=np.full(grid.shape, 0.99, dtype=np.float32),
         method=Method.MULTI_ECHO,
         grid=grid,
@@ -91,9 +91,9 @@ def test_bone_fluid_and_poor_fits_are_excluded() -> None:
     depth = depth_of_voxels(grid)
     inside = (depth >= 0) & (depth <= THICKNESS_MM)
     t2 = t2_map(np.where(inside, 40.0, 95.0), grid)
-    t2.t2_ms[depth < 0] = np.nan
+    t2.time_ms[depth < 0] = np.nan
     t2.r2[inside & (depth > 2.0)] = 0.3
-    t2.t2_ms[inside & (depth > 2.0)] = 88.0
+    t2.time_ms[inside & (depth > 2.0)] = 88.0
     surface = plane(grid)
     found = t2_on_surface(
         surface,
