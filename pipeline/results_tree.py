@@ -150,8 +150,8 @@ SURFACE_PLY: Final = Artifact(
 )
 FLAT_MAP: Final = Artifact(
     path="maps/{bone}_map.npz",
-    meaning="unrolled plate in the frame of the reference knee: area, thickness, T2 or T1rho and region of every cell, and the "
-    "values at the numbered vertices of the reference",
+    meaning="unrolled plate in the frame of the reference knee: area, thickness, T2 or T1rho and region of every cell, "
+    "and the values at the numbered vertices of the reference",
     media_type=BINARY,
     compressed=True,
     research=True,

@@ -59,6 +59,7 @@ def test_an_upload_writes_the_record_of_the_contract(api: httpx.Client, nifti: b
         "numbering": "auto",
         "resample_labels": False,
         "echo_times_ms": [],
+        "spin_lock_times_ms": [],
     }
     assert record["created_at"].endswith("+00:00")
     assert redis_client.lrange("rq:queue:analyses", 0, -1) == [job_id]
