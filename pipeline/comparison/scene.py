@@ -14,6 +14,7 @@ from pipeline.report.colours import CHANGE_RANGE_MM, DIVERGING, GREYS, THICKNESS
 from pipeline.report.knee_scene import NO_PLATE, bone_mesh, region_channels
 from pipeline.report.meshes import BoneMap
 from pipeline.report.scene import Scalar, SceneMesh, write_scene
+from pipeline.types import Alignment
 from pipeline.uses import Uses
 
 NOT_COMPARED: Final = "Not compared"
@@ -23,11 +24,12 @@ def write_comparison_scene(path: Path, comparison: Comparison, grid: Grid) -> No
     """Write the scene as gzip. grid: of the first knee's image, see pipeline.report.scene."""
     path.parent.mkdir(parents=True, exist_ok=True)
     first, second = (Uses(flags=knee.flags).ban(THC, TABLE_ORDER) for knee in comparison.knees)
-    meshes = [_mesh(bone, (first, second)) for bone in comparison.bones]
-    write_scene(path, meshes, alignment=comparison.knees[0].alignment, grid=grid)
+    alignment = comparison.knees[0].alignment
+    meshes = [_mesh(bone, (first, second), alignment) for bone in comparison.bones]
+    write_scene(path, meshes, alignment=alignment, grid=grid)
 
 
-def _mesh(bone: BoneChange, bans: tuple[str, str]) -> SceneMesh:
+def _mesh(bone: BoneChange, bans: tuple[str, str], alignment: Alignment) -> SceneMesh:
     """bans: the reasons not to use thickness of the first and the second knee; empty where it may be used."""
     item, ban = bone.first, bans[0] or bans[1]
     plain = BoneMap(
@@ -52,7 +54,7 @@ def _mesh(bone: BoneChange, bans: tuple[str, str]) -> SceneMesh:
         _thickness("first", "First", item.thickness_mm, NO_PLATE, bans[0]),
         _thickness("second", "Second", bone.second_mm, NOT_COMPARED, bans[1]),
     )
-    return bone_mesh(plain, (difference, *both, *region_channels(plain)))
+    return bone_mesh(plain, (difference, *both, *region_channels(plain)), alignment)
 
 
 def _thickness(name: str, title: str, values: FloatArray, missing: str, ban: str) -> Scalar:

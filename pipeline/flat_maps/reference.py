@@ -83,3 +83,20 @@ def pose_of(bone: Surface, alignment: Alignment) -> Alignment | None:
         return align_bone(reference_plate(bone.structure).registered, bone, alignment.side)
     except ImplausibleAnatomy:
         return None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Unrolling:
+    """What a viewer needs to unroll a bone. matrix (4, 4): LPS mm -> (across, up, out) of `frame`, see there."""
+
+    matrix: FloatArray
+    frame: Frame
+
+
+def unrolling_of(bone: Surface, alignment: Alignment) -> Unrolling | None:
+    """None if the bone does not fit the reference."""
+    pose = pose_of(bone, alignment)
+    if pose is None:
+        return None
+    frame = reference_plate(bone.structure).frame
+    return Unrolling(matrix=frame.matrix @ pose.matrix, frame=frame)

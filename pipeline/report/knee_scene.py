@@ -17,6 +17,7 @@ from pipeline.anatomy import (
     Structure,
     Tissue,
 )
+from pipeline.flat_maps.reference import unrolling_of
 from pipeline.grid import FloatArray, Grid
 from pipeline.joint_space import COMPARTMENTS, joint_space
 from pipeline.quantities import JOINT_SPACE, PRIMARY, THC, Quantity
@@ -26,7 +27,7 @@ from pipeline.report.meshes import BoneMap, bone_maps
 from pipeline.report.scene import Categories, Scalar, SceneMesh
 from pipeline.surface import SMOOTHING_VARIANCE_MM2, Field, contour, smoothed
 from pipeline.t2.on_surface import t2_on_surface
-from pipeline.types import Segmentation
+from pipeline.types import Alignment, RelaxationMap, Segmentation
 from pipeline.uses import Uses
 
 JOINT_SPACE_RANGE_MM: Final = (0.0, 10.0)
@@ -53,8 +54,8 @@ def knee_meshes(knee: Shown) -> tuple[SceneMesh, ...]:
     return (*bones, *(mesh for mesh in soft if mesh is not None))
 
 
-def bone_mesh(bone: BoneMap, channels: tuple[Scalar | Categories, ...]) -> SceneMesh:
-    """A bone at full resolution with the given channels."""
+def bone_mesh(bone: BoneMap, channels: tuple[Scalar | Categories, ...], alignment: Alignment) -> SceneMesh:
+    """A bone at full resolution with the given channels, and its flat map where it has one."""
     structure = bone.surface.structure
     return SceneMesh(
         key=structure.key,
@@ -65,6 +66,7 @@ def bone_mesh(bone: BoneMap, channels: tuple[Scalar | Categories, ...]) -> Scene
         points_mm=bone.surface.points_mm,
         faces=bone.surface.faces,
         channels=channels,
+        unrolling=unrolling_of(bone.surface, alignment) if bone.region.any() else None,
     )
 
 
@@ -100,23 +102,34 @@ def _bone(bone: BoneMap, knee: Shown) -> SceneMesh:
         )
     ]
     if knee.t2 is not None:
-        shown = knee.t2.relaxation
-        channels.append(
-            Scalar(
-                name="t2",
-                title=shown.title,
-                unit=shown.whole.unit.symbol,
-                values=t2_on_surface(bone.surface, bone.thickness_mm, knee.t2, knee.subregions).whole,
-                range=shown.surface_ms,
-                colours=VIRIDIS,
-                missing_title=f"No {shown.title}",
-                resolution=0.01,
-                decimals=shown.whole.digits,
-                note=_local_note(uses, shown.whole),
-                usable=not uses.ban(shown.whole, TABLE_ORDER),
-            )
+        channels += _relaxation(bone, knee, knee.t2, uses)
+    channels += [*region_channels(bone), *_joint_space(bone, knee, uses)]
+    return bone_mesh(bone, tuple(channels), knee.alignment)
+
+
+def _relaxation(bone: BoneMap, knee: Shown, found: RelaxationMap, uses: Uses) -> list[Scalar]:
+    """T2 or T1rho of all cartilage above each vertex, and of both layers."""
+    shown, depths = found.relaxation, t2_on_surface(bone.surface, bone.thickness_mm, found, knee.subregions)
+    return [
+        Scalar(
+            name=name,
+            title=quantity.short,
+            unit=quantity.unit.symbol,
+            values=values,
+            range=shown.surface_ms,
+            colours=VIRIDIS,
+            missing_title=f"No {shown.title}",
+            resolution=0.01,
+            decimals=quantity.digits,
+            note=_local_note(uses, quantity),
+            usable=not uses.ban(quantity, TABLE_ORDER),
         )
-    return bone_mesh(bone, (*channels, *region_channels(bone), *_joint_space(bone, knee, uses)))
+        for name, quantity, values in (
+            ("t2", shown.whole, depths.whole),
+            ("t2_deep", shown.deep, depths.deep),
+            ("t2_superficial", shown.superficial, depths.superficial),
+        )
+    ]
 
 
 def _joint_space(bone: BoneMap, knee: Shown, uses: Uses) -> tuple[Scalar, ...]:

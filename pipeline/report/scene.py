@@ -9,8 +9,9 @@ Content of `scene.bin` (stored and sent as gzip), little-endian:
 
 The header: `side`; `axes`, rows left, superior, anterior of the knee as unit vectors in LPS; `views` (title, direction
 `towards` the viewer in these axes); `layouts` (title, a 4 x 4 matrix, row by row, for each mesh, in these axes, mm);
-`channels` (name, title, unit, kind, range, colours or categories, note, usable); `meshes`. Each mesh, with n vertices
-and m triangles:
+`channels` (name, title, unit, kind, range, colours or categories, note, usable); `meshes`. A bone with a flat map has
+`flat`: `matrix`, row by row, from these axes (mm) to (across, up, out) in mm; `radius` of the cylinder, whose angle is
+atan2(up, out), or null; `upwards`, names of both ends of `up`. Each mesh, with n vertices and m triangles:
 
     positions   3 columns, each 2 planes of n bytes (low bytes, then high bytes): zig-zag of the wrapped 16-bit
     difference to the previous vertex. LPS mm = origin + basis (3 x 3, row by row) * number. Along each axis of the
@@ -36,6 +37,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.flat_maps.reference import Unrolling
 from pipeline.grid import FloatArray, Grid
 from pipeline.report.scene_layout import anatomical_axes, layouts, views
 from pipeline.types import Alignment, LabelArray
@@ -90,6 +92,7 @@ class SceneMesh:
     """One structure. points_mm (n, 3) LPS; faces (m, 3), outward by the right-hand rule.
 
     bone: key of the bone with which it moves; group: title of its group, which shares one opacity (0 to 1)
+    unrolling: how its plate becomes a flat map
     """
 
     key: str
@@ -102,6 +105,7 @@ class SceneMesh:
     channels: tuple[Scalar | Categories, ...] = ()
     opacity: float = 1.0
     shown: bool = True
+    unrolling: Unrolling | None = None
 
 
 def write_scene(path: Path, meshes: Sequence[SceneMesh], *, alignment: Alignment, grid: Grid) -> None:
@@ -129,7 +133,7 @@ def encode_scene(meshes: Sequence[SceneMesh], *, alignment: Alignment, grid: Gri
         "views": views(alignment.side),
         "layouts": layouts(boxes, alignment.side),
         "channels": _scales(meshes),
-        "meshes": [_mesh(mesh, grid, put) for mesh in meshes],
+        "meshes": [_mesh(mesh, grid, put) | _flat(mesh, axes) for mesh in meshes],
     }
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=True).encode()
     text += b" " * (-len(text) % 4)
@@ -158,6 +162,15 @@ def _scales(meshes: Sequence[SceneMesh]) -> list[dict[str, Any]]:
             scale |= {"kind": "categories", "entries": entries}
         found[channel.name] = scale
     return list(found.values())
+
+
+def _flat(mesh: SceneMesh, axes: FloatArray) -> dict[str, Any]:
+    """The entry `flat` of a mesh that can be unrolled."""
+    if mesh.unrolling is None:
+        return {}
+    matrix, frame = mesh.unrolling.matrix.copy(), mesh.unrolling.frame
+    matrix[:3, :3] = matrix[:3, :3] @ axes.T
+    return {"flat": {"matrix": matrix.reshape(-1).tolist(), "radius": frame.radius_mm, "upwards": frame.upwards}}
 
 
 def _mesh(mesh: SceneMesh, grid: Grid, put: Any) -> dict[str, Any]:

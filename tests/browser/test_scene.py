@@ -18,11 +18,12 @@ from PIL import Image
 
 from bench.pages.viewer_site import served
 from pipeline.anatomy import Side, Structure
+from pipeline.flat_maps.reference import reference_plate
 from pipeline.report import write_view
 from pipeline.report.colours import BONE
 from pipeline.types import AnalysisResult
 from tests.support.browser import CHROMIUM_ARGS, listening, opened, require_chromium
-from tests.support.report_phantom import THICKNESS_MM, TOWARDS_JOINT, phantom
+from tests.support.report_phantom import CENTRES_MM, MIDDLE_MM, THICKNESS_MM, TOWARDS_JOINT, phantom
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -50,9 +51,18 @@ TOWARDS_LPS = """root => {
 }"""
 
 
+def unrolled(knee: AnalysisResult) -> AnalysisResult:
+    """Placed in the frame of the reference so that the femur, a sphere, is around the axis of the cylinder."""
+    middle = knee.alignment.to_reference((MIDDLE_MM + CENTRES_MM[Structure.FEMUR])[None])[0]
+    axis = np.linalg.inv(reference_plate(Structure.FEMUR).frame.matrix)[:3, 3]
+    matrix = knee.alignment.matrix.copy()
+    matrix[:3, 3] += axis - middle
+    return replace(knee, alignment=replace(knee.alignment, matrix=matrix))
+
+
 @pytest.fixture(scope="module")
 def knees() -> dict[Side, AnalysisResult]:
-    right = phantom()
+    right = unrolled(phantom())
     matrix = np.diag([-1.0, 1.0, 1.0, 1.0]) @ right.alignment.matrix
     left = replace(right, alignment=replace(right.alignment, matrix=matrix, side=Side.LEFT))
     return {Side.RIGHT: right, Side.LEFT: left}
@@ -158,6 +168,86 @@ def test_the_value_under_the_pointer_is_that_of_the_vertex_and_is_shown_immediat
     point_at(page, root, "femur", towards_joint(Structure.FEMUR, 75.0))
     assert reported(root) == ("Femur", "Outside the cartilage", "")
     assert min(times) <= HOVER_BAR_MS, f"{times} ms; other work on the machine may delay one, not each"
+
+
+def flat_map(page: Page, root: Locator) -> Locator:
+    """The map of the femur, the only sphere with a place in the frame of the reference."""
+    canvas = root.locator(".flat canvas[data-bone=femur]")
+    canvas.wait_for()
+    page.wait_for_timeout(300)
+    return canvas
+
+
+def middle_of(locator: Locator) -> tuple[float, float]:
+    box = locator.bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_a_bone_and_its_flat_map_mark_the_same_place(page: Page, address: str) -> None:
+    page.set_viewport_size({"width": 1280, "height": 1500})
+    root = shown(page, address)
+    flat_map(page, root)
+    settled(page)
+    mark, dot = root.locator(".mark"), root.locator(".dot")
+    assert not mark.is_visible()
+    assert not dot.is_visible()
+    point_at(page, root, "femur", towards_joint(Structure.FEMUR, 25.0))
+    pointer = root.evaluate("root => root.viewer.shown.hover.found.hit.corners[0]")
+    assert dot.is_visible(), "the place under the pointer, in the map"
+    page.mouse.move(*middle_of(dot))
+    value = f"{THICKNESS_MM[Structure.FEMUR]:.2f}"
+    assert root.locator(".flat").get_attribute("data-value") == value
+    tip = root.locator(".flat .reading").inner_text()
+    assert f"{value} mm" in tip
+    assert "Femur" in tip
+    assert "medial" in tip or "lateral" in tip
+    assert not dot.is_visible()
+    assert mark.is_visible(), "the place under the pointer, on the bone"
+    expected = root.evaluate(PLACE_OF_VERTEX, ["femur", pointer])
+    assert np.hypot(*(np.array(middle_of(mark)) - expected)) < 12
+    page.mouse.move(5, 5)
+    assert not mark.is_visible()
+
+
+def test_a_click_on_the_flat_map_turns_the_bone_to_it(page: Page, address: str) -> None:
+    page.set_viewport_size({"width": 1280, "height": 1500})
+    root = shown(page, address)
+    canvas = flat_map(page, root)
+    root.locator(".choice label", has_text="As it is").click()
+    settled(page)
+    box = canvas.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 0.6 * box["width"], box["y"] + 0.7 * box["height"])
+    settled(page)
+    normal = root.evaluate(
+        """root => {
+          const { mesh, hit } = root.viewer.shown.flat.marked;
+          const [left, superior, anterior] = root.viewer.shown.scene.axes;
+          const [x, y, z] = mesh.normals.slice(3 * hit.corners[0], 3 * hit.corners[0] + 3);
+          return [0, 1, 2].map((k) => x * left[k] + y * superior[k] + z * anterior[k]);
+        }"""
+    )
+    assert root.evaluate(TOWARDS_LPS) == pytest.approx(normal, abs=0.1)
+    assert root.get_attribute("data-view") is None
+
+
+def test_the_flat_map_has_the_colours_of_the_bone(page: Page, address: str) -> None:
+    root = shown(page, address)
+    canvas = flat_map(page, root)
+    pixels = """canvas => {
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      return [...new Uint32Array(data.buffer)];
+    }"""
+    before = np.array(canvas.evaluate(pixels))
+    assert "coloured by Thickness" in str(canvas.get_attribute("aria-label"))
+    root.locator(".choice label", has_text=re.compile("^Regions$")).click()
+    after = np.array(canvas.evaluate(pixels))
+    drawn = before != 0
+    assert np.array_equal(drawn, after != 0)
+    assert 0.2 < drawn.mean() < 0.95
+    assert (before[drawn] != after[drawn]).mean() > 0.8
+    assert len(np.unique(after[drawn])) < 12, "one colour per region, and the lines"
 
 
 def test_reruns_and_polling_never_load_the_scene_again(page: Page, address: str) -> None:

@@ -51,8 +51,8 @@ def show_comparison(first_id: str, second_id: str) -> None:
     show_scene(f"{base}/view/{ViewFile.SCENE}", f"comparison-{first_id}-{second_id}")
     colours = "" if excluded else ": rust is thinner, blue is thicker"
     _caption(
-        f"Second minus first, on the first knee's bones{colours}. Points without a counterpart under cartilage have "
-        "the colour of bone."
+        f"Second minus first, on the first knee's bones and their flat maps{colours}. "
+        "Points without a counterpart under cartilage have the colour of bone."
     )
     _show_regions([asdict(row) for row in document.changes], word, both)
     show_ordered(document.ordered, word)

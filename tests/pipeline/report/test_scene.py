@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.anatomy import BONES, REGIONS, SUBREGION_SCHEME, Side, Structure
+from pipeline.flat_maps.reference import reference_plate
 from pipeline.quantities import Method
 from pipeline.report import write_view
 from pipeline.report.colours import GREYS, VIRIDIS
@@ -177,7 +178,7 @@ def test_t2_is_at_the_vertices_where_it_was_measured(result: AnalysisResult, tmp
     )
     write_view(replace(result, t2=t2), tmp_path)
     header, meshes = read_scene(tmp_path / "scene.bin.gz")
-    names = ["thickness", "t2", "region", "subregion", "joint_space"]
+    names = ["thickness", "t2", "t2_deep", "t2_superficial", "region", "subregion", "joint_space"]
     assert [channel["name"] for channel in header["channels"]] == names
     values = meshes["tibia"].channels["t2"]
     there = np.isfinite(values)
@@ -196,6 +197,21 @@ def test_the_joint_space_is_a_colour_of_the_tibia_alone(scene) -> None:
     assert (np.isfinite(tibia.channels["joint_space"]) == np.isfinite(tibia.channels["thickness"])).all()
     gap = between - RADII_MM[Structure.FEMUR] - RADII_MM[Structure.TIBIA]
     assert np.nanmin(tibia.channels["joint_space"]) == pytest.approx(gap, abs=0.05)
+
+
+def test_the_femur_has_the_frame_of_its_flat_map(result: AnalysisResult, scene) -> None:
+    header, meshes = scene
+    femur, tibia = (meshes[bone.key] for bone in (Structure.FEMUR, Structure.TIBIA))
+    flat = femur.header["flat"]
+    frame = reference_plate(Structure.FEMUR).frame
+    assert flat["upwards"] == list(frame.upwards)
+    assert flat["radius"] == frame.radius_mm
+    matrix = np.array(flat["matrix"]).reshape(4, 4)
+    in_axes = femur.points @ np.array(header["axes"]).T
+    across, up, out = (in_axes @ matrix[:3, :3].T + matrix[:3, 3]).T
+    expected = frame.coordinates(result.alignment.to_reference(femur.points))
+    np.testing.assert_allclose(np.stack([across, np.degrees(np.arctan2(up, out))], axis=1), expected, atol=1e-6)
+    assert "flat" not in tibia.header, "a sphere is no tibia"
 
 
 def test_signed_values_with_custom_colours_are_supported(result: AnalysisResult, tmp_path: Path) -> None:

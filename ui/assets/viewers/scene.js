@@ -10,6 +10,7 @@ import { Controls } from "./scene/controls.js";
 import { decodeScene } from "./scene/data.js";
 import { element } from "./scene/element.js";
 import { makeFoot, makeSurface, makeTools } from "./scene/frame.js";
+import { FlatPanel } from "./scene/flat_panel.js";
 import { Hover } from "./scene/hover.js";
 import { pictureWithLegend } from "./scene/legend.js";
 import { Navigation } from "./scene/navigation.js";
@@ -61,6 +62,7 @@ export class Viewer {
       root.dataset.state = "ready";
       performance.mark("ok3d-ready");
       this.shown?.hover.prepare(ending.signal);
+      this.shown?.flat.prepare(ending.signal);
     });
   }
 
@@ -108,19 +110,24 @@ class SceneViewer {
       toggleFullScreen: () => this.#toggleFullScreen(),
     });
     this.panel = controlPanel(scene, this);
-    const { hint, hover, surface } = this;
+    this.flat = new FlatPanel(scene, { ...this, turnTo: (direction) => this.#turnTo(direction) });
+    this.colouring.applied = () => this.flat.paint();
+    const { hint, hover, surface, flat } = this;
     const top = element("div", { class: "top" }, hint, tools);
     const over = [this.colouring.legend, top, this.compass.root, hover.tip, hover.spoken];
+    surface.append(flat.mark);
     root.replaceChildren(
       element("div", { class: "frame" }, surface, ...over),
       this.panel,
       makeFoot(scene.views, (view) => this.navigation.look(view)),
+      flat.root,
     );
     this.#resize();
     this.#listen(signal, canvas, fullScreen);
     this.navigation.open();
     this.stage.drawn = () => {
       this.compass.turn(this.camera.basis());
+      flat.place();
       root.dataset.frames = String(this.stage.frames);
     };
     this.stage.open();
@@ -137,11 +144,16 @@ class SceneViewer {
         delete root.dataset.view;
         this.navigation.stop();
         hover.hide();
+        this.flat.point(null);
         stage.invalidate(true);
       },
     });
     surface.addEventListener("pointermove", (event) => this.#reportHover(event), { signal });
-    for (const end of ["pointerleave", "blur"]) surface.addEventListener(end, () => hover.hide(), { signal });
+    const left = () => {
+      hover.hide();
+      this.flat.point(null);
+    };
+    for (const end of ["pointerleave", "blur"]) surface.addEventListener(end, left, { signal });
     const observer = new ResizeObserver(() => {
       if (!this.#resize()) return;
       if (root.dataset.view) this.navigation.reframe();
@@ -176,11 +188,19 @@ class SceneViewer {
     this.hover.hide();
   }
 
+  /** Look from a direction that has no name. @param {number[]} direction */
+  #turnTo(direction) {
+    delete this.root.dataset.view;
+    this.hover.hide();
+    this.navigation.face(direction);
+  }
+
   /** @param {PointerEvent} event */
   #reportHover(event) {
     if (this.controls?.held || this.root.dataset.state !== "ready") return;
     const begun = performance.now();
     const found = this.hover.follow(event);
+    this.flat.point(this.hover.found);
     Object.assign(this.root.dataset, {
       hoverMs: Math.max(0, performance.now() - event.timeStamp).toFixed(1),
       hoverWorkMs: (performance.now() - begun).toFixed(1),

@@ -11,6 +11,8 @@ export class Colouring {
     this.scene = scene;
     this.stage = stage;
     this.bone = scene.meshes[0].colour;
+    /** @type {() => void} */
+    this.applied = () => {}; // called after each change
     this.legend = element("div", { class: "key" });
     /** @type {Channel | null} */
     this.channel = scene.channels[0] ?? null;
@@ -41,5 +43,6 @@ export class Colouring {
     this.stage.colour(this.channel, this.range);
     this.legend.replaceChildren(...(this.channel ? [legend(this.channel, this.range, this.bone)] : []));
     this.stage.invalidate();
+    this.applied();
   }
 }

@@ -15,6 +15,8 @@
  * @typedef {{id: string, title: string, hint: string, anatomical: boolean, placed: Record<string, number[]>}} Layout
  *   placed: mesh key -> 4 x 4 matrix, row by row, mm
  * @typedef {{at: number, offset: number, scale: number, values: Values}} StoredChannel
+ * @typedef {{matrix: number[], radius: number | null, upwards: [string, string]}} Flat how a plate is unrolled:
+ *   4 x 4, row by row, from the positions to (across, up, out) in mm; radius of the cylinder; both ends of `up`
  * @typedef {object} MeshData
  * @property {string} key
  * @property {string} title
@@ -29,6 +31,7 @@
  * @property {number} positions byte at which the positions start
  * @property {number} indices byte at which the triangles start
  * @property {Record<string, StoredChannel>} channels
+ * @property {Flat} [flat]
  * @property {Float32Array} points (3 n), mm
  * @property {Float32Array} normals (3 n), unit vectors
  * @property {Uint32Array} faces (3 m), vertex numbers

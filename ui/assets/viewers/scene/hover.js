@@ -14,6 +14,8 @@ import { interpolatedValue, labelAt, RayGrid } from "./ray_grid.js";
  * @property {{title: string, number: string, usable: boolean}[]} lines every number with its unit
  */
 
+const HIDDEN_MM = 1.5; // a surface this far in front of a point hides it
+
 export class Hover {
   /**
    * @param {SceneData} scene
@@ -27,6 +29,8 @@ export class Hover {
     /** @type {Map<Part, RayGrid>} */
     this.grids = new Map();
     this.tip = element("div", { class: "tip", hidden: true });
+    /** @type {{mesh: MeshData, hit: Hit} | null} */
+    this.found = null; // what the last reading was about
     this.spoken = element("p", { class: "spoken", "aria-live": "polite" });
   }
 
@@ -45,6 +49,7 @@ export class Hover {
 
   hide() {
     this.tip.hidden = true;
+    this.found = null;
   }
 
   /**
@@ -74,6 +79,21 @@ export class Hover {
    * @returns {Reading | null}
    */
   read(x, y) {
+    this.found = this.#nearest(x, y);
+    return this.found && this.describe(this.found.mesh, this.found.hit);
+  }
+
+  /**
+   * Whether a bone hides a point of the scene from the viewer.
+   * @param {number} x @param {number} y where it is drawn (-1 to 1) @param {{distanceTo: (other: any) => number}} world
+   */
+  covers(x, y, world) {
+    const found = this.#nearest(x, y);
+    return Boolean(found) && (found?.hit.distance ?? 0) < world.distanceTo(this.stage.camera.three.position) - HIDDEN_MM;
+  }
+
+  /** @param {number} x @param {number} y @returns {{mesh: MeshData, hit: Hit} | null} */
+  #nearest(x, y) {
     const ray = this.stage.camera.ray(x, y);
     /** @type {{part: Part, hit: Hit} | null} */
     let found = null;
@@ -87,7 +107,7 @@ export class Hover {
       const hidden = found && (part.plain === found.part.plain ? hit.distance > found.hit.distance : part.plain);
       if (!hidden) found = { part, hit };
     }
-    return found && this.#describe(found.part.data, found.hit);
+    return found && { mesh: found.part.data, hit: found.hit };
   }
 
   /** @param {Part} part */
@@ -100,8 +120,8 @@ export class Hover {
     return grid;
   }
 
-  /** @param {MeshData} mesh @param {Hit} hit @returns {Reading} */
-  #describe(mesh, hit) {
+  /** All values at a point. @param {MeshData} mesh @param {Hit} hit @returns {Reading} */
+  describe(mesh, hit) {
     /** @type {Reading} */
     const reading = { structure: mesh.title, regions: [], value: "", lines: [] };
     for (const channel of this.scene.channels) {
@@ -126,18 +146,23 @@ export class Hover {
   #show(found, x, y) {
     this.tip.hidden = !found;
     if (!found) return;
-    this.tip.replaceChildren(
-      ...found.lines.map(({ title, number, usable }) =>
-        usable
-          ? element("p", {}, element("b", {}, number), ` ${title.toLowerCase()}`)
-          : element("p", { class: "unusable" }, element("s", {}, number), ` ${title.toLowerCase()}: do not use`),
-      ),
-      element("p", { class: "where" }, found.structure),
-      ...found.regions.map((region) => element("p", { class: "where" }, region)),
-    );
+    this.tip.replaceChildren(...tipLines(found));
     const [width, height] = [this.tip.offsetWidth, this.tip.offsetHeight];
     const left = x + 18 + width > this.surface.clientWidth ? x - width - 14 : x + 18;
     const top = Math.min(this.surface.clientHeight - height - 6, Math.max(6, y - height / 2));
     this.tip.style.transform = `translate(${Math.max(6, Math.round(left))}px, ${Math.round(top)}px)`;
   }
+}
+
+/** The lines of a tip. @param {Reading} reading */
+export function tipLines(reading) {
+  return [
+    ...reading.lines.map(({ title, number, usable }) =>
+      usable
+        ? element("p", {}, element("b", {}, number), ` ${title.toLowerCase()}`)
+        : element("p", { class: "unusable" }, element("s", {}, number), ` ${title.toLowerCase()}: do not use`),
+    ),
+    element("p", { class: "where" }, reading.structure),
+    ...reading.regions.map((region) => element("p", { class: "where" }, region)),
+  ];
 }

@@ -45,6 +45,14 @@ export class Navigation {
     this.#animateTo(view, from);
   }
 
+  /** Look from a direction, animated, from the present distance. @param {number[]} towards in the knee's axes */
+  face(towards) {
+    this.stop();
+    const start = this.camera.pose;
+    this.camera.lookFrom(towards);
+    this.#animate(start, this.camera.pose, () => {});
+  }
+
   /** The initial view, animated. */
   reset() {
     this.#animateTo(this.#initialView(), this.layout);
@@ -80,11 +88,16 @@ export class Navigation {
     stage.place(from, this.layout, 1);
     camera.lookFrom(view.towards);
     this.reframe();
-    const end = camera.pose;
     this.arrived(view, this.layout);
+    this.#animate(start, camera.pose, (share) => stage.place(from, this.layout, share));
+  }
+
+  /** @param {Pose} start @param {Pose} end @param {(share: number) => void} place the parts, share 0 to 1 of the way */
+  #animate(start, end, place) {
+    const { camera, stage } = this;
     /** @param {number} share */
     const show = (share) => {
-      stage.place(from, this.layout, share);
+      place(share);
       camera.pose = between(start, end, share);
     };
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
