@@ -18,7 +18,7 @@ import { tipLines } from "./hover.js";
  * @property {HTMLElement} dot
  */
 
-const LINES_PX = [4, 2]; // borders of regions, of subregions
+const LINES_PX = [3, 2]; // borders of regions, of subregions
 const HELP =
   "Every plate unrolled in the frame of the reference knee, medial on the right. Point at a map or at a bone: the place is " +
   "marked in both. Click a map to turn the bone to it.";
