@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.anatomy import ALL, PLATE_ON, Plate, Structure, Tissue
+from pipeline.anatomy import ALL, PLATE_ON, REGION_SCHEME, Plate, Structure, Tissue
 from pipeline.joint_space import measure_joint_space
 from pipeline.menisci import measure_menisci
 from pipeline.morphometry import measure_morphometry
@@ -112,7 +112,18 @@ def _all_morphometry(findings: Findings) -> tuple[Measurement, ...]:
 
 
 def _t2_rows(findings: Findings) -> tuple[Measurement, ...]:
-    return findings.t2_rows
+    return tuple(row for row in findings.t2_rows if _is_of_first_scheme(row))
+
+
+def _t2_of_subregions(findings: Findings) -> tuple[Measurement, ...]:
+    return tuple(row for row in findings.t2_rows if not _is_of_first_scheme(row))
+
+
+_FIRST_SCHEME: Final = frozenset((str(region.plate), region.name) for region in REGION_SCHEME.regions)
+
+
+def _is_of_first_scheme(row: Measurement) -> bool:
+    return (row.structure, row.region) in _FIRST_SCHEME
 
 
 MEASURES: Final[tuple[Callable[[Findings], tuple[Measurement, ...]], ...]] = (
@@ -122,5 +133,6 @@ MEASURES: Final[tuple[Callable[[Findings], tuple[Measurement, ...]], ...]] = (
     _menisci,
     _joint_space,
     _all_morphometry,
+    _t2_of_subregions,
 )
 """Everything that is measured, in the order of results.csv."""

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from pipeline.alignment import align_knee, reference_bone
-from pipeline.anatomy import Structure
+from pipeline.anatomy import REGION_SCHEME, SUBREGION_SCHEME, Structure
 from pipeline.assembly import analysis_result, detectable_changes, measured_knee, measured_scan, turned_scan
 from pipeline.decoding.process import decode_label_map, decode_scan
 from pipeline.delivery import make_maps, make_results
@@ -157,7 +157,9 @@ def _t2(inputs: Inputs) -> Outputs:
         skip_first_echo=inputs.options.skip_first_echo,
         spin_lock_times_ms=inputs.options.spin_lock_times_ms,
     )
-    return T2.of(t2), T2_ROWS.of(measure_t2(t2, inputs[SUBREGIONS], relative_depth(segmentation)))
+    depth = relative_depth(segmentation)
+    rows = measure_t2(t2, inputs[SUBREGIONS], depth, REGION_SCHEME)
+    return T2.of(t2), T2_ROWS.of((*rows, *measure_t2(t2, inputs[DIVIDED], depth, SUBREGION_SCHEME)))
 
 
 def _no_t2(inputs: Inputs) -> str | None:
@@ -317,11 +319,11 @@ STEPS: Final = (
         title="Fit T2 or T1rho",
         run=_t2,
         applies=_no_t2,
-        reads=(UPLOAD, SCAN, SCAN_HEADER, SEGMENTATION, SUBREGIONS),
+        reads=(UPLOAD, SCAN, SCAN_HEADER, SEGMENTATION, SUBREGIONS, DIVIDED),
         produces=(T2, T2_ROWS),
         options=("skip_first_echo", "spin_lock_times_ms", "turn"),
         required=False,
-        version=2,
+        version=3,
         share=4,
     ),
     Step(

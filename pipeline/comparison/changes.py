@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.anatomy import PLATE_ON, Region, Structure
+from pipeline.anatomy import PLATE_ON, SUBREGION_SCHEME, Region, Structure
 from pipeline.comparison.bones import Residual
 from pipeline.comparison.reproducibility import Reproducibility
 from pipeline.flags import QualityFlag, Use, deciding_flag
@@ -100,6 +100,23 @@ def matched_changes(bone: BoneChange, known: Reproducibility) -> tuple[Change, .
     plate = PLATE_ON[bone.structure]
     rows = [_matched(bone, part, bone.first.region == part.label, known) for part in plate.parts]
     return (*rows, _matched(bone, plate.whole, bone.first.region > 0, known))
+
+
+def matched_in_subregions(bone: BoneChange, known: Reproducibility) -> tuple[Change, ...]:
+    """ThC_matched of the subregions of the first knee's plate; none where it is not divided."""
+    return tuple(_matched(bone, region, here, known) for region, here in subregions_of(bone.first))
+
+
+def subregions_of(item: ThicknessMap) -> tuple[tuple[Region, NDArray[np.bool_]], ...]:
+    """Each subregion of a plate and its vertices (n,); none where the plate is not divided."""
+    if not item.subregion.any():
+        return ()
+    plate = PLATE_ON[item.surface.structure]
+    return tuple(
+        (region, np.isin(item.subregion, region.numbers))
+        for region in SUBREGION_SCHEME.regions
+        if region.plate is plate
+    )
 
 
 def _matched(bone: BoneChange, region: Region, here: NDArray[np.bool_], known: Reproducibility) -> Change:

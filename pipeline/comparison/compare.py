@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.anatomy import BONES, Structure
 from pipeline.comparison.bones import moved, register_bone
 from pipeline.comparison.carry import carry_thickness
-from pipeline.comparison.changes import BoneChange, Change, matched_changes, own_changes
+from pipeline.comparison.changes import BoneChange, Change, matched_changes, matched_in_subregions, own_changes
 from pipeline.comparison.knee import MIRROR, Knee
 from pipeline.comparison.reproducibility import Reproducibility
 from pipeline.errors import NotComparable
@@ -80,6 +80,7 @@ def compare(
     ]
     rows = [row for bone in bones for row in matched_changes(bone, known)]
     rows += own_changes(first.measurements, second.measurements, known)
+    rows += [row for bone in bones for row in matched_in_subregions(bone, known)]
     flags = first.flags + second.flags
     return Comparison(
         knees=(first, second),

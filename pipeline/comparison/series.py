@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.anatomy import BONES, PLATE_ON, Region, Structure
-from pipeline.comparison.changes import LARGER, LEAST_COMPARED, UNKNOWN, WITH_SDC, WITHIN, BoneChange
+from pipeline.comparison.changes import LARGER, LEAST_COMPARED, UNKNOWN, WITH_SDC, WITHIN, BoneChange, subregions_of
 from pipeline.comparison.compare import POOR_FIT_MM, bone_change, differences, map_of
 from pipeline.comparison.knee import Knee
 from pipeline.comparison.reproducibility import Reproducibility
@@ -133,6 +133,7 @@ def follow(visits: Sequence[Visit], known: Reproducibility, on_progress: OnProgr
     ]
     trends = [trend for bone in bones for trend in _matched_trends(bone, years, known)]
     trends += _own_trends([visit.knee.measurements for visit in ordered], years, known)
+    trends += [trend for bone in bones for trend in _matched_in_subregions(bone, years, known)]
     flags = tuple(flag for visit in ordered for flag in visit.knee.flags)
     return Series(
         visits=ordered,
@@ -168,19 +169,26 @@ def _followed(maps: list[ThicknessMap], knees: list[Knee]) -> FollowedBone:
 def _matched_trends(bone: FollowedBone, years: tuple[float, ...], known: Reproducibility) -> list[Trend]:
     """ThC_matched of every region: the mean over the points that have a plate in all visits, denuded bone as 0."""
     plate, first = PLATE_ON[bone.structure], bone.first
-    areas = first.surface.vertex_areas_mm2
-    everywhere = np.isfinite(bone.thickness_mm).all(axis=0)
-    trends = []
     regions: list[tuple[Region, NDArray[np.bool_]]] = [(part, first.region == part.label) for part in plate.parts]
-    for region, here in (*regions, (plate.whole, first.region > 0)):
-        both = here & everywhere
-        share = areas[both].sum() / max(areas[here].sum(), 1e-12)
-        values: list[float | None] = [None] * len(years)
-        if share >= LEAST_COMPARED:
-            values = [float(np.average(visit[both], weights=areas[both])) for visit in bone.thickness_mm]
-        names = (THC_MATCHED.id, region.plate.value, region.name, THC_MATCHED.unit.value)
-        trends.append(_trend(names, values, years, known))
-    return trends
+    places = (*regions, (plate.whole, first.region > 0))
+    return [_matched(bone, region, here, years, known) for region, here in places]
+
+
+def _matched_in_subregions(bone: FollowedBone, years: tuple[float, ...], known: Reproducibility) -> list[Trend]:
+    return [_matched(bone, region, here, years, known) for region, here in subregions_of(bone.first)]
+
+
+def _matched(
+    bone: FollowedBone, region: Region, here: NDArray[np.bool_], years: tuple[float, ...], known: Reproducibility
+) -> Trend:
+    areas = bone.first.surface.vertex_areas_mm2
+    both = here & np.isfinite(bone.thickness_mm).all(axis=0)
+    share = areas[both].sum() / max(areas[here].sum(), 1e-12)
+    values: list[float | None] = [None] * len(years)
+    if share >= LEAST_COMPARED:
+        values = [float(np.average(visit[both], weights=areas[both])) for visit in bone.thickness_mm]
+    names = (THC_MATCHED.id, region.plate.value, region.name, THC_MATCHED.unit.value)
+    return _trend(names, values, years, known)
 
 
 def _own_trends(tables: list[tuple[Measurement, ...]], years: tuple[float, ...], known: Reproducibility) -> list[Trend]:

@@ -93,7 +93,7 @@ def _page() -> None:
     import streamlit as st
 
     from pipeline.anatomy import SCHEMES
-    from ui.analysis.measurements import choose_scheme
+    from ui.parts.region_choice import choose_scheme
 
     st.title(choose_scheme(list(SCHEMES)).title)
 

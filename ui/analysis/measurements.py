@@ -32,6 +32,7 @@ from pipeline.results_tree import ViewFile
 from pipeline.uses import Uses
 from ui.analysis.reference_values import show_reference_values
 from ui.parts import charts, tables, wording
+from ui.parts.region_choice import choose_scheme
 from ui.parts.usable import greyed, show_note
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def show_measurements(job_id: str, rows: tables.Rows, uses: Uses, document: Mapp
     if not schemes:
         st.info("No cartilage was found to measure.", icon=":material/info:")
     else:
-        scheme = choose_scheme(schemes)
+        scheme = choose_scheme(schemes, "scheme-thickness")
         left, right = st.columns([1, 1.35], gap="small")
         with left:
             st.subheader("Thickness by region")
@@ -83,17 +84,6 @@ def show_measurements(job_id: str, rows: tables.Rows, uses: Uses, document: Mapp
         shown = tables.in_scheme(rows, scheme)
     _show_others(shown, uses)
     _show_rows(rows)
-
-
-def choose_scheme(schemes: list[Scheme]) -> Scheme:
-    """One of the ways to divide the plates; the first unless another is chosen."""
-    by_id = {scheme.id: scheme for scheme in schemes}
-    chosen = st.segmented_control(
-        "Regions of the plates", by_id, default=schemes[0].id, format_func=lambda key: by_id[key].title
-    )
-    scheme = by_id.get(chosen or "", schemes[0])
-    caption(scheme.definition)
-    return scheme
 
 
 def _whiskers(rows: tables.Rows) -> str:

@@ -11,7 +11,7 @@ import streamlit as st
 
 from jobs import service
 from jobs.state.model import JobView
-from pipeline.anatomy import TABLE_ORDER
+from pipeline.anatomy import PLACES, SCHEMES, TABLE_ORDER, Scheme
 from pipeline.flags import Use
 from pipeline.quantities import THC_MATCHED, Quantity
 from pipeline.results_tree import ViewFile
@@ -22,11 +22,15 @@ from ui.parts import tables, wording
 from ui.parts.addresses import address
 from ui.parts.charts import CONFIG
 from ui.parts.messages import escape
+from ui.parts.region_choice import choose_scheme
 from ui.parts.usable import greyed, show_note, uses_of
 from ui.viewers.scene import show_scene
 
 _NUMBER = st.column_config.NumberColumn
 SDC: Final = "Smallest detectable change: what repeated scans of an unchanged knee differ by at most, 19 times of 20."
+BRIEF: Final = {place.short: place.brief for place in PLACES.values()}
+"""Long names of subregions are cut alike."""
+
 FIT: Final = "Change of the mean if the bones were shifted along their surface by their mean distance."
 AREA: Final = "Share of the region's area that carries cartilage in both knees."
 
@@ -115,7 +119,10 @@ def _show_regions(rows: tables.Rows, word: str, uses: Uses) -> None:
         "Quantity", list(there), default=next(iter(there)), format_func=lambda key: there[key].short, required=True
     )
     quantity = there[str(chosen)]
+    if len(schemes := _schemes_of(_of(rows, quantity))) > 1:
+        rows = tables.in_scheme(rows, choose_scheme(schemes, "scheme-change"))
     frame, unit = tables.changes(rows, quantity), quantity.unit.symbol
+    frame["Region"] = frame["Region"].replace(BRIEF)
     for note in uses.notes((row["quantity"], row["structure"], row["region"]) for row in _of(rows, quantity)):
         show_note(note)
     if (figure := change_bars(frame, unit, word)) is not None:
@@ -139,6 +146,12 @@ def _show_regions(rows: tables.Rows, word: str, uses: Uses) -> None:
     }
     shown = greyed(frame, tables.excluded_lines(frame))
     st.dataframe(shown, hide_index=True, height="content", alt=f"{word} by region", column_config=columns)
+
+
+def _schemes_of(rows: tables.Rows) -> list[Scheme]:
+    """The schemes of which there is a region that only they have."""
+    places = {(row["structure"], row["region"]) for row in rows}
+    return [scheme for scheme in SCHEMES if any((str(r.plate), r.name) in places for r in scheme.regions)]
 
 
 def _of(rows: tables.Rows, quantity: Quantity) -> tables.Rows:

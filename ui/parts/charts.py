@@ -177,13 +177,14 @@ def relaxation_bars(rows: tables.Rows, relaxation: Relaxation, scheme: Scheme = 
     frame = tables.relaxation_by_region(rows, relaxation, scheme)
     if frame.empty:
         return None
+    names = {place.short: place.brief for place in scheme.shown}
     frame = frame.iloc[::-1]
     figure = go.Figure()
     for name, colour, hatch in (("Superficial", LATERAL, HATCHES[1]), ("Deep", MEDIAL, HATCHES[0])):
         out = list(tables.excluded(rows, frame, tables.relaxation_columns(relaxation))[name])
         figure.add_bar(
             x=frame[name],
-            y=frame["Region"],
+            y=frame["Region"].map(names),
             orientation="h",
             name=name,
             marker={

@@ -109,9 +109,15 @@ def distribution_by_region(rows: Rows, scheme: Scheme = REGION_SCHEME) -> pd.Dat
     return found[["Region", "Use", *names]].reset_index(drop=True)
 
 
-def schemes_in(rows: Rows, schemes: Sequence[Scheme]) -> list[Scheme]:
-    """The schemes of which an analysis has thickness in a region that only they have."""
-    return [scheme for scheme in schemes if any(value_of(rows, THC, region) is not None for region in scheme.regions)]
+def schemes_in(
+    rows: Rows, schemes: Sequence[Scheme], quantity: Quantity = THC, method: Method | None = PRIMARY
+) -> list[Scheme]:
+    """The schemes of which an analysis has a quantity, thickness or another one, in a region that only they have."""
+    return [
+        scheme
+        for scheme in schemes
+        if any(value_of(rows, quantity, region, None, method) is not None for region in scheme.regions)
+    ]
 
 
 def relaxation_columns(relaxation: Relaxation) -> Columns:

@@ -8,10 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.anatomy import Side, Structure
+from pipeline.anatomy import SUBREGION_SCHEME, Side, Structure
+from pipeline.anatomy.subregions import CONDYLE
 from pipeline.comparison.bones import Residual
 from pipeline.comparison.carry import INSIDE, carry_thickness, nearest_on
-from pipeline.comparison.changes import LARGER, UNKNOWN, WITHIN, BoneChange, Change, matched_changes, own_changes
+from pipeline.comparison.changes import (
+    LARGER,
+    UNKNOWN,
+    WITHIN,
+    BoneChange,
+    Change,
+    matched_changes,
+    matched_in_subregions,
+    own_changes,
+)
 from pipeline.comparison.compare import Comparison, differences
 from pipeline.comparison.documents import changes_csv, comparison_document
 from pipeline.comparison.folders import read_knee
@@ -85,6 +95,25 @@ def test_matched_thickness_is_the_mean_over_the_same_points() -> None:
         assert (row.registration_rms_mm, row.verdict) == (0.3, UNKNOWN)
     empty = change_of(rows, "anterior")
     assert (empty.a, empty.b, empty.change, empty.compared_percent) == (None, None, None, None)
+
+
+def test_subregions_are_matched_over_the_same_points_too() -> None:
+    first, second = np.full(16, 2.0), np.full(16, 2.5)
+    second[:4], second[6:8] = 1.4, np.nan
+    there = bone(first, second)
+    there.first.subregion[:4] = CONDYLE[0]["central"].label
+    there.first.subregion[4:8] = CONDYLE[0]["external"].label
+    rows = matched_in_subregions(there, NOTHING_KNOWN)
+    assert {row.quantity for row in rows} == {"ThC_matched"}
+    assert [row.region for row in rows] == [r.name for r in SUBREGION_SCHEME.regions if r.plate == "femoral_cartilage"]
+    for region, b, compared in (("ccMF", 1.4, 100.0), ("ecMF", 2.5, 50.0), ("cMF", (4 * 1.4 + 2 * 2.5) / 6, 75.0)):
+        row = change_of(rows, region)
+        assert (row.a, row.b, row.compared_percent) == (pytest.approx(2.0), pytest.approx(b), pytest.approx(compared))
+    assert change_of(rows, "pLF").change is None
+
+
+def test_an_analysis_without_subregions_has_none_matched() -> None:
+    assert matched_in_subregions(bone(np.full(16, 2.0), np.full(16, 2.5)), NOTHING_KNOWN) == ()
 
 
 def test_a_region_with_less_than_half_of_its_area_in_common_has_no_mean() -> None:

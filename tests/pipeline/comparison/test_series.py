@@ -13,6 +13,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from bench.phantoms import ellipsoid
+from pipeline.anatomy.subregions import CONDYLE
 from pipeline.comparison.changes import LARGER, UNKNOWN, WITHIN
 from pipeline.comparison.follow_folders import series_document, trends_csv
 from pipeline.comparison.knee import Knee
@@ -75,6 +76,17 @@ def test_points_are_followed_one_by_one() -> None:
     assert everywhere.sum() > 0.8 * np.isfinite(bone.first.thickness_mm).sum()
     loss = bone.thickness_mm[0] - bone.thickness_mm[3]
     assert np.median(loss[everywhere]) == pytest.approx(-SLOPE_MM * 4, abs=0.03)
+
+
+def test_subregions_of_the_earliest_visit_are_followed() -> None:
+    first = visits()[0]
+    (item,) = first.knee.maps
+    subregion = np.where(item.region > 0, CONDYLE[0]["central"].label, 0).astype(np.uint8)
+    divided = replace(first.knee, maps=(replace(item, subregion=subregion),))
+    series = follow((replace(first, knee=divided), *visits()[1:]), NOTHING_KNOWN)
+    assert trend_of(series, THC_MATCHED.id, "ccMF").values == trend_of(series, THC_MATCHED.id).values
+    assert trend_of(series, THC_MATCHED.id, "pMF").slope is None
+    assert not [trend for trend in followed().trends if trend.region == "ccMF"]
 
 
 def test_the_order_in_which_visits_are_given_changes_nothing() -> None:

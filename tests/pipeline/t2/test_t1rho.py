@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from pipeline.acquisition import Acquisition, PulseSequence
-from pipeline.anatomy import Structure
+from pipeline.anatomy import SUBREGION_SCHEME, Structure
+from pipeline.anatomy.subregions import CONDYLE
 from pipeline.errors import OptionsError, UnsupportedImage
 from pipeline.grid import NO_PLANES, Grid
 from pipeline.image_io import check_scan
@@ -21,7 +22,7 @@ from pipeline.report.volumes import write_t2
 from pipeline.results_tree import R2_MAP, T1RHO_MAP, T1RHO_R2_MAP, T2_MAP
 from pipeline.t2.layers import measure_t2, relative_depth, usable_voxels
 from pipeline.t2.maps import fit_t2_map, t2_unavailable
-from pipeline.types import RelaxationMap, Scan, Segmentation
+from pipeline.types import Measurement, RelaxationMap, Scan, Segmentation
 from tests.support.image_io_writers import make_phantom, write_dicom
 
 LOCKS_MS = (0.0, 10.0, 40.0, 80.0)
@@ -185,3 +186,24 @@ def test_maps_are_written_under_their_own_names(tmp_path: Path) -> None:
 def test_no_two_relaxation_times_share_a_quantity() -> None:
     ids = [quantity.id for known in RELAXATIONS for quantity in known.layers]
     assert len(ids) == len(set(ids)) == 4 * len(RELAXATIONS)
+
+
+def test_subregions_have_the_same_quantities_and_add_up_to_their_region() -> None:
+    found, segmentation = fitted()
+    depth, inside = relative_depth(segmentation), segmentation.labels == Structure.FEMORAL_CARTILAGE
+    whole = np.where(inside, 12, 0).astype(np.uint8)
+    divided = np.where(inside, CONDYLE[0]["central"].label, 0).astype(np.uint8)
+    divided[:, :, 6:][inside[:, :, 6:]] = CONDYLE[0]["external"].label
+    (region,) = [row for row in measure_t2(found, whole, depth) if key(row) == ("T1rho", "medial_weight_bearing")]
+    parts = {key(row): row for row in measure_t2(found, divided, depth, SUBREGION_SCHEME) if row.statistic == "mean"}
+    assert {name for quantity, name in parts if quantity == "T1rho"} == {r.name for r in SUBREGION_SCHEME.regions}
+    for place, expected in (("cMF", inside.sum()), ("ccMF", inside[:, :, :6].sum()), ("cMT", 0)):
+        assert parts["T1rho", place].n == expected
+    assert parts["T1rho", "cMF"].value == pytest.approx(region.value)
+    assert parts["T1rho_deep", "ecMF"].value == pytest.approx(DEEP_MS, rel=1e-5)
+    assert np.isnan(parts["T1rho", "cMT"].value)
+
+
+def key(row: Measurement) -> tuple[str, str]:
+    """Of a mean; other statistics have a key that nobody asks for."""
+    return (row.quantity, row.region) if row.statistic == "mean" else ("", row.region)
