@@ -157,11 +157,12 @@ export class Hover {
 /** The lines of a tip. @param {Reading} reading */
 export function tipLines(reading) {
   return [
-    ...reading.lines.map(({ title, number, usable }) =>
-      usable
-        ? element("p", {}, element("b", {}, number), ` ${title.toLowerCase()}`)
-        : element("p", { class: "unusable" }, element("s", {}, number), ` ${title.toLowerCase()}: do not use`),
-    ),
+    ...reading.lines.map(({ title, number, usable }) => {
+      const name = title.replace(/^[A-Z](?=[a-z])/, (letter) => letter.toLowerCase()); // not of T2
+      return usable
+        ? element("p", {}, element("b", {}, number), ` ${name}`)
+        : element("p", { class: "unusable" }, element("s", {}, number), ` ${name}: do not use`);
+    }),
     element("p", { class: "where" }, reading.structure),
     ...reading.regions.map((region) => element("p", { class: "where" }, region)),
   ];
