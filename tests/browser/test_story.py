@@ -107,8 +107,8 @@ def read_figures(page: Page) -> list[str]:
 def use_the_3d_view(page: Page) -> None:
     """The bones are drawn, and the value under the pointer is shown in time."""
     scene = ready(page, page.locator("[data-ok3d]"))
-    scene.locator("canvas").evaluate("canvas => canvas.scrollIntoView({ block: 'center', behavior: 'instant' })")
-    box = scene.locator("canvas").bounding_box()
+    scene.locator("canvas.canvas").evaluate("canvas => canvas.scrollIntoView({ block: 'center', behavior: 'instant' })")
+    box = scene.locator("canvas.canvas").bounding_box()
     assert box is not None
     seen = set()
     for across in (0.35, 0.5, 0.62):
