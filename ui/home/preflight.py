@@ -52,11 +52,11 @@ def show_preflight(scan: service.PendingScan) -> Checked | None:
         options: dict[str, object] = {"series": scan.series}
         if scan.scan is not None:
             st.html(facts_grid(scan.scan))
-            times = _ask_all_times(scan.scan)
+            times = ask_times(scan.scan)
             if times is None:
                 return None
             options |= times
-            _show_outlook(*_with_times(scan.scan, times))
+            _show_outlook(*with_times(scan.scan, times))
         if scan.labels is None:
             return Checked(scan=scan, options=options)
         return _with_labels(scan, scan.labels, options)
@@ -100,7 +100,7 @@ def labels_grid(labels: LabelMapFacts, *, alone: bool) -> str:
     return f'<dl class="ok-facts">{lines}</dl><p class="ok-outlook">{text}</p>'
 
 
-def _ask_all_times(facts: ScanFacts) -> dict[str, tuple[float, ...]] | None:
+def ask_times(facts: ScanFacts) -> dict[str, tuple[float, ...]] | None:
     """Echo times where the scan has several echoes without times, and spin-lock times where it may be one of T1rho.
     None if they are not valid.
     """
@@ -108,8 +108,11 @@ def _ask_all_times(facts: ScanFacts) -> dict[str, tuple[float, ...]] | None:
         return {}
     asked = [ECHO_TIMES] if not facts.echo_times_ms else []
     asked += [SPIN_LOCK_TIMES] if facts.sequence not in QDESS else []
+    texts = {option: _ask_text(option, facts.echoes) for option in asked}
     try:
-        times = {option: _ask_times(option, facts.echoes) for option in asked}
+        times = {option: checked_times(read_times(text, option), option) for option, text in texts.items()}
+        for option, values in times.items():
+            check_times(values, facts.echoes, option)
         AnalysisOptions.from_dict(times)
     except OptionsError as error:
         show_failure(error.message, error.hint)
@@ -117,20 +120,16 @@ def _ask_all_times(facts: ScanFacts) -> dict[str, tuple[float, ...]] | None:
     return times
 
 
-def _ask_times(option: str, images: int) -> tuple[float, ...]:
-    """Raises OptionsError if the times are not valid."""
+def _ask_text(option: str, images: int) -> str:
     metadata = AnalysisOptions.__dataclass_fields__[option].metadata
-    text = st.text_input(
+    return st.text_input(
         metadata["title"],
         placeholder=", ".join(str(10 * (k + 1)) for k in range(images)),
         help=metadata["help"],
     )
-    times = checked_times(read_times(text, option), option)
-    check_times(times, images, option)
-    return times
 
 
-def _with_times(facts: ScanFacts, times: Mapping[str, tuple[float, ...]]) -> tuple[ScanFacts, Relaxation]:
+def with_times(facts: ScanFacts, times: Mapping[str, tuple[float, ...]]) -> tuple[ScanFacts, Relaxation]:
     """The facts with the given times, and what these let measure."""
     echo, lock = times.get(ECHO_TIMES, ()), times.get(SPIN_LOCK_TIMES, ())
     relaxation = T1RHO_RELAXATION if lock else T2_RELAXATION
