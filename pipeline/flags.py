@@ -16,10 +16,12 @@ from pipeline.anatomy import ALL, PLATE_ON, REGIONS, Structure, Tissue, lies_in,
 from pipeline.quantities import (
     CAB,
     DAB,
+    DAB_OUTLINE,
     DISTRIBUTION,
     JOINT_SPACES,
     MENISCI,
     TAB,
+    TAB_OUTLINE,
     THC_MATCHED,
     THICKNESSES,
     THIN,
@@ -105,7 +107,7 @@ def _ids(*quantities: Any) -> frozenset[str]:
 
 
 _SIZES: Final = _ids(*THICKNESSES, *DISTRIBUTION, THC_MATCHED, VOLUME)
-_AMOUNTS: Final = _ids(TAB, DAB, CAB, THIN, VC_TAB, VOLUME)
+_AMOUNTS: Final = _ids(TAB, DAB, CAB, THIN, TAB_OUTLINE, DAB_OUTLINE, VC_TAB, VOLUME)
 _RELAXATION: Final = _ids(*RELAXATION_LAYERS)
 _JOINT: Final = _ids(*MENISCI, *JOINT_SPACES)
 """They depend on the outlines of the bones and of the tibial plates."""

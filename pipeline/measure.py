@@ -17,6 +17,7 @@ from pipeline.anatomy import ALL, PLATE_ON, REGION_SCHEME, Plate, Structure, Tis
 from pipeline.joint_space import measure_joint_space
 from pipeline.menisci import measure_menisci
 from pipeline.morphometry import measure_morphometry
+from pipeline.plate_outline import measure_outlines
 from pipeline.plateau import Plateau, plateau_of
 from pipeline.quantities import PRIMARY
 from pipeline.rows import region_rows, volume_row
@@ -111,6 +112,12 @@ def _all_morphometry(findings: Findings) -> tuple[Measurement, ...]:
     )
 
 
+def _outlines(findings: Findings) -> tuple[Measurement, ...]:
+    if findings.alignment is None:
+        return ()
+    return measure_outlines(findings.thickness, findings.alignment)
+
+
 def _t2_rows(findings: Findings) -> tuple[Measurement, ...]:
     return tuple(row for row in findings.t2_rows if _is_of_first_scheme(row))
 
@@ -134,5 +141,6 @@ MEASURES: Final[tuple[Callable[[Findings], tuple[Measurement, ...]], ...]] = (
     _joint_space,
     _all_morphometry,
     _t2_of_subregions,
+    _outlines,
 )
 """Everything that is measured, in the order of results.csv."""

@@ -92,7 +92,7 @@ def _voxels(labels: LabelArray, regions: Iterable[Region]) -> dict[Region, int]:
 
 
 def _distribution(item: ThicknessMap, part: _Part, volume_mm3: float) -> list[Measurement]:
-    """The rows of quantities.DISTRIBUTION of one region."""
+    """The rows of quantities.DISTRIBUTION of one region, without those of an outline (pipeline/plate_outline.py)."""
     region, inside = part
     thickness, areas = item.thickness_mm[inside], item.surface.vertex_areas_mm2[inside]
     total, n = float(areas.sum()), len(areas)

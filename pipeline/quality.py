@@ -14,12 +14,14 @@ from pipeline.knee_size import size_flags
 from pipeline.quantities import (
     CAB,
     DAB,
+    DAB_OUTLINE,
     MAV,
     MIV,
     PRIMARY,
     QUANTITIES,
     SECOND,
     TAB,
+    TAB_OUTLINE,
     THC,
     THC_MATCHED,
     THC_TAB,
@@ -43,8 +45,8 @@ DENUDED_SLACK: Final = 5.0
 
 _AFFECTED: Final = {
     THC.id: (THC.id, THC_TAB.id, THC_MATCHED.id, MAV.id, MIV.id, THIN.id),
-    TAB.id: (TAB.id, CAB.id, VC_TAB.id),
-    DAB.id: (DAB.id, THC_TAB.id, CAB.id, THIN.id),
+    TAB.id: (TAB.id, CAB.id, VC_TAB.id, TAB_OUTLINE.id),
+    DAB.id: (DAB.id, THC_TAB.id, CAB.id, THIN.id, DAB_OUTLINE.id),
     VOLUME.id: (VOLUME.id, VC_TAB.id),
 }
 """Quantity outside its range -> the quantities that the same outlines make doubtful."""

@@ -26,6 +26,9 @@ MENISCUS_SOURCE: Final = "Wirth et al., Magnetic Resonance in Medicine 2010, doi
 NOMENCLATURE: Final = "Eckstein et al., Osteoarthritis and Cartilage 2006; 14: 974-983"
 """Source of the names of the cartilage measures."""
 
+OUTLINE: Final = "after Wirth and Eckstein, Osteoarthritis and Cartilage Open 2025; 7: 100645"
+"""Source of the idea of a plate's outline that does not shrink with disease."""
+
 
 SPREAD: Final = (Statistic.MEAN, Statistic.STD, Statistic.MEDIAN)
 """Statistics of a quantity with a value at every point; std is that of the population."""
@@ -135,6 +138,24 @@ VC_TAB: Final = Quantity(
 )
 CAB: Final = replace(
     TAB, id="cAB", title="Covered bone area (cAB)", short="cAB", definition="The part of tAB with cartilage."
+)
+TAB_OUTLINE: Final = replace(
+    TAB,
+    id="tAB_outline",
+    title="Bone area within a healthy outline (tAB, outline)",
+    short="tAB (outline)",
+    definition="tAB and the bone beyond its rim that the outline of a healthy plate covers, where they are over 3 mm "
+    "apart. The outline is carried from the reference bone and fitted to the rest of the rim.",
+    source=OUTLINE,
+)
+DAB_OUTLINE: Final = replace(
+    DAB,
+    id="dAB_outline",
+    title="Denuded bone within a healthy outline (dAB, outline)",
+    short="dAB (outline)",
+    definition="The part of tAB (outline) without any cartilage, as a percentage: also where cartilage was lost from "
+    "the rim inwards.",
+    source=OUTLINE,
 )
 THIN: Final = Quantity(
     id="thin_area",
@@ -264,6 +285,8 @@ QUANTITIES: Final[Mapping[str, Quantity]] = MappingProxyType(
             VC_TAB,
             CAB,
             THIN,
+            TAB_OUTLINE,
+            DAB_OUTLINE,
             VOLUME,
             *RELAXATION_LAYERS,
             *MENISCI,
@@ -276,7 +299,7 @@ QUANTITIES: Final[Mapping[str, Quantity]] = MappingProxyType(
 THICKNESSES: Final = (THC, THC_TAB, TAB, DAB)
 """Measured on bone surfaces by the thickness methods; shown in separate tables and charts."""
 
-DISTRIBUTION: Final = (MAV, MIV, CV, VC_TAB, CAB, THIN)
+DISTRIBUTION: Final = (MAV, MIV, CV, VC_TAB, CAB, THIN, TAB_OUTLINE, DAB_OUTLINE)
 """How cartilage is distributed over a region; shown together in one table."""
 
 HEADLINES: Final[tuple[tuple[str, Region], ...]] = (

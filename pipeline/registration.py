@@ -93,6 +93,22 @@ def coarse_fit(
     return matrix
 
 
+def affine_fit(source: FloatArray, target: FloatArray, *, keep: float = 0.85, iterations: int = 15) -> FloatArray:
+    """(4, 4): the affine map that brings points (n, 3) onto others (m, 3), from their present places.
+
+    Iterative closest points with least squares, using the fraction `keep` of the shortest distances.
+    """
+    tree = cKDTree(target, balanced_tree=False, compact_nodes=False)
+    matrix = np.eye(4)
+    for _ in range(iterations):
+        distance, nearest = tree.query(apply(matrix, source))
+        chosen = distance <= np.quantile(distance, keep)
+        ones = np.ones((int(chosen.sum()), 1))
+        solution = np.linalg.lstsq(np.hstack([source[chosen], ones]), target[nearest[chosen]], rcond=None)[0]
+        matrix[:3] = solution.T
+    return matrix
+
+
 def fine_fit(
     source: Patch,
     target: Target,
