@@ -35,7 +35,7 @@ STATUS_OF_ERROR: Final[tuple[tuple[type[KneeError], int], ...]] = (
 """Error class -> HTTP status; the first match applies."""
 
 FORM: Final = 422
-"""The only status with a body in FastAPI's format."""
+"""The only status whose `detail` is in FastAPI's format: a list."""
 
 RETRY_AFTER_S: Final = 10
 TRY_AGAIN: Final = (429, 503)
@@ -72,9 +72,16 @@ def error_response(error: KneeError) -> JSONResponse:
     if isinstance(error, errors.InvalidForm):
         return JSONResponse({"detail": _writable(error.details)}, 422)
     status = next((code for kind, code in STATUS_OF_ERROR if isinstance(error, kind)), 500)
-    body = {"detail": error.message, "error_code": error.code, "hint": error.hint}
+    body: dict[str, object] = {"detail": error.message, "error_code": error.code, "hint": error.hint}
+    if status == FORM:  # an option that does not fit the others or the scan
+        body["detail"] = [{"type": "option", "loc": _location(error), "msg": error.message}]
     headers = {"retry-after": str(RETRY_AFTER_S)} if status in TRY_AGAIN else None
     return JSONResponse(body, status, headers)
+
+
+def _location(error: KneeError) -> list[str]:
+    """Of a form value, as FastAPI gives it."""
+    return ["body", *(str(value) for name, value in error.facts.items() if name == "option")]
 
 
 def plain_error(status: int, detail: str, code: str, hint: str = "") -> JSONResponse:

@@ -33,9 +33,14 @@ class FormError(BaseModel):
 
 
 class FormErrors(BaseModel):
-    """All invalid form values, in FastAPI's format."""
+    """All invalid form values, in FastAPI's format.
+
+    error_code, hint: where an option does not fit the others or the scan
+    """
 
     detail: list[FormError]
+    error_code: str = ""
+    hint: str = ""
 
 
 class UploadResponse(BaseModel):

@@ -16,21 +16,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.alignment import align_knee
 from pipeline.anatomy import CARTILAGE_OF, Structure
 from pipeline.flat_maps.reference import pose_of, reference_plate
 from pipeline.grid import FloatArray
 from pipeline.image_io import read_label_map
 from pipeline.labels import given_segmentation
-from pipeline.options import AnalysisOptions
 from pipeline.plate_outline import BAND_MM, OUTLINES_PATH, FittedBone
 from pipeline.quantities import PRIMARY
-from pipeline.regions import split_compartments, subregions
 from pipeline.registration import chosen_rows
 from pipeline.subregions import REGIONS_IN
-from pipeline.surface import bone_surfaces
-from pipeline.thickness import thickness_of_bones
 from training.knee_unet.collection import maps_in
+from training.measured import findings_of
 
 MODES = 10
 VERTICES = 1500
@@ -39,13 +35,10 @@ VERTICES = 1500
 
 def distances_of(path: Path, numbering: str) -> Iterator[tuple[Structure, FloatArray]]:
     """Of every plate of one map: signed distances at all vertices of the reference."""
-    knee = given_segmentation(read_label_map(path), numbering, None)
-    surfaces = bone_surfaces(knee)
-    alignment = align_knee(surfaces[0])
-    knee = split_compartments(knee, alignment)
-    regions = subregions(knee, alignment)
-    for item in thickness_of_bones(surfaces, knee, regions, AnalysisOptions().cartilage_smoothing):
-        pose = pose_of(item.surface, alignment) if item.method is PRIMARY else None
+    findings = findings_of(given_segmentation(read_label_map(path), numbering, None))
+    assert findings.alignment is not None  # noqa: S101  findings_of aligns
+    for item in findings.thickness:
+        pose = pose_of(item.surface, findings.alignment) if item.method is PRIMARY else None
         if pose is None:
             continue
         fitted = FittedBone.of(item, pose)

@@ -65,7 +65,8 @@ def test_two_analyses_are_chosen_compared_swapped_and_downloaded(address: str, p
     rows = list(csv.DictReader(io.StringIO(httpx.get(f"{address}{link}").text)))
     thickness = {"ThC_matched", "ThC", "ThCtAB", "ThCtAB_CV", "Mav", "Miv", "thin_area"}
     joint = {"joint_space", "joint_space_narrow", "joint_space_ap", "joint_space_ml"}
-    assert {row["quantity"] for row in rows} == thickness | joint | {"tAB", "dAB", "cAB", "volume", "VCtAB"}
+    areas = {"tAB", "dAB", "cAB", "tAB_outline", "dAB_outline"}
+    assert {row["quantity"] for row in rows} == thickness | joint | areas | {"volume", "VCtAB"}
     page.get_by_role("button", name="Swap").click()
     page.wait_for_url(f"**/compare?a={second}&b={first}", timeout=WAIT_MS)
     page.locator("[data-ok3d][data-state=ready]").wait_for(timeout=WAIT_MS)

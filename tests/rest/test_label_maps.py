@@ -122,13 +122,16 @@ def test_other_unknown_fields_are_named_in_the_warnings(api: httpx.Client, nifti
 def test_echo_times_need_one_per_echo(api: httpx.Client, nifti: bytes) -> None:
     answer = post(api, nifti, data={"echo_times_ms": "10, 20"})
     assert (answer.status_code, answer.json()["error_code"]) == (422, "OPTIONS_ERROR")
-    assert "has 2 entries; the scan has 1 echo." in answer.json()["detail"]
+    (problem,) = answer.json()["detail"]
+    assert problem["loc"] == ["body", "echo_times_ms"]
+    assert "has 2 entries; the scan has 1 echo." in problem["msg"]
 
 
 def test_spin_lock_times_need_one_per_image_and_no_echo_times(api: httpx.Client, nifti: bytes) -> None:
     answer = post(api, nifti, data={"spin_lock_times_ms": "0, 20"})
     assert (answer.status_code, answer.json()["error_code"]) == (422, "OPTIONS_ERROR")
-    assert "spin_lock_times_ms has 2 entries; the scan has 1 image." in answer.json()["detail"]
+    (problem,) = answer.json()["detail"]
+    assert "spin_lock_times_ms has 2 entries; the scan has 1 image." in problem["msg"]
     both = post(api, nifti, data={"spin_lock_times_ms": "20", "echo_times_ms": "10"})
     assert (both.status_code, both.json()["error_code"]) == (422, "OPTIONS_ERROR")
     assert post(api, nifti, data={"spin_lock_times_ms": "20, 0"}).status_code == 422

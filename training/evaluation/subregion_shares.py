@@ -19,20 +19,16 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from pipeline.alignment import align_knee
 from pipeline.anatomy import SUBREGION_SCHEME, SUMS, Compartment
 from pipeline.anatomy.subregions import TIBIA, TIBIAL_PARTS
 from pipeline.grid import Grid
 from pipeline.image_io import read_label_map
 from pipeline.labels import given_segmentation
-from pipeline.measure import Findings, measure_knee
+from pipeline.measure import measure_knee
 from pipeline.quantities import PRIMARY, TAB, THC_TAB
-from pipeline.regions import split_compartments, subregions
-from pipeline.subregions import divide_plates
-from pipeline.surface import bone_surfaces
-from pipeline.thickness import thickness_of_bones
 from pipeline.types import Segmentation
 from training.knee_unet.collection import maps_in
+from training.measured import findings_of
 
 PUBLISHED: Final = {
     Compartment.MEDIAL: (0.198, 0.167, 0.152, 0.239, 0.244),
@@ -42,22 +38,14 @@ PUBLISHED: Final = {
 
 TURN_DEG: Final = (20.0, 15.0, 25.0)
 SPACING_MM: Final = (0.5, 0.5, 0.5)
-CARTILAGE_VARIANCE_MM2: Final = 0.3125
-SHARE: Final = 0.6
 
 Figures = dict[tuple[str, str], float]
 
 
 def measure(knee: Segmentation) -> tuple[Figures, float]:
-    """(quantity, region) -> mean ThCtAB in mm and tAB in mm2; CPU seconds of subregions and their rows."""
-    surfaces = bone_surfaces(knee)
-    alignment = align_knee(surfaces[0])
-    knee = split_compartments(knee, alignment)
-    regions = subregions(knee, alignment)
-    maps = thickness_of_bones(surfaces, knee, regions, CARTILAGE_VARIANCE_MM2)
+    """(quantity, region) -> mean ThCtAB in mm and tAB in mm2; CPU seconds of the rows of subregions."""
+    findings = findings_of(knee)
     start = time.process_time()
-    maps, divided = divide_plates(maps, knee, alignment, SHARE)
-    findings = Findings(segmentation=knee, subregions=regions, thickness=maps, divided=divided)
     rows = measure_knee(findings)
     spent = time.process_time() - start
     start = time.process_time()

@@ -20,7 +20,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.alignment import align_knee
 from pipeline.anatomy import (
     CARTILAGE_OF,
     FEMUR_LATERAL_WEIGHT_BEARING,
@@ -33,12 +32,12 @@ from pipeline.image_io import read_label_map
 from pipeline.labels import given_segmentation
 from pipeline.options import AnalysisOptions
 from pipeline.plate_outline import worn_rim
-from pipeline.regions import split_compartments, subregions
+from pipeline.quantities import PRIMARY
 from pipeline.subregions import REGIONS_IN
-from pipeline.surface import bone_surfaces
 from pipeline.thickness import thickness_maps
 from pipeline.types import Alignment, LabelArray, Segmentation, Surface, ThicknessMap
 from training.knee_unet.collection import maps_in
+from training.measured import findings_of
 
 SHARE: Final = 1 / 3
 WORN: Final = 0.01
@@ -65,15 +64,12 @@ class Case:
 
 def cases(path: Path, numbering: str) -> Iterator[Case]:
     """The bones of one map."""
-    knee = given_segmentation(read_label_map(path), numbering, None)
-    surfaces = bone_surfaces(knee)
-    alignment = align_knee(surfaces[0])
-    knee = split_compartments(knee, alignment)
-    regions = subregions(knee, alignment)
-    for surface in surfaces:
-        pose = pose_of(surface, alignment)
+    findings = findings_of(given_segmentation(read_label_map(path), numbering, None))
+    assert findings.alignment is not None  # noqa: S101  findings_of aligns
+    for item in findings.thickness:
+        pose = pose_of(item.surface, findings.alignment) if item.method is PRIMARY else None
         if pose is not None:
-            yield Case(surface=surface, knee=knee, regions=regions, pose=pose)
+            yield Case(surface=item.surface, knee=findings.segmentation, regions=findings.subregions, pose=pose)
 
 
 def cuts(case: Case, structure: Structure, whole: ThicknessMap) -> Iterator[NDArray[np.bool_]]:

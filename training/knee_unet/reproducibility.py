@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 from pipeline.comparison.reproducibility import reproducibility_path
 from pipeline.segmentation.registry import model as registered
 from pipeline.types import Resources
-from training.knee_unet.agreement import region_means
 from training.knee_unet.collection import SAMPLE, knee_of, maps_in
 from training.knee_unet.evaluate import segmenter
 from training.knee_unet.rescan import SHIFT_MM, TURN_DEG, scan_again
 from training.knee_unet.specimen import read_expert_map
+from training.measured import place_means
 
 DETECTABLE: Final = 1.96 * np.sqrt(2.0)
 
@@ -61,13 +61,13 @@ def summarise(values: dict[str, list[NDArray[np.float64]]]) -> dict[str, dict[st
 
 
 def measure(path: Path, numbering: str, model: str, repeats: int) -> dict[str, NDArray[np.float64]]:
-    """Mean ThC of one knee per region, (repeats,) mm."""
+    """Mean thickness of one knee per region, subregion and sum, (repeats,) mm."""
     knee = read_expert_map(path, numbering)
     segment = segmenter(registered(model, Resources()))
     person = int.from_bytes(knee_of(path).encode()[-4:], "big")
     found = []
     for visit in range(repeats):
-        found.append(region_means(segment(scan_again(knee, person, visit))))
+        found.append(place_means(segment(scan_again(knee, person, visit))))
         print(f"{knee_of(path)} {visit + 1}/{repeats}", flush=True)
     regions = dict.fromkeys(region for one in found for region in one)
     return {region: np.array([one.get(region, np.nan) for one in found]) for region in regions}
@@ -102,7 +102,7 @@ def main() -> None:
             "protocol, same person. Real repeat scans also differ in ways that are not simulated: expect more."
         ),
         "made_by": "make reproducibility",
-        "quantity": "ThC, mean",
+        "quantity": "ThC, mean; of sums ThCtAB",
         "model": given.model,
         "digests": dict(registered(given.model, Resources()).identity().digests),
         "knees": len(paths),

@@ -1,0 +1,42 @@
+"""A label map measured as an analysis measures it, without a scan."""
+
+from __future__ import annotations
+
+from pipeline.alignment import align_knee
+from pipeline.anatomy import PLACES
+from pipeline.measure import Findings, measure_knee
+from pipeline.options import AnalysisOptions
+from pipeline.quantities import PRIMARY, THC, THC_TAB
+from pipeline.regions import split_compartments, subregions
+from pipeline.subregions import divide_plates
+from pipeline.surface import bone_surfaces
+from pipeline.thickness import thickness_of_bones
+from pipeline.types import Segmentation
+
+
+def findings_of(knee: Segmentation) -> Findings:
+    """Surfaces, regions of both schemes, and thickness, with the options of an analysis that states none.
+
+    Raises ImplausibleAnatomy.
+    """
+    options = AnalysisOptions()
+    surfaces = bone_surfaces(knee)
+    alignment = align_knee(surfaces[0])
+    knee = split_compartments(knee, alignment)
+    regions = subregions(knee, alignment)
+    maps = thickness_of_bones(surfaces, knee, regions, options.cartilage_smoothing)
+    maps, divided = divide_plates(maps, knee, alignment, options.weight_bearing_share)
+    return Findings(segmentation=knee, subregions=regions, thickness=maps, alignment=alignment, divided=divided)
+
+
+def place_means(knee: Segmentation) -> dict[str, float]:
+    """Mean ThC (mm) of every region and subregion, and of the sums, which only ThCtAB has, their mean ThCtAB.
+
+    Keys such as `femoral_cartilage/medial_weight_bearing`. Raises ImplausibleAnatomy.
+    """
+    found: dict[str, dict[str, float]] = {THC.id: {}, THC_TAB.id: {}}
+    for row in measure_knee(findings_of(knee)):
+        place = (row.structure, row.region)
+        if row.method == PRIMARY and row.quantity in found and row.statistic == THC.main and place in PLACES:
+            found[row.quantity][f"{row.structure}/{row.region}"] = row.value
+    return found[THC_TAB.id] | found[THC.id]
