@@ -133,7 +133,7 @@ def _show_regions(rows: tables.Rows, word: str, uses: Uses) -> None:
         frame[column] = frame[column].astype(float).round(places) + 0.0
     matched, known = quantity is THC_MATCHED, bool(frame["SDC"].notna().any())
     columns = {
-        "Region": st.column_config.TextColumn(width=168),
+        "Region": st.column_config.TextColumn(width=188),
         "First": _NUMBER(f"First ({unit})", format=digits, width=74),
         "Second": _NUMBER(f"Second ({unit})", format=digits, width=86),
         "Change": _NUMBER(f"{word} ({unit})", format=digits, width=92),

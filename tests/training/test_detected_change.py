@@ -1,0 +1,26 @@
+"""A knee is thinned in one subregion by the stated amount, and changes are called by the smallest detectable one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.image_io import read_label_map
+from pipeline.labels import given_segmentation
+from training.evaluation.detected_change import called, thinned
+from training.knee_unet.collection import SAMPLE
+
+
+@pytest.mark.slow
+def test_only_the_subregion_becomes_thinner_and_by_as_much_as_stated() -> None:
+    knee = given_segmentation(read_label_map(SAMPLE), "canonical", None)
+    after, changes = thinned(knee, "cMT", 0.1)
+    assert abs(changes.pop("cMT") + 0.1) < 0.01
+    # rays at the border of the subregion meet cartilage of its neighbours
+    assert max(abs(change) for change in changes.values()) < 0.02
+    assert 0 < np.count_nonzero(knee.labels) - np.count_nonzero(after.labels) < 0.01 * np.count_nonzero(knee.labels)
+
+
+def test_a_change_is_called_where_it_is_larger_than_the_detectable_one() -> None:
+    changes = [{"cMT": -0.09, "cLT": 0.01}, {"cMT": -0.11, "cLT": -0.06}, {"cMT": 0.02, "cLT": 0.0}]
+    assert called(changes, {"cMT": 0.08, "cLT": 0.05}) == {"cMT": 2 / 3, "cLT": 1 / 3}

@@ -1,0 +1,140 @@
+"""How often a thinning of one subregion is called a change, and how often the other subregions are, in simulated scans.
+
+    python -m training.evaluation.detected_change MAP [--subregion cMT] [--thin 0.1] [--pairs 20] [--processes 2]
+
+MAP is an expert label map. Cartilage is removed from the outer surface of the subregion, until its mean ThCtAB is lower
+by --thin mm. The map and the thinned one are then scanned and segmented as in `make reproducibility`, in pairs; the
+change of every subregion is compared with the smallest detectable change of the model.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from pipeline.anatomy import SUBREGION_SCHEME, Structure, Tissue
+from pipeline.comparison.ordered import ORDERED
+from pipeline.comparison.reproducibility import read_reproducibility, reproducibility_path
+from pipeline.measure import Findings, measure_knee
+from pipeline.quantities import PRIMARY, THC_TAB
+from pipeline.segmentation.registry import model as registered
+from pipeline.types import Resources, Segmentation
+from training.knee_unet.collection import knee_of
+from training.knee_unet.evaluate import segmenter
+from training.knee_unet.rescan import scan_again
+from training.knee_unet.specimen import read_expert_map
+from training.measured import findings_of
+
+PATCH_MM: Final = 1.5
+"""Width of the patches in which voxels of the surface are removed: cartilage does not wear in single voxels."""
+FIRST_SHARE: Final = 0.3
+STEPS: Final = 3
+"""The change is nearly proportional to the share of the surface's voxels that is removed."""
+FIRST_VISIT: Final = 1000
+"""Visits of `make reproducibility` have lower numbers: other noise."""
+
+
+def thinned(knee: Segmentation, subregion: str, thin_mm: float) -> tuple[Segmentation, dict[str, float]]:
+    """The knee with less cartilage in one subregion, and the change of every subregion's mean ThCtAB in mm.
+
+    Removes a part of the voxels at the outer surface, in patches; the part is found in STEPS steps.
+    """
+    findings = findings_of(knee)
+    before = _means(findings)
+    region = next(region for region in SUBREGION_SCHEME.regions if region.name == subregion)
+    assert findings.divided is not None  # noqa: S101  findings_of divides
+    labels = findings.segmentation.labels
+    inside = np.isin(findings.divided, region.numbers)
+    solid = np.isin(labels, [int(item) for item in Structure if item.tissue in (Tissue.BONE, Tissue.CARTILAGE)])
+    outer = inside & ~ndimage.binary_erosion(solid)
+    width = [PATCH_MM / spacing for spacing in knee.grid.spacing_mm]
+    noise = ndimage.gaussian_filter(np.random.default_rng(1).standard_normal(labels.shape, dtype=np.float32), width)
+    rows = np.argwhere(outer)[np.argsort(noise[outer])]
+    share, made, changes = FIRST_SHARE, findings.segmentation, dict.fromkeys(before, 0.0)
+    for _ in range(STEPS):
+        less = labels.copy()
+        less[tuple(rows[: round(share * len(rows))].T)] = 0
+        made = replace(findings.segmentation, labels=less)
+        changes = {name: value - before[name] for name, value in subregion_means(made).items()}
+        share = min(1.0, share * -thin_mm / changes[subregion])
+    return made, changes
+
+
+def subregion_means(knee: Segmentation) -> dict[str, float]:
+    """Mean ThCtAB (mm) of every femorotibial subregion, by its name."""
+    return _means(findings_of(knee))
+
+
+def _means(findings: Findings) -> dict[str, float]:
+    names = {region.name for region in ORDERED}
+    return {
+        row.region: row.value
+        for row in measure_knee(findings)
+        if row.region in names and (row.quantity, row.statistic, row.method) == (THC_TAB.id, THC_TAB.main, PRIMARY)
+    }
+
+
+def change_of_pair(pair: int, before: Segmentation, after: Segmentation, person: int, model: str) -> dict[str, float]:
+    """Change of every subregion between a scan of each, mm."""
+    segment = segmenter(registered(model, Resources(threads=1)))
+    first, second = (
+        subregion_means(segment(scan_again(knee, person, FIRST_VISIT + 2 * pair + visit)))
+        for visit, knee in enumerate((before, after))
+    )
+    return {name: second[name] - value for name, value in first.items() if name in second}
+
+
+def called(changes: list[dict[str, float]], detectable_mm: Mapping[str, float]) -> dict[str, float]:
+    """Subregion -> share of the pairs in which its change is larger than the smallest detectable one."""
+    return {
+        name: float(np.mean([abs(pair[name]) > limit for pair in changes if name in pair]))
+        for name, limit in detectable_mm.items()
+    }
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("map", type=Path, help="an expert label map")
+    parser.add_argument("--numbering", default="oai")
+    parser.add_argument("--subregion", default="cMT", choices=[region.name for region in ORDERED])
+    parser.add_argument("--thin", type=float, default=0.1, metavar="MM")
+    parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--model", default="nnunet_fullres")
+    parser.add_argument("--figures", type=Path, help="reproducibility.json; default: the model's")
+    given = parser.parse_args()
+    path = given.figures or reproducibility_path(registered(given.model, Resources()).card)
+    known = read_reproducibility(path).detectable_mm
+    limits = {region.name: known[f"{region.plate}/{region.name}"] for region in ORDERED}
+    before = read_expert_map(given.map, given.numbering)
+    after, real = thinned(before, given.subregion, given.thin)
+    print(f"{given.subregion}: thinned by {-real[given.subregion]:.3f} mm", flush=True)
+    person = int.from_bytes(knee_of(given.map).encode()[-4:], "big")
+    ask = partial(change_of_pair, before=before, after=after, person=person, model=given.model)
+    changes: list[dict[str, float]] = []
+    with ProcessPoolExecutor(given.processes) as pool:
+        for pair in pool.map(ask, range(given.pairs)):
+            changes.append(pair)
+            print(f"{len(changes)}/{given.pairs}: {given.subregion} {pair[given.subregion]:+.3f} mm", flush=True)
+    # the result: one line per subregion, the thinned one marked
+    for name, share in called(changes, limits).items():
+        values: NDArray[np.float64] = np.array([pair[name] for pair in changes])
+        mark = "thinned" if name == given.subregion else ""
+        print(
+            f"{name:6} detectable {limits[name]:.3f} mm, change {values.mean():+.3f} +- {values.std(ddof=1):.3f} mm, "
+            f"called changed in {share:.0%} {mark}"
+        )
+
+
+if __name__ == "__main__":
+    main()
