@@ -5,10 +5,11 @@ Routes, fields and status codes are a published contract, shown at /docs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import Body, FastAPI, Request
+from fastapi import Body, FastAPI, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 
@@ -51,6 +52,13 @@ app.add_middleware(Guard)
 app.add_middleware(RequestShare)
 app.add_middleware(Wire, streamed=("/upload", "/scans"))
 intake: Final = Intake()
+
+Jobs = Annotated[Sequence[str], Query(description="Id of the analysis of each visit: job=ID&job=ID&job=ID")]
+Times = Annotated[
+    Sequence[str],
+    Query(description="Time of each scan, in the same order: dates (2021-05-31), or years after any date (1.02)"),
+]
+VISITS: Final = ("job", "time")
 
 
 @app.post(
@@ -260,6 +268,29 @@ def changes(first_id: str, second_id: str, request: Request) -> Response:
 def comparison_view(first_id: str, second_id: str, name: str) -> Response:
     """The file for the viewer of the pages (scene.bin); always sent as gzip."""
     return packed_response(service.comparison_view(first_id, second_id, name), name)
+
+
+@app.get("/series", response_model=service.JobSeries, responses=documented(404), tags=["comparisons"])
+def series(request: Request, job: Jobs = (), time: Times = ()) -> service.JobSeries:
+    """Three and more complete analyses of one knee against time; the first request takes some seconds.
+
+    Every bone is registered to that of the earliest visit. The order in which the analyses are given changes nothing.
+    """
+    check_query(request.query_params, (), VISITS)
+    return service.series(job, time)
+
+
+@app.get(
+    "/series/trends.csv",
+    response_class=FileResponse,
+    responses=documented(404, 416)
+    | {200: {"content": {"text/csv": {}}}, 206: {"content": {"text/csv": {}}, "description": "The ranges asked for."}},
+    tags=["comparisons"],
+)
+def trends(request: Request, job: Jobs = (), time: Times = ()) -> Response:
+    """The series as a tidy table, with one column for each visit."""
+    check_query(request.query_params, (), VISITS)
+    return file_response(service.series_table(job, time), request.headers, CSV, "trends.csv", compress=True)
 
 
 @app.post("/access", status_code=204, responses=documented(401), tags=["service"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from jobs.comparison.comparisons import comparison, comparison_table, comparison_view
-from jobs.comparison.document import ComparedAnalysis, JobComparison, OrderedRows
+from jobs.comparison.document import ComparedAnalysis, JobComparison, JobSeries, OrderedRows, TrendRow
+from jobs.comparison.series import series, series_table
 from jobs.control.cancelling import cancel, delete
 from jobs.control.copying import copy
 from jobs.control.retrying import can_retry, retry
@@ -28,6 +29,7 @@ __all__ = [
     "FormReceiver",
     "Health",
     "JobComparison",
+    "JobSeries",
     "Metrics",
     "ModelFacts",
     "ModelTimes",
@@ -36,6 +38,7 @@ __all__ = [
     "QueueMetrics",
     "ShapeModelFacts",
     "Stats",
+    "TrendRow",
     "WorkerState",
     "accept_pass",
     "activity",
@@ -66,6 +69,8 @@ __all__ = [
     "retry",
     "revoke_pass",
     "revoke_passes",
+    "series",
+    "series_table",
     "shape_models",
     "stats",
     "submit_form",

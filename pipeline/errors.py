@@ -109,9 +109,9 @@ class EmptyImage(InputError):
 
 
 class NotComparable(InputError):
-    """Two analyses that cannot be aligned: no bone in common, or bones of two persons."""
+    """Analyses that cannot be aligned: no bone in common, or bones of two persons; visits that are no series."""
 
-    next_step = "Compare two analyses of the same person."
+    next_step = "Compare analyses of the same person."
 
 
 class OptionsError(KneeError):

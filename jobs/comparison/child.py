@@ -1,11 +1,13 @@
-"""`python -m jobs.comparison.child PARENT FIRST SECOND TARGET`: compare two job folders into the folder TARGET.
+"""`python -m jobs.comparison.child PARENT TARGET FOLDER FOLDER ... [--years=T ...]`: compare job folders.
 
-TARGET/progress.json has the progress: {"share", "text"}. TARGET/verdict.json is written last: {"ok": true}, or {"ok":
-false, "code", "message", "hint"}.
+Two folders are compared with one another; with the time of each, three and more are followed. The result is written
+into the folder TARGET. TARGET/progress.json has the progress: {"share", "text"}. TARGET/verdict.json is written last:
+{"ok": true}, or {"ok": false, "code", "message", "hint"}.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
@@ -17,25 +19,38 @@ from jobs.processes import keep_files_private
 from pipeline.linux import die_with_parent
 
 
-def main(parent: int, first: Path, second: Path, target: Path) -> int:
+def main(words: list[str]) -> int:
     """Compare and write the verdict; returns the exit status."""
-    die_with_parent(parent)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("parent", type=int)
+    parser.add_argument("target", type=Path)
+    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--years", type=float, action="append", default=[])
+    given = parser.parse_args(words)
+    die_with_parent(given.parent)
     keep_files_private()
     with contextlib.suppress(OSError):
         os.nice(5)  # analyses have priority
-    _write(target / "verdict.json", _compare(first, second, target))
+    _write(given.target / "verdict.json", _compare(given.folders, given.years, given.target))
     return 0
 
 
-def _compare(first: Path, second: Path, target: Path) -> dict[str, Any]:
-    from pipeline.comparison.folders import compare_folders
+def _compare(folders: list[Path], years: list[float], target: Path) -> dict[str, Any]:
     from pipeline.errors import KneeError
 
     def report(share: float, text: str) -> None:
         _write(target / "progress.json", {"share": share, "text": text})
 
     try:
-        compare_folders(first, second, target, report)
+        if years:
+            from pipeline.comparison.follow_folders import follow_folders
+
+            follow_folders(list(zip(folders, years, strict=True)), target, report)
+        else:
+            from pipeline.comparison.folders import compare_folders
+
+            first, second = folders
+            compare_folders(first, second, target, report)
     except KneeError as error:
         return {"ok": False, "code": error.code, "message": error.message, "hint": error.hint}
     return {"ok": True}
@@ -49,4 +64,4 @@ def _write(path: Path, data: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), *(Path(text) for text in sys.argv[2:])))
+    sys.exit(main(sys.argv[1:]))

@@ -1,8 +1,9 @@
-"""A comparison of two jobs as typed values; its JSON form is a published format (GET /compare)."""
+"""Comparisons of jobs as typed values; their JSON forms are published formats (GET /compare, GET /series)."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
@@ -12,7 +13,7 @@ from pydantic import TypeAdapter
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedAnalysis:
-    """One of the two analyses. spacing_mm: voxel spacing (z, y, x); flags: as in its results.json."""
+    """One of the analyses. spacing_mm: voxel spacing (z, y, x); flags: as in its results.json."""
 
     job_id: str = ""
     side: Literal["left", "right"]
@@ -120,10 +121,68 @@ class JobComparison:
     ordered: OrderedRows
 
 
+@dataclass(frozen=True, kw_only=True)
+class SeriesFit:
+    """Registration of the bones of the later visits to that of the earliest, in the order of time.
+
+    matrix          (visits - 1, 4, 4): LPS mm of the visit -> LPS mm of the earliest visit
+    plate_rms_mm    distance between the surfaces under cartilage
+    """
+
+    structure: str
+    matrix: list[list[list[float]]]
+    plate_rms_mm: list[float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrendRow:
+    """One figure of every visit, and its straight line against time by least squares; null: not known.
+
+    values      in the order of time, in `unit`
+    slope       `unit` per year; needs at least three values
+    error       standard error of the slope from the residuals of the line
+    expected    standard error from the repeatability of one measurement
+    verdict     whether the slope is larger than 1.96 times `expected`
+    flag, use   the gravest use of all values, and the code of the flag that decides it
+    """
+
+    quantity: str
+    structure: str
+    region: str
+    unit: str
+    values: list[float | None]
+    slope: float | None
+    error: float | None
+    expected: float | None
+    verdict: Literal["within measurement error", "larger than measurement error", "not known"]
+    flag: str
+    use: Literal["yes", "caution", "no"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSeries:
+    """Visits of one knee in the order of time; years: after the earliest."""
+
+    notice: str
+    years: list[float]
+    visits: list[ComparedAnalysis]
+    warnings: list[str]
+    registration: list[SeriesFit]
+    trends: list[TrendRow]
+
+
 _ADAPTER: Final = TypeAdapter(JobComparison)
+_SERIES_ADAPTER: Final = TypeAdapter(JobSeries)
 
 
 def read_comparison(path: Path, first_id: str, second_id: str) -> JobComparison:
     """comparison.json, with the ids of the two jobs. Raises OSError, ValueError if it is not a comparison."""
     document = _ADAPTER.validate_python(json.loads(path.read_text(encoding="utf-8")))
     return replace(document, a=replace(document.a, job_id=first_id), b=replace(document.b, job_id=second_id))
+
+
+def read_series(path: Path, job_ids: Sequence[str]) -> JobSeries:
+    """series.json, with the ids of the jobs (in the order of time). Raises OSError, ValueError if it is none."""
+    document = _SERIES_ADAPTER.validate_python(json.loads(path.read_text(encoding="utf-8")))
+    visits = [replace(visit, job_id=job_id) for visit, job_id in zip(document.visits, job_ids, strict=True)]
+    return replace(document, visits=visits)

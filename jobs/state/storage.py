@@ -7,10 +7,12 @@ so that two attempts that run at once do not mix their files; the record states 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -34,6 +36,9 @@ RESERVE_BYTES: Final = 500 * 1024 * 1024
 INPUT_DIR: Final = "input"
 ATTEMPTS: Final = "attempts"
 """Folders in the folder of a job."""
+
+COMPARISON_INPUTS: Final = "inputs.json"
+"""File with what a comparison was made of, in its folder. That of a series lists its `jobs`."""
 
 PROBE_BYTES: Final = 65536
 """Written to find out whether the data directory can be written to."""
@@ -73,9 +78,11 @@ class Storage:
             raise ScanNotFound("There is no such scan.", hint="Upload it again.")
         return self.root / "scans" / scan_id
 
-    def comparison_folder(self, first_id: str, second_id: str) -> Path:
-        """The folder of a comparison, which need not exist. Raises JobNotFound for an id that is not a file name."""
-        return self.comparisons / f"{self.folder(first_id).name}_{self.folder(second_id).name}"
+    def comparison_folder(self, *job_ids: str, times: Sequence[float] = ()) -> Path:
+        """The folder of a comparison, which need not exist; with times, that of a series. Raises JobNotFound."""
+        names = [self.folder(job_id).name for job_id in job_ids]
+        key = json.dumps([names, list(times)]).encode()  # many ids would be too long for a name
+        return self.comparisons / (f"series_{hashlib.sha256(key).hexdigest()[:32]}" if times else "_".join(names))
 
     def log_path(self, job_id: str) -> Path:
         """The log of all attempts of a job."""
@@ -246,7 +253,7 @@ class Storage:
     def remove_comparisons(self, job_id: str) -> None:
         """Delete every comparison with this job."""
         for path in self.comparisons.glob("[!.]*"):
-            if path.name.startswith(f"{job_id}_") or path.name.endswith(f"_{job_id}"):
+            if path.name.startswith(f"{job_id}_") or path.name.endswith(f"_{job_id}") or job_id in _series_of(path):
                 shutil.rmtree(path, ignore_errors=True)
 
     def finish_removals(self) -> None:
@@ -259,6 +266,15 @@ class Storage:
             return shutil.disk_usage(self.root).free
         except OSError:
             return 0
+
+
+def _series_of(folder: Path) -> list[str]:
+    """The jobs of a series; empty for a comparison of two, whose name has them."""
+    try:
+        inputs = json.loads((folder / COMPARISON_INPUTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return list(inputs.get("jobs", ()))
 
 
 def link_files(source: Path, target: Path) -> None:

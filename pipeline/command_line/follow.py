@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pipeline.anatomy import place_title
 from pipeline.comparison.follow_folders import follow_folders
-from pipeline.comparison.series import LEAST_VISITS, Trend
+from pipeline.comparison.series import Trend
+from pipeline.comparison.visits import LEAST_VISITS
 from pipeline.errors import OptionsError
 from pipeline.flags import Use
 from pipeline.quantities import THC_MATCHED

@@ -1,4 +1,4 @@
-"""File names of a comparison."""
+"""File names of a comparison, and of a series."""
 
 from __future__ import annotations
 
@@ -7,3 +7,5 @@ from typing import Final
 RESULT: Final = "comparison.json"
 TABLE: Final = "changes.csv"
 VIEW: Final = "view"
+SERIES: Final = "series.json"
+TRENDS: Final = "trends.csv"

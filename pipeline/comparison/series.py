@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +14,12 @@ from pipeline.comparison.changes import LARGER, LEAST_COMPARED, UNKNOWN, WITH_SD
 from pipeline.comparison.compare import POOR_FIT_MM, bone_change, differences, map_of
 from pipeline.comparison.knee import Knee
 from pipeline.comparison.reproducibility import Reproducibility
+from pipeline.comparison.visits import LEAST_VISITS, require_times
 from pipeline.errors import NotComparable
 from pipeline.flags import QualityFlag, Use, deciding_flag
 from pipeline.grid import FloatArray
 from pipeline.quantities import THC_MATCHED, is_main
 from pipeline.types import Measurement, ThicknessMap
-
-LEAST_VISITS: Final = 3
-LEAST_YEARS: Final = 1.0 / 365.25
-"""Visits are at least a day apart."""
 
 OnProgress = Callable[[float, str], None]
 """Receives the progress, 0 to 1, and the current operation."""
@@ -124,7 +120,9 @@ def follow(visits: Sequence[Visit], known: Reproducibility, on_progress: OnProgr
         except NotComparable as error:
             warnings.append(error.message)
     if not bones:
-        raise NotComparable(" ".join(warnings), hint="Follow visits of one person's knee.")
+        raise NotComparable(
+            " ".join(warnings) or "The visits have no bone in common.", hint="Follow visits of one person's knee."
+        )
     warnings += [
         f"{bone.structure.title}: the bones are {max(apart):.2f} mm apart (expected less than {POOR_FIT_MM}). "
         "Check that all scans are of the same person."
@@ -145,16 +143,13 @@ def follow(visits: Sequence[Visit], known: Reproducibility, on_progress: OnProgr
 
 
 def _require_series(ordered: tuple[Visit, ...]) -> None:
-    if len(ordered) < LEAST_VISITS:
-        raise NotComparable(f"{len(ordered)} visits were given; expected at least {LEAST_VISITS}.")
-    if not all(math.isfinite(visit.years) for visit in ordered):
-        raise NotComparable("The time of a visit is not a number; expected years.")
-    gaps = np.diff([visit.years for visit in ordered])
-    if gaps.min() < LEAST_YEARS:
-        raise NotComparable("Two visits have the same time; expected times at least a day apart.")
+    require_times([visit.years for visit in ordered])
     sides = {visit.knee.side for visit in ordered}
     if len(sides) > 1:
-        raise NotComparable("The visits show left and right knees; expected one side.")
+        raise NotComparable(
+            "The visits show left and right knees; expected one side.",
+            hint="Follow visits of one knee. Left and right are compared as two analyses.",
+        )
 
 
 def _followed(maps: list[ThicknessMap], knees: list[Knee]) -> FollowedBone:

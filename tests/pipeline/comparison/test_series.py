@@ -19,6 +19,7 @@ from pipeline.comparison.follow_folders import series_document, trends_csv
 from pipeline.comparison.knee import Knee
 from pipeline.comparison.reproducibility import Reproducibility
 from pipeline.comparison.series import Series, Trend, Visit, follow
+from pipeline.comparison.visits import years_of
 from pipeline.errors import NotComparable
 from pipeline.quantities import THC_MATCHED
 from tests.pipeline.comparison.test_comparison import AXES_MM, phantom_knee
@@ -161,12 +162,25 @@ def mirrored(visit: Visit) -> Visit:
         (lambda: visits()[:2], "2 visits were given; expected at least 3"),
         (lambda: [*visits()[:3], replace(visits()[3], years=YEARS[0])], "the same time"),
         (lambda: [*visits()[:3], replace(visits()[3], years=math.nan)], "not a number"),
+        (lambda: [*visits()[:3], replace(visits()[3], years=2222.0)], "202 years apart"),
         (lambda: [*visits()[:3], mirrored(visits()[3])], "left and right"),
     ],
 )
 def test_what_is_no_series_is_refused(given, message: str) -> None:
     with pytest.raises(NotComparable, match=message):
         follow(given(), NOTHING_KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("times", "gaps"),
+    [
+        (("2019-07-02", "20200701", " 2023-07-02 "), (365 / 365.25, 4.0)),
+        (("2019.5", "2020.5", "1e3"), (1.0, -1019.5)),
+    ],
+)
+def test_times_are_dates_or_years(times: tuple[str, ...], gaps: tuple[float, float]) -> None:
+    first, *later = years_of(times)
+    assert [time - first for time in later] == pytest.approx(gaps, abs=1e-9)
 
 
 def test_a_bone_that_a_visit_lacks_is_named() -> None:
