@@ -12,11 +12,12 @@ import httpx
 import pytest
 
 from jobs.state.backend import open_backend
-from pipeline.quantities import DAB
+from pipeline.quantities import DAB, THC_MATCHED
 from tests.support.browser import opened
 from tests.support.finished_jobs import finished_job
 from tests.support.processes import DATA_DIR, free_port, running, wait_until
 from tests.support.rest_client import answers
+from tests.support.visits import DATES, SLOPE_MM, visit_jobs
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -70,6 +71,33 @@ def test_two_analyses_are_chosen_compared_swapped_and_downloaded(address: str, p
     page.get_by_role("button", name="Swap").click()
     page.wait_for_url(f"**/compare?a={second}&b={first}", timeout=WAIT_MS)
     page.locator("[data-ok3d][data-state=ready]").wait_for(timeout=WAIT_MS)
+
+
+def test_visits_of_one_knee_are_chosen_dated_followed_and_downloaded(address: str, page: Page) -> None:
+    jobs = visit_jobs()
+    page.goto(f"{address}/compare")
+    page.get_by_text("Visits over time").click(timeout=WAIT_MS)
+    field = page.get_by_role("combobox", name="Visits")
+    for number in (2, 0, 3, 1):
+        field.fill(f"{address}/analysis?job={jobs[number]}")
+        field.press("Enter")
+    field.press("Tab")  # the open list hides the rest of the page from readers of the screen
+    dates = page.get_by_role("textbox", name="Date of ")
+    for place, number in enumerate((2, 0, 3)):
+        dates.nth(place).fill(DATES[number])
+    page.get_by_role("button", name="Follow").click()
+    page.get_by_text("Visit 4 of those given has no time").wait_for()
+    dates.nth(3).fill(DATES[1])
+    page.get_by_role("button", name="Follow").click()
+    page.get_by_text("Fit of the bones").wait_for(timeout=WAIT_MS)
+    page.locator(".js-plotly-plot").wait_for()
+    assert DATES[0] not in page.url, "an address has only the years between the visits"
+    link = page.get_by_role("link", name="Download as CSV").get_attribute("href")
+    rows = list(csv.DictReader(io.StringIO(httpx.get(f"{address}{link}").text)))
+    slopes = [float(row["slope_per_year"]) for row in rows if row["quantity"] == THC_MATCHED.id]
+    assert slopes == pytest.approx([SLOPE_MM] * len(slopes), abs=0.010)
+    page.get_by_text("Two analyses", exact=True).click()
+    page.get_by_role("combobox", name="First analysis").wait_for()
 
 
 def test_a_failed_comparison_is_explained(address: str, page: Page) -> None:

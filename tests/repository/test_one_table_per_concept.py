@@ -128,7 +128,12 @@ TABLES = (
             ("failed", "ui/assets/viewers/slices.js", DATA_STATE),
         ),
     ),
-    Table(name="states of jobs", owner="jobs/state/model.py", entries=tuple(Status)),
+    Table(
+        name="states of jobs",
+        owner="jobs/state/model.py",
+        entries=tuple(Status),
+        shared=(("error", "ui/compare/trend_rows.py", "the standard error of a slope"),),
+    ),
     Table(
         name="quantities",
         owner="pipeline/quantities.py",

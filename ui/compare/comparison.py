@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from html import escape as html_escape
 from typing import Final
 from urllib.parse import quote
 
 import streamlit as st
 
 from jobs import service
-from jobs.state.model import JobView
-from pipeline.anatomy import PLACES, SCHEMES, TABLE_ORDER, Scheme
+from pipeline.anatomy import TABLE_ORDER
 from pipeline.flags import Use
 from pipeline.quantities import THC_MATCHED, Quantity
 from pipeline.results_tree import ViewFile
 from pipeline.uses import Uses
+from ui.compare.analyses import BRIEF, caption, rows_of, schemes_of, show_analysis, show_warnings
 from ui.compare.change_charts import change_bars
 from ui.compare.ordered import show_ordered
 from ui.parts import tables, wording
@@ -28,9 +27,6 @@ from ui.viewers.scene import show_scene
 
 _NUMBER = st.column_config.NumberColumn
 SDC: Final = "Smallest detectable change: what repeated scans of an unchanged knee differ by at most, 19 times of 20."
-BRIEF: Final = {place.short: place.brief for place in PLACES.values()}
-"""Long names of subregions are cut alike."""
-
 FIT: Final = "Change of the mean if the bones were shifted along their surface by their mean distance."
 AREA: Final = "Share of the region's area that carries cartilage in both knees."
 
@@ -44,9 +40,9 @@ def show_comparison(first_id: str, second_id: str) -> None:
         st.columns(2), ("First", "Second"), jobs, (document.a, document.b), strict=True
     ):
         with column.container(border=True):
-            _show_analysis(title, job, facts)
+            show_analysis(title, job, facts)
     uses = [uses_of(asdict(facts)) for facts in (document.a, document.b)]
-    _show_warnings(document.warnings, uses)
+    show_warnings(document.warnings, ("First analysis", "Second analysis"), uses)
     both = Uses(flags=uses[0].flags + uses[1].flags)
     excluded = both.ban(THC_MATCHED, TABLE_ORDER)
     st.subheader(f"{word} on the bone")
@@ -54,7 +50,7 @@ def show_comparison(first_id: str, second_id: str) -> None:
     base = address(f"/api/compare/{quote(first_id)}/{quote(second_id)}")
     show_scene(f"{base}/view/{ViewFile.SCENE}", f"comparison-{first_id}-{second_id}")
     colours = "" if excluded else ": rust is thinner, blue is thicker"
-    _caption(
+    caption(
         f"Second minus first, on the first knee's bones and their flat maps{colours}. "
         "Points without a counterpart under cartilage have the colour of bone."
     )
@@ -76,37 +72,6 @@ def _made(first_id: str, second_id: str) -> service.JobComparison:
     return document
 
 
-def _show_analysis(title: str, job: JobView, facts: service.ComparedAnalysis) -> None:
-    lines = {
-        "Scanned knee": facts.side.capitalize(),
-        "Analysed": wording.date(job.completed_at),
-        "Outlines": _outlines(str(facts.model.get("id", "not known"))),
-        "Voxels": " × ".join(f"{value:.2f}" for value in facts.spacing_mm) + " mm",
-    }
-    terms = "".join(f"<dt>{name}</dt><dd>{html_escape(str(value))}</dd>" for name, value in lines.items())
-    link = address(f"/analysis?job={quote(job.id)}")
-    st.html(
-        f'<p class="ok-quiet">{title}</p><p class="ok-name"><a href="{link}" target="_self">'
-        f'{html_escape(job.input_filename)}</a></p><dl class="ok-facts">{terms}</dl>'
-    )
-
-
-def _outlines(model_id: str) -> str:
-    if model_id.startswith("given:"):
-        return "Label map given by the user"
-    return next((model.card.title for model in service.models() if model.card.id == model_id), model_id)
-
-
-def _show_warnings(warnings: list[str], uses: list[Uses]) -> None:
-    """The flags of each analysis, the gravest first, then what differs between them."""
-    both = zip(("First", "Second"), uses, strict=True)
-    notes = [f"{name} analysis, {text[:1].lower()}{text[1:]}" for name, one in both for text in one.summaries()]
-    notes += warnings
-    if notes:
-        lines = "\n".join(f"- {escape(text)}" for text in notes)
-        st.warning(f"**Before you read the numbers**\n\n{lines}", icon=":material/flag:")
-
-
 @st.fragment
 def _show_regions(rows: tables.Rows, word: str, uses: Uses) -> None:
     """Chart and table of one quantity; choosing another one redraws only these two."""
@@ -119,15 +84,15 @@ def _show_regions(rows: tables.Rows, word: str, uses: Uses) -> None:
         "Quantity", list(there), default=next(iter(there)), format_func=lambda key: there[key].short, required=True
     )
     quantity = there[str(chosen)]
-    if len(schemes := _schemes_of(_of(rows, quantity))) > 1:
+    if len(schemes := schemes_of(rows_of(rows, quantity))) > 1:
         rows = tables.in_scheme(rows, choose_scheme(schemes, "scheme-change"))
     frame, unit = tables.changes(rows, quantity), quantity.unit.symbol
     frame["Region"] = frame["Region"].replace(BRIEF)
-    for note in uses.notes((row["quantity"], row["structure"], row["region"]) for row in _of(rows, quantity)):
+    for note in uses.notes((row["quantity"], row["structure"], row["region"]) for row in rows_of(rows, quantity)):
         show_note(note)
     if (figure := change_bars(frame, unit, word)) is not None:
         st.plotly_chart(figure, config=CONFIG, key=f"bars-{quantity.id}")
-    _caption(_explained(quantity, known=bool(frame["SDC"].notna().any())))
+    caption(_explained(quantity, known=bool(frame["SDC"].notna().any())))
     digits = f"%.{quantity.digits}f"
     for column, places in (("Change", quantity.digits), ("Percent", 1)):  # a change that rounds to nothing has no sign
         frame[column] = frame[column].astype(float).round(places) + 0.0
@@ -146,16 +111,6 @@ def _show_regions(rows: tables.Rows, word: str, uses: Uses) -> None:
     }
     shown = greyed(frame, tables.excluded_lines(frame))
     st.dataframe(shown, hide_index=True, height="content", alt=f"{word} by region", column_config=columns)
-
-
-def _schemes_of(rows: tables.Rows) -> list[Scheme]:
-    """The schemes of which there is a region that only they have."""
-    places = {(row["structure"], row["region"]) for row in rows}
-    return [scheme for scheme in SCHEMES if any((str(r.plate), r.name) in places for r in scheme.regions)]
-
-
-def _of(rows: tables.Rows, quantity: Quantity) -> tables.Rows:
-    return [row for row in rows if row["quantity"] == quantity.id]
 
 
 def _explained(quantity: Quantity, *, known: bool) -> str:
@@ -197,7 +152,3 @@ def _show_worth(document: service.JobComparison) -> None:
             "Shared": _NUMBER("Shared (%)", format="%.0f", help="Of the bone near the joint."),
         },
     )
-
-
-def _caption(text: str) -> None:
-    st.html(f'<p class="ok-quiet">{html_escape(text)}</p>')
