@@ -1,9 +1,9 @@
 """Area shares of tibial subregions over expert label maps, and what another voxel grid does to all subregions.
 
-    python -m training.evaluation.subregion_shares MAPS [--numbering oai] [--knees N] [--turn]
+    python -m training.evaluation.subregion_shares MAPS [--numbering oai] [--knees N] [--turn [--spacing 0.5]]
 
 MAPS/validation, or MAPS itself, contains label maps. --turn: each map is also resampled on a grid that is turned by 20,
-15 and 25 degrees, with voxels of 0.5 mm. The published shares are those of 448 knees (Osteoarthritis Initiative).
+15 and 25 degrees, with voxels of --spacing mm. The published shares are those of 448 knees (Osteoarthritis Initiative).
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ PUBLISHED: Final = {
 """In the order of TIBIAL_PARTS."""
 
 TURN_DEG: Final = (20.0, 15.0, 25.0)
-SPACING_MM: Final = (0.5, 0.5, 0.5)
 
 Figures = dict[tuple[str, str], float]
 
@@ -56,14 +55,16 @@ def measure(knee: Segmentation) -> tuple[Figures, float]:
     return {(row.quantity, row.region): row.value for row in kept}, spent
 
 
-def turned(knee: Segmentation) -> Segmentation:
-    """The same knee on a turned grid of SPACING_MM; of the structures, interpolated linearly, the largest wins."""
+def turned(knee: Segmentation, spacing_mm: float) -> Segmentation:
+    """The same knee on a turned grid of cubic voxels; of the structures, interpolated linearly, the largest wins."""
     direction = Rotation.from_euler("xyz", TURN_DEG, degrees=True).as_matrix()
     corners = np.array(np.meshgrid(*[(0, n - 1) for n in knee.grid.shape], indexing="ij")).reshape(3, -1).T
     local = knee.grid.to_mm(corners) @ direction
     low, high = local.min(axis=0), local.max(axis=0)
-    z, y, x = (int(n) for n in np.ceil((high - low)[::-1] / SPACING_MM) + 1)
-    grid = Grid(shape=(z, y, x), spacing_mm=SPACING_MM, origin_mm=direction @ low, direction=direction)
+    z, y, x = (int(n) for n in np.ceil((high - low)[::-1] / spacing_mm) + 1)
+    grid = Grid(
+        shape=(z, y, x), spacing_mm=(spacing_mm, spacing_mm, spacing_mm), origin_mm=direction @ low, direction=direction
+    )
     back = np.linalg.inv(knee.grid.affine) @ grid.affine
     most = np.zeros(grid.shape, dtype=np.float32)
     labels = np.zeros(grid.shape, dtype=np.uint8)
@@ -109,6 +110,7 @@ def main() -> None:
     parser.add_argument("--numbering", default="oai")
     parser.add_argument("--knees", type=int, help="only the first N maps")
     parser.add_argument("--turn", action="store_true", help="also on a turned grid")
+    parser.add_argument("--spacing", type=float, default=0.5, metavar="MM", help="of the turned grid")
     given = parser.parse_args()
     inner = given.maps / "validation"
     found = []
@@ -120,7 +122,7 @@ def main() -> None:
         text = "; ".join(f"{side} {' '.join(f'{s:.3f}' for s in row)}" for side, row in found[-1].items())
         print(f"{path.name}: {text}; {seconds:.2f} CPU s", flush=True)
         if given.turn:
-            print(f"  {_changes(figures, measure(turned(knee))[0])}", flush=True)
+            print(f"  {_changes(figures, measure(turned(knee, given.spacing))[0])}", flush=True)
     # the result, compared with the published shares
     for side, published in PUBLISHED.items():
         mean = np.mean([row[side] for row in found], axis=0)
