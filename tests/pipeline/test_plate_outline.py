@@ -76,6 +76,18 @@ def test_area_within_the_outline_does_not_shrink_and_what_was_lost_counts_as_den
     assert after[TAB_OUTLINE.id, "lateral"] == pytest.approx(before[TAB_OUTLINE.id, "lateral"])
 
 
+def test_a_left_knee_has_the_outline_of_its_mirror_image() -> None:
+    right = without_third(reference_map(Structure.TIBIA), Structure.LATERAL_TIBIAL_CARTILAGE, np.array([0.0, 1.0, 0.0]))
+    flip = np.array([-1.0, 1.0, 1.0])
+    surface = replace(right.surface, points_mm=right.surface.points_mm * flip, normals=right.surface.normals * flip)
+    mirror = replace(ITSELF, matrix=np.diag([-1.0, 1.0, 1.0, 1.0]), side=Side.LEFT)
+    ours, theirs = (
+        {row.region: row.value for row in measure_outlines([item], alignment) if row.quantity == TAB_OUTLINE.id}
+        for item, alignment in ((right, ITSELF), (replace(right, surface=surface), mirror))
+    )
+    assert ours == pytest.approx(theirs, rel=0.01)
+
+
 def test_only_bones_with_a_plate_have_an_outline() -> None:
     item = reference_map(Structure.PATELLA)
     bare = replace(item, thickness_mm=np.full_like(item.thickness_mm, np.nan), region=np.zeros_like(item.region))
