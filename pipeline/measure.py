@@ -113,9 +113,7 @@ def _all_morphometry(findings: Findings) -> tuple[Measurement, ...]:
 
 
 def _outlines(findings: Findings) -> tuple[Measurement, ...]:
-    if findings.alignment is None:
-        return ()
-    return measure_outlines(findings.thickness, findings.alignment)
+    return measure_outlines(findings.thickness)
 
 
 def _t2_rows(findings: Findings) -> tuple[Measurement, ...]:

@@ -12,7 +12,7 @@ lies, in mm of the reference.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -124,25 +124,33 @@ class FittedBone:
         return signed
 
 
-def measure_outlines(maps: Iterable[ThicknessMap], alignment: Alignment) -> tuple[Measurement, ...]:
-    """Total and denuded area within the outline, of every region and of whole plates; none of a bone that does not fit
-    the reference or bears no plate.
+def with_worn_rims(maps: Iterable[ThicknessMap], alignment: Alignment) -> tuple[ThicknessMap, ...]:
+    """The maps of the primary method with their worn rims, and the others. That of a bone that does not fit the
+    reference remains unknown.
 
-    maps: one per bone and method, of which the primary one is used; alignment: of the knee
+    maps: one per bone and method; alignment: of the knee
     """
-    return tuple(
-        row for item in maps if item.method is PRIMARY and item.in_plate.any() for row in _rows_of(item, alignment)
-    )
+    return tuple(_with_worn_rim(item, alignment) if item.method is PRIMARY else item for item in maps)
 
 
-def _rows_of(item: ThicknessMap, alignment: Alignment) -> Iterator[Measurement]:
-    pose, areas, plate = pose_of(item.surface, alignment), item.surface.vertex_areas_mm2, item.in_plate
-    if pose is None:
-        return
-    worn = worn_rim(item, pose)
+def _with_worn_rim(item: ThicknessMap, alignment: Alignment) -> ThicknessMap:
+    pose = pose_of(item.surface, alignment) if item.in_plate.any() else None
+    return item if pose is None else replace(item, worn=worn_rim(item, pose))
+
+
+def measure_outlines(maps: Iterable[ThicknessMap]) -> tuple[Measurement, ...]:
+    """Total and denuded area within the outline, of every region and of whole plates; none where worn rims are unknown.
+
+    maps: with worn rims, see `with_worn_rims`
+    """
+    return tuple(row for item in maps if item.worn is not None for row in _rows_of(item, item.worn))
+
+
+def _rows_of(item: ThicknessMap, worn: LabelArray) -> Iterator[Measurement]:
+    areas, plate = item.surface.vertex_areas_mm2, item.in_plate
     for region in REGION_SCHEME.regions:
         inside = plate & np.isin(item.region, region.numbers)
-        if region.plate is not PLATE_ON[item.surface.structure] or not inside.any():
+        if region.plate is not PLATE_ON[item.surface.structure] or np.count_nonzero(inside) < LEAST_VERTICES:
             continue
         inside |= np.isin(worn, region.numbers)
         total = float(areas[inside].sum())

@@ -137,12 +137,19 @@ def _decode_alignment(meta: dict[str, Any]) -> Alignment:
     return Alignment(**meta | {"matrix": np.array(meta["matrix"]), "side": Side(meta["side"]), "structure": structure})
 
 
+def _labels_of(item: ThicknessMap) -> list[str]:
+    """Labels at the vertices of a thickness map that analyses of earlier versions do not have."""
+    return ["subregion", *([] if item.worn is None else ["worn"])]
+
+
 def _encode_thickness(maps: tuple[ThicknessMap, ...]) -> Parts:
     arrays: dict[str, NDArray[Any]] = {}
     for index, item in enumerate(maps):
         arrays |= {f"{index}_thickness_mm": item.thickness_mm, f"{index}_region": item.region}
-        arrays[f"{index}_subregion"] = item.subregion
-    meta = [{"structure": item.surface.structure.key, "method": item.method, "divided": True} for item in maps]
+        arrays |= {f"{index}_{name}": getattr(item, name) for name in _labels_of(item)}
+    meta = [
+        {"structure": item.surface.structure.key, "method": item.method, "labels": _labels_of(item)} for item in maps
+    ]
     return meta, arrays
 
 
@@ -155,8 +162,7 @@ def _decode_thickness(stored: Stored) -> tuple[ThicknessMap, ...]:
             thickness_mm=stored.array(f"{index}_thickness_mm"),
             region=stored.array(f"{index}_region"),
             method=Method(meta["method"]),
-            # analyses of earlier versions have no subregions
-            **({"subregion": stored.array(f"{index}_subregion")} if meta.get("divided") else {}),
+            **{name: stored.array(f"{index}_{name}") for name in meta.get("labels", ())},
         )
         for index, meta in enumerate(stored.meta)
     )

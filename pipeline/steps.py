@@ -23,6 +23,7 @@ from pipeline.model_flags import model_flags
 from pipeline.one_knee import one_knee
 from pipeline.options import READING_OPTIONS
 from pipeline.padding import added, padding_of, without_padding, without_planes
+from pipeline.plate_outline import with_worn_rims
 from pipeline.product import Product
 from pipeline.products import (
     ALIGNMENT,
@@ -145,7 +146,7 @@ def _thickness(inputs: Inputs) -> Outputs:
     segmentation = inputs[SEGMENTATION]
     maps = thickness_of_bones(inputs[SURFACES], segmentation, inputs[SUBREGIONS], smoothing)
     maps, divided = divide_plates(maps, segmentation, inputs[ALIGNMENT], inputs.options.weight_bearing_share)
-    return THICKNESS.of(maps), DIVIDED.of(divided)
+    return THICKNESS.of(with_worn_rims(maps, inputs[ALIGNMENT])), DIVIDED.of(divided)
 
 
 def _t2(inputs: Inputs) -> Outputs:
@@ -311,7 +312,7 @@ STEPS: Final = (
         reads=(SEGMENTATION, SUBREGIONS, SURFACES, ALIGNMENT),
         produces=(THICKNESS, DIVIDED),
         options=("cartilage_smoothing", "weight_bearing"),
-        version=3,
+        version=4,
         share=6,
     ),
     Step(
@@ -332,7 +333,7 @@ STEPS: Final = (
         run=_measure,
         reads=(UPLOAD, SEGMENTATION, SUBREGIONS, DIVIDED, ALIGNMENT, THICKNESS, T2_ROWS, MODEL),
         produces=(MEASUREMENTS,),
-        version=3,
+        version=4,
         identity=detectable_changes,
         share=1,
     ),
@@ -354,7 +355,7 @@ STEPS: Final = (
         reads=(SCAN, SEGMENTATION, SUBREGIONS, DIVIDED, ALIGNMENT, THICKNESS, T2, FLAGS),
         produces=(VIEW, MAPS),
         options=("turn",),
-        version=4,
+        version=5,
         share=11,
     ),
     Step(

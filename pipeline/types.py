@@ -175,6 +175,8 @@ class ThicknessMap:
     thickness_mm (n,) at the surface's vertices: NaN outside the cartilage plate, 0 where the plate is denuded
     region       (n,) uint8, label of anatomy.REGIONS; 0 outside the plate
     subregion    (n,) uint8, label of anatomy.SUBREGION_SCHEME; 0 outside the plate, and everywhere before it is divided
+    worn         (n,) uint8, label of anatomy.REGIONS of bone outside the plate that lost its cartilage from the rim
+                 inwards (pipeline/plate_outline.py); 0 elsewhere; None: not known
     method       the thickness estimator
     """
 
@@ -183,13 +185,15 @@ class ThicknessMap:
     region: LabelArray
     method: Method
     subregion: LabelArray = field(default_factory=lambda: _UNDIVIDED)
+    worn: LabelArray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.surface.points_mm)
         if self.subregion is _UNDIVIDED:
             object.__setattr__(self, "subregion", np.zeros(n, dtype=np.uint8))
-        if {self.thickness_mm.shape, self.region.shape, self.subregion.shape} != {(n,)}:
-            raise ValueError(f"thickness_mm, region and subregion must be ({n},)")
+        given = (self.thickness_mm, self.region, self.subregion, *(() if self.worn is None else (self.worn,)))
+        if {values.shape for values in given} != {(n,)}:
+            raise ValueError(f"thickness_mm, region, subregion and worn must be ({n},)")
 
     @property
     def in_plate(self) -> NDArray[np.bool_]:

@@ -6,6 +6,7 @@ from pipeline.alignment import align_knee
 from pipeline.anatomy import PLACES
 from pipeline.measure import Findings, measure_knee
 from pipeline.options import AnalysisOptions
+from pipeline.plate_outline import with_worn_rims
 from pipeline.quantities import PRIMARY, THC, THC_TAB
 from pipeline.regions import split_compartments, subregions
 from pipeline.subregions import divide_plates
@@ -26,6 +27,7 @@ def findings_of(knee: Segmentation) -> Findings:
     regions = subregions(knee, alignment)
     maps = thickness_of_bones(surfaces, knee, regions, options.cartilage_smoothing)
     maps, divided = divide_plates(maps, knee, alignment, options.weight_bearing_share)
+    maps = with_worn_rims(maps, alignment)
     return Findings(segmentation=knee, subregions=regions, thickness=maps, alignment=alignment, divided=divided)
 
 

@@ -85,6 +85,27 @@ def region_channels(bone: BoneMap) -> tuple[Categories, ...]:
     )
 
 
+COVERED: Final = 1
+BARE: Final = ((2, "Denuded", (213, 94, 0)), (3, "Lost from the rim", (204, 121, 167)))
+"""Bone without cartilage: enclosed by the plate, and within the outline of a healthy plate."""
+
+
+def denuded_channel(bone: BoneMap) -> Categories:
+    """Where bone is covered, where it is denuded, and where cartilage was lost from the rim inwards."""
+    covered = np.nan_to_num(bone.thickness_mm, nan=0.0) > 0
+    labels = np.where(covered, COVERED, np.where(bone.region > 0, BARE[0][0], 0)).astype(np.uint8)
+    if bone.worn is not None:
+        labels[bone.worn > 0] = BARE[1][0]
+    return Categories(
+        name="denuded",
+        title="Denuded bone",
+        labels=labels,
+        entries=((COVERED, "Covered", (143, 188, 203)), *BARE),
+        missing_title=NO_PLATE,
+        divides=False,
+    )
+
+
 def _bone(bone: BoneMap, knee: Shown) -> SceneMesh:
     uses = Uses(flags=knee.flags)
     ban = uses.ban(THC, TABLE_ORDER)
@@ -103,7 +124,7 @@ def _bone(bone: BoneMap, knee: Shown) -> SceneMesh:
     ]
     if knee.t2 is not None:
         channels += _relaxation(bone, knee, knee.t2, uses)
-    channels += [*region_channels(bone), *_joint_space(bone, knee, uses)]
+    channels += [*region_channels(bone), denuded_channel(bone), *_joint_space(bone, knee, uses)]
     return bone_mesh(bone, tuple(channels), knee.alignment)
 
 

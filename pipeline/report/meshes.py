@@ -22,13 +22,16 @@ ZLIB_LEVEL: Final = 1
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BoneMap:
-    """One bone with the results of both methods at its n vertices; all NaN if a method was not run."""
+    """One bone with the results of both methods at its n vertices; all NaN if a method was not run. worn: see
+    ThicknessMap.
+    """
 
     surface: Surface
     thickness_mm: FloatArray
     two_crossing_mm: FloatArray
     region: LabelArray
     subregion: LabelArray
+    worn: LabelArray | None = None
 
 
 def bone_maps(maps: Iterable[ThicknessMap]) -> tuple[BoneMap, ...]:
@@ -53,6 +56,7 @@ def _bone_map(by_method: dict[Method, ThicknessMap]) -> BoneMap:
         two_crossing_mm=by_method[SECOND].thickness_mm if SECOND in by_method else nowhere,
         region=first.region,
         subregion=first.subregion,
+        worn=first.worn,
     )
 
 

@@ -78,13 +78,17 @@ class Scalar:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Categories:
-    """A label at each vertex. labels (n,) uint8; entries: (label, title, colour); a label without entry is none."""
+    """A label at each vertex. labels (n,) uint8; entries: (label, title, colour); a label without entry is none.
+
+    divides: the labels are regions of the plate, whose borders flat maps show
+    """
 
     name: str
     title: str
     labels: LabelArray
     entries: tuple[tuple[int, str, Rgb], ...]
     missing_title: str
+    divides: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -159,7 +163,7 @@ def _scales(meshes: Sequence[SceneMesh]) -> list[dict[str, Any]]:
             }
         else:
             entries = [{"label": label, "title": title, "colour": colour} for label, title, colour in channel.entries]
-            scale |= {"kind": "categories", "entries": entries}
+            scale |= {"kind": "categories", "entries": entries, "divides": channel.divides}
         found[channel.name] = scale
     return list(found.values())
 

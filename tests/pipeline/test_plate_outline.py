@@ -10,10 +10,10 @@ import pytest
 
 from pipeline.anatomy import CARTILAGE_OF, Side, Structure
 from pipeline.grid import FloatArray
-from pipeline.plate_outline import PlateOutline, fit_outline, measure_outlines, worn_rim
+from pipeline.plate_outline import PlateOutline, fit_outline, measure_outlines, with_worn_rims, worn_rim
 from pipeline.quantities import DAB_OUTLINE, TAB_OUTLINE
 from pipeline.subregions import REGIONS_IN
-from pipeline.types import Alignment, ThicknessMap
+from pipeline.types import Alignment, Measurement, ThicknessMap
 from training.reference_plates import reference_maps
 
 ITSELF = Alignment(matrix=np.eye(4), side=Side.RIGHT, residual_mm=0.0, residual_other_mm=0.0)
@@ -39,6 +39,10 @@ def without_third(item: ThicknessMap, plate: Structure, direction: FloatArray) -
     thickness, region = item.thickness_mm.copy(), item.region.copy()
     thickness[gone], region[gone] = np.nan, 0
     return replace(item, thickness_mm=thickness, region=region)
+
+
+def measured(item: ThicknessMap, alignment: Alignment = ITSELF) -> tuple[Measurement, ...]:
+    return measure_outlines(with_worn_rims([item], alignment))
 
 
 def area(item: ThicknessMap, inside: np.ndarray) -> float:
@@ -67,9 +71,7 @@ def test_a_third_removed_from_the_rim_is_found(
 def test_area_within_the_outline_does_not_shrink_and_what_was_lost_counts_as_denuded() -> None:
     whole = reference_map(Structure.TIBIA)
     left = without_third(whole, Structure.MEDIAL_TIBIAL_CARTILAGE, np.array([0.0, 1.0, 0.0]))
-    before, after = (
-        {(row.quantity, row.region): row.value for row in measure_outlines([item], ITSELF)} for item in (whole, left)
-    )
+    before, after = ({(row.quantity, row.region): row.value for row in measured(item)} for item in (whole, left))
     assert after[TAB_OUTLINE.id, "medial"] == pytest.approx(before[TAB_OUTLINE.id, "medial"], rel=0.1)
     assert before[DAB_OUTLINE.id, "medial"] < 1.0
     assert after[DAB_OUTLINE.id, "medial"] == pytest.approx(100 / 3, abs=8.0)
@@ -82,7 +84,7 @@ def test_a_left_knee_has_the_outline_of_its_mirror_image() -> None:
     surface = replace(right.surface, points_mm=right.surface.points_mm * flip, normals=right.surface.normals * flip)
     mirror = replace(ITSELF, matrix=np.diag([-1.0, 1.0, 1.0, 1.0]), side=Side.LEFT)
     ours, theirs = (
-        {row.region: row.value for row in measure_outlines([item], alignment) if row.quantity == TAB_OUTLINE.id}
+        {row.region: row.value for row in measured(item, alignment) if row.quantity == TAB_OUTLINE.id}
         for item, alignment in ((right, ITSELF), (replace(right, surface=surface), mirror))
     )
     assert ours == pytest.approx(theirs, rel=0.01)
@@ -91,7 +93,15 @@ def test_a_left_knee_has_the_outline_of_its_mirror_image() -> None:
 def test_only_bones_with_a_plate_have_an_outline() -> None:
     item = reference_map(Structure.PATELLA)
     bare = replace(item, thickness_mm=np.full_like(item.thickness_mm, np.nan), region=np.zeros_like(item.region))
-    assert measure_outlines([bare], ITSELF) == ()
+    assert measured(bare) == ()
+
+
+def test_a_bone_that_does_not_fit_the_reference_has_no_outline_and_no_rows() -> None:
+    item = reference_map(Structure.TIBIA)
+    stretched = replace(item.surface, points_mm=item.surface.points_mm * [1.0, 3.0, 1.0])
+    (found,) = with_worn_rims([replace(item, surface=stretched)], replace(ITSELF, structure=Structure.FEMUR))
+    assert found.worn is None
+    assert measure_outlines([found]) == ()
 
 
 @pytest.mark.parametrize("radius", [16.0, 20.0, 23.0])

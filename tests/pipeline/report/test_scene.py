@@ -13,7 +13,8 @@ from pipeline.flat_maps.reference import reference_plate
 from pipeline.quantities import Method
 from pipeline.report import write_view
 from pipeline.report.colours import GREYS, VIRIDIS
-from pipeline.report.knee_scene import knee_meshes, soft_surface
+from pipeline.report.knee_scene import denuded_channel, knee_meshes, soft_surface
+from pipeline.report.meshes import bone_maps
 from pipeline.report.scene import LARGEST_STEP_MM, Scalar, SceneMesh, write_scene
 from pipeline.report.scene_layout import GAP_MM
 from pipeline.types import AnalysisResult, RelaxationMap
@@ -85,14 +86,29 @@ def test_thickness_and_region_are_decoded_at_every_corner(result: AnalysisResult
     assert (femur == 0.0).any(), "denuded bone has the thickness 0, not none"
 
 
+def test_covered_denuded_and_lost_bone_have_different_labels(result: AnalysisResult) -> None:
+    (bone, *_) = bone_maps(result.thickness)
+    worn = np.zeros(len(bone.region), dtype=np.uint8)
+    worn[np.flatnonzero(bone.region == 0)[:5]] = REGIONS[0].label
+    channel = denuded_channel(replace(bone, worn=worn))
+    titles = {label: title for label, title, _ in channel.entries}
+    assert {titles[label] for label in np.unique(channel.labels[bone.thickness_mm > 0])} == {"Covered"}
+    assert {titles[label] for label in np.unique(channel.labels[bone.thickness_mm == 0])} == {"Denuded"}
+    assert {titles[label] for label in np.unique(channel.labels[worn > 0])} == {"Lost from the rim"}
+    assert not channel.labels[(bone.region == 0) & (worn == 0)].any()
+    unknown = denuded_channel(replace(bone, worn=None))
+    assert not unknown.labels[bone.region == 0].any()
+
+
 def test_the_header_uses_the_region_and_structure_names_of_the_table(scene) -> None:
     header, meshes = scene
-    thickness, region, subregion, _ = header["channels"]
+    thickness, region, subregion, denuded, _ = header["channels"]
     assert (thickness["name"], thickness["unit"], thickness["range"]) == ("thickness", "mm", [0.0, 5.0])
     assert [(e["label"], e["title"], tuple(e["colour"])) for e in region["entries"]] == [
         (r.label, r.title, r.colour) for r in REGIONS
     ]
     assert [e["title"] for e in subregion["entries"]] == [r.title for r in SUBREGION_SCHEME.numbered]
+    assert [channel["divides"] for channel in (region, subregion, denuded)] == [True, True, False]
     for key, mesh in meshes.items():
         structure = Structure[key.upper()]
         assert mesh.header["title"] == structure.title
@@ -178,7 +194,7 @@ def test_t2_is_at_the_vertices_where_it_was_measured(result: AnalysisResult, tmp
     )
     write_view(replace(result, t2=t2), tmp_path)
     header, meshes = read_scene(tmp_path / "scene.bin.gz")
-    names = ["thickness", "t2", "t2_deep", "t2_superficial", "region", "subregion", "joint_space"]
+    names = ["thickness", "t2", "t2_deep", "t2_superficial", "region", "subregion", "denuded", "joint_space"]
     assert [channel["name"] for channel in header["channels"]] == names
     values = meshes["tibia"].channels["t2"]
     there = np.isfinite(values)

@@ -9,7 +9,8 @@
  * @typedef {ChannelTitles & {kind: "scalar", unit: string, decimals: number, range: Range, colours: Rgb[], note: string, usable: boolean}} ScalarChannel
  *   note: shown in the legend; usable: false for values that must not be used
  * @typedef {{label: number, title: string, colour: Rgb}} Category
- * @typedef {ChannelTitles & {kind: "categories", entries: Category[]}} CategoryChannel
+ * @typedef {ChannelTitles & {kind: "categories", entries: Category[], divides: boolean}} CategoryChannel
+ *   divides: its labels are regions of the plate
  * @typedef {ScalarChannel | CategoryChannel} Channel
  * @typedef {{title: string, towards: number[]}} View a direction towards the viewer
  * @typedef {{id: string, title: string, hint: string, anatomical: boolean, placed: Record<string, number[]>}} Layout

@@ -4,7 +4,7 @@ import { FlatMap } from "./flat_map.js";
 import { tipLines } from "./hover.js";
 
 /** @import { Colouring } from "./colouring.js" */
-/** @import { MeshData, SceneData } from "./data.js" */
+/** @import { Channel, MeshData, SceneData } from "./data.js" */
 /** @import { Hover } from "./hover.js" */
 /** @import { Hit } from "./ray_grid.js" */
 /** @import { Stage } from "./stage.js" */
@@ -22,6 +22,9 @@ const LINES_PX = [3, 2]; // borders of regions, of subregions
 const HELP =
   "Every plate unrolled in the frame of the reference knee, medial on the right. Point at a map or at a bone: the place is " +
   "marked in both. Click a map to turn the bone to it.";
+
+/** Whether its labels are regions of the plate. @param {Channel} channel */
+const divides = (channel) => channel.kind === "categories" && channel.divides;
 
 export class FlatPanel {
   /**
@@ -47,7 +50,7 @@ export class FlatPanel {
 
   /** Build one map per task, so that no task is long. @param {AbortSignal} signal */
   prepare(signal) {
-    const scheme = this.scene.channels.find(({ kind }) => kind === "categories");
+    const scheme = this.scene.channels.find(divides);
     const waiting = this.scene.meshes.filter((mesh) => mesh.flat && scheme && mesh.channels[scheme.name]);
     if (!scheme || !waiting.length) return;
     this.root.append(element("p", { class: "help" }, element("strong", {}, "Flat maps"), ` ${HELP}`), this.row, this.tip);
@@ -96,7 +99,7 @@ export class FlatPanel {
     const context = sheet?.canvas.getContext("2d");
     if (!sheet || !context) return;
     const { channel, range } = this.colouring;
-    const schemes = this.scene.channels.filter(({ kind }) => kind === "categories");
+    const schemes = this.scene.channels.filter(divides);
     const borders = schemes.map(({ name }, k) => ({ labels: sheet.map.mesh.channels[name].values, width: LINES_PX[k] ?? 1 }));
     sheet.map.paint(context, channel, range, borders.reverse());
     const title = channel ? `coloured by ${channel.title}` : "without colours";
