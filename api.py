@@ -293,6 +293,18 @@ def trends(request: Request, job: Jobs = (), time: Times = ()) -> Response:
     return file_response(service.series_table(job, time), request.headers, CSV, "trends.csv", compress=True)
 
 
+@app.get(
+    "/series/view/{name}",
+    response_class=FileResponse,
+    responses=documented(404) | {200: {"content": {"*/*": {}}}},
+    tags=["comparisons"],
+)
+def series_view(request: Request, name: str, job: Jobs = (), time: Times = ()) -> Response:
+    """The file for the viewer of the pages (scene.bin); always sent as gzip."""
+    check_query(request.query_params, (), VISITS)
+    return packed_response(service.series_view(job, time, name), name)
+
+
 @app.post("/access", status_code=204, responses=documented(401), tags=["service"])
 async def access(request: Request) -> Response:
     """Exchange an API key for a cookie, for browsers."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.comparison.comparisons import comparison, comparison_table, comparison_view
 from jobs.comparison.document import ComparedAnalysis, JobComparison, JobSeries, OrderedRows, TrendRow
-from jobs.comparison.series import series, series_table
+from jobs.comparison.series import series, series_table, series_view
 from jobs.control.cancelling import cancel, delete
 from jobs.control.copying import copy
 from jobs.control.retrying import can_retry, retry
@@ -71,6 +71,7 @@ __all__ = [
     "revoke_passes",
     "series",
     "series_table",
+    "series_view",
     "shape_models",
     "stats",
     "submit_form",

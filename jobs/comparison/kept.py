@@ -1,8 +1,8 @@
 """Comparisons of finished jobs: computed once, in a separate process, and kept until a job changes or is deleted.
 
 DATA_DIR/comparisons/<first>_<second>/ contains comparison.json, changes.csv, view/ and inputs.json, which identifies
-their inputs; a series of visits has a folder series_<digest>/ with series.json and trends.csv. A folder is written
-under a temporary name and renamed, so that it appears complete.
+their inputs; a series of visits has a folder series_<digest>/ with series.json, trends.csv, view/ and inputs.json. A
+folder is written under a temporary name and renamed, so that it appears complete.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ MAX_WAITING: Final = 4
 POLL_S: Final = 0.1
 
 VERSION: Final = 4
-SERIES_VERSION: Final = 1
+SERIES_VERSION: Final = 2
 """Versions of the methods: comparisons of older versions are recomputed."""
 
 _ENVIRONMENT: Final = {

@@ -8,9 +8,11 @@ from typing import Final
 
 from jobs.comparison.document import JobSeries, read_series
 from jobs.comparison.kept import Compared, Report, kept_folder
-from pipeline.comparison.names import SERIES, TRENDS
+from jobs.errors import ResultNotFound
+from pipeline.comparison.names import SERIES, TRENDS, VIEW
 from pipeline.comparison.visits import TIME_HINT, require_times, years_of
 from pipeline.errors import NotComparable
+from pipeline.results_tree import ViewFile, view_file_in
 
 MOST_VISITS: Final = 12
 """Each later visit costs 2 to 6 s of CPU time; other comparisons wait meanwhile."""
@@ -31,6 +33,14 @@ def series(job_ids: Sequence[str], times: Sequence[str], report: Report = lambda
 def series_table(job_ids: Sequence[str], times: Sequence[str]) -> Path:
     """trends.csv, computed if missing. Raises as `series`."""
     return kept_folder(_visits(job_ids, times)) / TRENDS
+
+
+def series_view(job_ids: Sequence[str], times: Sequence[str], name: str) -> Path:
+    """Path of a viewer file (`scene.bin`), stored as gzip. Raises as `series`."""
+    path = view_file_in(kept_folder(_visits(job_ids, times)) / VIEW, name)
+    if path is None:
+        raise ResultNotFound("There is no such file for the viewers.", hint=f"The series has {ViewFile.SCENE}.")
+    return path
 
 
 def _visits(job_ids: Sequence[str], times: Sequence[str]) -> Compared:

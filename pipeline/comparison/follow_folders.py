@@ -10,10 +10,12 @@ from typing import Final
 
 from pipeline.comparison.documents import knee_facts
 from pipeline.comparison.folders import read_knee
-from pipeline.comparison.names import SERIES, TRENDS
+from pipeline.comparison.names import SERIES, TRENDS, VIEW
 from pipeline.comparison.reproducibility import Reproducibility, known_of
 from pipeline.comparison.series import OnProgress, Series, Visit, follow
+from pipeline.comparison.series_scene import write_series_scene
 from pipeline.report.tables import format_value, json_text
+from pipeline.results_tree import ViewFile
 from pipeline.workspace import atomic_file
 
 _NAMES: Final = ("quantity", "structure", "region", "unit")
@@ -23,12 +25,16 @@ _FIGURES: Final = ("slope_per_year", "slope_error", "expected_error", "verdict",
 def follow_folders(
     folders: list[tuple[Path, float]], target: Path, on_progress: OnProgress = lambda _, __: None
 ) -> Series:
-    """folders: of finished analyses, and the time of each in years. Writes TRENDS and SERIES. Raises NotComparable."""
+    """folders: of finished analyses, and the time of each in years. Writes VIEW, TRENDS and SERIES.
+
+    Raises NotComparable.
+    """
     on_progress(0.0, "Reading all visits")
     visits = [Visit(knee=read_knee(folder), years=years) for folder, years in folders]
     series = follow(visits, known_of_all(visits), lambda share, what: on_progress(0.1 + 0.85 * share, what))
     on_progress(0.95, "Writing the series")
     target.mkdir(parents=True, exist_ok=True)
+    write_series_scene(ViewFile.SCENE.at(target / VIEW), series)
     for name, text in ((TRENDS, trends_csv(series)), (SERIES, json_text(series_document(series)))):
         with atomic_file(target / name) as stream:
             stream.write(text.encode())

@@ -14,7 +14,7 @@ from pipeline.report.colours import CHANGE_RANGE_MM, DIVERGING, GREYS, THICKNESS
 from pipeline.report.knee_scene import NO_PLATE, bone_mesh, region_channels
 from pipeline.report.meshes import BoneMap
 from pipeline.report.scene import Scalar, SceneMesh, write_scene
-from pipeline.types import Alignment
+from pipeline.types import Alignment, ThicknessMap
 from pipeline.uses import Uses
 
 NOT_COMPARED: Final = "Not compared"
@@ -31,41 +31,55 @@ def write_comparison_scene(path: Path, comparison: Comparison, grid: Grid) -> No
 
 def _mesh(bone: BoneChange, bans: tuple[str, str], alignment: Alignment) -> SceneMesh:
     """bans: the reasons not to use thickness of the first and the second knee; empty where it may be used."""
-    item, ban = bone.first, bans[0] or bans[1]
-    plain = BoneMap(
+    item = bone.first
+    plain = plain_map(item)
+    channels = (
+        change_channel(bone.change_mm, bans[0] or bans[1]),
+        thickness_channel("first", "First", item.thickness_mm, missing=NO_PLATE, ban=bans[0]),
+        thickness_channel("second", "Second", bone.second_mm, missing=NOT_COMPARED, ban=bans[1]),
+    )
+    return bone_mesh(plain, (*channels, *region_channels(plain)), alignment)
+
+
+def plain_map(item: ThicknessMap) -> BoneMap:
+    """The bone of a compared knee."""
+    return BoneMap(
         surface=item.surface,
         thickness_mm=item.thickness_mm,
         two_crossing_mm=item.thickness_mm,
         region=item.region,
         subregion=item.subregion,
     )
-    difference = Scalar(
+
+
+def change_channel(change_mm: FloatArray, ban: str) -> Scalar:
+    """change_mm (n,); ban: the reason not to use it, or empty."""
+    return Scalar(
         name="change",
         title="Change",
         unit=THC.unit.symbol,
-        values=bone.change_mm,
+        values=change_mm,
         range=CHANGE_RANGE_MM,
         colours=GREYS if ban else DIVERGING,
         missing_title=NOT_COMPARED,
         note=ban,
         usable=not ban,
     )
-    both = (
-        _thickness("first", "First", item.thickness_mm, NO_PLATE, bans[0]),
-        _thickness("second", "Second", bone.second_mm, NOT_COMPARED, bans[1]),
-    )
-    return bone_mesh(plain, (difference, *both, *region_channels(plain)), alignment)
 
 
-def _thickness(name: str, title: str, values: FloatArray, missing: str, ban: str) -> Scalar:
+def thickness_channel(
+    name: str, title: str, thickness_mm: FloatArray, *, missing: str, ban: str, steps: str = ""
+) -> Scalar:
+    """thickness_mm (n,); missing: title of points without one; ban: the reason not to use it, or empty."""
     return Scalar(
         name=name,
         title=title,
         unit=THC.unit.symbol,
-        values=values,
+        values=thickness_mm,
         range=THICKNESS_RANGE_MM,
         colours=GREYS if ban else VIRIDIS,
         missing_title=missing,
         note=ban,
         usable=not ban,
+        steps=steps,
     )

@@ -9,9 +9,9 @@ Content of `scene.bin` (stored and sent as gzip), little-endian:
 
 The header: `side`; `axes`, rows left, superior, anterior of the knee as unit vectors in LPS; `views` (title, direction
 `towards` the viewer in these axes); `layouts` (title, a 4 x 4 matrix, row by row, for each mesh, in these axes, mm);
-`channels` (name, title, unit, kind, range, colours or categories, note, usable); `meshes`. A bone with a flat map has
-`flat`: `matrix`, row by row, from these axes (mm) to (across, up, out) in mm; `radius` of the cylinder, whose angle is
-atan2(up, out), or null; `upwards`, names of both ends of `up`. Each mesh, with n vertices and m triangles:
+`channels` (name, title, unit, kind, range, colours or categories, note, usable, steps); `meshes`. A bone with a flat
+map has `flat`: `matrix`, row by row, from these axes (mm) to (across, up, out) in mm; `radius` of the cylinder, whose
+angle is atan2(up, out), or null; `upwards`, names of both ends of `up`. Each mesh, with n vertices and m triangles:
 
     positions   3 columns, each 2 planes of n bytes (low bytes, then high bytes): zig-zag of the wrapped 16-bit
     difference to the previous vertex. LPS mm = origin + basis (3 x 3, row by row) * number. Along each axis of the
@@ -60,7 +60,8 @@ class Scalar:
     """A number at each vertex. values (n,) float64, NaN = none (the colour of the mesh is shown).
 
     range: ends of the colour scale; colours: equidistant stops; resolution: the step of stored values; note: shown in
-    the legend; usable: False for values that must not be used.
+    the legend; usable: False for values that must not be used; steps: channels with the same text here are one choice
+    of this title, through which the viewer steps in their order.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Scalar:
     decimals: int = 2
     note: str = ""
     usable: bool = True
+    steps: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -161,6 +163,7 @@ def _scales(meshes: Sequence[SceneMesh]) -> list[dict[str, Any]]:
                 "note": channel.note,
                 "usable": channel.usable,
             }
+            scale |= {"steps": channel.steps} if channel.steps else {}
         else:
             entries = [{"label": label, "title": title, "colour": colour} for label, title, colour in channel.entries]
             scale |= {"kind": "categories", "entries": entries, "divides": channel.divides}

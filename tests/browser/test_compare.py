@@ -91,6 +91,14 @@ def test_visits_of_one_knee_are_chosen_dated_followed_and_downloaded(address: st
     page.get_by_role("button", name="Follow").click()
     page.get_by_text("Fit of the bones").wait_for(timeout=WAIT_MS)
     page.locator(".js-plotly-plot").wait_for()
+    page.locator("[data-ok3d][data-state=ready]").wait_for(timeout=WAIT_MS)
+    legend = page.locator(".key strong")
+    assert legend.inner_text() == "Visit 1, year 0.00 (mm)"
+    page.get_by_role("slider", name="Thickness").press("End")
+    assert legend.inner_text() == "Visit 4, year 4.00 (mm)"
+    page.get_by_role("button", name="Play").click()  # from the last to the first
+    legend.filter(has_text="Visit 2").wait_for()
+    page.get_by_role("button", name="Stop").click()
     assert DATES[0] not in page.url, "an address has only the years between the visits"
     link = page.get_by_role("link", name="Download as CSV").get_attribute("href")
     rows = list(csv.DictReader(io.StringIO(httpx.get(f"{address}{link}").text)))

@@ -16,7 +16,7 @@ from jobs import service
 from jobs.errors import JobNotFound
 from jobs.state.backend import open_backend
 from pipeline.quantities import THC, THC_MATCHED
-from pipeline.results_tree import PROVENANCE
+from pipeline.results_tree import PROVENANCE, ViewFile
 from pipeline.workspace import write_json
 from tests.support.finished_jobs import finished_job
 from tests.support.processes import DATA_DIR
@@ -64,6 +64,9 @@ def test_a_known_slope_is_found_over_http_whichever_visit_is_given_first(api: ht
     table = api.get(f"{SERIES}/trends.csv", params=asked(visits, DATES))
     assert table.headers["content-type"].startswith("text/csv")
     assert len(list(csv.DictReader(io.StringIO(table.text)))) == len(body["trends"])
+    scene = api.get(f"{SERIES}/view/{ViewFile.SCENE}", params=asked(visits, DATES))
+    assert (scene.headers["content-encoding"], scene.content[:4]) == ("gzip", b"OKS1")
+    assert api.get(f"{SERIES}/view/nothing.bin", params=asked(visits, DATES)).status_code == 404
     assert DATES[0] not in "".join(path.read_text() for path in (DATA_DIR / "comparisons").rglob("*.json"))
     service.delete(visits[1])
     assert kept() == []

@@ -93,6 +93,7 @@ def test_the_openapi_document_names_every_route_and_form_field(api: httpx.Client
         ("/compare/{first_id}/{second_id}/view/{name}", "get"),
         ("/series", "get"),
         ("/series/trends.csv", "get"),
+        ("/series/view/{name}", "get"),
     }
     form = document["paths"]["/upload"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert {"file", "email", "priority", "segmentation_model", "cartilage_smoothing", "side"} <= set(form["properties"])

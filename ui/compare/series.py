@@ -12,8 +12,10 @@ import pandas as pd
 import streamlit as st
 
 from jobs import service
+from pipeline.anatomy import TABLE_ORDER
 from pipeline.flags import Use
 from pipeline.quantities import THC_MATCHED, Quantity
+from pipeline.results_tree import ViewFile
 from pipeline.uses import Uses
 from ui.compare.analyses import BRIEF, caption, outlines, rows_of, schemes_of, show_name, show_warnings
 from ui.compare.trend_charts import trend_lines
@@ -23,6 +25,7 @@ from ui.parts.addresses import address
 from ui.parts.charts import CONFIG
 from ui.parts.region_choice import choose_scheme
 from ui.parts.usable import greyed, show_note, uses_of
+from ui.viewers.scene import show_scene
 
 _NUMBER = st.column_config.NumberColumn
 CARD_PX: Final = 190
@@ -46,9 +49,10 @@ def show_series(job_ids: Sequence[str], times: Sequence[str]) -> None:
     uses = [uses_of(asdict(facts)) for facts in document.visits]
     show_warnings(document.warnings, names, uses)
     every = Uses(flags=tuple(chain.from_iterable(one.flags for one in uses)))
+    query = urlencode({"job": job_ids, "time": times}, doseq=True)
+    _show_scene(query, every.ban(THC_MATCHED, TABLE_ORDER))
     _show_trends([asdict(row) for row in document.trends], document.years, every)
     _show_fit(document, names)
-    query = urlencode({"job": job_ids, "time": times}, doseq=True)
     link = address(f"/api/series/trends.csv?{query}").replace("&", "&amp;")
     st.html(f'<a class="ok-button" href="{link}" download>Download as CSV</a>')
 
@@ -63,6 +67,16 @@ def _made(job_ids: Sequence[str], times: Sequence[str]) -> service.JobSeries:
     document = service.series(job_ids, times, report)
     place.empty()
     return document
+
+
+def _show_scene(query: str, excluded: str) -> None:
+    st.subheader("Thickness on the bone")
+    show_note(excluded)
+    show_scene(address(f"/api/series/view/{ViewFile.SCENE}?{query}"), "series")
+    caption(
+        "Every visit on the bones of the first visit and their flat maps: move the slider, or play them. Points "
+        "without a counterpart under cartilage have the colour of bone. Change is last minus first visit."
+    )
 
 
 @st.fragment

@@ -7,6 +7,7 @@ import io
 import math
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,11 +20,13 @@ from pipeline.comparison.follow_folders import series_document, trends_csv
 from pipeline.comparison.knee import Knee
 from pipeline.comparison.reproducibility import Reproducibility
 from pipeline.comparison.series import Series, Trend, Visit, follow
+from pipeline.comparison.series_scene import write_series_scene
 from pipeline.comparison.visits import years_of
 from pipeline.errors import NotComparable
 from pipeline.quantities import THC_MATCHED
 from tests.pipeline.comparison.test_comparison import AXES_MM, phantom_knee
 from tests.support.report_phantom import THICK_SLICES
+from tests.support.scene_file import read_scene
 
 pytestmark = pytest.mark.slow
 
@@ -150,6 +153,21 @@ def test_the_table_has_a_column_for_every_visit_and_the_document_its_trends() ->
     assert document["years"] == pytest.approx([0.0, 1.0, 2.2, 4.0])
     assert len(document["trends"]) == len(rows)
     assert [len(bone["matrix"]) for bone in document["registration"]] == [3]
+
+
+def test_the_scene_steps_through_the_thickness_at_the_visits_on_the_first_bone(tmp_path: Path) -> None:
+    path = tmp_path / "view" / "scene.bin"
+    write_series_scene(path, followed())
+    header, meshes = read_scene(path)
+    steps = [channel for channel in header["channels"] if channel.get("steps")]
+    assert [step["title"] for step in steps] == [f"Visit {k + 1}, year {YEARS[k] - YEARS[0]:.2f}" for k in range(4)]
+    assert len({step["steps"] for step in steps}) == 1
+    (mesh,) = meshes.values()
+    (bone,) = followed().bones
+    drawn = [mesh.channels[step["name"]] for step in steps]
+    for values, known in zip(drawn, bone.thickness_mm, strict=True):
+        assert np.nanmean(values) == pytest.approx(np.nanmean(known), abs=1e-3)
+    assert np.nanmedian(mesh.channels["change"]) == pytest.approx(4 * SLOPE_MM, abs=0.03)
 
 
 def mirrored(visit: Visit) -> Visit:

@@ -28,6 +28,12 @@ export class Colouring {
     this.#apply();
   }
 
+  /** Show another channel of the same scale. @param {Channel} channel */
+  step(channel) {
+    this.channel = channel;
+    this.#apply();
+  }
+
   /** @param {Range} range both ends of the colour scale */
   setRange(range) {
     this.range = range;

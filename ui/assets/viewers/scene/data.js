@@ -6,8 +6,9 @@
  * @typedef {[number, number, number]} Rgb sRGB, 0 to 255
  * @typedef {Float32Array | Uint8Array} Values one per vertex: numbers (NaN: none) or labels
  * @typedef {{name: string, title: string, missing: string}} ChannelTitles missing: title of vertices without a value
- * @typedef {ChannelTitles & {kind: "scalar", unit: string, decimals: number, range: Range, colours: Rgb[], note: string, usable: boolean}} ScalarChannel
- *   note: shown in the legend; usable: false for values that must not be used
+ * @typedef {ChannelTitles & {kind: "scalar", unit: string, decimals: number, range: Range, colours: Rgb[], note: string, usable: boolean, steps?: string}} ScalarChannel
+ *   note: shown in the legend; usable: false for values that must not be used; steps: channels with the same text are one
+ *   choice of this title, through which the viewer steps
  * @typedef {{label: number, title: string, colour: Rgb}} Category
  * @typedef {ChannelTitles & {kind: "categories", entries: Category[], divides: boolean}} CategoryChannel
  *   divides: its labels are regions of the plate

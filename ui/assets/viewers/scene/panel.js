@@ -1,6 +1,7 @@
 // The controls next to the picture. They keep no state.
 import { css } from "./colours.js";
 import { element } from "./element.js";
+import { entriesOf, stepFields } from "./steps.js";
 
 /** @import { Colouring } from "./colouring.js" */
 /** @import { MeshData, Range, Rgb, SceneData, ScalarChannel } from "./data.js" */
@@ -102,9 +103,9 @@ export function controlPanel(scene, { colouring, navigation, stage }) {
   const drawRange = () => {
     const { channel, range } = colouring;
     const fields = channel?.kind === "scalar" ? [rangeFields(channel, range, (ends) => colouring.setRange(ends))] : [];
-    slot.replaceChildren(...fields);
+    slot.replaceChildren(...stepFields(scene.channels, colouring), ...fields);
   };
-  const channels = [...scene.channels.map(({ name, title }) => ({ id: name, title })), { id: "", title: "None" }];
+  const channels = [...entriesOf(scene.channels), { id: "", title: "None" }];
   panel.append(
     choice("Colour", channels, colouring.channel?.name ?? "", (name) => {
       colouring.choose(name);
