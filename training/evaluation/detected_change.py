@@ -70,7 +70,7 @@ def thinned(knee: Segmentation, subregion: str, thin_mm: float) -> tuple[Segment
 
 
 def subregion_means(knee: Segmentation) -> dict[str, float]:
-    """Mean ThCtAB (mm) of every femorotibial subregion, by its name."""
+    """Mean ThCtAB (mm) of every femorotibial subregion, by name."""
     return _means(findings_of(knee))
 
 

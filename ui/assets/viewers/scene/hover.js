@@ -130,7 +130,7 @@ export class Hover {
       if (channel.kind === "categories") {
         const entry = channel.entries.find(({ label }) => label === labelAt(values, hit));
         const region = entry?.title ?? channel.missing;
-        if (!channel.divides && entry === channel.entries[0]) continue; // covered: the thickness says so
+        if (!channel.divides && entry === channel.entries[0]) continue; // covered: the thickness states it
         if (!reading.regions.includes(region)) reading.regions.push(region);
         continue;
       }
