@@ -1,10 +1,11 @@
-"""Compare with the nearest peer, mskt, on one label map: thickness by region, agreement of regions, time and memory.
+"""Compare with the nearest peer, mskt, on one label map: thickness by region, regions, menisci, time and memory.
 
     python -m bench.peer --labels FILE [--environment .venv-peer]
 
 FILE is a label map in mskt's numbering, such as the example in its tests. The peer runs in a separate environment,
 created from requirements-peer.txt if it is missing. Both run on this machine, one after the other, and are measured in
-the same way: CPU seconds from the label map in memory to the region means. Exit status 1 if a bar is missed.
+the same way: CPU seconds from the label map in memory to the region means. Then both measure menisci
+(bench/peer_menisci.py), of which nothing is timed. Exit status 1 if a bar is missed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from bench import peer_menisci
 from pipeline.anatomy import Plate
 from pipeline.image_io import read_label_map
 from pipeline.quantities import Method
@@ -131,8 +133,10 @@ def main() -> int:
         ours = measure_ours(labels, out_dir)
         peer = measure_peer(python, labels, out_dir)
         dice = dice_by_region(out_dir)
+        menisci = peer_menisci.compare(python, labels, out_dir)
     print_table(peer, ours, dice)
-    missed = missed_bars(peer, ours, dice)
+    peer_menisci.print_menisci(menisci)
+    missed = missed_bars(peer, ours, dice) + peer_menisci.missed_bars(menisci)
     for line in missed:
         print(f"MISSED: {line}")
     return 1 if missed else 0

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bench.plateau_phantom import APART_MM, Gap, gap_phantom, tibia_of
 from pipeline.alignment import align_knee
 from pipeline.anatomy import TIBIA_LATERAL, TIBIA_MEDIAL, Side, Structure
 from pipeline.joint_space import NARROW_MM, joint_space, measure_joint_space
@@ -19,7 +20,6 @@ from pipeline.surface import bone_surface, bone_surfaces
 from pipeline.thickness import thickness_maps
 from pipeline.types import Segmentation
 from tests.support.knees import turned_knee
-from tests.support.plateau_phantom import APART_MM, Gap, gap_phantom, tibia_of
 
 PLATE_MM = 9.0
 

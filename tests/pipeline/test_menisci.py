@@ -9,13 +9,11 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
+from bench.plateau_phantom import LATERAL, MEDIAL, alignment, plateau_phantom, tibia_of
 from pipeline.anatomy import Side, Structure
 from pipeline.measure import Findings, measure_knee
 from pipeline.types import Segmentation
-from tests.support.plateau_phantom import Disc, Wedge, alignment, plateau_phantom, tibia_of
 
-MEDIAL = Disc(radius_mm=17.0, meniscus=Wedge(inner_mm=8.0, outer_mm=19.5))
-LATERAL = Disc(radius_mm=15.0, meniscus=Wedge(inner_mm=6.5, outer_mm=14.0, low_mm=1.4, high_mm=5.0, opening_deg=50.0))
 DISCS = {Structure.MEDIAL_MENISCUS: MEDIAL, Structure.LATERAL_MENISCUS: LATERAL}
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from bench.plateau_phantom import SAGITTAL
 from pipeline.alignment import REFERENCE_PATH
 from pipeline.anatomy import Structure
 from pipeline.grid import FloatArray, Grid
@@ -17,9 +18,6 @@ from pipeline.types import Segmentation
 
 SPACING_MM = (1.0, 0.6, 0.6)
 """(z, y, x) spacing of the sagittal grids of the copies: z medial to lateral, y downwards, x towards posterior."""
-
-SAGITTAL = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
-"""Columns: LPS directions of x, y and z on such a grid, for a right knee."""
 
 
 @lru_cache(maxsize=1)

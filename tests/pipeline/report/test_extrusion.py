@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.plateau_phantom import Disc, Wedge, alignment, plateau_phantom, tibia_of
 from pipeline.anatomy import Side, Structure
 from pipeline.report.extrusion import LINE, LINE_PX, PX_PER_MM, write_extrusion
 from pipeline.report.measured_knee import MeasuredKnee
-from tests.support.plateau_phantom import Disc, Wedge, alignment, plateau_phantom, tibia_of
 
 MEDIAL = Disc(radius_mm=17.0, meniscus=Wedge(inner_mm=8.0, outer_mm=20.5))
 LATERAL = Disc(radius_mm=15.0, meniscus=Wedge(inner_mm=6.5, outer_mm=16.5))

@@ -1,4 +1,7 @@
-"""Two tibial plates of known shape with menisci of known size, and two bones with a known joint space."""
+"""Two tibial plates of known shape with menisci of known size, and two bones with a known joint space.
+
+Used by the tests and by the comparison with mskt (bench/peer_menisci.py).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ from pipeline.quantities import Method
 from pipeline.surface import bone_surface
 from pipeline.thickness import thickness_maps
 from pipeline.types import Alignment, LabelArray, Segmentation, ThicknessMap
-from tests.support.knees import SAGITTAL
+
+SAGITTAL = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+"""Columns: LPS directions of x, y and z on a sagittal grid, for a right knee."""
 
 SPACING_MM = (0.4, 0.35, 0.35)
 OBLIQUE_DEG = 20.0
@@ -74,6 +79,11 @@ class Disc:
     @property
     def extrusion_mm(self) -> float:
         return self.meniscus.outer_mm - self.radius_mm
+
+
+MEDIAL = Disc(radius_mm=17.0, meniscus=Wedge(inner_mm=8.0, outer_mm=19.5))
+LATERAL = Disc(radius_mm=15.0, meniscus=Wedge(inner_mm=6.5, outer_mm=14.0, low_mm=1.4, high_mm=5.0, opening_deg=50.0))
+"""An extruded medial meniscus, and a lateral one that ends inside its plate."""
 
 
 def grid_around(reach_mm: FloatArray, seed: int, most_deg: float = 180.0) -> Grid:
@@ -170,11 +180,11 @@ def _cap(sphere_mm: float, radius: FloatArray) -> FloatArray:
     return np.sqrt(np.maximum(sphere_mm**2 - radius**2, 0.0)) - sphere_mm
 
 
-def tibia_of(segmentation: Segmentation) -> ThicknessMap:
+def tibia_of(segmentation: Segmentation, method: Method = Method.UNION) -> ThicknessMap:
     """The thickness map of its tibia, each plate with its region."""
     regions = np.where(segmentation.mask(*CARTILAGE_OF[Structure.TIBIA]), segmentation.labels, 0)
     maps = thickness_maps(bone_surface(segmentation, Structure.TIBIA), segmentation, regions.astype(np.uint8), 0.3125)
-    return next(item for item in maps if item.method is Method.UNION)
+    return next(item for item in maps if item.method is method)
 
 
 def alignment(side: Side) -> Alignment:
