@@ -254,6 +254,7 @@ def print_menisci(found: list[Found]) -> None:
     """Print a table for every case."""
     for case in found:
         titles = "".join(f"{title:>14}" for title in COLUMNS.values())
+        # the table of one case: both programs, their difference, and the truth of the phantom
         print(f"\n{case.title}\n{'':37}{titles}{'ours - mskt':>13}{'true' if case.truth else '':>9}")
         for name in COMPARTMENTS:
             for key, title in LINES.items():
@@ -263,6 +264,7 @@ def print_menisci(found: list[Found]) -> None:
                 true = case.truth.get(name, {}).get(key)
                 shown = "".join(f"{'' if value is None else f'{value:.2f}':>14}" for value in values)
                 print(f"{line:37}{shown}{difference:+13.2f}{'' if true is None else f'{true:9.2f}'}")
+        # shows whether different axes explain a difference
         print(f"between the axes of both: superior {case.superior_deg:.1f}, medial {case.medial_deg:.1f} degrees")
 
 

@@ -41,8 +41,8 @@ NEAR_MM: Final = 2.5
 """Weights of vertices decrease with their distance from the outline: exp(-d^2 / 2 NEAR_MM^2)."""
 
 LOST_MM: Final = 3.0
-"""Where the rim lies this far inside the outline, cartilage is taken to be lost. No healthy knee of the maps that the
-outlines were made from had such a place (cross-validated)."""
+"""Where the rim lies this far inside the outline, cartilage is taken to be lost. None of 48 tibial plates, of 24 of the
+maps that the outlines were made from, had such a place."""
 
 AROUND_MM: Final = 5.0
 """The rim this close to a lost place is not trusted in the fit, and bone this close to it is part of the lost area."""

@@ -95,6 +95,7 @@ def main() -> None:
         print(path.name, flush=True)  # progress: 5 s each
     arrays = outlines_from(found)
     np.savez_compressed(given.output, allow_pickle=False, **arrays)
+    # which file was written, and from how many maps
     print(f"{given.output}: {len(found)} maps")
 
 

@@ -82,6 +82,7 @@ def main() -> None:
     for item in reference_maps():
         name = item.surface.structure.key
         arrays |= {f"{name}_{key}": values for key, values in arrays_of(item).items()}
+        # a changed number of vertices breaks maps of earlier versions
         print(f"{name}: {len(arrays[f'{name}_points_mm'])} vertices")
     np.savez_compressed(PLATES_PATH, allow_pickle=False, **arrays)
 

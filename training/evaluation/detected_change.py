@@ -118,6 +118,7 @@ def main() -> None:
     limits = {region.name: known[f"{region.plate}/{region.name}"] for region in ORDERED}
     before = read_expert_map(given.map, given.numbering)
     after, real = thinned(before, given.subregion, given.thin)
+    # how well the requested thinning was reached
     print(f"{given.subregion}: thinned by {-real[given.subregion]:.3f} mm", flush=True)
     person = int.from_bytes(knee_of(given.map).encode()[-4:], "big")
     ask = partial(change_of_pair, before=before, after=after, person=person, model=given.model)
@@ -125,6 +126,7 @@ def main() -> None:
     with ProcessPoolExecutor(given.processes) as pool:
         for pair in pool.map(ask, range(given.pairs)):
             changes.append(pair)
+            # progress: a pair takes about a minute
             print(f"{len(changes)}/{given.pairs}: {given.subregion} {pair[given.subregion]:+.3f} mm", flush=True)
     # the result: one line per subregion, the thinned one marked
     for name, share in called(changes, limits).items():

@@ -122,6 +122,7 @@ def main() -> None:
         text = "; ".join(f"{side} {' '.join(f'{s:.3f}' for s in row)}" for side, row in found[-1].items())
         print(f"{path.name}: {text}; {seconds:.2f} CPU s", flush=True)
         if given.turn:
+            # what resampling alone changes in this knee
             print(f"  {_changes(figures, measure(turned(knee, given.spacing))[0])}", flush=True)
     # the result, compared with the published shares
     for side, published in PUBLISHED.items():

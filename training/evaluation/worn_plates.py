@@ -143,6 +143,7 @@ def main() -> None:
         print(path.name, flush=True)  # progress
     for name, rows in found.items():
         seen, total, bare = np.array(rows).T
+        # the result: one line per plate and kind of loss
         print(
             f"{name} (n = {len(rows)}): tAB {seen.mean():+.1f} % seen, {total.mean():+.1f} +- {total.std():.1f} % with "
             f"the outline, worst {np.abs(total).max():.1f}; within 3 %: {np.mean(np.abs(total) <= 3):.0%}; dAB "
