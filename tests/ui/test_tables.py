@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+from pipeline.anatomy import REGION_SCHEME, SUBREGION_SCHEME, SUMS, TABLE_ORDER
 from pipeline.quantities import THC, THC_MATCHED, VOLUME
 from pipeline.relaxation import T1RHO_RELAXATION, T2_RELAXATION
 from pipeline.segmentation.limits import ConfidenceFlag, SliceFigures, ThickSlices
@@ -192,6 +193,21 @@ def test_repeatability_has_one_row_per_region_with_the_plate_first() -> None:
     frame = tables.repeatability({"femoral_cartilage/anterior": row, "femoral_cartilage/all": row | {"sdc_mm": 0.03}})
     assert list(frame["Region"]) == ["Femur, whole plate", "Femur, anterior"]
     assert list(frame["SDC"]) == [0.03, 0.05]
+
+
+def test_repeatability_of_subregions_and_sums_has_its_own_table() -> None:
+    row = {"cv_percent": 1.2, "sdc_mm": 0.05, "mean_mm": 2.0}
+    regions = {place.key: row for place in (*SUBREGION_SCHEME.shown, *REGION_SCHEME.shown)}
+    finer = tables.repeatability(regions, SUBREGION_SCHEME)
+    assert list(finer["Region"]) == [place.short for place in SUBREGION_SCHEME.shown]
+    assert {place.short for place in SUMS} <= set(finer["Region"])
+    assert tables.repeatability({TABLE_ORDER[0].key: row}, SUBREGION_SCHEME).empty
+
+
+def test_every_published_figure_names_its_source() -> None:
+    frame = tables.published_repeatability()
+    assert frame["Source"].str.match(r"PMC\d+|PMID \d+|doi:10\.").all()
+    assert frame["Found"].str.match(r"(CV|SDC) .*(%|mm)$").all()
 
 
 def test_thickness_errors_have_one_row_per_measured_region() -> None:

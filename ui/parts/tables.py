@@ -18,6 +18,7 @@ from pipeline.anatomy import (
     place_order,
     place_title,
 )
+from pipeline.comparison.published_repeatability import PUBLISHED
 from pipeline.flags import Use
 from pipeline.quantities import (
     DAB,
@@ -230,8 +231,8 @@ def confidence(probability: Mapping[str, float], entropy_bits: Mapping[str, floa
     return pd.DataFrame(lines).dropna(axis="columns", how="all")
 
 
-def repeatability(regions: Mapping[str, Mapping[str, object]]) -> pd.DataFrame:
-    """One line per region of a model's reproducibility.json, the whole plate before its parts."""
+def repeatability(regions: Mapping[str, Mapping[str, object]], scheme: Scheme = REGION_SCHEME) -> pd.DataFrame:
+    """One line per place of a scheme that a model's reproducibility.json lists, the whole before its parts."""
     lines = [
         {
             "Region": region.short,
@@ -239,10 +240,17 @@ def repeatability(regions: Mapping[str, Mapping[str, object]]) -> pd.DataFrame:
             "SDC": row.get("sdc_mm"),
             "Mean": row.get("mean_mm"),
         }
-        for region in TABLE_ORDER
+        for region in scheme.shown
         if (row := regions.get(region.key)) is not None
     ]
     return pd.DataFrame(lines)
+
+
+def published_repeatability() -> pd.DataFrame:
+    """What studies found when knees were measured again."""
+    return pd.DataFrame(
+        [{"Outlines and scans": row.measured, "Found": row.figure, "Source": row.source} for row in PUBLISHED]
+    )
 
 
 def thickness_errors(regions: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
