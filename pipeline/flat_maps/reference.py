@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.alignment import Reference, align_bone
-from pipeline.anatomy import Structure
+from pipeline.anatomy import Side, Structure
 from pipeline.errors import ImplausibleAnatomy
 from pipeline.flat_maps.frame import Frame, cylinder, plane
 from pipeline.grid import FloatArray
@@ -22,6 +23,9 @@ PLATES_PATH: Final = Path(__file__).parents[2] / "models" / "reference_knee" / "
 """Made by training/reference_plates.py. Arrays per bone, `femur_points_mm` and so on: points_mm, normals, areas_mm2,
 faces, thickness_mm (of the reference itself), region, subregion of the vertices under the plate and 8 mm around it;
 few_mm, many_mm, many_normals for the registration. Reference frame, mm."""
+
+KEPT_POSES: Final = 4
+"""Outlines, flat maps and viewer need the pose of the same bone, which takes 0.1 to 0.2 s: tibia and patella, twice."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,8 +83,25 @@ def pose_of(bone: Surface, alignment: Alignment) -> Alignment | None:
     """
     if alignment.structure is bone.structure:
         return alignment
+    digest = hashlib.sha256(bone.points_mm.tobytes())
+    digest.update(bone.normals.tobytes())
+    return _pose(_Placed(side=alignment.side, digest=digest.hexdigest(), surface=bone))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Placed:
+    """A bone of a known side; equal if its points and normals are."""
+
+    side: Side
+    digest: str
+    surface: Surface = field(compare=False)
+
+
+@lru_cache(maxsize=KEPT_POSES)
+def _pose(bone: _Placed) -> Alignment | None:
+    reference = reference_plate(bone.surface.structure)
     try:
-        return align_bone(reference_plate(bone.structure).registered, bone, alignment.side)
+        return align_bone(reference.registered, bone.surface, bone.side)
     except ImplausibleAnatomy:
         return None
 

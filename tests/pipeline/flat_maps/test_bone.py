@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from pipeline.anatomy import BONES, Side, Structure
 from pipeline.flat_maps.bone import FlatMap, flat_map
-from pipeline.flat_maps.reference import PLATES_PATH, reference_plate
+from pipeline.flat_maps.reference import PLATES_PATH, pose_of, reference_plate
 from pipeline.types import ThicknessMap
 from tests.support.flat_plates import alignment, moved, reference_bone_map, regions_of
 
@@ -127,3 +127,15 @@ def test_the_stored_reference_is_made_from_its_label_map() -> None:
             for key, values in arrays_of(item).items():
                 there = stored[f"{item.surface.structure.key}_{key}"]
                 np.testing.assert_allclose(there, values, atol=1e-3, err_msg=key)
+
+
+def test_the_pose_of_a_bone_is_found_once_and_again_when_the_bone_has_moved() -> None:
+    tibia = reference_bone_map(Structure.TIBIA).surface
+    knee = alignment(np.eye(4), Side.RIGHT)
+    first = pose_of(tibia, knee)
+    assert first is not None
+    assert pose_of(replace(tibia, points_mm=tibia.points_mm.copy()), knee) is first
+    there = pose_of(replace(tibia, points_mm=tibia.points_mm + 30.0), knee)
+    assert there is not None
+    shift = there.to_reference(tibia.points_mm + 30.0) - first.to_reference(tibia.points_mm)
+    assert np.abs(shift).max() < 0.01
