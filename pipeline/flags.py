@@ -150,7 +150,8 @@ FLAGS: Final[Mapping[FlagCode, FlagKind]] = MappingProxyType(
             effects=_ONLY_MEDIANS_OF_PLATES,
         ),
         FlagCode.CARTILAGE_NOT_USABLE: FlagKind(
-            meaning="slices are thicker than those for which the network's cartilage was usable",
+            meaning="slices are thicker than those for which the network's cartilage was usable, or marrow is as "
+            "bright beside cartilage as in scans for which it was not",
             advice="do not use thickness, area or volume of cartilage",
             effects=_ONLY_MEDIANS_OF_PLATES,
         ),

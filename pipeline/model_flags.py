@@ -10,7 +10,7 @@ from pipeline.anatomy import Structure, Tissue
 from pipeline.flags import FlagCode, QualityFlag
 from pipeline.segmentation.card import ModelCard
 from pipeline.segmentation.confidence import cartilage_mean
-from pipeline.segmentation.limits import SliceFigures
+from pipeline.segmentation.limits import SliceFigures, closest_contrast
 from pipeline.types import Segmentation
 
 INTERRUPTED_SHARE: Final = {Structure.FEMUR: 0.2, Structure.TIBIA: 0.1}
@@ -31,7 +31,8 @@ ROUNDING_MM: Final = 0.01
 def model_flags(segmentation: Segmentation, model: ModelCard) -> tuple[QualityFlag, ...]:
     """`model`: card of the model that made the segmentation. Without measured limits, only the bones are checked."""
     return (
-        *_cartilage_not_usable(segmentation, model),
+        *_slices_too_thick(segmentation, model),
+        *_contrast_not_usable(segmentation, model),
         *_interrupted(segmentation),
         *_low_confidence(segmentation, model),
         *_experimental(segmentation, model),
@@ -102,7 +103,7 @@ def _low_confidence(segmentation: Segmentation, model: ModelCard) -> list[Qualit
     ]
 
 
-def _cartilage_not_usable(segmentation: Segmentation, model: ModelCard) -> list[QualityFlag]:
+def _slices_too_thick(segmentation: Segmentation, model: ModelCard) -> list[QualityFlag]:
     thick, coarsest = model.thick_slices, max(segmentation.grid.spacing_mm)
     if (
         thick is None
@@ -124,6 +125,24 @@ def _cartilage_not_usable(segmentation: Segmentation, model: ModelCard) -> list[
             f"scans with slices of {near.slice_mm:.2g} mm its overlap with the experts' cartilage was "
             f"{near.cartilage_dice:.2f} (Dice; bones {near.bone_dice:.2f}), and regional thickness had an error of "
             f"{near.thickness_rmse_mm:.2f} mm (RMSE).",
+        )
+    ]
+
+
+def _contrast_not_usable(segmentation: Segmentation, model: ModelCard) -> list[QualityFlag]:
+    contrast = segmentation.marrow_contrast
+    near = None if contrast is None else closest_contrast(model.contrasts, contrast)
+    if near is None or near.usable:
+        return []
+    return [
+        QualityFlag(
+            code=FlagCode.CARTILAGE_NOT_USABLE,
+            reason=f"cartilage is about as dark beside marrow as in {near.name} scans",
+            message=f"Cartilage has {contrast:.2f} times the signal of marrow in this scan, about as in {near.name} "
+            f"({near.marrow_contrast:.2f}). On {near.knees} synthetic {near.name} scans regional thickness of this "
+            f"network had an error of {near.thickness_rmse_mm:.2f} mm (RMSE; mean {near.thickness_bias_mm:+.2f} mm), "
+            f"and its overlap with the experts' cartilage was {near.cartilage_dice:.2f} (Dice; bones "
+            f"{near.bone_dice:.2f}).",
         )
     ]
 

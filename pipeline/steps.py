@@ -56,6 +56,7 @@ from pipeline.regions import split_compartments, subregions, without_menisci
 from pipeline.report.page import page_template
 from pipeline.scan_header import header_of
 from pipeline.segmentation import segment
+from pipeline.segmentation.limits import DECIDING
 from pipeline.segmentation.registry import model
 from pipeline.shape.fit import fit_shapes
 from pipeline.shape.installed import chosen_shapes, why_none
@@ -240,7 +241,7 @@ def _model_identity(inputs: Inputs) -> object:
 
 
 def _limits_identity(inputs: Inputs) -> object:
-    return {key: inputs[MODEL].get(key) for key in ("source", "confidence_flag", "thick_slices", "experimental")}
+    return {key: inputs[MODEL].get(key) for key in DECIDING}
 
 
 STEPS: Final = (
@@ -282,7 +283,7 @@ STEPS: Final = (
         reads=(UPLOAD, SCAN, MODEL, RESOURCES),
         produces=(RAW_SEGMENTATION,),
         options=("segmentation_model", "knee", "turn"),
-        version=6,
+        version=7,
         identity=_model_identity,
         share=60,
     ),

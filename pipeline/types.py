@@ -85,6 +85,8 @@ class Segmentation:
     surface_entropy_bits  structure -> mean entropy within a voxel of its surface, 0 to 1 bit, likewise
 
     Both are model outputs before post-processing, uncalibrated (segmentation/confidence.py).
+    marrow_contrast       how bright its cartilage is in the image, relative to marrow (segmentation/contrast.py); None:
+                          not known
     flags, warnings       found while a given label map was read; empty for the output of a model
     padding               planes of the scan that the grid leaves out: padding, and another knee (pipeline/padding.py)
     """
@@ -95,6 +97,7 @@ class Segmentation:
     compartments_apart: bool = True
     confidence: dict[Structure, float] = field(default_factory=dict)
     surface_entropy_bits: dict[Structure, float] = field(default_factory=dict)
+    marrow_contrast: float | None = None
     flags: tuple[QualityFlag, ...] = ()
     warnings: tuple[str, ...] = ()
     padding: Planes = NO_PLANES

@@ -5,6 +5,8 @@ Importing this loads no inference runtime; `segment` does.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pipeline.errors import OutOfMemory
 from pipeline.segmentation.registry import model
 from pipeline.segmentation.segmenter import Report, Segmenter, facts
@@ -32,13 +34,16 @@ def run(
     """As `segment`, for a model that is not in the registry or has other weights."""
     from pipeline.padding import without_planes
     from pipeline.segmentation.chosen_knee import segment_knee
+    from pipeline.segmentation.contrast import marrow_contrast
     from pipeline.segmentation.fluid import without_fluid
     from pipeline.segmentation.postprocess import clean
 
     report(0.0)
     try:
         answer = segment_knee(segmenter, scan, resources, report, knee, turn)
-        return clean(without_fluid(answer, without_planes(scan, answer.padding).anatomical))
+        image = without_planes(scan, answer.padding).anatomical
+        found = clean(without_fluid(answer, image))
+        return replace(found, marrow_contrast=marrow_contrast(found, image))
     except MemoryError as error:
         raise OutOfMemory(
             f"No memory to segment a scan of {' x '.join(map(str, scan.grid.shape))} voxels.",

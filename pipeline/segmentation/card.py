@@ -14,7 +14,15 @@ from pipeline.acquisition import PulseSequence
 from pipeline.anatomy import LATERAL_OF, NAMES, NUMBERINGS, Numbering, Structure, named_numbering
 from pipeline.errors import ModelError
 from pipeline.segmentation.identity import BUILT_IN
-from pipeline.segmentation.limits import ConfidenceFlag, ThickSlices, confidence_flag_of, holds_for, thick_slices_of
+from pipeline.segmentation.limits import (
+    ConfidenceFlag,
+    ContrastFigures,
+    ThickSlices,
+    confidence_flag_of,
+    contrasts_of,
+    holds_for,
+    thick_slices_of,
+)
 
 BUILT_IN_WEIGHTS: Final = Path(__file__).resolve().parents[2] / "models"
 """Folder of the built-in models."""
@@ -89,7 +97,7 @@ class ModelCard:
     real_scan            findings on a real scan, as text; "" if not examined
     figures              accuracy against experts' maps; empty where not measured
     training_renderer    the same on images of the renderer that training used; None where not measured
-    thick_slices, confidence_flag: when not to trust an answer (limits.py); None where not measured
+    thick_slices, contrasts, confidence_flag: when not to trust an answer (limits.py); None or empty where not measured
 
     Raises ModelError if the remap omits a native label: a structure must never be dropped silently.
     """
@@ -113,6 +121,7 @@ class ModelCard:
     figures: Figures = field(default_factory=Figures)
     training_renderer: Figures | None = None
     thick_slices: ThickSlices | None = None
+    contrasts: tuple[ContrastFigures, ...] = ()
     confidence_flag: ConfidenceFlag | None = None
 
     def __post_init__(self) -> None:
@@ -155,6 +164,7 @@ class ModelCard:
             **self.figures.to_dict(),
             "training_renderer": self.training_renderer.to_dict() if self.training_renderer else None,
             "thick_slices": asdict(self.thick_slices) if self.thick_slices else None,
+            "contrasts": [asdict(row) for row in self.contrasts],
             "confidence_flag": asdict(self.confidence_flag) if self.confidence_flag else None,
         }
 
@@ -199,6 +209,7 @@ def card_of(content: Mapping[str, object], folder: Path, digests: Mapping[str, s
         caution=data.get("caution", ""),
         figures=Figures.read(accuracy) if accuracy else Figures(),
         thick_slices=thick_slices_of(data),
+        contrasts=contrasts_of(data, digests),
         confidence_flag=confidence_flag_of(data, digests),
         training_renderer=Figures.read(renderer) if renderer and holds_for(renderer, digests) else None,
     )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+
+DECIDING: Final = ("source", "confidence_flag", "thick_slices", "contrasts", "experimental")
+"""Keys of a card in JSON (ModelCard.to_dict) on which the flags of its outlines depend."""
 
 LEAST_GAIN: Final = 0.3
 """Difference between the flagged shares of the worst tenth and of the other scans from which a flag is raised: 0 for a
@@ -66,6 +70,42 @@ class ThickSlices:
     def at(self, slice_mm: float) -> SliceFigures | None:
         """The figures of the closest tested slice thickness; None if none was tested."""
         return min(self.rows, key=lambda row: abs(row.slice_mm - slice_mm), default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContrastFigures:
+    """Results on synthetic scans of one sequence, in voxels of up to 1 mm. usable: within limits, as for thick slices.
+
+    marrow_contrast  mean over the scans (segmentation/contrast.py)
+    Mean Dice, 0 to 1; mean and RMSE of the errors of the regions' mean thickness, ours minus the experts', mm.
+    """
+
+    name: str
+    marrow_contrast: float
+    knees: int
+    bone_dice: float
+    cartilage_dice: float
+    thickness_bias_mm: float
+    thickness_rmse_mm: float
+    usable: bool
+
+
+def closest_contrast(rows: Sequence[ContrastFigures], contrast: float) -> ContrastFigures | None:
+    """The figures of the sequence whose contrast is closest, as a ratio; None if none was tested."""
+    if contrast <= 0:
+        return None
+    return min(rows, key=lambda row: abs(math.log(row.marrow_contrast / contrast)), default=None)
+
+
+def contrasts_of(card: Mapping[str, object], digests: Mapping[str, str]) -> tuple[ContrastFigures, ...]:
+    """From a card's JSON; empty where they were not measured with these files.
+
+    Raises KeyError, TypeError where the entry is incomplete.
+    """
+    found: Any = card.get("contrasts")
+    if found is None or not holds_for(found, digests):
+        return ()
+    return tuple(ContrastFigures(**row) for row in found["rows"])
 
 
 def confidence_flag_of(card: Mapping[str, object], digests: Mapping[str, str]) -> ConfidenceFlag | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -15,9 +15,11 @@ from pipeline.segmentation.card import ModelCard
 from pipeline.segmentation.knee_unet import knee_unet
 from pipeline.segmentation.limits import (
     ConfidenceFlag,
+    ContrastFigures,
     SliceFigures,
     ThickSlices,
     confidence_flag_of,
+    contrasts_of,
     thick_slices_of,
 )
 from pipeline.types import Segmentation
@@ -150,3 +152,44 @@ def test_a_bone_that_the_network_outlined_in_parts_is_flagged(
     flags = model_flags(replace(knee, labels=labels), model())
     assert [(flag.code, flag.structure) for flag in flags] == [("BONE_INTERRUPTED", bone.key)] * flagged
     assert {flag.use_of("ThC", PLATE_ON[bone], "all") for flag in flags} <= {Use.NO}
+
+
+def sequence(name: str, contrast: float, rmse_mm: float) -> ContrastFigures:
+    return ContrastFigures(
+        name=name,
+        marrow_contrast=contrast,
+        knees=9,
+        bone_dice=0.97,
+        cartilage_dice=0.81,
+        thickness_bias_mm=0.27,
+        thickness_rmse_mm=rmse_mm,
+        usable=rmse_mm <= 0.25,
+    )
+
+
+SEQUENCES = (sequence("T1", 0.35, 0.34), sequence("PD", 0.57, 0.2), sequence("DESS", 1.5, 0.15))
+
+
+@pytest.mark.parametrize(
+    ("contrast", "expected"), [(None, 0), (0.1, 1), (0.35, 1), (0.44, 1), (0.46, 0), (1.5, 0), (3.0, 0)]
+)
+def test_a_scan_is_flagged_if_cartilage_was_not_usable_in_the_sequence_of_the_closest_contrast(
+    contrast: float | None, expected: int
+) -> None:
+    entry = replace(model(), contrasts=SEQUENCES)
+    assert codes(replace(knee(), marrow_contrast=contrast), entry) == ["CARTILAGE_NOT_USABLE"] * expected
+
+
+def test_the_contrast_flag_states_the_figures_of_that_sequence() -> None:
+    (flag,) = model_flags(replace(knee(), marrow_contrast=0.33), replace(model(), contrasts=SEQUENCES))
+    for said in ("0.33", "T1", "0.35", "9 synthetic", "0.34 mm", "+0.27 mm", "0.81", "bones 0.97"):
+        assert said in flag.message
+    assert flag.use_of("ThC", "femoral_cartilage", "all") is Use.NO
+
+
+def test_a_card_has_contrasts_only_of_the_files_that_they_were_measured_with() -> None:
+    digests = {"weights": "a", "first_pass": "b"}
+    card = {"contrasts": {"digests": digests, "rows": [asdict(row) for row in SEQUENCES]}}
+    assert contrasts_of(card, digests) == SEQUENCES
+    assert contrasts_of(card, digests | {"weights": "c"}) == ()
+    assert contrasts_of({}, digests) == ()

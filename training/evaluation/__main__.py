@@ -25,6 +25,7 @@ from pipeline.segmentation import run
 from pipeline.segmentation.card import CARD_NAME
 from pipeline.types import Resources
 from training.evaluation.conditions import CONDITIONS, Condition
+from training.evaluation.contrasts import contrast_figures, write_contrasts
 from training.evaluation.examine import Examined, examine
 from training.evaluation.flag_costs import judge
 from training.evaluation.record import Record
@@ -135,7 +136,9 @@ def main() -> None:
     parser.add_argument("--record", type=Path, default=RECORD, help="folder of kept results")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--flags", action="store_true", help="show what the flags cost instead (flag_costs.py)")
-    parser.add_argument("--card", action="store_true", help="with --flags: write the confidence flag to the card")
+    parser.add_argument(
+        "--card", action="store_true", help="write the limits by sequence to the card; with --flags the confidence flag"
+    )
     given = parser.parse_args()
     folder = given.maps / "validation"
     maps = first_maps(maps_in(folder if folder.is_dir() else given.maps), given.knees)
@@ -163,6 +166,9 @@ def main() -> None:
             write_rule(model.card.folder / CARD_NAME, record.digests, judged.rule, [one.title for one in conditions])
         return
     print("", *lines(rows), sep="\n")
+    if given.card:
+        model, record = _opened(plan)
+        write_contrasts(model.card.folder / CARD_NAME, record.digests, contrast_figures(rows))
     if given.json:
         digests = _opened(plan)[1].digests
         given.json.write_text(json.dumps(content(rows, given.model, digests), indent=1) + "\n", encoding="utf-8")

@@ -29,6 +29,7 @@ class Condition:
     title: str
     render: Callable[[Path, str, int, int], Rendered]
     bars: tuple[Bar, ...] = ()
+    sequence: str = ""
 
 
 def _dice(least: float, *names: str) -> Bar:
@@ -38,7 +39,13 @@ def _dice(least: float, *names: str) -> Bar:
 def _thin(id: str, sequence: Sequence) -> Condition:
     recipe = Recipe(sequence=sequence)
     title = f"{sequence.name}, voxels of {recipe.voxel_mm:.1f} mm"
-    return Condition(id=id, title=title, render=recipe, bars=(_dice(0.84, *PLATE_NAMES), _dice(0.97, *BONE_NAMES)))
+    return Condition(
+        id=id,
+        title=title,
+        render=recipe,
+        bars=(_dice(0.84, *PLATE_NAMES), _dice(0.97, *BONE_NAMES)),
+        sequence=sequence.name,
+    )
 
 
 def _thick(id: str, sequence: Sequence, plane: Plane, *, voxel_mm: float, slices: int) -> Condition:
@@ -70,7 +77,13 @@ _DISEASE: Final = (
 )
 
 CONDITIONS: Final[tuple[Condition, ...]] = (
-    Condition(id="dess", title="DESS, parameters outside the training ranges", render=unseen_dess, bars=_SEQUENCE),
+    Condition(
+        id="dess",
+        title="DESS, parameters outside the training ranges",
+        render=unseen_dess,
+        bars=_SEQUENCE,
+        sequence=DESS.name,
+    ),
     _thin("pd_fs", PD_FS),
     _thin("t2_fs", T2_FS),
     _thin("t1", T1),

@@ -33,6 +33,7 @@ MENISCI_TOGETHER: Final = "menisci"
 MENISCUS_IN_CARTILAGE: Final = "meniscus_labelled_cartilage"
 PROBABILITY: Final = "cartilage_probability"
 ENTROPY_BITS: Final = "cartilage_entropy_bits"
+MARROW_CONTRAST: Final = "marrow_contrast"
 
 
 class Group(StrEnum):
@@ -51,6 +52,7 @@ class Group(StrEnum):
     HOLES = "holes_in_bone_mm3"
     PIECES = "pieces_of_bone"
     CONFIDENCE = "confidence"
+    CONTRAST = "contrast"
 
 
 Values = dict[str, dict[str, float]]
@@ -113,6 +115,8 @@ def compared(found: Segmentation, rendered: Rendered) -> Values:
         )
         if value is not None
     }
+    if found.marrow_contrast is not None:
+        values[Group.CONTRAST.value] = {MARROW_CONTRAST: found.marrow_contrast}
     return values | bone_figures(found, truth)
 
 

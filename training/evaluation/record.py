@@ -26,7 +26,7 @@ DECIDING: Final = (
     "training/knee_unet/*.py",
     "training/evaluation/*.py",
 )
-REPORTING: Final = ("__main__.py", "figures.py", "table.py", "record.py", "flag_costs.py")
+REPORTING: Final = ("__main__.py", "figures.py", "table.py", "record.py", "flag_costs.py", "contrasts.py")
 """Modules of this package that do not decide a result."""
 
 

@@ -111,6 +111,11 @@ def _show_limits(model: service.ModelFacts) -> None:
         st.markdown("**Thick slices**")
         st.dataframe(slices, hide_index=True)
         st.caption(escape(model_limits.slices_words(model.card.thick_slices)))
+    contrasts = model_limits.contrasts_table(model.card.contrasts)
+    if not contrasts.empty:
+        st.markdown("**Sequences**")
+        st.dataframe(contrasts, hide_index=True)
+        st.caption(escape(model_limits.CONTRAST_WORDS))
     if words := model_limits.confidence_words(model.card.confidence_flag):
         st.markdown("**Confidence flag**")
         st.caption(escape(words))

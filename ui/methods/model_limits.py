@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from pipeline.segmentation.limits import ConfidenceFlag, ThickSlices
+from pipeline.segmentation.limits import ConfidenceFlag, ContrastFigures, ThickSlices
 
 THICK_TITLES = {
     "slice_mm": "Slices (mm)",
@@ -30,6 +30,28 @@ def slices_words(thick: ThickSlices | None) -> str:
     limit = thick.usable_slice_mm
     usable = f"with slices of up to {limit:.2g} mm" if limit else "with none of the thick slices that were tried"
     return f"Cartilage is usable {usable}; beyond, results carry a flag. Measured on {thick.measured_on}."
+
+
+CONTRAST_TITLES = {
+    "name": "Sequence",
+    "marrow_contrast": "Cartilage : marrow",
+    "bone_dice": "Dice, bones",
+    "cartilage_dice": "Dice, cartilage",
+    "thickness_bias_mm": "ThC bias (mm)",
+    "thickness_rmse_mm": "ThC RMSE (mm)",
+    "usable": "Usable",
+    "knees": "Knees",
+}
+CONTRAST_WORDS = (
+    "Synthetic scans with voxels of up to 1 mm, rendered by another renderer than in training. Cartilage : marrow is "
+    "the ratio of their signals. A scan is judged by the sequence whose ratio is closest; where that one is not "
+    "usable, results carry a flag."
+)
+
+
+def contrasts_table(rows: tuple[ContrastFigures, ...]) -> pd.DataFrame:
+    """Accuracy by sequence, one line each; empty if not measured."""
+    return pd.DataFrame([{title: asdict(row)[key] for key, title in CONTRAST_TITLES.items()} for row in rows])
 
 
 def confidence_words(rule: ConfidenceFlag | None) -> str:
