@@ -10,6 +10,10 @@ import pytest
 
 from pipeline.anatomy import Structure
 from pipeline.segmentation.contrast import marrow_contrast
+from pipeline.segmentation.frame import Frame
+from pipeline.segmentation.models.knee_edges import shows_edges
+from pipeline.segmentation.orientation import nearest_order
+from pipeline.segmentation.unet import Answer, View
 from pipeline.types import Segmentation
 from tests.support.knees import coarse_knee, turned_knee
 
@@ -43,3 +47,16 @@ def test_the_contrast_is_unknown_without_cartilage_or_signal() -> None:
     bare = replace(knee, labels=np.where(knee.labels == Structure.FEMORAL_CARTILAGE, 0, knee.labels).astype(np.uint8))
     assert marrow_contrast(bare, image) is None
     assert marrow_contrast(knee, np.zeros_like(image)) is None
+
+
+@pytest.mark.parametrize(("cartilage", "marrow", "located"), [(60.0, 180.0, False), (150.0, 60.0, True)])
+def test_edges_are_located_unless_cartilage_is_dark_beside_marrow(
+    cartilage: float, marrow: float, located: bool
+) -> None:
+    knee = coarse_knee()
+    order = nearest_order(knee.grid, "RAS")
+    labels = order.to_network(knee.labels)
+    answer = Answer(labels=labels, certainty=np.zeros_like(labels), structures={int(s): s for s in knee.boxes})
+    image = order.to_network(image_of(knee, cartilage=cartilage, marrow=marrow))
+    frame = Frame(shape=labels.shape, spacing_mm=order.spacing_mm(knee.grid), resolution_mm=0.7)
+    assert shows_edges(View(order=order, image=image, frame=frame), answer) is located
