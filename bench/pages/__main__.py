@@ -12,6 +12,7 @@ import time
 from typing import Final
 
 PARTS: Final = {
+    "edit": "bench.pages.edit",
     "idle": "bench.pages.idle",
     "proxy": "bench.pages.proxy",
     "scene": "bench.pages.scene",

@@ -1,7 +1,8 @@
-"""The slice viewer on a page: scan, labels and T2 in three linked planes."""
+"""The slice viewer on a page: scan, labels and T2 in three linked planes, and its edit mode."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import streamlit as st
@@ -16,12 +17,27 @@ FILES: Final = (ViewFile.SLICES, ViewFile.SCAN, ViewFile.LABELS, ViewFile.SUBREG
 _MODULE: Final = """
 const code = import(new URL("SCRIPT", window.location.origin).href);
 
-export default function ({ data, parentElement }) {
+export default function ({ data, parentElement, setTriggerValue }) {
   let viewer = null;
-  code.then(({ mount }) => { viewer = mount(parentElement, data); });
+  const saved = (id) => setTriggerValue("saved", id);
+  code.then(({ mount }) => { viewer = mount(parentElement, { ...data, saved }); });
   return () => setTimeout(() => { if (viewer && !viewer.root.isConnected) viewer.end(); }, 0);
 }
 """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Editing:
+    """What the edit mode needs to know.
+
+    job      id of the analysis, for the address that a new version is sent to
+    version  that is shown
+    newest   version of the analysis
+    """
+
+    job: str
+    version: int
+    newest: int
 
 
 @st.cache_resource
@@ -31,12 +47,24 @@ def _component() -> Any:
     return st.components.v2.component("kneebox.slices", js=module)
 
 
-def show_slices(base_url: str, key: str, *, height_px: int = HEIGHT_PX) -> None:
+def show_slices(base_url: str, key: str, *, height_px: int = HEIGHT_PX, editing: Editing | None = None) -> str | None:
     """Show the slices of a finished analysis.
 
-    base_url   where its viewer data are served, `/api/jobs/<id>/view`; the browser fetches them once
+    base_url   where its viewer data are served, `/api/jobs/<id>/view`; the browser fetches them once. It differs
+               between versions of an analysis.
     key        unique on the page; with the same key a rerun keeps the viewer unchanged
     height_px  of the three pictures together, on a wide page
+    editing    allows the user to edit the outlines
+
+    Returns the id of a new version, once, in the run after the user has saved it or has asked for the newest.
     """
     addresses = {file.name.lower(): f"{base_url}/{file}" for file in FILES}
-    _component()(key=key, data={"base": base_url, "addresses": addresses, "height": height_px})
+    data: dict[str, Any] = {"base": base_url, "addresses": addresses, "height": height_px}
+    if editing is not None:
+        data |= {"editable": True, "job": editing.job, "version": editing.version, "newest": editing.newest}
+    shown = _component()(key=key, data=data, on_saved_change=_nothing)
+    return shown.saved or None
+
+
+def _nothing() -> None:
+    """Streamlit reports a value only if it has a function to call."""

@@ -2,11 +2,15 @@
 // Every rerun of the page calls mount() for the same parent; the voxels are fetched once, when the viewer first becomes
 // visible.
 
+import { Editor } from "./edit/editor.js";
+import { onEditKey } from "./edit/keys.js";
 import { Pane } from "./slices_pane.js";
 import { buildFrame, buildPanel } from "./slices_panel.js";
 import { savePicture } from "./slices_picture.js";
 import { Volume } from "./slices_volume.js";
 
+/** @import { About } from "./edit/editor.js" */
+/** @import { Box } from "./edit/lattice.js" */
 /** @import { Addresses, SlicesMeta, T2Meta } from "./slices_volume.js" */
 
 /**
@@ -30,9 +34,10 @@ let kept = null; // the last scan, for a viewer that is removed and added again
 
 /**
  * @param {HTMLElement} parent
- * @param {{base: string, addresses: Addresses, height: number}} options base: address that tells two scans apart
+ * @param {{base: string, addresses: Addresses, height: number, editable?: boolean} & Partial<About>} options
+ *   base: address that tells two scans apart
  */
-export function mount(parent, { base, addresses, height }) {
+export function mount(parent, { base, addresses, height, editable = false, job = "", version = 1, newest = 1, saved = () => {} }) {
   let viewer = mounted.get(parent);
   if (viewer?.base !== base || !viewer.root.isConnected) {
     viewer?.end();
@@ -41,6 +46,7 @@ export function mount(parent, { base, addresses, height }) {
   }
   viewer.root.style.setProperty("--height", `${height}px`);
   viewer.followTheme();
+  viewer.allowEditing(editable ? { job, version, newest, saved } : null);
   return viewer;
 }
 
@@ -52,6 +58,8 @@ export class Viewer {
     this.ended = new AbortController();
     /** @type {Pane[]} */
     this.panes = [];
+    /** @type {Set<Pane>} */
+    this.drawn = new Set(); // pictures that are up to date
     /** @type {Volume | null} */
     this.loaded = null;
     /** @type {number | null} */
@@ -60,6 +68,10 @@ export class Viewer {
     this.greys = new Uint32Array(256); // ABGR of each stored intensity
     this.t2Table = new Uint32Array(0); // ABGR of each stored T2
     this.state = firstState(null);
+    /** @type {About | null} */
+    this.about = null; // for the edit mode, if it is allowed
+    /** @type {Editor | null} */
+    this.editor = null;
     this.windowChanged = () => {}; // set by the panel: its sliders follow a drag on the picture
     this.frame = buildFrame(parent);
     this.root = this.frame.root;
@@ -113,7 +125,34 @@ export class Viewer {
     this.panes = this.volume.planes.map((plane, k) => new Pane(this, k, plane, planes[k]));
     this.sizes = new ResizeObserver(() => this.refresh());
     for (const pane of this.panes) this.sizes.observe(pane.canvas);
+    this.allowEditing(this.about);
+    this.root.addEventListener("keydown", (event) => {
+      if (this.editor && onEditKey(this.editor, event)) event.stopPropagation(); // Streamlit has its own key handlers
+    });
     this.#draw();
+  }
+
+  /** @param {About | null} about null: not allowed */
+  allowEditing(about) {
+    this.about = about;
+    if (!this.panel || this.volume.meta.structures.length === 0) return;
+    if (!about) {
+      this.editor?.end();
+      this.editor = null;
+      this.panel.placeEditor(null);
+    } else if (this.editor) {
+      this.editor.about = { ...about, saved: (id) => this.#saved(id) };
+      this.editor.toolbar.refresh();
+    } else {
+      this.editor = new Editor(this, { ...about, saved: (id) => this.#saved(id) });
+      this.panel.placeEditor(this.editor.toolbar);
+    }
+  }
+
+  /** A new version is on the server. @param {string} id */
+  #saved(id) {
+    kept = null; // these labels are no longer those of the address
+    this.about?.saved(id);
   }
 
   /** @param {string} state @param {string} text */
@@ -132,6 +171,11 @@ export class Viewer {
 
   /** Draw everything in the next frame, once however often this is called. */
   refresh() {
+    this.drawn.clear();
+    this.#schedule();
+  }
+
+  #schedule() {
     this.due ??= requestAnimationFrame(() => {
       this.due = null;
       if (!this.ended.signal.aborted) this.#draw();
@@ -182,6 +226,12 @@ export class Viewer {
     savePicture(this);
   }
 
+  /** Labels have changed: borders in these slices are computed again. @param {Box} box */
+  labelsChanged(box) {
+    for (const pane of this.panes) if (pane.forget(box)) this.drawn.delete(pane);
+    this.#schedule();
+  }
+
   /** Fill the table of greys for the current window. */
   #shade() {
     const { scan } = this.volume.meta;
@@ -195,7 +245,8 @@ export class Viewer {
   }
 
   #draw() {
-    for (const pane of this.panes) pane.draw();
+    for (const pane of this.panes) if (!this.drawn.has(pane)) pane.draw();
+    this.drawn = new Set(this.panes);
     const { state, volume, root } = this;
     const value = volume.value(state.at);
     root.dataset.position = state.at.join();
@@ -210,6 +261,7 @@ export class Viewer {
     this.ended.abort();
     this.sight.disconnect();
     this.sizes?.disconnect();
+    this.editor?.end();
     this.root.remove();
   }
 }

@@ -15,31 +15,33 @@ const STEPS = [
  * @returns {Map<number, Path2D>}
  */
 export function borders(labels, rows, columns) {
-  const wide = columns + 2;
+  const wide = (columns + 5) & ~3; // a frame of background saves the bounds; rows of whole words let a word be compared
+  const padded = new Uint8Array((rows + 2) * wide);
+  const words = new Uint32Array(padded.buffer);
+  for (let r = 0; r < rows; r += 1) padded.set(labels.subarray(r * columns, (r + 1) * columns), (r + 1) * wide + 1);
   /** @type {Map<number, Map<number, number>>} */
   const next = new Map(); // label -> (point -> next point)
-  /** @param {number} r @param {number} c */
-  const value = (r, c) => (r < 0 || c < 0 || r >= rows || c >= columns ? 0 : labels[r * columns + c]);
-  for (let r = -1; r < rows; r += 1) {
-    let a = 0;
-    let d = 0;
-    for (let c = -1; c < columns; c += 1) {
-      const b = value(r, c + 1);
-      const e = value(r + 1, c + 1);
-      if (a !== b || a !== d || a !== e) {
-        const point = (r + 1) * wide + c + 1;
-        const edges = [2 * point, 2 * (point + 1) + 1, 2 * (point + wide), 2 * point + 1];
-        for (const label of new Set([a, b, d, e])) {
-          if (label) {
-            const steps = STEPS[Number(a === label) + 2 * Number(b === label) + 4 * Number(e === label) + 8 * Number(d === label)];
-            const following = next.get(label) ?? new Map();
-            next.set(label, following);
-            for (let k = 0; k < steps.length; k += 2) following.set(edges[steps[k]], edges[steps[k + 1]]);
-          }
-        }
+  for (let r = 0; r <= rows; r += 1) {
+    const end = r * wide + columns;
+    for (let point = r * wide; point <= end; point += 1) {
+      const a = padded[point];
+      const b = padded[point + 1];
+      const d = padded[point + wide];
+      const e = padded[point + 1 + wide];
+      if (a === b && a === d && a === e) {
+        const word = (point + 4) >> 2; // four more points of one label are passed at once
+        const same = Math.imul(a, 0x01010101) >>> 0;
+        if (point % 4 === 3 && words[word] === same && words[word + (wide >> 2)] === same) point += 3;
+        continue;
       }
-      a = b;
-      d = e;
+      const edges = [2 * point, 2 * (point + 1) + 1, 2 * (point + wide), 2 * point + 1];
+      for (const label of new Set([a, b, d, e])) {
+        if (!label) continue;
+        const steps = STEPS[Number(a === label) + 2 * Number(b === label) + 4 * Number(e === label) + 8 * Number(d === label)];
+        const following = next.get(label) ?? new Map();
+        next.set(label, following);
+        for (let k = 0; k < steps.length; k += 2) following.set(edges[steps[k]], edges[steps[k + 1]]);
+      }
     }
   }
   return new Map([...next].map(([label, steps]) => [label, closed(steps, wide)]));

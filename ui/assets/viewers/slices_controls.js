@@ -1,4 +1,5 @@
 // Mouse, touch and keys of a plane.
+// In the edit mode, the left button and one finger belong to the tool (edit/editor.js).
 // Left: cross-hair. Right: window. Middle, or Shift: pan. Wheel: slices; with Ctrl: zoom. Two fingers: zoom and pan.
 
 const WHEEL_PX = 50; // of a smooth wheel that make one slice
@@ -16,10 +17,12 @@ export function listen(pane) {
     canvas.focus({ preventScroll: true });
     canvas.setPointerCapture(event.pointerId);
     down.set(event.pointerId, event);
-    if (down.size === 1 && event.button === 0 && !event.shiftKey) pane.point(event);
+    if (down.size > 1) viewer.editor?.cancel(); // the second finger of a gesture
+    else if (!viewer.editor?.down(pane, event) && event.button === 0 && !event.shiftKey) pane.point(event);
   });
   canvas.addEventListener("pointermove", (event) => {
     const last = down.get(event.pointerId);
+    viewer.editor?.hover(pane, event);
     if (!last) return;
     const [dx, dy] = [event.clientX - last.clientX, event.clientY - last.clientY];
     const other = [...down].find(([id]) => id !== event.pointerId)?.[1];
@@ -29,19 +32,33 @@ export function listen(pane) {
       const span = (from) => Math.hypot(from.clientX - other.clientX, from.clientY - other.clientY);
       if (span(last) > 0) pane.magnify(span(event) / span(last), pane.pixel(event));
       pane.pan(dx / 2, dy / 2);
+    } else if (viewer.editor?.pressed) {
+      viewer.editor.move(pane, event);
     } else if (event.buttons & 2) {
       viewer.dragWindow(dx, dy);
     } else if (event.buttons & 4 || event.shiftKey) {
       pane.pan(dx, dy);
-    } else {
+    } else if (viewer.editor?.points(event) ?? true) {
       pane.point(event);
     }
   });
-  canvas.addEventListener("pointerup", (event) => down.delete(event.pointerId));
-  canvas.addEventListener("pointercancel", (event) => down.delete(event.pointerId));
+  canvas.addEventListener("pointerup", (event) => {
+    down.delete(event.pointerId);
+    viewer.editor?.up(pane, event);
+  });
+  canvas.addEventListener("pointercancel", (event) => {
+    down.delete(event.pointerId);
+    viewer.editor?.cancel();
+  });
+  canvas.addEventListener("pointerleave", () => viewer.editor?.hover(pane, null));
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
   canvas.addEventListener("wheel", (event) => {
     event.preventDefault();
+    if (event.shiftKey && viewer.editor?.active) {
+      viewer.editor.resize(-Math.sign(event.deltaY || event.deltaX));
+      viewer.editor.hover(pane, event);
+      return;
+    }
     if (event.ctrlKey || event.metaKey) {
       pane.magnify(Math.exp(-event.deltaY / 300), pane.pixel(event));
       return;

@@ -1,9 +1,11 @@
 // One plane: its picture, the overlay, and which voxel a pixel shows.
 // The viewer (slices.js) holds the state that the planes share and calls draw().
 
+import { joined } from "./edit/lattice.js";
 import { borders } from "./slices_contour.js";
 import { listen } from "./slices_controls.js";
 
+/** @import { Box as Voxels } from "./edit/lattice.js" */
 /** @import { Viewer } from "./slices.js" */
 /** @import { Edge, Plane } from "./slices_volume.js" */
 
@@ -50,6 +52,10 @@ export class Pane {
     this.colours = this.#sheet();
     /** @type {Map<string, Map<number, Path2D>>} */
     this.paths = new Map();
+    /** @type {{key: string, labels: Uint8Array} | null} */
+    this.flat = null; // the labels that borders were computed from
+    /** @type {Voxels | null} */
+    this.stale = null; // where they have changed since
     this.zoom = 1;
     this.shift = [0, 0]; // mm by which the picture's middle is moved to the right and down
     listen(this);
@@ -93,14 +99,35 @@ export class Pane {
     let found = this.paths.get(key);
     if (!found) {
       const { down, right } = this.plane;
-      const flat = new Uint8Array(down.n * right.n);
-      this.viewer.volume.walk(this.plane, this.slice, (at, voxel) => { flat[at] = array[voxel]; });
+      const flat = this.#flat(key, array);
       const [oldest] = this.paths.keys();
       if (this.paths.size >= PATHS_KEPT) this.paths.delete(oldest);
       found = borders(flat, down.n, right.n);
       this.paths.set(key, found);
     }
     return found;
+  }
+
+  /** The labels of this slice as a picture; after a stroke only what it has changed is read again. @param {string} key @param {Uint8Array} array */
+  #flat(key, array) {
+    const { volume } = this.viewer;
+    const { down, right } = this.plane;
+    const kept = this.flat?.key === key;
+    this.flat = kept && this.flat ? this.flat : { key, labels: new Uint8Array(down.n * right.n) };
+    volume.copy(this.plane, this.slice, array, this.flat.labels, kept && this.stale ? this.stale : volume.whole);
+    this.stale = null;
+    return this.flat.labels;
+  }
+
+  /** Borders of structures are computed again in these slices. @param {Voxels} box @returns {boolean} whether this one is among them */
+  forget(box) {
+    const [first, last] = box[this.plane.normal];
+    for (const key of this.paths.keys()) {
+      const [name, slice] = key.split(" ");
+      if (name === "structures" && Number(slice) >= first && Number(slice) <= last) this.paths.delete(key);
+    }
+    this.stale = this.stale ? joined(this.stale, box) : box;
+    return this.slice >= first && this.slice <= last;
   }
 
   /** @returns {Placement} */
@@ -139,6 +166,7 @@ export class Pane {
       this.pen.fillRect(...place);
     }
     this.#overlay(at, place);
+    this.viewer.editor?.draw(this, at);
     if (state.cross) this.#crossHair(at);
     this.#annotate(at);
     this.slider.value = String(this.slice + 1);

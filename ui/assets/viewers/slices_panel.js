@@ -1,12 +1,11 @@
 // The controls: frame, headers and sliders of the planes, switches, and the values under the cross-hair.
 
+import { EDIT_HELP } from "./edit/keys.js";
+import { check, choice, el, icon, range } from "./slices_elements.js";
+
 /** @import { Overlay, Viewer } from "./slices.js" */
 /** @import { Entry, Plane, SlicesMeta, T2Meta, ScanMeta, VoxelValue } from "./slices_volume.js" */
 
-const ICONS = {
-  minus: "M4 10h12", plus: "M4 10h12M10 4v12", fit: "M4 8V4h4M12 4h4v4M16 12v4h-4M8 16H4v-4",
-  large: "M12 4h4v4M16 4l-5 5M8 16H4v-4M4 16l5-5",
-};
 const HELP = [
   ["Click, drag", "move the cross-hair"],
   ["Wheel, Page Up/Down", "next slice"],
@@ -16,43 +15,17 @@ const HELP = [
   ["Ctrl wheel, + and −, pinch", "zoom; 0 fits"],
 ];
 
-/**
- * Make an element: el("button", {type: "button"}, "text", child, ...).
- * @template {keyof HTMLElementTagNameMap} K
- * @param {K} tag
- * @param {Record<string, unknown>} attributes properties, attributes, and listeners (on...)
- * @param {...(Node | string | null)} children
- * @returns {HTMLElementTagNameMap[K]}
- */
-function el(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) made.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
-    else if (name in made && name !== "list") Object.assign(made, { [name]: value });
-    else made.setAttribute(name, String(value));
-  }
-  for (const child of children) if (child !== null) made.append(child);
-  return made;
-}
-
-/** @param {keyof typeof ICONS} name @param {string} label @param {() => void} onclick */
-function icon(name, label, onclick) {
-  const button = el("button", { type: "button", title: label, "aria-label": label, className: "icon", onclick });
-  button.innerHTML = `<svg viewBox="0 0 20 20" aria-hidden="true"><path d="${ICONS[name]}"/></svg>`;
-  return button;
-}
-
 /** @param {HTMLElement} parent */
 export function buildFrame(parent) {
   const message = el("p", { className: "message", role: "status" });
   const body = el("div", { className: "body" });
-  const sheet = el("link", { rel: "stylesheet", href: new URL("./slices.css", import.meta.url).href });
+  const sheets = ["./slices.css", "./edit/edit.css"].map((name) => el("link", { rel: "stylesheet", href: new URL(name, import.meta.url).href }));
   const root = el("div", { className: "slices" }, message, body);
   root.hidden = true;
-  sheet.addEventListener("load", () => { root.hidden = false; });
-  parent.append(sheet, root);
+  sheets[0].addEventListener("load", () => { root.hidden = false; });
+  parent.append(...sheets, root);
   const remove = root.remove.bind(root);
-  root.remove = () => { sheet.remove(); remove(); };
+  root.remove = () => { for (const sheet of sheets) sheet.remove(); remove(); };
   return { root, message, body };
 }
 
@@ -93,8 +66,12 @@ export function buildPanel(viewer) {
   const modes = [{ value: "structures", text: "Structures" }, { value: "regions", text: "Sub-regions" }];
   if (volume.meta.t2) modes.push({ value: "t2", text: volume.meta.t2.title });
 
+  const editKeys = el("details", { hidden: true }, el("summary", {}, "Keys for editing"), keyList(EDIT_HELP));
+  const editing = el("div", { hidden: true });
+  const begin = el("div", { hidden: true });
   const panel = el("div", { className: "panel" },
     readout.list,
+    begin,
     choice("Overlay", "overlay", modes, state.mode, overlay),
     scale,
     entries,
@@ -104,15 +81,25 @@ export function buildPanel(viewer) {
       check("Cross-hair", state.cross, (cross) => viewer.change({ cross }))),
     volume.meta.scan ? buildWindow(viewer, volume.meta.scan) : null,
     el("button", { type: "button", className: "save", onclick: () => viewer.save() }, "Save picture"),
-    el("details", {}, el("summary", {}, "Mouse and keys"),
-      el("dl", { className: "help" }, ...HELP.flatMap(([what, does]) => [el("dt", {}, what), el("dd", {}, does)]))));
+    el("details", {}, el("summary", {}, "Mouse and keys"), keyList(HELP)),
+    editKeys);
 
-  frame.body.replaceChildren(chooser, el("div", { className: "planes" }, ...planes.map(({ section }) => section)), panel,
+  /** @param {{root: HTMLElement, begin: HTMLElement} | null} toolbar of the edit mode */
+  function placeEditor(toolbar) {
+    editing.replaceChildren(...(toolbar ? [toolbar.root] : []));
+    begin.replaceChildren(...(toolbar ? [toolbar.begin] : []));
+    for (const place of [editing, begin, editKeys]) place.hidden = !toolbar;
+  }
+
+  frame.body.replaceChildren(chooser, editing, el("div", { className: "planes" }, ...planes.map(({ section }) => section)), panel,
     el("p", { className: "note" }, note(volume.meta)));
   enlarge(state.large);
   list();
-  return { planes, show: readout.show };
+  return { planes, show: readout.show, overlay, list, placeEditor };
 }
+
+/** @param {string[][]} lines */
+const keyList = (lines) => el("dl", { className: "help" }, ...lines.flatMap(([what, does]) => [el("dt", {}, what), el("dd", {}, does)]));
 
 /** @param {SlicesMeta} meta */
 function note(meta) {
@@ -218,43 +205,4 @@ function buildWindow(viewer, scan) {
   const reset = el("button", { type: "button", className: "link", onclick: () => viewer.setWindow(...scan.window) }, "Reset");
   const head = el("div", { className: "head" }, el("span", {}, "Brightness and contrast"), reset);
   return el("div", { className: "window", role: "group", "aria-label": "Brightness and contrast" }, head, width.row, level.row);
-}
-
-/** @param {string} title @param {boolean} checked @param {(on: boolean) => void} onchange */
-function check(title, checked, onchange) {
-  const box = el("input", { type: "checkbox", checked, onchange: () => onchange(box.checked) });
-  return el("label", { className: "check" }, box, el("span", {}, title));
-}
-
-/**
- * A slider with its value in words.
- * @param {string} title
- * @param {{min: number, max: number, step: number, value: number}} attributes
- * @param {(value: number) => void} oninput @param {(value: number) => string} text
- */
-function range(title, attributes, oninput, text) {
-  const shown = el("output", {});
-  const input = el("input", { type: "range", "aria-label": title, ...attributes });
-  const tell = () => {
-    shown.textContent = text(Number(input.value));
-    input.setAttribute("aria-valuetext", shown.textContent);
-  };
-  input.addEventListener("input", () => { oninput(Number(input.value)); tell(); });
-  tell();
-  /** @param {number} value */
-  const set = (value) => { input.value = String(value); tell(); };
-  return { row: el("label", { className: "range" }, el("span", {}, title), input, shown), set };
-}
-
-/**
- * A row of radio buttons.
- * @template {string | number} T
- * @param {string} title @param {string} className
- * @param {{value: T, text: string}[]} options @param {T} chosen @param {(value: T) => void} onchange
- */
-function choice(title, className, options, chosen, onchange) {
-  const group = `${className}-${Math.random().toString(36).slice(2)}`;
-  return el("fieldset", { className: `choice ${className}` }, el("legend", {}, title),
-    ...options.map(({ value, text }) => el("label", {},
-      el("input", { type: "radio", name: group, checked: value === chosen, onchange: () => onchange(value) }), el("span", {}, text))));
 }

@@ -62,6 +62,7 @@ export class Volume {
     const [, ny, nx] = meta.shape;
     this.strides = [ny * nx, nx, 1];
     this.size = meta.shape[0] * ny * nx;
+    this.whole = meta.shape.map((n) => /** @type {[number, number]} */ ([0, n - 1])); // box of all voxels
     this.planes = meta.planes.map((plane) => this.#geometry(plane));
     /** @type {Uint8Array | null} */
     this.scan = null;
@@ -132,6 +133,22 @@ export class Volume {
     let at = 0;
     for (let r = 0; r < down.n; r += 1, row += down.stride) {
       for (let c = 0, voxel = row; c < right.n; c += 1, voxel += right.stride) use(at++, voxel);
+    }
+  }
+
+  /**
+   * The part of a slice inside a box of voxels, copied to its picture, and what lies outside left as it is.
+   * @param {Plane} plane @param {number} slice @param {Uint8Array} array @param {Uint8Array} picture
+   * @param {[number, number][]} box first and last voxel along z, y, x
+   */
+  copy({ normal, down, right }, slice, array, picture, box) {
+    /** @param {Direction} along */
+    const cells = ({ axis, turn, n }) => (turn > 0 ? box[axis] : [n - 1 - box[axis][1], n - 1 - box[axis][0]]);
+    const [[r0, r1], [c0, c1]] = [cells(down), cells(right)];
+    const start = slice * this.strides[normal] + down.first + right.first;
+    for (let r = r0; r <= r1; r += 1) {
+      let voxel = start + r * down.stride + c0 * right.stride;
+      for (let at = r * right.n + c0; at <= r * right.n + c1; at += 1, voxel += right.stride) picture[at] = array[voxel];
     }
   }
 
