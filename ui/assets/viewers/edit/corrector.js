@@ -57,7 +57,7 @@ export class Corrector {
         done(data.labels);
       };
       worker.addEventListener("message", hear);
-      worker.addEventListener("error", () => failed(new Error("Click to correct failed in this browser.")), { once: true });
+      worker.onerror = () => failed(new Error("Click to correct failed in this browser."));
       worker.postMessage({ id, question });
     });
   }

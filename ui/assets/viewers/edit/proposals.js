@@ -72,7 +72,7 @@ export class Proposals {
     this.current = new Proposal(editor, about, changes);
     editor.toolbar.refresh();
     editor.viewer.refresh();
-    editor.say(`${about.title}: ${changeInWords(editor.viewer.volume, this.current)}? Enter accepts, Escape rejects.`);
+    editor.say(`${about.title}, proposal: ${changeInWords(editor.viewer.volume, this.current)}. Enter accepts, Escape rejects.`);
   }
 
   accept() {
