@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import Body, FastAPI, Query, Request
 from fastapi.concurrency import run_in_threadpool
@@ -16,6 +16,7 @@ from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Res
 from jobs import service
 from jobs.intake.field_names import OPTION_FIELDS, START_FIELDS, UPLOAD_FIELDS, check_names, check_query
 from jobs.intake.form import OptionsForm, UploadForm, parse_values
+from jobs.intake.version_form import MOST_BODY_BYTES
 from pipeline.reference_values import reference_groups
 from pipeline.results_tree import CSV, MEASUREMENTS
 from rest.access import end_access, grant_access
@@ -37,6 +38,7 @@ from rest.schemas import (
     status_body,
     upload_response,
 )
+from rest.version_routes import add_version_routes
 from rest.wire import Wire
 
 app = FastAPI(
@@ -50,7 +52,7 @@ app = FastAPI(
 answer_errors(app)
 app.add_middleware(Guard)
 app.add_middleware(RequestShare)
-app.add_middleware(Wire, streamed=("/upload", "/scans"))
+app.add_middleware(Wire, streamed=("/upload", "/scans", "/jobs/*/labels"), larger={"/jobs/*/versions": MOST_BODY_BYTES})
 intake: Final = Intake()
 
 Jobs = Annotated[Sequence[str], Query(description="Id of the analysis of each visit: job=ID&job=ID&job=ID")]
@@ -72,7 +74,9 @@ VISITS: Final = ("job", "time")
 async def upload(request: Request) -> Response:
     """Upload a scan, a label map or both, and start the analysis."""
     return await intake.receive(
-        request, lambda form, warnings: upload_response(service.submit_form(form), (*warnings, *form.warnings))
+        request,
+        lambda form, warnings: upload_response(service.submit_form(form), (*warnings, *form.warnings)),
+        service.UPLOAD_FORM,
     )
 
 
@@ -89,7 +93,9 @@ async def keep_scan(request: Request) -> Response:
 
     No analysis is started; the upload is deleted after one hour.
     """
-    return await intake.receive(request, lambda form, warnings: scan_response(service.keep_form(form), warnings))
+    return await intake.receive(
+        request, lambda form, warnings: scan_response(service.keep_form(form), warnings), service.UPLOAD_FORM
+    )
 
 
 @app.get("/scans/{scan_id}", response_model=ScanResponse, responses=documented(404, 422), tags=["scans"])
@@ -227,10 +233,17 @@ def copy(request: Request, job_id: str, options: dict[str, object] | None = Body
     return status_body(service.copy(job_id, options), warnings)
 
 
-@app.delete("/jobs/{job_id}", status_code=204, responses=documented(404), tags=["jobs"])
-def delete(job_id: str) -> Response:
-    """Stop a job if it runs; delete its files and its record."""
-    service.delete(job_id)
+add_version_routes(app, intake)
+
+
+@app.delete("/jobs/{job_id}", status_code=204, responses=documented(404, 422), tags=["jobs"])
+def delete(request: Request, job_id: str, versions: Literal["this", "all"] = "this") -> Response:
+    """Stop a job if it runs; delete its files and its record. `versions=all` deletes every version of the analysis."""
+    check_query(request.query_params, (), ("versions",))
+    if versions == "all":
+        service.delete_versions(job_id)
+    else:
+        service.delete(job_id)
     return Response(status_code=204)
 
 

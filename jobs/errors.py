@@ -39,6 +39,12 @@ class JobConflict(JobError):
     next_step = "Reload the job and try again."
 
 
+class NewerVersion(JobConflict):
+    """A correction was made without knowledge of a version that was saved meanwhile, as from a second tab."""
+
+    next_step = "Open the newest version, or save all the same."
+
+
 class QueueUnavailable(JobError):
     """Redis is unreachable, or rejects writes."""
 

@@ -51,6 +51,9 @@ class Settings(BaseSettings):
         default=600, ge=1, le=100_000, description="Largest upload, in units of 1024² bytes."
     )
     results_expiry_hours: float = Field(default=24, gt=0, le=24 * 366, description="Retention time of results.")
+    longest_expiry_hours: float = Field(
+        default=168, ge=0, le=24 * 366, description="Longest time for which a user can keep results, from the upload."
+    )
     models_dir: Path | None = Field(default=None, description="Folder of additional models, which take precedence.")
     host: str = Field(default="127.0.0.1", description="Address on which the two servers listen.")
     api_port: Annotated[int, Field(ge=1, le=65535)] = 8000

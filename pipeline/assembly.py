@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pipeline.comparison.reproducibility import figures_of
+from pipeline.edits import Edit, edit_warnings
 from pipeline.labels import given_model
 from pipeline.padding import without_planes
 from pipeline.products import (
     ALIGNMENT,
+    CORRECTION,
     DIVIDED,
     FLAGS,
     INPUT_NAME,
@@ -87,22 +91,41 @@ def analysis_result(inputs: Inputs, versions: dict[str, int]) -> AnalysisResult:
             packages=collect_packages(),
             host=dict(collect_host()),
             seconds={s.name: round(s.seconds, 3) for s in records if s.seconds is not None},
+            edits=tuple(edit.to_dict() for edit in _edits(inputs)),
         ),
     )
 
 
 def detectable_changes(inputs: Inputs) -> dict[str, float]:
-    """`structure/region` -> smallest detectable change of mean thickness, mm; empty: not known for these outlines."""
+    """`structure/region` -> smallest detectable change of mean thickness, mm; empty: not known for these outlines.
+
+    It holds for outlines of the model, not for those that a reader has corrected.
+    """
     if inputs[UPLOAD].labels is not None:
         return {}
-    return figures_of(ModelIdentity.from_dict(inputs[MODEL]["identity"])).detectable_mm
+    known = figures_of(ModelIdentity.from_dict(_identity(inputs)))
+    correction = inputs[CORRECTION]
+    return (known if correction is None else known.without(correction.edited)).detectable_mm
+
+
+def _identity(inputs: Inputs) -> Any:
+    correction = inputs[CORRECTION]
+    return (inputs[MODEL] if correction is None else correction.model)["identity"]
 
 
 def _model(inputs: Inputs) -> dict[str, object]:
     """What made the outlines: the model, or the user's label map with the numbering that was decided."""
+    correction = inputs[CORRECTION]
+    if correction is not None:
+        return dict(correction.model)
     if inputs[UPLOAD].labels is None:
         return inputs[MODEL]
     return given_model(inputs[SEGMENTATION].model_id, inputs.options.numbering)
+
+
+def _edits(inputs: Inputs) -> tuple[Edit, ...]:
+    correction = inputs[CORRECTION]
+    return () if correction is None else correction.edits
 
 
 def _options_used(inputs: Inputs) -> dict[str, object]:
@@ -118,6 +141,7 @@ def _warnings(inputs: Inputs, shapes: tuple[ShapeFit, ...]) -> tuple[str, ...]:
     return (
         *(header.warnings if header is not None else ()),
         *turn_warnings(inputs.options.turn),
+        *edit_warnings(_edits(inputs)),
         *inputs[SEGMENTATION].warnings,
         *(f"{s.title}: {s.reason}" for s in inputs[RECORDS] if s.state is StepState.FAILED),
         *(unused_shapes(inputs.options.nsm_type, inputs[RESOURCES]) if shapes else ()),

@@ -108,6 +108,18 @@ class EmptyImage(InputError):
     next_step = "Check the export: the voxels may have been lost."
 
 
+class InvalidEdit(InputError):
+    """A correction of outlines that cannot be applied, changes nothing, or leaves no bone to measure."""
+
+    next_step = "Check the correction, and save it again."
+
+
+class EditTooLarge(InputError):
+    """A correction with more parts than the server accepts."""
+
+    next_step = "Send a whole label map instead."
+
+
 class NotComparable(InputError):
     """Analyses that cannot be aligned: no bone in common, or bones of two persons; visits that are no series."""
 
@@ -156,6 +168,12 @@ class OutOfDisk(ModelError):
 
 class AnalysisError(KneeError):
     """The analysis ran, but its result cannot be used."""
+
+
+class CorrectionMissing(AnalysisError):
+    """The corrected outlines of a version are missing or damaged."""
+
+    next_step = "Correct the version before again."
 
 
 class EmptyStructure(AnalysisError):

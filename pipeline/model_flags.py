@@ -94,13 +94,23 @@ def _low_confidence(segmentation: Segmentation, model: ModelCard) -> list[Qualit
     return [
         QualityFlag(
             code=FlagCode.LOW_CONFIDENCE,
+            structure=structure,
             reason="the network is uncertain about the cartilage",
             message=f"The network's mean probability of cartilage is {found:.3f}; "
             f"expected {rule.threshold:.3f} or more{surface} (uncalibrated). Of {rule.scans} synthetic scans this "
             f"flags {100 * rule.worst_caught:.0f} % of the tenth with the worst outlines, and "
             f"{100 * rule.others_flagged:.0f} % of the others.",
         )
+        for structure in _of_the_model(segmentation)
     ]
+
+
+def _of_the_model(segmentation: Segmentation) -> list[str]:
+    """The plates that no reader has corrected, or one empty name for all of the knee."""
+    plates = [plate for plate in segmentation.boxes if plate.tissue is Tissue.CARTILAGE]
+    if segmentation.edited.isdisjoint(plates):
+        return [""]
+    return [plate.key for plate in plates if plate not in segmentation.edited]
 
 
 def _slices_too_thick(segmentation: Segmentation, model: ModelCard) -> list[QualityFlag]:

@@ -33,6 +33,9 @@ DEFAULT_MODEL: Final = "nnunet_fullres"
 READING_OPTIONS: Final = ("side", "series", "echo_times_ms")
 """Used while the upload is read: to change one of them, the upload is needed again."""
 
+OUTLINE_OPTIONS: Final = ("segmentation_model", "menisci", "numbering", "resample_labels", "knee", "turn")
+"""They decide the outlines, or the grid that these are on: fixed once a reader has corrected them."""
+
 MAX_ECHO_TIME_MS: Final = 10_000.0
 ECHO_TIMES: Final = "echo_times_ms"
 SPIN_LOCK_TIMES: Final = "spin_lock_times_ms"

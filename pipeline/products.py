@@ -11,13 +11,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.anatomy import Side, Structure
+from pipeline.anatomy import Structure
+from pipeline.correction import Correction
 from pipeline.flags import QualityFlag
-from pipeline.grid import NO_PLANES, Grid
-from pipeline.image_codec import label_map_of, label_map_values, planes_of, scan_of, scan_values
+from pipeline.grid import Grid
+from pipeline.image_codec import (
+    alignment_of,
+    alignment_values,
+    label_map_of,
+    label_map_values,
+    scan_of,
+    scan_values,
+    segmentation_of,
+    segmentation_values,
+)
 from pipeline.product import Given, Parts, Product, Stored, arrays_and_json, folder, json_only
 from pipeline.progress import StepRecord
 from pipeline.quantities import Method
@@ -25,7 +34,6 @@ from pipeline.results import Manifest, Results
 from pipeline.results_tree import OVERLAY, ViewFile
 from pipeline.scan_header import ScanHeader
 from pipeline.types import (
-    Alignment,
     LabelArray,
     LabelMap,
     Measurement,
@@ -62,6 +70,9 @@ MODEL: Final = Given[dict[str, Any]](name="model")
 RECORDS: Final = Given[tuple[StepRecord, ...]](name="records")
 """Records of the previous steps."""
 
+CORRECTION: Final = Given[Correction | None](name="correction")
+"""The outlines as a reader corrected them; None for those of the model or of the user's label map."""
+
 
 def _encode_scan(scan: Scan) -> Parts:
     return scan_values(scan), {"echoes": scan.echoes}
@@ -80,34 +91,11 @@ def _decode_label_map(stored: Stored) -> LabelMap:
 
 
 def _encode_segmentation(segmentation: Segmentation) -> Parts:
-    meta = {
-        "grid": segmentation.grid.to_dict(),
-        "model_id": segmentation.model_id,
-        "compartments_apart": segmentation.compartments_apart,
-        "confidence": {structure.key: value for structure, value in segmentation.confidence.items()},
-        "surface_entropy_bits": {s.key: value for s, value in segmentation.surface_entropy_bits.items()},
-        "marrow_contrast": segmentation.marrow_contrast,
-        "flags": _encode_flags(segmentation.flags),
-        "warnings": segmentation.warnings,
-        "padding": segmentation.padding,
-    }
-    return meta, {"labels": segmentation.labels}
+    return segmentation_values(segmentation), {"labels": segmentation.labels}
 
 
 def _decode_segmentation(stored: Stored) -> Segmentation:
-    meta = stored.meta
-    return Segmentation(
-        labels=stored.array("labels"),
-        grid=Grid.from_dict(meta["grid"]),
-        model_id=meta["model_id"],
-        compartments_apart=meta["compartments_apart"],
-        confidence={Structure[key.upper()]: value for key, value in meta["confidence"].items()},
-        surface_entropy_bits={Structure[k.upper()]: v for k, v in meta.get("surface_entropy_bits", {}).items()},
-        marrow_contrast=meta.get("marrow_contrast"),
-        flags=_decode_flags(meta.get("flags", [])),
-        warnings=tuple(meta.get("warnings", ())),
-        padding=planes_of(meta.get("padding", NO_PLANES)),
-    )
+    return segmentation_of(stored.meta, stored.array("labels"))
 
 
 def _surface_arrays(surface: Surface, prefix: str) -> dict[str, NDArray[Any]]:
@@ -128,15 +116,6 @@ def _encode_surfaces(surfaces: tuple[Surface, ...]) -> Parts:
 
 def _decode_surfaces(stored: Stored) -> tuple[Surface, ...]:
     return tuple(_surface(stored, key, key) for key in stored.meta)
-
-
-def _encode_alignment(alignment: Alignment) -> object:
-    return asdict(alignment) | {"matrix": alignment.matrix.tolist()}
-
-
-def _decode_alignment(meta: dict[str, Any]) -> Alignment:
-    structure = Structure(meta.get("structure", Structure.FEMUR))
-    return Alignment(**meta | {"matrix": np.array(meta["matrix"]), "side": Side(meta["side"]), "structure": structure})
 
 
 def _labels_of(item: ThicknessMap) -> list[str]:
@@ -266,10 +245,12 @@ GIVEN_SEGMENTATION: Final = arrays_and_json("given_segmentation", _encode_segmen
 """The user's label map in canonical labels: the same as RAW_SEGMENTATION, without a model."""
 RAW_SEGMENTATION: Final = arrays_and_json("raw_segmentation", _encode_segmentation, _decode_segmentation)
 """The model's output: medial and lateral tibial cartilage may share a label."""
+CORRECTED: Final = arrays_and_json("corrected", _encode_segmentation, _decode_segmentation)
+"""The outlines as a reader corrected them, which replace those of the model or of the label map."""
 SEGMENTATION: Final = arrays_and_json("segmentation", _encode_segmentation, _decode_segmentation)
 """With separate compartments of the tibial cartilage."""
 SURFACES: Final = arrays_and_json("surfaces", _encode_surfaces, _decode_surfaces)
-ALIGNMENT: Final = json_only("alignment", _encode_alignment, _decode_alignment)
+ALIGNMENT: Final = json_only("alignment", alignment_values, alignment_of)
 SUBREGIONS: Final = arrays_and_json("subregions", _encode_labels, _decode_labels)
 """(z, y, x) uint8: the region (anatomy.REGIONS) of every cartilage voxel."""
 DIVIDED: Final = arrays_and_json("divided", _encode_labels, _decode_labels)
@@ -286,3 +267,13 @@ MAPS: Final = folder("maps", "work/maps", OVERLAY.path)
 """The part of the results tree that shows the knee."""
 DELIVERY: Final = Product(name="delivery", save=_save_results, load=_load_results, marker="results/manifest.json")
 """The results tree, the zip and the manifest."""
+
+
+def outlines_files(workspace: Workspace) -> tuple[dict[str, object], Path]:
+    """The outlines of a finished analysis: as JSON values without the labels, and the .npy of these.
+
+    Raises FileNotFoundError.
+    """
+    path = workspace.work_dir / f"{SEGMENTATION.name}.labels.npy"
+    path.stat()
+    return json.loads((workspace.root / SEGMENTATION.marker).read_text(encoding="utf-8")), path

@@ -96,6 +96,13 @@ PROVENANCE: Final = Artifact(
     "digests of their weights, package versions, seconds per step",
     media_type=JSON,
 )
+EDITS: Final = Artifact(
+    path="edits.json",
+    meaning="corrections of the outlines from version 1 to this one: time, reader, note, voxels added and removed per "
+    "structure",
+    media_type=JSON,
+    condition="where a reader has corrected the outlines",
+)
 README: Final = Artifact(path="README.txt", meaning="meaning of each file, coordinate system", media_type=PLAIN)
 LABELS_NIFTI: Final = Artifact(
     path="segmentation/labels.nii.gz", meaning="label map, NIfTI", media_type=GZIP, compressed=True, research=True
@@ -251,6 +258,7 @@ ARTIFACTS: Final = (
     RESULTS,
     OAI_TABLE,
     PROVENANCE,
+    EDITS,
     README,
     LABELS_NIFTI,
     LABELS_NRRD,

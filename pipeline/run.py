@@ -16,12 +16,13 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from pipeline.correction import read_correction
 from pipeline.digest import sha256_of_inputs
 from pipeline.errors import KneeError, OutOfMemory
 from pipeline.ledger import Ledger
 from pipeline.options import AnalysisOptions
 from pipeline.product import Given, Product
-from pipeline.products import DELIVERY, INPUT_NAME, MODEL, RECORDS, RESOURCES, UPLOAD, Upload
+from pipeline.products import CORRECTION, DELIVERY, INPUT_NAME, MODEL, RECORDS, RESOURCES, UPLOAD, Upload
 from pipeline.progress import Progress, StepRecord, StepState
 from pipeline.segmentation import describe
 from pipeline.segmentation.identity import GIVEN
@@ -54,8 +55,8 @@ def run_analysis(
 ) -> RunSummary:
     """Run every step that applies, in order. The last one produces DELIVERY.
 
-    Raises OptionsError if the model does not exist; the KneeError of a required step (facts["step"] names it). A
-    failed optional step becomes a warning.
+    Raises OptionsError if the model does not exist; CorrectionMissing; the KneeError of a required step (facts["step"]
+    names it). A failed optional step becomes a warning.
     """
     records = run_steps(workspace, options, resources, request, on_progress, steps)
     manifest = DELIVERY.load(workspace).manifest
@@ -94,6 +95,7 @@ class _Facts:
         self, *, workspace: Workspace, resources: Resources, request: Request, model: Future[dict[str, Any]]
     ) -> None:
         upload = _upload(workspace, request)
+        correction = read_correction(workspace.work_dir) if request.corrected else None
         self.records: tuple[StepRecord, ...] = ()
         self.values: dict[Given[Any], Callable[[], Any]] = {
             UPLOAD: lambda: upload,
@@ -101,10 +103,12 @@ class _Facts:
             RESOURCES: lambda: resources,
             MODEL: model.result,
             RECORDS: lambda: self.records,
+            CORRECTION: lambda: correction,
         }
         self._parts: dict[Given[Any], object] = {
             UPLOAD: (upload.sha256, request.scan, request.labels),
             INPUT_NAME: request.input_name,
+            CORRECTION: None if correction is None else correction.decisive,
         }
 
     def decisive(self) -> dict[Given[Any], object]:

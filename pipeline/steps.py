@@ -6,27 +6,36 @@ provenance, report, command line and pages iterate STEPS, the only list of steps
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 
 from pipeline.alignment import align_knee, reference_bone
 from pipeline.anatomy import REGION_SCHEME, SUBREGION_SCHEME, Structure
-from pipeline.assembly import analysis_result, detectable_changes, measured_knee, measured_scan, turned_scan
-from pipeline.decoding.process import decode_label_map, decode_scan
+from pipeline.assembly import analysis_result, detectable_changes, measured_knee, measured_scan
+from pipeline.correction import STEP as CORRECT
 from pipeline.delivery import make_maps, make_results
 from pipeline.flags import settled
-from pipeline.image_io.content import require_content
-from pipeline.labels import given_segmentation
 from pipeline.measure import Findings, measure_knee
 from pipeline.model_flags import model_flags
-from pipeline.one_knee import one_knee
 from pipeline.options import READING_OPTIONS
-from pipeline.padding import added, padding_of, without_padding, without_planes
+from pipeline.outlining import (
+    correct,
+    name_labels,
+    outline,
+    outlines_of,
+    read_labels,
+    read_upload,
+    why_no_labels,
+    why_no_scan,
+    why_not_corrected,
+    why_not_outlined,
+)
 from pipeline.plate_outline import with_worn_rims
 from pipeline.product import Product
 from pipeline.products import (
     ALIGNMENT,
+    CORRECTED,
+    CORRECTION,
     DELIVERY,
     DIVIDED,
     FLAGS,
@@ -54,8 +63,6 @@ from pipeline.products import (
 from pipeline.quality import quality_flags
 from pipeline.regions import split_compartments, subregions, without_menisci
 from pipeline.report.page import page_template
-from pipeline.scan_header import header_of
-from pipeline.segmentation import segment
 from pipeline.segmentation.limits import DECIDING
 from pipeline.segmentation.registry import model
 from pipeline.shape.fit import fit_shapes
@@ -66,78 +73,22 @@ from pipeline.surface import bone_surface, bone_surfaces
 from pipeline.t2.layers import measure_t2, relative_depth
 from pipeline.t2.maps import fit_t2_map
 from pipeline.thickness import thickness_of_bones
-from pipeline.turned_knee import refuse_turned, turned
-from pipeline.types import Segmentation, Surface
+from pipeline.types import Surface
 
 T = TypeVar("T")
-
-
-def _read(inputs: Inputs) -> Outputs:
-    path, options = inputs[UPLOAD].scan, inputs.options
-    assert path is not None  # noqa: S101  ensured by `applies`
-    scan = decode_scan(
-        path,
-        side=options.chosen_side,
-        series=options.series,
-        echo_times_ms=options.echo_times_ms,
-        beside_labels=path == inputs[UPLOAD].labels,
-        scratch_dir=inputs.scratch_dir,
-    )
-    require_content(scan)
-    return SCAN.of(scan), SCAN_HEADER.of(header_of(scan))
-
-
-def _no_scan(inputs: Inputs) -> str | None:
-    return "no scan was given, only a label map" if inputs[UPLOAD].scan is None else None
-
-
-def _read_labels(inputs: Inputs) -> Outputs:
-    path = inputs[UPLOAD].labels
-    assert path is not None  # noqa: S101  ensured by `applies`
-    return (LABEL_MAP.of(decode_label_map(path, scratch_dir=inputs.scratch_dir)),)
-
-
-def _name_labels(inputs: Inputs) -> Outputs:
-    scan, options = turned_scan(inputs), inputs.options
-    label_map = turned(inputs[LABEL_MAP], options.turn)
-    grid = None if scan is None else scan.grid
-    given = given_segmentation(label_map, options.numbering, grid, resample=options.resample_labels)
-    check = None if options.turn else refuse_turned
-    given = given if scan is None else without_padding(given, scan)
-    return (GIVEN_SEGMENTATION.of(one_knee(given, options.knee, check)),)
-
-
-def _no_labels(inputs: Inputs) -> str | None:
-    return "no label map was given" if inputs[UPLOAD].labels is None else None
-
-
-def _segment(inputs: Inputs) -> Outputs:
-    options = inputs.options
-    padding = padding_of(inputs[SCAN])
-    scan = without_planes(turned(inputs[SCAN], options.turn), padding)
-    found = segment(scan, options.segmentation_model, inputs[RESOURCES], inputs.on_fraction, options.knee, options.turn)
-    return (RAW_SEGMENTATION.of(replace(found, padding=added(padding, found.padding))),)
-
-
-def _labels_given(inputs: Inputs) -> str | None:
-    return None if inputs[UPLOAD].labels is None else "the label map that was given is measured"
-
-
-def _outlines(inputs: Inputs) -> Segmentation:
-    """The label map of the user or of the model."""
-    return inputs.get(GIVEN_SEGMENTATION) or inputs[RAW_SEGMENTATION]
 
 
 def _surfaces(inputs: Inputs) -> Outputs:
     # a label map may hold any one bone; where a model finds no femur, the scan shows no knee
     required = (Structure.FEMUR,) if inputs[UPLOAD].labels is None else ()
-    return (SURFACES.of(bone_surfaces(_outlines(inputs), required)),)
+    return (SURFACES.of(bone_surfaces(outlines_of(inputs), required)),)
 
 
 def _align(inputs: Inputs) -> Outputs:
     alignment = align_knee(inputs[SURFACES][0])  # in the order of BONES: the femur where there is one
-    segmentation = split_compartments(_outlines(inputs), alignment)
-    if inputs[UPLOAD].labels is None and not inputs.options.menisci:
+    outlines = outlines_of(inputs)
+    segmentation = split_compartments(outlines, alignment)
+    if inputs[UPLOAD].labels is None and not inputs.options.menisci and not outlines.edited:
         segmentation = without_menisci(segmentation)
     return ALIGNMENT.of(alignment), SEGMENTATION.of(segmentation), SUBREGIONS.of(subregions(segmentation, alignment))
 
@@ -167,7 +118,7 @@ def _t2(inputs: Inputs) -> Outputs:
 def _no_t2(inputs: Inputs) -> str | None:
     header = inputs.get(SCAN_HEADER)
     if header is None:
-        return _no_scan(inputs)
+        return why_no_scan(inputs)
     return header.t2_unavailable(
         skip_first_echo=inputs.options.skip_first_echo, spin_lock_times_ms=inputs.options.spin_lock_times_ms
     )
@@ -248,8 +199,8 @@ STEPS: Final = (
     Step(
         name="read_scan",
         title="Read the scan",
-        run=_read,
-        applies=_no_scan,
+        run=read_upload,
+        applies=why_no_scan,
         reads=(UPLOAD,),
         produces=(SCAN, SCAN_HEADER),
         options=READING_OPTIONS,
@@ -258,8 +209,8 @@ STEPS: Final = (
     Step(
         name="read_labels",
         title="Read the label map",
-        run=_read_labels,
-        applies=_no_labels,
+        run=read_labels,
+        applies=why_no_labels,
         reads=(UPLOAD,),
         produces=(LABEL_MAP,),
         share=1,
@@ -267,8 +218,8 @@ STEPS: Final = (
     Step(
         name="name_labels",
         title="Name the structures of the label map",
-        run=_name_labels,
-        applies=_no_labels,
+        run=name_labels,
+        applies=why_no_labels,
         reads=(UPLOAD, SCAN, LABEL_MAP),
         produces=(GIVEN_SEGMENTATION,),
         options=("numbering", "resample_labels", "knee", "turn"),
@@ -278,8 +229,8 @@ STEPS: Final = (
     Step(
         name="segment",
         title="Outline bones and cartilage",
-        run=_segment,
-        applies=_labels_given,
+        run=outline,
+        applies=why_not_outlined,
         reads=(UPLOAD, SCAN, MODEL, RESOURCES),
         produces=(RAW_SEGMENTATION,),
         options=("segmentation_model", "knee", "turn"),
@@ -288,10 +239,19 @@ STEPS: Final = (
         share=60,
     ),
     Step(
+        name=CORRECT,
+        title="Read the corrected outlines",
+        run=correct,
+        applies=why_not_corrected,
+        reads=(CORRECTION,),
+        produces=(CORRECTED,),
+        share=1,
+    ),
+    Step(
         name="surfaces",
         title="Build bone surfaces",
         run=_surfaces,
-        reads=(UPLOAD, GIVEN_SEGMENTATION, RAW_SEGMENTATION),
+        reads=(UPLOAD, GIVEN_SEGMENTATION, RAW_SEGMENTATION, CORRECTED),
         produces=(SURFACES,),
         share=4,
     ),
@@ -300,7 +260,7 @@ STEPS: Final = (
         title="Find side and compartments",
         run=_align,
         prepare=partial(reference_bone, Structure.FEMUR),
-        reads=(UPLOAD, GIVEN_SEGMENTATION, RAW_SEGMENTATION, SURFACES),
+        reads=(UPLOAD, GIVEN_SEGMENTATION, RAW_SEGMENTATION, CORRECTED, SURFACES),
         produces=(ALIGNMENT, SEGMENTATION, SUBREGIONS),
         options=("menisci",),
         version=2,
@@ -332,7 +292,7 @@ STEPS: Final = (
         name="measure",
         title="Summarise by region",
         run=_measure,
-        reads=(UPLOAD, SEGMENTATION, SUBREGIONS, DIVIDED, ALIGNMENT, THICKNESS, T2_ROWS, MODEL),
+        reads=(UPLOAD, SEGMENTATION, SUBREGIONS, DIVIDED, ALIGNMENT, THICKNESS, T2_ROWS, MODEL, CORRECTION),
         produces=(MEASUREMENTS,),
         version=4,
         identity=detectable_changes,
@@ -378,7 +338,7 @@ STEPS: Final = (
         run=_write_results,
         prepare=page_template,
         reads=(
-            *(UPLOAD, INPUT_NAME, RECORDS, MODEL, RESOURCES),
+            *(UPLOAD, INPUT_NAME, RECORDS, MODEL, RESOURCES, CORRECTION),
             *(SCAN, SCAN_HEADER, SEGMENTATION, SUBREGIONS, DIVIDED, ALIGNMENT),
             *(THICKNESS, T2, SHAPES, MEASUREMENTS, FLAGS, MAPS),
         ),

@@ -89,6 +89,7 @@ class Segmentation:
                           not known
     flags, warnings       found while a given label map was read; empty for the output of a model
     padding               planes of the scan that the grid leaves out: padding, and another knee (pipeline/padding.py)
+    edited                structures that a reader corrected (pipeline/edits.py)
     """
 
     labels: LabelArray
@@ -101,6 +102,7 @@ class Segmentation:
     flags: tuple[QualityFlag, ...] = ()
     warnings: tuple[str, ...] = ()
     padding: Planes = NO_PLANES
+    edited: frozenset[Structure] = frozenset()
 
     def __post_init__(self) -> None:
         if self.labels.shape != self.grid.shape or self.labels.dtype != np.uint8:
@@ -331,11 +333,13 @@ class Request:
     input_name  the user's name of the input (its stem names the results zip)
     scan        file or folder of the scan; None for a label map without a scan
     labels      a label map used instead of a network; it may be in the same file or folder as the scan
+    corrected   a reader corrected the outlines: the workspace has the correction (pipeline/correction.py)
     """
 
     input_name: str
     scan: str | None = None
     labels: str | None = None
+    corrected: bool = False
 
     def __post_init__(self) -> None:
         if self.scan is None and self.labels is None:
@@ -350,6 +354,7 @@ class Provenance:
     steps         version of each step: it changes with the step's results
     model         what made the segmentation
     shape_models  id, kind, weights_sha256 of each
+    edits         corrections of the outlines by readers, from version 1 to this one, as in edits.json
     """
 
     program: dict[str, str]
@@ -361,6 +366,7 @@ class Provenance:
     packages: dict[str, str]
     host: dict[str, object]
     seconds: dict[str, float]
+    edits: tuple[dict[str, object], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from jobs import errors, service
-from pipeline.errors import AnalysisError, InputError, KneeError, ModelError, OptionsError
+from pipeline.errors import AnalysisError, EditTooLarge, InputError, InvalidEdit, KneeError, ModelError, OptionsError
 from rest.schemas import ErrorBody, FormErrors
 
 STATUS_OF_ERROR: Final[tuple[tuple[type[KneeError], int], ...]] = (
@@ -27,6 +27,8 @@ STATUS_OF_ERROR: Final[tuple[tuple[type[KneeError], int], ...]] = (
     (errors.ServerBusy, 503),
     (errors.ClientBusy, 429),
     (errors.QueueUnavailable, 503),
+    (InvalidEdit, 422),
+    (EditTooLarge, 413),
     (InputError, 400),
     (OptionsError, 422),
     (AnalysisError, 500),

@@ -24,7 +24,7 @@ from starlette.types import Receive
 
 from jobs import service
 from jobs.errors import UploadTooSlow
-from jobs.intake.field_names import UPLOAD_FIELDS, check_query
+from jobs.intake.field_names import check_query
 from jobs.intake.parts import FilePart
 from pipeline.errors import KneeError
 from pipeline.file_kinds import EXTENSIONS, VOLUMES, FileKind, either
@@ -34,6 +34,7 @@ from rest.early_refusal import EarlyRefusal
 from rest.protocol import DIRECT
 
 T = TypeVar("T")
+F = TypeVar("F")
 
 BATCH_BYTES: Final = 1024 * 1024
 """Approximate size of the pieces for the writing thread."""
@@ -70,7 +71,10 @@ class Intake:
         self._threads = CapacityLimiter(MAX_UPLOADS)
 
     async def receive(
-        self, request: Request, finish: Callable[[service.FormReceiver, tuple[str, ...]], BaseModel]
+        self,
+        request: Request,
+        finish: Callable[[service.FormReceiver[F], tuple[str, ...]], BaseModel],
+        form: service.FormKind[F],
     ) -> Response:
         """Receive a form with a file, and respond 201 with the result of `finish`; a failure leaves no files.
 
@@ -78,19 +82,20 @@ class Intake:
 
         Raises the KneeErrors of `finish`, and other errors after the whole body has been read.
         """
-        receiver: service.FormReceiver | None = None
+        receiver: service.FormReceiver[F] | None = None
         whole = False
         client = client_of(request.scope)
         try:
             with self._places.hold(client):
                 headers = request.headers
-                warnings = check_query(request.query_params, UPLOAD_FIELDS)
-                receiver = await self.run(
-                    open_receiver, headers.get("content-type", ""), headers.get("content-length", "")
+                warnings = check_query(request.query_params, form.fields)
+                opened = await self.run(
+                    open_receiver, headers.get("content-type", ""), headers.get("content-length", ""), form
                 )
-                await self.fill(receiver, request)
+                receiver = opened
+                await self.fill(opened, request)
                 whole = True
-                answer = await self.check(client, finish, receiver, warnings)
+                answer = await self.check(client, finish, opened, warnings)
                 return JSONResponse(answer.model_dump(), 201, {"connection": "close"})
         except BaseException as error:
             if receiver is not None:
@@ -110,12 +115,12 @@ class Intake:
         """Call it in an upload thread; waits for its end even if the request is cancelled."""
         return await to_thread.run_sync(functools.partial(work, *arguments), limiter=self._threads)
 
-    async def discard(self, receiver: service.FormReceiver) -> None:
+    async def discard(self, receiver: service.FormReceiver[F]) -> None:
         """Remove written data, even while the request is being cancelled."""
         with anyio.CancelScope(shield=True):
             await self.run(receiver.upload.discard)
 
-    async def fill(self, receiver: service.FormReceiver, request: Request) -> None:
+    async def fill(self, receiver: service.FormReceiver[F], request: Request) -> None:
         """Feed the whole body. Raises the errors of the receiver, UploadTooSlow, ClientDisconnect."""
         pace = Pace()
         begun, more = await _piece(request.receive, pace)
@@ -143,7 +148,7 @@ class Intake:
             raise
 
     async def _fill_through_event_loop(
-        self, receiver: service.FormReceiver, receive: Receive, pace: Pace, piece: bytes, *, more: bool
+        self, receiver: service.FormReceiver[F], receive: Receive, pace: Pace, piece: bytes, *, more: bool
     ) -> None:
         """Feed one batch at a time; further data waits in the connection."""
         batch, size = [piece], len(piece)
@@ -197,12 +202,12 @@ def upload_form(form: type[BaseModel], *names: str) -> dict[str, object]:
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
-def open_receiver(content_type: str, announced: str) -> service.FormReceiver:
+def open_receiver(content_type: str, announced: str, form: service.FormKind[F]) -> service.FormReceiver[F]:
     """Raises the errors of jobs.service.receive_form."""
-    return service.receive_form(content_type, int(announced) if announced.isdecimal() else None)
+    return service.receive_form(content_type, int(announced) if announced.isdecimal() else None, form)
 
 
-def _feed(receiver: service.FormReceiver, batch: list[bytes]) -> None:
+def _feed(receiver: service.FormReceiver[F], batch: list[bytes]) -> None:
     for piece in batch:
         receiver.feed(piece)
 
@@ -225,7 +230,12 @@ async def _piece(receive: Receive, pace: Pace) -> tuple[bytes, bool]:
 
 
 def _feed_from(
-    source: socket.socket, length: int, begun: bytes, receiver: service.FormReceiver, pace: Pace, stop: threading.Event
+    source: socket.socket,
+    length: int,
+    begun: bytes,
+    receiver: service.FormReceiver[F],
+    pace: Pace,
+    stop: threading.Event,
 ) -> None:
     """Read the rest of a body of `length` bytes from a socket, in a thread."""
     receiver.feed(begun)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import anyio
@@ -37,10 +38,17 @@ def secured(headers: MutableHeaders, scope: Scope) -> None:
 class Wire:
     """The outermost middleware."""
 
-    def __init__(self, inner: ASGIApp, streamed: tuple[str, ...]) -> None:
-        """streamed: paths whose routes limit the body themselves."""
+    def __init__(self, inner: ASGIApp, streamed: tuple[str, ...], larger: Mapping[str, int]) -> None:
+        """streamed: paths whose routes limit the body themselves; larger: other limits. `*`: any one part of a path."""
         self._inner = inner
         self._streamed = streamed
+        self._larger = larger
+
+    def _limit(self, path: str) -> int | None:
+        """The most bytes of a body; None: the route limits them."""
+        if any(_fits(path, pattern) for pattern in self._streamed):
+            return None
+        return next((most for pattern, most in self._larger.items() if _fits(path, pattern)), MOST_BODY_BYTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -56,12 +64,13 @@ class Wire:
                 secured(headers, scope)
             await send(message)
 
-        if route_path(scope) in self._streamed:
+        limit = self._limit(route_path(scope))
+        if limit is None:
             await self._inner(scope, receive, dressed)
-        elif announced_bytes(scope) > MOST_BODY_BYTES:
+        elif announced_bytes(scope) > limit:
             answer = plain_error(
                 413,
-                f"The body may have at most {MOST_BODY_BYTES} bytes.",
+                f"The body may have at most {limit} bytes.",
                 "BODY_TOO_LARGE",
                 "Send files with POST /upload.",
             )
@@ -69,7 +78,12 @@ class Wire:
         elif scope["method"] == "HEAD":
             await _head(self._inner, scope, receive, dressed)
         else:
-            await self._inner(scope, _bounded(receive), dressed)
+            await self._inner(scope, _bounded(receive, limit), dressed)
+
+
+def _fits(path: str, pattern: str) -> bool:
+    parts, wanted = path.split("/"), pattern.split("/")
+    return len(parts) == len(wanted) and all(word in ("*", part) for part, word in zip(parts, wanted, strict=True))
 
 
 def announced_bytes(scope: Scope) -> int:
@@ -78,7 +92,7 @@ def announced_bytes(scope: Scope) -> int:
     return int(text) if text.isdecimal() and len(text) < 20 else 0
 
 
-def _bounded(receive: Receive) -> Receive:
+def _bounded(receive: Receive, limit: int) -> Receive:
     """Abort a body without a declared length if it is too long."""
     came = 0
 
@@ -86,7 +100,7 @@ def _bounded(receive: Receive) -> Receive:
         nonlocal came
         message = await receive()
         came += len(message.get("body", b""))
-        return {"type": "http.disconnect"} if came > MOST_BODY_BYTES else message
+        return {"type": "http.disconnect"} if came > limit else message
 
     return counted
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from jobs.control.work import stop_work
-from jobs.errors import JobConflict
+from jobs.errors import JobConflict, JobNotFound
 from jobs.state.backend import open_backend
 from jobs.state.lifecycle import ended
 from jobs.state.model import CANCELLED, JobRecord, JobView, RecordChanges
@@ -51,6 +53,21 @@ def delete(job_id: str, *, with_research_copy: bool = True) -> None:
         remove_copy_of(backend.storage, job_id)
     backend.storage.remove(job_id)
     backend.store.delete(job_id)
+
+
+@queue_errors()
+def delete_versions(job_id: str) -> int:
+    """Delete all versions of the analysis that a job belongs to; returns their number. Raises JobNotFound."""
+    backend = open_backend()
+    backend.storage.folder(job_id)
+    record = backend.store.load(job_id)
+    if record is None:
+        raise not_found()
+    family = backend.store.family(record.family)
+    for version in reversed(family):
+        with contextlib.suppress(JobNotFound):  # deleted meanwhile
+            delete(version.id)
+    return len(family)
 
 
 def _cancelled(record: JobRecord, message: str) -> RecordChanges | None:

@@ -47,8 +47,11 @@ def copy(job_id: str, options: Mapping[str, object] | None = None) -> JobView:
         **reopened(0, chosen, expires_at),
         id=target.name,
         created_at=created,
-        input_path=_stored(before.input_path),
-        labels_path=_stored(before.labels_path),
+        input_path=stored_input(before.input_path),
+        labels_path=stored_input(before.labels_path),
+        version_of="",
+        version=1,
+        base_version=0,
     )
     # a folder in jobs/ must be complete: it is made under another name
     partial = Workspace(backend.storage.root / "incoming" / record.id)
@@ -62,5 +65,6 @@ def copy(job_id: str, options: Mapping[str, object] | None = None) -> JobView:
     return get(record.id)
 
 
-def _stored(path: str) -> str:
+def stored_input(path: str) -> str:
+    """The path of an input file in the record of a job that was made from another one."""
     return f"{INPUT_DIR}/{Path(path).name}" if path else ""

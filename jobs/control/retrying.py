@@ -16,7 +16,8 @@ from jobs.state.model import JobRecord, JobView
 from jobs.state.queue import queue_errors
 from jobs.state.storage import Storage
 from jobs.views.reading import get, not_found
-from pipeline.options import READING_OPTIONS, AnalysisOptions
+from pipeline.correction import LABELS_NAME
+from pipeline.options import OUTLINE_OPTIONS, READING_OPTIONS, AnalysisOptions
 from pipeline.products import DELIVERY, LABEL_MAP, SCAN
 
 
@@ -52,6 +53,12 @@ def require_input(storage: Storage, record: JobRecord, chosen: AnalysisOptions) 
     if not has_input(storage, record):
         raise JobConflict("The scan of this job has been deleted.", hint="Upload the scan again.")
     before = AnalysisOptions.from_dict(record.options)
+    fixed = [name for name in OUTLINE_OPTIONS if getattr(chosen, name) != getattr(before, name)]
+    if record.corrected and fixed:
+        raise JobConflict(
+            f"{' and '.join(fixed)} cannot be changed: the outlines of this version were corrected by a reader.",
+            hint="Run version 1 again with other options, and correct the result.",
+        )
     changed = [name for name in READING_OPTIONS if getattr(chosen, name) != getattr(before, name)]
     if changed and record.input_path and storage.file_of(record.id, record.input_path) is None:
         verb = "is" if len(changed) == 1 else "are"
@@ -73,6 +80,8 @@ def has_input(storage: Storage, record: JobRecord) -> bool:
     """Whether scan and label map of a job can still be read, from the upload or from what was read from it."""
     workspace = storage.newest_workspace(record.id)
     needed = ((record.input_path or not record.labels_path, SCAN), (record.labels_path, LABEL_MAP))
+    if record.corrected and not (workspace.work_dir / LABELS_NAME).is_file():
+        return False
     return all(
         product.exists(workspace) or storage.file_of(record.id, str(path)) is not None
         for path, product in needed

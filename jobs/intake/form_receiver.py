@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -21,16 +23,44 @@ MAX_FIELDS: Final = 20
 MAX_FIELD_BYTES: Final = 10_000
 
 
-class FormReceiver:
+F = TypeVar("F")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormKind(Generic[F]):
+    """A form with files.
+
+    files    its file parts, of which at least one is needed; missing: what to say without one
+    fields   names of all parts
+    parse    checks the values, and raises InvalidForm
+    """
+
+    files: tuple[FilePart, ...]
+    missing: str
+    fields: tuple[str, ...]
+    parse: Callable[[Mapping[str, str]], F]
+
+
+UPLOAD_FORM: Final = FormKind[JobForm](
+    files=tuple(FilePart),
+    missing="Field required: a scan, or a label map as 'labels'",
+    fields=UPLOAD_FIELDS,
+    parse=parse_form,
+)
+
+
+class FormReceiver(Generic[F]):
     """A multipart/form-data body, received in pieces: `file` and `labels` go to an Upload, the other fields are kept.
 
     Values before a file are validated before the file is stored, all of them at the end.
 
+    form      names and values of the form
     warnings  about unknown fields
     """
 
-    def __init__(self, content_type: str, upload: Upload) -> None:
+    def __init__(self, content_type: str, upload: Upload, form: FormKind[F]) -> None:
         self.upload = upload
+        self._form = form
         self.values: dict[str, str] = {}
         self.warnings: tuple[str, ...] = ()
         self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
@@ -43,7 +73,7 @@ class FormReceiver:
         self._parts = 0
         kind, parameters = parse_options_header(content_type)
         if kind != b"multipart/form-data" or not parameters.get(b"boundary"):
-            raise _missing_file()
+            raise _missing_file(form)
         try:
             self._parser = MultipartParser(
                 parameters[b"boundary"],
@@ -75,13 +105,13 @@ class FormReceiver:
         """Whether the form itself asks for a copy for research; the default of the option is no consent."""
         return CONSENT in self.values
 
-    def finish(self) -> JobForm:
+    def finish(self) -> F:
         """The body has ended: its values. Raises as `feed` does."""
         if not self._ended:
             raise _broken_form()
-        form = parse_form(self.values)
+        form = self._form.parse(self.values)
         if not self.upload.names:
-            raise _missing_file()
+            raise _missing_file(self._form)
         return form
 
     def _part_begin(self) -> None:
@@ -99,15 +129,15 @@ class FormReceiver:
         _, parameters = parse_options_header(self._headers.get(b"content-disposition"))
         name = parameters.get(b"name", b"").decode("utf-8", "replace")
         filename = parameters.get(b"filename")
-        self.warnings += check_names([name] if name else [], UPLOAD_FIELDS)
-        if name in tuple(FilePart) and filename is not None:
-            parse_form(self.values)
+        self.warnings += check_names([name] if name else [], self._form.fields)
+        if name in self._form.files and filename is not None:
+            self._form.parse(self.values)
             self.upload.open(FilePart(name), filename.decode("utf-8", "replace"))
             self._in_file = True
         elif name and filename is None:
             if len(self.values) >= MAX_FIELDS:
                 raise _broken_form()
-            if name in self.values and name in UPLOAD_FIELDS:
+            if name in self.values and name in self._form.fields:
                 raise InvalidForm([_detail(name, "repeated", "Field was sent more than once")])
             self._field = name
 
@@ -135,8 +165,8 @@ def _broken_form() -> InvalidUpload:
     )
 
 
-def _missing_file() -> InvalidForm:
-    return InvalidForm([_detail(FilePart.SCAN, "missing", "Field required: a scan, or a label map as 'labels'")])
+def _missing_file(form: FormKind[F]) -> InvalidForm:
+    return InvalidForm([_detail(form.files[0], "missing", form.missing)])
 
 
 def _detail(name: str, kind: str, text: str) -> dict[str, object]:

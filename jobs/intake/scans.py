@@ -90,7 +90,7 @@ class PendingScan:
         return cls(**values | parsed | {"names": names})
 
 
-def keep_form(receiver: FormReceiver) -> PendingScan:
+def keep_form(receiver: FormReceiver[JobForm]) -> PendingScan:
     """Check the files of a complete form, and keep them until they are confirmed.
 
     Scan and label map in one file are distinguished by content.
@@ -178,7 +178,7 @@ def remove_expired_scans(storage: Storage) -> list[str]:
     return removed
 
 
-def _unused(receiver: FormReceiver) -> list[str]:
+def _unused(receiver: FormReceiver[JobForm]) -> list[str]:
     """Warnings about options that are sent with the upload, before it is started."""
     sent = [name for name in receiver.values if name in UPLOAD_FIELDS and name != "series"]
     return [f"The field '{name}' was not used: send it when the analysis is started." for name in sent]

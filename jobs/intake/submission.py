@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from typing import TypeVar
 
 from jobs.errors import InvalidForm
 from jobs.intake.form import JobForm
-from jobs.intake.form_receiver import FormReceiver
+from jobs.intake.form_receiver import FormKind, FormReceiver
 from jobs.intake.parts import FilePart
 from jobs.intake.uploads import Upload
 from jobs.intake.validation import check_upload
@@ -20,6 +21,8 @@ from jobs.views.reading import get
 from pipeline.anatomy import AUTO
 from pipeline.options import SPIN_LOCK_TIMES, AnalysisOptions, check_times
 from pipeline.upload_facts import UploadFacts
+
+F = TypeVar("F")
 
 
 def submit_stream(
@@ -41,17 +44,17 @@ def submit_stream(
         raise
 
 
-def receive_form(content_type: str, announced_bytes: int | None) -> FormReceiver:
+def receive_form(content_type: str, announced_bytes: int | None, form: FormKind[F]) -> FormReceiver[F]:
     """Begin a multipart upload: feed the receiver, then call `submit_form` or `receiver.upload.discard()`.
 
     Raises UploadTooLarge by the declared size, StorageFull, InvalidForm, QueueUnavailable, all before a byte is read.
     """
     upload = new_upload()
     upload.check_announced(announced_bytes)
-    return FormReceiver(content_type, upload)
+    return FormReceiver(content_type, upload, form)
 
 
-def submit_form(receiver: FormReceiver) -> JobView:
+def submit_form(receiver: FormReceiver[JobForm]) -> JobView:
     """Check the file of a complete form and queue the job. Raises as `submit_stream` does, and InvalidForm."""
     try:
         form = receiver.finish()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -36,18 +38,28 @@ def check_upload(path: Path | None, series: str = "", *, labels: Path | None = N
     """
     given = path or labels
     assert given is not None  # noqa: S101 -- an upload has a file
-    scratch = Path(tempfile.mkdtemp(prefix="check-", dir=given.parent))
+    with confined(given.parent) as scratch:
+        return inspect_upload(
+            path,
+            labels,
+            series=series,
+            sort=sort,
+            scratch_dir=scratch,
+            limits=LIMITS,
+            wall_clock_s=WALL_CLOCK_S,
+        )
+
+
+@contextlib.contextmanager
+def confined(folder: Path) -> Iterator[Path]:
+    """Wait for a place for one check, and translate its errors; yields a new folder in `folder`, removed afterwards.
+
+    Raises UnreadableImage where the process fails, StorageFull if the disk is full.
+    """
+    scratch = Path(tempfile.mkdtemp(prefix="check-", dir=folder))
     try:
         with _CHECKS:
-            return inspect_upload(
-                path,
-                labels,
-                series=series,
-                sort=sort,
-                scratch_dir=scratch,
-                limits=LIMITS,
-                wall_clock_s=WALL_CLOCK_S,
-            )
+            yield scratch
     except MemoryError as error:
         raise UnreadableImage("The image is too large to be read.") from error
     except OutOfDisk as error:

@@ -103,6 +103,7 @@ def reopened(attempt: int, options: AnalysisOptions, expires_at: datetime) -> Re
         "error_code": None,
         "hint": "",
         "offers": {},
+        "review": {},
     }
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, TypedDict
 
-from pipeline.file_kinds import extension_of
+from pipeline.file_kinds import extension_of, input_stem
 from pipeline.options import AnalysisOptions
 from pipeline.progress import StepRecord, StepState
 from pipeline.results_tree import archive_name
@@ -33,6 +33,19 @@ class Status(StrEnum):
         return self in (Status.COMPLETE, Status.ERROR)
 
 
+class ReviewState(StrEnum):
+    """What a reader says about a result."""
+
+    ACCEPTED = "accepted"
+    TO_BE_CORRECTED = "to_be_corrected"
+    REJECTED = "rejected"
+
+    @property
+    def words(self) -> str:
+        """Display text."""
+        return self.replace("_", " ")
+
+
 class Priority(StrEnum):
     """Order of waiting jobs: an interactive one, for which a user waits, is put before bulk ones (queue.py)."""
 
@@ -47,8 +60,11 @@ _STATES: Final = {
     Status.ERROR: StepState.FAILED,
 }
 
-RECORD_VERSION: Final = 2
+RECORD_VERSION: Final = 3
 """Version of the format of records and job folders; docs/how-to/backup.md lists the versions."""
+
+CORRECTED: Final = "corrected"
+"""Instead of a model: the outlines were corrected, and no model runs."""
 
 CANCELLED: Final = "CANCELLED"
 WORKER_LOST: Final = "WORKER_LOST"
@@ -113,6 +129,20 @@ class JobRecord:
     offers: dict[str, list[str]] = field(default_factory=dict)
     """Option -> values with which a job that failed can be run again."""
     priority: Priority = Priority.INTERACTIVE
+    corrected: bool = False
+    version_of: str = ""
+    version: int = 1
+    base_version: int = 0
+    way: str = ""
+    note: str = ""
+    initials: str = ""
+    edits: list[dict[str, object]] = field(default_factory=list)
+    """corrected: the work folder has a correction of the outlines. version_of: id of the first version; empty for that
+    one. base_version: the version that this one was made from. way: of EditWay; note, initials: of the reader; edits:
+    voxels per structure that this version added and removed (pipeline/edits.py).
+    """
+    review: dict[str, str] = field(default_factory=dict)
+    """state (of ReviewState), reason, and the time, at; empty: not reviewed."""
     ours: bool = True
     extra: dict[str, object] = field(default_factory=dict)
 
@@ -152,13 +182,21 @@ class JobRecord:
 
     @property
     def outlined_by(self) -> str:
-        """The model that makes the outlines; GIVEN for a label map of the user."""
+        """The model that makes the outlines; GIVEN for a label map of the user, CORRECTED for those of a reader."""
+        if self.corrected:
+            return CORRECTED
         return GIVEN if self.labels_path else str(self.options.get("segmentation_model", "unknown"))
 
     @property
     def archive_name(self) -> str:
-        """Download name of the results zip: `{input stem}_results.zip`."""
-        return archive_name(self.input_filename)
+        """Download name of the results zip: `{input stem}_results.zip`, `{input stem}_v2_results.zip`."""
+        stem = input_stem(self.input_filename)
+        return archive_name(stem if self.version == 1 else f"{stem}_v{self.version}")
+
+    @property
+    def family(self) -> str:
+        """Id of the first version."""
+        return self.version_of or self.id
 
     @property
     def processing_seconds(self) -> float | None:
@@ -174,6 +212,7 @@ _TIMES: Final = ("created_at", "started_at", "completed_at", "expires_at")
 _OURS_ALONE: Final = (
     *("attempt", "lost_attempts", "voxels", "warnings", "steps", "expires_at", "hint", "labels_path", "offers"),
     *("fault", "memory_faults", "priority"),
+    *("corrected", "version_of", "version", "base_version", "way", "note", "initials", "edits", "review"),
 )
 
 
@@ -202,6 +241,7 @@ class RecordChanges(TypedDict, total=False):
     offers: dict[str, list[str]]
     fault: str
     memory_faults: list[int]
+    review: dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,6 +273,10 @@ class JobView:
     options: dict[str, object] = field(default_factory=lambda: AnalysisOptions().to_dict())
     result_size_bytes: int = 0
     archive_name: str = ""
+    family: str = ""
+    version: int = 1
+    corrected: bool = False
+    review: dict[str, str] = field(default_factory=dict)
 
     @property
     def state_words(self) -> str:

@@ -42,6 +42,9 @@ RECORDS: Final = "jobs"
 BY_CREATION: Final = "jobs:created"
 """Sorted set of job ids, score = creation time: so that the cost of listing does not depend on the size of the hash."""
 
+VERSIONS: Final = "jobs:versions:"
+"""Key prefix, then the id of a first version: sorted set of the ids of its later versions, score = number."""
+
 OPEN: Final = "jobs:open"
 """Set of the ids of jobs that have not ended, for the reconciler."""
 
@@ -167,6 +170,8 @@ class AnalysisQueue:
                     pipe.eval(_PLACE, 3, QUEUE_KEY, BULK, PRECEDED, job_id, bulk, MOST_BEFORE_BULK)
                 pipe.hset(RECORDS, job_id, record.to_json())
                 pipe.zadd(BY_CREATION, {job_id: created})
+                if record.version_of:
+                    pipe.zadd(f"{VERSIONS}{record.version_of}", {job_id: record.version})
                 pipe.sadd(OPEN, job_id)
                 with contextlib.suppress(redis.WatchError):
                     pipe.execute()

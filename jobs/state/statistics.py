@@ -20,6 +20,7 @@ from jobs.state.key_content import read_keys, write_keys
 from jobs.state.lua import read_script
 from jobs.state.model import JobRecord, Status
 from jobs.state.secret_file import kept_secret
+from pipeline.correction import STEP as CORRECT
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -140,9 +141,11 @@ class Statistics:
 
 
 def step_seconds(record: JobRecord) -> dict[str, float]:
-    """Seconds of the ended steps of a job, by name."""
-    found = {}
+    """Seconds of the ended steps of a job, by name. Those before a correction are of an earlier version."""
+    found: dict[str, float] = {}
     for step in record.steps:
+        if record.corrected and step.name == CORRECT:
+            found = {}
         if step.seconds is not None:
             found[step.name] = step.seconds
     return found

@@ -16,11 +16,14 @@ import redis
 from jobs.errors import QueueUnavailable
 from jobs.state.lua import read_script
 from jobs.state.model import JobRecord, RecordChanges
-from jobs.state.queue import BY_CREATION, OPEN, RECORDS
+from jobs.state.queue import BY_CREATION, OPEN, RECORDS, VERSIONS
 from jobs.state.rq_adapter import QUEUE_KEY, job_key
 
 _REPLACE: Final = read_script("replace_record")
 _MAX_CONFLICTS: Final = 200
+
+CLAIM_S: Final = 30
+"""Time from the reservation of a version's number to its record."""
 
 LOG_OUTDATED: Final = "jobs:forgotten"
 """Set after deletions that the server's append-only log still contains."""
@@ -94,7 +97,10 @@ class JobStore:
 
     def delete(self, job_id: str) -> None:
         """Remove the record."""
+        record = self.load(job_id)
         pipe = self._client.pipeline(transaction=True)
+        if record is not None and record.version_of:
+            pipe.zrem(f"{VERSIONS}{record.version_of}", job_id)
         pipe.hdel(RECORDS, job_id)
         pipe.zrem(BY_CREATION, job_id)
         pipe.srem(OPEN, job_id)
@@ -165,7 +171,19 @@ class JobStore:
             return False
         created = record.created_at.timestamp() if record.created_at else 0.0
         self._client.zadd(BY_CREATION, {record.id: created})
+        if record.version_of:
+            self._client.zadd(f"{VERSIONS}{record.version_of}", {record.id: record.version})
         return True
+
+    def family(self, first_id: str) -> list[JobRecord]:
+        """All versions of an analysis that exist, oldest first. first_id: of version 1, which may have been deleted."""
+        ids: Any = self._client.zrange(f"{VERSIONS}{first_id}", 0, -1)
+        return self.load_several([first_id, *ids])
+
+    def claim_version(self, first_id: str, version: int) -> bool:
+        """Reserve the number of a new version; False if another request has just reserved it."""
+        key = f"{VERSIONS}{first_id}:{version}"
+        return bool(self._client.set(key, 1, nx=True, ex=CLAIM_S))
 
     def load_several(self, job_ids: list[str]) -> list[JobRecord]:
         """The records of these jobs, in this order, without missing and unreadable ones."""

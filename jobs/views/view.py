@@ -42,6 +42,10 @@ def view(snapshot: Snapshot, forecast: Forecast) -> JobView:
         options=dict(record.options),
         result_size_bytes=record.result_size_bytes or 0,
         archive_name=record.archive_name,
+        family=record.family,
+        version=record.version,
+        corrected=record.corrected,
+        review=dict(record.review),
     )
 
 

@@ -184,6 +184,7 @@ def _run(backend: Backend, record: JobRecord, progress: _ProgressWriter) -> Reco
             input_name="",
             scan=Path(record.input_path).name if record.input_path else None,
             labels=Path(record.labels_path).name if record.labels_path else None,
+            corrected=record.corrected,
         ),
         progress.write,
     )

@@ -12,7 +12,7 @@ from pipeline.anatomy.numberings import (
     OAI_ZIB_CM,
     Numbering,
 )
-from pipeline.anatomy.places import PLACES, lies_in, place_order, place_title, region_named
+from pipeline.anatomy.places import PLACES, lies_in, outlines_of_place, place_order, place_title, region_named
 from pipeline.anatomy.regions import (
     ALL,
     COMPARTMENT_PAIRS,
@@ -105,6 +105,7 @@ __all__ = [
     "lies_in",
     "named_numbering",
     "names_both_compartments",
+    "outlines_of_place",
     "pair_title",
     "place_order",
     "place_title",

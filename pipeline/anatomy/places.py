@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from pipeline.anatomy.regions import ALL, Region
-from pipeline.anatomy.structures import Structure
+from pipeline.anatomy.structures import CARTILAGE_OF, Structure
 from pipeline.anatomy.subregions import SCHEMES, SUMS, Place
 
 _ALL: Final[tuple[Place, ...]] = (*(region for scheme in SCHEMES for region in scheme.regions), *SUMS)
@@ -52,3 +52,16 @@ def lies_in(structure: str, region: str) -> tuple[tuple[str, str], ...]:
     terms = (known,) if isinstance(known, Region) else getattr(known, "terms", ())
     found = [term.within or term for term in terms]
     return tuple((str(item.plate), item.name) for item in found)
+
+
+def outlines_of_place(structure: str, region: str) -> frozenset[Structure]:
+    """The structures whose outlines decide the figures of a place: its cartilage, and the bone under it."""
+    found: set[Structure] = set()
+    for plate, name in lies_in(structure, region):
+        known = region_named(plate, name)
+        if isinstance(known, Region):
+            plates = CARTILAGE_OF[known.plate.bone]
+            found |= {known.plate.bone, *([Structure(known.label)] if known.label in plates else plates)}
+        else:
+            found |= {item for item in Structure if item.key == plate}
+    return frozenset(found)

@@ -130,6 +130,13 @@ def differences(first: Knee, second: Knee) -> list[str]:
     )
     if names:
         found.append(f"The options differ: {', '.join(name.replace('_', ' ') for name in names)}.")
+    for name, knee in (("first", first), ("second", second)):
+        if knee.edited:
+            titles = ", ".join(structure.title.lower() for structure in sorted(knee.edited))
+            found.append(
+                f"A reader corrected outlines of the {name} analysis ({titles}): the model's repeatability does not "
+                "hold for them, and a difference may be due to the correction."
+            )
     sizes = [sorted(knee.grid.spacing_mm) for knee in (first, second)]
     if any(abs(a - b) > 0.05 * max(a, b) for a, b in zip(*sizes, strict=True)):
         one, two = (" x ".join(f"{value:.2f}" for value in size) for size in sizes)

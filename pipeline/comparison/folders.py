@@ -33,6 +33,7 @@ def read_knee(folder: Path) -> Knee:
     if not workspace.work_dir.is_dir():
         workspace, files = Workspace(folder), Workspace(folder).files_dir
     try:
+        outlines = SEGMENTATION.load(workspace)
         provenance = json.loads(PROVENANCE.at(files).read_text(encoding="utf-8"))
         return Knee(
             maps=tuple(item for item in THICKNESS.load(workspace) if item.method == PRIMARY),
@@ -41,7 +42,8 @@ def read_knee(folder: Path) -> Knee:
             flags=FLAGS.load(workspace),
             model=ModelIdentity.from_dict(provenance["model"]["identity"]),
             options=provenance["options"],
-            grid=SEGMENTATION.load(workspace).grid,
+            grid=outlines.grid,
+            edited=outlines.edited,
         )
     except (FileNotFoundError, KeyError):  # KeyError: made by a version that recorded less
         raise NotComparable(

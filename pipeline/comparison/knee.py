@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.anatomy import Side
+from pipeline.anatomy import Side, Structure
 from pipeline.flags import QualityFlag
 from pipeline.grid import FloatArray, Grid
 from pipeline.segmentation.identity import ModelIdentity
@@ -25,6 +25,7 @@ class Knee:
     flags       what they say about the measurements
     model       the segmentation model; options: those of the analysis
     grid        of the label map; unchanged in a mirrored knee
+    edited      structures that a reader has corrected
     """
 
     maps: tuple[ThicknessMap, ...]
@@ -34,6 +35,7 @@ class Knee:
     model: ModelIdentity
     options: dict[str, object]
     grid: Grid
+    edited: frozenset[Structure] = frozenset()
 
     @property
     def side(self) -> Side:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from pipeline.anatomy import Structure, outlines_of_place
 from pipeline.comparison.knee import Knee
 from pipeline.segmentation.card import ModelCard
 from pipeline.segmentation.identity import ModelIdentity
@@ -35,6 +36,13 @@ class Reproducibility:
         """The smallest detectable change of a region's mean thickness; None: not known."""
         value = self.regions.get(f"{structure}/{region}", {}).get("sdc_mm")
         return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+
+    def without(self, edited: Collection[Structure]) -> Reproducibility:
+        """The figures of places to which outlines that a reader has corrected do not contribute."""
+        kept = {
+            key: row for key, row in self.regions.items() if outlines_of_place(*key.split("/", 1)).isdisjoint(edited)
+        }
+        return replace(self, regions=kept)
 
     @property
     def detectable_mm(self) -> dict[str, float]:
@@ -65,8 +73,11 @@ def figures_of(model: ModelIdentity) -> Reproducibility:
 
 
 def known_of(first: Knee, second: Knee) -> Reproducibility:
-    """The figures of the model that segmented both knees; empty if the models differ or were not measured."""
-    return figures_of(first.model) if first.model == second.model else Reproducibility()
+    """The figures of the model that segmented both knees, of places that no reader has corrected in either; empty if
+    the models differ or were not measured.
+    """
+    known = figures_of(first.model) if first.model == second.model else Reproducibility()
+    return known.without(first.edited | second.edited)
 
 
 def read_reproducibility(path: Path | None) -> Reproducibility:

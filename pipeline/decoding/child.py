@@ -112,7 +112,58 @@ def _labels(scratch: Path, file: str) -> dict[str, object]:
     return write_label_map(scratch, read_label_map(Path(file), scratch_dir=scratch))
 
 
-_TASKS: Final[dict[str, Callable[..., dict[str, object]]]] = {"inspect": _inspect, "scan": _scan, "labels": _labels}
+def _runs(scratch: Path, file: str, base: str, *, requires_femur: bool) -> dict[str, object]:
+    import numpy as np
+
+    from pipeline.corrected_labels import checked_changes
+    from pipeline.decoding.handover import write_correction
+    from pipeline.label_runs import with_runs
+
+    before = np.load(base, mmap_mode="r", allow_pickle=False)
+    after = with_runs(before, Path(file).read_bytes())
+    return write_correction(scratch, after, checked_changes(before, after, requires_femur=requires_femur))
+
+
+def _label_map(
+    scratch: Path,
+    file: str,
+    base: str,
+    outlines: dict[str, Any],
+    alignment: dict[str, Any],
+    numbering: str,
+    *,
+    resample: bool,
+    requires_femur: bool,
+) -> dict[str, object]:
+    import numpy as np
+
+    from pipeline.corrected_labels import checked_changes
+    from pipeline.corrected_map import corrected_map
+    from pipeline.decoding.handover import write_correction
+    from pipeline.grid import Grid
+    from pipeline.image_codec import alignment_of, planes_of
+    from pipeline.image_io.label_map import read_label_map
+
+    found = corrected_map(
+        read_label_map(Path(file), scratch_dir=scratch),
+        Grid.from_dict(outlines["grid"]),
+        planes_of(outlines["padding"]),
+        alignment_of(alignment),
+        numbering,
+        resample=resample,
+    )
+    before = np.load(base, mmap_mode="r", allow_pickle=False)
+    changes = checked_changes(before, found.labels, requires_femur=requires_femur)
+    return write_correction(scratch, found.labels, changes, found.flags, found.warnings)
+
+
+_TASKS: Final[dict[str, Callable[..., dict[str, object]]]] = {
+    "inspect": _inspect,
+    "scan": _scan,
+    "labels": _labels,
+    "runs": _runs,
+    "label_map": _label_map,
+}
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
 from typing import Any, Final
@@ -14,9 +15,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from pipeline.edits import StructureEdit, structure_edits
+from pipeline.flags import QualityFlag
 from pipeline.image_codec import label_map_of, label_map_values, scan_of, scan_values
 from pipeline.image_io.voxels import MAX_VOXELS
-from pipeline.types import LabelMap, Scan
+from pipeline.types import LabelArray, LabelMap, Scan
 
 VERDICT: Final = "verdict.json"
 ARRAY: Final = "array"
@@ -88,6 +91,55 @@ def take_label_map(folder: Path, values: object) -> LabelMap:
         return label_map_of(meta, array)
     except _MALFORMED as error:
         raise Malformed("the label map is incomplete") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditedLabels:
+    """Corrected labels that a confined process has checked.
+
+    path     the file with the labels, uint8 in C order, in the scratch folder
+    changes  per structure, against the labels that were corrected
+    flags, warnings   found while a label map was read
+    """
+
+    path: Path
+    changes: tuple[StructureEdit, ...]
+    flags: tuple[QualityFlag, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def write_correction(
+    folder: Path,
+    labels: LabelArray,
+    changes: Iterable[StructureEdit],
+    flags: Iterable[QualityFlag] = (),
+    warnings: Iterable[str] = (),
+) -> dict[str, object]:
+    """The corrected labels to a file in `folder`; the rest as JSON values."""
+    np.ascontiguousarray(labels).tofile(folder / ARRAY)
+    return {
+        "changes": [asdict(change) for change in changes],
+        "flags": [flag.to_dict() for flag in flags],
+        "warnings": list(warnings),
+    }
+
+
+def take_correction(folder: Path, values: object, voxels: int) -> EditedLabels:
+    """What `write_correction` wrote; the file has this many voxels. Raises Malformed."""
+    try:
+        path = folder / ARRAY
+        if path.is_symlink() or not path.is_file() or path.stat().st_size != voxels:
+            raise ValueError("the file has another size")
+        meta = _object(values)
+        _require_texts(meta["warnings"])
+        return EditedLabels(
+            path=path,
+            changes=structure_edits(meta["changes"]),
+            flags=tuple(QualityFlag.from_dict(flag) for flag in meta["flags"]),
+            warnings=tuple(meta["warnings"]),
+        )
+    except _MALFORMED as error:
+        raise Malformed("the correction is incomplete") from error
 
 
 def _object(values: object) -> dict[str, Any]:

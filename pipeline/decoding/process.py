@@ -11,16 +11,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from math import prod
 from pathlib import Path
 from typing import Any, Final
 
 from pipeline.anatomy import Side
 from pipeline.decoding.child import NOT_CONFINED, NOT_WRITTEN
-from pipeline.decoding.handover import Malformed, read_verdict, take_label_map, take_scan
+from pipeline.decoding.handover import EditedLabels, Malformed, read_verdict, take_correction, take_label_map, take_scan
 from pipeline.decoding.sandbox import PACKAGE, Limits
 from pipeline.errors import InputError, KneeError, OptionsError, OutOfDisk, UnreadableImage
+from pipeline.image_codec import outlines_shape
 from pipeline.types import LabelMap, Scan
 from pipeline.upload_facts import UploadFacts
 
@@ -28,6 +30,9 @@ CHECK_WALL_CLOCK_S: Final = 120
 CHECK_LIMITS: Final = Limits(memory_mb=768, cpu_s=60, file_mb=4096)
 
 WALL_CLOCK_S: Final = 600
+EDIT_LIMITS: Final = Limits(memory_mb=2048, cpu_s=60, file_mb=1024)
+"""Of checking a correction: the outlines before and after, and a copy of the change."""
+
 LIMITS: Final = Limits(memory_mb=8192, cpu_s=300, file_mb=4096)
 """Of reading a whole image: the largest has 2^28 voxels of 4 bytes, and is copied and masked while it is read."""
 
@@ -107,6 +112,53 @@ def decode_label_map(path: Path, *, scratch_dir: Path) -> LabelMap:
     value = _ask("labels", {"file": _absolute(path)}, [path], scratch_dir, LIMITS, WALL_CLOCK_S)
     try:
         return take_label_map(scratch_dir, value)
+    except Malformed as error:
+        raise UnreadableImage(_DAMAGED) from error
+
+
+def apply_runs(runs: Path, base: Path, *, voxels: int, requires_femur: bool, scratch_dir: Path) -> EditedLabels:
+    """Apply a sparse change (label_runs) to a label array in a confined process.
+
+    base: .npy, uint8, of this many voxels; requires_femur: it must keep one; scratch_dir: an empty folder for it alone
+    Raises InvalidEdit, EditTooLarge; UnreadableImage if the process crashes or takes too long; MemoryError.
+    """
+    given = {"file": _absolute(runs), "base": _absolute(base), "requires_femur": requires_femur}
+    value = _ask("runs", given, [runs, base], scratch_dir, EDIT_LIMITS, CHECK_WALL_CLOCK_S)
+    return _edited(scratch_dir, value, voxels)
+
+
+def read_corrected_map(
+    path: Path,
+    base: Path,
+    *,
+    outlines: Mapping[str, object],
+    alignment: Mapping[str, object],
+    numbering: str,
+    resample: bool,
+    requires_femur: bool,
+    scratch_dir: Path,
+) -> EditedLabels:
+    """Read a label map as a correction of outlines in a confined process (corrected_map).
+
+    outlines, alignment: of the corrected analysis, as JSON values; the others as for `apply_runs`
+    Raises InvalidEdit and the InputErrors of label maps; UnreadableImage if the process crashes; MemoryError.
+    """
+    given = {
+        "file": _absolute(path),
+        "base": _absolute(base),
+        "outlines": {name: outlines[name] for name in ("grid", "padding")},
+        "alignment": dict(alignment),
+        "numbering": numbering,
+        "resample": resample,
+        "requires_femur": requires_femur,
+    }
+    value = _ask("label_map", given, [path, base], scratch_dir, EDIT_LIMITS, CHECK_WALL_CLOCK_S)
+    return _edited(scratch_dir, value, prod(outlines_shape(outlines)))
+
+
+def _edited(scratch_dir: Path, value: dict[str, Any], voxels: int) -> EditedLabels:
+    try:
+        return take_correction(scratch_dir, value, voxels)
     except Malformed as error:
         raise UnreadableImage(_DAMAGED) from error
 

@@ -95,8 +95,9 @@ def merged(
     used: set[int] = set()
     overlap = 0
     for number, layer in enumerate(layers):
-        own = {segment.value: segment.name for segment in segments if segment.layer == number}
         present = set(np.unique(layer).tolist()) - {0}
+        # an empty segment can share its value with one in another layer, which must keep its name
+        own = {item.value: item.name for item in segments if item.layer == number and item.value in present}
         shown = layer
         for value in sorted(present & used):
             shown = np.where(layer == value, np.uint16(free), shown)

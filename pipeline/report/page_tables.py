@@ -215,9 +215,13 @@ def _pivot(quantity: Quantity, method: Method, group: Sequence[Measurement], use
 
 
 def confidence_rows(segmentation: Segmentation) -> list[tuple[str, float, float | None]]:
-    """Title, mean probability and surface entropy (bits) of every structure for which the model provides them."""
+    """Title, mean probability and surface entropy (bits) of every structure for which the model provides them.
+
+    Not of those that a reader has corrected.
+    """
     known = segmentation.confidence
     return [
         (title_of(structure, known), value, segmentation.surface_entropy_bits.get(structure))
         for structure, value in known.items()
+        if structure not in segmentation.edited
     ]

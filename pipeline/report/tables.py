@@ -22,13 +22,14 @@ from pipeline.anatomy import (
     TIBIA_LATERAL,
     TIBIA_MEDIAL,
     Side,
+    Structure,
 )
 from pipeline.flags import Use
 from pipeline.oai_variables import OAI_VARIABLES
 from pipeline.progress import StepRecord
 from pipeline.quantities import SPREAD, THC, Method
-from pipeline.results_tree import MEASUREMENTS, OAI_TABLE, PEER_RESULTS, PROVENANCE, RESULTS
-from pipeline.types import AnalysisResult, Measurement
+from pipeline.results_tree import EDITS, MEASUREMENTS, OAI_TABLE, PEER_RESULTS, PROVENANCE, RESULTS
+from pipeline.types import AnalysisResult, Measurement, Segmentation
 
 CSV_COLUMNS: Final = tuple(item.name for item in fields(Measurement))
 
@@ -113,8 +114,8 @@ def results_document(result: AnalysisResult) -> dict[str, object]:
         },
         "segmentation": {
             "grid": segmentation.scan_grid.to_dict(),
-            "confidence": {structure.key: value for structure, value in segmentation.confidence.items()},
-            "surface_entropy_bits": {s.key: value for s, value in segmentation.surface_entropy_bits.items()},
+            "confidence": of_the_model(segmentation.confidence, segmentation),
+            "surface_entropy_bits": of_the_model(segmentation.surface_entropy_bits, segmentation),
         },
         "alignment": {
             "structure": result.alignment.structure.key,
@@ -128,6 +129,11 @@ def results_document(result: AnalysisResult) -> dict[str, object]:
         "steps": [step_document(step) for step in result.steps],
         "measurements": [asdict(row) for row in result.measurements],
     }
+
+
+def of_the_model(values: Mapping[Structure, float], segmentation: Segmentation) -> dict[str, float]:
+    """Figures of a model about its outlines, without those that a reader has corrected."""
+    return {structure.key: value for structure, value in values.items() if structure not in segmentation.edited}
 
 
 def provenance_document(result: AnalysisResult) -> dict[str, object]:
@@ -173,5 +179,7 @@ def write_tables(result: AnalysisResult, files_dir: Path) -> None:
     RESULTS.target(files_dir).write_text(json_text(results_document(result)), encoding="utf-8")
     oai = oai_csv(result.measurements, result.alignment.side)
     OAI_TABLE.target(files_dir).write_text(oai, encoding="utf-8", newline="\n")
+    if result.provenance.edits:
+        EDITS.target(files_dir).write_text(json_text({"versions": result.provenance.edits}), encoding="utf-8")
     PROVENANCE.target(files_dir).write_text(json_text(provenance_document(result)), encoding="utf-8")
     PEER_RESULTS.target(files_dir).write_text(json_text(peer_results(result.measurements)), encoding="utf-8")

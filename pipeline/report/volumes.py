@@ -83,22 +83,33 @@ def _identifier(title: str) -> str:
 
 def write_nifti(path: Path, array: NDArray[np.generic], grid: Grid) -> None:
     """Write an array (z, y, x) as gzipped NIfTI: sform and qform set, mm, byte-identical for the same input."""
+    path.write_bytes(nifti_bytes(array, grid))
+
+
+def nifti_bytes(array: NDArray[np.generic], grid: Grid) -> bytes:
+    """The content of such a file."""
     affine = LPS_TO_RAS @ grid.affine[:, [2, 1, 0, 3]]
     image = nibabel.Nifti1Image(array.transpose(2, 1, 0), affine, dtype=array.dtype)
     image.set_sform(affine, SCANNER)
     image.set_qform(affine, SCANNER)
     image.header.set_xyzt_units("mm")
-    path.write_bytes(gzip.compress(image.to_bytes(), GZIP_LEVEL, mtime=0))
+    return gzip.compress(image.to_bytes(), GZIP_LEVEL, mtime=0)
 
 
 def write_nrrd(path: Path, array: NDArray[np.uint8], grid: Grid) -> None:
     """Write an array (z, y, x) uint8 as gzip-encoded NRRD in LPS, with full precision of the geometry."""
     if array.dtype != np.uint8:
         raise ValueError(f"array must be uint8, found {array.dtype}")
+    data = gzip.compress(np.ascontiguousarray(array).tobytes(), GZIP_LEVEL, mtime=0)
+    path.write_bytes(nrrd_header(grid, "uint8") + data)
+
+
+def nrrd_header(grid: Grid, kind: str, more: str = "") -> bytes:
+    """The header of a gzip-encoded NRRD file with an array (z, y, x) of this type; more: further lines."""
     columns = grid.affine[:3, [2, 1, 0]].T
     header = [
         "NRRD0005",
-        "type: uint8",
+        f"type: {kind}",
         "dimension: 3",
         "space: left-posterior-superior",
         "sizes: " + " ".join(str(n) for n in grid.shape[::-1]),
@@ -107,8 +118,7 @@ def write_nrrd(path: Path, array: NDArray[np.uint8], grid: Grid) -> None:
         "encoding: gzip",
         "space origin: " + _vector(grid.origin_mm),
     ]
-    data = gzip.compress(np.ascontiguousarray(array).tobytes(), GZIP_LEVEL, mtime=0)
-    path.write_bytes("\n".join([*header, "", ""]).encode("ascii") + data)
+    return ("\n".join([*header, ""]) + more + "\n").encode("ascii")
 
 
 def _vector(values: Iterable[float]) -> str:

@@ -108,6 +108,7 @@ TABLES = (
             (".zip", "pipeline/workspace.py", "name of a file that nobody is shown"),
             (".nrrd", "pipeline/alignment.py", "the file of the reference knee"),
             (".nii.gz", "ui/home/submission.py", "the file of the sample"),
+            (".zip", "rest/version_routes.py", "an address"),
         ),
     ),
     Table(name="names of file kinds", owner="pipeline/file_kinds.py", entries=(*FileKind, UPLOAD_WORDS)),
@@ -172,6 +173,7 @@ TABLES = (
         shared=(
             *((half.value, "pipeline/anatomy/names.py", "words in others' labels") for half in Compartment),
             (ALL, "ui/parts/tables.py", "an argument of pandas"),
+            (ALL, "api.py", "a value of a parameter"),
             (FEMUR_ANTERIOR.name, "pipeline/field_of_view.py", "a direction"),
         ),
     ),

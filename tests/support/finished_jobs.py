@@ -6,6 +6,7 @@ The processes of a parallel test run share the analyses.
 from __future__ import annotations
 
 import fcntl
+import shutil
 import subprocess
 import uuid
 from dataclasses import replace
@@ -56,10 +57,12 @@ def _analyse(side: str, root: Path) -> None:
     z, y, x = knee.grid.spacing_mm
     labels = np.ascontiguousarray(knee.labels[:, ::2, ::2])
     knee = replace(knee, labels=labels, grid=replace(knee.grid, shape=labels.shape, spacing_mm=(z, 2 * y, 2 * x)))
-    root.mkdir()
-    path = write_labels(root / "labels.nrrd", knee if side == "right" else mirrored(knee))
-    request = Request(input_name="labels.nrrd", scan=None, labels=str(path))
-    run_analysis(Workspace(root / "job"), OPTIONS, Resources(), request, lambda _: None)
+    workspace = Workspace(root / "job")
+    workspace.create()
+    path = write_labels(workspace.input_dir / "labels.nrrd", knee if side == "right" else mirrored(knee))
+    request = Request(input_name="", scan=None, labels=path.name)
+    run_analysis(workspace, OPTIONS, Resources(), request, lambda _: None)
+    shutil.rmtree(workspace.input_dir)  # as when a job ends
 
 
 def finished_job(side: str = "right", **fields: Any) -> str:
@@ -71,7 +74,7 @@ def finished_job(side: str = "right", **fields: Any) -> str:
     record = JobRecord(
         id=job_id,
         input_filename=f"{side}.nii.gz",
-        input_path="",
+        labels_path="input/labels.nrrd",
         options=OPTIONS.to_dict(),
         status=Status.COMPLETE,
         created_at=now(),

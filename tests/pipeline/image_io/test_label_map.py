@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import zipfile
 from pathlib import Path
@@ -17,6 +16,7 @@ from pipeline.image_io import read_label_map, read_scan, require_content
 from pipeline.label_grid import with_margin
 from tests.support.dicom_segmentation import write_segmentation
 from tests.support.image_io_writers import make_phantom, write_dicom, write_nifti, zip_of
+from tests.support.slicer_files import segment, write_seg_nrrd
 
 SHAPE = (14, 21, 19)
 NAMES = {1: "Femur", 2: "Tibia", 3: "Femoral cartilage", 4: "medial meniscus"}
@@ -36,27 +36,6 @@ def oblique() -> Grid:
     phantom = make_phantom(4)
     x, y, z = phantom.spacing_xyz
     return Grid(shape=SHAPE, spacing_mm=(z, y, x), origin_mm=phantom.origin, direction=phantom.direction)
-
-
-def write_seg_nrrd(path: Path, layers: np.ndarray, pairs: str, grid: Grid) -> Path:
-    """layers: (layer, z, y, x); written as 3D Slicer does, the list axis first."""
-    columns = [f"({','.join(map(repr, (grid.direction[:, k] * grid.spacing_mm[2 - k]).tolist()))})" for k in range(3)]
-    vectors, sizes, kinds = " ".join(columns), " ".join(map(str, layers.shape[:0:-1])), "domain domain domain"
-    if len(layers) > 1:
-        vectors, sizes, kinds = f"none {vectors}", f"{len(layers)} {sizes}", f"list {kinds}"
-    header = (
-        f"NRRD0004\ntype: unsigned char\ndimension: {len(sizes.split())}\nspace: left-posterior-superior\n"
-        f"sizes: {sizes}\nspace directions: {vectors}\nkinds: {kinds}\nencoding: gzip\n"
-        f"space origin: ({','.join(map(repr, grid.origin_mm.tolist()))})\n{pairs}\n"
-    )
-    path.write_bytes(header.encode() + gzip.compress(np.ascontiguousarray(np.moveaxis(layers, 0, -1)).tobytes()))
-    return path
-
-
-def segment(number: int, name: str, value: int, layer: int = 0, tags: str = "") -> str:
-    key = f"Segment{number}_"
-    pairs = {"Name": name, "LabelValue": value, "Layer": layer, "Color": "0.5 0.1 0", "ID": f"Segment_{number}"}
-    return "".join(f"{key}{name}:={value}\n" for name, value in (pairs | {"Tags": tags}).items())
 
 
 @pytest.mark.parametrize("off", [0.0, 6e-6, -0.009])
@@ -131,6 +110,13 @@ def test_layers_that_use_one_value_twice_keep_their_segments_apart(tmp_path: Pat
     by_name = {name: found.labels == value for value, name in found.names.items()}
     assert np.array_equal(by_name["Femur"], labels == 1)
     assert np.array_equal(by_name["Tibia"], labels == 2)
+
+
+def test_an_empty_segment_of_another_layer_does_not_rename_a_structure(tmp_path: Path) -> None:
+    layers = np.stack([blocks() * (blocks() == 1), blocks() * (blocks() == 2)])
+    pairs = segment(0, NAMES[1], 1) + segment(1, NAMES[2], 2, layer=1) + segment(2, NAMES[4], 1, layer=1)
+    found = read_label_map(write_seg_nrrd(tmp_path / "a.seg.nrrd", layers, pairs, oblique()))
+    assert found.names == {1: NAMES[1], 2: NAMES[2]}
 
 
 @pytest.mark.parametrize(

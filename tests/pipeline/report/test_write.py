@@ -15,6 +15,7 @@ from pipeline.quantities import Method
 from pipeline.relaxation import T1RHO
 from pipeline.results_tree import (
     ARTIFACTS,
+    EDITS,
     EXTRUSION_PICTURE,
     T1RHO_MAP,
     T1RHO_MEASUREMENTS,
@@ -136,7 +137,8 @@ def test_t2_and_shape_add_their_files(tmp_path: Path) -> None:
     extra |= {"shape/NSM_bone_only_recon_params.json", f"{prefix}.vtp", f"{prefix}.ply"}
     assert names(tmp_path) == ALWAYS | extra
     absent = {item.path for item in ARTIFACTS if not item.found(tmp_path)}
-    assert absent == {EXTRUSION_PICTURE.path, *(item.path for item in T1RHO_FILES)}, "no menisci; T2, not T1rho"
+    missing = {EXTRUSION_PICTURE.path, EDITS.path, *(item.path for item in T1RHO_FILES)}
+    assert absent == missing, "no menisci; outlines of a model; T2, not T1rho"
     lines = (tmp_path / "t2" / "results.csv").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 3
     assert all(line.startswith("T2,") for line in lines[1:])
