@@ -127,7 +127,7 @@ export class Viewer {
     for (const pane of this.panes) this.sizes.observe(pane.canvas);
     this.allowEditing(this.about);
     this.root.addEventListener("keydown", (event) => {
-      if (this.editor && onEditKey(this.editor, event)) event.stopPropagation(); // Streamlit has its own key handlers
+      if (this.editor && onEditKey(this.editor, event)) event.stopPropagation();
     });
     this.#draw();
   }

@@ -23,11 +23,15 @@ export const EDIT_HELP = [
 
 const TEXT = "textarea, select, input[type=text], input[type=number]";
 
-/** @param {Editor} editor @param {KeyboardEvent} event @returns {boolean} whether the key was for the edit mode */
+/**
+ * @param {Editor} editor @param {KeyboardEvent} event
+ * @returns {boolean} whether the key is for the edit mode, and not for the page: Streamlit takes letters typed inside a
+ *   shadow root for its own keys
+ */
 export function onEditKey(editor, event) {
   if (!editor.active) return false;
   const target = /** @type {HTMLElement} */ (event.composedPath()[0]);
-  if (target.matches(TEXT) || target.closest("dialog")) return false;
+  if (target.matches(TEXT) || target.closest("dialog")) return true;
   const act = event.ctrlKey || event.metaKey ? withControl(editor, event) : event.altKey ? null : plain(editor, event, target);
   if (!act) return false;
   event.preventDefault();

@@ -19,7 +19,7 @@ export class SaveForm {
     this.problem = el("p", { className: "problem", role: "alert" });
     this.confirm = el("button", { type: "submit", className: "save strong" }, "Save");
     this.anyway = el("button", { type: "button", className: "save", onclick: () => this.#save() }, "Save all the same");
-    this.newest = el("button", { type: "button", className: "save", onclick: () => editor.about.saved(this.newer) }, "Open the newest");
+    this.newest = el("button", { type: "button", className: "save", onclick: () => { this.dialog.close(); editor.about.saved(this.newer); } }, "Open the newest");
     this.number = 0; // of the newest version that the user knows
     this.newer = ""; // id of one that the user did not know
     const head = ["Structure", "Added", "Removed"].map((text) => el("th", { scope: "col" }, text));
@@ -48,7 +48,7 @@ export class SaveForm {
       return;
     }
     this.summary.replaceChildren(...rows);
-    this.initials.value = remembered();
+    this.initials.value ||= remembered();
     this.number = editor.about.newest;
     this.#show("", false);
     this.dialog.showModal();
