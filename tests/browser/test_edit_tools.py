@@ -3,60 +3,29 @@
 from __future__ import annotations
 
 import base64
-import mimetypes
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from tests.support.browser import ROOT, opened
+from bench.pages.edit_modules import SITE, corrected, load_modules, received, sent
+from tests.support.browser import opened
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, Route
+    from playwright.sync_api import Browser, Page
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
-SITE = "http://edit.invalid"
 SPACING = (2.1, 0.9, 0.8)
 SHAPE = (21, 61, 55)
-
-TOOLS = """async () => {
-  const names = ["between", "brush", "compete", "grow", "history", "lasso", "lattice", "net", "smooth"];
-  const found = await Promise.all(names.map((name) => import(`/viewers/edit/${name}.js`)));
-  window.edit = Object.assign({}, ...found);
-  const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  const text = (array) => { let s = ""; for (const k of array) s += String.fromCharCode(k); return btoa(s); };
-  const lattice = (shape, spacing) => ({ shape, spacing, strides: [shape[1] * shape[2], shape[2], 1] });
-  window.test = { bytes, text, lattice };
-}"""
-"""Loads the modules, without a page around them."""
-
-
-def serve(route: Route) -> None:
-    path = ROOT / "ui" / "assets" / route.request.url.removeprefix(f"{SITE}/")
-    if path.is_file():
-        route.fulfill(body=path.read_bytes(), content_type=mimetypes.guess_type(path)[0] or "text/plain")
-    else:
-        route.fulfill(body="<title>tools</title>", content_type="text/html")
 
 
 @pytest.fixture(scope="module")
 def page(browser: Browser) -> Iterator[Page]:
     with opened(browser, SITE, timeout_ms=20_000) as tab:
-        tab.route(f"{SITE}/**", serve)
-        tab.goto(f"{SITE}/")
-        tab.evaluate(TOOLS)
+        load_modules(tab)
         yield tab
-
-
-def sent(array: np.ndarray) -> str:
-    """As the functions of `test` read it."""
-    return base64.b64encode(np.ascontiguousarray(array, dtype=np.uint8).tobytes()).decode()
-
-
-def received(text: str, shape: tuple[int, ...]) -> np.ndarray:
-    return np.frombuffer(base64.b64decode(text), dtype=np.uint8).reshape(shape)
 
 
 def from_mm(at: tuple[float, ...], shape: tuple[int, ...] = SHAPE, spacing: tuple[float, ...] = SPACING) -> np.ndarray:
@@ -248,22 +217,13 @@ def test_smoothing_takes_off_steps_and_specks_and_keeps_the_volume(page: Page) -
     assert found.sum() == pytest.approx(truth.sum(), rel=0.01)
 
 
-def corrected(page: Page, labels: np.ndarray, scan: np.ndarray, spacing: tuple[float, ...], **click: Any) -> np.ndarray:
-    script = """([shape, spacing, labels, scan, click]) => {
-      const arrays = { labels: test.bytes(labels), scan: test.bytes(scan) };
-      return test.text(edit.compete({ shape, spacing, ...arrays, label: 1, reach: 8, ...click }));
-    }"""
-    text = page.evaluate(script, [labels.shape, spacing, sent(labels), sent(scan), click])
-    return received(text, labels.shape)
-
-
 def test_one_positive_click_closes_a_hole_of_a_centimetre(page: Page) -> None:
     spacing = (0.7, 0.4, 0.4)
     offsets = from_mm((15, 26, 26), (31, 53, 53), spacing)
     truth = (offsets[1] > -7.5).astype(np.uint8)  # the hole is 2.5 mm from the surface
     scan = scanned(truth == 1)
     hole = np.linalg.norm(offsets, axis=0) <= 5.0
-    found = corrected(page, truth * ~hole, scan, spacing, click=[15, 26, 26], positive=True)
+    found = corrected(page, truth * ~hole, scan, spacing, click=(15, 26, 26), label=1, positive=True, reach=8)
     assert dice(found == 1, truth == 1) >= 0.999
     assert (found[hole] == 1).mean() >= 0.99
 
@@ -275,7 +235,9 @@ def test_one_negative_click_takes_a_leak_off_and_gives_it_to_the_neighbour(page:
     truth = np.select([offsets[1] > 4.0, offsets[2] > 0], [1, 2], 0).astype(np.uint8)
     scan = scanned(truth == 1)
     leak = (np.linalg.norm(offsets, axis=0) <= 5.0) & (truth != 1)
-    found = corrected(page, np.where(leak, 1, truth), scan, spacing, click=[15, 26, 26], positive=False)
+    found = corrected(
+        page, np.where(leak, 1, truth), scan, spacing, click=(15, 26, 26), label=1, positive=False, reach=8
+    )
     assert dice(found == 1, truth == 1) >= 0.999
     assert (found[leak] == 1).mean() <= 0.01
     assert dice((found == 2) & leak, (truth == 2) & leak) >= 0.9
@@ -285,5 +247,5 @@ def test_a_click_that_changes_nothing_near_it_leaves_all_labels(page: Page) -> N
     spacing = (0.7, 0.4, 0.4)
     offsets = from_mm((15, 26, 26), (31, 53, 53), spacing)
     truth = (offsets[1] > -7.5).astype(np.uint8)
-    found = corrected(page, truth, scanned(truth == 1), spacing, click=[15, 26, 26], positive=True)
+    found = corrected(page, truth, scanned(truth == 1), spacing, click=(15, 26, 26), label=1, positive=True, reach=8)
     assert (found == truth).all()
