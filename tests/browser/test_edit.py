@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,11 +11,12 @@ import numpy as np
 import pytest
 
 from bench.pages.viewer_site import served
+from jobs.intake.version_form import VersionForm
 from pipeline.anatomy import Structure
+from pipeline.label_runs import with_runs
 from pipeline.planes import axis_order
 from pipeline.report.view_slices import write_slices
 from pipeline.types import AnalysisResult
-from tests.browser.test_edit_tools import with_runs
 from tests.support.axe import findings
 from tests.support.browser import opened
 from tests.support.report_phantom import CENTRES_MM, MIDDLE_MM, phantom, stored_otherwise
@@ -67,7 +67,7 @@ def address(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
     """A tab in the edit mode."""
-    with opened(browser, address, timeout_ms=20_000) as tab:
+    with opened(browser, address) as tab:
         begin(tab, address)
         yield tab
 
@@ -125,7 +125,7 @@ def saved(page: Page, **answer: Any) -> tuple[np.ndarray, dict[str, Any]]:
     while not bodies:
         page.wait_for_timeout(20)
     page.unroute("**/api/jobs/bench/versions")
-    return with_runs(LABELS, base64.b64decode(bodies[0]["runs"])), bodies[0]
+    return with_runs(LABELS, VersionForm.model_validate(bodies[0]).packed), bodies[0]
 
 
 def choose(page: Page, **labels: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bench.pages.edit_modules import SITE, corrected, load_modules, received, sent
+from pipeline.label_runs import with_runs
 from tests.support.browser import opened
 
 if TYPE_CHECKING:
@@ -130,17 +131,6 @@ def test_two_hundred_strokes_are_undone_redone_and_sent_without_a_wrong_voxel(pa
     for balance in found["balances"]:
         before, after = labels == balance["label"], painted == balance["label"]
         assert (balance["added"], balance["removed"]) == ((after & ~before).sum(), (before & ~after).sum())
-
-
-def with_runs(labels: np.ndarray, packed: bytes) -> np.ndarray:
-    """The labels after a change, as the server decodes it."""
-    import gzip
-
-    after, at = labels.reshape(-1).copy(), 0
-    for gap, length, label in np.frombuffer(gzip.decompress(packed), dtype="<u4").reshape(-1, 3).tolist():
-        after[at + gap : at + gap + length] = label
-        at += gap + length
-    return after.reshape(labels.shape)
 
 
 def bone() -> tuple[np.ndarray, tuple[int, int, int], tuple[float, float, float]]:
