@@ -15,6 +15,7 @@ USAGE: Final = """usage: kneebox COMMAND ...
   models       list the installed models, and how to install more
   validate     measure a model on scans with expert label maps
   check-scans  rank scans without label maps by what looks wrong
+  study        many scans from one manifest: check it, analyse it, one set of tables
   jobs         manage the jobs of this server
 
 Each command has --help, except run, whose settings are environment variables (docs/operating.md).
@@ -45,13 +46,19 @@ def _jobs(words: list[str]) -> int:
     return jobs_main(words[1:], program="kneebox jobs")
 
 
+def _study(words: list[str]) -> int:
+    from studies.command_line.commands import main as study_main
+
+    return study_main(words[1:], program="kneebox study")
+
+
 def _pipeline(words: list[str]) -> int:
     from pipeline.command_line.commands import main as pipeline_main
 
     return pipeline_main(words, program="kneebox")
 
 
-COMMANDS: Final[dict[str, Callable[[list[str]], int]]] = {"run": _run, "jobs": _jobs}
+COMMANDS: Final[dict[str, Callable[[list[str]], int]]] = {"run": _run, "jobs": _jobs, "study": _study}
 """All other commands are those of the pipeline. Modules are imported when called, so that `models` does not load the
 web server.
 """

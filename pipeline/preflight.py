@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import AmbiguousSeries, EmptyImage, UnsupportedImage
-from pipeline.file_kinds import IMAGES
+from pipeline.file_kinds import IMAGES, FileKind
 from pipeline.grid import Grid
 from pipeline.image_io.content import SEND_AS_LABELS
 from pipeline.image_io.echo_names import Names
 from pipeline.image_io.formats import peek
 from pipeline.image_io.label_map import label_map_among
-from pipeline.image_io.reader import files_of, open_one, split_labels
+from pipeline.image_io.reader import choose, files_of, open_one, split_labels
 from pipeline.image_io.source import Source
 from pipeline.label_anatomy import label_facts
 from pipeline.label_grid import on_grid, with_margin
@@ -27,7 +27,7 @@ from pipeline.labels import readings
 from pipeline.planes import PLANES, axis_order, picture_axes
 from pipeline.scan_facts import ScanFacts
 from pipeline.types import LabelMap
-from pipeline.upload_facts import LabelMapFacts, LabelSlice, UploadFacts
+from pipeline.upload_facts import HeaderFacts, LabelMapFacts, LabelSlice, UploadFacts
 
 OpenScan = Callable[[], AbstractContextManager[Source]]
 """Opens the scan again, to read the slices that a picture shows."""
@@ -64,6 +64,25 @@ def inspect(
         label_map = label_map_among(label_files, scratch_dir)
         image = None if not scan_files else (lambda: open_one(scan_files, scratch_dir, series))
         return UploadFacts(scan=facts, labels=_label_facts(label_map, grid, _name_of(label_files), image))
+
+
+def inspect_header(
+    file: Path | None, labels: Path | None, *, series: str = "", scratch_dir: Path | None = None
+) -> HeaderFacts:
+    """As `inspect`, from headers alone: voxels, and so the kind of content of a file, are not looked at.
+
+    Raises the errors of reading that a header shows.
+    """
+    with contextlib.ExitStack() as opened:
+        facts = None
+        if file is not None:
+            names = opened.enter_context(files_of(file, scratch_dir))
+            facts = opened.enter_context(open_one(names, scratch_dir, series)).facts()
+        if labels is not None:
+            found = opened.enter_context(files_of(labels, scratch_dir))
+            if choose(found)[0] is not FileKind.DICOM:  # a segmentation: its header is most of it
+                opened.enter_context(open_one(found, scratch_dir))
+    return HeaderFacts(scan=facts)
 
 
 def _sorted(names: Names) -> tuple[Names, Names]:

@@ -129,12 +129,39 @@ class LabelMapFacts:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class HeaderFacts:
+    """What is known of an upload without its voxels.
+
+    scan      None for a label map alone
+    off_grid  how the voxels of the label map differ from those of the scan; empty if they do not, or if it was not read
+    """
+
+    scan: ScanFacts | None
+    off_grid: str = ""
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain JSON values."""
+        return {"scan": None if self.scan is None else self.scan.to_dict(), "off_grid": self.off_grid}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, object]) -> HeaderFacts:
+        """From the dictionary of `to_dict`, also after JSON. Raises KeyError, TypeError, ValueError."""
+        values: dict[str, Any] = dict(data)
+        scan = values["scan"]
+        return cls(scan=None if scan is None else ScanFacts.from_dict(scan), off_grid=str(values["off_grid"]))
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class UploadFacts:
     """What an upload holds: a scan, a label map, or both."""
 
     scan: ScanFacts | None
     labels: LabelMapFacts | None
+
+    def header(self) -> HeaderFacts:
+        """The part of it that `preflight.inspect_header` finds."""
+        return HeaderFacts(scan=self.scan, off_grid="" if self.labels is None else self.labels.off_grid)
 
     @property
     def voxels(self) -> int:

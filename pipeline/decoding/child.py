@@ -2,6 +2,8 @@
 
 The answer is in SCRATCH/verdict.json: {"ok": true, "value": ...}; {"ok": false} with "code", "message", "hint" and
 "facts" of a KneeError, with "memory", or with "unexpected", the "places" in the program, and "errno" of an OSError.
+The task "headers" is for many files: each gets such an answer as one line of SCRATCH/headers.jsonl, as soon as it is
+known.
 Imports are minimal, because every reader of an upload waits for this process to start.
 """
 
@@ -21,6 +23,10 @@ NOT_CONFINED: Final = 3
 
 NOT_WRITTEN: Final = 100
 """Exit status, plus the number of the error, if the verdict could not be written."""
+
+HEADERS: Final = "headers"
+HEADER_LINES: Final = "headers.jsonl"
+"""The task for many files, and the file of its answers."""
 
 _MOST_PLACES: Final = 12
 
@@ -56,11 +62,27 @@ def _leave_out_packages(files: Iterable[Path]) -> None:
 
 
 def _verdict(task: str, given: dict[str, Any], scratch: Path) -> dict[str, object]:
+    items: list[dict[str, Any]] = given["items"] if task == HEADERS else [given]
+    _leave_out_packages(
+        Path(word)
+        for item in items
+        for word in (item.get("file"), item.get("labels"))
+        if isinstance(word, str) and word
+    )
+    if task != HEADERS:
+        return _answer(_TASKS[task], given, scratch)
+    with (scratch / HEADER_LINES).open("w", encoding="utf-8") as stream:
+        for item in items:
+            stream.write(json.dumps(_answer(_header, item, scratch), default=str) + "\n")
+            stream.flush()
+    return {"ok": True, "value": {}}
+
+
+def _answer(task: Callable[..., dict[str, object]], given: dict[str, Any], scratch: Path) -> dict[str, object]:
     from pipeline.errors import KneeError
 
     try:
-        _leave_out_packages(Path(word) for word in (given.get("file"), given.get("labels")) if word)
-        return {"ok": True, "value": _TASKS[task](scratch, **given)}
+        return {"ok": True, "value": task(scratch, **given)}
     except KneeError as error:
         return {"ok": False, "code": error.code, "message": error.message, "hint": error.hint, "facts": error.facts}
     except MemoryError:
@@ -85,6 +107,15 @@ def _inspect(scratch: Path, file: str, labels: str, series: str, *, sort: bool) 
 
     paths = (Path(word) if word else None for word in (file, labels))
     return inspect(*paths, series=series, sort=sort, scratch_dir=scratch).to_dict()
+
+
+def _header(scratch: Path, file: str, labels: str, series: str, *, whole: bool) -> dict[str, object]:
+    from pipeline.preflight import inspect, inspect_header
+
+    scan, label_map = (Path(word) if word else None for word in (file, labels))
+    if whole:
+        return inspect(scan, label_map, series=series, sort=False, scratch_dir=scratch).header().to_dict()
+    return inspect_header(scan, label_map, series=series, scratch_dir=scratch).to_dict()
 
 
 def _scan(

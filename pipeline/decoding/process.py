@@ -50,7 +50,7 @@ _ENVIRONMENT: Final = {
 }
 """The complete environment of the child; that of this process can contain keys."""
 
-_DAMAGED: Final = "The file is damaged, or too large to be read."
+DAMAGED: Final = "The file is damaged, or too large to be read."
 _LONGEST_PLACE: Final = 100
 _LONGEST_MESSAGE: Final = 4000
 
@@ -72,12 +72,12 @@ def inspect_upload(
     Raises what that raises; UnreadableImage if the process crashes or takes too long; MemoryError.
     """
     paths = [path for path in (file, labels) if path is not None]
-    given = {"file": _absolute(file), "labels": _absolute(labels), "series": series, "sort": sort}
+    given = {"file": absolute(file), "labels": absolute(labels), "series": series, "sort": sort}
     value = _ask("inspect", given, paths, scratch_dir, limits, wall_clock_s)
     try:
         return UploadFacts.from_dict(value)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UnreadableImage(_DAMAGED) from error
+        raise UnreadableImage(DAMAGED) from error
 
 
 def decode_scan(
@@ -94,7 +94,7 @@ def decode_scan(
     Raises what that raises; UnreadableImage if the process crashes or takes too long; MemoryError, OSError.
     """
     given = {
-        "file": _absolute(path),
+        "file": absolute(path),
         "side": side or "",
         "series": series,
         "echo_times_ms": echo_times_ms,
@@ -104,16 +104,16 @@ def decode_scan(
     try:
         return take_scan(scratch_dir, value)
     except Malformed as error:
-        raise UnreadableImage(_DAMAGED) from error
+        raise UnreadableImage(DAMAGED) from error
 
 
 def decode_label_map(path: Path, *, scratch_dir: Path) -> LabelMap:
     """`image_io.read_label_map` in a confined process. Raises as `decode_scan`."""
-    value = _ask("labels", {"file": _absolute(path)}, [path], scratch_dir, LIMITS, WALL_CLOCK_S)
+    value = _ask("labels", {"file": absolute(path)}, [path], scratch_dir, LIMITS, WALL_CLOCK_S)
     try:
         return take_label_map(scratch_dir, value)
     except Malformed as error:
-        raise UnreadableImage(_DAMAGED) from error
+        raise UnreadableImage(DAMAGED) from error
 
 
 def apply_runs(runs: Path, base: Path, *, voxels: int, requires_femur: bool, scratch_dir: Path) -> EditedLabels:
@@ -122,7 +122,7 @@ def apply_runs(runs: Path, base: Path, *, voxels: int, requires_femur: bool, scr
     base: .npy, uint8, of this many voxels; requires_femur: it must keep one; scratch_dir: an empty folder for it alone
     Raises InvalidEdit, EditTooLarge; UnreadableImage if the process crashes or takes too long; MemoryError.
     """
-    given = {"file": _absolute(runs), "base": _absolute(base), "requires_femur": requires_femur}
+    given = {"file": absolute(runs), "base": absolute(base), "requires_femur": requires_femur}
     value = _ask("runs", given, [runs, base], scratch_dir, EDIT_LIMITS, CHECK_WALL_CLOCK_S)
     return _edited(scratch_dir, value, voxels)
 
@@ -144,8 +144,8 @@ def read_corrected_map(
     Raises InvalidEdit and the InputErrors of label maps; UnreadableImage if the process crashes; MemoryError.
     """
     given = {
-        "file": _absolute(path),
-        "base": _absolute(base),
+        "file": absolute(path),
+        "base": absolute(base),
         "outlines": {name: outlines[name] for name in ("grid", "padding")},
         "alignment": dict(alignment),
         "numbering": numbering,
@@ -160,10 +160,11 @@ def _edited(scratch_dir: Path, value: dict[str, Any], voxels: int) -> EditedLabe
     try:
         return take_correction(scratch_dir, value, voxels)
     except Malformed as error:
-        raise UnreadableImage(_DAMAGED) from error
+        raise UnreadableImage(DAMAGED) from error
 
 
-def _absolute(path: Path | None) -> str:
+def absolute(path: Path | None) -> str:
+def absolute(path: Path | None) -> str:
     """The child runs in another folder."""
     return "" if path is None else str(path.absolute())
 
@@ -172,15 +173,7 @@ def _ask(
     task: str, given: dict[str, Any], readable: Iterable[Path], scratch: Path, limits: Limits, wall_clock_s: float
 ) -> dict[str, Any]:
     """The value that the child answers with."""
-    request = {
-        "parent": os.getpid(),
-        "task": task,
-        "given": given,
-        "readable": [str(path.resolve()) for path in readable],
-        "scratch": str(scratch),
-        "limits": asdict(limits),
-    }
-    status = _run(json.dumps(request), scratch, wall_clock_s)
+    status = run_child(request_of(task, given, readable, scratch, limits), scratch, wall_clock_s)
     if status == -signal.SIGKILL:
         raise MemoryError
     if status == NOT_CONFINED:
@@ -191,14 +184,30 @@ def _ask(
         verdict: dict[str, Any] = read_verdict(scratch)
         if verdict["ok"] is True:
             return dict(verdict["value"])
-        raise _error(verdict)
+        raise error_of(verdict)
     except (Malformed, KeyError, TypeError, ValueError) as error:
         _log.warning("reading an upload ended with status %d", status)
-        raise UnreadableImage(_DAMAGED) from error
+        raise UnreadableImage(DAMAGED) from error
 
 
-def _run(request: str, scratch: Path, wall_clock_s: float) -> int:
-    """The exit status of the child. It leads a process group, which is killed afterwards."""
+def request_of(task: str, given: dict[str, Any], readable: Iterable[Path], scratch: Path, limits: Limits) -> str:
+    """What the child is asked for, as its argument."""
+    request = {
+        "parent": os.getpid(),
+        "task": task,
+        "given": given,
+        "readable": [str(path.resolve()) for path in readable],
+        "scratch": str(scratch),
+        "limits": asdict(limits),
+    }
+    return json.dumps(request)
+
+
+def run_child(request: str, scratch: Path, wall_clock_s: float) -> int:
+    """The exit status of the child. It leads a process group, which is killed afterwards.
+
+    Raises UnreadableImage if it takes too long.
+    """
     child = subprocess.Popen(
         [sys.executable, "-m", CHILD, request],
         cwd=PACKAGE.parent,
@@ -223,7 +232,7 @@ def _run(request: str, scratch: Path, wall_clock_s: float) -> int:
     return child.returncode
 
 
-def _error(verdict: dict[str, Any]) -> Exception:
+def error_of(verdict: dict[str, Any]) -> Exception:
     """The error that the child met. Raises KeyError, TypeError, ValueError if the verdict states none."""
     if "memory" in verdict:
         return MemoryError()
@@ -231,7 +240,7 @@ def _error(verdict: dict[str, Any]) -> Exception:
         words = [str(verdict["unexpected"]), *map(str, verdict["places"])]
         _log.error("unexpected error while reading an upload: %s", [word[:_LONGEST_PLACE] for word in words])
         number = verdict["errno"]
-        return UnreadableImage(_DAMAGED) if number is None else OSError(int(number), os.strerror(int(number)))
+        return UnreadableImage(DAMAGED) if number is None else OSError(int(number), os.strerror(int(number)))
     message, hint = (str(verdict[name])[:_LONGEST_MESSAGE] for name in ("message", "hint"))
     return _KINDS.get(str(verdict["code"]), UnreadableImage)(message, hint=hint, **verdict["facts"])
 

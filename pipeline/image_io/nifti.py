@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import zlib
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -19,7 +20,7 @@ from pipeline.image_io.formats import is_gzip
 from pipeline.image_io.geometry import describe_shape, make_grid
 from pipeline.image_io.nifti_geometry import read_geometry
 from pipeline.image_io.source import Source
-from pipeline.image_io.voxels import check_echo_count, check_inflation, check_voxel_count, voxel_pieces
+from pipeline.image_io.voxels import check_echo_count, check_inflation, check_length, check_voxel_count, voxel_pieces
 
 _GREY_INTENTS: Final = (0, 1007)
 """Codes of a fifth dimension that may be echoes: none, and the vector that ITK writes for any multi-channel image."""
@@ -43,6 +44,8 @@ def open_nifti(path: Path) -> Iterator[Source]:
         check_voxel_count(shape)
         if is_gzip(path):
             check_inflation(dtype, shape, path.stat().st_size)
+        else:  # before the voxels are read, for those that read only headers
+            check_length(prod(shape) * dtype.itemsize, path.stat().st_size - stream.tell())
         slope, intercept, unscaled = _scaling(header)
         yield Source(
             shape=shape,

@@ -78,17 +78,22 @@ def voxel_pieces(
         yield start, values[: piece.size]
     with _damage():
         excess = _drain(stream)
-    if read < wanted:
-        raise UnreadableImage(
-            f"File is cut off: its header declares {wanted:,} bytes of voxels, found {read:,}.",
-            hint="Upload the file again.",
-            expected_bytes=wanted,
-            found_bytes=read,
-        )
+    check_length(wanted, read)
     if excess > MAX_EXCESS_BYTES:
         raise UnreadableImage(
             f"File contains far more data than its header declares ({wanted:,} bytes of voxels).",
             hint="The header does not belong to these voxels.",
+        )
+
+
+def check_length(wanted: int, found: int) -> None:
+    """Raise UnreadableImage if fewer bytes of voxels were found than the header declares."""
+    if found < wanted:
+        raise UnreadableImage(
+            f"File is cut off: its header declares {wanted:,} bytes of voxels, found {found:,}.",
+            hint="Upload the file again.",
+            expected_bytes=wanted,
+            found_bytes=found,
         )
 
 

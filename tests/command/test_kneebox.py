@@ -31,6 +31,7 @@ def test_help_names_every_command():
         "models",
         "validate",
         "check-scans",
+        "study",
         "jobs",
     }
 
@@ -41,7 +42,7 @@ def test_without_a_command_it_says_which_there_are():
     assert "analyse" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["analyse", "compare", "models", "validate", "jobs"])
+@pytest.mark.parametrize("command", ["analyse", "compare", "models", "validate", "study", "jobs"])
 def test_each_command_explains_itself_under_its_own_name(command, capsys):
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("pipeline", "jobs", "rest", "ui", "pages")
+PACKAGES = ("pipeline", "studies", "jobs", "rest", "ui", "pages")
 EDGES = ("app.py", "api.py", "web.py", "worker.py", "serve.py", "kneebox.py")
 MOST_LINES = 400
 SPLIT_AT = 300

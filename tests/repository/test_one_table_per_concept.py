@@ -43,7 +43,7 @@ from pipeline.segmentation.registry import built_in_models
 from pipeline.steps import STEPS
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("pipeline", "jobs", "rest", "ui", "pages")
+PACKAGES = ("pipeline", "studies", "jobs", "rest", "ui", "pages")
 NOT_OURS = ROOT / "ui" / "assets" / "vendor"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("pipeline", "jobs", "rest", "ui", "pages")
+PACKAGES = ("pipeline", "studies", "jobs", "rest", "ui", "pages")
 EDGES = ("app.py", "api.py", "web.py", "worker.py", "serve.py", "kneebox.py")
 MOST = 20
 
