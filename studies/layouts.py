@@ -23,8 +23,8 @@ class LayoutName(StrEnum):
     """How a folder is arranged."""
 
     BIDS = "bids"
-    OAI = "oai"
-    NAMES = "names"
+    OAI = "image03"
+    PATTERN = "pattern"
 
 
 RowValues = dict[str, str]
@@ -70,7 +70,7 @@ def rows_of_folder(
     """One row for each scan in the folder, in the order of their paths, relative to the folder.
 
     layout      None: recognised from the names
-    pattern     for NAMES: fields in braces, such as `{subject}_{visit}_{side}`; other fields become further columns.
+    pattern     for PATTERN: fields in braces, such as `{subject}_{visit}_{side}`; other fields become further columns.
                 With a slash it is matched to the path below the folder, else to the file's name, without extension
     only        a glob that the path below the folder must match, such as `*DESS*`
     label_maps  the files are label maps, not scans
@@ -80,7 +80,7 @@ def rows_of_folder(
     if not scans:
         raise InputError(f"No scan in the folder matches {only}.", hint="Check the pattern after --only.")
     paths = [path.relative_to(folder).as_posix() for path in scans]
-    chosen = layout or (LayoutName.NAMES if pattern else _recognised(paths))
+    chosen = layout or (LayoutName.PATTERN if pattern else _recognised(paths))
     found = _READERS[chosen](folder, paths, pattern)
     column = LABELS.name if label_maps else PATH.name
     return Found(
@@ -94,7 +94,7 @@ def _recognised(paths: Iterable[str]) -> LayoutName:
     listed = list(paths)
     if all(re.search(r"(?:^|/)sub-[A-Za-z0-9+]+[/_]", path) for path in listed):
         return LayoutName.BIDS
-    return LayoutName.OAI if all(_OAI.search(path) for path in listed) else LayoutName.NAMES
+    return LayoutName.OAI if all(_OAI.search(path) for path in listed) else LayoutName.PATTERN
 
 
 def _bids(folder: Path, paths: Sequence[str], _: str) -> Found:
@@ -216,4 +216,4 @@ def _side_of(*words: str) -> str:
     return next(iter(stated)).value if len(stated) == 1 else ""
 
 
-_READERS: Final = {LayoutName.BIDS: _bids, LayoutName.OAI: _oai, LayoutName.NAMES: _names}
+_READERS: Final = {LayoutName.BIDS: _bids, LayoutName.OAI: _oai, LayoutName.PATTERN: _names}

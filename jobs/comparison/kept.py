@@ -30,6 +30,7 @@ from jobs.settings import PROJECT_ROOT
 from jobs.state.backend import Backend, open_backend
 from jobs.state.storage import COMPARISON_INPUTS
 from jobs.views.reading import finished, published, results_gone
+from pipeline.comparison.names import COMPARISON_VERSION, SERIES_VERSION
 from pipeline.comparison.reproducibility import reproducibility_paths
 from pipeline.errors import NotComparable
 from pipeline.workspace import write_json
@@ -42,10 +43,6 @@ MAX_WAITING: Final = 4
 """Maximum number of waiting comparisons per process; each occupies a thread."""
 
 POLL_S: Final = 0.1
-
-VERSION: Final = 4
-SERIES_VERSION: Final = 2
-"""Versions of the methods: comparisons of older versions are recomputed."""
 
 _ENVIRONMENT: Final = {
     "PATH": os.defpath,
@@ -98,7 +95,7 @@ def _inputs(backend: Backend, compared: Compared) -> dict[str, Any]:
     found = [_fingerprint(backend, *job) for job in zip(compared.job_ids, compared.names, strict=True)]
     known = {"reproducibility": [_digest(path) for path in reproducibility_paths()]}
     if not compared.years:
-        return {"version": VERSION, "first": found[0], "second": found[1]} | known
+        return {"version": COMPARISON_VERSION, "first": found[0], "second": found[1]} | known
     times = {"years": list(compared.years), "jobs": list(compared.job_ids)}
     return {"version": SERIES_VERSION, "visits": found} | times | known
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pipeline.command_line.options import add_options, options_of
-from pipeline.comparison.folders import COMPARED
 from pipeline.errors import InputError, KneeError, TwoKnees
 from pipeline.options import AnalysisOptions
 from pipeline.progress import Progress
 from pipeline.report.tables import measurement_from_json
 from pipeline.report.text_table import text_table
+from pipeline.result_folder import hand_over
 from pipeline.results_tree import REPORT, RESULTS
 from pipeline.run import RunSummary, run_analysis
 from pipeline.segmentation.registry import model_ids
@@ -106,26 +106,8 @@ def _analyse(given: argparse.Namespace, options: AnalysisOptions, folder: Path) 
             bar.update(progress.percent - bar.n)
 
         summary = run_analysis(workspace, options, resources, request, show)
-    _hand_over(workspace, output, summary)
+    hand_over(workspace, output, summary.archive_name)
     return _as_json(summary, folder) if given.json else _as_table(summary, folder)
-
-
-def _hand_over(workspace: Workspace, output: Path, summary: RunSummary) -> None:
-    """Move the results tree and its zip to OUTPUT_DIR, and keep of the workspace only what a comparison needs."""
-    for item in sorted(workspace.files_dir.iterdir()):
-        target = output / item.name
-        if target.is_dir():
-            shutil.rmtree(target)
-        item.replace(target)
-    workspace.archive_path.replace(output / summary.archive_name)
-    kept = {product.name for product in COMPARED}
-    for folder in (workspace.input_dir, workspace.results_dir):
-        shutil.rmtree(folder)
-    for path in workspace.work_dir.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name.split(".")[0] not in kept:
-            path.unlink()
 
 
 def _as_json(summary: RunSummary, output: Path) -> str:

@@ -9,3 +9,7 @@ TABLE: Final = "changes.csv"
 VIEW: Final = "view"
 SERIES: Final = "series.json"
 TRENDS: Final = "trends.csv"
+
+COMPARISON_VERSION: Final = 4
+SERIES_VERSION: Final = 2
+"""Versions of the methods: kept comparisons and series of older versions are computed again."""

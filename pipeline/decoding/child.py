@@ -9,9 +9,11 @@ Imports are minimal, because every reader of an upload waits for this process to
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,20 +64,24 @@ def _leave_out_packages(files: Iterable[Path]) -> None:
 
 
 def _verdict(task: str, given: dict[str, Any], scratch: Path) -> dict[str, object]:
-    items: list[dict[str, Any]] = given["items"] if task == HEADERS else [given]
-    _leave_out_packages(
-        Path(word)
-        for item in items
-        for word in (item.get("file"), item.get("labels"))
-        if isinstance(word, str) and word
-    )
     if task != HEADERS:
-        return _answer(_TASKS[task], given, scratch)
+        return _answer(partial(_prepared, task), given, scratch)
+    with contextlib.suppress(OSError):
+        _leave_out_packages(path for item in given["items"] for path in _files_of(item))
     with (scratch / HEADER_LINES).open("w", encoding="utf-8") as stream:
-        for item in items:
+        for item in given["items"]:
             stream.write(json.dumps(_answer(_header, item, scratch), default=str) + "\n")
             stream.flush()
     return {"ok": True, "value": {}}
+
+
+def _prepared(task: str, scratch: Path, **given: object) -> dict[str, object]:
+    _leave_out_packages(_files_of(given))
+    return _TASKS[task](scratch, **given)
+
+
+def _files_of(given: dict[str, Any]) -> list[Path]:
+    return [Path(word) for word in (given.get("file"), given.get("labels")) if word]
 
 
 def _answer(task: Callable[..., dict[str, object]], given: dict[str, Any], scratch: Path) -> dict[str, object]:

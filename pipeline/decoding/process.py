@@ -164,7 +164,6 @@ def _edited(scratch_dir: Path, value: dict[str, Any], voxels: int) -> EditedLabe
 
 
 def absolute(path: Path | None) -> str:
-def absolute(path: Path | None) -> str:
     """The child runs in another folder."""
     return "" if path is None else str(path.absolute())
 
@@ -190,7 +189,7 @@ def _ask(
         raise UnreadableImage(DAMAGED) from error
 
 
-def request_of(task: str, given: dict[str, Any], readable: Iterable[Path], scratch: Path, limits: Limits) -> str:
+def request_of(task: str, given: Mapping[str, object], readable: Iterable[Path], scratch: Path, limits: Limits) -> str:
     """What the child is asked for, as its argument."""
     request = {
         "parent": os.getpid(),
@@ -232,8 +231,9 @@ def run_child(request: str, scratch: Path, wall_clock_s: float) -> int:
     return child.returncode
 
 
-def error_of(verdict: dict[str, Any]) -> Exception:
-    """The error that the child met. Raises KeyError, TypeError, ValueError if the verdict states none."""
+def error_of(answer: Mapping[str, object]) -> Exception:
+    """The error that the child met. Raises KeyError, TypeError, ValueError if the answer states none."""
+    verdict: dict[str, Any] = dict(answer)
     if "memory" in verdict:
         return MemoryError()
     if "unexpected" in verdict:

@@ -106,10 +106,20 @@ def thread_count(resources: Resources) -> int:
 _AHEAD: Final[dict[tuple[Path, str, Resources], Network]] = {}
 """The last network that was loaded ahead of its use."""
 
+_kept = False
+
+
+def keep_network() -> None:
+    """From now on, this process keeps the last network after its use: for processes that analyse one scan after
+    another. The next analysis then does not load it, and has less memory.
+    """
+    global _kept  # noqa: PLW0603 -- a property of the process, like _AHEAD
+    _kept = True
+
 
 def load_ahead(path: Path, sha256: str, resources: Resources) -> Network:
     """As `load_network`, whose next call returns the same network: loading takes 0.7 s of processor time."""
-    network = load_network(path, sha256, resources)
+    network = load_network(path, sha256, resources)  # the kept one, if it is the same
     _AHEAD.clear()
     _AHEAD[path, sha256, resources] = network
     return network
@@ -123,8 +133,10 @@ def load_network(path: Path, sha256: str, resources: Resources) -> Network:
     """
     import onnxruntime
 
-    if (ahead := _AHEAD.pop((path, sha256, resources), None)) is not None:
-        return ahead  # and not kept here: it is released after its use
+    key = (path, sha256, resources)
+    ahead = _AHEAD.get(key) if _kept else _AHEAD.pop(key, None)  # popped: it is released after its use
+    if ahead is not None:
+        return ahead
     if not path.is_file():
         raise WeightsMissing(f"The weights file {path.name} is not installed.", hint="Fetch models/ again.")
     if (found := sha256_of(path)) != sha256:

@@ -1,4 +1,4 @@
-"""Selects the command of `kneebox study`: manifest or check."""
+"""Selects the command of `kneebox study`: manifest, check or run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pipeline.errors import KneeError, OptionsError
-from studies.command_line import check, manifest
+from studies.command_line import check, manifest, run
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -17,12 +17,14 @@ WRONG_USE: Final = 2
 COMMANDS: Final[dict[str, tuple[Callable[[argparse.ArgumentParser], None], Callable[..., int]]]] = {
     "manifest": (manifest.add_arguments, manifest.run),
     "check": (check.add_arguments, check.run),
+    "run": (run.add_arguments, run.run),
 }
 """Name -> what adds its arguments to a parser, and what runs it with the parsed ones and returns the exit status."""
 
 HELP: Final = {
     "manifest": "make a manifest from the names in a folder of scans",
     "check": "judge every row of a manifest before anything is computed",
+    "run": "analyse every row of a manifest; the same call continues a stopped run",
 }
 
 

@@ -133,7 +133,10 @@ TABLES = (
         name="states of jobs",
         owner="jobs/state/model.py",
         entries=tuple(Status),
-        shared=(("error", "ui/compare/trend_rows.py", "the standard error of a slope"),),
+        shared=(
+            ("error", "ui/compare/trend_rows.py", "the standard error of a slope"),
+            ("error", "studies/tables/dictionary.py", "the standard error of a slope"),
+        ),
     ),
     Table(
         name="quantities",

@@ -93,7 +93,7 @@ def test_a_pattern_that_cannot_be_used_is_refused(tmp_path: Path, pattern: str) 
 
 def test_only_takes_a_part_of_the_scans_and_label_maps_get_their_column(tmp_path: Path) -> None:
     folder = tree(tmp_path, "dess/S1.nii.gz", "t2/S1.nii.gz")
-    found = rows_of_folder(folder, only="dess/*", layout=LayoutName.NAMES, label_maps=True)
+    found = rows_of_folder(folder, only="dess/*", layout=LayoutName.PATTERN, label_maps=True)
     assert [dict(row) for row in found.rows] == [{"labels": "dess/S1.nii.gz", "subject": "S1"}]
     with pytest.raises(InputError, match=r"matches nothing/\*"):
         rows_of_folder(folder, only="nothing/*")

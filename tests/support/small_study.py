@@ -1,0 +1,39 @@
+"""A small study of label maps, which are measured in seconds: three visits, a copy, a bad file and a missing one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from pipeline.anatomy import Structure
+from tests.support.knees import coarse_knee, joint_of
+from tests.support.label_maps import write_nrrd
+
+YEARS: Final = (0.0, 1.0, 2.5)
+MANIFEST: Final = "manifest.csv"
+OPTIONS: Final = ("--no-nsm", "--accept", "SAME_CONTENT")
+COMPLETE: Final = 4
+"""Rows with results; they are three analyses."""
+
+
+def write_study(folder: Path) -> Path:
+    """The manifest, with its files beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    knee = joint_of(coarse_knee())
+    lines = ["labels;subject;visit;side;time;sex;age;group;value"]
+    for visit, years in enumerate(YEARS):
+        labels = knee.labels.copy()
+        plate = np.argwhere(labels == Structure.FEMORAL_CARTILAGE)
+        lost = plate[np.random.default_rng(visit).permutation(len(plate))[: 40 * visit]]
+        labels[tuple(lost.T)] = 0
+        write_nrrd(replace(knee, labels=labels), folder / f"v{visit}.nrrd")
+        lines.append(f"v{visit}.nrrd;S0;V{visit:02d};;{years};f;{60 + visit},5;case;x")
+    (folder / "copy.nrrd").write_bytes((folder / "v0.nrrd").read_bytes())
+    write_nrrd(replace(knee, labels=np.zeros_like(knee.labels)), folder / "background.nrrd")
+    lines += ["copy.nrrd;S1;V00;;;m;;control;y", "background.nrrd;S2;V00;;;;;control;z", "gone.nrrd;S3;V00;;;;;case;z"]
+    path = folder / MANIFEST
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
