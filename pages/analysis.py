@@ -21,7 +21,7 @@ def show_job(job: JobView) -> None:
     st.title(escape(job.input_filename))
     session.remember(job.id)
     if not job.status.final:
-        follow(job.id)
+        follow(job)
     elif job.status is Status.COMPLETE:
         show_results(job)
     else:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Final
 
 from jobs import service
+from jobs.backup.corrected import export_corrected
 from jobs.backup.making import back_up
 from jobs.backup.restoring import restore
-from jobs.command_line.tables import facts_of, job_lines, pair_lines, show_lines, worker_lines
+from jobs.command_line.tables import csv_lines, facts_of, job_lines, pair_lines, review_rows, show_lines, worker_lines
 from jobs.control.expiry import expired_now, purge_expired
 from jobs.control.workers import drain, pause, resume, workers
 from jobs.errors import InvalidForm
@@ -94,6 +95,12 @@ def parser(program: str) -> argparse.ArgumentParser:
             ordering.add_argument("--reason", default="", help="shown to users and other operators")
     command("backup", "write jobs, files and statistics to a new folder or .tar file").add_argument("target", type=Path)
     command("restore", "restore a backup into an empty queue and data directory").add_argument("backup", type=Path)
+    exporting = command(
+        "export-corrected",
+        "write scans with accepted corrected outlines of users who consent, for make adapt and validate",
+    )
+    exporting.add_argument("folder", type=Path, help="a new folder")
+    command("reviews", "print every review as CSV, or as JSON")
     command("adopt", "make the present data directory that of the queue, after it was replaced on purpose")
     reconciling = command("reconcile", "compare records, queue, work and folders, and repair inconsistencies")
     reconciling.add_argument(
@@ -186,6 +193,18 @@ def _restore(chosen: argparse.Namespace) -> None:
     _write(chosen, restored, pair_lines(restored))
 
 
+def _export(chosen: argparse.Namespace) -> None:
+    exported = asdict(export_corrected(chosen.folder.absolute()))
+    _write(chosen, exported, pair_lines(exported | {"cases": len(exported["cases"])}))
+
+
+@queue_errors()
+def _reviews(chosen: argparse.Namespace) -> None:
+    store = open_backend().store
+    rows = review_rows(store.load_several(store.ids()))
+    _write(chosen, rows, csv_lines(rows))
+
+
 @queue_errors()
 def _adopt(chosen: argparse.Namespace) -> None:
     backend = open_backend()
@@ -211,6 +230,8 @@ COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], None]]] = {
     "drain": _drain,
     "backup": _backup,
     "restore": _restore,
+    "export-corrected": _export,
+    "reviews": _reviews,
     "adopt": _adopt,
     "reconcile": _reconcile,
     "sign-out": _sign_out,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
+from typing import Final
 
-from jobs.state.model import JobView
+from jobs.state.model import JobRecord, JobView
 from jobs.state.workers import WorkerState
 
 
@@ -26,6 +29,35 @@ def worker_lines(workers: Iterable[WorkerState]) -> Iterable[str]:
         order = "paused" if worker.paused else "draining" if worker.drains else ""
         state = ", ".join(word for word in ("busy" if worker.job_id else "", order) if word) or "idle"
         yield f"{worker.name:32}  {state:14}  {worker.job_id:36}  {worker.paused}".rstrip()
+
+
+REVIEW_COLUMNS: Final = ("job", "first_version", "version", "state", "reason", "at", "initials")
+
+
+def review_rows(records: Iterable[JobRecord]) -> list[dict[str, object]]:
+    """One row per reviewed version."""
+    return [
+        {
+            "job": record.id,
+            "first_version": record.family,
+            "version": record.version,
+            "state": record.review.get("state", ""),
+            "reason": record.review.get("reason", ""),
+            "at": record.review.get("at", ""),
+            "initials": record.initials,
+        }
+        for record in records
+        if record.review
+    ]
+
+
+def csv_lines(rows: Iterable[Mapping[str, object]]) -> Iterable[str]:
+    """Rows of reviews as CSV, with a head."""
+    stream = io.StringIO(newline="")
+    writer = csv.DictWriter(stream, REVIEW_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue().splitlines()
 
 
 def facts_of(job: JobView) -> dict[str, object]:
@@ -48,6 +80,9 @@ def _plain_facts(job: JobView) -> dict[str, object]:
         "completed_at": _text(job.completed_at),
         "expires_at": _text(job.expires_at),
         "priority": str(job.priority),
+        "first_version": job.family,
+        "version": job.version,
+        "review": job.review.get("state", ""),
         "queue_position": job.queue_position,
         "progress_percent": job.progress_percent,
         "step_name": job.step_name,

@@ -17,12 +17,29 @@ from ui.parts.messages import escape as markdown
 from ui.parts.messages import show_error, show_unreachable
 
 POLL_S: Final = 1.0
+QUICK_POLL_S: Final = 0.4
+"""Of a version with corrected outlines, which takes some seconds."""
+
 NO_WORKER: Final = ":material/hourglass_disabled:"
 
 
+def follow(job: JobView) -> None:
+    """Redraw the job every second, a corrected version more often. When it ends, rerun the page."""
+    (_follow_closely if job.corrected else _follow)(job.id)
+
+
 @st.fragment(run_every=POLL_S)
-def follow(job_id: str) -> None:
-    """Redraw the job every second. When it ends, rerun the page, which then no longer polls."""
+def _follow(job_id: str) -> None:
+    _redraw(job_id)
+
+
+@st.fragment(run_every=QUICK_POLL_S)
+def _follow_closely(job_id: str) -> None:
+    _redraw(job_id)
+
+
+def _redraw(job_id: str) -> None:
+    """When the job has ended, rerun the page, which then no longer polls."""
     try:
         job = service.get(job_id)
     except JobNotFound:

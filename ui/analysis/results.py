@@ -22,19 +22,21 @@ from pipeline.results_tree import PROVENANCE, RESULTS, SHAPE_PARAMETERS, SURFACE
 from pipeline.segmentation.identity import ModelIdentity
 from pipeline.uses import Uses
 from pipeline.validation.words import main_figures
+from ui.analysis.correct_elsewhere import offer_other_program
 from ui.analysis.downloads import archive_link, show_downloads
 from ui.analysis.measurements import read_json, show_measurements
 from ui.analysis.provenance import show_provenance
 from ui.analysis.quality import show_quality
 from ui.analysis.relaxation import show_relaxation
 from ui.analysis.shape import show_shapes
+from ui.analysis.versions import open_version, show_changes, show_versions
 from ui.parts import tables, wording
 from ui.parts.addresses import address
 from ui.parts.messages import escape, listed
 from ui.parts.usable import excluded_figure, show_note, uses_of
 from ui.viewers.pyvista_view import offer_pyvista
 from ui.viewers.scene import show_scene
-from ui.viewers.slices import show_slices
+from ui.viewers.slices import Editing, show_slices
 
 Figures = list[tuple[str, Region, float | None]]
 """Headline figures: title, region, value."""
@@ -48,10 +50,14 @@ def show_results(job: JobView) -> None:
     uses = uses_of(document)
     provenance = read_json(PROVENANCE.at(folder))
     _show_head(job, document)
+    versions = service.versions(job.id)
+    show_versions(job, versions)
     show_headlines(rows, uses)
     _show_warnings(job, uses)
     _show_model(provenance.get("model") or {})
     _show_validations(provenance)
+    show_changes(job, rows, versions)
+    newest = max(version.version for version in versions)
     titles = ["3D", "Slices", "Measurements", "Quality"]
     measured = {known.title: known for known in RELAXATIONS if not tables.relaxation_by_region(rows, known).empty}
     titles += measured
@@ -63,7 +69,7 @@ def show_results(job: JobView) -> None:
         show_note(uses.ban(THC, TABLE_ORDER))
         _show_3d(job, folder, str(document.get("side", "right")))
     with tabs["Slices"]:
-        _show_slices(job)
+        _show_slices(job, newest)
     with tabs["Measurements"]:
         show_measurements(job.id, rows, uses, document)
     with tabs["Quality"]:
@@ -78,6 +84,8 @@ def show_results(job: JobView) -> None:
         show_provenance(provenance, job)
     with tabs["Download"]:
         show_downloads(job, folder)
+        if saved := offer_other_program(job, newest):
+            open_version(saved)
 
 
 def _show_head(job: JobView, document: dict[str, Any]) -> None:
@@ -164,11 +172,13 @@ def _show_3d(job: JobView, folder: Path, side: str) -> None:
     offer_pyvista(folder, side, key=f"pyvista-{job.id}")
 
 
-def _show_slices(job: JobView) -> None:
+def _show_slices(job: JobView, newest: int) -> None:
     if not _has_view(job.id, ViewFile.SLICES):
         st.info("This analysis has no slices to show.", icon=":material/layers:")
         return
-    show_slices(address(f"/api/jobs/{job.id}/view"), f"slices-{job.id}")
+    editing = Editing(job=job.id, version=job.version, newest=newest)
+    if saved := show_slices(address(f"/api/jobs/{job.id}/view"), f"slices-{job.id}", editing=editing):
+        open_version(saved)
 
 
 def _has_view(job_id: str, name: str) -> bool:

@@ -11,7 +11,7 @@ import streamlit as st
 
 from jobs import service
 from jobs.errors import JobNotFound
-from jobs.state.model import CANCELLED, JobView, Status
+from jobs.state.model import CANCELLED, JobView, ReviewState, Status
 from pipeline.errors import KneeError
 from ui.parts import session, wording
 from ui.parts.frame import ANALYSIS, HOME
@@ -69,14 +69,21 @@ def _live(ids: list[str]) -> None:
 
 
 def _found(ids: list[str]) -> list[JobView]:
-    """The jobs that exist; the others are removed from the list."""
-    jobs = []
+    """The jobs that exist, of each analysis its newest version; the others are removed from the list."""
+    jobs: dict[str, JobView] = {}
     for job_id in ids:
         try:
-            jobs.append(service.get(job_id))
+            job = service.get(job_id)
+            if job.family not in jobs:
+                jobs[job.family] = _newest_of(job)
         except JobNotFound:
             session.forget(job_id)
-    return jobs
+    return list(jobs.values())
+
+
+def _newest_of(job: JobView) -> JobView:
+    newest = service.versions(job.id)[-1]
+    return job if newest.id == job.id else service.get(newest.id)
 
 
 def _draw(jobs: list[JobView]) -> None:
@@ -106,7 +113,12 @@ def _draw_line(job: JobView) -> None:
 
 def _facts(job: JobView) -> str:
     now = datetime.now(UTC)
+    number = len(service.versions(job.id)) if job.corrected else 1
     facts = [wording.age(job.created_at, now)]
+    if number > 1:
+        facts.append(f"{number} versions, newest: {job.version}")
+    if (state := job.review.get("state", "")) in tuple(ReviewState):
+        facts.append(" ".join([ReviewState(state).words, f"({job.review['reason']})" * bool(job.review.get("reason"))]))
     if job.status is Status.QUEUED:
         facts.append(f"number {job.queue_position} in the queue")
     elif job.status is Status.PROCESSING and job.estimated_remaining_seconds:
@@ -149,15 +161,22 @@ def confirm_delete(job: JobView) -> None:
     st.write(
         f"**{escape(job.input_filename)}**: its scan, results and record will be permanently deleted from this server."
     )
+    versions = service.versions(job.id)
+    if len(versions) > 1:
+        st.write(f"It has {len(versions)} versions.")
     with st.container(horizontal=True):
-        if st.button("Delete", type="primary", icon=":material/delete:"):
+        every = len(versions) > 1 and st.button("Delete all versions", type="primary", icon=":material/delete:")
+        title = f"Delete version {job.version}" if len(versions) > 1 else "Delete"
+        if st.button(title, type="secondary" if len(versions) > 1 else "primary", icon=":material/delete:") or every:
             try:
-                service.delete(job.id)
+                (service.delete_versions if every else service.delete)(job.id)
             except JobNotFound:
                 pass  # already deleted
             except KneeError as error:
                 show_error(error)
                 return
+            for version in versions if every else ():
+                session.forget(version.id)
             session.forget(job.id)
             st.rerun()
         if st.button("Keep"):
