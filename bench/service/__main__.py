@@ -26,6 +26,7 @@ PARTS: Final = (
     "waiting",
     "machine_faults",
     "partition",
+    "corrections",
     "contract",
 )
 """Modules of this package, each with `figures(*, short: bool) -> list[Figure]`; the tests run the short form."""

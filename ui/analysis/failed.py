@@ -8,12 +8,12 @@ import streamlit as st
 
 from jobs import service
 from jobs.errors import JobConflict
-from jobs.state.model import CANCELLED, JobView
+from jobs.state.model import CANCELLED, JobView, Status
 from pipeline.options import AS_STATED
 from pipeline.progress import StepState
 from ui.analysis.progress import steps_list
 from ui.parts import session
-from ui.parts.frame import HOME
+from ui.parts.frame import ANALYSIS, HOME
 from ui.parts.messages import show_error, show_failure
 
 Options = dict[str, str]
@@ -39,7 +39,17 @@ def show_failed(job: JobView) -> None:
             if st.button(title, type="primary", icon=":material/replay:"):
                 _run_again(job.id, runs)
         st.page_link(HOME.path, label="Start a new analysis", icon=HOME.icon)
+        if (before := _version_before(job)) is not None:
+            st.page_link(
+                ANALYSIS.path, label="Open the version before", query_params={"job": before}, icon=ANALYSIS.icon
+            )
     st.html(f'<p class="ok-quiet">{job.error_code} · job {job.id}</p>')
+
+
+def _version_before(job: JobView) -> str | None:
+    """Id of the newest earlier version that is complete; None if there is none."""
+    found = [v.id for v in service.versions(job.id) if v.version < job.version and v.status is Status.COMPLETE]
+    return found[-1] if found else None
 
 
 def _ways_to_retry(job: JobView) -> list[tuple[str, list[Options]]]:
