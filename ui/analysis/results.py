@@ -56,7 +56,7 @@ def show_results(job: JobView) -> None:
     _show_warnings(job, uses)
     _show_model(provenance.get("model") or {})
     _show_validations(provenance)
-    show_changes(job, rows, versions)
+    show_changes(job, rows, uses, versions)
     newest = max(version.version for version in versions)
     titles = ["3D", "Slices", "Measurements", "Quality"]
     measured = {known.title: known for known in RELAXATIONS if not tables.relaxation_by_region(rows, known).empty}

@@ -13,14 +13,18 @@ import streamlit as st
 from jobs import service
 from jobs.intake.version_form import LONGEST_NOTE, ReviewForm, VersionNote
 from jobs.state.model import JobView, ReviewState, Status
+from pipeline.anatomy import TABLE_ORDER
 from pipeline.edits import EditWay
 from pipeline.errors import KneeError
+from pipeline.quantities import THC
+from pipeline.uses import Uses
 from ui.analysis.version_table import changed_regions, edits_in_words
 from ui.parts import tables, wording
 from ui.parts.addresses import address
 from ui.parts.frame import ANALYSIS, COMPARE
 from ui.parts.messages import escape as markdown
 from ui.parts.messages import show_error
+from ui.parts.usable import show_note
 
 NEAR_EXPIRY: Final = timedelta(hours=3)
 """Time before the expiry at which the page offers to keep an analysis longer above its figures."""
@@ -68,7 +72,7 @@ def open_version(job_id: str) -> None:
     st.rerun()
 
 
-def show_changes(job: JobView, rows: tables.Rows, versions: tuple[service.Version, ...]) -> None:
+def show_changes(job: JobView, rows: tables.Rows, uses: Uses, versions: tuple[service.Version, ...]) -> None:
     """What a version changed: voxels per structure, and the figures of the regions before and now."""
     shown = next((version for version in versions if version.id == job.id), None)
     if shown is None or not shown.base:
@@ -84,6 +88,7 @@ def show_changes(job: JobView, rows: tables.Rows, versions: tuple[service.Versio
         if frame.empty:
             st.html('<p class="ok-quiet">Thickness and volume of every region are as before.</p>')
             return
+        show_note(uses.ban(THC, TABLE_ORDER))
         st.dataframe(frame, hide_index=True, height="content", alt="Figures before and after the correction")
         st.html('<p class="ok-quiet">Mean thickness and volume; regions that are not listed are as before.</p>')
 
