@@ -134,7 +134,7 @@ def _show_one(version: service.Version, shown: service.Version, versions: tuple[
                 )
             if complete:
                 href = address(f"/api/download/{quote(version.id)}")
-                st.html(f'<a href="{href}" download>Download</a>', width="content")
+                st.html(f'<a href="{href}" download style="color: inherit">Download</a>', width="content")
             if (
                 complete
                 and version is not versions[-1]
