@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,16 +32,20 @@ def write_measurements(state: StudyState, out: Path) -> None:
     """Write both files, atomically."""
     from pyarrow import parquet
 
-    with atomic_file(out / MEASUREMENTS_CSV) as stream:
-        stream.write(_line(COLUMNS).encode())
-        for row, record in state.complete:
-            stream.write(_lines(state, row, record).encode())
     target = out / MEASUREMENTS_PARQUET
     partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    complete = state.complete
     try:
-        with parquet.ParquetWriter(partial, _schema(), compression="zstd") as writer:
-            for table in _groups(state):
-                writer.write_table(_typed(table))
+        with (
+            atomic_file(out / MEASUREMENTS_CSV) as stream,
+            parquet.ParquetWriter(partial, _schema(), compression="zstd") as writer,
+        ):
+            stream.write(_line(COLUMNS).encode())
+            for start in range(0, len(complete), _KNEES_A_GROUP):
+                some = complete[start : start + _KNEES_A_GROUP]
+                text = "".join(_lines(state, row, record) for row, record in some).encode()
+                stream.write(text)
+                writer.write_table(_table(text))
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
@@ -60,48 +64,18 @@ def _line(values: Sequence[str]) -> str:
     return stream.getvalue()
 
 
-def _groups(state: StudyState) -> Iterator[Any]:
-    import pyarrow as pa
-
-    complete = state.complete
-    for start in range(0, len(complete), _KNEES_A_GROUP):
-        some = complete[start : start + _KNEES_A_GROUP]
-        yield pa.concat_tables([_knee(state, row, record) for row, record in some])
-
-
-def _knee(state: StudyState, row: StudyRow, record: AnalysisRecord) -> Any:
-    """The rows of one knee, as text."""
+def _table(text: bytes) -> Any:
+    """Lines of the CSV file with numbers as numbers; an empty number is missing, an empty text is none."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    read = arrow_csv.read_csv(
-        MEASUREMENTS.at(state.folder(record)),
-        read_options=arrow_csv.ReadOptions(use_threads=False),
+    return arrow_csv.read_csv(
+        pa.BufferReader(text),
+        read_options=arrow_csv.ReadOptions(column_names=list(COLUMNS)),
         convert_options=arrow_csv.ConvertOptions(
-            column_types=dict.fromkeys(CSV_COLUMNS, pa.string()), strings_can_be_null=False
+            column_types=_schema(), null_values=[""], strings_can_be_null=False, quoted_strings_can_be_null=False
         ),
-    )
-    given = dict(zip(KEY_COLUMNS, row.key, strict=True)) | {"model": record.model_id, "version": record.program}
-    columns = [
-        read[name] if name in CSV_COLUMNS else pa.repeat(pa.scalar(given[name], pa.string()), len(read))
-        for name in COLUMNS
-    ]
-    return pa.table(columns, names=list(COLUMNS))
-
-
-def _typed(table: Any) -> Any:
-    """With numbers as numbers, and an empty text of a number as missing."""
-    import pyarrow as pa
-    from pyarrow import compute
-
-    columns = []
-    for field in _schema():
-        column = table[field.name]
-        if field.name in _NUMBERS:
-            empty = compute.equal(column, "")
-            column = compute.if_else(empty, None, column)
-        columns.append(column.cast(field.type))
-    return pa.table(columns, schema=_schema())
+    ).unify_dictionaries()
 
 
 def _schema() -> Any:
