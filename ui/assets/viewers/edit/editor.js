@@ -65,9 +65,12 @@ export class Editor {
     this.lasso = new Lasso(this);
     this.proposals = new Proposals(this);
     this.toolbar = buildToolbar(this);
-    this.session.shown = () => viewer.root.isConnected;
-    this.session.painted = (box) => this.repaint(box);
-    this.session.told = () => this.#told();
+    this.view = {
+      shown: () => viewer.root.isConnected,
+      painted: (/** @type {Box} */ box) => viewer.labelsChanged(box),
+      told: () => this.#told(),
+    };
+    this.session.attach(this.view);
     this.ready = this.session.resume().then(() => this.#told());
   }
 
@@ -353,6 +356,6 @@ export class Editor {
   end() {
     this.proposals.end();
     this.cancel();
-    this.session.told = () => {};
+    this.session.detach(this.view);
   }
 }

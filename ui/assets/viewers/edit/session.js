@@ -8,7 +8,14 @@ import { digest, keysOf, Store, Taken } from "./store.js";
 /** @import { Stroke } from "./history.js" */
 /** @import { Box } from "./lattice.js" */
 
-/** @typedef {"closed" | "open" | "elsewhere" | "saved"} SessionState elsewhere: another tab edits the same labels */
+/**
+ * @typedef {"closed" | "open" | "elsewhere" | "saved"} SessionState elsewhere: another tab edits the same labels
+ *
+ * @typedef {object} View
+ * @property {() => boolean} shown whether the viewer is on the page
+ * @property {(box: Box) => void} painted called after labels in the box have changed
+ * @property {() => void} told called after the state has changed
+ */
 
 /** @type {WeakMap<Volume, Session>} */
 const sessions = new WeakMap();
@@ -30,11 +37,18 @@ export class Session {
     this.key = "";
     /** @type {Promise<unknown>} */
     this.writing = Promise.resolve();
-    // Set by the viewer that shows the labels.
-    this.shown = () => false;
-    /** @type {(box: Box) => void} */
-    this.painted = () => {};
-    this.told = () => {};
+    /** @type {View | null} */
+    this.view = null;
+  }
+
+  /** From now on this viewer shows the labels. @param {View} view */
+  attach(view) {
+    this.view = view;
+  }
+
+  /** A viewer has ended; another one may have taken its place already. @param {View} view */
+  detach(view) {
+    if (this.view === view) this.view = null;
   }
 
   /** The same for every viewer of these voxels. @param {Volume} volume @param {string} job */
@@ -55,7 +69,7 @@ export class Session {
     } catch {
       return; // storage is disabled: there is nothing to continue with
     }
-    this.told();
+    this.view?.told();
   }
 
   #name() {
@@ -68,10 +82,10 @@ export class Session {
     if (this.state === "open") return;
     this.problem = "";
     try {
-      this.store ??= await Store.open(this.#name(), { shown: () => this.shown(), taken: () => this.#lost() });
+      this.store ??= await Store.open(this.#name(), { shown: () => this.view?.shown() ?? false, taken: () => this.#lost() });
       if (!anyway && (await this.store.elsewhere())) {
         this.state = "elsewhere";
-        this.told();
+        this.view?.told();
         return;
       }
       const { strokes, position, changed } = await this.store.take();
@@ -83,7 +97,7 @@ export class Session {
       this.problem = "This browser does not let the page store data: edits are lost if you leave the page before saving them.";
     }
     this.state = "open";
-    this.told();
+    this.view?.told();
   }
 
   /** @param {Stroke} stroke whose labels are written */
@@ -112,7 +126,7 @@ export class Session {
 
   /** @param {Stroke | null} stroke */
   #changed(stroke) {
-    if (stroke) this.painted(boxOfStroke(this.lattice, stroke));
+    if (stroke) this.view?.painted(boxOfStroke(this.lattice, stroke));
   }
 
   /** Undo everything and forget it. */
@@ -120,7 +134,7 @@ export class Session {
     this.#revert();
     this.restored = 0;
     this.#keep((store) => store.clear());
-    this.told();
+    this.view?.told();
   }
 
   #revert() {
@@ -136,14 +150,15 @@ export class Session {
     this.#keep((store) => store.clear());
     await this.writing;
     this.close();
-    this.told();
+    this.view?.told();
   }
 
   /** Another tab has taken the strokes: it has all that were kept. */
   #lost() {
+    if (this.store) this.store.owned = false;
     this.#revert();
     this.state = "elsewhere";
-    this.told();
+    this.view?.told();
   }
 
   /** @param {(store: Store) => Promise<void>} write in the order of the calls */
@@ -154,7 +169,7 @@ export class Session {
       if (this.state !== "open" && this.state !== "saved") return;
       if (error instanceof Taken) return this.#lost();
       this.problem = "This browser has no room for more edits: save them before you leave the page.";
-      this.told();
+      this.view?.told();
     });
   }
 
