@@ -22,7 +22,7 @@ LABELS_FOLDER: Final = "labelsTr"
 
 
 def write_pair(workspace: Workspace, folder: Path, name: str, turn: str = "") -> bool:
-    """Write imagesTr/{name}_0000.nii.gz and labelsTr/{name}.nii.gz, on one grid; False if there is no scan any more.
+    """Write imagesTr/{name}_0000.nii.gz and labelsTr/{name}.nii.gz, on one grid; False if its scan is gone.
 
     turn: the option of the analysis. Raises OSError.
     """

@@ -49,7 +49,8 @@ def offer_other_program(job: JobView, newest: int) -> str | None:
     kinds = either([*VOLUMES, "a segmentation of 3D Slicer", f"{FileKind.DICOM} segmentation"])
     href = address(f"/api/jobs/{quote(job.id)}/for-editing{FileKind.ZIP.extensions[0]}")
     st.html(
-        f'<p><a href="{href}" download style="color: inherit">Scan and labels for 3D Slicer and ITK-SNAP</a></p>'
+        f'<p><a href="{href}" download style="color: inherit !important">Scan and labels for 3D Slicer and ITK-SNAP</a>'
+        "</p>"
         f'<p class="ok-quiet">Correct the labels there, and send them back here: {escape(kinds)}. The corrected map '
         "becomes a new version; this one stays as it is.</p>"
     )

@@ -67,7 +67,7 @@ def show_versions(job: JobView, versions: tuple[service.Version, ...]) -> None:
 
 
 def open_version(job_id: str) -> None:
-    """Show another version in the place of this one."""
+    """Show another version instead of this one."""
     st.query_params["job"] = job_id
     st.rerun()
 
@@ -134,7 +134,7 @@ def _show_one(version: service.Version, shown: service.Version, versions: tuple[
                 )
             if complete:
                 href = address(f"/api/download/{quote(version.id)}")
-                st.html(f'<a href="{href}" download style="color: inherit">Download</a>', width="content")
+                st.html(f'<a href="{href}" download style="color: inherit !important">Download</a>', width="content")
             if (
                 complete
                 and version is not versions[-1]
