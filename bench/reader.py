@@ -19,9 +19,12 @@ from scipy import ndimage
 
 from bench.pages.chromium import launch
 from bench.pages.edit_modules import corrected, load_modules
+from pipeline.alignment import align_knee
 from pipeline.anatomy import Structure
+from pipeline.regions import split_compartments
 from pipeline.report.view_slices import eight_bits
 from pipeline.segmentation import run
+from pipeline.surface import bone_surface
 from pipeline.types import LabelArray, Resources, Segmentation
 from training.evaluation.__main__ import first_maps
 from training.evaluation.scan import Rendered, unseen_dess
@@ -58,6 +61,11 @@ class Figures:
 
     dice: float
     thc_rmse_mm: float
+
+
+def apart(segmentation: Segmentation) -> Segmentation:
+    """Medial and lateral tibial cartilage with a label each, as an analysis shows them."""
+    return split_compartments(segmentation, align_knee(bone_surface(segmentation, Structure.FEMUR)))
 
 
 def figures(found: Segmentation, rendered: Rendered) -> Figures:
@@ -98,7 +106,7 @@ def box_of(voxel: tuple[int, int, int], shape: tuple[int, ...], spacing_mm: tupl
 def read(page: Page, found: Segmentation, rendered: Rendered, clicks: int) -> Iterator[tuple[Segmentation, str]]:
     """The outlines after each click, and what happened."""
     codes, _ = eight_bits(rendered.scan.anatomical)
-    truth, spacing = rendered.truth.labels, found.grid.spacing_mm
+    truth, spacing = apart(rendered.truth).labels, found.grid.spacing_mm
     labels, done = found.labels.copy(), np.zeros_like(found.labels)
     for _ in range(clicks):
         place = worst_place(labels, truth, spacing, done)
@@ -148,7 +156,7 @@ def main() -> None:
         load_modules(page)
         for number, path in first_maps(maps_in(folder if folder.is_dir() else given.maps), given.knees):
             rendered = unseen_dess(path, given.numbering, number, SEED + number)
-            found = run(model, rendered.scan, Resources(), lambda _: None)
+            found = apart(run(model, rendered.scan, Resources(), lambda _: None))
             before, last = figures(found, rendered), found
             for outlines, line in read(page, found, rendered, given.clicks):
                 last = outlines
