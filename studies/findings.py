@@ -26,7 +26,7 @@ class Severity(StrEnum):
 
 _MEANING: Final[Mapping[Severity, str]] = MappingProxyType(
     {
-        Severity.BLOCKED: "cannot be analysed as it stands",
+        Severity.BLOCKED: "cannot be analysed unless it is corrected",
         Severity.DOUBT: "is left out until it is corrected, or accepted with --accept CODE",
         Severity.NOTE: "is analysed",
     }

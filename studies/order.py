@@ -1,4 +1,4 @@
-"""The order of a subject's visits: by their times where they have them, else by their names."""
+"""The order of a subject's visits: by their times where they have them, else by name."""
 
 from __future__ import annotations
 

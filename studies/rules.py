@@ -37,7 +37,7 @@ from studies.order import by_subject, name_order, of_one_form
 
 LEAST_FOR_MAJORITY: Final = 10
 MAJORITY: Final = 0.8
-"""Share of the rows with a sequence, of at least so many, from which the others are conspicuous."""
+"""Share of the rows with a sequence, of at least this number, from which the others are conspicuous."""
 
 LEAST_FOR_BASELINE: Final = 3
 """Subjects that begin with the same visit."""

@@ -82,7 +82,7 @@ OnProgress = Callable[[Progress], None]
 
 
 def processes_for(resources: Resources) -> int:
-    """As many as cores and memory allow; one with a graphics card, which they would share."""
+    """The number that cores and memory allow; one with a graphics card, which they would share."""
     if resources.device == "cuda":
         return 1
     return max(1, min(cores(), memory_bytes() // PROCESS_BYTES))
@@ -106,7 +106,7 @@ def run_study(check: Check, settings: RunSettings, on_progress: OnProgress = lam
 
 @dataclass(kw_only=True)
 class _Row:
-    """A row on its way. attempts: whose process was lost."""
+    """A row in progress. attempts: whose process was lost."""
 
     checked: CheckedRow
     task: AnalysisTask | None
@@ -241,7 +241,7 @@ class _Run:
             row.attempts += 1
             if row.attempts < ATTEMPTS:
                 return State.FAILED
-            outcome = self._given_up(row, error)
+            outcome = self._failed(row, error)
         if outcome.state is State.ELSEWHERE:
             return State.ELSEWHERE
         self._note(row, outcome)
@@ -259,7 +259,7 @@ class _Run:
             self._progress.kept += not computed
         self._on_progress(self._progress)
 
-    def _given_up(self, row: _Row, error: ProcessLost | OutOfMemory) -> Outcome:
+    def _failed(self, row: _Row, error: ProcessLost | OutOfMemory) -> Outcome:
         if isinstance(error, ProcessLost):
             error = _lost(error)
         failure = FailureRecord.of(error)

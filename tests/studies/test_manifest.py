@@ -43,7 +43,7 @@ def test_an_age_has_a_decimal_point_or_comma(tmp_path: Path, cell: str, age: flo
 
 def test_quotes_empty_lines_comments_and_spaces_are_read(tmp_path: Path) -> None:
     text = (
-        b'\n# made by hand\n Path , Participant ID, Session\n\n"a, b.nii" , "S ""1""" , V00\n;;\n,,\nc.nii,S2,V00,,,\n'
+        b'\n# made manually\n Path , Participant ID, Session\n\n"a, b.nii" , "S ""1""" , V00\n;;\n,,\nc.nii,S2,V00,,,\n'
     )
     manifest = read(tmp_path, text.replace(b";;\n", b""))
     assert [(row.scan and row.scan.name, row.person.subject, row.number) for row in manifest.rows] == [

@@ -193,7 +193,7 @@ def test_another_study_uses_the_analyses_of_a_shared_store(ran: Ran, tmp_path: P
 
 @pytest.fixture
 def begun(ran: Ran, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    """A run in another folder, while it computes the only analysis that is not there already."""
+    """A run in another folder, while it computes the only missing analysis."""
     out = tmp_path / "out"
     missing = max(stamps(ran.store, RECORD))
     shutil.copytree(ran.store, out / STORE, ignore=shutil.ignore_patterns(missing, SLOPES))

@@ -42,7 +42,7 @@ COLUMNS: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class AwkwardRow:
-    """values: of the columns; code: that a finding must have; raw: the line as it stands, instead of the values."""
+    """values: of the columns; code: that a finding must have; raw: the line unchanged, instead of the values."""
 
     code: str
     values: dict[str, str] = field(default_factory=dict)
