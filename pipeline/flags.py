@@ -93,6 +93,7 @@ class FlagKind:
     effects     the gravest that concerns a row decides
     implied_by  the same cause: not raised beside one of these
     symptom     has a cause that another flag may name: not raised where all of its rows are already not to be used
+    statement   holds for every scan of a model: stated beside its numbers, and no point to check in a scan
     """
 
     meaning: str
@@ -100,6 +101,7 @@ class FlagKind:
     effects: tuple[Effect, ...]
     implied_by: frozenset[FlagCode] = frozenset()
     symptom: bool = False
+    statement: bool = False
 
 
 def _ids(*quantities: Any) -> frozenset[str]:
@@ -220,6 +222,7 @@ FLAGS: Final[Mapping[FlagCode, FlagKind]] = MappingProxyType(
             meaning="the model's outlines of the structure were never compared with real ones",
             advice="look at the outlines before you use its numbers",
             effects=(_caution(_ids(VOLUME, *MENISCI)),),
+            statement=True,
         ),
     }
 )

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Final
 
 from pipeline.anatomy import Place, Structure
-from pipeline.flags import FlagCode, QualityFlag, Use, deciding_flag, summary_of, use_of
+from pipeline.flags import FLAGS, FlagCode, QualityFlag, Use, deciding_flag, summary_of, use_of
 from pipeline.quantities import Quantity
 
 _WORDS: Final = {Use.NO: "Do not use", Use.CAUTION: "Use with caution"}
@@ -23,8 +23,8 @@ class Uses:
     flags: tuple[QualityFlag, ...]
 
     def summaries(self) -> list[str]:
-        """One short line per cause: its reason, then what to do."""
-        found = _reasons(self.flags).items()
+        """The points to check in this scan, one short line per cause: its reason, then what to do."""
+        found = _reasons(flag for flag in self.flags if not FLAGS[flag.code].statement).items()
         return [summary_of(code, reason) for code, reasons in found for reason in reasons]
 
     def use(self, quantity: Quantity, region: Place) -> Use:

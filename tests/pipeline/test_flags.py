@@ -235,3 +235,11 @@ def test_one_cause_that_concerns_several_plates_is_one_line():
     assert Uses(flags=flags).notes(rows) == [
         "Do not use: femoral and medial tibial cartilage cut at the posterior border of the image"
     ]
+
+
+def test_what_holds_for_every_scan_of_a_model_is_no_point_to_check_but_stands_beside_its_numbers():
+    experimental = flag("EXPERIMENTAL_STRUCTURE", "medial_meniscus")
+    assert Uses(flags=(experimental,)).summaries() == []
+    assert Uses(flags=(experimental,)).notes([("volume", "medial_meniscus", "all")]) == [
+        "Use with caution: experimental_structure"
+    ]

@@ -143,7 +143,7 @@ def write_card(path: Path, knees: list[Knee], thick: list[ThickKnee], digests: M
     """
     content = read_card(path, digests)
     content["caution"] = caution_of(knees)
-    training_renderer = content["accuracy"].get("training_renderer")
+    training_renderer = content.get("accuracy", {}).get("training_renderer")
     content["accuracy"] = {
         "made_by": "make evaluate",
         "measured_on": measured_on(knees),
@@ -159,7 +159,7 @@ def write_card(path: Path, knees: list[Knee], thick: list[ThickKnee], digests: M
 def write_training_renderer(path: Path, knees: list[Knee], digests: Mapping[str, str]) -> None:
     """Write the figures for the training renderer into the card. Raises as write_card does."""
     content = read_card(path, digests)
-    content["accuracy"]["training_renderer"] = {
+    content.setdefault("accuracy", {})["training_renderer"] = {
         "measured_on": TRAINING_RENDERER,
         "digests": dict(digests),
         "structures": structures_of(knees),

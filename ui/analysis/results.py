@@ -15,7 +15,7 @@ import streamlit as st
 from jobs import service
 from jobs.errors import ResultNotFound
 from jobs.state.model import JobView
-from pipeline.anatomy import TABLE_ORDER, Region
+from pipeline.anatomy import TABLE_ORDER, Region, Structure
 from pipeline.quantities import THC, Quantity
 from pipeline.relaxation import RELAXATIONS
 from pipeline.results_tree import PROVENANCE, RESULTS, SHAPE_PARAMETERS, SURFACES_PICTURE, ViewFile
@@ -150,6 +150,8 @@ def _show_model(model: dict[str, Any]) -> None:
     parts = ["Mean cartilage thickness of each plate."]
     parts += [f"Outlines: {model['title']}."] if model.get("title") else []
     parts += [f"{model['caution'].rstrip('.')}."] if model.get("caution") else []
+    titles = [Structure[key.upper()].title.lower() for key in model.get("experimental", ())]
+    parts += [f"Experimental: {', '.join(titles)}."] if titles else []
     st.html(f'<p class="ok-quiet">{html.escape(" ".join(parts))}</p>')
 
 

@@ -52,8 +52,9 @@ def test_a_card_states_the_required_facts(entry) -> None:
     assert "thick" in card.caution or "volume" in card.caution
     assert "held-out" in card.figures.measured_on
     assert 0.5 < card.figures.accuracy["femoral_cartilage"].dice < 1
-    assert set(Structure) - set(card.structures) == {Structure.MEDIAL_MENISCUS, Structure.LATERAL_MENISCUS}
-    assert "Menisci are not segmented" in card.scope
+    assert set(card.structures) == set(Structure)
+    assert set(card.experimental) == {Structure.MEDIAL_MENISCUS, Structure.LATERAL_MENISCUS}
+    assert "Menisci are experimental" in card.scope
     assert "Tibial cartilage is one label" in card.scope
     assert card.confidence_flag is not None
     assert card.thick_slices is not None
