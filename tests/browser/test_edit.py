@@ -102,7 +102,7 @@ def drag(page: Page, plane: str, *places: tuple[float, float]) -> None:
     page.mouse.up()
 
 
-def told(page: Page, pattern: str) -> re.Match[str]:
+def status_says(page: Page, pattern: str) -> re.Match[str]:
     """Wait for a line in the region that screen readers speak."""
     line = page.get_by_role("status").filter(has_text=re.compile(pattern))
     line.wait_for()
@@ -140,18 +140,18 @@ def test_keys_alone_paint_lock_undo_and_save(page: Page) -> None:
     canvas(page, "Coronal").focus()
     for key in ("2", "d", *"]" * 7):  # the tibia; 3 mm becomes 8 mm
         page.keyboard.press(key)
-    told(page, "Brush 8 mm")
+    status_says(page, "Brush 8 mm")
     page.keyboard.press("o")
-    told(page, "Paints over background")
+    status_says(page, "Paints over background")
     page.keyboard.press("Space")
     ball = from_mm(GRID.to_mm([HOLE_VOXEL])[0]) <= 4.0 + 1e-9
     painted = ball & (LABELS == 0)
-    count = told(page, r"Brush: ([\d,]+) voxels? \([\d.]+ ml\) added to Tibia")
+    count = status_says(page, r"Brush: ([\d,]+) voxels? \([\d.]+ ml\) added to Tibia")
     assert int(count[1].replace(",", "")) == painted.sum() > 50
     page.keyboard.press("Control+z")
-    told(page, "Undone: Brush.*0 in force")
+    status_says(page, "Undone: Brush.*0 in force")
     page.keyboard.press("Control+Shift+z")
-    told(page, "Made again: Brush")
+    status_says(page, "Redone: Brush")
     labels, request = saved(page)
     assert (labels == np.where(painted, Structure.TIBIA, LABELS)).all()
     assert request["newest"] == 1
@@ -161,7 +161,7 @@ def test_keys_alone_paint_lock_undo_and_save(page: Page) -> None:
 def test_a_drag_paints_one_slice_and_the_eraser_takes_it_away(page: Page) -> None:
     choose(page, structure="Patella")
     drag(page, "Sagittal", (0.3, 0.2), (0.4, 0.25), (0.35, 0.4))
-    told(page, "Brush: .* added to Patella")
+    status_says(page, "Brush: .* added to Patella")
     labels, _ = saved(page, status=503, json={"detail": "The queue is full.", "hint": "Wait."})
     problem = "The queue is full. Wait. Your edits are kept in this browser."
     page.get_by_role("alert").filter(has_text=problem).wait_for()
@@ -174,35 +174,35 @@ def test_a_drag_paints_one_slice_and_the_eraser_takes_it_away(page: Page) -> Non
     for _ in range(6):
         page.keyboard.press("]")
     drag(page, "Sagittal", (0.3, 0.2), (0.4, 0.25), (0.35, 0.4))
-    told(page, f"Eraser: {len(changed):,} voxels .* removed from Patella")
+    status_says(page, f"Eraser: {len(changed):,} voxels .* removed from Patella")
 
 
 def test_strokes_survive_a_reload_and_can_be_discarded(page: Page) -> None:
     drag(page, "Sagittal", (0.3, 0.3), (0.4, 0.4))
-    first = told(page, r"Brush: ([\d,]+) voxels")[0]
+    first = status_says(page, r"Brush: ([\d,]+) voxels")[0]
     drag(page, "Axial", (0.3, 0.3), (0.3, 0.4))
     page.keyboard.press("Control+z")
-    told(page, "1 in force")
+    status_says(page, "1 in force")
     page.reload()
     page.locator(EDITING).wait_for()
     page.get_by_text(re.compile("Unsaved edits of .* restored")).wait_for()
     canvas(page, "Axial").focus()
     page.keyboard.press("Control+Shift+z")
-    told(page, "2 in force")
+    status_says(page, "2 in force")
     page.keyboard.press("Control+z")
     page.keyboard.press("Control+z")
-    assert first.split(": ")[1] in told(page, "Undone: Brush.*0 in force").string
+    assert first.split(": ")[1] in status_says(page, "Undone: Brush.*0 in force").string
     page.keyboard.press("Control+Shift+z")
     page.get_by_role("button", name="Discard").click()
-    told(page, "1 edit discarded")
+    status_says(page, "1 edit discarded")
     page.reload()
     page.get_by_role("button", name="Edit outlines", exact=True).wait_for()
     assert page.locator(EDITING).count() == 0
 
 
-def test_a_second_tab_is_told_and_takes_over_without_losing_a_stroke(page: Page, address: str) -> None:
+def test_a_second_tab_takes_over_after_a_notice_without_losing_a_stroke(page: Page, address: str) -> None:
     drag(page, "Sagittal", (0.3, 0.3), (0.4, 0.4))
-    line = told(page, r"Brush: ([\d,]+) voxels")[0]
+    line = status_says(page, r"Brush: ([\d,]+) voxels")[0]
     other = page.context.new_page()
     other.goto(address)
     other.get_by_text("Another tab of this browser edits these outlines").wait_for()
@@ -211,17 +211,17 @@ def test_a_second_tab_is_told_and_takes_over_without_losing_a_stroke(page: Page,
     page.get_by_text("Another tab of this browser edits these outlines").wait_for()
     assert page.locator(EDITING).count() == 0
     other.keyboard.press("Control+z")
-    assert line.split(": ")[1] in told(other, "Undone: Brush.*0 in force").string
+    assert line.split(": ")[1] in status_says(other, "Undone: Brush.*0 in force").string
     other.close()
     page.get_by_role("button", name="Edit here instead").click()
     page.locator(EDITING).wait_for()
     page.keyboard.press("Control+Shift+z")
-    told(page, "Made again: Brush")
+    status_says(page, "Redone: Brush")
 
 
 def test_a_later_version_of_somebody_else_is_never_overwritten_unseen(page: Page) -> None:
     drag(page, "Sagittal", (0.3, 0.3), (0.4, 0.4))
-    told(page, "Brush")
+    status_says(page, "Brush")
     others = [{"id": "aa", "version": 1}, {"id": "cc", "version": 3}, {"id": "bb", "version": 2}]
     sent: list[dict[str, Any]] = []
 
@@ -260,14 +260,14 @@ def test_one_click_closes_a_hole_after_the_user_has_seen_it(page: Page) -> None:
     before = canvas(page, "Sagittal").evaluate("canvas => canvas.toDataURL()")
     canvas(page, "Sagittal").focus()
     page.keyboard.press("Space")
-    told(page, "Click to correct, proposal: .* added to Femur")
+    status_says(page, "Click to correct, proposal: .* added to Femur")
     assert canvas(page, "Sagittal").evaluate("canvas => canvas.toDataURL()") != before
     page.keyboard.press("Escape")
-    told(page, "Rejected")
+    status_says(page, "Rejected")
     assert page.get_by_role("button", name="Undo (Ctrl Z)").is_disabled()
     page.keyboard.press("Space")
     page.get_by_role("button", name="Accept").click()
-    told(page, "Click to correct: .* added to Femur")
+    status_says(page, "Click to correct: .* added to Femur")
     assert int(page.locator(EDITING).get_attribute("data-click-ms") or "9999") < 1000
     labels, _ = saved(page)
     assert (labels[HOLE] == Structure.FEMUR).mean() > 0.99
@@ -285,13 +285,13 @@ def test_a_polygon_by_keys_and_fill_between_slices(page: Page) -> None:
             corner[sagittal], corner[coronal], corner[axial] = slice_, start[coronal] + a, start[axial] + b
             go_to(page, tuple(corner))
             canvas(page, "Sagittal").press("Space")
-        told(page, "Corner 4")
+        status_says(page, "Corner 4")
         page.keyboard.press("Enter")
-        told(page, "Lasso: .* added to Patella")
+        status_says(page, "Lasso: .* added to Patella")
     page.keyboard.press("f")
-    told(page, "Fill 4 sagittal slices, proposal: .* added to Patella")
+    status_says(page, "Fill 4 sagittal slices, proposal: .* added to Patella")
     page.keyboard.press("Enter")
-    told(page, "Fill between slices: ")
+    status_says(page, "Fill between slices: ")
     labels, _ = saved(page)
     gained = (labels == Structure.PATELLA) & (LABELS != Structure.PATELLA)
     filled = np.moveaxis(gained, sagittal, 0)
@@ -325,12 +325,12 @@ def test_two_fingers_zoom_and_do_not_paint(page: Page) -> None:
     touch("touchStart", at(0.4))
     touch("touchMove", at(0.5))
     touch("touchEnd")
-    told(page, "Brush: .* added")
+    status_says(page, "Brush: .* added")
 
 
 def test_the_edit_mode_has_no_serious_finding_and_fits_a_narrow_page(page: Page) -> None:
     drag(page, "Sagittal", (0.3, 0.3), (0.4, 0.4))
-    told(page, "Brush")
+    status_says(page, "Brush")
     found = findings(page)
     page.keyboard.press("Control+s")
     page.get_by_role("dialog").wait_for()

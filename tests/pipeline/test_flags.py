@@ -237,7 +237,7 @@ def test_one_cause_that_concerns_several_plates_is_one_line():
     ]
 
 
-def test_what_holds_for_every_scan_of_a_model_is_no_point_to_check_but_stands_beside_its_numbers():
+def test_what_holds_for_every_scan_of_a_model_is_no_point_to_check_but_is_a_note_on_its_numbers():
     experimental = flag("EXPERIMENTAL_STRUCTURE", "medial_meniscus")
     assert Uses(flags=(experimental,)).summaries() == []
     assert Uses(flags=(experimental,)).notes([("volume", "medial_meniscus", "all")]) == [

@@ -7,7 +7,7 @@ import { boxAround, joined, nearest } from "./lattice.js";
 const ALWAYS = 0.71; // of a voxel: a brush smaller than this would leave gaps on a slanted line
 
 /**
- * Call `use` for every voxel whose centre lies within `radius` of the line, and always for the voxel at its end.
+ * Call `use` for every voxel whose centre lies within `radius` of the line, and always for the last voxel of the line.
  * @param {Lattice} lattice
  * @param {number[]} from @param {number[]} to places in voxels [z, y, x], fractions allowed
  * @param {number} radius mm

@@ -68,10 +68,10 @@ export class Editor {
     this.view = {
       shown: () => viewer.root.isConnected,
       painted: (/** @type {Box} */ box) => viewer.labelsChanged(box),
-      told: () => this.#told(),
+      changed: () => this.#refreshStatus(),
     };
     this.session.attach(this.view);
-    this.ready = this.session.resume().then(() => this.#told());
+    this.ready = this.session.resume().then(() => this.#refreshStatus());
   }
 
   get colour() {
@@ -83,7 +83,7 @@ export class Editor {
   }
 
   /** The session is open, held by another tab, or saved. */
-  #told() {
+  #refreshStatus() {
     const { session } = this;
     this.active = session.state === "open" && (this.active || session.restored > 0 || this.asked);
     if (!this.active) this.#leave();
@@ -98,7 +98,7 @@ export class Editor {
   async open(anyway = false) {
     this.asked = true;
     await this.session.open(anyway);
-    this.#told();
+    this.#refreshStatus();
     this.pane.canvas.focus({ preventScroll: true });
   }
 
@@ -107,7 +107,7 @@ export class Editor {
     this.active = false;
     this.session.restored = 0;
     if (!this.strokes) this.session.discard();
-    this.#told();
+    this.#refreshStatus();
   }
 
   #leave() {
@@ -300,7 +300,7 @@ export class Editor {
   }
 
   redo() {
-    this.#step("Made again", () => this.session.redo());
+    this.#step("Redone", () => this.session.redo());
   }
 
   /** @param {string} word @param {() => ReturnType<Session["undo"]>} act */

@@ -4,7 +4,7 @@ import { boxAround, cut, nearest, outOf, sizes } from "./lattice.js";
 
 /** @import { Box, Lattice } from "./lattice.js" */
 
-const ENOUGH = 3; // of the four neighbours in a plane: a voxel enclosed by so many is noise
+const ENOUGH = 3; // of the four neighbours in a plane: a voxel enclosed by this number is noise
 
 /**
  * Mean intensity around a place, which noise moves less than one voxel's.

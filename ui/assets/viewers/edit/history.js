@@ -109,7 +109,7 @@ export class History {
     return stroke;
   }
 
-  /** @returns {Stroke | null} the stroke that was made again */
+  /** @returns {Stroke | null} the stroke that was redone */
   redo() {
     if (this.position === this.strokes.length) return null;
     const stroke = this.strokes[this.position];

@@ -14,7 +14,7 @@ import { digest, keysOf, Store, Taken } from "./store.js";
  * @typedef {object} View
  * @property {() => boolean} shown whether the viewer is on the page
  * @property {(box: Box) => void} painted called after labels in the box have changed
- * @property {() => void} told called after the state has changed
+ * @property {() => void} changed called after the state has changed
  */
 
 /** @type {WeakMap<Volume, Session>} */
@@ -69,7 +69,7 @@ export class Session {
     } catch {
       return; // storage is disabled: there is nothing to continue with
     }
-    this.view?.told();
+    this.view?.changed();
   }
 
   #name() {
@@ -85,7 +85,7 @@ export class Session {
       this.store ??= await Store.open(this.#name(), { shown: () => this.view?.shown() ?? false, taken: () => this.#lost() });
       if (!anyway && (await this.store.elsewhere())) {
         this.state = "elsewhere";
-        this.view?.told();
+        this.view?.changed();
         return;
       }
       const { strokes, position, changed } = await this.store.take();
@@ -97,7 +97,7 @@ export class Session {
       this.problem = "This browser does not let the page store data: edits are lost if you leave the page before saving them.";
     }
     this.state = "open";
-    this.view?.told();
+    this.view?.changed();
   }
 
   /** @param {Stroke} stroke whose labels are written */
@@ -134,7 +134,7 @@ export class Session {
     this.#revert();
     this.restored = 0;
     this.#keep((store) => store.clear());
-    this.view?.told();
+    this.view?.changed();
   }
 
   #revert() {
@@ -150,7 +150,7 @@ export class Session {
     this.#keep((store) => store.clear());
     await this.writing;
     this.close();
-    this.view?.told();
+    this.view?.changed();
   }
 
   /** Another tab has taken the strokes: it has all that were kept. */
@@ -158,7 +158,7 @@ export class Session {
     if (this.store) this.store.owned = false;
     this.#revert();
     this.state = "elsewhere";
-    this.view?.told();
+    this.view?.changed();
   }
 
   /** @param {(store: Store) => Promise<void>} write in the order of the calls */
@@ -169,7 +169,7 @@ export class Session {
       if (this.state !== "open" && this.state !== "saved") return;
       if (error instanceof Taken) return this.#lost();
       this.problem = "This browser has no room for more edits: save them before you leave the page.";
-      this.view?.told();
+      this.view?.changed();
     });
   }
 

@@ -42,7 +42,7 @@ export function buildToolbar(editor) {
     el("div", { className: "line" }, tools, el("div", { className: "group" }, undo, redo, fill, slice), el("span", { className: "space" }), el("div", { className: "group" }, save, done)),
     chips,
     options.root,
-    el("div", { className: "line told" }, status, asked));
+    el("div", { className: "line status-line" }, status, asked));
   const ring = el("span", { className: "ring", "aria-hidden": "true", hidden: true });
   const form = new SaveForm(editor);
   const begin = button("Edit outlines", () => editor.open());
