@@ -228,7 +228,7 @@ def test_scan_and_label_map_dropped_together_are_measured_once_the_numbering_is_
     expect(page.get_by_text("Numbering 'oai'").first).to_be_visible()
     assert all(re.fullmatch(r"\d\.\d\d mm", figure) for figure in read_figures(page))
     page.get_by_role("tab", name="Provenance").click()
-    expect(page.locator(".ok-steps li.skipped", has_text="Outline")).to_contain_text("label map that was given")
+    expect(page.locator(".ok-steps li.skipped", has_text="Outline bones")).to_contain_text("label map that was given")
 
 
 def test_the_user_chooses_one_of_several_series(page: Page, tmp_path: Path) -> None:

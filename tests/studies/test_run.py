@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import shutil
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -193,27 +195,34 @@ def test_another_study_uses_the_analyses_of_a_shared_store(ran: Ran, tmp_path: P
 
 @pytest.fixture
 def begun(ran: Ran, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    """A run in another folder, while it computes the only missing analysis."""
-    out = tmp_path / "out"
+    """A run in another folder, held while it computes the only missing analysis."""
     missing = max(stamps(ran.store, RECORD))
-    shutil.copytree(ran.store, out / STORE, ignore=shutil.ignore_patterns(missing, SLOPES))
-    command = [sys.executable, "-m", "kneebox", "study", "run", str(ran.manifest), str(out), *OPTIONS]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
-    )
-    try:
-        wait_until(
-            lambda: any(
-                not (folder.parents[1] / RECORD).exists() for folder in (out / STORE).glob(f"*/{KEPT_FOLDER}/work")
-            ),
-            seconds=120,
-            what="an analysis that has begun",
+    for attempt in range(5):  # on a loaded machine the analysis may end before it is seen
+        out = tmp_path / f"out_{attempt}"
+        shutil.copytree(ran.store, out / STORE, ignore=shutil.ignore_patterns(missing, SLOPES))
+        command = [sys.executable, "-m", "kneebox", "study", "run", str(ran.manifest), str(out), *OPTIONS]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
         )
-        yield process, out
-    finally:
-        process.kill()
-        process.wait()
+        try:
+            wait_until(partial(_computes, out, missing), seconds=120, what="an analysis that has begun")
+            for pid in children(process.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+            if process.poll() is None and not (out / STORE / missing / RECORD).exists():
+                yield process, out
+                return
+        finally:
+            process.kill()
+            process.wait()
+    pytest.fail("no run was seen while it computed")
+
+
+def _computes(out: Path, missing: str) -> bool:
+    """Whether the missing analysis has begun; it may have ended."""
+    folder = out / STORE / missing
+    return (folder / KEPT_FOLDER / "work").exists() or (folder / RECORD).exists()
 
 
 def test_a_killed_run_is_continued_without_a_trace_of_the_kill(
@@ -224,6 +233,9 @@ def test_a_killed_run_is_continued_without_a_trace_of_the_kill(
     process.kill()
     process.wait()
     assert workers
+    for pid in workers:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
     wait_until(lambda: not any(alive(pid) for pid in workers), what="the end of the processes of a killed run")
     kept = stamps(out / STORE, RECORD)
     assert len(kept) < COMPLETE - 1
@@ -239,6 +251,8 @@ def test_ctrl_c_stops_at_once_writes_the_tables_and_says_that_it_continues(
     workers = children(process.pid)
     started = time.monotonic()
     process.send_signal(signal.SIGINT)
+    for pid in workers:
+        os.kill(pid, signal.SIGCONT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert time.monotonic() - started < 30  # on a loaded machine
