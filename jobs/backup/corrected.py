@@ -22,12 +22,20 @@ class Exported:
 
 
 @queue_errors()
-def export_corrected(folder: Path) -> Exported:
+def export_corrected(folder: Path, *, scans_consented: bool) -> Exported:
     """Write imagesTr/ and labelsTr/ with a pair for each analysis: its newest accepted version with corrected outlines.
 
+    scans_consented: the operator states that users who let data be kept for research have agreed to the use of their
+    scans too. The form itself asks for labels, surfaces and measurements, never voxels.
+
     Only jobs whose user has consented to keeping data for research. A case is named by the id of version 1, which is no
-    patient's. Raises JobConflict if the folder has files, QueueUnavailable.
+    patient's. Raises JobConflict without that statement, or if the folder has files; QueueUnavailable.
     """
+    if not scans_consented:
+        raise JobConflict(
+            "The pairs would hold the voxels of scans. The form asks users for labels, surfaces and measurements only.",
+            hint="If your users have agreed to the use of their scans too, repeat with --scans-consented.",
+        )
     if folder.exists() and any(folder.iterdir()):
         raise JobConflict(f"{folder.name} is not empty; expected a new folder.", hint="Choose another folder.")
     backend = open_backend()

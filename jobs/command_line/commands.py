@@ -100,6 +100,9 @@ def parser(program: str) -> argparse.ArgumentParser:
         "write scans with accepted corrected outlines of users who consent, for make adapt and validate",
     )
     exporting.add_argument("folder", type=Path, help="a new folder")
+    exporting.add_argument(
+        "--scans-consented", action="store_true", help="users who consent have agreed to the use of their scans too"
+    )
     command("reviews", "print every review as CSV, or as JSON")
     command("adopt", "make the present data directory that of the queue, after it was replaced on purpose")
     reconciling = command("reconcile", "compare records, queue, work and folders, and repair inconsistencies")
@@ -194,7 +197,7 @@ def _restore(chosen: argparse.Namespace) -> None:
 
 
 def _export(chosen: argparse.Namespace) -> None:
-    exported = asdict(export_corrected(chosen.folder.absolute()))
+    exported = asdict(export_corrected(chosen.folder.absolute(), scans_consented=chosen.scans_consented))
     _write(chosen, exported, pair_lines(exported | {"cases": len(exported["cases"])}))
 
 

@@ -39,7 +39,7 @@ def test_accepted_versions_of_users_who_consent_are_read_as_a_labelled_set(redis
     corrected("right", consents=False)
     corrected("right", review={})
     corrected("left", version_of=left, version=2, review=ACCEPTED | {"state": "rejected"})
-    exported = export_corrected(tmp_path / "set")
+    exported = export_corrected(tmp_path / "set", scans_consented=True)
     assert (len(exported.cases), exported.without_consent, exported.without_files) == (2, 1, 0)
 
     found = read_pairs(tmp_path / "set" / "imagesTr", tmp_path / "set" / "labelsTr", tmp_path / "work")
@@ -50,7 +50,15 @@ def test_accepted_versions_of_users_who_consent_are_read_as_a_labelled_set(redis
         read = given_segmentation(label_map, found.numbering, scan.grid)
         assert np.array_equal(read.labels, outlines(job).labels)
     with pytest.raises(JobConflict):
-        export_corrected(tmp_path / "set")
+        export_corrected(tmp_path / "set", scans_consented=True)
+
+
+def test_no_scan_is_exported_unless_the_operator_states_that_users_agreed(redis_client: Any, tmp_path: Path) -> None:
+    corrected("right")
+    with pytest.raises(JobConflict, match="voxels") as refused:
+        export_corrected(tmp_path / "set", scans_consented=False)
+    assert "--scans-consented" in refused.value.hint
+    assert not (tmp_path / "set").exists()
 
 
 def test_reviews_are_a_table(redis_client: Any, capsys: pytest.CaptureFixture[str]) -> None:
