@@ -40,6 +40,8 @@ from tests.support.small_study import COMPLETE, OPTIONS, YEARS, write_study
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
+AS_IN_A_TERMINAL = ["env", "--default-signal=INT"]
+"""A shell without a terminal starts background processes with SIGINT ignored, and children inherit that."""
 TABLES = (
     *(MEASUREMENTS_CSV, MEASUREMENTS_PARQUET, ROWS_CSV, FAILURES_CSV, OAI_CSV, CHANGES_CSV, SLOPES_CSV),
     *(DICTIONARY_CSV, METHODS, PROVENANCE_JSON),
@@ -203,7 +205,12 @@ def begun(ran: Ran, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Pat
         command = [sys.executable, "-m", "kneebox", "study", "run", str(ran.manifest), str(out), *OPTIONS]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
+            AS_IN_A_TERMINAL + command,
+            cwd=ROOT,
+            env=environment,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
         )
         try:
             wait_until(partial(_computes, out, missing), seconds=120, what="an analysis that has begun")
@@ -258,7 +265,7 @@ def test_ctrl_c_stops_at_once_writes_the_tables_and_says_that_it_continues(
     assert time.monotonic() - started < 30  # on a loaded machine
     assert "INTERRUPTED: stopped; the same call continues from here" in errors
     assert "Traceback" not in errors
-    assert not any(alive(pid) for pid in workers)
+    wait_until(lambda: not any(alive(pid) for pid in workers), what="the end of the processes of a stopped run")
     rows = pd.read_csv(out / ROWS_CSV, keep_default_na=False)
     assert "waiting" in set(rows.state)
 
