@@ -26,7 +26,15 @@ DECIDING: Final = (
     "training/knee_unet/*.py",
     "training/evaluation/*.py",
 )
-REPORTING: Final = ("__main__.py", "figures.py", "table.py", "record.py", "flag_costs.py", "contrasts.py")
+REPORTING: Final = (
+    "__main__.py",
+    "adapted.py",
+    "contrasts.py",
+    "figures.py",
+    "flag_costs.py",
+    "record.py",
+    "table.py",
+)
 """Modules of this package that do not decide a result."""
 
 
