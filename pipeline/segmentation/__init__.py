@@ -35,6 +35,7 @@ def run(
     from pipeline.padding import without_planes
     from pipeline.segmentation.chosen_knee import segment_knee
     from pipeline.segmentation.contrast import marrow_contrast
+    from pipeline.segmentation.crumbs import without_crumbs
     from pipeline.segmentation.fluid import without_fluid
     from pipeline.segmentation.postprocess import clean
 
@@ -42,7 +43,7 @@ def run(
     try:
         answer = segment_knee(segmenter, scan, resources, report, knee, turn)
         image = without_planes(scan, answer.padding).anatomical
-        found = clean(without_fluid(answer, image))
+        found = without_crumbs(clean(without_fluid(answer, image)))
         return replace(found, marrow_contrast=marrow_contrast(found, image))
     except MemoryError as error:
         raise OutOfMemory(
