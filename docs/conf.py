@@ -49,7 +49,6 @@ html_theme_options = {
     "navbar_align": "left",
     "header_links_before_dropdown": 7,
     "navigation_depth": 3,
-    "collapse_navigation": True,  # all pages of the reference on each of them take a third of the build
     "footer_start": ["copyright"],
     "footer_end": ["theme-version"],
 }
