@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 
 from pipeline.anatomy import TIBIA_LATERAL, TIBIA_MEDIAL, Compartment, Region
 from pipeline.grid import FloatArray
+from pipeline.parts import COMPUTED, Parts
 from pipeline.plateau import MEDIAL, POSTERIOR, Plateau, in_plate
 from pipeline.quantities import (
     JOINT_SPACE,
@@ -75,12 +76,14 @@ def _to_triangle(points: FloatArray, triangles: FloatArray) -> FloatArray:
     return distance
 
 
-def measure_joint_space(femur: Surface, tibia: ThicknessMap, plateau: Plateau | None) -> tuple[Measurement, ...]:
+def measure_joint_space(
+    femur: Surface, tibia: ThicknessMap, plateau: Plateau | None, parts: Parts = COMPUTED
+) -> tuple[Measurement, ...]:
     """Minimum, its place, and share of the plate below NARROW_MM, of both compartments.
 
     plateau: for the place; without it the place is NaN
     """
-    distance = joint_space(femur, tibia)
+    distance = parts.value(joint_space, femur, tibia)
     return tuple(row for region in COMPARTMENTS for row in _rows(region, distance, tibia, plateau))
 
 

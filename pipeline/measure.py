@@ -17,6 +17,7 @@ from pipeline.anatomy import ALL, PLATE_ON, REGION_SCHEME, Plate, Structure, Tis
 from pipeline.joint_space import measure_joint_space
 from pipeline.menisci import measure_menisci
 from pipeline.morphometry import measure_morphometry
+from pipeline.parts import COMPUTED, Parts
 from pipeline.plate_outline import measure_outlines
 from pipeline.plateau import Plateau, plateau_of
 from pipeline.quantities import PRIMARY
@@ -31,7 +32,8 @@ class Findings:
     subregions (z, y, x) uint8 on the segmentation's grid: labels of anatomy.REGIONS; thickness: one map per bone and
     method; t2_rows: the rows of the T2 step, empty where T2 was not measured; alignment: None: nothing is measured that
     depends on the side of the knee; divided (z, y, x) uint8: labels of anatomy.SUBREGION_SCHEME, None where the plates
-    were not divided; sdc_mm: `structure/region` -> smallest detectable change of mean thickness.
+    were not divided; sdc_mm: `structure/region` -> smallest detectable change of mean thickness; parts: computes what
+    need not be computed again.
     """
 
     segmentation: Segmentation
@@ -41,6 +43,7 @@ class Findings:
     alignment: Alignment | None = None
     divided: LabelArray | None = None
     sdc_mm: Mapping[str, float] = field(default_factory=dict)
+    parts: Parts = COMPUTED
 
     def bone(self, bone: Structure) -> ThicknessMap | None:
         """The map of one bone by the primary method; None if it is missing."""
@@ -94,14 +97,14 @@ def _all_volumes(findings: Findings) -> tuple[Measurement, ...]:
 
 
 def _menisci(findings: Findings) -> tuple[Measurement, ...]:
-    return measure_menisci(findings.segmentation, findings.plateau)
+    return measure_menisci(findings.segmentation, findings.plateau, findings.parts)
 
 
 def _joint_space(findings: Findings) -> tuple[Measurement, ...]:
     femur, tibia = findings.bone(Structure.FEMUR), findings.bone(Structure.TIBIA)
     if femur is None or tibia is None:
         return ()
-    return measure_joint_space(femur.surface, tibia, findings.plateau)
+    return measure_joint_space(femur.surface, tibia, findings.plateau, findings.parts)
 
 
 def _all_morphometry(findings: Findings) -> tuple[Measurement, ...]:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.anatomy import ALL, MENISCUS_ON, Region, Structure
-from pipeline.grid import FloatArray
+from pipeline.grid import FloatArray, Grid
+from pipeline.parts import COMPUTED, Parts
 from pipeline.plateau import MEDIAL, POSTERIOR, SUPERIOR, Plateau
 from pipeline.quantities import (
     MENISCUS_COVERAGE,
@@ -81,11 +82,14 @@ class Extrusion:
         return self.reach_mm - self.edge_mm
 
 
-def columns_of(meniscus: Structure, segmentation: Segmentation, plateau: Plateau) -> Columns:
+def columns_of(meniscus: Structure, segmentation: Segmentation, plateau: Plateau, parts: Parts = COMPUTED) -> Columns:
     """The columns of a meniscus that is present. Samples are inside where the interpolated label is 0.5 or more."""
     box = segmentation.boxes[meniscus]
-    mask = np.pad((segmentation.labels[box] == meniscus).astype(np.float32), 1)
-    grid = segmentation.grid.part(box)
+    return parts.value(_columns_of, segmentation.labels[box] == meniscus, segmentation.grid.part(box), plateau)
+
+
+def _columns_of(inside: NDArray[np.bool_], grid: Grid, plateau: Plateau) -> Columns:
+    mask = np.pad(inside.astype(np.float32), 1)
     corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in grid.shape], indexing="ij")).reshape(3, -1).T
     around = plateau.to_plateau(grid.to_mm(corners))
     low, high = around.min(axis=0), around.max(axis=0)
@@ -98,10 +102,10 @@ def columns_of(meniscus: Structure, segmentation: Segmentation, plateau: Plateau
     field = ndimage.affine_transform(
         mask, to_index @ plateau.axes.T * STEP_MM, first, output_shape=tuple(shape), order=1, prefilter=False
     )
-    inside = field >= 0.5
-    count = inside.sum(axis=SUPERIOR)
-    lowest = inside.argmax(axis=SUPERIOR)
-    highest = shape[SUPERIOR] - 1 - inside[:, :, ::-1].argmax(axis=SUPERIOR)
+    reached = field >= 0.5
+    count = reached.sum(axis=SUPERIOR)
+    lowest = reached.argmax(axis=SUPERIOR)
+    highest = shape[SUPERIOR] - 1 - reached[:, :, ::-1].argmax(axis=SUPERIOR)
     heights = start[SUPERIOR] + STEP_MM * np.arange(shape[SUPERIOR])
     return Columns(
         start_mm=start[:SUPERIOR],
@@ -162,22 +166,24 @@ def _reach(outward: FloatArray, thickness_mm: FloatArray) -> float:
     return float(np.interp(HIGH_PERCENTILE / 100 * volume[-1], volume, lines + STEP_MM / 2))
 
 
-def measure_menisci(segmentation: Segmentation, plateau: Plateau | None) -> tuple[Measurement, ...]:
+def measure_menisci(
+    segmentation: Segmentation, plateau: Plateau | None, parts: Parts = COMPUTED
+) -> tuple[Measurement, ...]:
     """Thickness, coverage and extrusion of every meniscus that is present; NaN without a plateau."""
     rows: list[Measurement] = []
     for meniscus, region in MENISCUS_ON.items():
         if meniscus in segmentation.boxes:
-            rows += _rows(meniscus, region, segmentation, plateau)
+            rows += _rows(meniscus, region, segmentation, plateau, parts)
     return tuple(rows)
 
 
 def _rows(
-    meniscus: Structure, region: Region, segmentation: Segmentation, plateau: Plateau | None
+    meniscus: Structure, region: Region, segmentation: Segmentation, plateau: Plateau | None, parts: Parts
 ) -> list[Measurement]:
     mean = highest = coverage = extrusion = float("nan")
     n_columns = n_plate = n_end = 0
     if plateau is not None:
-        columns = columns_of(meniscus, segmentation, plateau)
+        columns = columns_of(meniscus, segmentation, plateau, parts)
         thickness = columns.thickness_mm[columns.inside]
         n_columns = len(thickness)
         if n_columns:

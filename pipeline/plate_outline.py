@@ -25,6 +25,7 @@ from scipy.spatial import cKDTree
 from pipeline.anatomy import CARTILAGE_OF, PLATE_ON, REGION_SCHEME, Structure
 from pipeline.flat_maps.reference import pose_of, reference_plate
 from pipeline.grid import FloatArray
+from pipeline.parts import COMPUTED, Parts
 from pipeline.quantities import DAB_OUTLINE, PRIMARY, TAB_OUTLINE
 from pipeline.registration import affine_fit
 from pipeline.subregions import LEAST_VERTICES, REGIONS_IN
@@ -124,18 +125,23 @@ class FittedBone:
         return signed
 
 
-def with_worn_rims(maps: Iterable[ThicknessMap], alignment: Alignment) -> tuple[ThicknessMap, ...]:
+def with_worn_rims(
+    maps: Iterable[ThicknessMap], alignment: Alignment, parts: Parts = COMPUTED
+) -> tuple[ThicknessMap, ...]:
     """The maps of the primary method with their worn rims, and the others. That of a bone that does not fit the
     reference remains unknown.
 
     maps: one per bone and method; alignment: of the knee
     """
-    return tuple(_with_worn_rim(item, alignment) if item.method is PRIMARY else item for item in maps)
+    return tuple(
+        replace(item, worn=parts.value(_worn_rim_of, item, alignment)) if item.method is PRIMARY else item
+        for item in maps
+    )
 
 
-def _with_worn_rim(item: ThicknessMap, alignment: Alignment) -> ThicknessMap:
+def _worn_rim_of(item: ThicknessMap, alignment: Alignment) -> LabelArray | None:
     pose = pose_of(item.surface, alignment) if item.in_plate.any() else None
-    return item if pose is None else replace(item, worn=worn_rim(item, pose))
+    return None if pose is None else worn_rim(item, pose)
 
 
 def measure_outlines(maps: Iterable[ThicknessMap]) -> tuple[Measurement, ...]:

@@ -17,7 +17,7 @@ from typing import Any, Final, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.workspace import Workspace, atomic_file, write_json
+from pipeline.workspace import Workspace, atomic_file, link_or_copy, write_json
 
 T = TypeVar("T")
 
@@ -101,7 +101,11 @@ def arrays_and_json(name: str, encode: Callable[[T], Parts], decode: Callable[[S
         (workspace.root / marker).unlink(missing_ok=True)
 
         def write(key: str) -> None:
-            with atomic_file(workspace.work_dir / f"{name}.{key}.npy") as stream:
+            path, kept = workspace.work_dir / f"{name}.{key}.npy", workspace.file_of(arrays[key])
+            if kept is not None:
+                link_or_copy(kept, path, durable=True)
+                return
+            with atomic_file(path) as stream:
                 np.save(stream, np.ascontiguousarray(arrays[key]), allow_pickle=False)
 
         with ThreadPoolExecutor(FILES_AT_ONCE) as side_by_side:

@@ -214,6 +214,8 @@ class _Run:
                 raise TypeError(f"step {step.name} returned {[p.name for p in returned]}, not what it `produces`")
             for output in outputs:
                 output.save(self.workspace)
+            inputs.parts.forget_unused()
+            self.workspace.forget_arrays()
         finally:
             shutil.rmtree(inputs.scratch_dir, ignore_errors=True)
 

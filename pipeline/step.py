@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, TypeVar, cast
 
+from pipeline.kept_parts import KeptParts
 from pipeline.options import AnalysisOptions
 from pipeline.product import Given, Output, Product
 from pipeline.workspace import Workspace
@@ -59,6 +60,7 @@ class Inputs:
     """The inputs of one step. A product is loaded when a step first reads it, and shared with the later ones.
 
     scratch_dir  an empty folder for temporary files, removed after the step
+    parts        computes parts of the products, or takes those that the step has made before from the same values
     on_fraction  receives the completed fraction of the step
     loaded       products that earlier steps of this run have read; nothing changes them
     """
@@ -73,6 +75,7 @@ class Inputs:
         loaded: dict[Product[Any], Any],  # Any: products of every type
     ) -> None:
         self.scratch_dir = workspace.scratch_dir / step.name
+        self.parts = KeptParts(workspace, step.name, step.version)
         self.on_fraction = on_fraction
         self._step = step
         self._workspace = workspace

@@ -81,11 +81,13 @@ T = TypeVar("T")
 def _surfaces(inputs: Inputs) -> Outputs:
     # a label map may hold any one bone; where a model finds no femur, the scan shows no knee
     required = (Structure.FEMUR,) if inputs[UPLOAD].labels is None else ()
-    return (SURFACES.of(bone_surfaces(outlines_of(inputs), required)),)
+    return (SURFACES.of(bone_surfaces(outlines_of(inputs), required, inputs.parts)),)
 
 
 def _align(inputs: Inputs) -> Outputs:
-    alignment = align_knee(inputs[SURFACES][0])  # in the order of BONES: the femur where there is one
+    alignment = inputs.parts.value(
+        align_knee, inputs[SURFACES][0]
+    )  # in the order of BONES: the femur where there is one
     outlines = outlines_of(inputs)
     segmentation = split_compartments(outlines, alignment)
     if inputs[UPLOAD].labels is None and not inputs.options.menisci and not outlines.edited:
@@ -96,9 +98,9 @@ def _align(inputs: Inputs) -> Outputs:
 def _thickness(inputs: Inputs) -> Outputs:
     smoothing = inputs.options.cartilage_smoothing
     segmentation = inputs[SEGMENTATION]
-    maps = thickness_of_bones(inputs[SURFACES], segmentation, inputs[SUBREGIONS], smoothing)
+    maps = thickness_of_bones(inputs[SURFACES], segmentation, inputs[SUBREGIONS], smoothing, inputs.parts)
     maps, divided = divide_plates(maps, segmentation, inputs[ALIGNMENT], inputs.options.weight_bearing_share)
-    return THICKNESS.of(with_worn_rims(maps, inputs[ALIGNMENT])), DIVIDED.of(divided)
+    return THICKNESS.of(with_worn_rims(maps, inputs[ALIGNMENT], inputs.parts)), DIVIDED.of(divided)
 
 
 def _t2(inputs: Inputs) -> Outputs:
@@ -161,6 +163,7 @@ def _measure(inputs: Inputs) -> Outputs:
         alignment=inputs[ALIGNMENT],
         divided=inputs[DIVIDED],
         sdc_mm=detectable_changes(inputs),
+        parts=inputs.parts,
     )
     return (MEASUREMENTS.of(measure_knee(findings)),)
 
@@ -178,7 +181,7 @@ def _quality(inputs: Inputs) -> Outputs:
 
 
 def _maps(inputs: Inputs) -> Outputs:
-    view_dir, maps_dir = make_maps(measured_knee(inputs), inputs.scratch_dir)
+    view_dir, maps_dir = make_maps(measured_knee(inputs), inputs.scratch_dir, inputs.parts)
     return VIEW.of(view_dir), MAPS.of(maps_dir)
 
 
@@ -316,7 +319,7 @@ STEPS: Final = (
         reads=(SCAN, SEGMENTATION, SUBREGIONS, DIVIDED, ALIGNMENT, THICKNESS, T2, FLAGS),
         produces=(VIEW, MAPS),
         options=("turn",),
-        version=5,
+        version=6,
         share=11,
     ),
     Step(

@@ -18,6 +18,7 @@ from pipeline.anatomy import BONES, Structure, Tissue
 from pipeline.bone_mask import solid_bone
 from pipeline.errors import EmptyStructure, SurfaceFailed
 from pipeline.grid import FloatArray, Grid
+from pipeline.parts import COMPUTED, Parts
 from pipeline.types import Segmentation, Surface
 
 SMOOTHING_VARIANCE_MM2: Final = 0.5
@@ -145,7 +146,7 @@ def _turned_out(points: FloatArray, faces: NDArray[np.int64], normals: FloatArra
     return faces if agreement >= 0 else np.ascontiguousarray(faces[:, ::-1])
 
 
-def bone_surface(segmentation: Segmentation, structure: Structure) -> Surface:
+def bone_surface(segmentation: Segmentation, structure: Structure, parts: Parts = COMPUTED) -> Surface:
     """The outer surface of one bone (or, for the shape model, of a plate of cartilage) in LPS mm.
 
     Cavities of a bone have no surface and crumbs are left out (bone_mask.py). A structure cut by the field of view is
@@ -161,10 +162,17 @@ def bone_surface(segmentation: Segmentation, structure: Structure) -> Surface:
     grid = segmentation.grid.part(box)
     is_bone = structure.tissue is Tissue.BONE
     mask = solid_bone(segmentation, structure) if is_bone else segmentation.labels[box] == structure
+    return parts.value(surface_of, mask, grid, structure)
+
+
+def surface_of(mask: NDArray[np.bool_], grid: Grid, structure: Structure) -> Surface:
+    """The surface of a mask (z, y, x). Raises SurfaceFailed."""
     return iso_surface(smoothed(mask, grid, SMOOTHING_VARIANCE_MM2), structure)
 
 
-def bone_surfaces(segmentation: Segmentation, required: tuple[Structure, ...] = ()) -> tuple[Surface, ...]:
+def bone_surfaces(
+    segmentation: Segmentation, required: tuple[Structure, ...] = (), parts: Parts = COMPUTED
+) -> tuple[Surface, ...]:
     """The surface of every bone that is present, in LPS mm.
 
     Raises EmptyStructure without a bone or without one of the required ones, SurfaceFailed.
@@ -173,4 +181,4 @@ def bone_surfaces(segmentation: Segmentation, required: tuple[Structure, ...] = 
     if not bones:
         raise EmptyStructure("No bone was found; expected femur, tibia or patella.")
     with ThreadPoolExecutor() as bone_by_bone:
-        return tuple(bone_by_bone.map(partial(bone_surface, segmentation), bones))
+        return tuple(bone_by_bone.map(partial(bone_surface, segmentation, parts=parts), bones))

@@ -24,6 +24,7 @@ from scipy.spatial import cKDTree
 from pipeline.anatomy import CARTILAGE_OF, Structure
 from pipeline.bone_mask import solid_bone
 from pipeline.grid import Box, FloatArray, Grid
+from pipeline.parts import COMPUTED, Parts
 from pipeline.quantities import Method
 from pipeline.surface import LEVEL, SMOOTHING_VARIANCE_MM2, TRUNCATE, Field, smoothed
 from pipeline.types import LabelArray, Segmentation, Surface, ThicknessMap
@@ -65,7 +66,7 @@ class Contact:
 class CartilageCrop:
     """The part of a segmentation around one bone's cartilage.
 
-    bone, cartilage (z, y, x) bool and regions (z, y, x) uint8, all on `grid`.
+    bone, cartilage (z, y, x) bool and regions (z, y, x) uint8, 0 outside its cartilage, all on `grid`.
     """
 
     bone: NDArray[np.bool_]
@@ -84,11 +85,11 @@ def crop_to_cartilage(structure: Structure, segmentation: Segmentation, regions:
     stop = [min(segmentation.grid.shape[k], max(box[k].stop for box in found) + margin[k]) for k in range(3)]
     z, y, x = (slice(low, high) for low, high in zip(start, stop, strict=True))
     box = (z, y, x)
-    labels = segmentation.labels[box]
+    cartilage = np.isin(segmentation.labels[box], CARTILAGE_OF[structure], kind="table")
     return CartilageCrop(
         bone=_bone_in(box, structure, segmentation),
-        cartilage=np.isin(labels, CARTILAGE_OF[structure], kind="table"),
-        regions=regions[box],
+        cartilage=cartilage,
+        regions=np.where(cartilage, regions[box], np.uint8(0)),
         grid=segmentation.grid.crop((start[0], start[1], start[2]), (stop[0], stop[1], stop[2])),
     )
 
@@ -107,14 +108,13 @@ def find_contact(surface: Surface, crop: CartilageCrop) -> Contact:
     label = np.zeros(len(surface.points_mm), dtype=np.uint8)
     near = _near(surface, crop.grid)
     start, step = _rays(surface, crop.grid, near)
-    carried = np.where(crop.cartilage, crop.regions, 0)
     waiting = np.arange(len(near))
     for distance in np.arange(OFF_SURFACE_MM, MEET_MM + 1e-9, UNION_STEP_MM):
         index = np.rint(start[waiting] + distance * step[waiting]).astype(np.int64)
         inside = ((index >= 0) & (index < crop.grid.shape)).all(axis=1)
         hit = np.zeros(len(waiting), dtype=np.uint8)
         z, y, x = index[inside].T
-        hit[inside] = carried[z, y, x]
+        hit[inside] = crop.regions[z, y, x]
         label[near[waiting]] = hit
         waiting = waiting[hit == 0]
     return Contact(met=label > 0, label=label)
@@ -291,7 +291,11 @@ def _nearest_region(surface: Surface, contact: Contact, denuded: NDArray[np.bool
 
 
 def thickness_maps(
-    surface: Surface, segmentation: Segmentation, subregions: LabelArray, cartilage_variance_mm2: float
+    surface: Surface,
+    segmentation: Segmentation,
+    subregions: LabelArray,
+    cartilage_variance_mm2: float,
+    parts: Parts = COMPUTED,
 ) -> tuple[ThicknessMap, ThicknessMap]:
     """Both methods on one bone: (union, two_crossing).
 
@@ -303,28 +307,50 @@ def thickness_maps(
         none = np.zeros(len(surface.points_mm), dtype=np.uint8)
         bare = ThicknessMap(surface=surface, thickness_mm=nowhere, region=none, method=Method.UNION)
         return bare, replace(bare, method=Method.TWO_CROSSING)
-    contact = find_contact(surface, crop)
     border = at_border(surface, segmentation.grid, segmentation.boxes[surface.structure])
-    union = union_thickness(surface, crop, contact)
-    inside, labels = plate_vertices(surface, contact, border)
-    inside &= ~(border & (union == 0.0))  # the rim of a cap: the image does not show whether it is bare
-    region = np.where(inside, labels, 0).astype(np.uint8)
-    maps = []
-    for method, values in (
-        (Method.UNION, union),
-        (Method.TWO_CROSSING, two_crossing_thickness(surface, crop, contact, cartilage_variance_mm2)),
-    ):
-        thickness = np.where(inside, np.nan_to_num(values, nan=0.0), np.nan)
-        maps.append(ThicknessMap(surface=surface, thickness_mm=thickness, region=region, method=method))
+    found = parts.value(plate_thickness, surface, crop, border, cartilage_variance_mm2)
+    maps = tuple(
+        ThicknessMap(surface=surface, thickness_mm=values, region=found.region, method=method)
+        for method, values in ((Method.UNION, found.union_mm), (Method.TWO_CROSSING, found.two_crossing_mm))
+    )
     return maps[0], maps[1]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PlateThickness:
+    """(n,) each at the vertices of a bone, as in ThicknessMap: mm by both methods, and the regions."""
+
+    union_mm: FloatArray
+    two_crossing_mm: FloatArray
+    region: LabelArray
+
+
+def plate_thickness(
+    surface: Surface, crop: CartilageCrop, border: NDArray[np.bool_], cartilage_variance_mm2: float
+) -> PlateThickness:
+    """Both methods on one bone with cartilage. border (n,): of `at_border`."""
+    contact = find_contact(surface, crop)
+    union = union_thickness(surface, crop, contact)
+    inside, labels = plate_vertices(surface, contact, border)
+    inside &= ~(border & (union == 0.0))  # the rim of a cap: the image does not show whether it is bare
+    two_crossing = two_crossing_thickness(surface, crop, contact, cartilage_variance_mm2)
+    return PlateThickness(
+        union_mm=np.where(inside, np.nan_to_num(union, nan=0.0), np.nan),
+        two_crossing_mm=np.where(inside, np.nan_to_num(two_crossing, nan=0.0), np.nan),
+        region=np.where(inside, labels, 0).astype(np.uint8),
+    )
+
+
 def thickness_of_bones(
-    surfaces: tuple[Surface, ...], segmentation: Segmentation, subregions: LabelArray, cartilage_variance_mm2: float
+    surfaces: tuple[Surface, ...],
+    segmentation: Segmentation,
+    subregions: LabelArray,
+    cartilage_variance_mm2: float,
+    parts: Parts = COMPUTED,
 ) -> tuple[ThicknessMap, ...]:
     """Both estimators on every bone, bone after bone; see `thickness_maps`."""
     with ThreadPoolExecutor() as bone_by_bone:
         maps = bone_by_bone.map(
-            lambda surface: thickness_maps(surface, segmentation, subregions, cartilage_variance_mm2), surfaces
+            lambda surface: thickness_maps(surface, segmentation, subregions, cartilage_variance_mm2, parts), surfaces
         )
         return tuple(chain.from_iterable(maps))

@@ -23,7 +23,6 @@ PARTS: Final = (
     "inputs",
     "privacy",
     "store_size",
-    "records",
     "waiting",
     "machine_faults",
     "partition",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -34,15 +34,23 @@ class FlatMap:
     """
 
     structure: Structure
-    frame: Frame
     pose: Alignment
     cells: Cells
     values: Mapping[str, FloatArray]
     region: LabelArray
     subregion: LabelArray
-    reference: ReferencePlate
     vertex: NDArray[np.int32]
     at_reference: Mapping[str, FloatArray]
+
+    @property
+    def reference(self) -> ReferencePlate:
+        """The same bone of the reference knee."""
+        return reference_plate(self.structure)
+
+    @property
+    def frame(self) -> Frame:
+        """How the plate is unrolled."""
+        return self.reference.frame
 
     @property
     def scale(self) -> float:
@@ -65,13 +73,11 @@ def flat_map(item: ThicknessMap, alignment: Alignment, values: Mapping[str, Floa
     vertex = counterparts(reference, surface, points, pose)
     return FlatMap(
         structure=surface.structure,
-        frame=reference.frame,
         pose=pose,
-        cells=cells,
+        cells=replace(cells, samples=None),
         values={name: cells.mean_of(at_vertices) for name, at_vertices in values.items()},
         region=np.where(cells.vertex >= 0, item.region[cells.vertex], 0).astype(np.uint8),
         subregion=np.where(cells.vertex >= 0, item.subregion[cells.vertex], 0).astype(np.uint8),
-        reference=reference,
         vertex=vertex,
         at_reference={name: np.where(vertex >= 0, known[vertex], np.nan) for name, known in values.items()},
     )

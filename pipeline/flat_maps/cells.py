@@ -36,6 +36,7 @@ class Cells:
     area_mm2 (r, c): true area of the plate in each cell, 0 outside
     vertex (r, c) int32: the vertex of the plate that is nearest to the centre of the cell, -1 outside
     outside_mm2: area of the plate beyond the map
+    samples: for means of values; left out of a FlatMap, which has them
     """
 
     across: FloatArray
@@ -43,17 +44,19 @@ class Cells:
     area_mm2: FloatArray
     vertex: NDArray[np.int32]
     outside_mm2: float
-    samples: Samples
+    samples: Samples | None
 
     def mean_of(self, values: FloatArray) -> FloatArray:
         """(r, c): mean of (n,) values at the surface's vertices, weighted by area; NaN where there are none.
 
         NaN at vertices are left out.
         """
-        known = np.isfinite(values)
-        everywhere = bool(known[self.samples.plate].all())
-        area = self.area_mm2 if everywhere else self.samples.summed(known.astype(np.float64))[0]
-        total = self.samples.summed(np.where(known, values, 0.0))[0]
+        samples, known = self.samples, np.isfinite(values)
+        if samples is None:
+            raise ValueError("these cells have no samples; expected those of cells_of")
+        everywhere = bool(known[samples.plate].all())
+        area = self.area_mm2 if everywhere else samples.summed(known.astype(np.float64))[0]
+        total = samples.summed(np.where(known, values, 0.0))[0]
         mean: FloatArray = np.full(area.shape, np.nan)
         np.divide(total, area, out=mean, where=area > LEAST_MM2)
         return mean

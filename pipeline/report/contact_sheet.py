@@ -31,6 +31,9 @@ GREYS: Final = 48
 
 MOST_BYTES: Final = 1_500_000
 
+PNG_LEVEL: Final = 4
+"""Level 6 takes three times as long and saves 6 %."""
+
 INK: Final = (226, 232, 238)
 
 
@@ -47,15 +50,24 @@ def draw_slice(item: Slice, scale: float, window: tuple[float, float]) -> Image.
         mask = item.labels == structure
         if mask.any():
             inside = _resize(mask.astype(np.float32), size, Image.Resampling.BILINEAR)
+            box = _box_around(inside)
+            inside, part = inside[box], canvas[box]
             colour = np.array(TISSUE_COLOURS[structure.tissue], dtype=np.float32)
             if item.image is None:
-                canvas += ((inside >= 0.5) * np.float32(FILL))[..., None] * (colour - canvas)
-            canvas += outline(inside)[..., None] * (colour - canvas)
+                part += ((inside >= 0.5) * np.float32(FILL))[..., None] * (colour - part)
+            part += outline(inside)[..., None] * (colour - part)
     return Image.fromarray(np.rint(np.clip(canvas, 0, 255)).astype(np.uint8), "RGB")
 
 
 def _resize(array: NDArray[np.float32], size: tuple[int, int], how: Image.Resampling) -> NDArray[np.float32]:
     return np.asarray(Image.fromarray(np.ascontiguousarray(array, dtype=np.float32)).resize(size, how))
+
+
+def _box_around(inside: NDArray[np.float32]) -> tuple[slice, slice]:
+    """The part of an array that is not 0, and two elements around it, so that its gradient is that of the whole."""
+    some = [np.flatnonzero((inside != 0).any(axis=axis)) for axis in (1, 0)]
+    rows, columns = (slice(max(int(used[0]) - 2, 0), int(used[-1]) + 3) for used in some)
+    return rows, columns
 
 
 def outline(inside: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -115,7 +127,7 @@ def palette_png(sheet: Image.Image) -> bytes:
     for colours in (256, 96, 40, 20):
         stream = io.BytesIO()
         flat = sheet.quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-        flat.save(stream, "PNG", compress_level=6)
+        flat.save(stream, "PNG", compress_level=PNG_LEVEL)
         data = stream.getvalue()
         if len(data) <= MOST_BYTES:
             break

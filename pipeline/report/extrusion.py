@@ -13,6 +13,7 @@ from scipy import ndimage
 from pipeline.anatomy import MENISCUS_ON, Region, Side, Structure
 from pipeline.grid import FloatArray
 from pipeline.menisci import Extrusion, columns_of, extrusion_of
+from pipeline.parts import COMPUTED, Parts
 from pipeline.plateau import MEDIAL, Plateau, plateau_of
 from pipeline.quantities import MENISCUS_EXTRUSION, PRIMARY
 from pipeline.report.contact_sheet import GAP_PX, annotate, draw_slice, grey_window, palette_png
@@ -33,12 +34,12 @@ LINE_PX: Final = 4
 LINE: Final = (255, 176, 0)
 
 
-def write_extrusion(knee: Shown, path: Path) -> bool:
+def write_extrusion(knee: Shown, path: Path, parts: Parts = COMPUTED) -> bool:
     """Write both sections next to each other; False (and no file) if no extrusion was measured.
 
     Plate's edge and reach of the meniscus are vertical lines, the distance is between them.
     """
-    found = _sections(knee)
+    found = _sections(knee, parts)
     if not found:
         return False
     window = grey_window([item.image for item, _, _ in found if item.image is not None])
@@ -53,7 +54,7 @@ def write_extrusion(knee: Shown, path: Path) -> bool:
     return True
 
 
-def _sections(knee: Shown) -> list[tuple[Slice, Extrusion, float]]:
+def _sections(knee: Shown, parts: Parts) -> list[tuple[Slice, Extrusion, float]]:
     """Of each measured meniscus, in the order of the picture (the patient's left on the right)."""
     tibia = next(
         (m for m in knee.thickness if m.surface.structure is Structure.TIBIA and m.method is PRIMARY),
@@ -65,7 +66,7 @@ def _sections(knee: Shown) -> list[tuple[Slice, Extrusion, float]]:
     found = []
     for meniscus, region in MENISCUS_ON.items():
         if meniscus in knee.segmentation.boxes:
-            extrusion = extrusion_of(columns_of(meniscus, knee.segmentation, plateau), plateau, region)
+            extrusion = extrusion_of(columns_of(meniscus, knee.segmentation, plateau, parts), plateau, region)
             if extrusion is not None:
                 found.append(_section(knee, plateau, meniscus, region, extrusion))
     return sorted(found, key=lambda section: section[2])

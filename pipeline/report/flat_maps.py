@@ -10,9 +10,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.anatomy import PLATE_ON, REGION_SCHEME, SUBREGION_SCHEME, TABLE_ORDER, Scheme
+from pipeline.anatomy import PLATE_ON, REGION_SCHEME, SUBREGION_SCHEME, TABLE_ORDER, Scheme, Side
 from pipeline.flat_maps.bone import FlatMap, flat_map
 from pipeline.grid import FloatArray
+from pipeline.parts import COMPUTED, Parts
 from pipeline.quantities import PRIMARY, THC, Quantity
 from pipeline.relaxation import RELAXATIONS
 from pipeline.report.colours import GREYS, THICKNESS_RANGE_MM, VIRIDIS
@@ -43,24 +44,29 @@ LAYERS: Final = {
 MAPPED: Final = (THICKNESS, *LAYERS.values())
 
 
-def write_flat_maps(knee: Shown, files_dir: Path) -> None:
+def write_flat_maps(knee: Shown, files_dir: Path, parts: Parts = COMPUTED) -> None:
     """Of every bone with cartilage that fits the reference. Raises OSError if a file cannot be written."""
-    maps = knee_maps(knee)
+    maps = knee_maps(knee, parts)
     for item in maps:
-        np.savez_compressed(
-            FLAT_MAP.target(files_dir, bone=item.structure.key), allow_pickle=False, **map_arrays(item, knee)
-        )
-        FLAT_MAP_TABLE.target(files_dir, bone=item.structure.key).write_text(
-            map_table(item), encoding="utf-8", newline="\n"
-        )
+        bone = item.structure.key
+        parts.file(_write_arrays, FLAT_MAP.target(files_dir, bone=bone), item, knee.alignment.side)
+        parts.file(_write_table, FLAT_MAP_TABLE.target(files_dir, bone=bone), item)
     if maps:
-        draw_flat_maps(FLAT_MAPS_PICTURE.target(files_dir), maps, _layers(maps, knee))
+        parts.file(draw_flat_maps, FLAT_MAPS_PICTURE.target(files_dir), maps, _layers(maps, knee))
 
 
-def knee_maps(knee: Shown) -> tuple[FlatMap, ...]:
+def _write_arrays(path: Path, item: FlatMap, side: Side) -> None:
+    np.savez_compressed(path, allow_pickle=False, **map_arrays(item, side))
+
+
+def _write_table(path: Path, item: FlatMap) -> None:
+    path.write_text(map_table(item), encoding="utf-8", newline="\n")
+
+
+def knee_maps(knee: Shown, parts: Parts = COMPUTED) -> tuple[FlatMap, ...]:
     """The flat maps of a knee, in the order of the bones."""
     of_bones = (item for item in knee.thickness if item.method is PRIMARY)
-    maps = (flat_map(item, knee.alignment, dict(_values(item, knee))) for item in of_bones)
+    maps = (parts.value(flat_map, item, knee.alignment, dict(_values(item, knee))) for item in of_bones)
     return tuple(item for item in maps if item is not None)
 
 
@@ -78,7 +84,7 @@ def axis_names(item: FlatMap) -> tuple[str, str]:
     return "medial_mm", f"{item.frame.upwards[0]}_{item.frame.unit}"
 
 
-def map_arrays(item: FlatMap, knee: Shown) -> Mapping[str, NDArray[np.generic]]:
+def map_arrays(item: FlatMap, side: Side) -> Mapping[str, NDArray[np.generic]]:
     """The content of an npz; docs/reference/flat-maps.md explains it."""
     across, up = axis_names(item)
     cells, there = item.cells, item.reference
@@ -101,7 +107,7 @@ def map_arrays(item: FlatMap, knee: Shown) -> Mapping[str, NDArray[np.generic]]:
         "scale": np.array(item.scale),
         "residual_mm": np.array(item.pose.residual_mm),
         "outside_mm2": np.array(cells.outside_mm2),
-        "side": np.array(knee.alignment.side.value),
+        "side": np.array(side.value),
     }
 
 

@@ -20,6 +20,7 @@ from pipeline.anatomy import (
 from pipeline.flat_maps.reference import unrolling_of
 from pipeline.grid import FloatArray, Grid
 from pipeline.joint_space import COMPARTMENTS, joint_space
+from pipeline.parts import COMPUTED, Parts
 from pipeline.quantities import JOINT_SPACE, PRIMARY, THC, Quantity
 from pipeline.report.colours import GREYS, THICKNESS_RANGE_MM, VIRIDIS
 from pipeline.report.measured_knee import Shown
@@ -47,14 +48,18 @@ MENISCI_LIE_ON: Final = Structure.TIBIA
 NO_PLATE: Final = "Outside the cartilage"
 
 
-def knee_meshes(knee: Shown) -> tuple[SceneMesh, ...]:
+def knee_meshes(knee: Shown, parts: Parts = COMPUTED) -> tuple[SceneMesh, ...]:
     """The bones, then the segmented soft tissue (initially hidden, because it covers the colours on the bone)."""
-    bones = [_bone(bone, knee) for bone in bone_maps(knee.thickness)]
-    soft = (_soft(structure, knee.segmentation) for structure in Structure if structure.tissue is not Tissue.BONE)
+    bones = [_bone(bone, knee, parts) for bone in bone_maps(knee.thickness)]
+    soft = (
+        _soft(structure, knee.segmentation, parts) for structure in Structure if structure.tissue is not Tissue.BONE
+    )
     return (*bones, *(mesh for mesh in soft if mesh is not None))
 
 
-def bone_mesh(bone: BoneMap, channels: tuple[Scalar | Categories, ...], alignment: Alignment) -> SceneMesh:
+def bone_mesh(
+    bone: BoneMap, channels: tuple[Scalar | Categories, ...], alignment: Alignment, parts: Parts = COMPUTED
+) -> SceneMesh:
     """A bone at full resolution with the given channels, and its flat map where it has one."""
     structure = bone.surface.structure
     return SceneMesh(
@@ -66,7 +71,7 @@ def bone_mesh(bone: BoneMap, channels: tuple[Scalar | Categories, ...], alignmen
         points_mm=bone.surface.points_mm,
         faces=bone.surface.faces,
         channels=channels,
-        unrolling=unrolling_of(bone.surface, alignment) if bone.region.any() else None,
+        unrolling=parts.value(unrolling_of, bone.surface, alignment) if bone.region.any() else None,
     )
 
 
@@ -106,7 +111,7 @@ def denuded_channel(bone: BoneMap) -> Categories:
     )
 
 
-def _bone(bone: BoneMap, knee: Shown) -> SceneMesh:
+def _bone(bone: BoneMap, knee: Shown, parts: Parts) -> SceneMesh:
     uses = Uses(flags=knee.flags)
     ban = uses.ban(THC, TABLE_ORDER)
     channels: list[Scalar | Categories] = [
@@ -124,8 +129,8 @@ def _bone(bone: BoneMap, knee: Shown) -> SceneMesh:
     ]
     if knee.t2 is not None:
         channels += _relaxation(bone, knee, knee.t2, uses)
-    channels += [*region_channels(bone), denuded_channel(bone), *_joint_space(bone, knee, uses)]
-    return bone_mesh(bone, tuple(channels), knee.alignment)
+    channels += [*region_channels(bone), denuded_channel(bone), *_joint_space(bone, knee, uses, parts)]
+    return bone_mesh(bone, tuple(channels), knee.alignment, parts)
 
 
 def _relaxation(bone: BoneMap, knee: Shown, found: RelaxationMap, uses: Uses) -> list[Scalar]:
@@ -153,7 +158,7 @@ def _relaxation(bone: BoneMap, knee: Shown, found: RelaxationMap, uses: Uses) ->
     ]
 
 
-def _joint_space(bone: BoneMap, knee: Shown, uses: Uses) -> tuple[Scalar, ...]:
+def _joint_space(bone: BoneMap, knee: Shown, uses: Uses, parts: Parts) -> tuple[Scalar, ...]:
     """On the tibia: the distance to the femur, where there is one."""
     maps = {item.surface.structure: item for item in knee.thickness if item.method is PRIMARY}
     femur, tibia = maps.get(Structure.FEMUR), maps.get(Structure.TIBIA)
@@ -164,7 +169,7 @@ def _joint_space(bone: BoneMap, knee: Shown, uses: Uses) -> tuple[Scalar, ...]:
         name=JOINT_SPACE.id,
         title=JOINT_SPACE.short,
         unit=JOINT_SPACE.unit.symbol,
-        values=joint_space(femur.surface, tibia),
+        values=parts.value(joint_space, femur.surface, tibia),
         range=JOINT_SPACE_RANGE_MM,
         colours=GREYS if ban else VIRIDIS,
         missing_title=NO_PLATE,
@@ -180,9 +185,9 @@ def _local_note(uses: Uses, quantity: Quantity) -> str:
     return f"Local values: {parts[:1].lower()}{parts[1:]}" if parts else whole
 
 
-def _soft(structure: Structure, segmentation: Segmentation) -> SceneMesh | None:
+def _soft(structure: Structure, segmentation: Segmentation, parts: Parts) -> SceneMesh | None:
     """One plate or meniscus from its labels; None if it is absent or too small for a surface."""
-    found = soft_surface(structure, segmentation)
+    found = soft_surface(structure, segmentation, parts)
     if found is None:
         return None
     points, faces = found
@@ -199,13 +204,18 @@ def _soft(structure: Structure, segmentation: Segmentation) -> SceneMesh | None:
     )
 
 
-def soft_surface(structure: Structure, segmentation: Segmentation) -> tuple[FloatArray, NDArray[np.int64]] | None:
+def soft_surface(
+    structure: Structure, segmentation: Segmentation, parts: Parts = COMPUTED
+) -> tuple[FloatArray, NDArray[np.int64]] | None:
     """(points (n, 3) LPS mm, faces (m, 3) outward) of a structure, with the same smoothing as bones."""
     box = segmentation.boxes.get(structure)
     if box is None:
         return None
-    grid = segmentation.grid.part(box)
-    fine = smoothed(segmentation.labels[box] == structure, grid, SMOOTHING_VARIANCE_MM2)
+    return parts.value(_soft_surface_of, segmentation.labels[box] == structure, segmentation.grid.part(box))
+
+
+def _soft_surface_of(mask: NDArray[np.bool_], grid: Grid) -> tuple[FloatArray, NDArray[np.int64]] | None:
+    fine = smoothed(mask, grid, SMOOTHING_VARIANCE_MM2)
     every = [max(1, int(COARSE_MM / spacing)) for spacing in grid.spacing_mm]
     values = np.ascontiguousarray(fine.values[:: every[0], :: every[1], :: every[2]])
     coarse = Grid(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.grid import FloatArray
+from pipeline.parts import COMPUTED, Parts
 from pipeline.quantities import PRIMARY, SECOND, Method
 from pipeline.report.colours import thickness_rgb
 from pipeline.results_tree import SURFACE_PLY, SURFACE_VTP
@@ -139,8 +140,8 @@ def write_ply(path: Path, bone: BoneMap) -> None:
     path.write_bytes("\n".join(header).encode("ascii") + vertices.tobytes() + faces.tobytes())
 
 
-def write_surfaces(bones: Iterable[BoneMap], files_dir: Path) -> None:
+def write_surfaces(bones: Iterable[BoneMap], files_dir: Path, parts: Parts = COMPUTED) -> None:
     """Write each bone as VTP and as PLY."""
     for bone in bones:
-        write_vtp(SURFACE_VTP.target(files_dir, bone=bone.surface.structure.key), bone)
-        write_ply(SURFACE_PLY.target(files_dir, bone=bone.surface.structure.key), bone)
+        parts.file(write_vtp, SURFACE_VTP.target(files_dir, bone=bone.surface.structure.key), bone)
+        parts.file(write_ply, SURFACE_PLY.target(files_dir, bone=bone.surface.structure.key), bone)

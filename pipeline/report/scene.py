@@ -39,6 +39,7 @@ from numpy.typing import NDArray
 
 from pipeline.flat_maps.reference import Unrolling
 from pipeline.grid import FloatArray, Grid
+from pipeline.parts import COMPUTED, Parts
 from pipeline.report.scene_layout import anatomical_axes, layouts, views
 from pipeline.types import Alignment, LabelArray
 
@@ -51,6 +52,7 @@ TOP: Final = 65535
 
 GZIP_LEVEL: Final = 6
 
+_NONE: Final = np.zeros((0, 3))
 Rgb = tuple[int, int, int]
 Unsigned = NDArray[np.uint32]
 
@@ -114,36 +116,37 @@ class SceneMesh:
     unrolling: Unrolling | None = None
 
 
-def write_scene(path: Path, meshes: Sequence[SceneMesh], *, alignment: Alignment, grid: Grid) -> None:
+def write_scene(
+    path: Path, meshes: Sequence[SceneMesh], *, alignment: Alignment, grid: Grid, parts: Parts = COMPUTED
+) -> None:
     """Write a scene as gzip. The same scene gives the same bytes.
 
     alignment gives the directions and the side of the knee; grid: that of the image, see the module docstring.
     """
-    path.write_bytes(gzip.compress(encode_scene(meshes, alignment=alignment, grid=grid), GZIP_LEVEL, mtime=0))
+    scene = encode_scene(meshes, alignment=alignment, grid=grid, parts=parts)
+    path.write_bytes(gzip.compress(scene, GZIP_LEVEL, mtime=0))
 
 
-def encode_scene(meshes: Sequence[SceneMesh], *, alignment: Alignment, grid: Grid) -> bytes:
+def encode_scene(meshes: Sequence[SceneMesh], *, alignment: Alignment, grid: Grid, parts: Parts = COMPUTED) -> bytes:
     """The scene's bytes before gzip. Raises ValueError if a mesh or channel cannot be represented."""
-    arrays: list[bytes] = []
-
-    def put(data: bytes) -> int:
-        at = sum(len(array) for array in arrays)
-        arrays.append(data)
-        return at
-
     axes = anatomical_axes(alignment)
-    boxes = {mesh.key: (mesh.bone, mesh.points_mm @ axes.T) for mesh in meshes}
+    # only bones are placed: soft tissue moves with its bone
+    boxes = {mesh.key: (mesh.bone, (mesh.points_mm if mesh.key == mesh.bone else _NONE) @ axes.T) for mesh in meshes}
+    encoded, entries, at = [parts.value(_mesh, mesh, grid) for mesh in meshes], [], 0
+    for mesh, item in zip(meshes, encoded, strict=True):
+        entries.append(item.placed(at) | _flat(mesh, axes))
+        at += len(item.data)
     header = {
         "side": alignment.side.value,
         "axes": axes.tolist(),
         "views": views(alignment.side),
-        "layouts": layouts(boxes, alignment.side),
+        "layouts": parts.value(layouts, boxes, alignment.side),
         "channels": _scales(meshes),
-        "meshes": [_mesh(mesh, grid, put) | _flat(mesh, axes) for mesh in meshes],
+        "meshes": entries,
     }
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=True).encode()
     text += b" " * (-len(text) % 4)
-    return b"".join([MAGIC, len(text).to_bytes(4, "little"), text, *arrays])
+    return b"".join([MAGIC, len(text).to_bytes(4, "little"), text, *(item.data.tobytes() for item in encoded)])
 
 
 def _scales(meshes: Sequence[SceneMesh]) -> list[dict[str, Any]]:
@@ -180,14 +183,38 @@ def _flat(mesh: SceneMesh, axes: FloatArray) -> dict[str, Any]:
     return {"flat": {"matrix": matrix.reshape(-1).tolist(), "radius": frame.radius_mm, "upwards": frame.upwards}}
 
 
-def _mesh(mesh: SceneMesh, grid: Grid, put: Any) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EncodedMesh:
+    """facts: the entry of the header without places. data (n,) uint8: its arrays; starts, and `at` of channels: where
+    they begin in the data.
+    """
+
+    facts: dict[str, object]
+    starts: dict[str, int]
+    channels: dict[str, dict[str, float]]
+    data: NDArray[np.uint8]
+
+    def placed(self, at: int) -> dict[str, object]:
+        """The entry of the header if the data begin at this place."""
+        channels = {name: channel | {"at": channel["at"] + at} for name, channel in self.channels.items()}
+        return self.facts | {name: start + at for name, start in self.starts.items()} | {"channels": channels}
+
+
+def _mesh(mesh: SceneMesh, grid: Grid) -> EncodedMesh:
+    arrays: list[bytes] = []
+
+    def put(data: bytes) -> int:
+        at = sum(len(array) for array in arrays)
+        arrays.append(data)
+        return at
+
     n = len(mesh.points_mm)
     if not len(mesh.faces) or mesh.faces.min() < 0 or mesh.faces.max() >= n:
         raise ValueError(f"{mesh.key}: at least one face is expected, with vertices 0 to {n - 1}")
     order, faces = by_first_use(mesh.faces, n)
     origin, basis, numbers = quantised(mesh.points_mm[order], grid)
     differences = np.diff(numbers.astype(np.int32), axis=0, prepend=np.zeros((1, 3), dtype=np.int32)).astype(np.int16)
-    channels: dict[str, dict[str, Any]] = {}
+    channels: dict[str, dict[str, float]] = {}
     for channel in mesh.channels:
         data = channel.values if isinstance(channel, Scalar) else channel.labels
         if len(data) != n:
@@ -197,7 +224,7 @@ def _mesh(mesh: SceneMesh, grid: Grid, put: Any) -> dict[str, Any]:
             channels[channel.name] = {"at": put(planes(packed, 2)), "offset": offset, "scale": channel.resolution}
         else:
             channels[channel.name] = {"at": put(channel.labels[order].tobytes())}
-    return {
+    facts: dict[str, object] = {
         "key": mesh.key,
         "title": mesh.title,
         "bone": mesh.bone,
@@ -209,10 +236,13 @@ def _mesh(mesh: SceneMesh, grid: Grid, put: Any) -> dict[str, Any]:
         "triangles": len(faces),
         "origin": origin.tolist(),
         "basis": basis.reshape(-1).tolist(),
+    }
+    starts = {
         "positions": put(b"".join(planes(zigzag(differences[:, axis]), 2) for axis in range(3))),
         "indices": put(planes(back_references(faces), 3)),
-        "channels": channels,
     }
+    data = np.frombuffer(b"".join(arrays), dtype=np.uint8)
+    return EncodedMesh(facts=facts, starts=starts, channels=channels, data=data)
 
 
 def _numbers(channel: Scalar, order: NDArray[np.int64], key: str) -> tuple[float, Unsigned]:

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.anatomy import TABLE_ORDER, Side, Structure
 from pipeline.grid import FloatArray
+from pipeline.parts import COMPUTED, Parts
 from pipeline.quantities import THC
 from pipeline.report.colours import BONE, GREYS, THICKNESS_RANGE_MM, VIRIDIS, thickness_rgb
 from pipeline.report.meshes import BoneMap
@@ -120,7 +121,15 @@ def _light(normals: FloatArray) -> FloatArray:
     return np.asarray(0.42 + 0.42 * lamp + 0.26 * np.clip(unit[:, 2], 0.0, 1.0))
 
 
-def write_thumbnails(bones: tuple[BoneMap, ...], alignment: Alignment, path: Path, uses: Uses) -> None:
+def _tile(bone: BoneMap, axes: FloatArray, scale: Sequence[tuple[int, int, int]]) -> NDArray[np.uint8]:
+    """(rows, columns, 4) RGBA of one view at the final resolution."""
+    image = Image.fromarray(render(bone, axes, PIXELS_PER_MM * SUPERSAMPLING, scale), "RGBA")
+    return np.array(image.reduce(SUPERSAMPLING))
+
+
+def write_thumbnails(
+    bones: tuple[BoneMap, ...], alignment: Alignment, path: Path, uses: Uses, parts: Parts = COMPUTED
+) -> None:
     """Write all VIEWS of existing bones at one scale, with direction letters, a colour bar and a scale bar.
 
     Thickness that must not be used is grey, and the reason is in the picture.
@@ -131,9 +140,8 @@ def write_thumbnails(bones: tuple[BoneMap, ...], alignment: Alignment, path: Pat
     for view in VIEWS:
         for bone in bones:
             if bone.surface.structure is view.structure:
-                axes = camera_axes(view, alignment)
-                image = Image.fromarray(render(bone, axes, PIXELS_PER_MM * SUPERSAMPLING, scale), "RGBA")
-                tiles.append((view, image.reduce(SUPERSAMPLING)))
+                pixels = parts.value(_tile, bone, camera_axes(view, alignment), scale)
+                tiles.append((view, Image.fromarray(pixels, "RGBA")))
     height = max((tile.height for _, tile in tiles), default=200)
     width = sum(tile.width for _, tile in tiles) + (2 * MARGIN_PX + GAP_PX) * len(tiles) + 200
     sheet = Image.new("RGBA", (width, height + 2 * MARGIN_PX + CAPTION_PX), (0, 0, 0, 0))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.anatomy import CARTILAGE_OF, REGIONS, Compartment, Side, Structure
 from pipeline.grid import Grid
+from pipeline.parts import COMPUTED, Parts
 from pipeline.planes import PLANES, PictureAxis, Plane, axis_order, edge_letters, picture_axes
 from pipeline.report.colours import VIRIDIS, css
 from pipeline.report.measured_knee import Shown
@@ -39,7 +40,7 @@ GZIP_LEVEL: Final = 1
 """Level 9 takes five times as long without better compression of noise."""
 
 
-def write_slices(knee: Shown, view_dir: Path) -> None:
+def write_slices(knee: Shown, view_dir: Path, parts: Parts = COMPUTED) -> None:
     """Write scan.bin, labels.bin, subregions.bin, t2.bin (if available) and, last, slices.json, as gzip."""
     view_dir.mkdir(parents=True, exist_ok=True)
     grid, labels = knee.segmentation.grid, knee.segmentation.labels
@@ -50,20 +51,20 @@ def write_slices(knee: Shown, view_dir: Path) -> None:
         "side": knee.alignment.side.value,
         "tilt_deg": round(_tilt_deg(grid), 1),
         "planes": [_plane(grid, plane, knee.alignment.side) for plane in PLANES],
-        "start": _start(labels),
+        "start": _start(knee.segmentation),
         "structures": _structures(knee.segmentation),
         "regions": _regions(knee.subregions),
         "scan": None,
         "t2": None,
     }
-    _write(ViewFile.LABELS.at(view_dir), labels)
-    _write(ViewFile.SUBREGIONS.at(view_dir), knee.subregions)
+    parts.file(_write, ViewFile.LABELS.at(view_dir), labels)
+    parts.file(_write, ViewFile.SUBREGIONS.at(view_dir), knee.subregions)
     if knee.scan is not None:
         codes, document["scan"] = eight_bits(_image_on(grid, knee.scan))
-        _write(ViewFile.SCAN.at(view_dir), codes)
+        parts.file(_write, ViewFile.SCAN.at(view_dir), codes)
     if knee.t2 is not None:
         shown = knee.t2.relaxation
-        _write(ViewFile.T2.at(view_dir), _t2_on(grid, knee.t2))
+        parts.file(_write, ViewFile.T2.at(view_dir), _t2_on(grid, knee.t2))
         document["t2"] = {
             "title": shown.title,
             "unit": shown.whole.unit.symbol,
@@ -151,15 +152,18 @@ def _tilt_deg(grid: Grid) -> float:
     return float(np.degrees(np.arccos(min(1.0, *cosines))))
 
 
-def _start(labels: LabelArray) -> list[int]:
+def _start(segmentation: Segmentation) -> list[int]:
     """The initial voxel (z, y, x): the centre of the medial tibial cartilage, or of another structure."""
     plates = [plate for group in CARTILAGE_OF.values() for plate in group]
     for wanted in ([Structure.MEDIAL_TIBIAL_CARTILAGE], plates, list(Structure)):
-        where = np.argwhere(np.isin(labels, [int(structure) for structure in wanted]))
-        if len(where):
+        boxes = [segmentation.boxes[structure] for structure in wanted if structure in segmentation.boxes]
+        if boxes:
+            low = [min(box[axis].start for box in boxes) for axis in range(3)]
+            part = tuple(slice(low[axis], max(box[axis].stop for box in boxes)) for axis in range(3))
+            where = np.argwhere(np.isin(segmentation.labels[part], wanted, kind="table")) + low
             nearest = np.argmin(((where - where.mean(axis=0)) ** 2).sum(axis=1))
             return [int(index) for index in where[nearest]]
-    return [n // 2 for n in labels.shape]
+    return [n // 2 for n in segmentation.grid.shape]
 
 
 def _structures(segmentation: Segmentation) -> list[dict[str, Any]]:
@@ -173,11 +177,11 @@ def _structures(segmentation: Segmentation) -> list[dict[str, Any]]:
 
 def _regions(subregions: LabelArray) -> list[dict[str, Any]]:
     """The existing sub-regions."""
-    counts = np.zeros(256, dtype=np.int64)
-    for plane in subregions:  # bincount copies to 64 bits
-        counts += np.bincount(plane.reshape(-1), minlength=256)
+    from scipy import ndimage
+
+    found = ndimage.find_objects(subregions)
     return [
         {"label": r.label, "key": f"{r.plate}_{r.name}", "title": r.title, "colour": css(r.colour)}
         for r in REGIONS
-        if counts[r.label] > 0
+        if r.label <= len(found) and found[r.label - 1] is not None
     ]
