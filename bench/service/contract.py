@@ -45,12 +45,12 @@ for name, status in (("complete", Status.COMPLETE), ("waiting", Status.QUEUED), 
 
 
 def figures(*, short: bool) -> list[Figure]:
-    """Run with 300 examples per operation; `short`: 10."""
+    """Run with 300 examples per operation; `short`: 6."""
     with running_site() as site:
         site.start_queue()
         site.start_api()
         assert site.python(_JOBS) == 0
-        report = _run(site, 10 if short else 300)
+        report = _run(site, 6 if short else 300)
     wrong = [f"{kind['title']}: {', '.join(_operations(kind))}" for kind in report["failures"]]
     server_errors = sum(kind["count"] for kind in report["failures"] if kind["type"] == "ServerError")
     found = sum(kind["count"] for kind in report["failures"])

@@ -47,20 +47,20 @@ Ask = Callable[[], float]
 def figures(*, short: bool) -> list[Figure]:
     """Run with 10,000 jobs and 200 requests of each kind; `short`: 1,000 and 60."""
     jobs, questions = (1_000, 60) if short else (10_000, 200)
-    with running_site() as small, running_site() as full, _asking(small) as of_small, _asking(full) as of_full:
+    with running_site() as small, running_site() as full, asking(small) as of_small, asking(full) as of_full:
         few, many = _filled(small, LISTED), _filled(full, jobs)
         for site in (small, full):
             site.start_api()
         pairs: dict[str, tuple[Ask, Ask]] = {
-            "/status": (_get(small, f"/status/{few}"), _get(full, f"/status/{many}")),
-            "/stats": (_get(small, "/stats"), _get(full, "/stats")),
+            "/status": (get(small, f"/status/{few}"), get(full, f"/status/{many}")),
+            "/stats": (get(small, "/stats"), get(full, "/stats")),
             f"the list of the newest {LISTED} jobs": (lambda: of_small("list"), lambda: of_full("list")),
         }
-        found = [_compared(what, *pair, jobs=jobs, questions=questions) for what, pair in pairs.items()]
+        found = [compared(what, *pair, jobs=jobs, few=LISTED, questions=questions) for what, pair in pairs.items()]
         return [*found, *(_chore(what, of_full, jobs) for what in ("reconcile", "purge"))]
 
 
-def _compared(what: str, of_small: Ask, of_full: Ask, *, jobs: int, questions: int) -> Figure:
+def compared(what: str, of_small: Ask, of_full: Ask, *, jobs: int, few: int, questions: int) -> Figure:
     for _ in range(WARM_UP):
         of_small(), of_full()
     for _ in range(ROUNDS):
@@ -71,7 +71,7 @@ def _compared(what: str, of_small: Ask, of_full: Ask, *, jobs: int, questions: i
             break
     return Figure(
         bar=f"{what} within {MOST} x with {jobs:,} finished jobs",
-        measured=f"{full / small:.2f} x: {full:.1f} ms, {small:.1f} ms with {LISTED} (lower quartiles of {questions})",
+        measured=f"{full / small:.2f} x: {full:.1f} ms, {small:.1f} ms with {few} (lower quartiles of {questions})",
         met=full <= MOST * small,
     )
 
@@ -86,7 +86,7 @@ def _chore(what: str, ask: Callable[[str], float], jobs: int) -> Figure:
     )
 
 
-def _get(site: Site, path: str) -> Ask:
+def get(site: Site, path: str) -> Ask:
     client = httpx.Client(base_url=site.url, timeout=30)
 
     def ask() -> float:
@@ -98,7 +98,7 @@ def _get(site: Site, path: str) -> Ask:
 
 
 @contextlib.contextmanager
-def _asking(site: Site) -> Iterator[Callable[[str], float]]:
+def asking(site: Site) -> Iterator[Callable[[str], float]]:
     """Query a process that uses the site's settings."""
     site.start_queue()
     with subprocess.Popen(
@@ -128,7 +128,7 @@ def _filled(site: Site, jobs: int) -> str:
     pipe = inside.client.pipeline(transaction=False)
     numbers = Statistics(inside.client, site.folder)
     for number in range(jobs):
-        record = _finished(number)
+        record = finished_record(number)
         folder = inside.storage.folder(record.id)
         results = folder / "attempts" / "1" / "results"
         results.mkdir(parents=True)
@@ -146,7 +146,7 @@ def _filled(site: Site, jobs: int) -> str:
     return record.id
 
 
-def _finished(number: int) -> JobRecord:
+def finished_record(number: int) -> JobRecord:
     """A job that ended some hours ago, of realistic size."""
     started = now() - timedelta(hours=12) + timedelta(seconds=number)
     steps = [StepRecord(name=step.name, title=step.title, state=StepState.DONE, seconds=2.5) for step in STEPS]

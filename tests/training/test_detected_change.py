@@ -5,15 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.image_io import read_label_map
-from pipeline.labels import given_segmentation
+from tests.support.knees import coarse_knee
 from training.evaluation.detected_change import called, thinned
-from training.knee_unet.collection import SAMPLE
 
 
 @pytest.mark.slow
 def test_only_the_subregion_becomes_thinner_and_by_as_much_as_stated() -> None:
-    knee = given_segmentation(read_label_map(SAMPLE), "canonical", None)
+    knee = coarse_knee()
     after, changes = thinned(knee, "cMT", 0.1)
     assert abs(changes.pop("cMT") + 0.1) < 0.01
     # rays at the border of the subregion meet cartilage of its neighbours
