@@ -9,7 +9,7 @@ from jobs.logs import configure_logging
 from jobs.processes import DRAINED_STATUS, keep_files_private
 from jobs.settings import SettingsError, load_settings
 from jobs.state.backend import open_backend
-from jobs.state.reconciler import Reconciler
+from jobs.worker.maintenance import Maintenance
 from jobs.worker.rq_worker import make_worker
 
 
@@ -25,12 +25,12 @@ def main() -> int:
         return 2
     configure_logging(load_settings().log_format)
     keep_files_private()
-    reconciler = Reconciler(open_backend())
+    maintenance = Maintenance(open_backend())
     worker = make_worker(
         url,
-        every_few_seconds=reconciler.reconcile_safely,
+        every_few_seconds=maintenance.do,
         while_idle=Expiry().purge,
-        on_forced_stop=reconciler.ignore_interruption,
+        on_forced_stop=maintenance.ignore_interruption,
     )
     worker.work(logging_level="INFO")
     return DRAINED_STATUS if worker.drained else 0

@@ -45,6 +45,18 @@ class NewerVersion(JobConflict):
     next_step = "Open the newest version, or save all the same."
 
 
+class StudyNotFound(JobError):
+    """No study has this id: it never existed, was deleted, or has expired."""
+
+    next_step = "List the studies."
+
+
+class StudyConflict(JobError):
+    """The state of the study does not allow this: running it before its check has ended, say."""
+
+    next_step = "Ask for the state of the study."
+
+
 class QueueUnavailable(JobError):
     """Redis is unreachable, or rejects writes."""
 

@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     longest_expiry_hours: float = Field(
         default=168, ge=0, le=24 * 366, description="Longest time for which a user can keep results, from the upload."
     )
+    study_data_dirs: str = Field(
+        default="", description="Comma-separated folders whose scans studies may read; unset: uploaded scans alone."
+    )
     models_dir: Path | None = Field(default=None, description="Folder of additional models, which take precedence.")
     host: str = Field(default="127.0.0.1", description="Address on which the two servers listen.")
     api_port: Annotated[int, Field(ge=1, le=65535)] = 8000
@@ -95,6 +98,17 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else (PROJECT_ROOT / value.expanduser()).resolve()
+
+    @field_validator("study_data_dirs")
+    @classmethod
+    def _folders(cls, value: str) -> str:
+        names = [Path(folder).name for folder in _listed(value)]
+        for folder in map(Path, _listed(value)):
+            if not folder.is_absolute() or not folder.name or not folder.is_dir():
+                raise ValueError(f"{folder} is not an absolute path of a folder")
+        if len(set(names)) < len(names):
+            raise ValueError("two folders have the same last name, by which studies name them")
+        return value
 
     @field_validator("redis_url")
     @classmethod
@@ -160,6 +174,11 @@ class Settings(BaseSettings):
                 "what there is (docs/operating.md, Reading of uploads)."
             )
         return self
+
+    @property
+    def study_folders(self) -> dict[str, Path]:
+        """Name -> folder whose scans studies may read."""
+        return {Path(folder).name: Path(folder).resolve() for folder in _listed(self.study_data_dirs)}
 
     @property
     def purpose_of_copies(self) -> str:

@@ -15,7 +15,7 @@ from pipeline.options import AnalysisOptions
 from pipeline.progress import StepState
 from pipeline.result_folder import hand_over
 from pipeline.results_tree import PROVENANCE, RESULTS
-from pipeline.run import run_analysis
+from pipeline.run import ProgressCallback, run_analysis
 from pipeline.types import Request, Resources
 from pipeline.workspace import Workspace
 from studies.address import address_of, input_digest
@@ -67,10 +67,13 @@ class Outcome:
     digests: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
-def analyse(task: AnalysisTask) -> Outcome:
+def analyse(
+    task: AnalysisTask, on_progress: ProgressCallback = lambda _: None, passing: tuple[type[Exception], ...] = ()
+) -> Outcome:
     """Analyse the input of a row, unless the store has its results.
 
-    Raises an error of OF_THE_MACHINE, OutOfMemory, OSError, MemoryError.
+    on_progress may raise an exception of `passing`, which stops the analysis and does not count as its failure. What
+    was computed is kept. Raises an error of OF_THE_MACHINE, OutOfMemory, OSError, MemoryError.
     """
     digests: dict[str, tuple[str, str]] = {}
     try:
@@ -96,7 +99,8 @@ def analyse(task: AnalysisTask) -> Outcome:
             return outcome(State.ELSEWHERE)
         if (found := _kept(task, folder, digests)) is not None:
             return found
-        failed = _run(folder, task, options, {"scan": scan, "labels": labels})
+        run = _Run(folder=folder, task=task, options=options, on_progress=on_progress, passing=passing)
+        failed = run.finish({"scan": scan, "labels": labels})
         return outcome(State.COMPUTED) if failed is None else outcome(State.FAILED, failed)
 
 
@@ -132,38 +136,53 @@ def write_lost(task: AnalysisTask, failure: FailureRecord) -> str:
     return address
 
 
-def _run(
-    folder: AnalysisFolder, task: AnalysisTask, options: AnalysisOptions, inputs: dict[str, str]
-) -> FailureRecord | None:
-    folder.prepare()
-    workspace = Workspace(folder.workspace_dir)
-    # without its name, which may be that of a patient: rows of one content are one analysis
-    request = Request(
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    folder: AnalysisFolder
+    task: AnalysisTask
+    options: AnalysisOptions
+    on_progress: ProgressCallback
+    passing: tuple[type[Exception], ...]
+
+    @property
+    def _passed(self) -> tuple[type[Exception], ...]:
+        return (*OF_THE_MACHINE, OutOfMemory, *self.passing)
+
+    def finish(self, inputs: dict[str, str]) -> FailureRecord | None:
+        """Compute, and write the record of the analysis or its failure. inputs: digests."""
+        folder, task = self.folder, self.task
+        folder.prepare()
+        workspace = Workspace(folder.workspace_dir)
+        try:
+            run_analysis(workspace, self.options, task.resources, _request(task), self.on_progress)
+        except self._passed:  # memory may be for other processes: it is tried again
+            raise
+        except KneeError as error:
+            failure = FailureRecord.of(error)
+            folder.write_failure(failure)
+            return failure
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 -- a bug ends one row, not the study
+            failure = FailureRecord(
+                code="INTERNAL_ERROR",
+                message=f"Unexpected error ({type(error).__name__}).",
+                hint="Report it with the file traceback.txt in the folder of the analysis.",
+            )
+            folder.write_failure(failure, traceback.format_exc())
+            return failure
+        hand_over(workspace, folder.path, "")
+        folder.write_record(_record(folder, inputs), compact=task.compact)
+        return None
+
+
+def _request(task: AnalysisTask) -> Request:
+    """Without the name of the input, which may be that of a patient: rows of one content are one analysis."""
+    return Request(
         input_name="",
         scan=None if task.scan is None else str(task.scan.resolve()),
         labels=None if task.labels is None else str(task.labels.resolve()),
     )
-    try:
-        run_analysis(workspace, options, task.resources, request, lambda _: None)
-    except (*OF_THE_MACHINE, OutOfMemory):  # the second may be for other processes of the run: it is tried again
-        raise
-    except KneeError as error:
-        failure = FailureRecord.of(error)
-        folder.write_failure(failure)
-        return failure
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # noqa: BLE001 -- a bug ends one row, not the study
-        failure = FailureRecord(
-            code="INTERNAL_ERROR",
-            message=f"Unexpected error ({type(error).__name__}).",
-            hint="Report it with the file traceback.txt in the folder of the analysis.",
-        )
-        folder.write_failure(failure, traceback.format_exc())
-        return failure
-    hand_over(workspace, folder.path, "")
-    folder.write_record(_record(folder, inputs), compact=task.compact)
-    return None
 
 
 def _record(folder: AnalysisFolder, inputs: dict[str, str]) -> AnalysisRecord:

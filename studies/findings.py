@@ -63,6 +63,7 @@ INVALID_TIME: Final = "INVALID_TIME"
 INVALID_OPTION: Final = "INVALID_OPTION"
 NO_FILE_NAMED: Final = "NO_FILE_NAMED"
 NOT_A_PATH: Final = "NOT_A_PATH"
+NOT_ALLOWED: Final = "NOT_ALLOWED"
 MISSING_FILE: Final = "MISSING_FILE"
 EMPTY_FILE: Final = "EMPTY_FILE"
 NO_PERMISSION: Final = "NO_PERMISSION"
@@ -96,6 +97,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         INVALID_OPTION: _blocked("a column that is named as an option has a value that the option does not have"),
         NO_FILE_NAMED: _blocked("neither a scan nor a label map is given"),
         NOT_A_PATH: _blocked("a web address or a pattern is given instead of a file"),
+        NOT_ALLOWED: _blocked("the file is outside the folders that the operator of a server allows"),
         MISSING_FILE: _blocked("there is no such file or folder"),
         EMPTY_FILE: _blocked("the file has no bytes, or the folder no files"),
         NO_PERMISSION: _blocked("the file exists and may not be read"),

@@ -126,6 +126,17 @@ def slope_task(store: Path, visits: Sequence[Examination]) -> LongitudinalTask |
     )
 
 
+def longitudinal_tasks(store: Path, examinations: Iterable[Examination]) -> list[LongitudinalTask]:
+    """The comparisons and series of all knees with several visits."""
+    found = []
+    for visits in knees(examinations):
+        found += [change_task(store, interval) for interval in intervals(visits)]
+        slopes = slope_task(store, visits)
+        if slopes is not None:
+            found.append(slopes)
+    return found
+
+
 def measure_change(task: LongitudinalTask) -> None:
     """Compute and keep the result of a task, unless it is kept already. An analysis that is no longer there gives none.
 

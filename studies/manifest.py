@@ -60,8 +60,11 @@ class Manifest:
     notes: tuple[str, ...] = ()
 
 
-def read_manifest(path: Path) -> Manifest:
-    """Raises InvalidManifest if no row can be read; faults of single rows are in their findings."""
+def read_manifest(path: Path, folder: Path | None = None) -> Manifest:
+    """folder: what the paths in it are relative to; None: its own folder.
+
+    Raises InvalidManifest if no row can be read; faults of single rows are in their findings.
+    """
     table = read_text_table(path)
     known = [column_named(name) for name in table.header]
     _require_columns(table.header, known)
@@ -74,7 +77,7 @@ def read_manifest(path: Path) -> Manifest:
     )
     if not table.lines:
         raise InvalidManifest("The manifest has a header and no rows; expected one line for each scan.")
-    rows = tuple(_row(number, fields, names, further, path.parent) for number, fields in table.lines)
+    rows = tuple(_row(number, fields, names, further, folder or path.parent) for number, fields in table.lines)
     notes = () if table.encoding.startswith("utf") else (f"The manifest was read as {table.encoding}.",)
     return Manifest(rows=rows, further=further, notes=notes)
 

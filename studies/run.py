@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,11 +21,12 @@ from pipeline.types import Resources
 from pipeline.workspace import write_json
 from studies.analysis import AnalysisTask, Outcome, State, analyse, known_outcome, write_lost
 from studies.check import Check, options_of_row
-from studies.longitudinal import LongitudinalTask, change_task, intervals, knees, measure_change, slope_task
+from studies.longitudinal import LongitudinalTask, longitudinal_tasks, measure_change
 from studies.processes import Call, Processes, ProcessLost, cores, memory_bytes
+from studies.row_state import RowState
 from studies.rules import CheckedRow
 from studies.store import AnalysisFolder, AnalysisRecord, FailureRecord
-from studies.tables.rows import RowState, StudyRow, StudyState
+from studies.tables.rows import StudyRow, StudyState
 from studies.tables.write import write_tables
 
 STORE: Final = "analyses"
@@ -102,6 +103,20 @@ def run_study(check: Check, settings: RunSettings, on_progress: OnProgress = lam
         run.close()
         run.write_tables()
     return run.state()
+
+
+def task_of(row: CheckedRow, settings: RunSettings) -> AnalysisTask:
+    """What a process needs to know to analyse a row that can be. Raises OptionsError."""
+    return AnalysisTask(
+        row=row.row.number,
+        scan=row.row.scan,
+        labels=row.row.labels,
+        options=options_of_row(row.row, settings.options).to_dict(),
+        resources=settings.resources,
+        store=settings.store,
+        retry=settings.retry,
+        compact=settings.compact,
+    )
 
 
 @dataclass(kw_only=True)
@@ -184,7 +199,7 @@ class _Run:
     def compare_visits(self) -> None:
         """Changes and slopes of all knees with several visits."""
         running: dict[Future[None], LongitudinalTask] = {}
-        for task in _longitudinal(self.state()):
+        for task in longitudinal_tasks(self._settings.store, self.state().examinations):
             if not task.path.is_file():
                 running[self._processes.submit(Call(measure_change, task))] = task
         while running:
@@ -216,17 +231,10 @@ class _Run:
         )
 
     def _task(self, row: CheckedRow) -> AnalysisTask:
+        task = task_of(row, self._settings)
         paths = [path for path in (row.row.scan, row.row.labels) if path is not None]
-        return AnalysisTask(
-            row=row.row.number,
-            scan=row.row.scan,
-            labels=row.row.labels,
-            options=options_of_row(row.row, self._settings.options).to_dict(),
-            resources=self._settings.resources,
-            store=self._settings.store,
-            digests={str(path): self._digests[str(path)] for path in paths if str(path) in self._digests},
-            retry=self._settings.retry,
-            compact=self._settings.compact,
+        return replace(
+            task, digests={str(path): self._digests[str(path)] for path in paths if str(path) in self._digests}
         )
 
     def _ended(self, running: dict[Future[Any], Any]) -> Iterable[Future[Any]]:
@@ -282,14 +290,6 @@ def _study_row(row: _Row) -> StudyRow:
     else:
         state = RowState.WAITING if row.failure is None else RowState.FAILED
     return StudyRow(checked=row.checked, state=state, record=row.record, failure=row.failure)
-
-
-def _longitudinal(state: StudyState) -> Iterator[LongitudinalTask]:
-    for visits in knees(state.examinations):
-        yield from (change_task(state.store, interval) for interval in intervals(visits))
-        slopes = slope_task(state.store, visits)
-        if slopes is not None:
-            yield slopes
 
 
 def _read_digests(path: Path) -> dict[str, tuple[str, str]]:

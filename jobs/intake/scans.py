@@ -23,13 +23,14 @@ from jobs.intake.parts import FilePart
 from jobs.intake.submission import enqueue, new_record, require_usable
 from jobs.intake.validation import check_upload
 from jobs.state.backend import open_backend
-from jobs.state.model import JobView
+from jobs.state.model import JobView, clean_filename
 from jobs.state.queue import queue_errors
 from jobs.state.storage import SCAN_FILE, Storage
 from pipeline.errors import AmbiguousSeries
 from pipeline.scan_facts import ScanFacts
 from pipeline.upload_facts import LabelMapFacts, UploadFacts
 from pipeline.workspace import Workspace, write_json
+from studies.columns import LABELS, PATH
 
 SCAN_LIFETIME_S: Final = 3600.0
 
@@ -157,6 +158,32 @@ def submit_scan(scan_id: str, form: JobForm) -> JobView:
         raise _not_found() from None
     (target / SCAN_FILE).unlink(missing_ok=True)
     return enqueue(record)
+
+
+def take_scan(scan: PendingScan, place: Path, prefix: str) -> dict[str, str]:
+    """Move the files of a waiting scan into the folder of a study; returns the columns of its row in the manifest.
+
+    Raises ScanNotFound; AmbiguousSeries if no series is chosen.
+    """
+    source = open_backend().storage.scan_folder(scan.id)
+    if scan.facts is None:
+        raise AmbiguousSeries("The upload has several series, and none is chosen.", hint="Choose one of them.")
+    path_of = _paths(scan, Workspace(source))
+    columns = {"series": scan.series} if scan.series else {}
+    moved: dict[Path, str] = {}
+    try:
+        for part, column in ((FilePart.SCAN, PATH.name), (FilePart.LABELS, LABELS.name)):
+            path = path_of(part)
+            if path is None or (part is FilePart.LABELS and scan.labels is None):
+                continue
+            if path not in moved:
+                moved[path] = f"{prefix}_{clean_filename(scan.names[part])}"
+                path.rename(place / moved[path])
+            columns[column] = moved[path]
+    except FileNotFoundError:
+        raise _not_found() from None
+    shutil.rmtree(source, ignore_errors=True)
+    return columns
 
 
 def discard_scan(scan_id: str) -> None:

@@ -16,6 +16,7 @@ from jobs.state.room import Room
 from jobs.state.statistics import Statistics
 from jobs.state.storage import Storage
 from jobs.state.store import JobStore
+from jobs.state.study_queue import StudyQueue
 
 if TYPE_CHECKING:
     import redis
@@ -23,12 +24,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Backend:
-    """Files, records, queue, statistics and reservations; client: their connection, with str responses."""
+    """Files, records, queue, statistics and reservations; studies: the queue of their parts.
+
+    client: their connection, with str responses
+    """
 
     settings: Settings
     storage: Storage
     store: JobStore
     queue: AnalysisQueue
+    studies: StudyQueue
     statistics: Statistics
     room: Room
     client: redis.Redis
@@ -52,12 +57,14 @@ def _backend_of(url: str) -> Backend:
     storage = Storage(settings.data_dir)
     with contextlib.suppress(QueueUnavailable), queue_errors():  # a worker repeats it
         claim_data_dir(client, storage)
+    queue = AnalysisQueue(url)
     return Backend(
         settings=settings,
         client=client,
         room=Room(client, storage),
         storage=storage,
         store=JobStore(client),
-        queue=AnalysisQueue(url),
+        queue=queue,
+        studies=StudyQueue(queue.connection, client),
         statistics=Statistics(client, settings.data_dir),
     )

@@ -57,7 +57,8 @@ MOST_BEFORE_BULK: Final = 4
 
 RECONCILING: Final = "jobs:reconciling"
 FUNCTION: Final = "jobs.worker.tasks.run_job"
-"""A string, so that web processes do not import the analysis."""
+STUDY_FUNCTION: Final = "jobs.worker.study_tasks.run_part"
+"""Strings, so that web processes do not import the analysis."""
 
 JOB_TIMEOUT_S: Final = 3600
 """An analysis takes one minute on two cores; after an hour it is considered stuck."""
@@ -80,18 +81,18 @@ _PLACE: Final = read_script("place_entry")
 
 
 class AnalysisJob(Job):  # type: ignore[misc]  # rq has no types
-    """A job that can only call FUNCTION with its own id. A client with access to Redis cannot make a worker call other
-    functions, also not as callbacks, or send requests.
+    """A job that can only call FUNCTION or STUDY_FUNCTION with its own id. A client with access to Redis cannot make a
+    worker call other functions, also not as callbacks, or send requests.
     """
 
     success_callback = failure_callback = stopped_callback = None
 
     @property
     def func(self) -> Any:  # Any: as in rq
-        if self.func_name != FUNCTION:
-            raise PermissionError(f"a worker runs only {FUNCTION}")
+        if self.func_name not in (FUNCTION, STUDY_FUNCTION):
+            raise PermissionError(f"a worker runs only {FUNCTION} and {STUDY_FUNCTION}")
         if list(self.args) != [self.id] or self.kwargs:
-            raise PermissionError(f"{FUNCTION} takes only the id of its job")
+            raise PermissionError(f"{self.func_name} takes only the id of its job")
         return super().func
 
     def send_webhooks(self, *_: object, **__: object) -> None:
@@ -135,6 +136,11 @@ class AnalysisQueue:
         self._client = _client(url, decode_responses=False)
         self._queue = Queue(QUEUE_NAME, connection=self._client, serializer=JSONSerializer, job_class=AnalysisJob)
         self._release = self._client.register_script(_RELEASE)
+
+    @property
+    def connection(self) -> redis.Redis:
+        """With responses as bytes, as RQ needs them."""
+        return self._client
 
     def enqueue(self, record: JobRecord, *, replaces: str | None = None, at_front: bool = False) -> bool:
         """Write queue entry and record in one transaction; returns whether they were written.

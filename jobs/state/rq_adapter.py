@@ -9,6 +9,7 @@ from typing import Final
 from rq import Queue
 from rq.job import Job
 from rq.timeouts import JobTimeoutException as JobTimedOut
+from rq.timeouts import UnixSignalDeathPenalty as TimeLimit
 from rq.worker_registration import clean_worker_registry
 
 __all__ = [
@@ -16,8 +17,12 @@ __all__ = [
     "QUEUE_KEY",
     "QUEUE_NAME",
     "STARTED_KEY",
+    "STUDY_QUEUE_KEY",
+    "STUDY_QUEUE_NAME",
+    "STUDY_STARTED_KEY",
     "WORKERS_KEY",
     "JobTimedOut",
+    "TimeLimit",
     "job_id_of_execution",
     "job_key",
     "keys_of_job",
@@ -37,6 +42,10 @@ between leaves its entry here.
 STARTED_KEY: Final = f"rq:wip:{QUEUE_NAME}"
 """Sorted set of `job id:execution id` of running jobs."""
 
+STUDY_QUEUE_NAME: Final = "studies"
+STUDY_QUEUE_KEY: Final = f"rq:queue:{STUDY_QUEUE_NAME}"
+STUDY_STARTED_KEY: Final = f"rq:wip:{STUDY_QUEUE_NAME}"
+"""The same for the parts of studies. Workers take from the other queue first."""
 
 WORKERS_KEY: Final = f"rq:workers:{QUEUE_NAME}"
 """Set of the keys of the workers of the queue."""

@@ -47,6 +47,11 @@ class Machine:
         order = self._pause.order
         return order is not None and order.action is Action.DRAIN
 
+    @property
+    def paused(self) -> bool:
+        """Whether the worker takes no jobs for now, as far as it was last found."""
+        return bool(self._pause.reason)
+
     def job_ended(self) -> None:
         """Take note of a fault of the last job."""
         self._pause.job_ended()

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from types import FrameType
 from typing import Final
 
@@ -23,11 +24,13 @@ from rq.serializers import JSONSerializer
 
 from jobs.state.backend import open_backend
 from jobs.state.queue import CONNECT_TIMEOUT_S, HEARTBEAT_MISSED, HEARTBEAT_S, AnalysisJob
-from jobs.state.rq_adapter import QUEUE_NAME
+from jobs.state.rq_adapter import QUEUE_NAME, STUDY_QUEUE_NAME
+from jobs.state.study_queue import KILLED_WEIGHT
 from jobs.state.work_lock import boot_id
 from jobs.worker.libraries import load_libraries
 from jobs.worker.machine import Machine
 from jobs.worker.memory import be_killed_first, killed_for_memory, oom_kills
+from jobs.worker.more_work import MORE_WORK
 from pipeline.decoding.protection import protection
 from pipeline.linux import die_with_parent
 
@@ -46,6 +49,7 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
     while_idle          longer tasks
     on_forced_stop      receives the id of a job that is stopped together with this worker
     put_back            receives the id of a job that was taken and not started
+    study_horse_lost    receives the part of a study whose work-horse was killed
     machine             whether this machine can work now
     """
 
@@ -53,6 +57,7 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
     while_idle: Callable[[], object]
     on_forced_stop: Callable[[str], object]
     put_back: Callable[[str], object]
+    study_horse_lost: Callable[[str], object]
     machine: Machine
     drained = False
     """Whether it has stopped because the operator has asked for it."""
@@ -92,7 +97,9 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
             else:
                 if found is None or not (self.machine.hindrance() or self.machine.must_stop):
                     return found
-                self.put_back(found[0].id)  # the order came while this worker was waiting for a job
+                job, queue = found
+                if queue.name == QUEUE_NAME:  # parts of studies are queued again by the feeder
+                    self.put_back(job.id)  # the order came while this worker was waiting for a job
 
     def _wait_for_the_machine(self) -> None:
         """Wait while the worker is paused. Raises StopRequested if it is drained."""
@@ -125,6 +132,11 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
         with self._without_queue("no heartbeat"):
             super().heartbeat(*given, **named)
             self.machine.write_state(self.connection, self.name)
+        MORE_WORK.allow(not (self._stop_requested or self.machine.must_stop or self.machine.paused))
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        MORE_WORK.allow(False)
+        super().request_stop(signum, frame)
 
     def set_state(self, *given: object, **named: object) -> None:
         with self._without_queue("its state was not written"):
@@ -164,6 +176,9 @@ class AnalysisWorker(Worker):  # type: ignore[misc]  # rq has no types
         if killed_for_memory(ret_val, self._oom_kills):
             log.warning("worker %s: job %s was killed by the kernel for memory", self.name, job.id)
             self.machine.killed_for_memory(job.id)
+        if job.origin == STUDY_QUEUE_NAME:
+            with self._without_queue(f"the loss of {job.id} was not counted"):
+                self.study_horse_lost(job.id)
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:
         """The second stop signal: the work-horse is stopped too, and its job waits for another worker."""
@@ -216,7 +231,7 @@ def make_worker(
     """
     client = redis.Redis.from_url(url, socket_connect_timeout=CONNECT_TIMEOUT_S)
     worker = AnalysisWorker(
-        [QUEUE_NAME],
+        [QUEUE_NAME, STUDY_QUEUE_NAME],
         connection=client,
         serializer=JSONSerializer,
         job_class=AnalysisJob,
@@ -231,6 +246,7 @@ def make_worker(
     worker.on_forced_stop = on_forced_stop
     backend = open_backend()
     worker.put_back = backend.queue.put_back
+    worker.study_horse_lost = partial(backend.studies.horse_lost, weight=KILLED_WEIGHT)
     worker.machine = Machine(backend, worker.name)
     for words in protection().missing:
         log.warning("worker %s: reading of uploads: %s", worker.name, words)

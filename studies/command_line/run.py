@@ -16,9 +16,10 @@ from pipeline.types import Resources
 from studies.check_documents import summary_lines
 from studies.command_line.check import add_check_arguments, checked
 from studies.processes import cores
+from studies.row_state import RowState
 from studies.run import STORE, Progress, RunSettings, processes_for, run_study
 from studies.tables.listings import FAILURES_CSV
-from studies.tables.rows import RowState, StudyState
+from studies.tables.rows import StudyState
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

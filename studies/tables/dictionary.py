@@ -15,6 +15,7 @@ from pipeline.oai_variables import OAI_VARIABLES
 from pipeline.quantities import QUANTITIES, Method
 from studies.columns import COLUMNS
 from studies.findings import KINDS
+from studies.row_state import RowState
 from studies.tables.listings import (
     CHANGES_COLUMNS,
     CHANGES_CSV,
@@ -28,7 +29,7 @@ from studies.tables.listings import (
 )
 from studies.tables.measurements import COLUMNS as MEASUREMENT_COLUMNS
 from studies.tables.measurements import MEASUREMENTS_CSV
-from studies.tables.rows import KEY_COLUMNS, RowState
+from studies.tables.rows import KEY_COLUMNS
 
 DICTIONARY_CSV: Final = "data_dictionary.csv"
 HEAD: Final = ("table", "column", "value", "title", "unit", "meaning", "source")

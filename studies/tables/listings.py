@@ -20,7 +20,8 @@ from studies.longitudinal import (
     knees,
     slope_task,
 )
-from studies.tables.rows import KEY_COLUMNS, RowState, StudyRow, StudyState
+from studies.row_state import RowState
+from studies.tables.rows import KEY_COLUMNS, StudyRow, StudyState
 
 ROWS_CSV: Final = "rows.csv"
 FAILURES_CSV: Final = "failures.csv"

@@ -15,7 +15,8 @@ from pipeline.report.tables import json_text
 from pipeline.results_tree import PROVENANCE as RESULT_PROVENANCE
 from pipeline.segmentation.identity import GIVEN
 from studies.longitudinal import knees
-from studies.tables.rows import RowState, StudyState
+from studies.row_state import RowState
+from studies.tables.rows import StudyState
 
 METHODS: Final = "methods.txt"
 PROVENANCE_JSON: Final = RESULT_PROVENANCE.path

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
-from pipeline.progress import StepState
 from studies.check import Check
 from studies.longitudinal import Examination
+from studies.row_state import RowState
 from studies.rules import CheckedRow
 from studies.store import AnalysisFolder, AnalysisRecord, FailureRecord
-
-
-class RowState(StrEnum):
-    """State of a row in the tables."""
-
-    COMPLETE = "analysed"
-    FAILED = StepState.FAILED.value
-    LEFT_OUT = "left_out"
-    WAITING = StepState.WAITING.value
 
 
 @dataclass(frozen=True, kw_only=True)

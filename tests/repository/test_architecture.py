@@ -72,6 +72,7 @@ def test_only_store_queue_and_worker_access_redis() -> None:
     assert speakers == {
         "jobs/state/store.py",
         "jobs/state/queue.py",
+        "jobs/state/study_queue.py",
         "jobs/state/rq_adapter.py",
         "jobs/worker/rq_worker.py",
     }

@@ -33,19 +33,15 @@ from studies.store import FAILURE, RECORD, AnalysisFolder
 from studies.tables.dictionary import DICTIONARY_CSV
 from studies.tables.listings import CHANGES_CSV, FAILURES_CSV, OAI_CSV, ROWS_CSV, SLOPES_CSV
 from studies.tables.measurements import MEASUREMENTS_CSV, MEASUREMENTS_PARQUET
-from studies.tables.methods import METHODS, PROVENANCE_JSON
+from studies.tables.methods import METHODS
 from tests.support.processes import wait_until
-from tests.support.small_study import COMPLETE, OPTIONS, YEARS, write_study
+from tests.support.small_study import COMPLETE, MANIFEST, OPTIONS, YEARS, analysed_study, tables
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 AS_IN_A_TERMINAL = ["env", "--default-signal=INT"]
 """A shell without a terminal starts background processes with SIGINT ignored, and children inherit that."""
-TABLES = (
-    *(MEASUREMENTS_CSV, MEASUREMENTS_PARQUET, ROWS_CSV, FAILURES_CSV, OAI_CSV, CHANGES_CSV, SLOPES_CSV),
-    *(DICTIONARY_CSV, METHODS, PROVENANCE_JSON),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,21 +61,15 @@ def run(manifest: Path, out: Path, *more: str) -> int:
     return main(["study", "run", str(manifest), str(out), *OPTIONS, *more])
 
 
-def tables(out: Path) -> dict[str, bytes]:
-    return {name: (out / name).read_bytes() for name in TABLES}
-
-
 def stamps(store: Path, name: str) -> dict[str, int]:
     """When each analysis of a store was computed."""
     return {path.parent.name: path.stat().st_mtime_ns for path in store.glob(f"*/{name}")}
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    folder = tmp_path_factory.mktemp("study")
-    found = Ran(manifest=write_study(folder), out=folder / "out")
-    assert run(found.manifest, found.out) == 1
-    return found
+def ran() -> Ran:
+    folder = analysed_study()
+    return Ran(manifest=folder / MANIFEST, out=folder / "out")
 
 
 def test_every_row_is_complete_failed_or_left_out_with_its_reason(ran: Ran) -> None:

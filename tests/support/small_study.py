@@ -2,21 +2,53 @@
 
 from __future__ import annotations
 
+import fcntl
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from kneebox import main
 from pipeline.anatomy import Structure
+from studies.tables.dictionary import DICTIONARY_CSV
+from studies.tables.listings import CHANGES_CSV, FAILURES_CSV, OAI_CSV, ROWS_CSV, SLOPES_CSV
+from studies.tables.measurements import MEASUREMENTS_CSV, MEASUREMENTS_PARQUET
+from studies.tables.methods import METHODS, PROVENANCE_JSON
 from tests.support.knees import coarse_knee, joint_of
 from tests.support.label_maps import write_nrrd
+from tests.support.processes import SHARED_DIR
 
 YEARS: Final = (0.0, 1.0, 2.5)
 MANIFEST: Final = "manifest.csv"
 OPTIONS: Final = ("--no-nsm", "--accept", "SAME_CONTENT")
 COMPLETE: Final = 4
 """Rows with results; they are three analyses."""
+
+TABLES: Final = (
+    *(MEASUREMENTS_CSV, MEASUREMENTS_PARQUET, ROWS_CSV, FAILURES_CSV, OAI_CSV, CHANGES_CSV, SLOPES_CSV),
+    *(DICTIONARY_CSV, METHODS, PROVENANCE_JSON),
+)
+
+
+def tables(out: Path) -> dict[str, bytes]:
+    """Content of the tables of a study."""
+    return {name: (out / name).read_bytes() for name in TABLES}
+
+
+def analysed_study() -> Path:
+    """The folder of a small study, with the results of the command line in `out`: made once for all processes of a test
+    run.
+    """
+    folder = SHARED_DIR / "small_study"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            manifest = write_study(folder)
+            assert main(["study", "run", str(manifest), str(folder / "out"), *OPTIONS]) == 1
+            (folder / "done").touch()
+    return folder
 
 
 def write_study(folder: Path) -> Path:

@@ -1,0 +1,125 @@
+"""Fills the queue of studies with the next parts: those that have not ended and that nobody works on.
+
+What has ended is in the folders of the studies, so that a killed worker, a restarted queue or an entry that is lost
+changes nothing: the part is queued again. If a part is queued twice, the second finds that it has ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Iterator
+from itertools import chain, zip_longest
+from typing import Final
+
+from jobs.errors import QueueUnavailable, StudyNotFound
+from jobs.state.backend import Backend
+from jobs.state.data_dir import claim_data_dir
+from jobs.state.queue import queue_errors
+from jobs.studies.entries import Kind, Part
+from jobs.studies.folder import StudyFolder, study_folders
+from jobs.studies.journal import Entries, Outcome
+from jobs.studies.plan import Plan
+from jobs.studies.record import Phase, StudyRecord
+
+WINDOW: Final = 64
+"""Parts in the queue at any time."""
+
+TABLES_EVERY_S: Final = 60.0
+TABLES_SHARE: Final = 0.05
+"""While a study runs, its tables are written at most so often, and for at most this share of the time."""
+
+log = logging.getLogger(__name__)
+
+
+class Feeder:
+    """Called by every worker, every few seconds and after each part."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def feed_safely(self) -> None:
+        """Fill the queue, unless another process does; never raises."""
+        try:
+            with queue_errors():
+                if not self._backend.studies.may_feed():
+                    return
+                try:
+                    self.feed()
+                finally:
+                    self._backend.studies.fed()
+        except QueueUnavailable as error:
+            log.info("studies: the queue was not filled: %s", error.message)
+        except Exception:  # a maintenance task must not end the worker
+            log.exception("studies: filling the queue failed")
+
+    @queue_errors()
+    def feed(self) -> None:
+        """Raises QueueUnavailable, OSError."""
+        if not claim_data_dir(self._backend.client, self._backend.storage):
+            return
+        queue = self._backend.studies
+        waiting = queue.waiting()
+        known = {*waiting, *queue.in_work(), *queue.put_off()}
+        checks: list[str] = []
+        rest: list[Iterator[str]] = []
+        for folder in study_folders(self._backend.settings.data_dir):
+            with contextlib.suppress(StudyNotFound):
+                record = folder.record()
+                if record.phase is Phase.CHECKING:
+                    checks.append(Part(study=record.id, kind=Kind.CHECK, number=record.revision).id)
+                elif record.phase is Phase.RUNNING:
+                    rest.append(part.id for part in pending(folder, record))
+                elif record.phase in (Phase.PAUSED, Phase.CANCELLED) and _tables_missing(folder):
+                    rest.append(iter([Part(study=record.id, kind=Kind.TABLES, number=record.revision).id]))
+        queue.add((part for part in checks if part not in known), at_front=True)
+        room = WINDOW - len(waiting)
+        in_turn = (part for part in chain.from_iterable(zip_longest(*rest)) if part is not None and part not in known)
+        queue.add(part for part, _ in zip(in_turn, range(room), strict=False))
+
+
+def pending(folder: StudyFolder, record: StudyRecord) -> Iterator[Part]:
+    """The parts of a running study that have not ended, in the order in which they are worth doing."""
+    plan = folder.plan()
+    if plan is None:
+        return
+    entries = folder.journal.read()
+    ended = plan.ended(entries.outcomes)
+    if tables_due(folder, entries, running=len(ended) < len(plan.rows)):
+        yield Part(study=record.id, kind=Kind.TABLES, number=record.revision)
+    for number in plan.rows:
+        if number not in ended:
+            yield Part(study=record.id, kind=Kind.ROW, number=number)
+    for first in uncompared(plan, ended, entries):
+        yield Part(study=record.id, kind=Kind.SUBJECT, number=first)
+
+
+def _tables_missing(folder: StudyFolder) -> bool:
+    return folder.plan() is not None and tables_due(folder, folder.journal.read(), running=True)
+
+
+def uncompared(plan: Plan, ended: dict[int, Outcome], entries: Entries) -> Iterator[int]:
+    """The subjects of which all rows have ended and whose visits were not compared since."""
+    for first, rows in plan.subjects.items():
+        if all(row in ended for row in rows) and entries.compared.get(first) != subject_fingerprint(rows, ended):
+            yield first
+
+
+def subject_fingerprint(rows: tuple[int, ...], ended: dict[int, Outcome]) -> str:
+    """Of the analyses of a subject."""
+    return hashlib.sha256(" ".join(ended[row].address for row in rows).encode()).hexdigest()[:12]
+
+
+def tables_due(folder: StudyFolder, entries: Entries, *, running: bool) -> bool:
+    """Whether the tables are older than the journal, and may be written now."""
+    try:
+        written = json.loads(folder.written.read_text(encoding="utf-8"))
+        size, at, seconds = int(written["size"]), float(written["at"]), float(written["seconds"])
+    except (OSError, ValueError, KeyError):
+        return True
+    if size == entries.size and written.get("revision") == folder.record().revision:
+        return False
+    return not running or time.time() - at > max(TABLES_EVERY_S, seconds / TABLES_SHARE)
