@@ -14,6 +14,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 
 from jobs import service
+from jobs.intake import study_form
 from jobs.intake.field_names import OPTION_FIELDS, START_FIELDS, UPLOAD_FIELDS, check_names, check_query
 from jobs.intake.form import OptionsForm, UploadForm, parse_values
 from jobs.intake.version_form import MOST_BODY_BYTES
@@ -38,6 +39,7 @@ from rest.schemas import (
     status_body,
     upload_response,
 )
+from rest.study_routes import add_study_routes
 from rest.version_routes import add_version_routes
 from rest.wire import Wire
 
@@ -52,7 +54,12 @@ app = FastAPI(
 answer_errors(app)
 app.add_middleware(Guard)
 app.add_middleware(RequestShare)
-app.add_middleware(Wire, streamed=("/upload", "/scans", "/jobs/*/labels"), larger={"/jobs/*/versions": MOST_BODY_BYTES})
+LARGER: Final = {
+    "/jobs/*/versions": MOST_BODY_BYTES,
+    "/studies": study_form.MOST_BODY_BYTES,
+    "/studies/*/rows": study_form.MOST_BODY_BYTES,
+}
+app.add_middleware(Wire, streamed=("/upload", "/scans", "/jobs/*/labels"), larger=LARGER)
 intake: Final = Intake()
 
 Jobs = Annotated[Sequence[str], Query(description="Id of the analysis of each visit: job=ID&job=ID&job=ID")]
@@ -234,6 +241,7 @@ def copy(request: Request, job_id: str, options: dict[str, object] | None = Body
 
 
 add_version_routes(app, intake)
+add_study_routes(app)
 
 
 @app.delete("/jobs/{job_id}", status_code=204, responses=documented(404, 422), tags=["jobs"])

@@ -19,6 +19,7 @@ from jobs.state.passes import PASS_LIFETIME_S, accept_pass, issue_pass, revoke_p
 from jobs.state.refusals import refusals
 from jobs.state.statistics import Stats
 from jobs.state.workers import WorkerState
+from jobs.studies import service as studies
 from jobs.views.activity import Activity, DayCount, ModelTimes, activity
 from jobs.views.health import Health, health
 from jobs.views.metrics import Metrics, QueueMetrics, metrics
@@ -90,6 +91,7 @@ __all__ = [
     "set_review",
     "shape_models",
     "stats",
+    "studies",
     "submit_form",
     "submit_scan",
     "submit_stream",

@@ -166,6 +166,11 @@ def _oai(_: Path, paths: Sequence[str], __: str) -> Found:
     )
 
 
+def rows_from_names(names: Sequence[str], pattern: str = "") -> Found:
+    """One row for each name that has the pattern. Raises OptionsError if none has."""
+    return _names(Path(), names, pattern)
+
+
 def _names(_: Path, paths: Sequence[str], pattern: str) -> Found:
     names = {path: _stem(path) for path in paths}
     for candidate in (pattern,) if pattern else PATTERNS:

@@ -155,13 +155,12 @@ def _field_count(number: int, found: str, expected: int) -> Finding:
 
 
 def _path(folder: Path, text: str) -> Path | None:
-    """Absolute; a path with backslashes is also looked for with slashes."""
+    """Absolute; a path with backslashes that does not exist is read with slashes."""
     if not text:
         return None
     path = Path(text).expanduser() if text.startswith("~") else Path(text)
     found = folder.absolute() / path
-    other = folder.absolute() / text.replace("\\", "/")
-    return other if "\\" in text and not found.exists() and other.exists() else found
+    return folder.absolute() / text.replace("\\", "/") if "\\" in text and not found.exists() else found
 
 
 def manifest_csv(rows: Iterable[Mapping[str, str]]) -> str:

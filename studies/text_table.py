@@ -47,7 +47,7 @@ def read_text_table(path: Path) -> TextTable:
         raise InvalidManifest(f"The manifest has {len(content) >> 20} MB; expected at most {MOST_BYTES >> 20} MB.")
     if content.startswith(_WORKBOOKS):
         raise InvalidManifest("The manifest is a workbook; expected text.", hint="Save it as CSV (UTF-8).")
-    text, encoding = _decoded(content)
+    text, encoding = decoded(content)
     lines = text.splitlines()
     first = next((line for line in lines if line.strip() and not line.lstrip().startswith(COMMENT)), None)
     if first is None:
@@ -71,8 +71,8 @@ def _fields(line: str, separator: str) -> list[str]:
     return next(csv.reader([line], delimiter=separator))
 
 
-def _decoded(content: bytes) -> tuple[str, str]:
-    """Text, and the encoding that it had."""
+def decoded(content: bytes) -> tuple[str, str]:
+    """Text, and the encoding that it had. Raises InvalidManifest."""
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             try:

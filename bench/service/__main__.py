@@ -23,6 +23,7 @@ PARTS: Final = (
     "inputs",
     "privacy",
     "store_size",
+    "study_size",
     "records",
     "waiting",
     "machine_faults",

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from jobs.errors import StorageFull, StudyConflict, StudyNotFound
 from jobs.intake.scans import pending_scan, take_scan
+from jobs.intake.study_form import MOST_MANIFEST_BYTES
 from jobs.settings import load_settings
 from jobs.state.backend import Backend, open_backend
 from jobs.state.clock import now
@@ -31,14 +32,14 @@ from pipeline.errors import InputError, OptionsError
 from pipeline.options import AnalysisOptions
 from pipeline.segmentation.registry import model
 from studies.check import acceptable
-from studies.columns import LONGEST_NAME
+from studies.columns import LONGEST_NAME, PATH
 from studies.findings import InvalidManifest
 from studies.manifest import manifest_csv, read_manifest, write_text
 from studies.store import FAILURE, AnalysisFolder
+from studies.text_table import decoded
 
 Decision = Callable[[StudyRecord], StudyChanges | None]
 
-MOST_MANIFEST_BYTES: Final = 16 << 20
 MOST_ROWS: Final = 200_000
 
 
@@ -223,6 +224,23 @@ def remove_unused(backend: Backend, addresses: Iterable[str]) -> list[str]:
     return unused
 
 
+def rows_of_names(names: Sequence[str], pattern: str = "") -> tuple[dict[str, dict[str, str]], str]:
+    """File name -> columns of its row, and how the names were read; without columns where they have no pattern."""
+    from studies.layouts import rows_from_names
+
+    try:
+        found = rows_from_names(names, pattern)
+    except OptionsError:
+        return {name: {} for name in names}, ""
+    rows = {row.pop(PATH.name): row for row in map(dict, found.rows)}
+    return {name: rows.get(name, {}) for name in names}, found.read_as
+
+
+def manifest_text(content: bytes) -> str:
+    """The text of a manifest in any of the encodings that spreadsheets write. Raises InvalidManifest."""
+    return decoded(content)[0]
+
+
 def data_folders() -> list[str]:
     """Names of the folders that the operator allows."""
     return sorted(load_settings().study_folders)
@@ -290,6 +308,9 @@ def _manifest_text(backend: Backend, request: StudyRequest, partial: Path) -> st
         return _plain(request.manifest)
     from studies.layouts import LayoutName, rows_of_folder  # loads what web processes otherwise do not need
 
+    if request.layout and request.layout not in tuple(LayoutName):
+        known = ", ".join(LayoutName)
+        raise OptionsError(f"There is no layout of this name; expected one of {known}.", option="layout")
     layout = LayoutName(request.layout) if request.layout else None
     found = rows_of_folder(place, layout=layout, pattern=request.pattern, only=request.only)
     return manifest_csv(found.rows)

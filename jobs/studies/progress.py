@@ -55,6 +55,7 @@ class StudyView:
     folder: str = ""
     options: dict[str, object] = field(default_factory=dict)
     accepted: tuple[str, ...] = ()
+    compact: bool = False
     rows: int = 0
     ready: int = 0
     left_out: int = 0
@@ -102,7 +103,18 @@ def study_view(backend: Backend, folder: StudyFolder, record: StudyRecord) -> St
     """Raises redis.RedisError, OSError."""
     known = {
         name: getattr(record, name)
-        for name in ("id", "name", "phase", "created_at", "expires_at", "folder", "options", "accepted", "problem")
+        for name in (
+            "id",
+            "name",
+            "phase",
+            "created_at",
+            "expires_at",
+            "folder",
+            "options",
+            "accepted",
+            "compact",
+            "problem",
+        )
     }
     plan = folder.plan()
     if plan is None:
@@ -131,6 +143,36 @@ def study_view(backend: Backend, folder: StudyFolder, record: StudyRecord) -> St
         doubts=doubts,
         tables=folder.written.exists(),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundInRow:
+    """A finding of the check with the subject of its row."""
+
+    row: int
+    subject: str
+    finding: Finding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """Some findings, the gravest first; total: number of all."""
+
+    total: int
+    findings: tuple[FoundInRow, ...]
+
+
+@queue_errors()
+def findings(study_id: str, limit: int) -> Findings:
+    """What the check found. Raises StudyNotFound, StudyConflict before the check has ended."""
+    _, check, _ = judged(open_backend(), study_id)
+    gravity = tuple(Severity)
+    found = sorted(check.findings, key=lambda item: gravity.index(item[1].severity))
+    some = (
+        FoundInRow(row=row.row.number, subject=row.row.person.subject, finding=finding)
+        for row, finding in found[:limit]
+    )
+    return Findings(total=len(found), findings=tuple(some))
 
 
 @queue_errors()

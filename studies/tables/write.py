@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from studies.manifest import write_text
 from studies.tables.dictionary import DICTIONARY_CSV, dictionary_csv
@@ -18,9 +19,25 @@ from studies.tables.listings import (
     rows_csv,
     slopes_csv,
 )
-from studies.tables.measurements import write_measurements
+from studies.tables.measurements import MEASUREMENTS_CSV, MEASUREMENTS_PARQUET, write_measurements
 from studies.tables.methods import METHODS, PROVENANCE_JSON, methods_text, provenance_text
 from studies.tables.rows import StudyState
+
+MEANINGS: Final = {
+    MEASUREMENTS_CSV: "every measurement of every knee",
+    MEASUREMENTS_PARQUET: "the same for pandas, R and DuckDB",
+    OAI_CSV: "one line for each knee, in the names of the OAI",
+    CHANGES_CSV: "changes between visits",
+    SLOPES_CSV: "slopes over three and more visits",
+    ROWS_CSV: "every row of the manifest and what became of it",
+    FAILURES_CSV: "rows without results, with reason and remedy",
+    DICTIONARY_CSV: "meaning and unit of every column",
+    METHODS: "text for the methods section of a paper",
+    PROVENANCE_JSON: "versions, options and digests of every input",
+}
+"""Name of a table -> what it holds."""
+
+TABLES: Final = tuple(MEANINGS)
 
 
 def write_tables(state: StudyState, out: Path) -> None:

@@ -47,6 +47,7 @@ def test_a_fault_of_one_row_is_found_in_no_other(awkward: tuple[list[AwkwardRow]
 
 def test_every_kind_of_finding_is_among_them(awkward: tuple[list[AwkwardRow], Check]) -> None:
     by_root_or_long = {"NO_PERMISSION", "LABELS_OFF_GRID", "DIFFERENT_SEQUENCE"}
+    by_root_or_long |= {"NOT_ALLOWED"}  # of the service
     assert set(KINDS) - {row.code for row in awkward[0]} == by_root_or_long
 
 

@@ -9,7 +9,7 @@ from studies.columns import COLUMNS, ROW_OPTIONS
 from studies.command_line.commands import COMMANDS, parser
 from studies.findings import KINDS, Severity
 from studies.run import STORE
-from tests.studies.test_run import TABLES
+from studies.tables.write import TABLES
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "study.md").read_text(encoding="utf-8")
 

@@ -63,7 +63,7 @@ def own_server(limit: str = "", **environment: str) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     command = ["sh", "-c", f"{limit or ':'}; exec {shlex.quote(sys.executable)} -m rest"]
     with running(command, DATA_DIR / "own.log", API_PORT=str(port), **environment):
-        wait_until(lambda: answers(f"{url}/openapi.json"), what="the server")
+        wait_until(lambda: answers(f"{url}/openapi.json"), seconds=90, what="the server")
         yield url
 
 

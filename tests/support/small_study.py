@@ -11,10 +11,7 @@ import numpy as np
 
 from kneebox import main
 from pipeline.anatomy import Structure
-from studies.tables.dictionary import DICTIONARY_CSV
-from studies.tables.listings import CHANGES_CSV, FAILURES_CSV, OAI_CSV, ROWS_CSV, SLOPES_CSV
-from studies.tables.measurements import MEASUREMENTS_CSV, MEASUREMENTS_PARQUET
-from studies.tables.methods import METHODS, PROVENANCE_JSON
+from studies.tables.write import TABLES
 from tests.support.knees import coarse_knee, joint_of
 from tests.support.label_maps import write_nrrd
 from tests.support.processes import SHARED_DIR
@@ -24,11 +21,6 @@ MANIFEST: Final = "manifest.csv"
 OPTIONS: Final = ("--no-nsm", "--accept", "SAME_CONTENT")
 COMPLETE: Final = 4
 """Rows with results; they are three analyses."""
-
-TABLES: Final = (
-    *(MEASUREMENTS_CSV, MEASUREMENTS_PARQUET, ROWS_CSV, FAILURES_CSV, OAI_CSV, CHANGES_CSV, SLOPES_CSV),
-    *(DICTIONARY_CSV, METHODS, PROVENANCE_JSON),
-)
 
 
 def tables(out: Path) -> dict[str, bytes]:

@@ -1,0 +1,78 @@
+"""The bodies of requests about studies, validated as by FastAPI."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MOST_MANIFEST_BYTES: Final = 16 * 1024 * 1024
+MOST_BODY_BYTES: Final = 2 * MOST_MANIFEST_BYTES
+"""JSON needs more characters than the text in it."""
+
+MOST_SCANS: Final = 10_000
+
+Manifest = Annotated[
+    str,
+    Field(
+        max_length=MOST_MANIFEST_BYTES,
+        description="CSV text with a header line; its columns are those of `kneebox study` (docs/how-to/study.md).",
+    ),
+]
+Code = Annotated[str, Field(max_length=64)]
+Codes = Annotated[
+    list[Code], Field(max_length=64, description="Codes of doubts with which rows are analysed nevertheless.")
+]
+
+
+class StudyScan(BaseModel):
+    """An uploaded scan (POST /scans) and the columns of its row; further columns are kept."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Annotated[str, Field(max_length=200)]]
+
+    scan_id: Annotated[str, Field(max_length=64)]
+    subject: Annotated[str, Field(max_length=200)]
+
+
+class StudyForm(BaseModel):
+    """One of: `manifest` with `folder`; `folder` alone, whose names make the rows; `scans`."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: Annotated[str, Field(max_length=200)]
+    manifest: Manifest = ""
+    folder: Annotated[
+        str, Field(max_length=1000, description="A folder that the operator allows (GET /studies), or one below it.")
+    ] = ""
+    layout: Annotated[str, Field(max_length=20, description="bids, image03 or pattern; empty: recognised.")] = ""
+    pattern: Annotated[str, Field(max_length=200, description="Of the names: {subject}_{visit}_{side}")] = ""
+    only: Annotated[str, Field(max_length=200, description="Only scans whose path matches: *DESS*")] = ""
+    scans: Annotated[list[StudyScan], Field(max_length=MOST_SCANS)] | None = None
+    options: Annotated[
+        dict[str, object], Field(description="Options of the analyses, as in the form of POST /upload.")
+    ] = {}
+    accepted: Codes = []
+    compact: Annotated[bool, Field(description="Keep of each knee only what the tables need.")] = False
+    run: Annotated[bool, Field(description="Start as soon as the check has ended.")] = False
+
+
+class StartForm(BaseModel):
+    """What is accepted when a study starts."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    accepted: Codes = []
+
+
+class RowsForm(BaseModel):
+    """Further rows, with the header of the first manifest."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    manifest: Manifest
+
+
+STUDY_FIELDS: Final = tuple(StudyForm.model_fields)
+START_FIELDS: Final = tuple(StartForm.model_fields)
+ROWS_FIELDS: Final = tuple(RowsForm.model_fields)
