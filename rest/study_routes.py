@@ -15,13 +15,13 @@ from jobs.intake.field_names import OPTION_FIELDS, check_names, check_query
 from jobs.intake.form import parse_options
 from jobs.intake.study_form import ROWS_FIELDS, START_FIELDS, STUDY_FIELDS, RowsForm, StartForm, StudyForm, StudyScan
 from jobs.intake.version_form import parse_body
-from pipeline.results_tree import BINARY, CSV
+from pipeline.results_tree import BINARY, CSV, JSON, PLAIN
 from rest.answers import documented
 from rest.files import artifact_response, file_response
 
 TAGS: Final[list[str | Enum]] = ["studies"]
 MOST_OFFSET: Final = 1_000_000
-_MEDIA_TYPES: Final = {".csv": CSV, ".json": "application/json", ".txt": "text/plain"}
+_MEDIA_TYPES: Final = {".csv": CSV, ".json": JSON, ".txt": PLAIN}
 _FILE: Final[dict[int | str, dict[str, object]]] = {200: {"content": {"*/*": {}}}, 206: {"content": {"*/*": {}}}}
 
 

@@ -50,7 +50,7 @@ HORSE_TIMEOUT_S: Final = 2 * 3600
 
 MOST_LOST: Final = 10
 KILLED_WEIGHT: Final = 5
-"""A row is given up when its interruptions weigh more than MOST_LOST: each begin counts 1 until it ends; the kill of
+"""A row is abandoned when its interruptions weigh more than MOST_LOST: each begin counts 1 until it ends; the kill of
 its process while the worker lives, or a lack of memory, counts KILLED_WEIGHT more.
 """
 

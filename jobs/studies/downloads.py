@@ -13,12 +13,13 @@ from jobs.settings import load_settings
 from jobs.state.backend import open_backend
 from jobs.studies.folder import StudyFolder
 from jobs.studies.progress import judged
+from pipeline.file_kinds import FileKind
 from pipeline.results_tree import artifact_of
 from studies.check_documents import check_csv
 from studies.row_state import RowState
 from studies.store import AnalysisFolder
 
-TABLES_ZIP: Final = "tables.zip"
+TABLES_ZIP: Final = f"tables{FileKind.ZIP.extensions[0]}"
 
 
 def table(study_id: str, name: str) -> Path:
@@ -37,7 +38,7 @@ def table(study_id: str, name: str) -> Path:
 
 
 def archive(study_id: str) -> tuple[Path, str]:
-    """All tables as a zip, and its name for the download; made again when they have changed."""
+    """All tables as a zip, and its name for the download; rewritten when they have changed."""
     from studies.tables.write import TABLES
 
     folder = StudyFolder(load_settings().data_dir, study_id)
@@ -54,7 +55,7 @@ def archive(study_id: str) -> tuple[Path, str]:
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
-    return path, f"{re.sub(r'[^A-Za-z0-9.-]+', '_', record.name).strip('._') or 'study'}_tables.zip"
+    return path, f"{re.sub(r'[^A-Za-z0-9.-]+', '_', record.name).strip('._') or 'study'}_{TABLES_ZIP}"
 
 
 def row_artifact(study_id: str, row: int, name: str) -> Path:

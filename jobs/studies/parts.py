@@ -72,7 +72,7 @@ def analyse_row(backend: Backend, part: Part, interruptions: int, passing: tuple
     task, fingerprint = found
     started = time.monotonic()
     if interruptions > MOST_LOST:
-        end = _given_up(task, part.number, fingerprint)
+        end = _abandoned(task, part.number, fingerprint)
     else:
         outcome = analyse(task, passing=passing)
         if outcome.state is State.ELSEWHERE:
@@ -166,7 +166,7 @@ def _task(backend: Backend, folder: StudyFolder, number: int) -> tuple[AnalysisT
     return task, plan.rows[number]
 
 
-def _given_up(task: AnalysisTask, row: int, fingerprint: str) -> Outcome:
+def _abandoned(task: AnalysisTask, row: int, fingerprint: str) -> Outcome:
     failure = FailureRecord(
         code="WORKER_LOST",
         message="The process of the analysis was ended from outside several times.",

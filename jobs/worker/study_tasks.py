@@ -58,7 +58,7 @@ def run_part(name: str) -> None:
 
 
 def _work_on(backend: Backend, name: str, horse: str) -> bool:
-    """Whether this process can go on with another part."""
+    """Whether this process can continue with another part."""
     kind = backend.storage.problem()
     if kind is not None:
         NOTE.write(MachineFault(kind))

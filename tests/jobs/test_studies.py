@@ -203,7 +203,7 @@ def test_rows_that_are_added_later_are_analysed_alone(ended: StudyView, served: 
         service.add_rows(ended.id, "path,subject\nx,y\n")
 
 
-def test_a_paused_study_begins_no_row_and_goes_on_where_it_stopped(
+def test_a_paused_study_begins_no_row_and_continues_where_it_stopped(
     ended: StudyView, served: Service, scans: Path
 ) -> None:
     study = service.create(request(scans, name="paused", options={"perform_nsm": False, "side": "left"}))

@@ -134,6 +134,7 @@ def test_edges_reach_jobs_through_the_service() -> None:
         "jobs.state.model",
         "jobs.settings",
         "jobs.intake.form",
+        "jobs.intake.study_form",
         "jobs.intake.version_form",
         "jobs.intake.field_names",
         "jobs.intake.parts",

@@ -109,6 +109,7 @@ TABLES = (
             (".nrrd", "pipeline/alignment.py", "the file of the reference knee"),
             (".nii.gz", "ui/home/submission.py", "the file of the sample"),
             (".zip", "rest/version_routes.py", "an address"),
+            (".zip", "rest/study_routes.py", "an address"),
         ),
     ),
     Table(name="names of file kinds", owner="pipeline/file_kinds.py", entries=(*FileKind, UPLOAD_WORDS)),
