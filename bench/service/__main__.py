@@ -28,6 +28,7 @@ PARTS: Final = (
     "waiting",
     "machine_faults",
     "partition",
+    "hosts",
     "corrections",
     "contract",
 )

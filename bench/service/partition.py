@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -73,11 +73,11 @@ def _round(pairs: int) -> _Result:
         inside = Inside(site)
         scan = Path(outside) / "scan.nii.gz"
         scan.write_bytes(small_knee())
-        with _relay(site.queue_url) as relay, _machine(site, "a") as first, _machine(site, "b") as second:
+        with _relay(site.queue_url) as relay, machine(site, "a") as first, machine(site, "b") as second:
             workers = [first.start_worker(relay.url) for _ in range(pairs)]
             command = [sys.executable, "-m", "bench.service.submitting", str(scan), str(pairs)]
             subprocess.run(command, cwd=ROOT, env=site.environment, check=True)
-            wait_for(lambda: all(_at_work(record, 1) for record in _records(inside)), 300, "a running job per worker")
+            wait_for(lambda: all(at_work(record, 1) for record in records_of(inside)), 300, "a running job per worker")
             horses = [child for worker in workers for child in _horses(worker)]
             for horse in horses:
                 horse.send_signal(signal.SIGSTOP)
@@ -85,30 +85,30 @@ def _round(pairs: int) -> _Result:
             cut_at = time.monotonic()
             for _ in range(pairs):
                 second.start_worker(site.queue_url)
-            wait_for(lambda: any(_at_work(record, 2) for record in _records(inside)), 300, "a second attempt")
+            wait_for(lambda: any(at_work(record, 2) for record in records_of(inside)), 300, "a second attempt")
             for horse in horses:  # its end waits for the queue, so that it lasts longer than the second attempt
                 horse.send_signal(signal.SIGCONT)
-            wait_for(lambda: all(record.attempt >= 2 for record in _records(inside)), 300, "all second attempts")
+            wait_for(lambda: all(record.attempt >= 2 for record in records_of(inside)), 300, "all second attempts")
             time.sleep(max(0.0, CUT_S - (time.monotonic() - cut_at)))
             relay.heal()
-            wait_for(lambda: _ended(inside) and not any(map(_alive, horses)), 900, "the end of both attempts")
+            wait_for(lambda: all_ended(inside) and not any(map(_alive, horses)), 900, "the end of both attempts")
             time.sleep(1.0)
             reported = any(worker.locks for worker in inside.queue.workers())
-            wrong = [text for job_id in inside.records() if (text := _wrong(inside, job_id))]
+            wrong = [text for job_id in inside.records() if (text := wrong_result(inside, job_id))]
             counted = int(inside.client.get("stats:total_processed") or 0)
             wrong += [f"{counted} counted as processed"] if counted != pairs else []
             return _Result(wrong, reported=reported)
 
 
-def _records(inside: Inside) -> list[JobRecord]:
+def records_of(inside: Inside) -> list[JobRecord]:
     return list(inside.records().values())
 
 
-def _at_work(record: JobRecord, attempt: int) -> bool:
+def at_work(record: JobRecord, attempt: int) -> bool:
     return record.status is Status.PROCESSING and record.attempt == attempt and record.current_step >= 1
 
 
-def _ended(inside: Inside) -> bool:
+def all_ended(inside: Inside) -> bool:
     return all(record.status.final for record in inside.records().values())
 
 
@@ -120,7 +120,7 @@ def _horses(worker: psutil.Process) -> list[psutil.Process]:
     return worker.children()
 
 
-def _wrong(inside: Inside, job_id: str) -> str:
+def wrong_result(inside: Inside, job_id: str) -> str:
     """What is wrong with the result of a job; empty if it is one whole result."""
     record = inside.store.load(job_id)
     if record is None or record.status is not Status.COMPLETE:
@@ -138,13 +138,17 @@ def _wrong(inside: Inside, job_id: str) -> str:
         return "" if archive.testzip() is None else "the zip is damaged"
 
 
-class _Machine:
-    """A machine that shares the site's data directory, mounted in `folder`."""
+class Machine:
+    """A machine that shares the site's data directory, mounted in `folder`.
 
-    def __init__(self, site: Site, name: str, folder: Path) -> None:
+    prefix: a command that runs another one within limits, such as a network namespace
+    """
+
+    def __init__(self, site: Site, name: str, folder: Path, prefix: Sequence[str] = ()) -> None:
         self._site = site
         self._name = name
         self._folder = folder
+        self._prefix = prefix
         self._boot_id = folder.with_name(f"{name}.boot_id")
         self._boot_id.write_text(f"{uuid4()}\n", encoding="ascii")
 
@@ -153,19 +157,20 @@ class _Machine:
         program = f'mount --bind "{self._boot_id}" {BOOT_ID} && exec "{sys.executable}" worker.py'
         environment = self._site.environment | {"DATA_DIR": str(self._folder), "REDIS_URL": queue_url}
         process = self._site.start_command(
-            ["unshare", "-m", "sh", "-c", program], log=f"worker-{self._name}", environment=environment
+            [*self._prefix, "unshare", "-m", "sh", "-c", program], log=f"worker-{self._name}", environment=environment
         )
         return psutil.Process(process.pid)
 
 
 @contextlib.contextmanager
-def _machine(site: Site, name: str) -> Iterator[_Machine]:
+def machine(site: Site, name: str, prefix: Sequence[str] = ()) -> Iterator[Machine]:
+    """A machine with a FUSE mount of the data directory: file locks are local to it."""
     with tempfile.TemporaryDirectory(prefix="knee-host-") as place:
         folder = Path(place) / name
         folder.mkdir()
         subprocess.run(["bindfs", str(site.folder), str(folder)], check=True)
         try:
-            yield _Machine(site, name, folder)
+            yield Machine(site, name, folder, prefix)
         finally:
             site.stop()
             subprocess.run(["umount", "-l", str(folder)], check=False)
