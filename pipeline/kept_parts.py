@@ -12,20 +12,18 @@ import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.digest import sha256_of
 from pipeline.part_codec import Digests, digest_of_array, packed, unpacked
+from pipeline.parts import PREFIX
 from pipeline.workspace import Workspace, link_or_copy
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-PREFIX: Final = "part"
-"""First part of the names of the files."""
 
 
 class KeptParts:

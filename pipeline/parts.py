@@ -15,6 +15,9 @@ from typing import Concatenate, Final, ParamSpec, Protocol, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
+PREFIX: Final = "part"
+"""First part of the names of files of kept parts in work/, followed by a dot."""
+
 
 class Parts(Protocol):
     """Where the parts of products come from."""

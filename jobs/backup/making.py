@@ -22,6 +22,7 @@ from jobs.state.model import RECORD_VERSION, JobRecord
 from jobs.state.queue import queue_errors
 from jobs.state.statistics import SECRET_NAME
 from pipeline.ledger import STEPS_NAME
+from pipeline.parts import PREFIX
 from pipeline.workspace import MANIFEST_NAME
 
 LISTS: Final = (STEPS_NAME, MANIFEST_NAME)
@@ -101,10 +102,13 @@ def _copy_files(writer: BackupWriter, source: Path, name: str, paths: list[Path]
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Regular files without unfinished ones, whose names begin with a dot."""
+    """Regular files without unfinished ones, whose names begin with a dot, and without kept parts, which are computed
+    again.
+    """
     for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             path = Path(root) / name
-            if not name.startswith(".") and name != LOCK_NAME and path.is_file() and not path.is_symlink():
+            left_out = name.startswith((".", f"{PREFIX}.")) or name == LOCK_NAME
+            if not left_out and path.is_file() and not path.is_symlink():
                 yield path

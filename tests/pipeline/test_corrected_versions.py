@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from pipeline.anatomy import Structure
-from pipeline.kept_parts import PREFIX, KeptParts
+from pipeline.kept_parts import KeptParts
+from pipeline.parts import PREFIX
 from pipeline.products import SEGMENTATION
 from pipeline.results_tree import PROVENANCE, REPORT, RESULTS
 from pipeline.types import LabelArray

@@ -12,8 +12,8 @@ import numpy as np
 from bench.drawn_menisci import with_drawn_menisci
 from pipeline.correction import LABELS_NAME, Correction, write_document
 from pipeline.edits import Edit, EditWay, changes_between
-from pipeline.kept_parts import PREFIX
 from pipeline.options import AnalysisOptions
+from pipeline.parts import PREFIX
 from pipeline.products import SEGMENTATION, outlines_files
 from pipeline.results_tree import PROVENANCE
 from pipeline.run import run_analysis
