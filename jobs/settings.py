@@ -51,8 +51,11 @@ class Settings(BaseSettings):
         default=600, ge=1, le=100_000, description="Largest upload, in units of 1024² bytes."
     )
     results_expiry_hours: float = Field(default=24, gt=0, le=24 * 366, description="Retention time of results.")
-    longest_expiry_hours: float = Field(
-        default=168, ge=0, le=24 * 366, description="Longest time for which a user can keep results, from the upload."
+    longest_expiry_hours: float | None = Field(
+        default=None,
+        ge=0,
+        le=24 * 366,
+        description="Longest time for which a user can keep results; unset: twice RESULTS_EXPIRY_HOURS.",
     )
     study_data_dirs: str = Field(
         default="", description="Comma-separated folders whose scans studies may read; unset: uploaded scans alone."
@@ -179,6 +182,11 @@ class Settings(BaseSettings):
     def study_folders(self) -> dict[str, Path]:
         """Name -> folder whose scans studies may read."""
         return {Path(folder).name: Path(folder).resolve() for folder in _listed(self.study_data_dirs)}
+
+    @property
+    def most_hours(self) -> float:
+        """Longest time for which a user can keep results, hours from the upload."""
+        return 2 * self.results_expiry_hours if self.longest_expiry_hours is None else self.longest_expiry_hours
 
     @property
     def purpose_of_copies(self) -> str:

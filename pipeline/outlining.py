@@ -90,13 +90,8 @@ def why_not_outlined(inputs: Inputs) -> str | None:
 def correct(inputs: Inputs) -> Outputs:
     """The outlines as a reader left them."""
     correction = inputs[CORRECTION]
-    assert correction is not None  # noqa: S101  ensured by `applies`
+    assert correction is not None  # noqa: S101  ensured by `belongs`
     return (CORRECTED.of(corrected_outlines(correction)),)
-
-
-def why_not_corrected(inputs: Inputs) -> str | None:
-    """Why no correction is read."""
-    return "the outlines were not corrected" if inputs[CORRECTION] is None else None
 
 
 def outlines_of(inputs: Inputs) -> Segmentation:

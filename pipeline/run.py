@@ -79,6 +79,7 @@ def run_steps(
     """Run some of the steps, in order; their products are in the workspace. Raises as `run_analysis` does."""
     model(options.segmentation_model, resources)
     workspace.create()
+    steps = tuple(step for step in steps if step.belongs(request))
     # matrices are small: more BLAS threads only wait, and make the last bit depend on the number of cores
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(1) as beside:
         described = beside.submit(_model, options, resources, request)

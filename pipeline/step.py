@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar, cast
 from pipeline.kept_parts import KeptParts
 from pipeline.options import AnalysisOptions
 from pipeline.product import Given, Output, Product
+from pipeline.types import Request
 from pipeline.workspace import Workspace
 
 T = TypeVar("T")
@@ -37,6 +38,7 @@ class Step:
     early     starts in a second thread as soon as its inputs exist, and is awaited at its turn; reports no progress
     prepare   loads what the step needs besides its inputs, once per process; called in a second thread from the start
               of an analysis, so that the step does not wait for it; if it fails, the step fails in the same way
+    belongs   whether the steps of an analysis of this request include it; if not, it is not listed either
     applies   None, or the reason why the step is skipped
     identity  other data that determines the products, e.g. the digest of the model's weights
     """
@@ -52,6 +54,7 @@ class Step:
     required: bool = True
     early: bool = False
     prepare: Callable[[], object] = lambda: None
+    belongs: Callable[[Request], bool] = lambda _: True
     applies: Callable[[Inputs], str | None] = lambda _: None
     identity: Callable[[Inputs], object] = lambda _: None
 

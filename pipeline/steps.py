@@ -27,7 +27,6 @@ from pipeline.outlining import (
     read_upload,
     why_no_labels,
     why_no_scan,
-    why_not_corrected,
     why_not_outlined,
 )
 from pipeline.plate_outline import with_worn_rims
@@ -245,7 +244,7 @@ STEPS: Final = (
         name=CORRECT,
         title="Read the corrected outlines",
         run=correct,
-        applies=why_not_corrected,
+        belongs=lambda request: request.corrected,
         reads=(CORRECTION,),
         produces=(CORRECTED,),
         share=1,

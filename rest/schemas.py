@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from jobs.service import PendingScan, Version
+from jobs.service import PendingScan
 from jobs.state.model import JobView, ReviewState, Status
 from pipeline.progress import StepRecord
 from pipeline.types import Measurement
@@ -177,41 +177,12 @@ class ProlongResponse(BaseModel):
     expires_at: datetime | None
 
 
-class VersionEdit(BaseModel):
-    """What a version changed in one structure: voxels, and the Dice with the version that it was made from."""
-
-    structure: str
-    added: int
-    removed: int
-    dice: float
-
-
 class Review(BaseModel):
     """A reader's judgement of a result."""
 
     state: ReviewState | Literal[""]
     reason: str
     at: str
-
-
-class VersionBody(BaseModel):
-    """A version of an analysis.
-
-    base: number of the version that it was made from, 0 for version 1; way: browser, label_map or restored, empty for
-    version 1
-    """
-
-    id: str
-    version: int
-    base: int
-    created_at: datetime | None
-    expires_at: datetime | None
-    status: Status
-    way: str
-    note: str
-    initials: str
-    edits: list[VersionEdit]
-    review: Review | None
 
 
 StatusBody = StatusQueued | StatusProcessing | StatusComplete | StatusError
@@ -270,12 +241,6 @@ def status_body(job: JobView, warnings: Iterable[str] = ()) -> StatusBody:
                 hint=job.hint,
                 offers=job.offers,
             )
-
-
-def version_body(version: Version) -> VersionBody:
-    """One entry of GET /jobs/{job_id}/versions."""
-    values = asdict(version) | {"review": version.review or None}
-    return VersionBody.model_validate(values)
 
 
 def scan_response(scan: PendingScan, warnings: Iterable[str] = ()) -> ScanResponse:

@@ -26,7 +26,7 @@ from rest.answers import documented
 from rest.clients import client_of
 from rest.files import file_response
 from rest.receive import Intake
-from rest.schemas import ProlongResponse, Review, VersionBody, VersionResponse, version_body
+from rest.schemas import ProlongResponse, Review, VersionResponse
 
 TAGS: Final[list[str | Enum]] = ["versions"]
 
@@ -34,10 +34,10 @@ TAGS: Final[list[str | Enum]] = ["versions"]
 def add_version_routes(routes: FastAPI, intake: Intake) -> None:
     """Add them to the interface. intake: the places for checks of what users send."""
 
-    @routes.get("/jobs/{job_id}/versions", response_model=list[VersionBody], responses=documented(404), tags=TAGS)
-    def versions(job_id: str) -> list[VersionBody]:
+    @routes.get("/jobs/{job_id}/versions", response_model=list[service.Version], responses=documented(404), tags=TAGS)
+    def versions(job_id: str) -> tuple[service.Version, ...]:
         """All versions of the analysis that a job is one of, oldest first."""
-        return [version_body(version) for version in service.versions(job_id)]
+        return service.versions(job_id)
 
     @routes.post(
         "/jobs/{job_id}/versions",

@@ -33,7 +33,7 @@ def prolong(job_id: str) -> JobView:
                 backend.storage.write_record(changed)
     if not kept:
         raise JobConflict(
-            f"This analysis is already kept as long as the server allows ({load_settings().longest_expiry_hours:g} h).",
+            f"This analysis is already kept as long as the server allows ({load_settings().most_hours:g} h).",
             hint="Download the results.",
         )
     return get(job_id)
@@ -44,7 +44,7 @@ def longest_expiry(created_at: datetime | None, expires_at: datetime | None) -> 
     settings = load_settings()
     if created_at is None or expires_at is None:
         return None
-    limit = created_at + timedelta(hours=settings.longest_expiry_hours)
+    limit = created_at + timedelta(hours=settings.most_hours)
     until = min(limit, now() + timedelta(hours=settings.results_expiry_hours))
     return until if until > expires_at else None
 

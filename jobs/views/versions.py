@@ -14,13 +14,13 @@ from pipeline.edits import StructureEdit, structure_edits
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """One version.
+    """One version of an analysis, also as REST answers it.
 
     id     of its job
     base   number of the version that it was made from; 0 for version 1
-    way    how it was made, of EditWay; empty for version 1
+    way    how it was made: browser, label_map or restored; empty for version 1
     edits  what it changed, per structure
-    review state, reason, at; empty: not reviewed
+    review state, reason, at; null: not reviewed
     """
 
     id: str
@@ -33,7 +33,7 @@ class Version:
     note: str
     initials: str
     edits: tuple[StructureEdit, ...]
-    review: dict[str, str]
+    review: dict[str, str] | None
 
 
 @queue_errors()
@@ -63,5 +63,5 @@ def _version(record: JobRecord) -> Version:
         note=record.note,
         initials=record.initials,
         edits=edits,
-        review=dict(record.review),
+        review=dict(record.review) or None,
     )

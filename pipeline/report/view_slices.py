@@ -167,11 +167,10 @@ def _start(segmentation: Segmentation) -> list[int]:
 
 
 def _structures(segmentation: Segmentation) -> list[dict[str, Any]]:
-    """The existing structures."""
+    """All structures, because a reader can paint those that were not found."""
     return [
-        {"label": int(s), "key": s.key, "title": s.title, "colour": css(s.colour)}
+        {"label": int(s), "key": s.key, "title": s.title, "colour": css(s.colour), "found": s in segmentation.boxes}
         for s in Structure
-        if s in segmentation.boxes
     ]
 
 

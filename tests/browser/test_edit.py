@@ -138,7 +138,7 @@ def test_keys_alone_paint_lock_undo_and_save(page: Page) -> None:
     canvas(page, "Coronal").focus()
     go_to(page, HOLE_VOXEL)
     canvas(page, "Coronal").focus()
-    for key in ("2", "d", *"]" * 7):  # the tibia; 3 mm becomes 8 mm
+    for key in ("8", "d", *"]" * 7):  # the medial meniscus, which was not found; 3 mm becomes 8 mm
         page.keyboard.press(key)
     status_says(page, "Brush 8 mm")
     page.keyboard.press("o")
@@ -146,14 +146,14 @@ def test_keys_alone_paint_lock_undo_and_save(page: Page) -> None:
     page.keyboard.press("Space")
     ball = from_mm(GRID.to_mm([HOLE_VOXEL])[0]) <= 4.0 + 1e-9
     painted = ball & (LABELS == 0)
-    count = status_says(page, r"Brush: ([\d,]+) voxels? \([\d.]+ ml\) added to Tibia")
+    count = status_says(page, r"Brush: ([\d,]+) voxels? \([\d.]+ ml\) added to Medial meniscus")
     assert int(count[1].replace(",", "")) == painted.sum() > 50
     page.keyboard.press("Control+z")
     status_says(page, "Undone: Brush.*0 in force")
     page.keyboard.press("Control+Shift+z")
     status_says(page, "Redone: Brush")
     labels, request = saved(page)
-    assert (labels == np.where(painted, Structure.TIBIA, LABELS)).all()
+    assert (labels == np.where(painted, Structure.MEDIAL_MENISCUS, LABELS)).all()
     assert request["newest"] == 1
     page.get_by_text("Saved: 3f0c").wait_for()
 

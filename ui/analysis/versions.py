@@ -134,7 +134,7 @@ def _show_one(version: service.Version, shown: service.Version, versions: tuple[
                 )
             if complete:
                 href = address(f"/api/download/{quote(version.id)}")
-                st.html(f'<a href="{href}" download style="color: inherit !important">Download</a>', width="content")
+                st.html(f'<a href="{href}" download class="ok-download">Download</a>', width="content")
             if (
                 complete
                 and version is not versions[-1]
@@ -146,7 +146,7 @@ def _show_one(version: service.Version, shown: service.Version, versions: tuple[
 
 
 def _judged(version: service.Version) -> list[str]:
-    state = version.review.get("state", "")
+    state = (version.review or {}).get("state", "")
     return [ReviewState(state).words] if state in tuple(ReviewState) else []
 
 

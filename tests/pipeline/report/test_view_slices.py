@@ -107,14 +107,15 @@ def test_the_viewer_opens_on_cartilage(tmp_path: Path) -> None:
     assert result.segmentation.labels[tuple(data["start"])] == Structure.MEDIAL_TIBIAL_CARTILAGE
 
 
-def test_missing_structures_are_not_listed(tmp_path: Path) -> None:
+def test_every_structure_can_be_painted_and_missing_ones_are_marked(tmp_path: Path) -> None:
     result = phantom()
     labels = np.where(result.segmentation.labels == Structure.PATELLA, 0, result.segmentation.labels).astype(np.uint8)
     data = written(replace(result, segmentation=replace(result.segmentation, labels=labels)), tmp_path)
-    keys = {entry["key"] for entry in data["structures"]}
-    assert "patella" not in keys
-    assert "medial_meniscus" not in keys
-    assert "patellar_cartilage" in keys
+    found = {entry["key"]: entry["found"] for entry in data["structures"]}
+    assert list(found) == [structure.key for structure in Structure]
+    assert not found["patella"]
+    assert not found["medial_meniscus"]
+    assert found["patellar_cartilage"]
 
 
 def test_labels_without_a_scan_are_supported(tmp_path: Path) -> None:

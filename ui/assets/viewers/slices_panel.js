@@ -58,7 +58,7 @@ export function buildPanel(viewer) {
     list();
   }
   function list() {
-    const shown = state.mode === "regions" ? volume.meta.regions : volume.meta.structures;
+    const shown = state.mode === "regions" ? volume.meta.regions : volume.meta.structures.filter(({ found }) => found !== false);
     entries.replaceChildren(...shown.map((entry) => buildEntry(viewer, entry)));
     scale.hidden = state.mode !== "t2";
   }

@@ -12,7 +12,7 @@
  * @typedef {"top" | "bottom" | "left" | "right"} Edge
  * @typedef {{name: string, normal: number, letters: Record<Edge, string>, words: Record<Edge, string>}} PlaneTitles
  * @typedef {PlaneTitles & {down: Axis, right: Axis}} PlaneMeta
- * @typedef {{label: number, key: string, title: string, colour: string}} Entry a structure or sub-region
+ * @typedef {{label: number, key: string, title: string, colour: string, found?: boolean}} Entry a structure or sub-region; found: whether it has voxels
  * @typedef {{offset: number, step: number, window: [number, number]}} ScanMeta intensity = offset + step * code
  * @typedef {{title: string, unit: string, digits: number, step_ms: number, range_ms: [number, number], colours: number[][]}} T2Meta
  * @typedef {object} SlicesMeta
