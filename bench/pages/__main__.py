@@ -13,6 +13,7 @@ from typing import Final
 
 PARTS: Final = {
     "edit": "bench.pages.edit",
+    "editors": "bench.pages.editors",
     "idle": "bench.pages.idle",
     "proxy": "bench.pages.proxy",
     "scene": "bench.pages.scene",
