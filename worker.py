@@ -1,4 +1,4 @@
-"""One worker process. Each job runs in a copy of it, a work-horse."""
+"""One worker process. Each job runs in a copy of it. `--idle SECONDS`: end after that time without work."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jobs.logs import configure_logging
 from jobs.processes import DRAINED_STATUS, keep_files_private
 from jobs.settings import SettingsError, load_settings
 from jobs.state.backend import open_backend
-from jobs.worker.maintenance import Maintenance
+from jobs.worker.maintenance import Maintenance, idle_limit
 from jobs.worker.rq_worker import make_worker
 
 
@@ -32,7 +32,7 @@ def main() -> int:
         while_idle=Expiry().purge,
         on_forced_stop=maintenance.ignore_interruption,
     )
-    worker.work(logging_level="INFO")
+    worker.work(logging_level="INFO", max_idle_time=idle_limit())
     return DRAINED_STATUS if worker.drained else 0
 
 

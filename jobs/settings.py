@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     study_data_dirs: str = Field(
         default="", description="Comma-separated folders whose scans studies may read; unset: uploaded scans alone."
     )
+    study_expiry_days: float = Field(
+        default=0, ge=0, le=36_600, description="Retention time of studies, from when they are made; 0: no limit."
+    )
     models_dir: Path | None = Field(default=None, description="Folder of additional models, which take precedence.")
     host: str = Field(default="127.0.0.1", description="Address on which the two servers listen.")
     api_port: Annotated[int, Field(ge=1, le=65535)] = 8000

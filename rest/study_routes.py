@@ -13,7 +13,17 @@ from pydantic import BaseModel
 from jobs import service
 from jobs.intake.field_names import OPTION_FIELDS, check_names, check_query
 from jobs.intake.form import parse_options
-from jobs.intake.study_form import ROWS_FIELDS, START_FIELDS, STUDY_FIELDS, RowsForm, StartForm, StudyForm, StudyScan
+from jobs.intake.study_form import (
+    ROW_REVIEW_FIELDS,
+    ROWS_FIELDS,
+    START_FIELDS,
+    STUDY_FIELDS,
+    RowReviewForm,
+    RowsForm,
+    StartForm,
+    StudyForm,
+    StudyScan,
+)
 from jobs.intake.version_form import parse_body
 from pipeline.results_tree import BINARY, CSV, JSON, PLAIN
 from rest.answers import documented
@@ -181,6 +191,39 @@ def _add_results(routes: FastAPI) -> None:
         """One file of the results of a row: report.html, results.csv, qc/overlay.png, ..."""
         check_query(request.query_params, ())
         return artifact_response(service.studies.row_artifact(study_id, row, name), name, request.headers)
+
+    @routes.get(
+        "/studies/{study_id}/rows/{row}/thumbnail",
+        response_class=FileResponse,
+        responses=documented(404, 409) | {200: {"content": {"image/jpeg": {}}}},
+        tags=TAGS,
+    )
+    def thumbnail(request: Request, study_id: str, row: int) -> Response:
+        """A small picture of the outlines of a row."""
+        check_query(request.query_params, (), ("v",))
+        path = service.studies.thumbnail(study_id, row)
+        return FileResponse(path, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
+
+    @routes.get(
+        "/studies/{study_id}/gallery", response_model=service.studies.Gallery, responses=documented(404, 409), tags=TAGS
+    )
+    def gallery(request: Request, study_id: str) -> service.studies.Gallery:
+        """The knees of a study in the order of what looks wrong, with reasons and reviews."""
+        check_query(request.query_params, ())
+        return service.studies.gallery(study_id)
+
+    @routes.put(
+        "/studies/{study_id}/rows/{row}/review",
+        responses=documented(404, 409, 422),
+        openapi_extra=_body(RowReviewForm),
+        tags=TAGS,
+    )
+    def review(request: Request, study_id: str, row: int, values: dict[str, object] = Body()) -> dict[str, object]:  # noqa: B008 -- FastAPI's way
+        """Mark the knee of a row as accepted, to be corrected or rejected; an empty state removes the mark."""
+        check_query(request.query_params, ROW_REVIEW_FIELDS)
+        check_names(values, ROW_REVIEW_FIELDS)
+        form = parse_body(RowReviewForm, values)
+        return service.studies.review(study_id, row, str(form.state), form.note)
 
     @routes.get(
         "/studies/{study_id}/findings.csv",

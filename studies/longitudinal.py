@@ -148,6 +148,7 @@ def measure_change(task: LongitudinalTask) -> None:
         document = _followed(task) if task.years else _compared(task)
     except KneeError as error:
         document = {"rows": [], "warnings": [], "reason": {"code": error.code, "message": str(error)}}
+    document["analyses"] = [record.address for record in task.records]
     task.path.parent.mkdir(parents=True, exist_ok=True)
     write_json(task.path, document)
 

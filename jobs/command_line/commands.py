@@ -20,6 +20,7 @@ from jobs.backup.making import back_up
 from jobs.backup.restoring import restore
 from jobs.command_line.tables import csv_lines, facts_of, job_lines, pair_lines, review_rows, show_lines, worker_lines
 from jobs.control.expiry import expired_now, purge_expired
+from jobs.control.forgetting import forget
 from jobs.control.workers import drain, pause, resume, workers
 from jobs.errors import InvalidForm
 from jobs.processes import keep_files_private
@@ -103,6 +104,8 @@ def parser(program: str) -> argparse.ArgumentParser:
     exporting.add_argument(
         "--scans-consented", action="store_true", help="users who consent have agreed to the use of their scans too"
     )
+    forgetting = command("forget-subject", "delete a subject from every study, and single jobs with its name")
+    forgetting.add_argument("subject", help="its name, exactly as in the manifests")
     command("reviews", "print every review as CSV, or as JSON")
     command("adopt", "make the present data directory that of the queue, after it was replaced on purpose")
     reconciling = command("reconcile", "compare records, queue, work and folders, and repair inconsistencies")
@@ -111,6 +114,11 @@ def parser(program: str) -> argparse.ArgumentParser:
     )
     command("sign-out", "end the access of every browser that has sent a key; each has to send it again")
     return whole
+
+
+def _forget_subject(chosen: argparse.Namespace) -> None:
+    found = asdict(forget(chosen.subject))
+    _write(chosen, found, pair_lines(found))
 
 
 def _stats(chosen: argparse.Namespace) -> None:
@@ -234,6 +242,7 @@ COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], None]]] = {
     "backup": _backup,
     "restore": _restore,
     "export-corrected": _export,
+    "forget-subject": _forget_subject,
     "reviews": _reviews,
     "adopt": _adopt,
     "reconcile": _reconcile,

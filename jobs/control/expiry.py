@@ -23,6 +23,7 @@ from jobs.state.model import read_time
 from jobs.state.queue import queue_errors
 from jobs.state.research import remove_copies
 from jobs.state.storage import Storage
+from jobs.studies.operations import remove_expired
 
 LEFTOVER_S: Final = 3600.0
 """Age from which unfinished files are abandoned."""
@@ -80,6 +81,8 @@ class Expiry:
                 gone.append(job_id)
                 log.info("job %s: expired and deleted", job_id)
             gone += self._by_record(backend)
+            for study_id in remove_expired(backend):
+                log.info("study %s: expired and deleted", study_id)
             remove_abandoned(storage)
             remove_expired_scans(storage)
             for _ in remove_copies(storage, backend.settings.research_expiry_days):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from jobs.state.model import ReviewState
 
 MOST_MANIFEST_BYTES: Final = 16 * 1024 * 1024
 MOST_BODY_BYTES: Final = 2 * MOST_MANIFEST_BYTES
@@ -73,6 +75,16 @@ class RowsForm(BaseModel):
     manifest: Manifest
 
 
+class RowReviewForm(BaseModel):
+    """A reader's judgement of one knee."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    state: Annotated[ReviewState | Literal[""], Field(description="Empty: not reviewed.")]
+    note: Annotated[str, Field(max_length=1000)] = ""
+
+
 STUDY_FIELDS: Final = tuple(StudyForm.model_fields)
 START_FIELDS: Final = tuple(StartForm.model_fields)
 ROWS_FIELDS: Final = tuple(RowsForm.model_fields)
+ROW_REVIEW_FIELDS: Final = tuple(RowReviewForm.model_fields)

@@ -107,6 +107,10 @@ class JobStore:
         pipe.set(LOG_OUTDATED, 1)
         pipe.execute()
 
+    def mark_log_outdated(self) -> None:
+        """Note that the server's log still contains deleted data."""
+        self._client.set(LOG_OUTDATED, 1)
+
     def compact_log(self) -> None:
         """Rewrite the server's log on disk if it still contains deleted data: addresses of ended jobs, file names.
 

@@ -63,8 +63,9 @@ class StudyQueue:
         self._queue = Queue(STUDY_QUEUE_NAME, connection=url_client, serializer=JSONSerializer, job_class=AnalysisJob)
 
     def add(self, parts: Iterable[str], *, at_front: bool = False) -> None:
-        """Queue parts that are not queued."""
+        """Queue parts that are not queued. `put_off` then has them for some seconds: a worker may be taking them."""
         for part in parts:
+            self._client.zadd(LATER, {part: time.time() + LATER_S})
             self._queue.enqueue(
                 STUDY_FUNCTION,
                 part,
@@ -90,12 +91,12 @@ class StudyQueue:
         moment = read_time(self._client.hget(job_key(str(first)), "enqueued_at")) if first else None
         return 0.0 if moment is None else max(0.0, (now() - moment).total_seconds())
 
-    def take(self) -> str | None:
+    def take(self, horse: str) -> str | None:
         """The next part, for a work-horse that has ended another; None if there is none, or if a single job waits."""
         if self._client.llen(QUEUE_KEY):
             return None
         part: str | None = _any(self._client.lpop(STUDY_QUEUE_KEY))
-        if part is not None:
+        if part is not None and part != horse:  # RQ ends the latter with the work-horse
             self._client.delete(*keys_of_job(part))
         return part
 
@@ -104,6 +105,7 @@ class StudyQueue:
         for part in self.waiting():
             if part.startswith(study_id):
                 self._client.lrem(STUDY_QUEUE_KEY, 0, part)
+                self._client.zrem(LATER, part)
                 self._client.delete(*keys_of_job(part))
 
     # Work in progress.

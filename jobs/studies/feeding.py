@@ -30,7 +30,8 @@ WINDOW: Final = 64
 
 TABLES_EVERY_S: Final = 60.0
 TABLES_SHARE: Final = 0.05
-"""While a study runs, its tables are written at most so often, and for at most this share of the time."""
+REVIEWED_EVERY_S: Final = 10.0
+"""While a study runs, or is reviewed, its tables are written at most so often, and for at most this share of the time."""
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class Feeder:
                     checks.append(Part(study=record.id, kind=Kind.CHECK, number=record.revision).id)
                 elif record.phase is Phase.RUNNING:
                     rest.append(part.id for part in pending(folder, record))
-                elif record.phase in (Phase.PAUSED, Phase.CANCELLED) and _tables_missing(folder):
+                elif record.phase in (Phase.PAUSED, Phase.CANCELLED, Phase.COMPLETE) and _tables_missing(folder):
                     rest.append(iter([Part(study=record.id, kind=Kind.TABLES, number=record.revision).id]))
         queue.add((part for part in checks if part not in known), at_front=True)
         room = WINDOW - len(waiting)
@@ -88,7 +89,7 @@ def pending(folder: StudyFolder, record: StudyRecord) -> Iterator[Part]:
         return
     entries = folder.journal.read()
     ended = plan.ended(entries.outcomes)
-    if tables_due(folder, entries, running=len(ended) < len(plan.rows)):
+    if tables_due(folder, entries, least_s=TABLES_EVERY_S if len(ended) < len(plan.rows) else 0.0):
         yield Part(study=record.id, kind=Kind.TABLES, number=record.revision)
     for number in plan.rows:
         if number not in ended:
@@ -98,7 +99,7 @@ def pending(folder: StudyFolder, record: StudyRecord) -> Iterator[Part]:
 
 
 def _tables_missing(folder: StudyFolder) -> bool:
-    return folder.plan() is not None and tables_due(folder, folder.journal.read(), running=True)
+    return folder.plan() is not None and tables_due(folder, folder.journal.read(), least_s=REVIEWED_EVERY_S)
 
 
 def uncompared(plan: Plan, ended: dict[int, Outcome], entries: Entries) -> Iterator[int]:
@@ -113,13 +114,14 @@ def subject_fingerprint(rows: tuple[int, ...], ended: dict[int, Outcome]) -> str
     return hashlib.sha256(" ".join(ended[row].address for row in rows).encode()).hexdigest()[:12]
 
 
-def tables_due(folder: StudyFolder, entries: Entries, *, running: bool) -> bool:
-    """Whether the tables are older than the journal, and may be written now."""
+def tables_due(folder: StudyFolder, entries: Entries, *, least_s: float = 0.0) -> bool:
+    """Whether the tables are older than journal or reviews, and may be written now. least_s: since the last time."""
     try:
         written = json.loads(folder.written.read_text(encoding="utf-8"))
         size, at, seconds = int(written["size"]), float(written["at"]), float(written["seconds"])
     except (OSError, ValueError, KeyError):
         return True
-    if size == entries.size and written.get("revision") == folder.record().revision:
+    same = size == entries.size and written.get("reviews", 0) == folder.reviews_size
+    if same and written.get("revision") == folder.record().revision:
         return False
-    return not running or time.time() - at > max(TABLES_EVERY_S, seconds / TABLES_SHARE)
+    return not least_s or time.time() - at > max(least_s, seconds / TABLES_SHARE)

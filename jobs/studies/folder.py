@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from jobs.errors import StudyNotFound
-from jobs.studies.journal import Journal
+from jobs.studies.journal import Journal, append_lines
 from jobs.studies.plan import CHECK, PLAN, Plan, read_check, read_plan
 from jobs.studies.record import StudyChanges, StudyRecord
 from pipeline.workspace import write_json
@@ -43,12 +43,14 @@ class StudyFolder:
         self.manifest = self.path / "manifest.csv"
         self.scans = self.path / SCANS
         self.tables = self.path / "tables"
+        self.journal_path = self.path / "journal.jsonl"
+        self.reviews_path = self.path / "reviews.jsonl"
         self.written = self.path / "tables.json"
 
     @property
     def journal(self) -> Journal:
         """One object for each process, which continues where it stopped reading."""
-        return _journal(self.path / "journal.jsonl")
+        return _journal(self.journal_path)
 
     def record(self) -> StudyRecord:
         """Raises StudyNotFound."""
@@ -74,6 +76,25 @@ class StudyFolder:
             changed = replace(record, **changes)
             self.write(changed)
             return changed, True
+
+    def reviews(self) -> dict[int, dict[str, str]]:
+        """Row -> its newest review: state, note, at; rows without one are left out."""
+        found: dict[int, dict[str, str]] = {}
+        with contextlib.suppress(FileNotFoundError):
+            for line in self.reviews_path.read_bytes().splitlines():
+                with contextlib.suppress(ValueError, KeyError, TypeError):
+                    entry = json.loads(line)
+                    found[int(entry["row"])] = {name: str(entry[name]) for name in ("state", "note", "at")}
+        return {row: entry for row, entry in found.items() if entry["state"]}
+
+    def add_review(self, entry: dict[str, object]) -> None:
+        """Append a review. Raises OSError."""
+        append_lines(self.reviews_path, [entry])
+
+    @property
+    def reviews_size(self) -> int:
+        """In bytes; grows with every review."""
+        return self.reviews_path.stat().st_size if self.reviews_path.exists() else 0
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

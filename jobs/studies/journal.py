@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -65,6 +65,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._entries = Entries()
+        self._file = 0
         self._lock = threading.Lock()
 
     def read(self) -> Entries:
@@ -76,9 +77,10 @@ class Journal:
                 self._entries = Entries()
                 return self._entries
             with stream:
-                size = os.fstat(stream.fileno()).st_size
-                if size < self._entries.size:  # another file
-                    self._entries = Entries()
+                facts = os.fstat(stream.fileno())
+                size = facts.st_size
+                if facts.st_ino != self._file or size < self._entries.size:  # rewritten
+                    self._entries, self._file = Entries(), facts.st_ino
                 known = self._entries
                 if size > known.size:
                     stream.seek(known.size)
@@ -101,20 +103,25 @@ class Journal:
         self._append([{"subject": row, "compared": what}])
 
     def _append(self, items: list[dict[str, Any]]) -> None:
-        if not items:
-            return
-        text = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items).encode()
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            size = os.fstat(descriptor).st_size
-            if size and os.pread(descriptor, 1, size - 1) != b"\n":  # the line before was cut
-                text = b"\n" + text
-            while text:
-                text = text[os.write(descriptor, text) :]
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        append_lines(self._path, items)
+
+
+def append_lines(path: Path, items: Sequence[Mapping[str, object]]) -> None:
+    """Add lines of JSON to a file that other processes extend too; they are on the disk afterwards. Raises OSError."""
+    if not items:
+        return
+    text = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items).encode()
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        size = os.fstat(descriptor).st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":  # the line before was cut
+            text = b"\n" + text
+        while text:
+            text = text[os.write(descriptor, text) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _line(outcome: Outcome) -> dict[str, Any]:

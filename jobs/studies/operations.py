@@ -8,6 +8,7 @@ import contextlib
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -81,6 +82,7 @@ def create(request: StudyRequest) -> StudyView:
         accepted=tuple(sorted(acceptable(request.accepted))),
         compact=request.compact,
         run=request.run,
+        expires_at=_expiry(backend),
     )
     folder = StudyFolder(backend.settings.data_dir, record.id)
     partial = folder.path.with_name(f".{record.id}.part")
@@ -244,6 +246,23 @@ def manifest_text(content: bytes) -> str:
 def data_folders() -> list[str]:
     """Names of the folders that the operator allows."""
     return sorted(load_settings().study_folders)
+
+
+def remove_expired(backend: Backend) -> list[str]:
+    """Delete the studies whose retention time has passed; returns their ids. Raises QueueUnavailable."""
+    gone = []
+    for folder in study_folders(backend.settings.data_dir):
+        with contextlib.suppress(StudyNotFound):
+            ends = folder.record().expires_at
+            if ends is not None and ends < now():
+                delete(folder.id)
+                gone.append(folder.id)
+    return gone
+
+
+def _expiry(backend: Backend) -> datetime | None:
+    days = backend.settings.study_expiry_days
+    return now() + timedelta(days=days) if days else None
 
 
 @queue_errors()

@@ -126,7 +126,7 @@ def write_study_tables(backend: Backend, part: Part) -> None:
         if not alone or check is None or plan is None:
             return
         started = time.time()
-        entries = folder.journal.read()
+        entries, reviews = folder.journal.read(), folder.reviews_size
         state, gone = study_state(folder, record, check, plan, entries)
         if gone:  # an analysis was deleted from the store: it is computed again
             folder.journal.write(replace(entries.outcomes[row], end=End.CLEARED) for row in gone)
@@ -135,7 +135,13 @@ def write_study_tables(backend: Backend, part: Part) -> None:
         seconds = time.time() - started
         write_json(
             folder.written,
-            {"size": entries.size, "revision": record.revision, "at": time.time(), "seconds": seconds},
+            {
+                "size": entries.size,
+                "reviews": reviews,
+                "revision": record.revision,
+                "at": time.time(),
+                "seconds": seconds,
+            },
         )
         if not any(pending(folder, record)):
             folder.change(lambda current: {"phase": Phase.COMPLETE} if _unchanged(current, record) else None)

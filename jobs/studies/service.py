@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobs.studies.charts import ChartChoices, ChartValue, chart_choices, chart_values
 from jobs.studies.downloads import archive, findings_csv, row_artifact, table, table_meanings
 from jobs.studies.operations import (
     StudyRequest,
@@ -18,11 +19,27 @@ from jobs.studies.operations import (
     start,
     studies,
 )
-from jobs.studies.progress import MOST_ROWS_OF_A_PAGE, Findings, RowsPage, RowView, StudyView, findings, rows
+from jobs.studies.progress import (
+    MOST_ROWS_OF_A_PAGE,
+    Findings,
+    FoundInRow,
+    RowsPage,
+    RowView,
+    StudyView,
+    findings,
+    rows,
+)
+from jobs.studies.reviews import Gallery, RankedKnee, gallery, review
+from jobs.studies.thumbnails import thumbnail
 
 __all__ = [
     "MOST_ROWS_OF_A_PAGE",
+    "ChartChoices",
+    "ChartValue",
     "Findings",
+    "FoundInRow",
+    "Gallery",
+    "RankedKnee",
     "RowView",
     "RowsPage",
     "StudyRequest",
@@ -30,15 +47,19 @@ __all__ = [
     "add_rows",
     "archive",
     "cancel",
+    "chart_choices",
+    "chart_values",
     "create",
     "data_folders",
     "delete",
     "findings",
     "findings_csv",
+    "gallery",
     "get",
     "manifest_text",
     "pause",
     "retry_failed",
+    "review",
     "row_artifact",
     "rows",
     "rows_of_names",
@@ -46,4 +67,5 @@ __all__ = [
     "studies",
     "table",
     "table_meanings",
+    "thumbnail",
 ]

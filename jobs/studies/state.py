@@ -36,6 +36,7 @@ def study_state(
 ) -> tuple[StudyState, list[int]]:
     """The state, and the rows whose analyses are no longer in the store."""
     rows, gone = [], []
+    reviews = folder.reviews()
     for checked in check.rows:
         state, outcome = plan.state_of(checked.row.number, entries.outcomes)
         found = None
@@ -44,7 +45,8 @@ def study_state(
             if found is None:
                 gone.append(checked.row.number)
         failure = None if outcome is None else outcome.failure
-        rows.append(StudyRow(checked=checked, state=state, record=found, failure=failure))
+        review = reviews.get(checked.row.number, {}).get("state", "") if found is not None else ""
+        rows.append(StudyRow(checked=checked, state=state, record=found, failure=failure, review=review))
     options = AnalysisOptions.from_dict(record.options).to_dict()
     return StudyState(check=check, store=folder.store, rows=tuple(rows), options=options), gone
 

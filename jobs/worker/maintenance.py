@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 from jobs.state.backend import Backend
 from jobs.state.reconciler import Reconciler
 from jobs.studies.feeding import Feeder
@@ -19,3 +21,11 @@ class Maintenance:
         """Never raises."""
         self._reconciler.reconcile_safely()
         self._feeder.feed_safely()
+
+
+def idle_limit() -> int | None:
+    """Seconds without work after which the worker of this command line ends; None: it waits for work."""
+    parser = argparse.ArgumentParser(description="Works on jobs and studies.")
+    parser.add_argument("--idle", type=int, metavar="SECONDS", help="end after this time without work")
+    seconds: int | None = parser.parse_args().idle
+    return seconds

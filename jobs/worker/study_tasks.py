@@ -54,7 +54,7 @@ def run_part(name: str) -> None:
         part = None
         if MORE_WORK.allowed and time.monotonic() - started < HORSE_S:
             with contextlib.suppress(QueueUnavailable), queue_errors():
-                part = backend.studies.take()
+                part = backend.studies.take(name)
 
 
 def _work_on(backend: Backend, name: str, horse: str) -> bool:

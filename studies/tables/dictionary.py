@@ -29,6 +29,8 @@ from studies.tables.listings import (
 )
 from studies.tables.measurements import COLUMNS as MEASUREMENT_COLUMNS
 from studies.tables.measurements import MEASUREMENTS_CSV
+from studies.tables.names import RANKING_CSV
+from studies.tables.ranking import RANKING_COLUMNS
 from studies.tables.rows import KEY_COLUMNS
 
 DICTIONARY_CSV: Final = "data_dictionary.csv"
@@ -76,6 +78,10 @@ _MEANINGS: Final = {column.name: column.meaning for column in COLUMNS} | {
     "registration_error": "largest effect of that residual, in the unit of the row",
     "compared_percent": "share of the region that was compared",
     "visits": "number of visits with a time",
+    "rank": "1: deserves a look first",
+    "score": "of what looks wrong: flags, robust distance from the median of the study, missing structures",
+    "reasons": "of the score, the gravest first, separated by |",
+    "review": "judgement of a reader",
     "slope": "per year, in the unit of the row",
     "error": "standard error of the slope from the residuals of the line",
     "expected": "standard error of the slope from the repeatability of one measurement",
@@ -87,6 +93,7 @@ _TABLES: Final = {
     FAILURES_CSV: FAILURE_COLUMNS,
     CHANGES_CSV: CHANGES_COLUMNS,
     SLOPES_CSV: SLOPES_COLUMNS,
+    RANKING_CSV: RANKING_COLUMNS,
     OAI_CSV: (*KEY_COLUMNS, "sex", "age", "SIDE"),
 }
 

@@ -29,7 +29,19 @@ OAI_CSV: Final = OAI_TABLE.path
 CHANGES_CSV: Final = "changes.csv"
 SLOPES_CSV: Final = "slopes.csv"
 
-ROW_COLUMNS: Final = (*KEY_COLUMNS, "sex", "age", "state", "code", "flags", "warnings", "model", "version", "analysis")
+ROW_COLUMNS: Final = (
+    *KEY_COLUMNS,
+    "sex",
+    "age",
+    "state",
+    "code",
+    "flags",
+    "warnings",
+    "model",
+    "version",
+    "analysis",
+    "review",
+)
 FAILURE_COLUMNS: Final = ("row", "subject", "visit", "side", "path", "state", "code", "message", "remedy", "step")
 _KNEE: Final = ("subject", "side")
 CHANGES_COLUMNS: Final = (
@@ -57,7 +69,7 @@ def _row(state: StudyState, row: StudyRow) -> list[object]:
         known = (flags, warnings, record.model_id, record.program, record.address)
     age = "" if person.age is None else f"{person.age:g}"
     further = [row.checked.row.further.get(name, "") for name in state.check.further]
-    return [*row.key, person.sex, age, row.state.value, code, *known, *further]
+    return [*row.key, person.sex, age, row.state.value, code, *known, row.review, *further]
 
 
 def _first_code(state: StudyState, row: StudyRow) -> str:

@@ -16,10 +16,10 @@ from pipeline.report.tables import CSV_COLUMNS
 from pipeline.results_tree import MEASUREMENTS
 from pipeline.workspace import atomic_file
 from studies.store import AnalysisRecord
+from studies.tables.names import MEASUREMENTS_PARQUET
 from studies.tables.rows import KEY_COLUMNS, StudyRow, StudyState
 
 MEASUREMENTS_CSV: Final = "measurements.csv"
-MEASUREMENTS_PARQUET: Final = "measurements.parquet"
 
 COLUMNS: Final = (*KEY_COLUMNS, *CSV_COLUMNS, "model", "version")
 _KNEES_A_GROUP: Final = 100

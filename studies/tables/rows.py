@@ -15,12 +15,13 @@ from studies.store import AnalysisFolder, AnalysisRecord, FailureRecord
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRow:
-    """checked: the row; record or failure: of its analysis, where it has ended."""
+    """checked: the row; record or failure: of its analysis, where it has ended; review: a reader's judgement."""
 
     checked: CheckedRow
     state: RowState
     record: AnalysisRecord | None = None
     failure: FailureRecord | None = None
+    review: str = ""
 
     @property
     def number(self) -> int:

@@ -19,8 +19,10 @@ from studies.tables.listings import (
     rows_csv,
     slopes_csv,
 )
-from studies.tables.measurements import MEASUREMENTS_CSV, MEASUREMENTS_PARQUET, write_measurements
+from studies.tables.measurements import MEASUREMENTS_CSV, write_measurements
 from studies.tables.methods import METHODS, PROVENANCE_JSON, methods_text, provenance_text
+from studies.tables.names import MEASUREMENTS_PARQUET, RANKING_CSV
+from studies.tables.ranking import ranking_csv
 from studies.tables.rows import StudyState
 
 MEANINGS: Final = {
@@ -30,6 +32,7 @@ MEANINGS: Final = {
     CHANGES_CSV: "changes between visits",
     SLOPES_CSV: "slopes over three and more visits",
     ROWS_CSV: "every row of the manifest and what became of it",
+    RANKING_CSV: "the knees in the order of what looks wrong, with the reasons",
     FAILURES_CSV: "rows without results, with reason and remedy",
     DICTIONARY_CSV: "meaning and unit of every column",
     METHODS: "text for the methods section of a paper",
@@ -44,6 +47,7 @@ def write_tables(state: StudyState, out: Path) -> None:
     """The same state gives the same bytes. Raises OSError."""
     out.mkdir(parents=True, exist_ok=True)
     write_measurements(state, out)
+    write_text(out / RANKING_CSV, ranking_csv(state, out))
     for name, text in (
         (ROWS_CSV, rows_csv(state)),
         (FAILURES_CSV, failures_csv(state)),

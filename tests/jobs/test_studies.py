@@ -7,23 +7,28 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from itertools import cycle
 from pathlib import Path
 from typing import Any, cast
 
+import pandas as pd
 import psutil
 import pytest
 
 from jobs import embedded
+from jobs.command_line.commands import main
 from jobs.errors import QueueUnavailable, StudyConflict, StudyNotFound
 from jobs.settings import load_settings
 from jobs.state.backend import open_backend
+from jobs.state.clock import now
 from jobs.state.queue import AnalysisQueue, queue_errors
 from jobs.state.rq_adapter import QUEUE_KEY, STUDY_QUEUE_KEY
 from jobs.studies import service
 from jobs.studies.entries import Kind, Part
 from jobs.studies.folder import StudyFolder
 from jobs.studies.journal import End, Journal, Outcome
+from jobs.studies.operations import remove_expired
 from jobs.studies.record import Phase
 from jobs.studies.service import StudyRequest, StudyView
 from jobs.worker.rq_worker import make_worker
@@ -227,6 +232,67 @@ def test_a_paused_study_begins_no_row_and_continues_where_it_stopped(
     assert len(set(stamps(served)) & addresses) == COMPLETE - 1, "those of the first study"
 
 
+def test_a_forgotten_subject_leaves_no_trace_and_others_stay(served: Service, scans: Path) -> None:
+    subject, other = "Zq81Traceable", "Zq82Remains"
+    (scans / "traceable.nrrd").write_bytes((scans / "v2.nrrd").read_bytes())
+    rows = [f"{name};{subject};V0{visit};;;;;case;x" for visit, name in enumerate(("traceable.nrrd", "gone.nrrd"))]
+    head = (scans / MANIFEST).read_text(encoding="utf-8").partition("\n")[0]
+    options = {"perform_nsm": False, "side": "right"}
+    manifest = "\n".join([head, rows[0], f"v1.nrrd;{other};V00;;;;;case;x", rows[1]]) + "\n"
+    study = finished(service.create(request(scans, name="forget", manifest=manifest, options=options)).id)
+    service.review(study.id, 2, "accepted", f"{subject} looks right")
+    address = service.rows(study.id).rows[0].analysis
+    wait_until(
+        lambda: "accepted" in service.table(study.id, "rows.csv").read_text(encoding="utf-8"),
+        seconds=60,
+        what="the review in the table",
+    )
+    service.archive(study.id)
+    assert traces(served, subject) != []
+
+    assert main(["forget-subject", subject]) == 0
+
+    after = finished(study.id)
+    assert (after.rows, after.complete) == (1, 1)
+    wait_until(lambda: traces(served, subject) == [], seconds=60, what="files without the subject")
+    assert not (served.folder / "analyses" / address).exists()
+    listed = service.rows(study.id).rows
+    assert [(row.row, row.subject, row.state) for row in listed] == [(3, other, "analysed")]
+    assert other in service.table(study.id, "measurements.csv").read_text(encoding="utf-8")
+    assert other in set(pd.read_parquet(service.table(study.id, "measurements.parquet")).subject)
+    assert main(["forget-subject", subject]) == 0, "again: nothing is left to delete"
+
+
+def test_a_study_is_deleted_when_its_retention_time_has_passed(served: Service, scans: Path) -> None:
+    served.stop_worker()
+    try:
+        kept, gone = (service.create(request(scans, name=name)).id for name in ("kept", "gone"))
+        StudyFolder(served.folder, gone).change(lambda _: {"expires_at": now() - timedelta(seconds=1)})
+        StudyFolder(served.folder, kept).change(lambda _: {"expires_at": now() + timedelta(days=1)})
+        assert remove_expired(open_backend()) == [gone]
+        assert service.get(kept).expires_at is not None
+        service.delete(kept)
+    finally:
+        served.restart()
+
+
+def traces(served: Service, word: str) -> list[str]:
+    """Files of the data directory, with those of the queue, and keys of the queue that contain a word."""
+    found = []
+    for path in served.folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            if path.is_file() and (word in path.name or word.encode() in path.read_bytes()):
+                found.append(str(path))
+            if path.suffix == ".parquet" and word in set(pd.read_parquet(path).subject.astype(str)):
+                found.append(str(path))
+    client = open_backend().client
+    for key in client.scan_iter():
+        values = client.hgetall(key) if client.type(key) == "hash" else {}
+        if word in key or word in str(values):
+            found.append(key)
+    return found
+
+
 def test_a_study_cannot_run_before_its_check_has_ended(served: Service, scans: Path) -> None:
     served.stop_worker()
     try:
@@ -245,15 +311,16 @@ def test_parts_of_studies_wait_while_a_single_job_waits(served: Service, ended: 
     served.stop_worker()
     backend = open_backend()
     try:
+        backend.client.delete(STUDY_QUEUE_KEY)
         backend.studies.add([Part(study=ended.id, kind=Kind.ROW, number=1).id])
         backend.client.rpush(QUEUE_KEY, "single")
-        assert backend.studies.take() is None
+        assert backend.studies.take("horse") is None
         nothing = cast("Any", lambda *_: None)
         worker = make_worker(served.url, every_few_seconds=nothing, while_idle=nothing, on_forced_stop=nothing)
         assert [queue.key for queue in worker.queues] == [QUEUE_KEY, STUDY_QUEUE_KEY], "taken from in this order"
         backend.client.delete(QUEUE_KEY)
-        assert backend.studies.take() == f"{ended.id}_row_1"
-        assert backend.studies.take() is None
+        assert backend.studies.take("horse") == f"{ended.id}_row_1"
+        assert backend.studies.take("horse") is None
     finally:
         served.restart()
 

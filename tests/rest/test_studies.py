@@ -115,6 +115,32 @@ def test_rows_are_given_in_pages_and_can_be_searched(client: httpx.Client, ended
     assert page(state="failed")["rows"][0]["code"] == "UNSUPPORTED_IMAGE"
 
 
+def test_knees_are_ranked_shown_and_reviewed(client: httpx.Client, ended: dict[str, Any]) -> None:
+    base = f"/studies/{ended['id']}"
+    knees = client.get(f"{base}/gallery").json()["knees"]
+    assert [knee["rank"] for knee in knees] == [1, 2, 3, 4]
+    assert {knee["row"] for knee in knees} == {2, 3, 4, 5}
+    picture = client.get(f"{base}/rows/2/thumbnail")
+    assert (picture.headers["content-type"], picture.content[:3]) == ("image/jpeg", b"\xff\xd8\xff")
+    assert "Kneebox" in client.get(f"{base}/rows/2/artifacts/report.html").text
+    answer = client.put(f"{base}/rows/3/review", json={"state": "rejected", "note": "motion"})
+    assert (answer.status_code, answer.json()["state"]) == (200, "rejected")
+    after = client.get(f"{base}/gallery").json()
+    assert after["reviewed"] == {"accepted": 0, "to_be_corrected": 0, "rejected": 1}
+    client.put(f"{base}/rows/3/review", json={"state": ""})
+    assert client.get(f"{base}/gallery").json()["reviewed"]["rejected"] == 0
+    for way in (
+        "rows/6/thumbnail",
+        "rows/99/thumbnail",
+        "rows/2/artifacts/analysis.json",
+        "rows/2/artifacts/..%2f.lock",
+    ):
+        assert client.get(f"{base}/{way}").status_code == 404, way
+    assert client.put(f"{base}/rows/6/review", json={"state": "accepted"}).status_code == 404
+    assert client.put(f"{base}/rows/2/review", json={"state": "good"}).status_code == 422
+    assert client.put(f"{base}/rows/2/review", json={"stat": "accepted"}).status_code == 422
+
+
 def test_a_study_of_uploaded_scans_has_their_rows(client: httpx.Client, scans: Path) -> None:
     ids = []
     for visit in range(2):

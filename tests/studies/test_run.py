@@ -32,8 +32,9 @@ from studies.run import STORE
 from studies.store import FAILURE, RECORD, AnalysisFolder
 from studies.tables.dictionary import DICTIONARY_CSV
 from studies.tables.listings import CHANGES_CSV, FAILURES_CSV, OAI_CSV, ROWS_CSV, SLOPES_CSV
-from studies.tables.measurements import MEASUREMENTS_CSV, MEASUREMENTS_PARQUET
+from studies.tables.measurements import MEASUREMENTS_CSV
 from studies.tables.methods import METHODS
+from studies.tables.names import MEASUREMENTS_PARQUET
 from tests.support.processes import wait_until
 from tests.support.small_study import COMPLETE, MANIFEST, OPTIONS, YEARS, analysed_study, tables
 

@@ -15,7 +15,10 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 JOB = "00000000-0000-4000-8000-000000000000"
-PAGES = ("app.py", *(f"pages/{name}.py" for name in ("analysis", "jobs", "methods", "compare", "statistics")))
+PAGES = (
+    "app.py",
+    *(f"pages/{name}.py" for name in ("analysis", "jobs", "methods", "compare", "statistics", "studies")),
+)
 SCRIPT = """
 import json, sys
 from streamlit.testing.v1 import AppTest
@@ -61,7 +64,7 @@ def test_home_without_a_queue_shows_a_message_and_offers_the_sample(seen: dict[s
     assert "Try the sample knee" in home["buttons"]
 
 
-@pytest.mark.parametrize("page", ["pages/analysis.py", "pages/statistics.py"])
+@pytest.mark.parametrize("page", ["pages/analysis.py", "pages/statistics.py", "pages/studies.py"])
 def test_a_page_that_reads_jobs_shows_a_message_without_a_queue(seen: dict[str, dict[str, Any]], page: str) -> None:
     assert "queue is not responding" in seen[page]["warnings"][0]
 

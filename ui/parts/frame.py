@@ -27,11 +27,12 @@ class PageLink:
 HOME: Final = PageLink(path="app.py", title="New analysis", icon=":material/add_circle:")
 JOBS: Final = PageLink(path="pages/jobs.py", title="My analyses", icon=":material/list:")
 COMPARE: Final = PageLink(path="pages/compare.py", title="Compare", icon=":material/compare_arrows:")
+STUDIES: Final = PageLink(path="pages/studies.py", title="Studies", icon=":material/table_view:")
 STATISTICS: Final = PageLink(path="pages/statistics.py", title="Statistics", icon=":material/bar_chart:")
 METHODS: Final = PageLink(path="pages/methods.py", title="Methods", icon=":material/straighten:")
 ANALYSIS: Final = PageLink(path="pages/analysis.py", title="Analysis", icon=":material/monitoring:")
 
-PAGES: Final = (HOME, JOBS, COMPARE, STATISTICS, METHODS)
+PAGES: Final = (HOME, JOBS, COMPARE, STUDIES, STATISTICS, METHODS)
 """The navigation, in its order. ANALYSIS is reached by a job's address only."""
 
 

@@ -19,7 +19,7 @@ const size = (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} 
  * @template {HTMLElement} T
  * @param {ParentNode} parent @param {string} selector @param {new () => T} type
  */
-function one(parent, selector, type) {
+export function one(parent, selector, type) {
   const found = parent.querySelector(selector);
   if (!(found instanceof type)) throw new Error(`${selector} is missing: the HTML of ui/home/upload.py has changed`);
   return found;
@@ -166,7 +166,7 @@ export default function ({ data, parentElement, setStateValue }) {
  * @param {FileSystemEntry} entry
  * @returns {Promise<Item[]>}
  */
-async function walk(entry) {
+export async function walk(entry) {
   if (entry.isFile) {
     /** @type {File} */
     const file = await new Promise((resolve, reject) => /** @type {FileSystemFileEntry} */ (entry).file(resolve, reject));

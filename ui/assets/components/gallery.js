@@ -1,0 +1,178 @@
+// Contact sheet of the knees of a study, the most conspicuous first, and their review by keyboard. Knees, pictures and
+// reviews go to and from the REST interface; Streamlit is not asked.
+import { one } from "./upload.js";
+
+const AHEAD = 3; // pictures that are fetched before they are shown
+const WORDS = { accepted: "Accepted", to_be_corrected: "To be corrected", rejected: "Rejected", "": "" };
+/** @type {Record<string, keyof typeof WORDS>} */
+const KEYS = { a: "accepted", c: "to_be_corrected", r: "rejected", u: "" };
+
+/**
+ * @typedef {{rank: number, row: number, subject: string, visit: string, side: string, score: number, reasons: string[],
+ *   analysis: string, review: keyof typeof WORDS}} Knee
+ * @typedef {{study: string, picture: string, report: string}} Data
+ */
+
+/** @param {{data: Data, parentElement: HTMLElement}} component */
+export default function ({ data, parentElement }) {
+  const root = one(parentElement, ".gallery", HTMLElement);
+  if (root.dataset.study === data.study) return; // called by a rerun
+  root.dataset.study = data.study;
+  const base = new URL(`../../api/studies/${data.study}`, import.meta.url).href;
+  const sheet = one(root, ".sheet", HTMLElement);
+  const dialog = one(root, "dialog", HTMLDialogElement);
+  const problem = one(root, ".problem", HTMLElement);
+  /** @param {string} name */
+  const part = (name) => one(dialog, `[data-part=${name}]`, HTMLElement);
+  const picture = one(dialog, ".picture", HTMLImageElement);
+  const report = one(dialog, "[data-part=report]", HTMLAnchorElement);
+  /** @type {Knee[]} */
+  let knees = [];
+  /** @type {HTMLButtonElement[]} */
+  let cards = [];
+  /** @type {Map<string, HTMLImageElement>} */
+  const ahead = new Map();
+  let at = 0;
+
+  /** @param {Knee} knee @param {string} name */
+  const file = (knee, name) => `${base}/rows/${knee.row}/artifacts/${name}?v=${knee.analysis}`;
+  /** @param {Knee} knee */
+  const title = (knee) => [knee.subject, knee.visit, knee.side].filter(Boolean).join(" · ");
+
+  function count() {
+    const of = (/** @type {string} */ state) => knees.filter(({ review }) => review === state).length;
+    const reviewed = knees.filter(({ review }) => review).length;
+    one(root, ".counts", HTMLElement).textContent =
+      `${reviewed} of ${knees.length} reviewed: ${of("accepted")} accepted, ${of("to_be_corrected")} to be corrected, ${of("rejected")} rejected`;
+    one(root, "progress", HTMLProgressElement).value = knees.length ? reviewed / knees.length : 0;
+  }
+
+  /** @param {number} index */
+  function mark(index) {
+    const { review } = knees[index];
+    cards[index].dataset.review = review;
+    one(cards[index], ".mark", HTMLElement).textContent = WORDS[review];
+    if (index === at) part("state").textContent = WORDS[review] || "Not reviewed";
+  }
+
+  /** @param {Knee} knee @param {number} index */
+  function card(knee, index) {
+    const item = document.createElement("li");
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "card";
+    const image = document.createElement("img");
+    image.loading = "lazy";
+    image.decoding = "async";
+    image.alt = "";
+    image.src = `${base}/rows/${knee.row}/thumbnail?v=${knee.analysis}`;
+    const [name, state, why] = ["who", "mark", "why"].map((kind) => {
+      const text = document.createElement("span");
+      text.className = kind;
+      return text;
+    });
+    name.textContent = `${knee.rank}. ${title(knee)}`;
+    why.textContent = knee.reasons[0] ?? "";
+    button.append(image, name, state, why);
+    button.onclick = () => open(index);
+    item.append(button);
+    cards.push(button);
+    return item;
+  }
+
+  /** @param {number} index */
+  function fetchAhead(index) {
+    for (let next = index; next <= Math.min(index + AHEAD, knees.length - 1); next += 1) {
+      const address = file(knees[next], data.picture);
+      if (!ahead.has(address)) {
+        const image = new Image();
+        image.src = address;
+        ahead.set(address, image);
+      }
+    }
+    for (const address of [...ahead.keys()].slice(0, Math.max(0, ahead.size - 4 * AHEAD))) ahead.delete(address);
+  }
+
+  /** @param {number} index */
+  function show(index) {
+    if (index < 0 || index >= knees.length) return;
+    at = index;
+    const knee = knees[at];
+    part("title").textContent = `${knee.rank} of ${knees.length}: ${title(knee)} (row ${knee.row})`;
+    part("state").textContent = WORDS[knee.review] || "Not reviewed";
+    part("reasons").replaceChildren(...knee.reasons.map((reason) => {
+      const line = document.createElement("li");
+      line.textContent = reason;
+      return line;
+    }));
+    picture.src = file(knee, data.picture);
+    picture.alt = `Outlines of ${title(knee)}`;
+    report.href = file(knee, data.report);
+    fetchAhead(at);
+  }
+
+  /** @param {number} index */
+  function open(index) {
+    show(index);
+    if (!dialog.open) dialog.showModal();
+  }
+
+  /** @param {keyof typeof WORDS} state */
+  async function judge(state) {
+    const index = at;
+    const before = knees[index].review;
+    knees[index].review = state;
+    mark(index);
+    count();
+    if (state) show(index + 1);
+    try {
+      const answer = await fetch(`${base}/rows/${knees[index].row}/review`, {
+        method: "PUT", headers: { "content-type": "application/json" }, body: JSON.stringify({ state }),
+      });
+      if (!answer.ok) throw new Error(String(answer.status));
+      problem.textContent = "";
+    } catch {
+      knees[index].review = before;
+      mark(index);
+      count();
+      problem.textContent = `The review of row ${knees[index].row} was not saved. Check the connection, then try again.`;
+    }
+  }
+
+  dialog.onkeydown = (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const key = event.key.toLowerCase();
+    if (key in KEYS) judge(KEYS[key]);
+    else if (key === "arrowright" || key === "n") show(at + 1);
+    else if (key === "arrowleft" || key === "p") show(at - 1);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  dialog.onclose = () => cards[at]?.focus();
+  for (const button of dialog.querySelectorAll("button")) {
+    button.onclick = () => {
+      const name = button.dataset.do ?? "";
+      if (name === "close") dialog.close();
+      else if (name === "next") show(at + 1);
+      else if (name === "previous") show(at - 1);
+      else judge(/** @type {keyof typeof WORDS} */ (name === "undo" ? "" : name));
+    };
+  }
+  one(root, "[data-part=begin]", HTMLButtonElement).onclick = () => {
+    const first = knees.findIndex(({ review }) => !review);
+    open(first < 0 ? 0 : first);
+  };
+
+  async function load() {
+    const answer = await fetch(`${base}/gallery`);
+    if (!answer.ok) throw new Error(String(answer.status));
+    knees = (await answer.json()).knees;
+    cards = [];
+    sheet.replaceChildren(...knees.map(card));
+    knees.forEach((_, index) => { mark(index); });
+    count();
+    root.dataset.state = "ready";
+  }
+  load().catch(() => { problem.textContent = "The knees could not be read. Reload the page."; });
+}

@@ -1,0 +1,55 @@
+"""The rows of a study in pages: state, reason, flags, and a link to the results of each."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pandas as pd
+import streamlit as st
+
+from jobs import service
+from ui.parts.addresses import address
+from ui.studies.wording import ROW_STATES
+
+PAGE: Final = 100
+
+
+def show_rows(study: service.studies.StudyView) -> None:
+    """A filter and one page of rows."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        state = st.selectbox("State", list(ROW_STATES), format_func=ROW_STATES.__getitem__, width=160)
+        text = st.text_input("Subject or file contains", max_chars=100, width=260)
+        number = st.number_input("Page", min_value=1, value=1, step=1, width=130)
+    page = service.studies.rows(study.id, offset=(int(number) - 1) * PAGE, limit=PAGE, state=state, text=text)
+    pages = max(1, -(-page.total // PAGE))
+    st.html(f'<p class="ok-quiet" role="status">{page.total:,} rows, page {int(number)} of {pages:,}</p>')
+    if not page.rows:
+        return
+    base = address(f"/api/studies/{study.id}/rows")
+    name = "qc/overlay.png" if study.compact else "report.html"
+    frame = pd.DataFrame(
+        [
+            {
+                "Row": row.row,
+                "Subject": row.subject,
+                "Visit": row.visit,
+                "Side": row.side,
+                "State": ROW_STATES.get(row.state, row.state),
+                "Results": f"{base}/{row.row}/artifacts/{name}" if row.analysis else "",
+                "Reason": row.code,
+                "What was found": " ".join(part for part in (row.message, row.remedy) if part),
+                "Flags": ", ".join(row.flags),
+                "File": row.path,
+            }
+            for row in page.rows
+        ]
+    )
+    st.dataframe(
+        frame,
+        hide_index=True,
+        column_config={
+            "Row": st.column_config.NumberColumn(width="small", format="%d"),
+            "Results": st.column_config.LinkColumn(display_text="Open", width="small"),
+            "What was found": st.column_config.TextColumn(width="large"),
+        },
+    )
