@@ -31,7 +31,7 @@ WINDOW: Final = 64
 TABLES_EVERY_S: Final = 60.0
 TABLES_SHARE: Final = 0.05
 REVIEWED_EVERY_S: Final = 10.0
-"""While a study runs, or is reviewed, its tables are written at most so often, and for at most this share of the time."""
+"""While a study runs, or is reviewed: its tables are written at most so often, for at most this share of the time."""
 
 log = logging.getLogger(__name__)
 

@@ -9,6 +9,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
+
+from jobs.state.rq_adapter import QUEUE_KEY, STUDY_QUEUE_KEY
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -44,3 +47,21 @@ def test_pages_start_where_the_home_folder_is_closed() -> None:
 def test_an_image_and_the_repository_contain_no_settings_and_no_data() -> None:
     assert {".env", "data", ".git"} <= set((ROOT / ".dockerignore").read_text("utf-8").split())
     assert {"/.env", "/data/"} <= set((ROOT / ".gitignore").read_text("utf-8").split())
+
+
+def test_the_autoscaler_counts_the_queues_that_workers_take_from() -> None:
+    files = list(yaml.safe_load_all((DEPLOY / "kubernetes" / "kneebox.yaml").read_text("utf-8")))
+    (scaled,) = (item for item in files if item["kind"] == "ScaledObject")
+    lists = {trigger["metadata"]["listName"] for trigger in scaled["spec"]["triggers"]}
+    assert lists == {QUEUE_KEY, STUDY_QUEUE_KEY}
+    deployments = {item["metadata"]["name"]: item for item in files if item["kind"] == "Deployment"}
+    assert scaled["spec"]["scaleTargetRef"]["name"] in deployments
+    for deployment in deployments.values():
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        assert (ROOT / container["command"][-1]).is_file()
+
+
+def test_the_script_of_burst_workers_can_be_read_by_bash() -> None:
+    script = DEPLOY / "slurm" / "workers.sbatch"
+    assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
+    assert "worker.py --idle" in script.read_text("utf-8")
