@@ -170,16 +170,17 @@ def take_scan(scan: PendingScan, place: Path, prefix: str) -> dict[str, str]:
         raise AmbiguousSeries("The upload has several series, and none is chosen.", hint="Choose one of them.")
     path_of = _paths(scan, Workspace(source))
     columns = {"series": scan.series} if scan.series else {}
-    moved: dict[Path, str] = {}
+    places = {PATH.name: FilePart.SCAN} if scan.scan is not None else {}
+    if scan.labels is not None:  # in the field of the scan, if it was sent there
+        places[LABELS.name] = FilePart.LABELS if FilePart.LABELS in scan.names else FilePart.SCAN
+    moved: dict[FilePart, str] = {}
     try:
-        for part, column in ((FilePart.SCAN, PATH.name), (FilePart.LABELS, LABELS.name)):
+        for column, part in places.items():
             path = path_of(part)
-            if path is None or (part is FilePart.LABELS and scan.labels is None):
-                continue
-            if path not in moved:
-                moved[path] = f"{prefix}_{clean_filename(scan.names[part])}"
-                path.rename(place / moved[path])
-            columns[column] = moved[path]
+            if part not in moved and path is not None:
+                moved[part] = f"{prefix}_{clean_filename(scan.names[part])}"
+                path.rename(place / moved[part])
+            columns[column] = moved[part]
     except FileNotFoundError:
         raise _not_found() from None
     shutil.rmtree(source, ignore_errors=True)
