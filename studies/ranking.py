@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FIGURES: Final = (THC, THC_TAB, TAB, VOLUME)
 LEAST_KNEES: Final = 8
-"""Without so many knees with a figure, there is no distribution."""
+"""With fewer knees that have a figure, there is no distribution."""
 
 LARGEST: Final = 3
 MOST_Z: Final = 20.0

@@ -32,7 +32,7 @@ ROW_STATES: Final = {
 
 
 def progress_text(study: service.studies.StudyView) -> str:
-    """`12 of 40 rows · 2 failed · 300 rows an hour · about 6 min left`."""
+    """`12 of 40 rows · 2 failed · 300 rows per hour · about 6 min left`."""
     done = study.complete + study.failed
     parts = [f"{done:,} of {study.ready:,} rows"]
     if study.failed:
@@ -42,6 +42,6 @@ def progress_text(study: service.studies.StudyView) -> str:
     if study.running:
         parts.append(f"{study.running} in work")
     if study.rows_per_hour and study.remaining_seconds:
-        parts.append(f"{study.rows_per_hour:,.0f} rows an hour")
+        parts.append(f"{study.rows_per_hour:,.0f} rows per hour")
         parts.append(f"about {wording.duration(study.remaining_seconds)} left")
     return "  ·  ".join(parts)
