@@ -19,6 +19,7 @@ from jobs.control.cancelling import delete
 from jobs.errors import JobNotFound, StudyNotFound
 from jobs.state.backend import Backend, open_backend
 from jobs.state.queue import queue_errors
+from jobs.studies.downloads import TABLES_ZIP
 from jobs.studies.feeding import Feeder
 from jobs.studies.folder import STORE, StudyFolder, study_folders
 from jobs.studies.operations import remove_unused
@@ -84,7 +85,7 @@ def _forget_in(folder: StudyFolder, subject: str) -> tuple[int, set[str]]:
             _without_rows(path, numbers)
         folder.written.unlink(missing_ok=True)
         shutil.rmtree(folder.tables, ignore_errors=True)
-        for path in folder.path.glob("*tables.zip*"):
+        for path in folder.path.glob(f"*{TABLES_ZIP}*"):
             path.unlink()
         if record.phase is Phase.COMPLETE:
             folder.write(replace(record, phase=Phase.RUNNING))

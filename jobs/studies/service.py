@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.studies.charts import ChartChoices, ChartValue, chart_choices, chart_values
-from jobs.studies.downloads import archive, findings_csv, row_artifact, table, table_meanings
+from jobs.studies.downloads import TABLES_ZIP, archive, findings_csv, row_artifact, table, table_meanings
 from jobs.studies.operations import (
     StudyRequest,
     add_rows,
@@ -34,6 +34,7 @@ from jobs.studies.thumbnails import thumbnail
 
 __all__ = [
     "MOST_ROWS_OF_A_PAGE",
+    "TABLES_ZIP",
     "ChartChoices",
     "ChartValue",
     "Findings",

@@ -29,8 +29,7 @@ def draw_options(models: list[service.ModelFacts]) -> dict[str, Any]:
     return values
 
 
-# Any: as in `draw_options`
-def advanced_options() -> dict[str, Any]:
+def advanced_options() -> dict[str, object]:
     """The advanced options. -> value of each option"""
     return {item.name: _widget(item) for item in fields(AnalysisOptions) if item.metadata["advanced"]}
 

@@ -56,7 +56,7 @@ def _distribution(values: list[service.studies.ChartValue], title: str, unit: st
                 y=[value.value for value in some],
                 text=[f"{value.subject} {value.visit} {value.side}" for value in some],
                 name=group or "all knees",
-                boxpoints="all" if len(values) <= MOST_LINES else "outliers",
+                boxpoints="outliers",
                 jitter=0.4,
                 pointpos=0,
             )

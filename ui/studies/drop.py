@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from pipeline.file_kinds import COMPACT_EXTENSIONS, FileKind
 from ui.parts.components import mount
@@ -23,8 +23,8 @@ HTML: Final = f"""
 """
 
 
-# Any: what the script sends: [{"scan_id": ..., "filename": ...}]
-def ask_for_scans(limit_bytes: int) -> list[dict[str, Any]]:
+# what the script sends: [{"scan_id": ..., "filename": ...}]
+def ask_for_scans(limit_bytes: int) -> list[dict[str, str]]:
     """The area, and the scans that were uploaded and accepted so far."""
     state = mount(
         "drop",
@@ -34,7 +34,7 @@ def ask_for_scans(limit_bytes: int) -> list[dict[str, Any]]:
         default={"scans": []},
         on_scans_change=_ignore,
     )
-    found: list[dict[str, Any]] = list(state.scans or [])
+    found: list[dict[str, str]] = list(state.scans or [])
     return found
 
 

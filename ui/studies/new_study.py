@@ -20,7 +20,7 @@ DROPPED, FOLDER, MANIFEST = "Scans from this computer", "Folder of this server",
 COLUMNS: Final = ("subject", "visit", "side", "time", "sex", "age", "group")
 """Of a row; `group` is an example of a column that is kept as it is."""
 
-EXAMPLE: Final = "path,subject,visit,side,group\n9001104_V00.nii.gz,9001104,V00,right,case\n"
+EXAMPLE: Final = "path,subject,visit,side,group\nbaseline/9001104,9001104,V00,right,case\n"
 
 
 def show_form() -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from jobs import service
+from pipeline.results_tree import OVERLAY, REPORT
 from ui.parts.addresses import address
 from ui.studies.wording import ROW_STATES
 
@@ -26,7 +27,7 @@ def show_rows(study: service.studies.StudyView) -> None:
     if not page.rows:
         return
     base = address(f"/api/studies/{study.id}/rows")
-    name = "qc/overlay.png" if study.compact else "report.html"
+    name = (OVERLAY if study.compact else REPORT).path
     frame = pd.DataFrame(
         [
             {

@@ -16,7 +16,9 @@ def show_tables(study: service.studies.StudyView) -> None:
         st.info("The tables are written when the first rows have ended.", icon=":material/hourglass_empty:")
         return
     base = address(f"/api/studies/{study.id}")
-    st.html(f'<p><a class="ok-button" href="{base}/tables.zip" download>Download all tables (zip)</a></p>')
+    st.html(
+        f'<p><a class="ok-button" href="{base}/{service.studies.TABLES_ZIP}" download>Download all tables (zip)</a></p>'
+    )
     if study.waiting or study.running:
         st.html('<p class="ok-quiet">They are written again about every minute while the study runs.</p>')
     lines = "".join(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from jobs import service
+from jobs.state.model import Status
 from pipeline.progress import StepState
+from studies.row_state import RowState
 from ui.parts import wording
 
 Colour = Literal["gray", "blue", "green", "red", "orange"]
@@ -14,20 +16,20 @@ PHASES: Final[dict[str, tuple[Colour, str, str]]] = {
     "checking": ("blue", ":material/fact_check:", "Checking the rows"),
     "checked": ("orange", ":material/rule:", "Checked, not started"),
     "invalid": ("red", ":material/error:", "The manifest cannot be read"),
-    StepState.RUNNING.value: ("blue", ":material/sync:", "Running"),
+    StepState.RUNNING.value: ("blue", ":material/sync:", StepState.RUNNING.words),
     "paused": ("gray", ":material/pause:", "Paused"),
     "cancelled": ("gray", ":material/block:", "Cancelled"),
-    "complete": ("green", ":material/check:", "Complete"),
+    Status.COMPLETE.value: ("green", ":material/check:", "Complete"),
 }
 """Phase -> colour, icon and words."""
 
 ROW_STATES: Final = {
     "": "All",
-    "analysed": "Analysed",
-    "failed": "Failed",
-    "left_out": "Left out",
-    "waiting": "Waiting",
-    StepState.RUNNING.value: "Running",
+    RowState.COMPLETE.value: "Analysed",
+    RowState.FAILED.value: StepState.FAILED.words,
+    RowState.LEFT_OUT.value: "Left out",
+    RowState.WAITING.value: StepState.WAITING.words,
+    StepState.RUNNING.value: StepState.RUNNING.words,
 }
 
 
@@ -36,7 +38,7 @@ def progress_text(study: service.studies.StudyView) -> str:
     done = study.complete + study.failed
     parts = [f"{done:,} of {study.ready:,} rows"]
     if study.failed:
-        parts.append(f"{study.failed:,} failed")
+        parts.append(f"{study.failed:,} {RowState.FAILED}")
     if study.left_out:
         parts.append(f"{study.left_out:,} left out")
     if study.running:
