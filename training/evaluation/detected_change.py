@@ -1,10 +1,12 @@
 """How often a thinning of one subregion is called a change, and how often the other subregions are, in simulated scans.
 
     python -m training.evaluation.detected_change MAP [--subregion cMT] [--thin 0.1] [--pairs 20] [--processes 2]
+    python -m training.evaluation.detected_change MAP --same-noise [--thin 0.3] --pairs 1
 
 MAP is an expert label map. Cartilage is removed from the outer surface of the subregion, until its mean ThCtAB is lower
 by --thin mm. The map and the thinned one are then scanned and segmented as in `make reproducibility`, in pairs; the
-change of every subregion is compared with the smallest detectable change of the model.
+change of every subregion is compared with the smallest detectable change of the model. With --same-noise both scans of
+a pair have the same noise and position: their difference is the model's response to the change alone.
 """
 
 from __future__ import annotations
@@ -83,12 +85,14 @@ def _means(findings: Findings) -> dict[str, float]:
     }
 
 
-def change_of_pair(pair: int, before: Segmentation, after: Segmentation, person: int, model: str) -> dict[str, float]:
+def change_of_pair(
+    pair: int, before: Segmentation, after: Segmentation, person: int, model: str, same_noise: bool
+) -> dict[str, float]:
     """Change of every subregion between a scan of each, mm."""
     segment = segmenter(registered(model, Resources(threads=1)))
     first, second = (
         subregion_means(segment(scan_again(knee, person, FIRST_VISIT + 2 * pair + visit)))
-        for visit, knee in enumerate((before, after))
+        for visit, knee in ((0, before), (0 if same_noise else 1, after))
     )
     return {name: second[name] - value for name, value in first.items() if name in second}
 
@@ -109,6 +113,7 @@ def main() -> None:
     parser.add_argument("--subregion", default="cMT", choices=[region.name for region in ORDERED])
     parser.add_argument("--thin", type=float, default=0.1, metavar="MM")
     parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument("--same-noise", action="store_true", help="the response to the change alone")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--model", default="nnunet_fullres")
     parser.add_argument("--figures", type=Path, help="reproducibility.json; default: the model's")
@@ -121,7 +126,9 @@ def main() -> None:
     # how well the requested thinning was reached
     print(f"{given.subregion}: thinned by {-real[given.subregion]:.3f} mm", flush=True)
     person = int.from_bytes(knee_of(given.map).encode()[-4:], "big")
-    ask = partial(change_of_pair, before=before, after=after, person=person, model=given.model)
+    ask = partial(
+        change_of_pair, before=before, after=after, person=person, model=given.model, same_noise=given.same_noise
+    )
     changes: list[dict[str, float]] = []
     with ProcessPoolExecutor(given.processes) as pool:
         for pair in pool.map(ask, range(given.pairs)):
@@ -131,9 +138,10 @@ def main() -> None:
     # the result: one line per subregion, the thinned one marked
     for name, share in called(changes, limits).items():
         values: NDArray[np.float64] = np.array([pair[name] for pair in changes])
+        spread = values.std(ddof=min(1, len(values) - 1))
         mark = "thinned" if name == given.subregion else ""
         print(
-            f"{name:6} detectable {limits[name]:.3f} mm, change {values.mean():+.3f} +- {values.std(ddof=1):.3f} mm, "
+            f"{name:6} detectable {limits[name]:.3f} mm, change {values.mean():+.3f} +- {spread:.3f} mm, "
             f"called changed in {share:.0%} {mark}"
         )
 
