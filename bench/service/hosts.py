@@ -1,6 +1,6 @@
 """One, two and four hosts on one queue and one shared folder, each with half a core; one of them is cut off for a time.
 
-Each host is a network namespace with an address of its own; the queue is in another one. Locks are tried as those of
+Each host is a network namespace with a separate address; the queue is in another one. Locks are tried as those of
 one file system that all hosts share, and as local to each host (a FUSE mount per host). Needs root, iproute2, bindfs
 and the cpu controller of cgroups.
 """
