@@ -161,7 +161,7 @@ export default function ({ data, parentElement }) {
   }
   one(root, "[data-part=begin]", HTMLButtonElement).onclick = () => {
     const first = knees.findIndex(({ review }) => !review);
-    open(first < 0 ? 0 : first);
+    open(Math.max(first, 0));
   };
 
   async function load() {
