@@ -143,7 +143,7 @@ def walk(page: Page, steps: int) -> list[dict[str, object]]:
 
 def test_tab_reaches_the_ways_in_and_shows_where_it_is(page: Page) -> None:
     page.get_by_role("button", name="Choose files").wait_for()
-    seen = walk(settled(page), 12)
+    seen = walk(settled(page), 13)
     names = [str(item["name"]) for item in seen]
     for wanted in ("My analyses", "Methods", "Choose files", "Choose a DICOM folder", "Try the sample knee"):
         assert any(wanted in name for name in names), (wanted, names)
