@@ -95,7 +95,7 @@ def _cut_off() -> Figure:
         time.sleep(CUT_S)
         cluster.link(0, "up")
         wait_for(lambda: all_ended(cluster.inside), LONGEST_S, "the end of all jobs")
-        time.sleep(2.0)
+        time.sleep(2.0)  # an attempt that lost would publish or count now
         wrong = [text for record in records_of(cluster.inside) if (text := wrong_result(cluster.inside, record.id))]
         counted = int(cluster.inside.client.get("stats:total_processed") or 0)
         again = sum(record.attempt > 1 for record in records_of(cluster.inside))

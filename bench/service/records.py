@@ -74,5 +74,5 @@ def _memory(site: Site) -> int:
 
 
 def _info(site: Site, section: str) -> dict[str, int]:
-    found: dict[str, int] = Inside(site).client.info(section)  # type: ignore[assignment]
+    found: dict[str, int] = Inside(site).client.info(section)  # type: ignore[assignment]  # also of asynchronous clients
     return found

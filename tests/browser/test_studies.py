@@ -34,7 +34,6 @@ def test_a_study_from_dropped_scans_to_its_tables(browser: Browser, product: Pro
     with opened(browser, product.url) as page:
         page.goto(f"{product.url}/studies")
         expect(page.get_by_role("heading", name="Studies", exact=True)).to_be_visible()
-        page.locator(".drop[data-ready]").wait_for()
         page.get_by_label("Files of the scans").set_input_files(names)
         expect(page.get_by_text("2 scans. Read as {subject}_{visit}_{side}.")).to_be_visible(timeout=120_000)
         page.get_by_label("Name of the study").fill("Two visits")

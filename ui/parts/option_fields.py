@@ -17,7 +17,7 @@ MODEL: Final = "segmentation_model"
 
 # Any: values of options have the types of the fields of AnalysisOptions, which checks them.
 def draw_options(models: list[service.ModelFacts]) -> dict[str, Any]:
-    """The basic options, side by side. -> value of each option. Without models, none is chosen."""
+    """The basic options, next to each other. Returns the value of each option. Without models, none is chosen."""
     values: dict[str, Any] = {}
     for item in fields(AnalysisOptions):
         if item.metadata["advanced"] or item.metadata["preflight"] or item.name == CONSENT:

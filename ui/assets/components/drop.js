@@ -123,4 +123,5 @@ export default function ({ data, parentElement, setStateValue }) {
       problem("What was dropped could not be read. Choose the files with the button instead.");
     }
   };
+  if (input.files?.length) input.dispatchEvent(new Event("change")); // chosen before this script was there
 }
