@@ -31,7 +31,7 @@ numpy, which reads it once.
 """
 
 
-USE_THE_PRODUCT = frozenset({"accessibility", "docs_page", "idle", "story", "studies", "upload"})
+USE_THE_PRODUCT = frozenset({"accessibility", "docs_page", "idle", "story", "studies", "upload", "versions"})
 """The files of tests/browser with the fixture `product`."""
 
 

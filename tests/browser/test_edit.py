@@ -19,15 +19,15 @@ from pipeline.report.view_slices import write_slices
 from pipeline.types import AnalysisResult
 from tests.support.axe import findings
 from tests.support.browser import opened
+from tests.support.editor import EDITING, canvas, choose, drag, edit_outlines, place_of, status_says
 from tests.support.report_phantom import CENTRES_MM, MIDDLE_MM, phantom, stored_otherwise
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page, Route
+    from playwright.sync_api import Browser, Page, Route
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 PLANES = ("Sagittal", "Coronal", "Axial")
-EDITING = '.slices[data-editing="on"]'
 VERSION = {"id": "3f0c", "version": 2}
 HOLE_MM = 5.0
 TRUTH = stored_otherwise(phantom(), (2, 0, 1), (0, 1))
@@ -74,41 +74,13 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
 
 def begin(tab: Page, address: str) -> None:
     tab.goto(address)
-    tab.get_by_role("button", name="Edit outlines").click()
-    tab.locator(EDITING).wait_for()
-
-
-def canvas(page: Page, plane: str) -> Locator:
-    return page.get_by_label(re.compile(f"^{plane} slice\\. Arrow"))
+    edit_outlines(tab)
 
 
 def go_to(page: Page, voxel: tuple[int, ...]) -> None:
     """Move the cross-hair by the sliders."""
     for plane, axis in zip(PLANES, axis_order(GRID), strict=True):
         page.get_by_role("slider", name=f"{plane} slice").fill(str(voxel[axis] + 1))
-
-
-def place_of(page: Page, plane: str, across: float, down: float) -> tuple[float, float]:
-    box = canvas(page, plane).bounding_box()
-    assert box is not None
-    return box["x"] + box["width"] * across, box["y"] + box["height"] * down
-
-
-def drag(page: Page, plane: str, *places: tuple[float, float]) -> None:
-    page.mouse.move(*place_of(page, plane, *places[0]))
-    page.mouse.down()
-    for place in places[1:]:
-        page.mouse.move(*place_of(page, plane, *place), steps=4)
-    page.mouse.up()
-
-
-def status_says(page: Page, pattern: str) -> re.Match[str]:
-    """Wait for a line in the region that screen readers speak."""
-    line = page.get_by_role("status").filter(has_text=re.compile(pattern))
-    line.wait_for()
-    found = re.search(pattern, line.inner_text())
-    assert found
-    return found
 
 
 def saved(page: Page, **answer: Any) -> tuple[np.ndarray, dict[str, Any]]:
@@ -126,11 +98,6 @@ def saved(page: Page, **answer: Any) -> tuple[np.ndarray, dict[str, Any]]:
         page.wait_for_timeout(20)
     page.unroute("**/api/jobs/bench/versions")
     return with_runs(LABELS, VersionForm.model_validate(bodies[0]).packed), bodies[0]
-
-
-def choose(page: Page, **labels: str) -> None:
-    for name in labels.values():
-        page.get_by_role("radio", name=name, exact=True).check()
 
 
 def test_keys_alone_paint_lock_undo_and_save(page: Page) -> None:

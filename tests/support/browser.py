@@ -95,14 +95,16 @@ class Product:
             self._process.kill()
             self._process.wait(10)
 
-    def submit(self, name: str, content: bytes) -> str:
-        """Upload a scan through the REST interface; returns the ID of its job."""
-        answer = httpx.post(f"{self.api_url}/upload", files={"file": (name, content)}, timeout=120)
+    def submit(self, name: str, content: bytes, labels: bytes | None = None) -> str:
+        """Upload a scan, and a label map (NIfTI), through the REST interface; returns the ID of its job."""
+        files = {"file": (name, content)} | ({} if labels is None else {"labels": ("labels.nii", labels)})
+        answer = httpx.post(f"{self.api_url}/upload", files=files, timeout=120)
+        assert answer.status_code == 201, answer.text
         return str(answer.json()["job_id"])
 
-    def analyse(self, name: str, content: bytes) -> str:
-        """Analyse a scan through the REST interface; returns the ID of the completed job."""
-        job_id = self.submit(name, content)
+    def analyse(self, name: str, content: bytes, labels: bytes | None = None) -> str:
+        """As submit; returns the ID of the completed job."""
+        job_id = self.submit(name, content, labels)
         with httpx.Client(base_url=self.api_url, timeout=120) as client:
             deadline = time.monotonic() + ANALYSIS_LIMIT_MS / 1000
             while time.monotonic() < deadline:

@@ -36,7 +36,7 @@ def _named(title: str, job: JobView) -> str:
     link = address(f"/analysis?job={quote(job.id)}")
     return (
         f'<p class="ok-quiet">{title}</p><p class="ok-name"><a href="{link}" target="_self">'
-        f"{html_escape(job.input_filename)}</a></p>"
+        f"{html_escape(wording.analysis_name(job.input_filename, job.version))}</a></p>"
     )
 
 

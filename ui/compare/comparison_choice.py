@@ -44,9 +44,11 @@ def known(job_id: str) -> JobView | None:
 
 
 def label(job_id: str, jobs: dict[str, JobView]) -> str:
-    """`knee.nii.gz · 24 Nov 2026, 17:03`; the id where the analysis is not on this browser's list."""
+    """`knee.nii.gz, version 2 · 24 Nov 2026, 17:03`; the id where the analysis is not on this browser's list."""
     job = jobs.get(job_id)
-    return job_id if job is None else f"{job.input_filename} · {wording.date(job.completed_at)}"
+    if job is None:
+        return job_id
+    return f"{wording.analysis_name(job.input_filename, job.version)} · {wording.date(job.completed_at)}"
 
 
 def choose(first: str, second: str) -> None:

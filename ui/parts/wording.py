@@ -49,6 +49,11 @@ def moment(value: datetime | str | None) -> datetime | None:
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
+def analysis_name(filename: str, version: int) -> str:
+    """`knee.nii.gz`, and `knee.nii.gz, version 2` for a corrected one."""
+    return filename if version == 1 else f"{filename}, version {version}"
+
+
 def date(value: datetime | str | None) -> str:
     """`24 Nov 2026, 17:03 UTC`; empty where it is not known."""
     then = moment(value)
