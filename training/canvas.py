@@ -138,6 +138,12 @@ class Insert:
     texture: float = 0.05
 
 
+def filled(mask: NDArray[np.bool_], fluid: Properties) -> tuple[Insert, ...]:
+    """Fluid in the voxels of a mask (z, y, x) of the whole grid; nothing for an empty mask."""
+    found = ndimage.find_objects(mask.view(np.uint8))
+    return tuple(Insert(box=box, share=mask[box].astype(np.float32), tissue=fluid, texture=0.02) for box in found)
+
+
 def steps(distance: Field) -> Field:
     """Weight of the inside of a signed distance (mm): 1 inside, 0 outside, a ramp of RAMP_MM between."""
     return np.asarray(np.clip(0.5 - distance / RAMP_MM, 0.0, 1.0))

@@ -53,13 +53,14 @@ def render_dess(
     scanner: Scanner | None = None,
     model: SignalModel | None = None,
     receiver: np.random.Generator | None = None,
+    drawn: Drawn | None = None,
 ) -> NDArray[np.float32]:
     """(z, y, x): a water-excited DESS scan, echoes added, of canonical labels (z, y, x) on any grid.
 
     model: a signal model of one echo; default: dess_model with its default protocol. receiver: generator of noise and
     receive field, if they should differ for the same seed and thus the same person.
     """
-    echoes = _render(labels, grid, seed, model or dess_model(), scanner or Scanner(), {}, receiver)
+    echoes = _render(labels, grid, seed, model or dess_model(), scanner or Scanner(), {}, receiver, drawn)
     return np.asarray(echoes[0])
 
 

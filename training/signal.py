@@ -11,7 +11,7 @@ fat at 3 T); the other tissues are chosen to match scans of the Osteoarthritis I
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -69,6 +69,8 @@ TISSUES: Final[dict[Kind, Properties]] = {
     Kind.MARROW: Properties(density=0.80, t1_ms=365.0, t2_ms=70.0, fat=0.90),
     Kind.CORTEX: Properties(density=0.10, t1_ms=400.0, t2_ms=3.0),
 }
+FREE_FLUID: Final = replace(TISSUES[Kind.FLUID], density=0.95)
+"""Effusion. The density of the table is lower: it includes the loss by motion in the thin film of a steady state."""
 
 SignalModel = Callable[[Properties, FloatArray], FloatArray]
 """(properties, t2_ms (n,)) -> signal (echoes, n); t2_ms replaces the T2 of the properties."""

@@ -6,7 +6,9 @@
 MAP is an expert label map. Cartilage is removed from the outer surface of the subregion, until its mean ThCtAB is lower
 by --thin mm. The map and the thinned one are then scanned and segmented as in `make reproducibility`, in pairs; the
 change of every subregion is compared with the smallest detectable change of the model. With --same-noise both scans of
-a pair have the same noise and position: their difference is the model's response to the change alone.
+a pair have the same noise and position: their difference is the model's response to the change alone. --gap: what
+replaces the cartilage: joint fluid, as in the other conditions; the film between two plates, which is darker; or the
+soft tissues of the renderer, which have the signal of cartilage in places and show no edge.
 """
 
 from __future__ import annotations
@@ -32,15 +34,17 @@ from pipeline.segmentation.registry import model as registered
 from pipeline.types import Resources, Segmentation
 from training.knee_unet.collection import knee_of
 from training.knee_unet.evaluate import segmenter
-from training.knee_unet.rescan import scan_again
+from training.knee_unet.rescan import Loss, scan_again
 from training.knee_unet.specimen import read_expert_map
 from training.measured import findings_of
+from training.signal import FREE_FLUID, TISSUES, Kind
 
 PATCH_MM: Final = 1.5
 """Width of the patches in which voxels of the surface are removed: cartilage does not wear in single voxels."""
 FIRST_SHARE: Final = 0.3
 STEPS: Final = 3
 """The change is nearly proportional to the share of the surface's voxels that is removed."""
+GAPS: Final = {"fluid": FREE_FLUID, "film": TISSUES[Kind.FLUID], "soft-tissue": None}
 FIRST_VISIT: Final = 1000
 """Visits of `make reproducibility` have lower numbers: other noise."""
 
@@ -86,14 +90,13 @@ def _means(findings: Findings) -> dict[str, float]:
 
 
 def change_of_pair(
-    pair: int, before: Segmentation, after: Segmentation, person: int, model: str, same_noise: bool
+    pair: int, after: Segmentation, loss: Loss, person: int, model: str, same_noise: bool
 ) -> dict[str, float]:
     """Change of every subregion between a scan of each, mm."""
     segment = segmenter(registered(model, Resources(threads=1)))
-    first, second = (
-        subregion_means(segment(scan_again(knee, person, FIRST_VISIT + 2 * pair + visit)))
-        for visit, knee in ((0, before), (0 if same_noise else 1, after))
-    )
+    visit = FIRST_VISIT + 2 * pair
+    first = subregion_means(segment(scan_again(loss.before, person, visit)))
+    second = subregion_means(segment(scan_again(after, person, visit if same_noise else visit + 1, loss=loss)))
     return {name: second[name] - value for name, value in first.items() if name in second}
 
 
@@ -113,6 +116,7 @@ def main() -> None:
     parser.add_argument("--subregion", default="cMT", choices=[region.name for region in ORDERED])
     parser.add_argument("--thin", type=float, default=0.1, metavar="MM")
     parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument("--gap", choices=GAPS, default="fluid", help="what replaces the cartilage")
     parser.add_argument("--same-noise", action="store_true", help="the response to the change alone")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--model", default="nnunet_fullres")
@@ -126,9 +130,8 @@ def main() -> None:
     # how well the requested thinning was reached
     print(f"{given.subregion}: thinned by {-real[given.subregion]:.3f} mm", flush=True)
     person = int.from_bytes(knee_of(given.map).encode()[-4:], "big")
-    ask = partial(
-        change_of_pair, before=before, after=after, person=person, model=given.model, same_noise=given.same_noise
-    )
+    loss = Loss(before=before, fluid=GAPS[given.gap])
+    ask = partial(change_of_pair, after=after, loss=loss, person=person, model=given.model, same_noise=given.same_noise)
     changes: list[dict[str, float]] = []
     with ProcessPoolExecutor(given.processes) as pool:
         for pair in pool.map(ask, range(given.pairs)):

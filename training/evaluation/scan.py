@@ -12,18 +12,18 @@ import numpy as np
 from pipeline.acquisition import PulseSequence
 from pipeline.grid import Grid
 from pipeline.types import LabelArray, Scan, Segmentation
-from training.canvas import Insert
+from training.canvas import Insert, filled
 from training.evaluation.changes import without_patella
 from training.evaluation.effusion import effusion
 from training.evaluation.grids import Mask, Plane, knee_on, slices_across
-from training.evaluation.sequences import DESS, FREE_FLUID, Sequence
-from training.generator.space import box_around
+from training.evaluation.sequences import DESS, Sequence
 from training.joint import with_whole_shafts
 from training.knee_unet.fields import blurred
 from training.knee_unet.scans import UNSEEN, dess_scan
 from training.knee_unet.specimen import read_expert_map
 from training.limb import Field
 from training.render import QUIET, Drawn, render_sequence
+from training.signal import FREE_FLUID
 
 Change = Callable[[Segmentation, np.random.Generator], Segmentation]
 InBone = Callable[[LabelArray, Grid, np.random.Generator], tuple[Insert, ...]]
@@ -90,7 +90,7 @@ class Recipe:
         if self.bathed:
             wet |= effusion(labels, grid, liquid)
         drawn = Drawn(
-            around=_fluid(wet),
+            around=filled(wet, FREE_FLUID),
             inside=() if self.in_bone is None else self.in_bone(labels, grid, lesions),
             tissues=self.sequence.tissues,
         )
@@ -105,11 +105,6 @@ class Recipe:
             drawn=replace(knee, labels=labels),
             fluid=wet if self.bathed else None,
         )
-
-
-def _fluid(wet: Mask) -> tuple[Insert, ...]:
-    box = box_around(wet, 0)
-    return () if box is None else (Insert(box=box, share=wet[box].astype(np.float32), tissue=FREE_FLUID, texture=0.02),)
 
 
 def blurred_average(path: Path, numbering: str, number: int, seed: int) -> Rendered:  # noqa: ARG001 -- as unseen_dess

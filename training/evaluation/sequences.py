@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
 from pipeline.acquisition import PulseSequence
 from training.render import Scanner
-from training.signal import TISSUES, Kind, SignalModel, dess_model, spin_echo_model
+from training.signal import FREE_FLUID, TISSUES, Kind, SignalModel, dess_model, spin_echo_model
 
-FREE_FLUID: Final = replace(TISSUES[Kind.FLUID], density=0.95)
-"""Effusion. The density of the table is lower: it includes the loss by motion in the thin film of a steady state."""
 SPIN_ECHO_TISSUES: Final = MappingProxyType(TISSUES | {Kind.FLUID: FREE_FLUID})
 
 

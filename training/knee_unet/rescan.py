@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -12,8 +13,10 @@ from scipy.spatial.transform import Rotation
 from pipeline.acquisition import PulseSequence
 from pipeline.grid import Box, Grid
 from pipeline.types import Scan, Segmentation
+from training.canvas import filled
 from training.joint import with_whole_shafts
-from training.render import render_dess
+from training.render import Drawn, render_dess
+from training.signal import FREE_FLUID, Properties
 
 SHIFT_MM: Final = 5.0
 TURN_DEG: Final = 5.0
@@ -22,13 +25,28 @@ EDGE_VOXELS: Final = 0.5
 MARGIN: Final = 3
 
 
-def scan_again(knee: Segmentation, person: int, visit: int) -> Scan:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Loss:
+    """Cartilage that a knee lost: the knee before, on the same grid, and the fluid that replaces the cartilage.
+
+    fluid: None leaves what the renderer draws there, soft tissue of a signal near the cartilage's
+    """
+
+    before: Segmentation
+    fluid: Properties | None = FREE_FLUID
+
+
+def scan_again(knee: Segmentation, person: int, visit: int, *, loss: Loss | None = None) -> Scan:
     """A DESS scan of the Osteoarthritis Initiative's protocol; `person` determines the soft tissues, `visit` everything
     else.
     """
     place, receiver = np.random.default_rng((person, visit)).spawn(2)
     laid = repositioned(knee, moved_grid(knee.grid, place))
-    image = render_dess(laid.labels, laid.grid, person, receiver=receiver)
+    drawn = None
+    if loss is not None and loss.fluid is not None:
+        lost = (repositioned(loss.before, laid.grid).labels > 0) & (laid.labels == 0)
+        drawn = Drawn(around=filled(lost, loss.fluid))
+    image = render_dess(laid.labels, laid.grid, person, receiver=receiver, drawn=drawn)
     return Scan(echoes=image[None], grid=laid.grid, sequence=PulseSequence.DESS)
 
 
