@@ -29,6 +29,7 @@ PARTS: Final = (
     "machine_faults",
     "partition",
     "hosts",
+    "slurm",
     "corrections",
     "contract",
 )
