@@ -161,7 +161,7 @@ class _Slurm:
 
     def call(self, *command: str) -> str:
         """Run a command of Slurm; its output. Raises CalledProcessError."""
-        answer = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=True)
+        answer = subprocess.run(command, env=self.environment, capture_output=True, encoding="utf-8", check=True)
         return answer.stdout
 
     def submit(self, limit_s: int, *options: str) -> str:
@@ -182,7 +182,7 @@ class _Slurm:
 
 @contextlib.contextmanager
 def _slurm(folder: Path, site: Site) -> Iterator[_Slurm]:
-    """A controller and a node on loopback, with a munge of their own key."""
+    """A controller and a node on loopback, with a separate munge."""
     for name in ("state", "spool"):
         (folder / name).mkdir()
     key = folder / "munge.key"
