@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.comparison.reproducibility import figures_of
+from pipeline.detectable import Detectable
 from pipeline.edits import Edit, edit_warnings
 from pipeline.labels import given_model
 from pipeline.padding import without_planes
@@ -96,16 +97,16 @@ def analysis_result(inputs: Inputs, versions: dict[str, int]) -> AnalysisResult:
     )
 
 
-def detectable_changes(inputs: Inputs) -> dict[str, float]:
-    """`structure/region` -> smallest detectable change of mean thickness, mm; empty: not known for these outlines.
+def detectable_changes(inputs: Inputs) -> Detectable:
+    """The smallest detectable changes of mean thickness; empty: not known for these outlines.
 
     It holds for outlines of the model, not for those that a reader has corrected.
     """
     if inputs[UPLOAD].labels is not None:
-        return {}
+        return Detectable()
     known = figures_of(ModelIdentity.from_dict(_identity(inputs)))
     correction = inputs[CORRECTION]
-    return (known if correction is None else known.without(correction.edited)).detectable_mm
+    return (known if correction is None else known.without(correction.edited)).detectable
 
 
 def _identity(inputs: Inputs) -> Any:

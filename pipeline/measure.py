@@ -6,14 +6,15 @@ pipeline.quantities.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
 import numpy as np
 
 from pipeline.anatomy import ALL, PLATE_ON, REGION_SCHEME, Plate, Structure, Tissue
+from pipeline.detectable import Detectable
 from pipeline.joint_space import measure_joint_space
 from pipeline.menisci import measure_menisci
 from pipeline.morphometry import measure_morphometry
@@ -32,7 +33,7 @@ class Findings:
     subregions (z, y, x) uint8 on the segmentation's grid: labels of anatomy.REGIONS; thickness: one map per bone and
     method; t2_rows: the rows of the T2 step, empty where T2 was not measured; alignment: None: nothing is measured that
     depends on the side of the knee; divided (z, y, x) uint8: labels of anatomy.SUBREGION_SCHEME, None where the plates
-    were not divided; sdc_mm: `structure/region` -> smallest detectable change of mean thickness; parts: computes what
+    were not divided; detectable: the smallest detectable changes; parts: computes what
     need not be computed again.
     """
 
@@ -42,7 +43,7 @@ class Findings:
     t2_rows: tuple[Measurement, ...] = ()
     alignment: Alignment | None = None
     divided: LabelArray | None = None
-    sdc_mm: Mapping[str, float] = field(default_factory=dict)
+    detectable: Detectable = Detectable()
     parts: Parts = COMPUTED
 
     def bone(self, bone: Structure) -> ThicknessMap | None:
@@ -111,7 +112,7 @@ def _all_morphometry(findings: Findings) -> tuple[Measurement, ...]:
     if findings.divided is None:
         return ()
     return measure_morphometry(
-        findings.thickness, findings.segmentation, findings.subregions, findings.divided, findings.sdc_mm
+        findings.thickness, findings.segmentation, findings.subregions, findings.divided, findings.detectable
     )
 
 

@@ -6,7 +6,7 @@ All of them are taken from the primary thickness method. Names: Eckstein et al.,
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.anatomy import PLATE_ON, REGION_SCHEME, SUBREGION_SCHEME, SUMS, Region
 from pipeline.anatomy.subregions import CENTRAL, RegionSum
+from pipeline.detectable import Detectable, denuded_percent
 from pipeline.grid import FloatArray
 from pipeline.quantities import (
     CAB,
@@ -46,12 +47,12 @@ def measure_morphometry(
     segmentation: Segmentation,
     subregions: LabelArray,
     divided: LabelArray,
-    sdc_mm: Mapping[str, float],
+    detectable: Detectable,
 ) -> tuple[Measurement, ...]:
     """Rows beside those of pipeline.measure: of subregions and sums, and the distribution in all regions.
 
     maps: divided, one per bone and method; subregions, divided (z, y, x) uint8: labels of anatomy.REGIONS and of
-    anatomy.SUBREGION_SCHEME; sdc_mm: `structure/region` -> smallest detectable change of mean thickness, where known.
+    anatomy.SUBREGION_SCHEME; detectable: the smallest detectable changes of mean thickness, where known.
     """
     primary = [item for item in maps if item.method is PRIMARY]
     basic = [row for item in primary for part in _regions(item) for row in _rows_of(item, part)]
@@ -64,7 +65,7 @@ def measure_morphometry(
             rows += _distribution(item, part, voxels[part[0]] * voxel_mm3)
     sums = [row for place in SUMS for quantity in (THC_TAB, MIV) for row in _sum(place, quantity, [*basic, *rows])]
     rows += sums
-    return (*rows, *_uncertainties([*basic, *rows], sdc_mm))
+    return (*rows, *_uncertainties([*basic, *rows], detectable))
 
 
 def _regions(item: ThicknessMap) -> Iterator[_Part]:
@@ -138,10 +139,12 @@ def _sum(place: RegionSum, quantity: Quantity, rows: Iterable[Measurement]) -> I
         yield _row(quantity, (place.plate, place.name), value, n)
 
 
-def _uncertainties(rows: Iterable[Measurement], sdc_mm: Mapping[str, float]) -> Iterator[Measurement]:
+def _uncertainties(rows: Sequence[Measurement], detectable: Detectable) -> Iterator[Measurement]:
     """Of every mean thickness whose repeatability is known."""
+    worn = denuded_percent(rows)
     for row in rows:
-        known = sdc_mm.get(f"{row.structure}/{row.region}")
+        place = f"{row.structure}/{row.region}"
+        known = detectable.mm(place, worn.get(place, 0.0))
         for quantity in (THC, THC_TAB):
             if known is not None and row.n and (row.quantity, row.statistic) == (quantity.id, quantity.main):
                 value = known / SDC_PER_UNCERTAINTY

@@ -161,7 +161,7 @@ def _measure(inputs: Inputs) -> Outputs:
         t2_rows=inputs.get(T2_ROWS) or (),
         alignment=inputs[ALIGNMENT],
         divided=inputs[DIVIDED],
-        sdc_mm=detectable_changes(inputs),
+        detectable=detectable_changes(inputs),
         parts=inputs.parts,
     )
     return (MEASUREMENTS.of(measure_knee(findings)),)
@@ -297,7 +297,7 @@ STEPS: Final = (
         reads=(UPLOAD, SEGMENTATION, SUBREGIONS, DIVIDED, ALIGNMENT, THICKNESS, T2_ROWS, MODEL, CORRECTION),
         produces=(MEASUREMENTS,),
         version=4,
-        identity=detectable_changes,
+        identity=lambda inputs: detectable_changes(inputs).to_dict(),
         share=1,
     ),
     Step(

@@ -57,7 +57,7 @@ def _versions(options: AnalysisOptions, resources: Resources, given: bool) -> Ma
         segmenter = model(options.segmentation_model, resources)
         identity = segmenter.identity()
         found["model"] = facts(segmenter.card, identity)
-        found["detectable_mm"] = figures_of(identity).detectable_mm
+        found["detectable"] = figures_of(identity).detectable.to_dict()
     if options.perform_nsm:
         found["shapes"] = [(item.name, item.sha256) for item in chosen_shapes(options.nsm_type, resources)]
     return found

@@ -7,7 +7,7 @@ from pipeline.anatomy import PLACES
 from pipeline.measure import Findings, measure_knee
 from pipeline.options import AnalysisOptions
 from pipeline.plate_outline import with_worn_rims
-from pipeline.quantities import PRIMARY, THC, THC_TAB
+from pipeline.quantities import DAB, PRIMARY, QUANTITIES, THC, THC_TAB
 from pipeline.regions import split_compartments, subregions
 from pipeline.subregions import divide_plates
 from pipeline.surface import bone_surfaces
@@ -31,14 +31,14 @@ def findings_of(knee: Segmentation) -> Findings:
     return Findings(segmentation=knee, subregions=regions, thickness=maps, alignment=alignment, divided=divided)
 
 
-def place_means(knee: Segmentation) -> dict[str, float]:
-    """Mean ThC (mm) of every region and subregion, and of the sums, which only ThCtAB has, their mean ThCtAB.
+def place_figures(knee: Segmentation) -> dict[str, dict[str, float]]:
+    """The figures whose repeatability is measured: id of ThC, ThCtAB and dAB -> `structure/region` -> mean mm, or %.
 
-    Keys such as `femoral_cartilage/medial_weight_bearing`. Raises ImplausibleAnatomy.
+    Raises ImplausibleAnatomy.
     """
-    found: dict[str, dict[str, float]] = {THC.id: {}, THC_TAB.id: {}}
+    found: dict[str, dict[str, float]] = {quantity.id: {} for quantity in (THC, THC_TAB, DAB)}
     for row in measure_knee(findings_of(knee)):
-        place = (row.structure, row.region)
-        if row.method == PRIMARY and row.quantity in found and row.statistic == THC.main and place in PLACES:
+        wanted = row.method == PRIMARY and row.quantity in found and (row.structure, row.region) in PLACES
+        if wanted and row.statistic == QUANTITIES[row.quantity].main:
             found[row.quantity][f"{row.structure}/{row.region}"] = row.value
-    return found[THC_TAB.id] | found[THC.id]
+    return found

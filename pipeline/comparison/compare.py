@@ -78,6 +78,7 @@ def compare(
         for bone in bones
         if bone.residual.rms > POOR_FIT_MM
     ]
+    known = known.in_knees(first.measurements, second.measurements)
     rows = [row for bone in bones for row in matched_changes(bone, known)]
     rows += own_changes(first.measurements, second.measurements, known)
     rows += [row for bone in bones for row in matched_in_subregions(bone, known)]

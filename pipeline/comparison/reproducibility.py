@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from pipeline.anatomy import Structure, outlines_of_place
 from pipeline.comparison.knee import Knee
+from pipeline.detectable import Detectable, denuded_percent
 from pipeline.segmentation.card import ModelCard
 from pipeline.segmentation.identity import ModelIdentity
 from pipeline.segmentation.registry import built_in_models
+from pipeline.types import Measurement
 
 FILE: Final = "reproducibility.json"
 
@@ -22,7 +24,8 @@ FILE: Final = "reproducibility.json"
 class Reproducibility:
     """How repeatability was measured, with which model and files (ModelIdentity.digests), and the results.
 
-    regions: `structure/region` -> cv_percent, sdc_mm, mean_mm (of mean ThC); empty if not measured
+    regions: `structure/region` -> cv_percent, sdc_mm, mean_mm; empty if not measured
+    sdc_mm_per_denuded_percent: pipeline.detectable
     """
 
     method: str = ""
@@ -31,11 +34,17 @@ class Reproducibility:
     knees: int = 0
     repeats: int = 0
     regions: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    sdc_mm_per_denuded_percent: float = 0.0
 
     def sdc_mm(self, structure: str, region: str) -> float | None:
         """The smallest detectable change of a region's mean thickness; None: not known."""
-        value = self.regions.get(f"{structure}/{region}", {}).get("sdc_mm")
-        return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+        return self.detectable.mm(f"{structure}/{region}")
+
+    def in_knees(self, *tables: Iterable[Measurement]) -> Reproducibility:
+        """The figures for visits of one knee with these measurements: larger where bone is denuded in one of them."""
+        worn, known = denuded_percent(*tables), self.detectable
+        found = {key: dict(row) | {"sdc_mm": known.mm(key, worn.get(key, 0.0))} for key, row in self.regions.items()}
+        return replace(self, regions=found, sdc_mm_per_denuded_percent=0.0)
 
     def without(self, edited: Collection[Structure]) -> Reproducibility:
         """The figures of places to which outlines that a reader has corrected do not contribute."""
@@ -45,10 +54,11 @@ class Reproducibility:
         return replace(self, regions=kept)
 
     @property
-    def detectable_mm(self) -> dict[str, float]:
-        """`structure/region` -> smallest detectable change of mean thickness, where it is known."""
-        places = {key: self.sdc_mm(*key.split("/", 1)) for key in self.regions}
-        return {key: value for key, value in places.items() if value is not None}
+    def detectable(self) -> Detectable:
+        """The smallest detectable change of mean thickness."""
+        known = {key: row.get("sdc_mm") for key, row in self.regions.items()}
+        places = {key: float(mm) for key, mm in known.items() if isinstance(mm, (int, float)) and math.isfinite(mm)}
+        return Detectable(places_mm=places, per_percent_mm=self.sdc_mm_per_denuded_percent)
 
 
 def reproducibility_path(card: ModelCard) -> Path | None:
@@ -95,4 +105,5 @@ def read_reproducibility(path: Path | None) -> Reproducibility:
         knees=int(data.get("knees", 0)),
         repeats=int(data.get("repeats", 0)),
         regions=dict(data.get("regions", {})),
+        sdc_mm_per_denuded_percent=float(data.get("sdc_mm_per_denuded_percent", 0.0)),
     )

@@ -129,6 +129,7 @@ def follow(visits: Sequence[Visit], known: Reproducibility, on_progress: OnProgr
         for bone in bones
         if max(apart := [later.residual.rms for later in bone.registered]) > POOR_FIT_MM
     ]
+    known = known.in_knees(*(visit.knee.measurements for visit in ordered))
     trends = [trend for bone in bones for trend in _matched_trends(bone, years, known)]
     trends += _own_trends([visit.knee.measurements for visit in ordered], years, known)
     trends += [trend for bone in bones for trend in _matched_in_subregions(bone, years, known)]

@@ -9,12 +9,13 @@ import pytest
 
 from pipeline.anatomy import PLACES, SUMS, Side, Structure
 from pipeline.anatomy.subregions import CMF, CONDYLE, TIBIA
+from pipeline.detectable import Detectable, denuded_percent
 from pipeline.flags import FlagCode, QualityFlag, Use
 from pipeline.grid import Grid
 from pipeline.measure import Findings, measure_knee
 from pipeline.morphometry import extreme_mean
 from pipeline.oai_variables import OAI_VARIABLES
-from pipeline.quantities import DISTRIBUTION, THC, THC_TAB, Method
+from pipeline.quantities import DAB, DISTRIBUTION, PRIMARY, THC, THC_TAB, Method
 from pipeline.report.tables import oai_csv
 from pipeline.types import Measurement, Segmentation, Surface, ThicknessMap
 
@@ -45,7 +46,7 @@ CENTRAL_TIBIA = [1.0, 2.0, 3.0, 4.0]
 CENTRAL_FEMUR = [0.0, 2.0]
 
 
-def rows_of(sdc_mm: dict[str, float] | None = None) -> tuple[Measurement, ...]:
+def rows_of(detectable: Detectable | None = None) -> tuple[Measurement, ...]:
     labels = np.zeros((4, 4, 4), dtype=np.uint8)
     labels[0, 0, :3] = Structure.MEDIAL_TIBIAL_CARTILAGE
     divided = np.where(labels > 0, TIBIA[0]["central"].label, 0).astype(np.uint8)
@@ -66,7 +67,7 @@ def rows_of(sdc_mm: dict[str, float] | None = None) -> tuple[Measurement, ...]:
             subregions=labels,
             divided=divided,
             thickness=maps,
-            sdc_mm=sdc_mm or {},
+            detectable=detectable or Detectable(),
         )
     )
 
@@ -116,11 +117,35 @@ def test_the_extreme_is_the_mean_of_one_percent_of_the_area() -> None:
 
 
 def test_a_mean_has_an_uncertainty_where_repeatability_is_known() -> None:
-    known = values(rows_of({"tibial_cartilage/medial": 0.14, "tibial_cartilage/lateral": 0.14}))
+    places = {"tibial_cartilage/medial": 0.14, "tibial_cartilage/lateral": 0.14}
+    known = values(rows_of(Detectable(places_mm=places)))
     for quantity in (THC, THC_TAB):
         assert known[quantity.id, "medial", "uncertainty"] == pytest.approx(0.14 / math.sqrt(2))
         assert (quantity.id, "lateral", "uncertainty") not in known, "there is no mean"
     assert not [row for row in rows_of() if row.statistic == "uncertainty"]
+
+
+def test_the_uncertainty_of_a_worn_region_grows_with_its_denuded_bone() -> None:
+    place = "femoral_cartilage/medial_weight_bearing"
+    rows = values(rows_of(Detectable(places_mm={place: 0.03}, per_percent_mm=0.004)))
+    denuded = rows[DAB.id, "medial_weight_bearing", "share"]
+    assert denuded > 10
+    expected = math.hypot(0.03, 0.004 * denuded) / math.sqrt(2)
+    assert rows[THC_TAB.id, "medial_weight_bearing", "uncertainty"] == pytest.approx(expected)
+
+
+def test_denuded_bone_of_a_sum_is_that_of_its_terms_as_independent_errors() -> None:
+    def share(structure: str, region: str, percent: float) -> Measurement:
+        return Measurement.of(
+            DAB, method=PRIMARY, structure=structure, region=region, statistic=DAB.main, value=percent, n=1
+        )
+
+    first = [share("femoral_cartilage", "cMF", 4.0), share("tibial_cartilage", "medial", 1.0)]
+    second = [share("tibial_cartilage", "medial", 3.0)]
+    found = denuded_percent(first, second)
+    assert found["tibial_cartilage/medial"] == 3.0
+    assert found["femorotibial_cartilage/MFTC"] == 5.0
+    assert found["femorotibial_cartilage/LFTC"] == 0.0
 
 
 def test_rows_of_regions_stay_first_and_as_they_are_without_subregions() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.support.knees import coarse_knee
-from training.evaluation.detected_change import called, thinned
+from training.evaluation.detected_change import PairChange, called, thinned
 
 
 @pytest.mark.slow
@@ -19,6 +19,12 @@ def test_only_the_subregion_becomes_thinner_and_by_as_much_as_stated() -> None:
     assert 0 < np.count_nonzero(knee.labels) - np.count_nonzero(after.labels) < 0.01 * np.count_nonzero(knee.labels)
 
 
-def test_a_change_is_called_where_it_is_larger_than_the_detectable_one() -> None:
-    changes = [{"cMT": -0.09, "cLT": 0.01}, {"cMT": -0.11, "cLT": -0.06}, {"cMT": 0.02, "cLT": 0.0}]
-    assert called(changes, {"cMT": 0.08, "cLT": 0.05}) == {"cMT": 2 / 3, "cLT": 1 / 3}
+def test_a_change_is_called_where_it_is_larger_than_the_detectable_one_of_the_pair() -> None:
+    def pair(cmt: float, clt: float, detectable: float = 0.08) -> dict[str, PairChange]:
+        return {
+            "cMT": PairChange(change=cmt, detectable=detectable),
+            "cLT": PairChange(change=clt, detectable=0.05),
+        }
+
+    pairs = [pair(-0.09, 0.01), pair(-0.11, -0.06), pair(0.02, 0.0), pair(-0.09, 0.0, detectable=0.1)]
+    assert called(pairs) == {"cMT": 0.5, "cLT": 0.25}

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from pipeline.anatomy import CARTILAGE_OF, Structure
+from pipeline.anatomy import ALL, CARTILAGE_OF, Plate, Structure
+from pipeline.quantities import DAB, THC, THC_TAB
 from pipeline.segmentation.card import BUILT_IN_WEIGHTS, Accuracy
 from pipeline.segmentation.knee_unet import knee_unet
 from pipeline.segmentation.models.knee_edges import knee_edges
@@ -24,7 +26,7 @@ from training.knee_unet.evaluate import (
     write_card,
     write_training_renderer,
 )
-from training.knee_unet.reproducibility import one_visit_each, summarise
+from training.knee_unet.reproducibility import DETECTABLE, Figures, per_denuded_percent, summarise
 from training.knee_unet.rescan import SHIFT_MM, TURN_DEG, moved_grid, repositioned
 
 
@@ -120,23 +122,43 @@ def test_the_error_for_a_folder_without_maps_names_the_expected_files(tmp_path: 
         split_maps(tmp_path)
 
 
-def test_one_visit_per_knee_is_used_for_rescans(tmp_path: Path) -> None:
-    paths = [tmp_path / name for name in ("7_00m.nii.gz", "7_96m.nii.gz", "8_00m.nii.gz", "9_00m.nii.gz")]
-    assert [path.name for path in one_visit_each(paths, 2)] == ["7_00m.nii.gz", "8_00m.nii.gz"]
+PLATE = f"{Plate.FEMORAL}/{ALL}"
+
+
+def repeats(thickness: NDArray[np.float64], denuded: float | NDArray[np.float64] = 0.0) -> list[Figures]:
+    """The figures of one place in every repeat."""
+    bare = np.broadcast_to(denuded, thickness.shape)
+    return [
+        {THC.id: {PLATE: mm}, THC_TAB.id: {PLATE: mm}, DAB.id: {PLATE: percent}}
+        for mm, percent in zip(thickness.tolist(), bare.tolist(), strict=True)
+    ]
 
 
 def test_detectable_change_follows_from_the_given_spread() -> None:
     rng = np.random.default_rng(0)
     values = [2.0 + 0.1 * rng.standard_normal(4000), 4.0 + 0.2 * rng.standard_normal(4000)]
-    row = summarise({"plate/all": values})["plate/all"]
+    row = summarise([repeats(knee) for knee in values])[PLATE]
     assert row["cv_percent"] == pytest.approx(5.0, abs=0.15)
     assert row["sdc_mm"] == pytest.approx(1.96 * np.sqrt(2) * np.sqrt((0.1**2 + 0.2**2) / 2), abs=0.01)
     assert row["mean_mm"] == pytest.approx(3.0, abs=0.01)
 
 
 def test_a_region_missing_in_one_repeat_uses_the_other_repeats() -> None:
-    assert summarise({"plate/all": [np.array([2.0, np.nan, 2.2])]})["plate/all"]["mean_mm"] == 2.1
-    assert summarise({"plate/all": [np.array([2.0, np.nan])]}) == {}
+    assert summarise([repeats(np.array([2.0, np.nan, 2.2]))])[PLATE]["mean_mm"] == 2.1
+    assert summarise([repeats(np.array([2.0, np.nan]))]) == {}
+
+
+def test_differences_of_worn_plates_are_within_what_denuded_bone_adds() -> None:
+    """The error of a worn knee grows by 0.05 mm for each percent; it does not change that of a covered one."""
+    rng = np.random.default_rng(0)
+    covered = repeats(2.0 + 0.02 * rng.standard_normal(300))
+    worn = [repeats(1.5 + 0.05 * p / DETECTABLE * rng.standard_normal(60), denuded=p) for p in (4.0, 8.0, 12.0)]
+    found = summarise([covered, *worn])
+    assert found == summarise([covered])
+    rate, count = per_denuded_percent([covered, *worn], found)
+    assert count == 3
+    assert rate == pytest.approx(0.05, rel=0.15)
+    assert per_denuded_percent([covered], found) == (0.0, 0)
 
 
 def test_a_knee_is_repositioned_within_five_millimetres_and_degrees() -> None:

@@ -14,24 +14,24 @@ soft tissues of the renderer, which have the signal of cartilage in places and s
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.anatomy import SUBREGION_SCHEME, Structure, Tissue
 from pipeline.comparison.ordered import ORDERED
 from pipeline.comparison.reproducibility import read_reproducibility, reproducibility_path
-from pipeline.measure import Findings, measure_knee
+from pipeline.detectable import Detectable, denuded_percent
+from pipeline.measure import measure_knee
 from pipeline.quantities import PRIMARY, THC_TAB
 from pipeline.segmentation.registry import model as registered
-from pipeline.types import Resources, Segmentation
+from pipeline.types import Measurement, Resources, Segmentation
 from training.knee_unet.collection import knee_of
 from training.knee_unet.evaluate import segmenter
 from training.knee_unet.rescan import Loss, scan_again
@@ -55,7 +55,7 @@ def thinned(knee: Segmentation, subregion: str, thin_mm: float) -> tuple[Segment
     Removes a part of the voxels at the outer surface, in patches; the part is found in STEPS steps.
     """
     findings = findings_of(knee)
-    before = _means(findings)
+    before = subregion_means(measure_knee(findings))
     region = next(region for region in SUBREGION_SCHEME.regions if region.name == subregion)
     assert findings.divided is not None  # noqa: S101  findings_of divides
     labels = findings.segmentation.labels
@@ -70,41 +70,56 @@ def thinned(knee: Segmentation, subregion: str, thin_mm: float) -> tuple[Segment
         less = labels.copy()
         less[tuple(rows[: round(share * len(rows))].T)] = 0
         made = replace(findings.segmentation, labels=less)
-        changes = {name: value - before[name] for name, value in subregion_means(made).items()}
+        changes = {
+            name: value - before[name] for name, value in subregion_means(measure_knee(findings_of(made))).items()
+        }
         share = min(1.0, share * -thin_mm / changes[subregion])
     return made, changes
 
 
-def subregion_means(knee: Segmentation) -> dict[str, float]:
+def subregion_means(rows: Iterable[Measurement]) -> dict[str, float]:
     """Mean ThCtAB (mm) of every femorotibial subregion, by name."""
-    return _means(findings_of(knee))
-
-
-def _means(findings: Findings) -> dict[str, float]:
     names = {region.name for region in ORDERED}
     return {
         row.region: row.value
-        for row in measure_knee(findings)
+        for row in rows
         if row.region in names and (row.quantity, row.statistic, row.method) == (THC_TAB.id, THC_TAB.main, PRIMARY)
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class PairChange:
+    """Change of one subregion between two scans, and the smallest detectable one in this pair, mm."""
+
+    change: float
+    detectable: float
+
+
 def change_of_pair(
-    pair: int, after: Segmentation, loss: Loss, person: int, model: str, same_noise: bool
-) -> dict[str, float]:
-    """Change of every subregion between a scan of each, mm."""
+    pair: int, after: Segmentation, loss: Loss, person: int, model: str, same_noise: bool, detectable: Detectable
+) -> dict[str, PairChange]:
+    """Of every subregion of which both scans have a figure, by name."""
     segment = segmenter(registered(model, Resources(threads=1)))
     visit = FIRST_VISIT + 2 * pair
-    first = subregion_means(segment(scan_again(loss.before, person, visit)))
-    second = subregion_means(segment(scan_again(after, person, visit if same_noise else visit + 1, loss=loss)))
-    return {name: second[name] - value for name, value in first.items() if name in second}
+    seen = (scan_again(loss.before, person, visit), scan_again(after, person, visit + (not same_noise), loss=loss))
+    tables = [measure_knee(findings_of(segment(scan))) for scan in seen]
+    first, second = map(subregion_means, tables)
+    worn = denuded_percent(*tables)
+    found = {}
+    for region in ORDERED:
+        place = f"{region.plate}/{region.name}"
+        limit = detectable.mm(place, worn.get(place, 0.0))
+        if limit is not None and region.name in first and region.name in second:
+            found[region.name] = PairChange(change=second[region.name] - first[region.name], detectable=limit)
+    return found
 
 
-def called(changes: list[dict[str, float]], detectable_mm: Mapping[str, float]) -> dict[str, float]:
+def called(pairs: Sequence[Mapping[str, PairChange]]) -> dict[str, float]:
     """Subregion -> share of the pairs in which its change is larger than the smallest detectable one."""
+    names = dict.fromkeys(name for pair in pairs for name in pair)
     return {
-        name: float(np.mean([abs(pair[name]) > limit for pair in changes if name in pair]))
-        for name, limit in detectable_mm.items()
+        name: float(np.mean([abs(pair[name].change) > pair[name].detectable for pair in pairs if name in pair]))
+        for name in names
     }
 
 
@@ -123,28 +138,29 @@ def main() -> None:
     parser.add_argument("--figures", type=Path, help="reproducibility.json; default: the model's")
     given = parser.parse_args()
     path = given.figures or reproducibility_path(registered(given.model, Resources()).card)
-    known = read_reproducibility(path).detectable_mm
-    limits = {region.name: known[f"{region.plate}/{region.name}"] for region in ORDERED}
+    detectable = read_reproducibility(path).detectable
     before = read_expert_map(given.map, given.numbering)
     after, real = thinned(before, given.subregion, given.thin)
     # how well the requested thinning was reached
     print(f"{given.subregion}: thinned by {-real[given.subregion]:.3f} mm", flush=True)
     person = int.from_bytes(knee_of(given.map).encode()[-4:], "big")
     loss = Loss(before=before, fluid=GAPS[given.gap])
-    ask = partial(change_of_pair, after=after, loss=loss, person=person, model=given.model, same_noise=given.same_noise)
-    changes: list[dict[str, float]] = []
+    facts = {"person": person, "model": given.model, "same_noise": given.same_noise, "detectable": detectable}
+    ask = partial(change_of_pair, after=after, loss=loss, **facts)
+    pairs: list[dict[str, PairChange]] = []
     with ProcessPoolExecutor(given.processes) as pool:
         for pair in pool.map(ask, range(given.pairs)):
-            changes.append(pair)
+            pairs.append(pair)
             # progress: a pair takes about a minute
-            print(f"{len(changes)}/{given.pairs}: {given.subregion} {pair[given.subregion]:+.3f} mm", flush=True)
+            print(f"{len(pairs)}/{given.pairs}: {given.subregion} {pair[given.subregion].change:+.3f} mm", flush=True)
     # the result: one line per subregion, the thinned one marked
-    for name, share in called(changes, limits).items():
-        values: NDArray[np.float64] = np.array([pair[name] for pair in changes])
-        spread = values.std(ddof=min(1, len(values) - 1))
+    for name, share in called(pairs).items():
+        changes = np.array([pair[name].change for pair in pairs if name in pair])
+        limit = np.median([pair[name].detectable for pair in pairs if name in pair])
+        spread = changes.std(ddof=min(1, len(changes) - 1))
         mark = "thinned" if name == given.subregion else ""
         print(
-            f"{name:6} detectable {limits[name]:.3f} mm, change {values.mean():+.3f} +- {spread:.3f} mm, "
+            f"{name:6} detectable {limit:.3f} mm (median), change {changes.mean():+.3f} +- {spread:.3f} mm, "
             f"called changed in {share:.0%} {mark}"
         )
 

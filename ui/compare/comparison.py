@@ -26,7 +26,10 @@ from ui.parts.usable import greyed, show_note, uses_of
 from ui.viewers.scene import show_scene
 
 _NUMBER = st.column_config.NumberColumn
-SDC: Final = "Smallest detectable change: what repeated scans of an unchanged knee differ by at most, 19 times of 20."
+SDC: Final = (
+    "Smallest detectable change: what repeated scans of an unchanged knee differ by at most, 19 times of 20. "
+    "It is larger where bone is denuded."
+)
 FIT: Final = "Change of the mean if the bones were shifted along their surface by their mean distance."
 AREA: Final = "Share of the region's area that carries cartilage in both knees."
 

@@ -13,15 +13,19 @@ from ui.parts import tables
 from ui.parts.messages import escape
 
 LEAD = """
-How much mean thickness (ThC) differs when the same knee is scanned again and nothing has changed. **CV** is the
+How much mean thickness (ThC, ThCtAB) differs when the same knee is scanned again and nothing has changed. **CV** is the
 standard deviation over the repeats as a share of the mean. The **smallest detectable change** (SDC) is 1.96 · √2
-standard deviations: of two scans of an unchanged knee, 95 in 100 differ by less. *Compare* calls a change larger than
+standard deviations: of two scans of an unchanged knee, 95 in 100 differ by less. It is larger where bone is denuded,
+because outlines of worn plates repeat worse. *Compare* calls a change larger than
 measurement error only beyond it, and gives no verdict on analyses by two models.
 """
 PUBLISHED_LEAD = """
 **Published.** What others found with real scans, for comparison. *Compare* does not use these figures: scanners,
 readers and regions differ.
 """
+WORN = (
+    "Each percent of a region's bone that is denuded adds {:.3f} mm to the SDC of the table, as an independent error."
+)
 NOT_MEASURED = "Not measured for the models installed here."
 OLDER = "Measured with earlier weights than those that run now: Compare gives no verdict on analyses by these."
 
@@ -38,6 +42,8 @@ def show_repeatability(models: Sequence[ModelFacts]) -> None:
         for scheme in SCHEMES:
             _show_figures(tables.repeatability(known.regions, scheme), f"{title}, {scheme.title.lower()}")
         st.caption(escape(known.method))
+        if known.sdc_mm_per_denuded_percent:
+            st.caption(WORN.format(known.sdc_mm_per_denuded_percent))
         if model.repeatability_outdated:
             st.caption(OLDER)
     st.markdown(PUBLISHED_LEAD)

@@ -193,6 +193,16 @@ def test_only_finite_numbers_are_a_smallest_detectable_change() -> None:
     assert read_reproducibility(None) == NOTHING_KNOWN
 
 
+def test_a_change_of_a_worn_region_must_be_larger_to_be_called_one() -> None:
+    share = {"quantity": "dAB", "statistic": "share", "unit": "%"}
+    figures = replace(known(0.3), sdc_mm_per_denuded_percent=0.05)
+    for denuded, sdc, verdict in ((0.0, 0.3, LARGER), (8.0, 0.5, WITHIN)):
+        first, second = [measured(2.0), measured(denuded, **share)], [measured(2.4), measured(0.0, **share)]
+        row, _ = own_changes(first, second, figures.in_knees(first, second))
+        assert row.sdc == pytest.approx(sdc)
+        assert row.verdict == verdict
+
+
 def test_the_nearest_point_is_in_a_triangle_or_at_a_corner() -> None:
     found = nearest_on(np.array([[0.25, 0.25, 0.5], [1.75, 1.75, -1.0], [-3.0, -4.0, 0.0]]), Target(surface=sheet(3)))
     points = np.einsum("nk,nkj->nj", found.shares, sheet(3).points_mm[found.corners])
