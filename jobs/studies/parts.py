@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from jobs.errors import QueueUnavailable
 from jobs.state.backend import Backend
@@ -170,6 +171,12 @@ def _task(backend: Backend, folder: StudyFolder, number: int) -> tuple[AnalysisT
     if not all(is_allowed(path, roots) for path in given):  # it was replaced since the check
         task = replace(task, scan=folder.path / "not_allowed", labels=None)
     return task, plan.rows[number]
+
+
+def files_of_row(backend: Backend, part: Part) -> tuple[Path, ...]:
+    """Files or folders that the analysis of a row reads; none if it is not to be analysed now. Raises OSError."""
+    found = _task(backend, StudyFolder(backend.settings.data_dir, part.study), part.number)
+    return () if found is None else tuple(path for path in (found[0].scan, found[0].labels) if path is not None)
 
 
 def _abandoned(task: AnalysisTask, row: int, fingerprint: str) -> Outcome:

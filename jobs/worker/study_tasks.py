@@ -27,6 +27,7 @@ from jobs.studies.parts import (
     note_failure,
     write_study_tables,
 )
+from jobs.studies.read_ahead import read_ahead
 from jobs.studies.record import Phase
 from jobs.worker.machine_fault import NOTE, MachineFault, fault_behind
 from jobs.worker.more_work import MORE_WORK
@@ -85,6 +86,7 @@ def _work_on(backend: Backend, name: str, horse: str) -> bool:
 
 def _do(backend: Backend, part: Part, interruptions: int) -> bool:
     if part.kind is Kind.ROW:
+        read_ahead(backend)
         return analyse_row(backend, part, interruptions, (JobTimedOut,))
     work = {Kind.CHECK: check_rows, Kind.SUBJECT: compare_subject, Kind.TABLES: write_study_tables}
     work[part.kind](backend, part)
