@@ -11,6 +11,7 @@ from jobs.control.editing import editing_archive
 from jobs.control.prolonging import longest_expiry, prolong
 from jobs.control.retrying import can_retry, retry
 from jobs.control.reviewing import set_review
+from jobs.control.row_editing import edit_row
 from jobs.control.versioning import restore_version, save_label_map, save_version
 from jobs.intake.form_receiver import UPLOAD_FORM, FormKind, FormReceiver
 from jobs.intake.scans import PendingScan, choose_series, discard_scan, keep_form, pending_scan, submit_scan
@@ -63,6 +64,7 @@ __all__ = [
     "delete",
     "delete_versions",
     "discard_scan",
+    "edit_row",
     "editing_archive",
     "get",
     "health",

@@ -12,13 +12,18 @@ from ui.analysis.failed import show_failed
 from ui.analysis.progress import follow
 from ui.analysis.results import show_results
 from ui.parts import session
-from ui.parts.frame import end_page, start_page
+from ui.parts.addresses import STUDY
+from ui.parts.frame import STUDIES, end_page, start_page
 from ui.parts.messages import ask_for_address, await_queue, escape, show_unreachable
 
 
 def show_job(job: JobView) -> None:
     """The job, according to its state."""
     st.title(escape(job.input_filename))
+    if study := st.query_params.get(STUDY, ""):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.page_link(STUDIES.path, label="Back to the study", query_params={"study": study}, icon=STUDIES.icon)
+            st.html('<p class="ok-quiet">The row of the study follows the newest version.</p>')
     session.remember(job.id)
     if not job.status.final:
         follow(job)

@@ -11,8 +11,9 @@ from typing import Literal
 from pydantic import BaseModel
 
 from jobs.service import PendingScan
-from jobs.state.model import JobView, ReviewState, Status
+from jobs.state.model import JobView, Status
 from pipeline.progress import StepRecord
+from pipeline.review_state import ReviewState
 from pipeline.types import Measurement
 from pipeline.upload_facts import LabelMapFacts
 

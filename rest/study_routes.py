@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import Enum
 from pathlib import PurePosixPath
 from typing import Annotated, Final
@@ -24,10 +25,11 @@ from jobs.intake.study_form import (
     StudyForm,
     StudyScan,
 )
-from jobs.intake.version_form import parse_body
+from jobs.intake.version_form import LONGEST_INITIALS, parse_body
 from pipeline.results_tree import BINARY, CSV, JSON, PLAIN
 from rest.answers import documented
 from rest.files import artifact_response, file_response
+from rest.schemas import VersionResponse
 
 TAGS: Final[list[str | Enum]] = ["studies"]
 MOST_OFFSET: Final = 1_000_000
@@ -40,6 +42,44 @@ class Studies(BaseModel):
 
     folders: list[str]
     studies: list[service.studies.StudyView]
+
+
+class PairResponse(BaseModel):
+    """Two readers on the knees that both have judged; kappa: null where it is not defined."""
+
+    first: str
+    second: str
+    knees: int
+    agreed: int
+    share: float
+    expected: float
+    kappa: float | None
+    error: float | None
+    counts: list[tuple[str, str, int]]
+
+
+class ReadersResponse(BaseModel):
+    """knees: complete rows; by_all: of them, those that every reader has judged."""
+
+    knees: int
+    by_all: int
+    readers: list[service.studies.ReaderProgress]
+    pairs: list[PairResponse]
+    side_by_side: list[service.studies.ReadKnee]
+
+    @classmethod
+    def of(cls, found: service.studies.Readers) -> ReadersResponse:
+        pairs = [
+            PairResponse(**asdict(pair) | {"counts": [(a, b, number) for (a, b), number in pair.counts.items()]})
+            for pair in found.pairs
+        ]
+        return cls(
+            knees=found.knees,
+            by_all=found.by_all,
+            readers=list(found.readers),
+            pairs=pairs,
+            side_by_side=list(found.side_by_side),
+        )
 
 
 def _body(form: type[BaseModel]) -> dict[str, object]:
@@ -207,10 +247,43 @@ def _add_results(routes: FastAPI) -> None:
     @routes.get(
         "/studies/{study_id}/gallery", response_model=service.studies.Gallery, responses=documented(404, 409), tags=TAGS
     )
-    def gallery(request: Request, study_id: str) -> service.studies.Gallery:
+    def gallery(
+        request: Request,
+        study_id: str,
+        reader: Annotated[
+            str, Query(max_length=LONGEST_INITIALS, description="Initials: only reviews of this one.")
+        ] = "",
+    ) -> service.studies.Gallery:
         """The knees of a study in the order of what looks wrong, with reasons and reviews."""
+        check_query(request.query_params, (), ("reader",))
+        return service.studies.gallery(study_id, reader)
+
+    @routes.get(
+        "/studies/{study_id}/readers",
+        response_model=ReadersResponse,
+        responses=documented(404, 409),
+        tags=TAGS,
+    )
+    def readers(request: Request, study_id: str) -> ReadersResponse:
+        """Progress of every reader, agreement of every two with Cohen's kappa, and their judgements side by side."""
         check_query(request.query_params, ())
-        return service.studies.gallery(study_id)
+        return ReadersResponse.of(service.studies.readers(study_id))
+
+    @routes.post(
+        "/studies/{study_id}/rows/{row}/edit",
+        status_code=201,
+        response_model=VersionResponse,
+        responses=documented(404, 409),
+        tags=TAGS,
+    )
+    def edit(request: Request, study_id: str, row: int) -> VersionResponse:
+        """The analysis of a row as a single job, in which its outlines can be corrected; made if there is none.
+
+        The row follows the newest version of it (`POST /jobs/{job_id}/versions`): its numbers, and the tables.
+        """
+        check_query(request.query_params, ())
+        job = service.edit_row(study_id, row)
+        return VersionResponse(id=job.id, version=job.version)
 
     @routes.put(
         "/studies/{study_id}/rows/{row}/review",
@@ -223,7 +296,7 @@ def _add_results(routes: FastAPI) -> None:
         check_query(request.query_params, ROW_REVIEW_FIELDS)
         check_names(values, ROW_REVIEW_FIELDS)
         form = parse_body(RowReviewForm, values)
-        return service.studies.review(study_id, row, str(form.state), form.note)
+        return service.studies.review(study_id, row, str(form.state), form.note, form.initials)
 
     @routes.get(
         "/studies/{study_id}/findings.csv",

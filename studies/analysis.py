@@ -172,7 +172,7 @@ class _Run:
             folder.write_failure(failure, traceback.format_exc())
             return failure
         hand_over(workspace, folder.path, "")
-        folder.write_record(_record(folder, inputs), compact=task.compact)
+        folder.write_record(record_of(folder, inputs), compact=task.compact)
         return None
 
 
@@ -185,7 +185,8 @@ def _request(task: AnalysisTask) -> Request:
     )
 
 
-def _record(folder: AnalysisFolder, inputs: dict[str, str]) -> AnalysisRecord:
+def record_of(folder: AnalysisFolder, inputs: dict[str, str], version: int = 1) -> AnalysisRecord:
+    """The record of an analysis whose results are in its folder. version: of its outlines."""
     results: dict[str, Any] = json.loads(RESULTS.at(folder.path).read_text(encoding="utf-8"))
     provenance: dict[str, Any] = json.loads(PROVENANCE.at(folder.path).read_text(encoding="utf-8"))
     model = provenance["model"]
@@ -197,6 +198,7 @@ def _record(folder: AnalysisFolder, inputs: dict[str, str]) -> AnalysisRecord:
         warnings=tuple(results["warnings"]),
         versions={name: provenance[name] for name in ("program", "steps", "packages", "shape_models")},
         inputs=inputs,
+        version=version,
     )
 
 

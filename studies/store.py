@@ -42,6 +42,7 @@ class AnalysisRecord:
     flags     codes of its quality flags; warnings: as in results.json
     versions  program, steps and packages, as in provenance.json
     inputs    digests of scan and label map
+    version   of the outlines: 1, or that of a reader's correction
     """
 
     address: str
@@ -51,6 +52,7 @@ class AnalysisRecord:
     warnings: tuple[str, ...]
     versions: dict[str, object]
     inputs: dict[str, str]
+    version: int = 1
 
     @property
     def model_id(self) -> str:

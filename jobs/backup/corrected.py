@@ -7,9 +7,10 @@ from pathlib import Path
 
 from jobs.errors import JobConflict
 from jobs.state.backend import open_backend
-from jobs.state.model import JobRecord, ReviewState, Status
+from jobs.state.model import JobRecord, Status
 from jobs.state.queue import queue_errors
 from pipeline.labelled_pair import write_names, write_pair
+from pipeline.review_state import ReviewState
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jobs.control.cancelling import delete
+from jobs.control.cancelling import delete, delete_versions
 from jobs.errors import JobNotFound, StudyNotFound
 from jobs.state.backend import Backend, open_backend
 from jobs.state.queue import queue_errors
@@ -47,41 +47,45 @@ def forget(subject: str) -> Forgotten:
     backend = open_backend()
     found: dict[str, int] = {}
     analyses: set[str] = set()
+    edited: set[str] = set()
     for folder in study_folders(backend.settings.data_dir):
         with contextlib.suppress(StudyNotFound):
             name = folder.record().name
-            rows, addresses = _forget_in(folder, subject)
+            rows, addresses, jobs_of_rows = _forget_in(folder, subject)
             if rows:
                 found[name] = found.get(name, 0) + rows
                 analyses |= addresses
+                edited |= jobs_of_rows
     removed = remove_unused(backend, analyses)
     _remove_longitudinal(backend.settings.data_dir / STORE, removed)
-    jobs = _forget_jobs(backend, subject)
+    jobs = _forget_edited(edited) + _forget_jobs(backend, subject)
     backend.store.mark_log_outdated()
     backend.store.compact_log()
     Feeder(backend).feed_safely()
     return Forgotten(studies=found, analyses=len(removed), jobs=jobs)
 
 
-def _forget_in(folder: StudyFolder, subject: str) -> tuple[int, set[str]]:
-    """The number of rows of the subject in a study, and the addresses of their analyses."""
+def _forget_in(folder: StudyFolder, subject: str) -> tuple[int, set[str], set[str]]:
+    """The number of rows of the subject in a study, the addresses of all analyses that they had, and the single jobs in
+    which their outlines were corrected.
+    """
     with folder.locked():
         record = folder.record()
         numbers = _blank_lines(folder.manifest, subject)
         if not numbers:
-            return 0, set()
+            return 0, set(), set()
         check, plan = folder.check(), folder.plan()
         gone = [] if check is None else [row.row for row in check.rows if row.row.number in numbers]
         for row in gone:
             for path in (row.scan, row.labels):
                 if path is not None and path.resolve().is_relative_to(folder.scans.resolve()):
                     shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        outcomes = folder.journal.read().outcomes
-        addresses = {outcomes[number].address for number in numbers if number in outcomes} - {""}
+        addresses = _addresses(folder.journal_path, numbers)
+        edited = {entry.job for row, entry in folder.editing().items() if row in numbers}
         if check is not None and plan is not None:
             kept = replace(check, rows=tuple(row for row in check.rows if row.row.number not in numbers))
             write_check(folder.path, kept, AnalysisOptions.from_dict(record.options), plan.revision)
-        for path in (folder.journal_path, folder.reviews_path):
+        for path in (folder.journal_path, folder.reviews_path, folder.editing_path):
             _without_rows(path, numbers)
         folder.written.unlink(missing_ok=True)
         shutil.rmtree(folder.tables, ignore_errors=True)
@@ -89,7 +93,19 @@ def _forget_in(folder: StudyFolder, subject: str) -> tuple[int, set[str]]:
             path.unlink()
         if record.phase is Phase.COMPLETE:
             folder.write(replace(record, phase=Phase.RUNNING))
-    return len(numbers), addresses
+    return len(numbers), addresses, edited
+
+
+def _addresses(journal: Path, numbers: set[int]) -> set[str]:
+    """Of all analyses that these rows ever had."""
+    found = set()
+    if journal.exists():
+        for line in journal.read_bytes().splitlines():
+            with contextlib.suppress(ValueError, AttributeError):
+                entry = json.loads(line)
+                if entry.get("row") in numbers:
+                    found.add(str(entry.get("address", "")))
+    return found - {""}
 
 
 def _blank_lines(manifest: Path, subject: str) -> set[int]:
@@ -132,6 +148,15 @@ def _remove_longitudinal(store: Path, addresses: list[str]) -> None:
         with contextlib.suppress(OSError, ValueError):
             if wanted & set(json.loads(path.read_text(encoding="utf-8")).get("analyses", ())):
                 path.unlink()
+
+
+def _forget_edited(jobs: set[str]) -> int:
+    """Delete these single jobs with all their versions."""
+    number = 0
+    for job_id in sorted(jobs):
+        with contextlib.suppress(JobNotFound):  # it has expired
+            number += delete_versions(job_id)
+    return number
 
 
 def _forget_jobs(backend: Backend, subject: str) -> int:

@@ -151,7 +151,7 @@ def make_version(job_id: str, form: VersionNote, way: EditWay, make_labels: Make
         raise JobConflict(f"Version {base.record.version} is the newest one.", hint="Restore an earlier version.")
     if backend.storage.free_bytes() < RESERVE_BYTES + base.voxels:
         raise StorageFull("The server has no space for another version.", hint="Try again later.")
-    with _new_folder(backend) as partial:
+    with new_folder(backend) as partial:
         edited = make_labels(base, partial.root)
         made_at = now()
         record = _record(backend, base, form, way, number, made_at, partial.root.name, edited.changes)
@@ -188,7 +188,7 @@ def _next_number(backend: Backend, base: JobRecord, newest_known: int | None) ->
 
 
 @contextlib.contextmanager
-def _new_folder(backend: Backend) -> Iterator[Workspace]:
+def new_folder(backend: Backend) -> Iterator[Workspace]:
     """The folder of a new job under another name, because a folder in jobs/ must be complete; removed if left there.
 
     The lock shows that its process works (jobs/intake/uploads.py). Raises StorageFull.

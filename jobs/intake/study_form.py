@@ -6,7 +6,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobs.state.model import ReviewState
+from jobs.intake.version_form import LONGEST_INITIALS
+from pipeline.review_state import ReviewState
 
 MOST_MANIFEST_BYTES: Final = 16 * 1024 * 1024
 MOST_BODY_BYTES: Final = 2 * MOST_MANIFEST_BYTES
@@ -82,6 +83,9 @@ class RowReviewForm(BaseModel):
 
     state: Annotated[ReviewState | Literal[""], Field(description="Empty: not reviewed.")]
     note: Annotated[str, Field(max_length=1000)] = ""
+    initials: Annotated[
+        str, Field(max_length=LONGEST_INITIALS, description="Of the reader, for the agreement of several readers.")
+    ] = ""
 
 
 STUDY_FIELDS: Final = tuple(StudyForm.model_fields)

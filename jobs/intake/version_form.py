@@ -13,9 +13,9 @@ from pydantic_core import PydanticCustomError
 from jobs.errors import InvalidForm
 from jobs.intake.form_receiver import FormKind
 from jobs.intake.parts import FilePart
-from jobs.state.model import ReviewState
 from pipeline.anatomy import AUTO
 from pipeline.options import CHOICES
+from pipeline.review_state import ReviewState
 
 MOST_BODY_BYTES: Final = 8 * 1024 * 1024
 """Of a correction: 50 strokes of a brush need some 100 KB."""

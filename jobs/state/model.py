@@ -33,19 +33,6 @@ class Status(StrEnum):
         return self in (Status.COMPLETE, Status.ERROR)
 
 
-class ReviewState(StrEnum):
-    """What a reader says about a result."""
-
-    ACCEPTED = "accepted"
-    TO_BE_CORRECTED = "to_be_corrected"
-    REJECTED = "rejected"
-
-    @property
-    def words(self) -> str:
-        """Display text."""
-        return self.replace("_", " ")
-
-
 class Priority(StrEnum):
     """Order of waiting jobs: an interactive one, for which a user waits, is put before bulk ones (queue.py)."""
 

@@ -184,6 +184,14 @@ class JobStore:
         ids: Any = self._client.zrange(f"{VERSIONS}{first_id}", 0, -1)
         return self.load_several([first_id, *ids])
 
+    def newest_versions(self, first_ids: list[str]) -> dict[str, str]:
+        """Id of a first version -> id of the newest later one, where there is one, in one request."""
+        pipe = self._client.pipeline(transaction=False)
+        for first_id in first_ids:
+            pipe.zrevrange(f"{VERSIONS}{first_id}", 0, 0)
+        found = pipe.execute()
+        return {first_id: ids[0] for first_id, ids in zip(first_ids, found, strict=True) if ids}
+
     def claim_version(self, first_id: str, version: int) -> bool:
         """Reserve the number of a new version; False if another request has just reserved it."""
         key = f"{VERSIONS}{first_id}:{version}"

@@ -9,10 +9,13 @@ from typing import Final
 
 
 class Kind(StrEnum):
-    """CHECK: the dry run. ROW: one analysis. SUBJECT: the visits of a subject are compared. TABLES."""
+    """CHECK: the dry run. ROW: one analysis. VERSION: a row takes the newest corrected version of its analysis.
+    SUBJECT: the visits of a subject are compared. TABLES.
+    """
 
     CHECK = "check"
     ROW = "row"
+    VERSION = "version"
     SUBJECT = "subject"
     TABLES = "tables"
 

@@ -11,19 +11,21 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain, zip_longest
 from typing import Final
 
 from jobs.errors import QueueUnavailable, StudyNotFound
 from jobs.state.backend import Backend
 from jobs.state.data_dir import claim_data_dir
+from jobs.state.model import JobRecord, Status
 from jobs.state.queue import queue_errors
 from jobs.studies.entries import Kind, Part
-from jobs.studies.folder import StudyFolder, study_folders
+from jobs.studies.folder import EditedRow, StudyFolder, study_folders
 from jobs.studies.journal import Entries, Outcome
 from jobs.studies.plan import Plan
 from jobs.studies.record import Phase, StudyRecord
+from studies.row_state import RowState
 
 WINDOW: Final = 64
 """Parts in the queue at any time."""
@@ -65,18 +67,20 @@ class Feeder:
         queue = self._backend.studies
         waiting = queue.waiting()
         known = {*waiting, *queue.in_work(), *queue.put_off()}
-        checks: list[str] = []
+        urgent: list[str] = []
         rest: list[Iterator[str]] = []
         for folder in study_folders(self._backend.settings.data_dir):
             with contextlib.suppress(StudyNotFound):
                 record = folder.record()
                 if record.phase is Phase.CHECKING:
-                    checks.append(Part(study=record.id, kind=Kind.CHECK, number=record.revision).id)
+                    urgent.append(Part(study=record.id, kind=Kind.CHECK, number=record.revision).id)
                 elif record.phase is Phase.RUNNING:
                     rest.append(part.id for part in pending(folder, record))
-                elif record.phase in (Phase.PAUSED, Phase.CANCELLED, Phase.COMPLETE) and _tables_missing(folder):
-                    rest.append(iter([Part(study=record.id, kind=Kind.TABLES, number=record.revision).id]))
-        queue.add((part for part in checks if part not in known), at_front=True)
+                elif record.phase in (Phase.PAUSED, Phase.CANCELLED, Phase.COMPLETE):
+                    rest.append(part.id for part in afterwards(folder, record))
+                if record.phase is not Phase.CHECKING:
+                    urgent += [part.id for part in new_versions(self._backend, folder)]
+        queue.add((part for part in urgent if part not in known), at_front=True)
         room = WINDOW - len(waiting)
         in_turn = (part for part in chain.from_iterable(zip_longest(*rest)) if part is not None and part not in known)
         queue.add(part for part, _ in zip(in_turn, range(room), strict=False))
@@ -98,8 +102,45 @@ def pending(folder: StudyFolder, record: StudyRecord) -> Iterator[Part]:
         yield Part(study=record.id, kind=Kind.SUBJECT, number=first)
 
 
-def _tables_missing(folder: StudyFolder) -> bool:
-    return folder.plan() is not None and tables_due(folder, folder.journal.read(), least_s=REVIEWED_EVERY_S)
+def afterwards(folder: StudyFolder, record: StudyRecord) -> Iterator[Part]:
+    """The parts of a study that does not run: after reviews and corrections, what depends on them."""
+    plan = folder.plan()
+    entries = folder.journal.read()
+    if plan is None or not tables_due(folder, entries, least_s=REVIEWED_EVERY_S):
+        return
+    subjects = list(uncompared(plan, plan.ended(entries.outcomes), entries)) if record.phase is Phase.COMPLETE else []
+    for first in subjects:
+        yield Part(study=record.id, kind=Kind.SUBJECT, number=first)
+    if not subjects:
+        yield Part(study=record.id, kind=Kind.TABLES, number=record.revision)
+
+
+def new_versions(backend: Backend, folder: StudyFolder) -> Iterator[Part]:
+    """The rows of which a reader has corrected the outlines and that do not have the newest version yet."""
+    plan, editing = folder.plan(), folder.editing()
+    if plan is None or not editing:
+        return
+    newest = backend.store.newest_versions([edited.job for edited in editing.values()])
+    outcomes = folder.journal.read().outcomes
+    for row, edited in editing.items():
+        if edited.job in newest and newest_version(backend, plan, edited, row, outcomes) is not None:
+            yield Part(study=folder.id, kind=Kind.VERSION, number=row)
+
+
+def newest_version(
+    backend: Backend, plan: Plan, edited: EditedRow, row: int, outcomes: Mapping[int, Outcome]
+) -> JobRecord | None:
+    """The job of the newest complete version of the analysis of a row; None unless it is newer than that of the row.
+
+    A version that was run again with other options than the row's does not count.
+    """
+    state, outcome = plan.state_of(row, outcomes)
+    if outcome is None or state is not RowState.COMPLETE or not edited.is_of(outcome):
+        return None
+    family = backend.store.family(edited.job)
+    usable = [item for item in family if item.status is Status.COMPLETE and item.options == edited.options]
+    newest = max(usable, key=lambda item: item.version, default=None)
+    return newest if newest is not None and newest.version > outcome.version else None
 
 
 def uncompared(plan: Plan, ended: dict[int, Outcome], entries: Entries) -> Iterator[int]:

@@ -12,22 +12,42 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 from jobs.errors import StudyNotFound
-from jobs.studies.journal import Journal, append_lines
+from jobs.studies.journal import Journal, Outcome, append_lines
 from jobs.studies.plan import CHECK, PLAN, Plan, read_check, read_plan
 from jobs.studies.record import StudyChanges, StudyRecord
 from pipeline.workspace import write_json
+from studies.agreement import Judgement
 from studies.check import Check
 
 STUDIES: Final = "studies"
 STORE: Final = "analyses"
 SCANS: Final = "scans"
 _ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditedRow:
+    """A single job that was made of a row, so that a reader can correct its outlines.
+
+    job      its id, that of the first version; task: fingerprint of the row
+    base     address of the analysis that it repeats
+    options  with which it does
+    """
+
+    job: str
+    task: str
+    base: str
+    options: dict[str, object]
+
+    def is_of(self, outcome: Outcome) -> bool:
+        """Whether the row still has the analysis that the job repeats, or one of its versions."""
+        return self.task == outcome.task and (outcome.address == self.base or outcome.job == self.job)
 
 
 class StudyFolder:
@@ -45,6 +65,7 @@ class StudyFolder:
         self.tables = self.path / "tables"
         self.journal_path = self.path / "journal.jsonl"
         self.reviews_path = self.path / "reviews.jsonl"
+        self.editing_path = self.path / "editing.jsonl"
         self.written = self.path / "tables.json"
 
     @property
@@ -77,19 +98,34 @@ class StudyFolder:
             self.write(changed)
             return changed, True
 
-    def reviews(self) -> dict[int, dict[str, str]]:
-        """Row -> its newest review: state, note, at; rows without one are left out."""
-        found: dict[int, dict[str, str]] = {}
+    def judgements(self) -> list[Judgement]:
+        """The newest judgement of each reader on each version of each row; withdrawn ones are left out."""
+        found: dict[tuple[int, str, int], Judgement] = {}
         with contextlib.suppress(FileNotFoundError):
             for line in self.reviews_path.read_bytes().splitlines():
                 with contextlib.suppress(ValueError, KeyError, TypeError):
                     entry = json.loads(line)
-                    found[int(entry["row"])] = {name: str(entry[name]) for name in ("state", "note", "at")}
-        return {row: entry for row, entry in found.items() if entry["state"]}
+                    item = Judgement(
+                        row=int(entry["row"]),
+                        reader=str(entry.get("reader", "")),
+                        version=int(entry.get("version", 1)),
+                        state=str(entry["state"]),
+                        note=str(entry["note"]),
+                    )
+                    found[item.row, item.reader, item.version] = item
+        return [item for item in found.values() if item.state]
 
     def add_review(self, entry: dict[str, object]) -> None:
         """Append a review. Raises OSError."""
         append_lines(self.reviews_path, [entry])
+
+    def editing(self) -> dict[int, EditedRow]:
+        """Row -> the single job in which its outlines are corrected, the newest one."""
+        return _editing(self.editing_path, _stamp(self.editing_path))
+
+    def add_editing(self, row: int, edited: EditedRow) -> None:
+        """Append one. Raises OSError."""
+        append_lines(self.editing_path, [{"row": row, **asdict(edited)}])
 
     @property
     def reviews_size(self) -> int:
@@ -148,3 +184,15 @@ def _plan(path: Path, _: tuple[int, int]) -> Plan | None:
 @lru_cache(maxsize=4)
 def _check(path: Path, _: tuple[int, int]) -> Check | None:
     return read_check(path)
+
+
+@lru_cache(maxsize=64)
+def _editing(path: Path, _: tuple[int, int]) -> dict[int, EditedRow]:
+    found: dict[int, EditedRow] = {}
+    with contextlib.suppress(FileNotFoundError):
+        for line in path.read_bytes().splitlines():
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                entry = json.loads(line)
+                texts = {name: str(entry[name]) for name in ("job", "task", "base")}
+                found[int(entry["row"])] = EditedRow(**texts, options=dict(entry["options"]))
+    return found

@@ -38,6 +38,7 @@ class Outcome:
 
     task      fingerprint of what was asked (Plan.rows): an end of another task does not count
     computed  whether it was computed for this row; otherwise the store had it
+    version   of the outlines; job: id of the first version of the single job in which a reader corrected them
     """
 
     row: int
@@ -47,15 +48,20 @@ class Outcome:
     failure: FailureRecord | None = None
     seconds: float = 0.0
     computed: bool = False
+    version: int = 1
+    job: str = ""
     at: datetime = field(default_factory=now)
 
 
 @dataclass(kw_only=True)
 class Entries:
-    """What the journal says. size: bytes that were read; compared: first row of a subject -> what was compared."""
+    """What the journal says. size: bytes that were read; compared: first row of a subject -> what was compared;
+    addresses: of all analyses that a row ever had.
+    """
 
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     compared: dict[int, str] = field(default_factory=dict)
+    addresses: set[str] = field(default_factory=set)
     size: int = 0
 
 
@@ -87,7 +93,10 @@ class Journal:
                     text = stream.read()
                     whole = text[: text.rfind(b"\n") + 1]
                     entries = Entries(
-                        outcomes=dict(known.outcomes), compared=dict(known.compared), size=known.size + len(whole)
+                        outcomes=dict(known.outcomes),
+                        compared=dict(known.compared),
+                        addresses=set(known.addresses),
+                        size=known.size + len(whole),
                     )
                     for line in whole.splitlines():
                         _take(line, entries)
@@ -126,6 +135,8 @@ def append_lines(path: Path, items: Sequence[Mapping[str, object]]) -> None:
 
 def _line(outcome: Outcome) -> dict[str, Any]:
     data = asdict(outcome) | {"at": outcome.at.isoformat(), "seconds": round(outcome.seconds, 2)}
+    if outcome.version == 1:
+        del data["version"]
     return {name: value for name, value in data.items() if value not in (None, "", False)}
 
 
@@ -138,6 +149,7 @@ def _take(line: bytes, entries: Entries) -> None:
         outcome = _outcome(data)
     except (ValueError, TypeError, KeyError, AttributeError):
         return
+    entries.addresses |= {outcome.address} - {""}
     if outcome.end is End.CLEARED:
         entries.outcomes.pop(outcome.row, None)
     else:
@@ -157,5 +169,7 @@ def _outcome(data: dict[str, Any]) -> Outcome:
         failure=None if failure is None else FailureRecord(**failure),
         seconds=float(data.get("seconds", 0.0)),
         computed=bool(data.get("computed", False)),
+        version=int(data.get("version", 1)),
+        job=str(data.get("job", "")),
         at=at,
     )

@@ -203,7 +203,7 @@ def delete(study_id: str) -> None:
     folder.change(lambda _: {"phase": Phase.CANCELLED})
     backend.studies.remove(study_id)
     backend.studies.stop(study_id)
-    mine = {item.address for item in folder.journal.read().outcomes.values() if item.address}
+    mine = folder.journal.read().addresses
     gone = folder.path.with_name(f".{study_id}.deleted")
     folder.path.rename(gone)
     remove_unused(backend, mine)

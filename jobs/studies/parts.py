@@ -12,25 +12,27 @@ from pathlib import Path
 
 from jobs.errors import QueueUnavailable
 from jobs.state.backend import Backend
+from jobs.state.clock import now
 from jobs.state.queue import queue_errors
 from jobs.state.study_queue import MOST_LOST
 from jobs.studies.allowed import allowed_folder, confined, is_allowed, roots_of
 from jobs.studies.entries import Part
-from jobs.studies.feeding import pending, subject_fingerprint
+from jobs.studies.feeding import newest_version, pending, subject_fingerprint
 from jobs.studies.folder import StudyFolder
 from jobs.studies.journal import End, Outcome
 from jobs.studies.plan import Plan, write_check
 from jobs.studies.record import Phase, StudyChanges, StudyRecord
 from jobs.studies.state import examinations_of, run_settings, study_state
-from pipeline.errors import KneeError
+from pipeline.errors import CorrectionMissing, KneeError
 from pipeline.options import AnalysisOptions
 from pipeline.workspace import write_json
 from studies.analysis import AnalysisTask, State, analyse, write_lost
 from studies.check import check_manifest
+from studies.corrected import keep_version
 from studies.longitudinal import longitudinal_tasks, measure_change
 from studies.manifest import read_manifest
 from studies.run import task_of
-from studies.store import FailureRecord
+from studies.store import AnalysisFolder, FailureRecord
 from studies.tables.write import write_tables
 
 log = logging.getLogger(__name__)
@@ -92,6 +94,30 @@ def analyse_row(backend: Backend, part: Part, interruptions: int, passing: tuple
     return True
 
 
+def take_version(backend: Backend, part: Part) -> bool:
+    """Let a row follow the newest version of its analysis; False if another process does. Raises OSError."""
+    folder = StudyFolder(backend.settings.data_dir, part.study)
+    record, plan, edited = folder.record(), folder.plan(), folder.editing().get(part.number)
+    if plan is None or edited is None:
+        return True
+    outcomes = folder.journal.read().outcomes
+    newest = newest_version(backend, plan, edited, part.number, outcomes)
+    if newest is None:
+        return True
+    outcome = outcomes[part.number]
+    before = AnalysisFolder(folder.store, outcome.address)
+    workspace = backend.storage.workspace(newest.id, newest.attempt)
+    try:
+        address = keep_version(workspace, before, newest.version, compact=record.compact)
+    except (FileNotFoundError, CorrectionMissing):  # it has just been deleted
+        return False
+    if address is None:
+        return False
+    took = replace(outcome, address=address, version=newest.version, job=edited.job, computed=True, at=now())
+    folder.journal.write([took])
+    return True
+
+
 def note_failure(backend: Backend, part: Part, failure: FailureRecord) -> None:
     """End a row that could not be analysed for a reason outside of the analysis. Raises OSError."""
     folder = StudyFolder(backend.settings.data_dir, part.study)
@@ -131,6 +157,7 @@ def write_study_tables(backend: Backend, part: Part) -> None:
         state, gone = study_state(folder, record, check, plan, entries)
         if gone:  # an analysis was deleted from the store: it is computed again
             folder.journal.write(replace(entries.outcomes[row], end=End.CLEARED) for row in gone)
+            folder.change(lambda current: {"phase": Phase.RUNNING} if current.phase is Phase.COMPLETE else None)
             return
         write_tables(state, folder.tables)
         seconds = time.time() - started

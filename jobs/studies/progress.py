@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Final
 
-from jobs.errors import StudyConflict
+from jobs.errors import ResultNotFound, StudyConflict
 from jobs.state.backend import Backend, open_backend
 from jobs.state.queue import queue_errors
 from jobs.studies.entries import Kind, Part
@@ -74,7 +74,9 @@ class StudyView:
 
 @dataclass(frozen=True, kw_only=True)
 class RowView:
-    """One row. state: of RowState, or running; findings: of the check; analysis: address in the store."""
+    """One row. state: of RowState, or running; findings: of the check; analysis: address in the store; version: of its
+    outlines.
+    """
 
     row: int
     subject: str
@@ -87,6 +89,7 @@ class RowView:
     remedy: str = ""
     flags: tuple[str, ...] = ()
     analysis: str = ""
+    version: int = 1
     seconds: float = 0.0
     findings: tuple[Finding, ...] = ()
 
@@ -210,6 +213,16 @@ def judged(backend: Backend, study_id: str) -> tuple[StudyFolder, Check, Plan]:
     return folder, check, plan
 
 
+def complete_row(backend: Backend, study_id: str, row: int) -> tuple[StudyFolder, CheckedRow, Outcome]:
+    """A row with results. Raises ResultNotFound, and as `judged` does."""
+    folder, check, plan = judged(backend, study_id)
+    state, outcome = plan.state_of(row, folder.journal.read().outcomes)
+    if outcome is None or state is not RowState.COMPLETE:
+        raise ResultNotFound("The study has no results of this row.", hint="Ask for the rows of the study.")
+    (checked,) = (item for item in check.rows if item.row.number == row)
+    return folder, checked, outcome
+
+
 def _row_view(folder: StudyFolder, check: Check, row: CheckedRow, state: str, outcomes: dict[int, Outcome]) -> RowView:
     person = row.row.person
     decisive = check.decisive(row)
@@ -217,14 +230,14 @@ def _row_view(folder: StudyFolder, check: Check, row: CheckedRow, state: str, ou
     if decisive:
         code, message, remedy = decisive[0].code, decisive[0].message, decisive[0].remedy
     outcome = outcomes.get(row.row.number)
-    side, analysis, seconds = str(row.stated_side or ""), "", 0.0
+    side, analysis, seconds, version = str(row.stated_side or ""), "", 0.0, 1
     flags: tuple[str, ...] = ()
     if outcome is not None and state in (RowState.COMPLETE, RowState.FAILED):
         seconds = outcome.seconds
         if outcome.failure is not None:
             code, message, remedy = outcome.failure.code, outcome.failure.message, outcome.failure.hint
         elif (record := AnalysisFolder(folder.store, outcome.address).record()) is not None:
-            side, flags, analysis = record.side, record.flags, record.address
+            side, flags, analysis, version = record.side, record.flags, record.address, record.version
     return RowView(
         row=row.row.number,
         subject=person.subject,
@@ -237,6 +250,7 @@ def _row_view(folder: StudyFolder, check: Check, row: CheckedRow, state: str, ou
         remedy=remedy,
         flags=flags,
         analysis=analysis,
+        version=version,
         seconds=seconds,
         findings=row.findings,
     )

@@ -29,7 +29,7 @@ from jobs.studies.progress import (
     findings,
     rows,
 )
-from jobs.studies.reviews import Gallery, RankedKnee, gallery, review
+from jobs.studies.reviews import Gallery, RankedKnee, ReaderProgress, Readers, ReadKnee, gallery, readers, review
 from jobs.studies.thumbnails import thumbnail
 
 __all__ = [
@@ -41,6 +41,9 @@ __all__ = [
     "FoundInRow",
     "Gallery",
     "RankedKnee",
+    "ReadKnee",
+    "ReaderProgress",
+    "Readers",
     "RowView",
     "RowsPage",
     "StudyRequest",
@@ -59,6 +62,7 @@ __all__ = [
     "get",
     "manifest_text",
     "pause",
+    "readers",
     "retry_failed",
     "review",
     "row_artifact",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from jobs.settings import Settings
 from jobs.studies.folder import StudyFolder
@@ -10,6 +11,7 @@ from jobs.studies.journal import Entries
 from jobs.studies.plan import Plan
 from jobs.studies.record import StudyRecord
 from pipeline.options import AnalysisOptions
+from studies.agreement import by_row, common_state, valid
 from studies.check import Check
 from studies.longitudinal import Examination
 from studies.row_state import RowState
@@ -35,8 +37,9 @@ def study_state(
     folder: StudyFolder, record: StudyRecord, check: Check, plan: Plan, entries: Entries
 ) -> tuple[StudyState, list[int]]:
     """The state, and the rows whose analyses are no longer in the store."""
-    rows, gone = [], []
-    reviews = folder.reviews()
+    rows: list[StudyRow] = []
+    gone = []
+    judgements = folder.judgements()
     for checked in check.rows:
         state, outcome = plan.state_of(checked.row.number, entries.outcomes)
         found = None
@@ -45,10 +48,15 @@ def study_state(
             if found is None:
                 gone.append(checked.row.number)
         failure = None if outcome is None else outcome.failure
-        review = reviews.get(checked.row.number, {}).get("state", "") if found is not None else ""
-        rows.append(StudyRow(checked=checked, state=state, record=found, failure=failure, review=review))
+        rows.append(StudyRow(checked=checked, state=state, record=found, failure=failure))
+    versions = {row.number: row.record.version for row in rows if row.record is not None}
+    said = by_row(valid(judgements, versions))
+    rows = [replace(row, review=common_state(said.get(row.number, []))) for row in rows]
     options = AnalysisOptions.from_dict(record.options).to_dict()
-    return StudyState(check=check, store=folder.store, rows=tuple(rows), options=options), gone
+    state_now = StudyState(
+        check=check, store=folder.store, rows=tuple(rows), options=options, judgements=tuple(judgements)
+    )
+    return state_now, gone
 
 
 def examinations_of(folder: StudyFolder, rows: Iterable[CheckedRow], entries: Entries) -> list[Examination]:

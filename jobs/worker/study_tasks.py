@@ -25,6 +25,7 @@ from jobs.studies.parts import (
     compare_subject,
     note_end,
     note_failure,
+    take_version,
     write_study_tables,
 )
 from jobs.studies.read_ahead import read_ahead
@@ -88,6 +89,8 @@ def _do(backend: Backend, part: Part, interruptions: int) -> bool:
     if part.kind is Kind.ROW:
         read_ahead(backend)
         return analyse_row(backend, part, interruptions, (JobTimedOut,))
+    if part.kind is Kind.VERSION:
+        return take_version(backend, part)
     work = {Kind.CHECK: check_rows, Kind.SUBJECT: compare_subject, Kind.TABLES: write_study_tables}
     work[part.kind](backend, part)
     return True

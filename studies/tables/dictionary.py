@@ -13,6 +13,7 @@ from pipeline.comparison.changes import Change
 from pipeline.flags import FLAGS, Use
 from pipeline.oai_variables import OAI_VARIABLES
 from pipeline.quantities import QUANTITIES, Method
+from studies.agreement import COMBINATIONS
 from studies.columns import COLUMNS
 from studies.findings import KINDS
 from studies.row_state import RowState
@@ -31,12 +32,13 @@ from studies.tables.measurements import COLUMNS as MEASUREMENT_COLUMNS
 from studies.tables.measurements import MEASUREMENTS_CSV
 from studies.tables.names import RANKING_CSV
 from studies.tables.ranking import RANKING_COLUMNS
+from studies.tables.reviews import AGREEMENT_COLUMNS, AGREEMENT_CSV, COUNT_COLUMNS, REVIEWS_COLUMNS, REVIEWS_CSV
 from studies.tables.rows import KEY_COLUMNS
 
 DICTIONARY_CSV: Final = "data_dictionary.csv"
 HEAD: Final = ("table", "column", "value", "title", "unit", "meaning", "source")
 
-_MEANINGS: Final = {column.name: column.meaning for column in COLUMNS} | {
+_MEANINGS = {column.name: column.meaning for column in COLUMNS} | {
     "row": "number of the line in the manifest, from 1",
     "side": "side of the knee as measured; in rows without results, as stated",
     "years": "years after the first visit of the subject; in changes between the two visits, in slopes of all visits",
@@ -45,7 +47,8 @@ _MEANINGS: Final = {column.name: column.meaning for column in COLUMNS} | {
     "flags": "codes of the quality flags of the knee",
     "warnings": "what the analysis remarked, separated by |",
     "model": "id of what outlined the knee",
-    "version": "version of the program, and its commit",
+    "program": "version of the program, and its commit",
+    "version": "version of the outlines: 1 as analysed, 2 and higher as a reader has corrected them",
     "analysis": "folder of the analysis in the store",
     "path": "scan and label map, as in the manifest",
     "message": "what was found and what was expected",
@@ -81,10 +84,25 @@ _MEANINGS: Final = {column.name: column.meaning for column in COLUMNS} | {
     "rank": "1: deserves a look first",
     "score": "of what looks wrong: flags, robust distance from the median of the study, missing structures",
     "reasons": "of the score, the gravest first, separated by |",
-    "review": "judgement of a reader",
+    "review": "judgement of the readers; disagreement: they differ",
+    "reader": "initials of the reader; empty: not given",
+    "present": "whether the judgement is on the version that the row has",
+    "note": "remark of the reader",
+    "first_reader": "initials of one reader",
+    "second_reader": "initials of another reader",
+    "knees": "number of knees that both have judged, each in the newest version that both have",
+    "agreed": "number of them with the same judgement",
+    "share": "of knees with the same judgement",
+    "expected_share": "of knees with the same judgement that is expected by chance",
+    "kappa": "Cohen's kappa without weights (Cohen 1960); empty: not defined, all judgements are the same",
+    "kappa_error": "its standard error (Cohen 1960)",
     "slope": "per year, in the unit of the row",
     "error": "standard error of the slope from the residuals of the line",
     "expected": "standard error of the slope from the repeatability of one measurement",
+}
+_MEANINGS |= {
+    name: f"knees that the first reader calls {first} and the second {second}"
+    for name, (first, second) in zip(COUNT_COLUMNS, COMBINATIONS, strict=True)
 }
 _UNITS: Final = {"years": "years", "age": "years"}
 _TABLES: Final = {
@@ -94,6 +112,8 @@ _TABLES: Final = {
     CHANGES_CSV: CHANGES_COLUMNS,
     SLOPES_CSV: SLOPES_COLUMNS,
     RANKING_CSV: RANKING_COLUMNS,
+    REVIEWS_CSV: REVIEWS_COLUMNS,
+    AGREEMENT_CSV: AGREEMENT_COLUMNS,
     OAI_CSV: (*KEY_COLUMNS, "sex", "age", "SIDE"),
 }
 

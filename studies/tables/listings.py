@@ -38,6 +38,7 @@ ROW_COLUMNS: Final = (
     "flags",
     "warnings",
     "model",
+    "program",
     "version",
     "analysis",
     "review",
@@ -57,16 +58,16 @@ FURTHER: Final = "manifest_"
 def rows_csv(state: StudyState) -> str:
     """Every row of the manifest with what became of it, and its further columns."""
     further = [f"{FURTHER}{name}" if name in ROW_COLUMNS else name for name in state.check.further]
-    return _csv((*ROW_COLUMNS, *further), (_row(state, row) for row in state.rows))
+    return csv_text((*ROW_COLUMNS, *further), (_row(state, row) for row in state.rows))
 
 
 def _row(state: StudyState, row: StudyRow) -> list[object]:
     person, record = row.checked.row.person, row.record
     code = row.failure.code if row.failure is not None else _first_code(state, row)
-    known = ("", "", "", "", "")
+    known = ("", "", "", "", "", "")
     if record is not None:
         flags, warnings = " ".join(record.flags), " | ".join(record.warnings)
-        known = (flags, warnings, record.model_id, record.program, record.address)
+        known = (flags, warnings, record.model_id, record.program, str(record.version), record.address)
     age = "" if person.age is None else f"{person.age:g}"
     further = [row.checked.row.further.get(name, "") for name in state.check.further]
     return [*row.key, person.sex, age, row.state.value, code, *known, row.review, *further]
@@ -79,7 +80,7 @@ def _first_code(state: StudyState, row: StudyRow) -> str:
 
 def failures_csv(state: StudyState) -> str:
     """The rows without results that are not waiting, each with every reason."""
-    return _csv(FAILURE_COLUMNS, (line for row in state.rows for line in _failures(state, row)))
+    return csv_text(FAILURE_COLUMNS, (line for row in state.rows for line in _failures(state, row)))
 
 
 def _failures(state: StudyState, row: StudyRow) -> Iterable[list[object]]:
@@ -97,7 +98,7 @@ def oai_csv(state: StudyState) -> str:
     head = (*KEY_COLUMNS, "sex", "age")
     names = ("SIDE", *OAI_VARIABLES.values())
     further = [f"{FURTHER}{name}" if name in (*head, *names) else name for name in state.check.further]
-    return _csv((*head, *further, *names), (_oai(state, row) for row, _ in state.complete))
+    return csv_text((*head, *further, *names), (_oai(state, row) for row, _ in state.complete))
 
 
 def _oai(state: StudyState, row: StudyRow) -> list[object]:
@@ -112,7 +113,7 @@ def _oai(state: StudyState, row: StudyRow) -> list[object]:
 
 def changes_csv(state: StudyState) -> str:
     """The changes of every knee from its first visit, and from each to the next, as far as they were computed."""
-    return _csv(CHANGES_COLUMNS, (line for visits in knees(state.examinations) for line in _changes(state, visits)))
+    return csv_text(CHANGES_COLUMNS, (line for visits in knees(state.examinations) for line in _changes(state, visits)))
 
 
 def _changes(state: StudyState, visits: Sequence[Examination]) -> Iterable[list[object]]:
@@ -129,7 +130,7 @@ def _changes(state: StudyState, visits: Sequence[Examination]) -> Iterable[list[
 
 def slopes_csv(state: StudyState) -> str:
     """The slope of every figure of the knees with three and more visits that have a time."""
-    return _csv(SLOPES_COLUMNS, (line for visits in knees(state.examinations) for line in _slopes(state, visits)))
+    return csv_text(SLOPES_COLUMNS, (line for visits in knees(state.examinations) for line in _slopes(state, visits)))
 
 
 def _slopes(state: StudyState, visits: Sequence[Examination]) -> Iterable[list[object]]:
@@ -151,7 +152,7 @@ def _yes(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def _csv(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+def csv_text(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
     """RFC 4180 text with LF line ends."""
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")

@@ -21,11 +21,11 @@ from studies.tables.rows import KEY_COLUMNS, StudyRow, StudyState
 
 MEASUREMENTS_CSV: Final = "measurements.csv"
 
-COLUMNS: Final = (*KEY_COLUMNS, *CSV_COLUMNS, "model", "version")
+COLUMNS: Final = (*KEY_COLUMNS, *CSV_COLUMNS, "model", "program", "version")
 _KNEES_A_GROUP: Final = 100
 """Knees in one row group of Parquet: about 60,000 rows."""
 
-_NUMBERS: Final = {"row": "int32", "years": "float64", "value": "float64", "n": "int64"}
+_NUMBERS: Final = {"row": "int32", "years": "float64", "value": "float64", "n": "int64", "version": "int32"}
 
 
 def write_measurements(state: StudyState, out: Path) -> None:
@@ -53,7 +53,7 @@ def write_measurements(state: StudyState, out: Path) -> None:
 
 def _lines(state: StudyState, row: StudyRow, record: AnalysisRecord) -> str:
     """The lines of the analysis between what is the same in all of them."""
-    first, last = _line(row.key).removesuffix("\n"), _line((record.model_id, record.program))
+    first, last = _line(row.key).removesuffix("\n"), _line((record.model_id, record.program, str(record.version)))
     text = MEASUREMENTS.at(state.folder(record)).read_text(encoding="utf-8")
     return "".join(f"{first},{line},{last}" for line in text.splitlines()[1:])
 

@@ -69,6 +69,12 @@ def _models(state: StudyState) -> Iterable[str]:
         words += f", files with SHA-256 {', '.join(digests)}" if digests else ""
         words += f", {model['source']}, licence {model.get('licence') or 'not stated'}). {model.get('citation', '')}"
         yield words.strip()
+    corrected = sum(record.version > 1 for _, record in state.complete)
+    if corrected:
+        yield (
+            f"The outlines of {corrected} examinations were corrected by readers and measured again (version 2 and "
+            "higher in the column version)."
+        )
 
 
 def _options(options: Mapping[str, object]) -> str:
@@ -131,6 +137,7 @@ def provenance_text(state: StudyState) -> str:
             inputs = {name: digest for name, digest in row.record.inputs.items() if digest}
             entry |= {
                 "analysis": row.record.address,
+                "version": row.record.version,
                 "input_sha256": inputs,
                 "options": dict(row.checked.row.options)
                 | ({} if row.checked.row.person.side is None else {"side": str(row.checked.row.person.side)}),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from studies.agreement import Judgement
 from studies.check import Check
 from studies.longitudinal import Examination
 from studies.row_state import RowState
@@ -15,7 +16,7 @@ from studies.store import AnalysisFolder, AnalysisRecord, FailureRecord
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRow:
-    """checked: the row; record or failure: of its analysis, where it has ended; review: a reader's judgement."""
+    """checked: the row; record or failure: of its analysis, where it has ended; review: on which all readers agree."""
 
     checked: CheckedRow
     state: RowState
@@ -44,17 +45,14 @@ KEY_COLUMNS = ("row", "subject", "visit", "side", "years")
 
 @dataclass(frozen=True, kw_only=True)
 class StudyState:
-    """A study at one moment.
-
-    addresses  row number -> address, of the rows that were looked up
-    failures   row number -> failure of rows without an address
-    """
+    """A study at one moment. judgements: of readers, on any version of the outlines of its rows."""
 
     check: Check
     store: Path
     rows: tuple[StudyRow, ...]
     name: str = ""
     options: Mapping[str, object] = field(default_factory=dict)
+    judgements: tuple[Judgement, ...] = ()
 
     @property
     def complete(self) -> list[tuple[StudyRow, AnalysisRecord]]:

@@ -23,6 +23,7 @@ from studies.tables.measurements import MEASUREMENTS_CSV, write_measurements
 from studies.tables.methods import METHODS, PROVENANCE_JSON, methods_text, provenance_text
 from studies.tables.names import MEASUREMENTS_PARQUET, RANKING_CSV
 from studies.tables.ranking import ranking_csv
+from studies.tables.reviews import AGREEMENT_CSV, REVIEWS_CSV, agreement_csv, reviews_csv
 from studies.tables.rows import StudyState
 
 MEANINGS: Final = {
@@ -33,6 +34,8 @@ MEANINGS: Final = {
     SLOPES_CSV: "slopes over three and more visits",
     ROWS_CSV: "every row of the manifest and what became of it",
     RANKING_CSV: "the knees in the order of what looks wrong, with the reasons",
+    REVIEWS_CSV: "the judgements of readers on every knee",
+    AGREEMENT_CSV: "agreement of every two readers, with Cohen's kappa",
     FAILURES_CSV: "rows without results, with reason and remedy",
     DICTIONARY_CSV: "meaning and unit of every column",
     METHODS: "text for the methods section of a paper",
@@ -54,6 +57,8 @@ def write_tables(state: StudyState, out: Path) -> None:
         (OAI_CSV, oai_csv(state)),
         (CHANGES_CSV, changes_csv(state)),
         (SLOPES_CSV, slopes_csv(state)),
+        (REVIEWS_CSV, reviews_csv(state)),
+        (AGREEMENT_CSV, agreement_csv(state)),
         (DICTIONARY_CSV, dictionary_csv(state.check.further)),
         (METHODS, methods_text(state)),
         (PROVENANCE_JSON, provenance_text(state)),

@@ -31,7 +31,7 @@ from ui.analysis.relaxation import show_relaxation
 from ui.analysis.shape import show_shapes
 from ui.analysis.versions import open_version, show_changes, show_versions
 from ui.parts import tables, wording
-from ui.parts.addresses import address
+from ui.parts.addresses import EDIT, address
 from ui.parts.messages import escape, listed
 from ui.parts.usable import excluded_figure, show_note, uses_of
 from ui.viewers.pyvista_view import offer_pyvista
@@ -64,12 +64,13 @@ def show_results(job: JobView) -> None:
     shapes = SHAPE_PARAMETERS.found(folder)
     titles += ["Shape"] if shapes else []
     titles += ["Provenance", "Download"]
-    tabs = dict(zip(titles, st.tabs(titles), strict=True))
+    begin = EDIT in st.query_params  # the address names the edit mode, until a version is saved
+    tabs = dict(zip(titles, st.tabs(titles, default="Slices" if begin else None), strict=True))
     with tabs["3D"]:
         show_note(uses.ban(THC, TABLE_ORDER))
         _show_3d(job, folder, str(document.get("side", "right")))
     with tabs["Slices"]:
-        _show_slices(job, newest)
+        _show_slices(job, newest, begin=begin)
     with tabs["Measurements"]:
         show_measurements(job.id, rows, uses, document)
     with tabs["Quality"]:
@@ -174,11 +175,11 @@ def _show_3d(job: JobView, folder: Path, side: str) -> None:
     offer_pyvista(folder, side, key=f"pyvista-{job.id}")
 
 
-def _show_slices(job: JobView, newest: int) -> None:
+def _show_slices(job: JobView, newest: int, *, begin: bool) -> None:
     if not _has_view(job.id, ViewFile.SLICES):
         st.info("This analysis has no slices to show.", icon=":material/layers:")
         return
-    editing = Editing(job=job.id, version=job.version, newest=newest)
+    editing = Editing(job=job.id, version=job.version, newest=newest, begin=begin)
     if saved := show_slices(address(f"/api/jobs/{job.id}/view"), f"slices-{job.id}", editing=editing):
         open_version(saved)
 

@@ -12,15 +12,16 @@ import streamlit as st
 
 from jobs import service
 from jobs.intake.version_form import LONGEST_NOTE, ReviewForm, VersionNote
-from jobs.state.model import JobView, ReviewState, Status
+from jobs.state.model import JobView, Status
 from pipeline.anatomy import TABLE_ORDER
 from pipeline.edits import EditWay
 from pipeline.errors import KneeError
 from pipeline.quantities import THC
+from pipeline.review_state import ReviewState
 from pipeline.uses import Uses
 from ui.analysis.version_table import changed_regions, edits_in_words
 from ui.parts import tables, wording
-from ui.parts.addresses import address
+from ui.parts.addresses import EDIT, address
 from ui.parts.frame import ANALYSIS, COMPARE
 from ui.parts.messages import escape as markdown
 from ui.parts.messages import show_error
@@ -69,6 +70,7 @@ def show_versions(job: JobView, versions: tuple[service.Version, ...]) -> None:
 def open_version(job_id: str) -> None:
     """Show another version instead of this one."""
     st.query_params["job"] = job_id
+    st.query_params.pop(EDIT, None)
     st.rerun()
 
 

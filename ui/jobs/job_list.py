@@ -11,8 +11,9 @@ import streamlit as st
 
 from jobs import service
 from jobs.errors import JobNotFound
-from jobs.state.model import CANCELLED, JobView, ReviewState, Status
+from jobs.state.model import CANCELLED, JobView, Status
 from pipeline.errors import KneeError
+from pipeline.review_state import ReviewState
 from ui.parts import session, wording
 from ui.parts.frame import ANALYSIS, HOME
 from ui.parts.messages import escape, show_error, show_unreachable

@@ -9,11 +9,13 @@ import streamlit as st
 from jobs import service
 from pipeline.results_tree import OVERLAY, REPORT
 from ui.parts.components import mount
+from ui.studies.readers import show_readers
 
 HTML: Final = """
 <div class="gallery" role="group" aria-label="Knees of the study">
   <div class="bar">
     <button type="button" class="do" data-part="begin">Start review</button>
+    <label>Initials <input type="text" data-part="reader" maxlength="20" size="5" autocomplete="off"></label>
     <progress max="1" value="0" aria-label="Reviewed"></progress>
     <span class="counts" role="status"></span>
   </div>
@@ -22,12 +24,14 @@ HTML: Final = """
   <dialog aria-labelledby="knee-title">
     <h3 id="knee-title" data-part="title"></h3>
     <p class="state" data-part="state" role="status"></p>
+    <p class="problem" data-part="failed" role="alert"></p>
     <img class="picture" alt="">
     <ul data-part="reasons"></ul>
     <div class="actions">
       <button type="button" class="do" data-do="accepted"><kbd>A</kbd>Accept</button>
       <button type="button" class="do" data-do="to_be_corrected"><kbd>C</kbd>Correct</button>
       <button type="button" class="do" data-do="rejected"><kbd>R</kbd>Reject</button>
+      <button type="button" class="do" data-do="edit"><kbd>E</kbd>Edit outlines</button>
       <button type="button" class="do" data-do="undo"><kbd>U</kbd>Not reviewed</button>
       <button type="button" class="do" data-do="previous"><kbd>←</kbd>Previous</button>
       <button type="button" class="do" data-do="next"><kbd>→</kbd>Next</button>
@@ -47,7 +51,8 @@ def show_gallery(study: service.studies.StudyView) -> None:
     st.html(
         '<p class="ok-quiet">The most conspicuous knees first: by flags, by the distance of figures from the median of '
         "the study, and by what is missing. A severe case can come first, and a fault that all knees share is not seen "
-        "here. Reviews are written to rows.csv; accepted and rejected knees stay in all tables.</p>"
+        "here. Reviews are written to rows.csv; accepted and rejected knees stay in all tables. With initials, you see "
+        "only your own reviews.</p>"
     )
     report = OVERLAY.path if study.compact else REPORT.path
     mount(
@@ -56,3 +61,4 @@ def show_gallery(study: service.studies.StudyView) -> None:
         key=f"gallery-{study.id}",
         data={"study": study.id, "picture": OVERLAY.path, "report": report},
     )
+    show_readers(study)

@@ -8,8 +8,11 @@ import pandas as pd
 import streamlit as st
 
 from jobs import service
+from pipeline.errors import KneeError
 from pipeline.results_tree import OVERLAY, REPORT
-from ui.parts.addresses import address
+from ui.parts.addresses import EDIT, STUDY, address
+from ui.parts.frame import ANALYSIS
+from ui.parts.messages import show_error
 from ui.studies.wording import ROW_STATES
 
 PAGE: Final = 100
@@ -39,18 +42,42 @@ def show_rows(study: service.studies.StudyView) -> None:
                 "Results": f"{base}/{row.row}/artifacts/{name}" if row.analysis else "",
                 "Reason": row.code,
                 "What was found": " ".join(part for part in (row.message, row.remedy) if part),
+                "Version": row.version if row.analysis else None,
                 "Flags": ", ".join(row.flags),
                 "File": row.path,
             }
             for row in page.rows
         ]
     )
-    st.dataframe(
+    chosen = st.dataframe(
         frame,
         hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        key=f"rows-{number}-{state}-{text}",
         column_config={
             "Row": st.column_config.NumberColumn(width="small", format="%d"),
             "Results": st.column_config.LinkColumn(display_text="Open", width="small"),
+            "Version": st.column_config.NumberColumn(
+                width="small", format="%d", help="Of the outlines: 2 and higher where a reader has corrected them."
+            ),
             "What was found": st.column_config.TextColumn(width="large"),
         },
     )
+    rows = [page.rows[index] for index in chosen.selection.rows if index < len(page.rows)]
+    if not any(row.analysis for row in rows):
+        st.html('<p class="ok-quiet">Select an analysed row to correct its outlines.</p>')
+        return
+    (row,) = rows
+    if st.button(f"Correct the outlines of row {row.row}", icon=":material/edit:"):
+        _edit(study.id, row.row)
+
+
+def _edit(study_id: str, row: int) -> None:
+    """The analysis of the row, in the edit mode."""
+    try:
+        job = service.edit_row(study_id, row)
+    except KneeError as error:
+        show_error(error)
+        return
+    st.switch_page(ANALYSIS.path, query_params={"job": job.id, EDIT: "1", STUDY: study_id})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import streamlit as st
@@ -33,11 +33,13 @@ class Editing:
     job      id of the analysis, for the address that a new version is sent to
     version  that is shown
     newest   version of the analysis
+    begin    the edit mode is open from the beginning
     """
 
     job: str
     version: int
     newest: int
+    begin: bool = False
 
 
 @st.cache_resource
@@ -61,7 +63,7 @@ def show_slices(base_url: str, key: str, *, height_px: int = HEIGHT_PX, editing:
     addresses = {file.name.lower(): f"{base_url}/{file}" for file in FILES}
     data: dict[str, Any] = {"base": base_url, "addresses": addresses, "height": height_px}
     if editing is not None:
-        data |= {"editable": True, "job": editing.job, "version": editing.version, "newest": editing.newest}
+        data |= {"editable": True} | asdict(editing)
     shown = _component()(key=key, data=data, on_saved_change=_nothing)
     return shown.saved or None
 

@@ -3,13 +3,16 @@
 import { one } from "./upload.js";
 
 const AHEAD = 3; // pictures that are fetched before they are shown
-const WORDS = { accepted: "Accepted", to_be_corrected: "To be corrected", rejected: "Rejected", "": "" };
+const READER = "kneebox.reader"; // key in the browser's storage
+const WORDS = {
+  accepted: "Accepted", to_be_corrected: "To be corrected", rejected: "Rejected", disagreement: "Readers disagree", "": "",
+};
 /** @type {Record<string, keyof typeof WORDS>} */
 const KEYS = { a: "accepted", c: "to_be_corrected", r: "rejected", u: "" };
 
 /**
  * @typedef {{rank: number, row: number, subject: string, visit: string, side: string, score: number, reasons: string[],
- *   analysis: string, review: keyof typeof WORDS}} Knee
+ *   analysis: string, version: number, review: keyof typeof WORDS}} Knee
  * @typedef {{study: string, picture: string, report: string}} Data
  */
 
@@ -22,6 +25,7 @@ export default function ({ data, parentElement }) {
   const sheet = one(root, ".sheet", HTMLElement);
   const dialog = one(root, "dialog", HTMLDialogElement);
   const problem = one(root, ".problem", HTMLElement);
+  const reader = one(root, "[data-part=reader]", HTMLInputElement);
   /** @param {string} name */
   const part = (name) => one(dialog, `[data-part=${name}]`, HTMLElement);
   const picture = one(dialog, ".picture", HTMLImageElement);
@@ -47,12 +51,21 @@ export default function ({ data, parentElement }) {
     one(root, "progress", HTMLProgressElement).value = knees.length ? reviewed / knees.length : 0;
   }
 
+  /** Outside of the dialog and in it, where a reader looks. @param {string} text */
+  function tell(text) {
+    problem.textContent = text;
+    part("failed").textContent = text;
+  }
+
+  /** @param {Knee} knee */
+  const version = (knee) => (knee.version > 1 ? `Outlines corrected (version ${knee.version}). ` : "");
+
   /** @param {number} index */
   function mark(index) {
     const { review } = knees[index];
     cards[index].dataset.review = review;
     one(cards[index], ".mark", HTMLElement).textContent = WORDS[review];
-    if (index === at) part("state").textContent = WORDS[review] || "Not reviewed";
+    if (index === at) part("state").textContent = version(knees[index]) + (WORDS[review] || "Not reviewed");
   }
 
   /** @param {Knee} knee @param {number} index */
@@ -72,7 +85,7 @@ export default function ({ data, parentElement }) {
       return text;
     });
     name.textContent = `${knee.rank}. ${title(knee)}`;
-    why.textContent = knee.reasons[0] ?? "";
+    why.textContent = (knee.version > 1 ? `Version ${knee.version}. ` : "") + (knee.reasons[0] ?? "");
     button.append(image, name, state, why);
     button.onclick = () => open(index);
     item.append(button);
@@ -99,7 +112,8 @@ export default function ({ data, parentElement }) {
     at = index;
     const knee = knees[at];
     part("title").textContent = `${knee.rank} of ${knees.length}: ${title(knee)} (row ${knee.row})`;
-    part("state").textContent = WORDS[knee.review] || "Not reviewed";
+    part("state").textContent = version(knee) + (WORDS[knee.review] || "Not reviewed");
+    part("failed").textContent = "";
     part("reasons").replaceChildren(...knee.reasons.map((reason) => {
       const line = document.createElement("li");
       line.textContent = reason;
@@ -127,7 +141,7 @@ export default function ({ data, parentElement }) {
     if (state) show(index + 1);
     try {
       const answer = await fetch(`${base}/rows/${knees[index].row}/review`, {
-        method: "PUT", headers: { "content-type": "application/json" }, body: JSON.stringify({ state }),
+        method: "PUT", headers: { "content-type": "application/json" }, body: JSON.stringify({ state, initials: reader.value.trim() }),
       });
       if (!answer.ok) throw new Error(String(answer.status));
       problem.textContent = "";
@@ -135,7 +149,25 @@ export default function ({ data, parentElement }) {
       knees[index].review = before;
       mark(index);
       count();
-      problem.textContent = `The review of row ${knees[index].row} was not saved. Check the connection, then try again.`;
+      tell(`The review of row ${knees[index].row} was not saved. Check the connection, then try again.`);
+    }
+  }
+
+  /** The analysis of the knee in another tab, in the edit mode. */
+  async function edit() {
+    const { row } = knees[at];
+    const tab = window.open("", "_blank"); // at once: later, the browser takes it for an unwanted window
+    try {
+      const answer = await fetch(`${base}/rows/${row}/edit`, { method: "POST" });
+      const found = await answer.json();
+      if (!answer.ok) throw new Error(found.detail);
+      const address = new URL(`../../analysis?job=${found.id}&edit=1&study=${data.study}`, import.meta.url).href;
+      if (tab) tab.location.href = address;
+      else window.location.assign(address);
+    } catch (error) {
+      tab?.close();
+      const why = error instanceof Error && error.message ? error.message : "Check the connection, then try again.";
+      tell(`The outlines of row ${row} cannot be edited now. ${why}`);
     }
   }
 
@@ -143,6 +175,7 @@ export default function ({ data, parentElement }) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const key = event.key.toLowerCase();
     if (key in KEYS) judge(KEYS[key]);
+    else if (key === "e") edit();
     else if (key === "arrowright" || key === "n") show(at + 1);
     else if (key === "arrowleft" || key === "p") show(at - 1);
     else return;
@@ -156,6 +189,7 @@ export default function ({ data, parentElement }) {
       if (name === "close") dialog.close();
       else if (name === "next") show(at + 1);
       else if (name === "previous") show(at - 1);
+      else if (name === "edit") edit();
       else judge(/** @type {keyof typeof WORDS} */ (name === "undo" ? "" : name));
     };
   }
@@ -165,14 +199,28 @@ export default function ({ data, parentElement }) {
   };
 
   async function load() {
-    const answer = await fetch(`${base}/gallery`);
+    const shown = knees[at]?.row;
+    const answer = await fetch(`${base}/gallery?${new URLSearchParams({ reader: reader.value.trim() })}`);
     if (!answer.ok) throw new Error(String(answer.status));
     knees = (await answer.json()).knees;
     cards = [];
     sheet.replaceChildren(...knees.map(card));
+    at = Math.max(knees.findIndex(({ row }) => row === shown), 0);
     knees.forEach((_, index) => { mark(index); });
+    if (dialog.open) show(at);
     count();
     root.dataset.state = "ready";
   }
-  load().catch(() => { problem.textContent = "The knees could not be read. Reload the page."; });
+  const reload = () => load().catch(() => tell("The knees could not be read. Reload the page."));
+  reader.value = localStorage.getItem(READER) ?? "";
+  reader.onchange = () => {
+    localStorage.setItem(READER, reader.value.trim());
+    reload();
+  };
+  const seen = () => {
+    if (!root.isConnected) document.removeEventListener("visibilitychange", seen);
+    else if (!document.hidden) reload(); // outlines may have been corrected in another tab
+  };
+  document.addEventListener("visibilitychange", seen);
+  reload();
 }

@@ -37,7 +37,7 @@ let kept = null; // the last scan, for a viewer that is removed and added again
  * @param {{base: string, addresses: Addresses, height: number, editable?: boolean} & Partial<About>} options
  *   base: address that tells two scans apart
  */
-export function mount(parent, { base, addresses, height, editable = false, job = "", version = 1, newest = 1, saved = () => {} }) {
+export function mount(parent, { base, addresses, height, editable = false, job = "", version = 1, newest = 1, begin = false, saved = () => {} }) {
   let viewer = mounted.get(parent);
   if (viewer?.base !== base || !viewer.root.isConnected) {
     viewer?.end();
@@ -46,7 +46,7 @@ export function mount(parent, { base, addresses, height, editable = false, job =
   }
   viewer.root.style.setProperty("--height", `${height}px`);
   viewer.followTheme();
-  viewer.allowEditing(editable ? { job, version, newest, saved } : null);
+  viewer.allowEditing(editable ? { job, version, newest, begin, saved } : null);
   return viewer;
 }
 
@@ -146,6 +146,7 @@ export class Viewer {
     } else {
       this.editor = new Editor(this, { ...about, saved: (id) => this.#saved(id) });
       this.panel.placeEditor(this.editor.toolbar);
+      if (about.begin) this.editor.ready.then(() => this.editor?.open());
     }
   }
 

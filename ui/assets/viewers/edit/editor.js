@@ -20,6 +20,7 @@ import { changeInWords, nameOf } from "./words.js";
  * @property {string} job its id
  * @property {number} version that is shown
  * @property {number} newest version of the analysis
+ * @property {boolean} [begin] the edit mode is open from the beginning
  * @property {(id: string) => void} saved called with the id of a new version
  *
  * @typedef {object} Settings
