@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -57,6 +57,20 @@ def _of_queue(queue: service.QueueMetrics) -> Iterator[Metric]:
     yield GaugeMetricFamily("kneebox_queue_jobs", "Waiting jobs.", queue.waiting)
     yield GaugeMetricFamily(
         "kneebox_queue_oldest_wait_seconds", "Time since the job that waits longest was queued.", queue.oldest_wait_s
+    )
+    yield _labelled(
+        GaugeMetricFamily,
+        "kneebox_priority_waiting",
+        "Waiting jobs by priority; study: parts of studies in the queue, which has at most 64 of them.",
+        ("priority",),
+        {(name,): waiting.number for name, waiting in queue.priorities.items()},
+    )
+    yield _labelled(
+        GaugeMetricFamily,
+        "kneebox_priority_oldest_wait_seconds",
+        "Time since the entry of a priority that waits longest was queued.",
+        ("priority",),
+        {(name,): waiting.oldest_s for name, waiting in queue.priorities.items()},
     )
     yield GaugeMetricFamily("kneebox_running_jobs", "Running jobs.", queue.running)
     yield GaugeMetricFamily("kneebox_job_records", "Jobs that exist, in any state.", queue.records)
@@ -133,7 +147,7 @@ def _labelled(
     name: str,
     help: str,
     labels: tuple[str, ...],
-    values: dict[tuple[str, ...], int],
+    values: Mapping[tuple[str, ...], float],
 ) -> Metric:
     family = kind(name, help, labels=labels)
     for values_of_labels, value in values.items():

@@ -15,10 +15,12 @@ from jobs import service
 from jobs.intake.field_names import OPTION_FIELDS, check_names, check_query
 from jobs.intake.form import parse_options
 from jobs.intake.study_form import (
+    EXPIRY_FIELDS,
     ROW_REVIEW_FIELDS,
     ROWS_FIELDS,
     START_FIELDS,
     STUDY_FIELDS,
+    ExpiryForm,
     RowReviewForm,
     RowsForm,
     StartForm,
@@ -132,6 +134,7 @@ def _add_making(routes: FastAPI) -> None:
                 accepted=tuple(form.accepted),
                 compact=form.compact,
                 run=form.run,
+                expiry_days=form.expiry_days,
             )
         )
 
@@ -148,6 +151,19 @@ def _add_making(routes: FastAPI) -> None:
         check_query(request.query_params, ROWS_FIELDS)
         check_names(values, ROWS_FIELDS)
         return service.studies.add_rows(study_id, parse_body(RowsForm, values).manifest)
+
+    @routes.put(
+        "/studies/{study_id}/expiry",
+        response_model=service.studies.StudyView,
+        responses=documented(404, 422),
+        openapi_extra=_body(ExpiryForm),
+        tags=TAGS,
+    )
+    def set_expiry(request: Request, study_id: str, values: dict[str, object] = Body()) -> service.studies.StudyView:  # noqa: B008 -- FastAPI's way
+        """When the study is deleted, within the limit of the operator (STUDY_EXPIRY_DAYS)."""
+        check_query(request.query_params, EXPIRY_FIELDS)
+        check_names(values, EXPIRY_FIELDS)
+        return service.studies.set_expiry(study_id, parse_body(ExpiryForm, values).days)
 
     @routes.delete("/studies/{study_id}", status_code=204, responses=documented(404), tags=TAGS)
     def delete(request: Request, study_id: str) -> Response:

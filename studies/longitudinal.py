@@ -31,6 +31,7 @@ CHANGES: Final = "changes"
 SLOPES: Final = "slopes"
 """Folders of the store."""
 
+RESIDUAL: Final = "registration_rms_mm"
 CHANGE_COLUMNS: Final = tuple(item.name for item in fields(Change))
 SLOPE_COLUMNS: Final = tuple(item.name for item in fields(Trend) if item.name != "values")
 
@@ -159,6 +160,22 @@ def kept_rows(task: LongitudinalTask) -> list[dict[str, object]]:
         found: list[dict[str, object]] = json.loads(task.path.read_text(encoding="utf-8"))["rows"]
     except FileNotFoundError:
         return []
+    return found
+
+
+def registration_residuals(store: Path, examinations: Iterable[Examination]) -> dict[int, float]:
+    """Row -> residual (mm) of the registration of its bones to those of the visit that it fits best.
+
+    Of the bones of a comparison the largest residual counts, of the comparisons of a row the smallest: of three visits,
+    one whose bones are wrong fits neither of the others, which fit each other.
+    """
+    found: dict[int, float] = {}
+    for visits in knees(examinations):
+        for interval in intervals(visits):
+            rows = kept_rows(change_task(store, interval))
+            residuals = [value for row in rows if isinstance(value := row[RESIDUAL], float)]
+            for item in (interval.earlier, interval.later) if residuals else ():
+                found[item.row] = min(max(residuals), found.get(item.row, max(residuals)))
     return found
 
 

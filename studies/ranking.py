@@ -1,4 +1,5 @@
-"""Orders the knees of a study by what looks wrong: flags, figures far from those of the others, what is missing.
+"""Orders the knees of a study by what looks wrong: flags, figures far from those of the others, what is missing, and
+visits whose bones do not fit those of the other visits.
 
 The distance of a figure is its robust z: from the median of the study, in standard deviations estimated by the median
 absolute deviation. It is taken of the figure, and of its ratio to the same figures of the other places of the knee,
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -41,6 +43,8 @@ MISSING_SCORE: Final = 6.0
 FLAG_SCORES: Final[Mapping[Use, float]] = {Use.NO: 4.0, Use.CAUTION: 1.5, Use.YES: 0.0}
 MOST_REASONS: Final = 4
 MAD_TO_SD: Final = 1.4826
+REGISTRATION: Final = ("registration", "", "")
+"""In the place of quantity, structure and region."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,17 +56,25 @@ class Ranked:
     reasons: tuple[str, ...]
 
 
-def ranked(measurements: pd.DataFrame, flags: Mapping[int, Sequence[str]]) -> list[Ranked]:
+def ranked(
+    measurements: pd.DataFrame,
+    flags: Mapping[int, Sequence[str]],
+    residuals: Mapping[int, float] = MappingProxyType({}),
+) -> list[Ranked]:
     """The knees, the most conspicuous first.
 
     measurements  the tidy table of the study (studies/tables/measurements.py)
     flags         row -> codes of its quality flags, of every knee
+    residuals     row -> residual (mm) of the registration of its bones to those of another visit
+                  (studies/longitudinal.py), of knees with several visits
     """
     numbers = list(flags)
     wide = _wide(measurements, numbers)
     z = _distances(wide) if numbers else np.zeros((0, 0))
     shared = _shared_flags(flags)
     figures = [(str(name[0]), str(name[1]), str(name[2])) for name in wide.columns.to_list()]
+    z = np.hstack([z, _residual_z([residuals.get(number, np.nan) for number in numbers])])
+    figures.append(REGISTRATION)
     found = [
         _ranked(number, z[index], figures, [code for code in flags[number] if code not in shared])
         for index, number in enumerate(numbers)
@@ -98,6 +110,12 @@ def _distances(wide: pd.DataFrame) -> NDArray[np.float64]:
         logs[:, columns] -= _medians(logs[:, columns], axis=1)
     relative = _robust_z(logs, least=LEAST_SPREAD)
     return np.where(np.abs(np.nan_to_num(relative)) > np.abs(np.nan_to_num(own, posinf=np.inf)), relative, own)
+
+
+def _residual_z(residuals: Sequence[float]) -> NDArray[np.float64]:
+    """(knees, 1): only larger residuals than the median count, and knees with one visit lack nothing."""
+    z = _robust_z(np.array(residuals, dtype=float).reshape(-1, 1))
+    return np.where(np.isfinite(z), np.maximum(z, 0.0), np.nan)
 
 
 def _medians(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
@@ -148,6 +166,8 @@ def _gravest(code: str) -> Use:
 
 
 def _far(figure: tuple[str, str, str], z: float) -> str:
+    if figure == REGISTRATION:
+        return f"registration to other visits: residual {z:.1f} SD above the median"
     quantity, structure, region = figure
     word = "above" if z > 0 else "below"
     return f"{QUANTITIES[quantity].short}, {place_title(structure, region)}: {abs(z):.1f} SD {word} the median"

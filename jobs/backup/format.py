@@ -6,6 +6,8 @@ keys.json                statistics
 secret                   the key with which users are counted
 jobs/ID/N/               the folder of a job as the Nth copy found it
 research/ID/             copies for research
+studies/ID/              the folder of a study
+analyses/ADDRESS/        an analysis of studies; changes/ and slopes/: comparisons of them
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import Final
 from jobs.errors import BackupInvalid
 from jobs.state.model import RECORD_VERSION
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 SUMMARY: Final = "backup.json"
 RECORDS: Final = "records.jsonl"
 KEYS: Final = "keys.json"
@@ -33,6 +35,7 @@ class Summary:
     made_at            ISO 8601
     files, size_bytes  without this file
     queue_order        ids of the waiting jobs, next one first
+    studies            number of studies; None: they were left out, or the version that made the backup had none
     """
 
     format: int
@@ -42,6 +45,7 @@ class Summary:
     size_bytes: int
     jobs: int
     queue_order: tuple[str, ...]
+    studies: int | None = None
 
     def text(self) -> str:
         """The text of backup.json."""

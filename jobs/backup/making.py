@@ -1,4 +1,4 @@
-"""Makes a backup of jobs, statistics and copies for research while the product runs.
+"""Makes a backup of jobs, studies, statistics and copies for research while the product runs.
 
 Files of a job are replaced, never changed in place, and a list of finished work is written after that work. Those
 lists are therefore copied first. A job whose state changes meanwhile is copied again.
@@ -15,6 +15,7 @@ from typing import Final
 
 from jobs.backup.containers import BackupWriter, disk_errors, new_backup
 from jobs.backup.format import FORMAT, JOBS, KEYS, RECORDS, RESEARCH, SUMMARY, Summary
+from jobs.backup.studies import copy_studies
 from jobs.errors import QueueUnavailable
 from jobs.state.backend import Backend, open_backend
 from jobs.state.clock import now
@@ -36,8 +37,11 @@ LOCK_NAME: Final = "work.lock"
 
 @queue_errors()
 @disk_errors()
-def back_up(target: Path) -> Summary:
-    """Write a backup. Raises BackupFailed, JobConflict if the target exists, QueueUnavailable."""
+def back_up(target: Path, *, studies: bool = True) -> Summary:
+    """Write a backup. studies: with studies and their analyses, which can be large.
+
+    Raises BackupFailed, JobConflict if the target exists, QueueUnavailable.
+    """
     backend = open_backend()
     with new_backup(target) as writer:
         moment = now()
@@ -48,6 +52,7 @@ def back_up(target: Path) -> Summary:
         with contextlib.suppress(FileNotFoundError):  # nobody has left an address
             writer.add_file(SECRET_NAME, backend.storage.root / SECRET_NAME)
         _copy_folders(writer, backend.storage.research, RESEARCH)
+        number = copy_studies(backend, writer) if studies else None
         summary = Summary(
             format=FORMAT,
             record_version=RECORD_VERSION,
@@ -56,6 +61,7 @@ def back_up(target: Path) -> Summary:
             size_bytes=writer.size_bytes,
             jobs=len(lines),
             queue_order=tuple(waiting),
+            studies=number,
         )
         writer.add_text(SUMMARY, summary.text(), moment.timestamp())
     return summary

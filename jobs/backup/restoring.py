@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from jobs.backup.containers import disk_errors, unpack
 from jobs.backup.format import KEYS, RECORDS, RESEARCH, SUMMARY, Summary, read_summary
+from jobs.backup.studies import restore_studies
 from jobs.errors import BackupInvalid, JobConflict, JobNotFound
 from jobs.state.backend import Backend, open_backend
 from jobs.state.clock import now
@@ -22,6 +23,7 @@ from jobs.state.lifecycle import queued_again
 from jobs.state.model import JobRecord
 from jobs.state.queue import queue_errors
 from jobs.state.statistics import SECRET_NAME
+from jobs.studies.folder import study_folders
 
 UNPACKED: Final = "restoring"
 """Prefix of the folder in DATA_DIR into which a backup is unpacked."""
@@ -29,12 +31,15 @@ UNPACKED: Final = "restoring"
 
 @dataclass(frozen=True, kw_only=True)
 class Restored:
-    """Number of restored jobs; of them, those that were queued, and those that have expired since the backup."""
+    """Number of restored jobs; of them, those that were queued, and those that have expired since the backup; number of
+    restored studies.
+    """
 
     jobs: int
     queued: int
     expired: int
     made_at: str
+    studies: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +74,7 @@ def restore(backup: Path) -> Restored:
         _move_shared(backend, unpacked)
         for job in jobs:
             _restore_job(backend, job)
+        studies = restore_studies(backend, unpacked)
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
     moment = now()
@@ -78,6 +84,7 @@ def restore(backup: Path) -> Restored:
         queued=sum(job.is_open for job in jobs),
         expired=sum(end is not None and end < moment for end in ends),
         made_at=summary.made_at,
+        studies=studies,
     )
 
 
@@ -92,6 +99,7 @@ def _require_empty(backend: Backend) -> None:
         "jobs in the queue's records": len(backend.store.ids()),
         "job folders": len(backend.storage.job_ids()),
         "completed jobs in the statistics": backend.statistics.total(),
+        "studies": len(study_folders(backend.settings.data_dir)),
     }
     if any(found.values()):
         counts = ", ".join(f"{count} {what}" for what, count in found.items() if count)

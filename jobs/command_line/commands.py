@@ -94,7 +94,9 @@ def parser(program: str) -> argparse.ArgumentParser:
         whom.add_argument("--all", action="store_true", help="all workers")
         if name != "resume":
             ordering.add_argument("--reason", default="", help="shown to users and other operators")
-    command("backup", "write jobs, files and statistics to a new folder or .tar file").add_argument("target", type=Path)
+    backing_up = command("backup", "write jobs, studies, files and statistics to a new folder or .tar file")
+    backing_up.add_argument("target", type=Path)
+    backing_up.add_argument("--no-studies", action="store_true", help="leave out studies and their analyses")
     command("restore", "restore a backup into an empty queue and data directory").add_argument("backup", type=Path)
     exporting = command(
         "export-corrected",
@@ -194,7 +196,7 @@ def _whom(name: str) -> str:
 
 
 def _backup(chosen: argparse.Namespace) -> None:
-    summary = asdict(back_up(chosen.target.absolute()))
+    summary = asdict(back_up(chosen.target.absolute(), studies=not chosen.no_studies))
     del summary["queue_order"]
     _write(chosen, summary, pair_lines(summary))
 

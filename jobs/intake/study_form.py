@@ -28,6 +28,17 @@ Codes = Annotated[
 ]
 
 
+Days = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=36_600,
+        allow_inf_nan=False,
+        description="Days from now after which the study is deleted; 0: by the limit of the operator, else it is kept.",
+    ),
+]
+
+
 class StudyScan(BaseModel):
     """An uploaded scan (POST /scans) and the columns of its row; further columns are kept."""
 
@@ -58,6 +69,7 @@ class StudyForm(BaseModel):
     accepted: Codes = []
     compact: Annotated[bool, Field(description="Keep of each knee only what the tables need.")] = False
     run: Annotated[bool, Field(description="Start as soon as the check has ended.")] = False
+    expiry_days: Days = 0
 
 
 class StartForm(BaseModel):
@@ -76,6 +88,14 @@ class RowsForm(BaseModel):
     manifest: Manifest
 
 
+class ExpiryForm(BaseModel):
+    """When a study is deleted."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    days: Days
+
+
 class RowReviewForm(BaseModel):
     """A reader's judgement of one knee."""
 
@@ -91,4 +111,5 @@ class RowReviewForm(BaseModel):
 STUDY_FIELDS: Final = tuple(StudyForm.model_fields)
 START_FIELDS: Final = tuple(StartForm.model_fields)
 ROWS_FIELDS: Final = tuple(RowsForm.model_fields)
+EXPIRY_FIELDS: Final = tuple(ExpiryForm.model_fields)
 ROW_REVIEW_FIELDS: Final = tuple(RowReviewForm.model_fields)

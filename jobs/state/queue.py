@@ -226,6 +226,21 @@ class AnalysisQueue:
         """Ids of the first waiting jobs, next one first."""
         return _texts(self._client.lrange(QUEUE_KEY, 0, count - 1)) if count > 0 else []
 
+    def by_priority(self) -> dict[Priority, tuple[int, datetime | None]]:
+        """Number of waiting jobs of each priority, and when the one that waits longest was queued.
+
+        Of the interactive jobs, those among the first LOOKED_AT entries are asked.
+        """
+        bulk = self._client.zcard(BULK)
+        first = self.first(LOOKED_AT)
+        scores = self._client.zmscore(BULK, first) if first else []
+        interactive = [job_id for job_id, score in zip(first, scores, strict=True) if score is None]
+        some = {Priority.INTERACTIVE: interactive, Priority.BULK: _texts(self._client.zrange(BULK, 0, 0))}
+        counts = {Priority.INTERACTIVE: max(len(interactive), self.length() - bulk), Priority.BULK: bulk}
+        return {
+            priority: (counts[priority], min(self.queued_since(ids), default=None)) for priority, ids in some.items()
+        }
+
     def oldest(self) -> list[str]:
         """Ids of the jobs among which the longest waiting one is."""
         bulk = _texts(self._client.zrange(BULK, 0, 0))

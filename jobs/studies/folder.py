@@ -19,7 +19,7 @@ from typing import Final
 
 from jobs.errors import StudyNotFound
 from jobs.studies.journal import Journal, Outcome, append_lines
-from jobs.studies.plan import CHECK, PLAN, Plan, read_check, read_plan
+from jobs.studies.plan import CHECK, PLAN, SCANS, Plan, read_check, read_plan
 from jobs.studies.record import StudyChanges, StudyRecord
 from pipeline.workspace import write_json
 from studies.agreement import Judgement
@@ -27,7 +27,6 @@ from studies.check import Check
 
 STUDIES: Final = "studies"
 STORE: Final = "analyses"
-SCANS: Final = "scans"
 _ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 

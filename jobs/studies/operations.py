@@ -24,9 +24,9 @@ from jobs.state.storage import RESERVE_BYTES
 from jobs.studies.allowed import allowed_folder
 from jobs.studies.entries import Kind, Part
 from jobs.studies.feeding import Feeder
-from jobs.studies.folder import SCANS, STORE, StudyFolder, study_folders
+from jobs.studies.folder import STORE, StudyFolder, study_folders
 from jobs.studies.journal import End
-from jobs.studies.plan import write_check
+from jobs.studies.plan import SCANS, write_check
 from jobs.studies.progress import StudyView, study_view
 from jobs.studies.record import Phase, StudyChanges, StudyRecord
 from pipeline.errors import InputError, OptionsError
@@ -52,6 +52,7 @@ class StudyRequest:
     layout, pattern, only  how names are read (kneebox study manifest)
     scans    id of an upload that waits -> columns of its row
     run      start as soon as the check has ended; otherwise it waits for `start`
+    expiry_days  after which it is deleted; 0: the limit of the operator, else it is kept
     """
 
     name: str
@@ -65,6 +66,7 @@ class StudyRequest:
     accepted: tuple[str, ...] = ()
     compact: bool = False
     run: bool = False
+    expiry_days: float = 0.0
 
 
 @queue_errors()
@@ -82,8 +84,8 @@ def create(request: StudyRequest) -> StudyView:
         accepted=tuple(sorted(acceptable(request.accepted))),
         compact=request.compact,
         run=request.run,
-        expires_at=_expiry(backend),
     )
+    record = replace(record, expires_at=expiry_of(record, request.expiry_days, backend.settings.study_expiry_days))
     folder = StudyFolder(backend.settings.data_dir, record.id)
     partial = folder.path.with_name(f".{record.id}.part")
     try:
@@ -260,9 +262,30 @@ def remove_expired(backend: Backend) -> list[str]:
     return gone
 
 
-def _expiry(backend: Backend) -> datetime | None:
-    days = backend.settings.study_expiry_days
-    return now() + timedelta(days=days) if days else None
+@queue_errors()
+def set_expiry(study_id: str, days: float) -> StudyView:
+    """Delete a study after these days from now; 0: by the limit of the operator, else keep it. Raises OptionsError."""
+    limit = open_backend().settings.study_expiry_days
+    return _change(study_id, lambda record: {"expires_at": expiry_of(record, days, limit)})
+
+
+def expiry_of(record: StudyRecord, days: float, limit_days: float) -> datetime | None:
+    """When a study is deleted: `days` from now (0: not stated), at most `limit_days` after it was made (0: no limit).
+
+    Raises OptionsError beyond the limit.
+    """
+    latest = record.created_at + timedelta(days=limit_days) if limit_days else None
+    if not days:
+        return latest
+    chosen = now() + timedelta(days=days)
+    if latest is not None and chosen > latest + timedelta(minutes=1):
+        left = max(0.0, (latest - now()) / timedelta(days=1))
+        raise OptionsError(
+            f"The study would be kept for {days:g} days; the operator allows {left:.1f} more days.",
+            hint=f"Studies are kept for at most {limit_days:g} days after they were made.",
+            option="expiry_days",
+        )
+    return chosen if latest is None else min(chosen, latest)
 
 
 @queue_errors()

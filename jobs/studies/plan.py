@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,8 @@ from studies.rules import CheckedRow
 
 CHECK: Final = "check.json"
 PLAN: Final = "plan.json"
+SCANS: Final = "scans"
+"""Folder of uploaded scans, in that of the study."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,7 @@ def write_check(folder: Path, check: Check, options: AnalysisOptions, revision: 
     """Write both files, the plan last. Raises OSError."""
     with atomic_file(folder / CHECK) as stream:
         stream.write(_adapter().dump_json(check))
-    ready = {row.row.number: task_fingerprint(row, options) for row in check.ready}
+    ready = {row.row.number: task_fingerprint(row, options, folder / SCANS) for row in check.ready}
     rows_of = by_subject(item.row for item in check.rows)
     subjects = [[row.number for row in rows if row.number in ready] for rows in rows_of.values()]
     write_json(
@@ -96,9 +98,40 @@ def read_plan(folder: Path) -> Plan | None:
         return None
 
 
-def task_fingerprint(row: CheckedRow, options: AnalysisOptions) -> str:
-    """Of what decides the analysis of a row, besides the content of its files."""
-    paths = [None if path is None else str(path) for path in (row.row.scan, row.row.labels)]
+def moved(folder: Path, scans: Path) -> None:
+    """After the folder of a study was copied to another data directory: its rows name the uploaded scans there.
+
+    folder: where the files are now; scans: where the uploaded ones will be. Raises OSError.
+    """
+    check = read_check(folder)
+    if check is None:
+        return
+    tail = scans.parts[-3:]  # studies, id, scans
+
+    def place(path: Path | None) -> Path | None:
+        parts = () if path is None else path.parts
+        for start in range(len(parts) - len(tail), -1, -1):
+            if parts[start : start + len(tail)] == tail:
+                return scans.joinpath(*parts[start + len(tail) :])
+        return path
+
+    rows = tuple(
+        replace(item, row=replace(item.row, scan=place(item.row.scan), labels=place(item.row.labels)))
+        for item in check.rows
+    )
+    with atomic_file(folder / CHECK) as stream:
+        stream.write(_adapter().dump_json(replace(check, rows=rows)))
+
+
+def task_fingerprint(row: CheckedRow, options: AnalysisOptions, scans: Path) -> str:
+    """Of what decides the analysis of a row, besides the content of its files.
+
+    scans: the folder of uploaded ones, which may be restored at another place
+    """
+    paths = [
+        None if path is None else str(path.relative_to(scans) if path.is_relative_to(scans) else path)
+        for path in (row.row.scan, row.row.labels)
+    ]
     parts = [*paths, options_of_row(row.row, options).to_dict()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
 

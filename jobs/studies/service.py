@@ -16,6 +16,7 @@ from jobs.studies.operations import (
     pause,
     retry_failed,
     rows_of_names,
+    set_expiry,
     start,
     studies,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "row_artifact",
     "rows",
     "rows_of_names",
+    "set_expiry",
     "start",
     "studies",
     "table",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, field
+from typing import Final
 
 from jobs.errors import QueueUnavailable
 from jobs.settings import load_settings
@@ -20,6 +21,17 @@ from jobs.state.refusals import read_refusals, refusals
 from jobs.state.workers import WorkerState
 from pipeline.report.provenance import collect_program
 
+STUDY_PRIORITY: Final = "study"
+"""Parts of studies, which wait while a single job waits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """number: of waiting entries; oldest_s: since the one that waits longest was queued; 0 without one."""
+
+    number: int
+    oldest_s: float
+
 
 @dataclass(frozen=True, kw_only=True)
 class QueueMetrics:
@@ -29,6 +41,7 @@ class QueueMetrics:
     records        number of jobs that exist, in any state
     refusals       error code -> requests that were answered with it
     own_data       whether the data directory is that of the queue
+    priorities     priority, or STUDY_PRIORITY -> what waits
     """
 
     waiting: int
@@ -41,6 +54,7 @@ class QueueMetrics:
     disk_use: DiskUse | None = None
     accepts_writes: bool = False
     own_data: bool = False
+    priorities: dict[str, Waiting] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +105,18 @@ def _queue_metrics() -> QueueMetrics:
         disk_use=read_disk_use(client),
         accepts_writes=backend.queue.accepts_writes(),
         own_data=claim_data_dir(client, backend.storage),
+        priorities=_priorities(backend),
     )
+
+
+def _priorities(backend: Backend) -> dict[str, Waiting]:
+    moment = now()
+    found = {
+        priority.value: Waiting(number=number, oldest_s=max(0.0, (moment - since).total_seconds()) if since else 0.0)
+        for priority, (number, since) in backend.queue.by_priority().items()
+    }
+    parts = Waiting(number=backend.studies.length(), oldest_s=backend.studies.oldest_wait_s())
+    return found | {STUDY_PRIORITY: parts}
 
 
 def _oldest_wait_s(backend: Backend) -> float:

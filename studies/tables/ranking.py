@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 from typing import Final
 
+from studies.longitudinal import registration_residuals
 from studies.ranking import ranked
 from studies.tables.names import MEASUREMENTS_PARQUET, REASONS_SEPARATOR
 from studies.tables.rows import StudyState
@@ -25,7 +26,8 @@ def ranking_csv(state: StudyState, out: Path) -> str:
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(RANKING_COLUMNS)
-    for rank, item in enumerate(ranked(measurements, flags), 1):
+    residuals = registration_residuals(state.store, state.examinations)
+    for rank, item in enumerate(ranked(measurements, flags, residuals), 1):
         number, subject, visit, side, _ = keys[item.row]
         writer.writerow([rank, number, subject, visit, side, f"{item.score:.3f}", REASONS_SEPARATOR.join(item.reasons)])
     return stream.getvalue()

@@ -27,6 +27,14 @@ from jobs.state.clock import now
 from jobs.state.model import RECORD_VERSION, JobRecord, Status
 from jobs.state.queue import AnalysisQueue, queue_errors
 from jobs.state.reconciler import Reconciler
+from jobs.studies.folder import StudyFolder
+from jobs.studies.journal import End, Outcome
+from jobs.studies.plan import write_check
+from jobs.studies.record import Phase, StudyRecord
+from pipeline.options import AnalysisOptions
+from studies.check import Check
+from studies.manifest import read_manifest
+from studies.rules import CheckedRow
 from tests.support.processes import running, wait_until
 
 pytestmark = pytest.mark.slow  # another queue is started
@@ -202,3 +210,65 @@ def test_a_job_that_ends_during_its_copy_is_copied_again(
     assert (there.storage.folder("running") / "report.html").read_text() == "the result"
     with pytest.raises(JobNotFound):
         service.get("first")
+
+
+def put_study(backend: Backend) -> StudyFolder:
+    """A study with an uploaded scan, an end of its row, and the corrected analysis of it."""
+    folder = StudyFolder(backend.storage.root, "01234567-89ab-cdef-0123-456789abcdef")
+    folder.scans.mkdir(parents=True, exist_ok=True)
+    (folder.scans / "00001_a.nrrd").write_text("scan")
+    folder.manifest.write_text("labels,subject\n00001_a.nrrd,S1\n", encoding="utf-8")
+    folder.write(StudyRecord(id=folder.id, name="kept", created_at=now(), phase=Phase.COMPLETE))
+    manifest = read_manifest(folder.manifest, folder.scans)
+    rows = tuple(CheckedRow(row=row, header=None, findings=(), years=None) for row in manifest.rows)
+    check = Check(rows=rows, further=(), notes=(), accepted=frozenset())
+    write_check(folder.path, check, AnalysisOptions(), 1)
+    plan = folder.plan()
+    assert plan is not None
+    ((row, task),) = plan.rows.items()
+    folder.journal.write([Outcome(row=row, task=task, end=End.COMPLETE, address="a" * 24, version=2, job="x")])
+    folder.tables.mkdir(exist_ok=True)
+    (folder.tables / "rows.csv").write_text("row\n")
+    analysis = folder.store / ("a" * 24)
+    (analysis / ".analysis" / "work").mkdir(parents=True, exist_ok=True)
+    (analysis / ".analysis" / "work" / "correction.raw").write_text("labels")
+    (analysis / ".lock").touch()
+    (analysis / "analysis.json").write_text("{}")
+    unfinished = folder.store / ("b" * 24)
+    unfinished.mkdir(exist_ok=True)
+    (unfinished / "results.csv").write_text("half")
+    return folder
+
+
+def test_studies_are_restored_with_their_analyses_at_another_path(
+    source: Backend, elsewhere: Any, tmp_path: Path
+) -> None:
+    before = put_study(source)
+    try:
+        assert back_up(tmp_path / "backup").studies == 1
+        assert back_up(tmp_path / "small", studies=False).studies is None
+        assert not (tmp_path / "small" / "studies").exists()
+    finally:
+        expected = before.record(), before.plan(), before.journal.read().outcomes
+        shutil.rmtree(before.path)
+        shutil.rmtree(before.store)
+    there = elsewhere()
+    assert restore(tmp_path / "backup").studies == 1
+    after = StudyFolder(there.storage.root, before.id)
+    try:
+        assert (after.record(), after.plan(), after.journal.read().outcomes) == expected
+        check, plan = after.check(), after.plan()
+        assert check is not None
+        (row,) = check.rows
+        assert row.row.labels == after.scans / "00001_a.nrrd"
+        assert row.row.labels.read_text() == "scan"
+        write_check(after.path, check, AnalysisOptions(), 1)
+        assert after.plan() == plan, "the end of the row still counts"
+        assert (after.tables / "rows.csv").read_text() == "row\n"
+        assert (after.store / ("a" * 24) / ".analysis" / "work" / "correction.raw").read_text() == "labels"
+        assert not (after.store / ("b" * 24)).exists(), "an analysis that has not ended is not part of it"
+        with pytest.raises(JobConflict, match="1 studies"):
+            restore(tmp_path / "backup")
+    finally:
+        shutil.rmtree(after.path)
+        shutil.rmtree(after.store)

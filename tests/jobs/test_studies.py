@@ -29,10 +29,11 @@ from jobs.studies import service
 from jobs.studies.entries import Kind, Part
 from jobs.studies.folder import StudyFolder
 from jobs.studies.journal import End, Journal, Outcome
-from jobs.studies.operations import remove_expired
-from jobs.studies.record import Phase
+from jobs.studies.operations import expiry_of, remove_expired
+from jobs.studies.record import Phase, StudyRecord
 from jobs.studies.service import StudyRequest, StudyView
 from jobs.worker.rq_worker import make_worker
+from pipeline.errors import OptionsError
 from studies.findings import SAME_CONTENT
 from studies.store import RECORD
 from tests.support.processes import running, wait_until
@@ -267,6 +268,17 @@ def test_a_study_is_deleted_when_its_retention_time_has_passed(served: Service, 
         service.delete(kept)
     finally:
         served.restart()
+
+
+def test_the_retention_time_of_a_study_is_at_most_that_of_the_operator() -> None:
+    made = now() - timedelta(days=3)
+    record = StudyRecord(id="x", name="x", created_at=made)
+    assert expiry_of(record, 0, 0) is None
+    assert expiry_of(record, 0, 10) == made + timedelta(days=10)
+    assert expiry_of(record, 30, 0) == pytest.approx(now() + timedelta(days=30), abs=timedelta(seconds=5))
+    assert expiry_of(record, 2, 10) == pytest.approx(now() + timedelta(days=2), abs=timedelta(seconds=5))
+    with pytest.raises(OptionsError, match=r"the operator allows 7\.0 more days"):
+        expiry_of(record, 8, 10)
 
 
 def traces(served: Service, word: str) -> list[str]:

@@ -85,6 +85,10 @@ def test_figures_are_those_of_the_whole_service(busy_service: Backend) -> None:
     found = read()
     assert found["kneebox_queue_jobs", ()] == 2
     assert found["kneebox_queue_oldest_wait_seconds", ()] > 86_400
+    waiting = {name: found["kneebox_priority_waiting", (("priority", name),)] for name in ("interactive", "bulk")}
+    assert waiting == {"interactive": 2, "bulk": 0}
+    assert found["kneebox_priority_oldest_wait_seconds", (("priority", "interactive"),)] > 86_400
+    assert found["kneebox_priority_oldest_wait_seconds", (("priority", "study"),)] == 0
     assert found["kneebox_job_records", ()] == 4
     assert found["kneebox_jobs_ended_total", (("code", "COMPLETE"),)] == 1, "counted once"
     assert found["kneebox_jobs_ended_total", (("code", "CANCELLED"),)] == 1

@@ -7,6 +7,7 @@ import io
 import sys
 import zipfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -163,10 +164,17 @@ def test_a_study_of_uploaded_scans_has_their_rows(client: httpx.Client, scans: P
     assert not (DATA_DIR / "studies" / study["id"]).exists()
 
 
-def test_a_study_from_the_names_in_a_folder(client: httpx.Client, scans: Path) -> None:
-    study = made(client, folder=scans.name, only="v*.nrrd", pattern="{subject}")
+def test_a_study_from_the_names_in_a_folder_with_its_own_retention(client: httpx.Client, scans: Path) -> None:
+    study = made(client, folder=scans.name, only="v*.nrrd", pattern="{subject}", expiry_days=2)
     checked = in_phase(client, study, "checked")
     assert checked["rows"] == 3
+    kept = datetime.fromisoformat(checked["expires_at"]) - datetime.fromisoformat(checked["created_at"])
+    assert kept.total_seconds() == pytest.approx(2 * 86400, abs=60)
+    path = f"/studies/{study['id']}/expiry"
+    assert client.put(path, json={"days": 0}).json()["expires_at"] is None
+    assert client.put(path, json={"days": 0.5}).json()["expires_at"] > checked["created_at"]
+    assert client.put(path, json={"days": -1}).status_code == 422
+    assert client.put(path, json={}).status_code == 422
     client.delete(f"/studies/{study['id']}")
 
 

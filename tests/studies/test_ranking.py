@@ -90,3 +90,18 @@ def test_few_knees_are_ranked_by_their_flags_alone() -> None:
     assert found[0].reasons == (code,)
     assert found[1] == Ranked(row=1, score=0.0, reasons=())
     assert ranked(few, {}) == []
+
+
+def test_visits_whose_bones_do_not_fit_the_others_come_first() -> None:
+    measurements, flags, bad = knees(6)
+    random = np.random.default_rng(6)
+    residuals = {row: random.normal(0.4, 0.05) for row in range(1, 101)}
+    residuals[7] = 2.5
+    found = ranked(measurements, flags, residuals)
+    places = [item.row for item in found]
+    assert places.index(7) < FIRST
+    assert any(reason.startswith("registration to other visits") for reason in found[places.index(7)].reasons)
+    without = {item.row: item for item in ranked(measurements, flags)}
+    alone = [item for item in found if item.row > 100]
+    assert alone == [without[item.row] for item in alone], "a knee with one visit lacks nothing"
+    assert bad <= {item.row for item in found[: FIRST + 1]}

@@ -50,9 +50,9 @@ def show_gallery(study: service.studies.StudyView) -> None:
         return
     st.html(
         '<p class="ok-quiet">The most conspicuous knees first: by flags, by the distance of figures from the median of '
-        "the study, and by what is missing. A severe case can come first, and a fault that all knees share is not seen "
-        "here. Reviews are written to rows.csv; accepted and rejected knees stay in all tables. With initials, you see "
-        "only your own reviews.</p>"
+        "the study, by what is missing, and by bones that do not fit those of other visits. A severe case can come "
+        "first, and a fault that all knees share is not seen here. Reviews are written to rows.csv; accepted and "
+        "rejected knees stay in all tables. With initials, you see only your own reviews.</p>"
     )
     report = OVERLAY.path if study.compact else REPORT.path
     mount(

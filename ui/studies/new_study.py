@@ -15,6 +15,7 @@ from ui.parts.frame import STUDIES
 from ui.parts.messages import show_error, show_failure
 from ui.parts.option_fields import CONSENT, MODEL, advanced_options, draw_options, unavailable
 from ui.studies.drop import ask_for_scans
+from ui.studies.retention import ask_for_days
 
 DROPPED, FOLDER, MANIFEST = "Scans from this computer", "Folder of this server", "CSV manifest"
 COLUMNS: Final = ("subject", "visit", "side", "time", "sex", "age", "group")
@@ -98,6 +99,7 @@ def _options_and_start(values: dict[str, Any]) -> None:
                 "Keep only what the tables need",
                 help="Tables, label map and outlines of each knee; no surfaces, maps and report. Less disk space.",
             )
+            days = ask_for_days()
         if not st.form_submit_button("Check the rows", type="primary", icon=":material/fact_check:"):
             return
     if reason := unavailable(models, chosen[MODEL]):
@@ -106,7 +108,11 @@ def _options_and_start(values: dict[str, Any]) -> None:
     try:
         study = service.studies.create(
             service.studies.StudyRequest(
-                name=name, options=chosen | advanced | {CONSENT: False}, compact=compact, **values
+                name=name,
+                options=chosen | advanced | {CONSENT: False},
+                compact=compact,
+                expiry_days=days,
+                **values,
             )
         )
     except KneeError as error:

@@ -16,6 +16,7 @@ from ui.parts.messages import escape, show_error, show_failure
 from ui.studies.charts import show_charts
 from ui.studies.findings import show_findings
 from ui.studies.gallery import show_gallery
+from ui.studies.retention import offer_retention, retention_text
 from ui.studies.rows import show_rows
 from ui.studies.tables import show_tables
 from ui.studies.wording import PHASES, progress_text
@@ -75,6 +76,7 @@ def _state(study: StudyView) -> None:
             f"folder {study.folder}" if study.folder else "uploaded scans",
             str(study.options.get("segmentation_model", "")),
             wording.date(study.created_at),
+            retention_text(study) if study.expires_at is not None else "",
         ]
         st.html(f'<p class="ok-quiet">{" · ".join(fact for fact in facts if fact)}</p>')
     if study.ready and study.phase not in ("checking", "checked"):
@@ -110,6 +112,7 @@ def _actions(study: StudyView) -> None:
             _button("Cancel", ":material/block:", lambda: service.studies.cancel(study.id))
         if study.failed:
             _button("Retry failed", ":material/replay:", lambda: service.studies.retry_failed(study.id))
+        offer_retention(study)
         if st.button("Delete", icon=":material/delete:", type="tertiary"):
             _confirm_delete(study)
         st.page_link(STUDIES.path, label="All studies", icon=":material/arrow_back:")
