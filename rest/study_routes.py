@@ -32,6 +32,7 @@ from pipeline.results_tree import BINARY, CSV, JSON, PLAIN
 from rest.answers import documented
 from rest.files import artifact_response, file_response
 from rest.schemas import VersionResponse
+from rest.study_map_routes import add_study_map_routes
 
 TAGS: Final[list[str | Enum]] = ["studies"]
 MOST_OFFSET: Final = 1_000_000
@@ -94,6 +95,7 @@ def add_study_routes(routes: FastAPI) -> None:
     _add_making(routes)
     _add_running(routes)
     _add_results(routes)
+    add_study_map_routes(routes, TAGS)
 
 
 def _add_making(routes: FastAPI) -> None:

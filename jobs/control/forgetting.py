@@ -88,7 +88,8 @@ def _forget_in(folder: StudyFolder, subject: str) -> tuple[int, set[str], set[st
         for path in (folder.journal_path, folder.reviews_path, folder.editing_path):
             _without_rows(path, numbers)
         folder.written.unlink(missing_ok=True)
-        shutil.rmtree(folder.tables, ignore_errors=True)
+        for made in (folder.tables, folder.maps):
+            shutil.rmtree(made, ignore_errors=True)
         for path in folder.path.glob(f"*{TABLES_ZIP}*"):
             path.unlink()
         if record.phase is Phase.COMPLETE:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.intake.version_form import LONGEST_INITIALS
 from pipeline.review_state import ReviewState
+from studies.maps.request import FIGURES
 
 MOST_MANIFEST_BYTES: Final = 16 * 1024 * 1024
 MOST_BODY_BYTES: Final = 2 * MOST_MANIFEST_BYTES
@@ -88,6 +89,18 @@ class RowsForm(BaseModel):
     manifest: Manifest
 
 
+class MapsForm(BaseModel):
+    """Which mean maps are made: of one group, or of two and their difference."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    figure: Annotated[str, Field(max_length=40, description=f"One of {', '.join(FIGURES)}.")]
+    visit: Annotated[str, Field(max_length=200, description="Needed where rows have several visits.")] = ""
+    column: Annotated[str, Field(max_length=200, description="sex, or a column of the manifest; empty: all rows.")] = ""
+    first: Annotated[str, Field(max_length=200, description="Value of the column in the first group.")] = ""
+    second: Annotated[str, Field(max_length=200, description="In the second group; empty: no difference.")] = ""
+
+
 class ExpiryForm(BaseModel):
     """When a study is deleted."""
 
@@ -111,5 +124,6 @@ class RowReviewForm(BaseModel):
 STUDY_FIELDS: Final = tuple(StudyForm.model_fields)
 START_FIELDS: Final = tuple(StartForm.model_fields)
 ROWS_FIELDS: Final = tuple(RowsForm.model_fields)
+MAPS_FIELDS: Final = tuple(MapsForm.model_fields)
 EXPIRY_FIELDS: Final = tuple(ExpiryForm.model_fields)
 ROW_REVIEW_FIELDS: Final = tuple(RowReviewForm.model_fields)

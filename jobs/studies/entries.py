@@ -10,7 +10,7 @@ from typing import Final
 
 class Kind(StrEnum):
     """CHECK: the dry run. ROW: one analysis. VERSION: a row takes the newest corrected version of its analysis.
-    SUBJECT: the visits of a subject are compared. TABLES.
+    SUBJECT: the visits of a subject are compared. TABLES. MAPS: mean maps of groups.
     """
 
     CHECK = "check"
@@ -18,11 +18,14 @@ class Kind(StrEnum):
     VERSION = "version"
     SUBJECT = "subject"
     TABLES = "tables"
+    MAPS = "maps"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """number: of the row; of a subject, that of its first row; else the revision of the manifest."""
+    """number: of the row; of a subject, that of its first row; of maps, that of the request; else the revision of the
+    manifest.
+    """
 
     study: str
     kind: Kind

@@ -66,6 +66,7 @@ class StudyFolder:
         self.reviews_path = self.path / "reviews.jsonl"
         self.editing_path = self.path / "editing.jsonl"
         self.written = self.path / "tables.json"
+        self.maps = self.path / "maps"
 
     @property
     def journal(self) -> Journal:

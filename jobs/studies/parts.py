@@ -20,6 +20,7 @@ from jobs.studies.entries import Part
 from jobs.studies.feeding import newest_version, pending, subject_fingerprint
 from jobs.studies.folder import StudyFolder
 from jobs.studies.journal import End, Outcome
+from jobs.studies.map_requests import analyses_of, note_maps, request_of
 from jobs.studies.plan import Plan, write_check
 from jobs.studies.record import Phase, StudyChanges, StudyRecord
 from jobs.studies.state import examinations_of, run_settings, study_state
@@ -173,6 +174,22 @@ def write_study_tables(backend: Backend, part: Part) -> None:
         )
         if not any(pending(folder, record)):
             folder.change(lambda current: {"phase": Phase.COMPLETE} if _unchanged(current, record) else None)
+
+
+def make_maps(backend: Backend, part: Part) -> None:
+    """Mean maps of the groups of a request. Raises OSError."""
+    from studies.maps.groups import group_of  # loads libraries that other parts do not need
+    from studies.maps.results import write_maps
+
+    folder = StudyFolder(backend.settings.data_dir, part.study)
+    record, check, plan = folder.record(), folder.check(), folder.plan()
+    request = request_of(folder, part.number)
+    if request is None or check is None or plan is None:
+        return
+    state, _ = study_state(folder, record, check, plan, folder.journal.read())
+    groups = [group_of(state, request, value) for value in request.groups]
+    write_maps(request, groups, folder.maps / str(part.number))
+    note_maps(folder, part.number, groups, analyses_of(plan, folder.journal.read().outcomes))
 
 
 def _unchanged(current: StudyRecord, record: StudyRecord) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jobs.studies.charts import ChartChoices, ChartValue, chart_choices, chart_values
 from jobs.studies.downloads import TABLES_ZIP, archive, findings_csv, row_artifact, table, table_meanings
+from jobs.studies.map_requests import MapChoices, MapGroup, MapView, ask_for_maps, map_choices, map_file, maps_view
 from jobs.studies.operations import (
     StudyRequest,
     add_rows,
@@ -41,6 +42,9 @@ __all__ = [
     "Findings",
     "FoundInRow",
     "Gallery",
+    "MapChoices",
+    "MapGroup",
+    "MapView",
     "RankedKnee",
     "ReadKnee",
     "ReaderProgress",
@@ -51,6 +55,7 @@ __all__ = [
     "StudyView",
     "add_rows",
     "archive",
+    "ask_for_maps",
     "cancel",
     "chart_choices",
     "chart_values",
@@ -62,6 +67,9 @@ __all__ = [
     "gallery",
     "get",
     "manifest_text",
+    "map_choices",
+    "map_file",
+    "maps_view",
     "pause",
     "readers",
     "retry_failed",

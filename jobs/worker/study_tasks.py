@@ -19,10 +19,12 @@ from jobs.state.rq_adapter import JobTimedOut, TimeLimit
 from jobs.state.study_queue import KILLED_WEIGHT
 from jobs.studies.entries import Kind, Part
 from jobs.studies.folder import StudyFolder
+from jobs.studies.map_requests import note_problem
 from jobs.studies.parts import (
     analyse_row,
     check_rows,
     compare_subject,
+    make_maps,
     note_end,
     note_failure,
     take_version,
@@ -91,7 +93,12 @@ def _do(backend: Backend, part: Part, interruptions: int) -> bool:
         return analyse_row(backend, part, interruptions, (JobTimedOut,))
     if part.kind is Kind.VERSION:
         return take_version(backend, part)
-    work = {Kind.CHECK: check_rows, Kind.SUBJECT: compare_subject, Kind.TABLES: write_study_tables}
+    work = {
+        Kind.CHECK: check_rows,
+        Kind.SUBJECT: compare_subject,
+        Kind.TABLES: write_study_tables,
+        Kind.MAPS: make_maps,
+    }
     work[part.kind](backend, part)
     return True
 
@@ -111,6 +118,9 @@ def _fault(backend: Backend, part: Part, error: Exception) -> bool:
     log.error("study %s: %s %d", part.study, part.kind, part.number, exc_info=error)
     if part.kind is Kind.ROW:
         _fail(backend, part, error)
+    elif part.kind is Kind.MAPS:
+        with contextlib.suppress(StudyNotFound, OSError):
+            note_problem(StudyFolder(backend.settings.data_dir, part.study), part.number)
     elif part.kind is Kind.CHECK:
         unexpected = KneeError("The check of the rows failed unexpectedly.", hint="Report it to the operator.")
         _pause(backend, part, unexpected, Phase.INVALID)

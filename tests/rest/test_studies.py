@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -140,6 +141,30 @@ def test_knees_are_ranked_shown_and_reviewed(client: httpx.Client, ended: dict[s
     assert client.put(f"{base}/rows/6/review", json={"state": "accepted"}).status_code == 404
     assert client.put(f"{base}/rows/2/review", json={"state": "good"}).status_code == 422
     assert client.put(f"{base}/rows/2/review", json={"stat": "accepted"}).status_code == 422
+
+
+def test_mean_maps_are_made_on_request_and_counted(client: httpx.Client, ended: dict[str, Any]) -> None:
+    base = f"/studies/{ended['id']}/maps"
+    asked = {"figure": "thickness_mm", "visit": "V00", "column": "group", "first": "case", "second": "control"}
+    answer = client.post(base, json=asked)
+    assert answer.status_code == 202, answer.text
+    path = f"{base}/{answer.json()['number']}"
+    wait_until(lambda: client.get(path).json()["ready"], seconds=60, what="maps")
+    view = client.get(path).json()
+    case, control = view["groups"]
+    assert (case["title"], case["knees"], case["subjects"], control["knees"]) == ("case", 1, 1, 1)
+    assert (case["maps"]["femur"], view["outdated"]) == (1, False)
+    for name in view["files"]:
+        assert client.get(f"{path}/{name}").status_code == 200, name
+    assert client.get(f"{path}/scene.bin").content[:4] == b"OKS1"
+    with np.load(io.BytesIO(client.get(f"{path}/femur_maps.npz").content)) as arrays:
+        assert set(arrays["first_n"]) == {0, 1}
+        assert np.isnan(arrays["t"]).all(), "one knee in a group has no variance"
+    assert client.post(base, json=asked).json() == view, "made already"
+    for wrong in ({"figure": "x"}, {"visit": "V09"}, {"column": "x"}, {"first": "x"}, {"second": "case"}):
+        assert client.post(base, json=asked | wrong).status_code == 422, wrong
+    assert client.get(f"{base}/1").status_code == 404
+    assert client.get(f"{path}/..%2fstudy.json").status_code == 404
 
 
 def test_a_study_of_uploaded_scans_has_their_rows(client: httpx.Client, scans: Path) -> None:

@@ -24,7 +24,7 @@ HTML: Final = """
   <dialog aria-labelledby="knee-title">
     <h3 id="knee-title" data-part="title"></h3>
     <p class="state" data-part="state" role="status"></p>
-    <p class="problem" data-part="failed" role="alert"></p>
+    <p class="problem" data-part="problem" role="alert"></p>
     <img class="picture" alt="">
     <ul data-part="reasons"></ul>
     <div class="actions">

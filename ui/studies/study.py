@@ -16,6 +16,7 @@ from ui.parts.messages import escape, show_error, show_failure
 from ui.studies.charts import show_charts
 from ui.studies.findings import show_findings
 from ui.studies.gallery import show_gallery
+from ui.studies.maps import show_maps
 from ui.studies.retention import offer_retention, retention_text
 from ui.studies.rows import show_rows
 from ui.studies.tables import show_tables
@@ -32,6 +33,7 @@ TABS: Final[dict[str, Callable[[StudyView], None]]] = {
     "Rows": show_rows,
     "Review": show_gallery,
     "Charts": show_charts,
+    "Maps": show_maps,
     "Tables": show_tables,
 }
 

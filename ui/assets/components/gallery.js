@@ -54,7 +54,7 @@ export default function ({ data, parentElement }) {
   /** Outside of the dialog and in it, where a reader looks. @param {string} text */
   function tell(text) {
     problem.textContent = text;
-    part("failed").textContent = text;
+    part("problem").textContent = text;
   }
 
   /** @param {Knee} knee */
@@ -113,7 +113,7 @@ export default function ({ data, parentElement }) {
     const knee = knees[at];
     part("title").textContent = `${knee.rank} of ${knees.length}: ${title(knee)} (row ${knee.row})`;
     part("state").textContent = version(knee) + (WORDS[knee.review] || "Not reviewed");
-    part("failed").textContent = "";
+    part("problem").textContent = "";
     part("reasons").replaceChildren(...knee.reasons.map((reason) => {
       const line = document.createElement("li");
       line.textContent = reason;
