@@ -48,7 +48,7 @@ _GRID: Final = Grid(shape=(2, 2, 2), spacing_mm=(0.5, 0.5, 0.5), origin_mm=np.ze
 class Layered:
     """A quantity at the m points of each bone.
 
-    name: of the arrays; ends, colours: of its scale; shown: whether the picture has it
+    name: of the arrays; ends, colours: of its scale; shown: whether the picture has it; in_scene: whether the page has
     """
 
     name: str
@@ -61,11 +61,12 @@ class Layered:
     decimals: int = 2
     resolution: float = 0.001
     shown: bool = True
+    in_scene: bool = True
 
 
 def layers_of(request: MapRequest, groups: Sequence[Group]) -> list[Layered]:
-    """Mean, standard deviation and number of knees of each group; of two groups difference, t and its degrees of
-    freedom.
+    """Of two groups difference, t and its degrees of freedom; then mean, standard deviation and number of knees of each
+    group.
     """
     mapped = mapped_of(request)
     unit, (low, high) = mapped.quantity.unit.symbol, mapped.ends
@@ -104,39 +105,41 @@ def layers_of(request: MapRequest, groups: Sequence[Group]) -> list[Layered]:
                 shown=False,
             ),
         ]
-    if len(groups) > 1:
-        both = {bone: difference_of(*(group.maps[bone] for group in groups)) for bone in BONES}
-        found += [
-            Layered(
-                name="difference",
-                title=f"Difference, {groups[0].title} − {groups[1].title}",
-                unit=unit,
-                ends=(-wide, wide),
-                colours=DIVERGING,
-                values={bone: item.difference for bone, item in both.items()},
-            ),
-            Layered(
-                name="t",
-                title="t (exploratory)",
-                unit="",
-                ends=T_RANGE,
-                colours=DIVERGING,
-                values={bone: item.t for bone, item in both.items()},
-                note=EXPLORATORY,
-            ),
-            Layered(
-                name="degrees_of_freedom",
-                title="Degrees of freedom of t",
-                unit="",
-                ends=(0.0, 2 * most),
-                colours=VIRIDIS,
-                values={bone: item.degrees_of_freedom for bone, item in both.items()},
-                decimals=0,
-                resolution=1.0,
-                shown=False,
-            ),
-        ]
-    return found
+    if len(groups) == 1:
+        return found
+    both = {bone: difference_of(*(group.maps[bone] for group in groups)) for bone in BONES}
+    compared = [
+        Layered(
+            name="difference",
+            title=f"Difference, {groups[0].title} − {groups[1].title}",
+            unit=unit,
+            ends=(-wide, wide),
+            colours=DIVERGING,
+            values={bone: item.difference for bone, item in both.items()},
+        ),
+        Layered(
+            name="t",
+            title="t (exploratory)",
+            unit="",
+            ends=T_RANGE,
+            colours=DIVERGING,
+            values={bone: item.t for bone, item in both.items()},
+            note=EXPLORATORY,
+        ),
+        Layered(
+            name="degrees_of_freedom",
+            title="Degrees of freedom of t",
+            unit="",
+            ends=(0.0, 2 * most),
+            colours=VIRIDIS,
+            values={bone: item.degrees_of_freedom for bone, item in both.items()},
+            in_scene=False,
+            decimals=0,
+            resolution=1.0,
+            shown=False,
+        ),
+    ]
+    return [*compared, *found]
 
 
 def write_maps(request: MapRequest, groups: Sequence[Group], out: Path) -> None:
@@ -277,6 +280,7 @@ def _mesh(bone: Structure, layers: Sequence[Layered], enough: FloatArray) -> Sce
             note=layer.note,
         )
         for layer in layers
+        if layer.in_scene
     ]
     nowhere = np.full(len(there.region), np.nan)
     regions = BoneMap(

@@ -13,6 +13,7 @@ import pytest
 
 from tests.browser.test_accessibility import by_day_and_night
 from tests.support.browser import ANALYSIS_LIMIT_MS, Product, opened
+from tests.support.pages import ready
 from tests.support.small_study import write_study
 
 if TYPE_CHECKING:
@@ -57,10 +58,19 @@ def test_a_study_from_dropped_scans_to_its_tables(browser: Browser, product: Pro
         page.keyboard.press("a")
         expect(page.get_by_role("heading", name=re.compile("2 of 2: S7"))).to_be_visible()
         page.keyboard.press("r")
+        with page.context.expect_page() as editor:
+            page.keyboard.press("e")
+        expect(editor.value.locator('.slices[data-editing="on"]')).to_be_visible(timeout=ANALYSIS_LIMIT_MS)
+        expect(editor.value.get_by_role("link", name="Back to the study")).to_be_visible()
+        editor.value.close()
         page.keyboard.press("Escape")
         expect(page.get_by_text("2 of 2 reviewed: 1 accepted, 0 to be corrected, 1 rejected")).to_be_visible()
         page.get_by_role("tab", name="Charts").click()
         expect(page.get_by_role("heading", name="Each knee over its visits")).to_be_visible()
+        assert by_day_and_night(page) == []
+        page.get_by_role("tab", name="Maps").click()
+        page.get_by_role("button", name="Make the maps").click()
+        ready(page, page.locator("[data-ok3d]"))
         assert by_day_and_night(page) == []
         page.get_by_role("tab", name="Tables").click()
         with page.expect_download() as download:

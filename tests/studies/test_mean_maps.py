@@ -140,7 +140,7 @@ def test_the_files_of_a_map_have_its_values_and_the_same_bytes_each_time(state: 
         plate = arrays["first_n"] > 0
         lines = (tmp_path / "a" / TABLES[Structure.FEMUR]).read_text(encoding="utf-8").splitlines()
         assert len(lines) == plate.sum() + 1
-        assert lines[0].endswith("difference,t,degrees_of_freedom")
+        assert ",difference,t,degrees_of_freedom,first_mean,first_sd,first_n,second_mean" in lines[0]
     assert "S14" in (tmp_path / "a" / LEFT_OUT).read_text(encoding="utf-8")
     header = gzip.decompress((tmp_path / "a" / SCENE).read_bytes())[:20000]
     assert b"not corrected for multiple comparisons" in header

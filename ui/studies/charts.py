@@ -15,6 +15,9 @@ from ui.parts.charts import CONFIG, laid_out
 MOST_LINES: Final = 300
 """More lines of single knees cover one another."""
 
+MOST_POINTS: Final = 200
+"""Of a group: more points of single knees hide the boxes."""
+
 NO_GROUP: Final = "(all knees)"
 
 
@@ -56,7 +59,7 @@ def _distribution(values: list[service.studies.ChartValue], title: str, unit: st
                 y=[value.value for value in some],
                 text=[f"{value.subject} {value.visit} {value.side}" for value in some],
                 name=group or "all knees",
-                boxpoints="outliers",
+                boxpoints="all" if len(some) <= MOST_POINTS else "outliers",
                 jitter=0.4,
                 pointpos=0,
             )

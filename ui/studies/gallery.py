@@ -29,7 +29,7 @@ HTML: Final = """
     <ul data-part="reasons"></ul>
     <div class="actions">
       <button type="button" class="do" data-do="accepted"><kbd>A</kbd>Accept</button>
-      <button type="button" class="do" data-do="to_be_corrected"><kbd>C</kbd>Correct</button>
+      <button type="button" class="do" data-do="to_be_corrected"><kbd>C</kbd>To be corrected</button>
       <button type="button" class="do" data-do="rejected"><kbd>R</kbd>Reject</button>
       <button type="button" class="do" data-do="edit"><kbd>E</kbd>Edit outlines</button>
       <button type="button" class="do" data-do="undo"><kbd>U</kbd>Not reviewed</button>

@@ -54,24 +54,24 @@ def show_maps(study: service.studies.StudyView) -> None:
 def _choose(choices: service.studies.MapChoices) -> MapRequest:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         figure = st.selectbox(
-            "Quantity", list(choices.figures), format_func=choices.figures.__getitem__, width=260, key="map-figure"
+            "Quantity", list(choices.figures), format_func=choices.figures.__getitem__, width=210, key="map-figure"
         )
         visit = ALL
         if len(choices.visits) > 1:
-            visit = st.selectbox("Visit", list(choices.visits), width=150, key="map-visit")
+            visit = st.selectbox("Visit", list(choices.visits), width=105, key="map-visit")
         columns = [ALL, *choices.columns]
-        column = st.selectbox("Groups", columns, format_func=_column_title, width=180, key="map-column")
+        column = st.selectbox("Groups", columns, format_func=_column_title, width=150, key="map-column")
         if column == ALL:
             return MapRequest(figure=figure, visit=visit)
         values = list(choices.columns[column])
-        first = st.selectbox("First group", values, width=170, key=f"map-first-{column}")
+        first = st.selectbox("First group", values, width=150, key=f"map-first-{column}")
         others = [ALL, *(value for value in values if value != first)]
         second = st.selectbox(
             "Second group",
             others,
             index=min(1, len(others) - 1),
             format_func=lambda value: value or NO_DIFFERENCE,
-            width=170,
+            width=150,
             key=f"map-second-{column}",
         )
     return MapRequest(figure=figure, visit=visit, column=column, first=first, second=second)

@@ -54,8 +54,8 @@ def _show_agreement(found: service.studies.Readers) -> None:
                     "Knees": pair.knees,
                     "Same judgement": f"{pair.agreed} ({pair.share:.0%})",
                     "By chance": f"{pair.expected:.0%}",
-                    "Cohen's kappa": NO_VALUE if pair.kappa is None else f"{pair.kappa:.2f}",
-                    "Standard error": NO_VALUE if pair.error is None else f"{pair.error:.2f}",
+                    "Cohen's kappa": _number(pair.kappa),
+                    "Standard error": _number(pair.error),
                 }
                 for pair in found.pairs
             ]
@@ -90,6 +90,10 @@ def _show_side_by_side(found: service.studies.Readers) -> None:
             st.html(
                 f'<p class="ok-quiet">The first {SHOWN} of {len(found.side_by_side):,}; all are in reviews.csv.</p>'
             )
+
+
+def _number(value: float | None) -> str:
+    return NO_VALUE if value is None else f"{value:.2f}".replace("-", "−")
 
 
 def _words(state: str) -> str:

@@ -40,17 +40,18 @@ def show_rows(study: service.studies.StudyView) -> None:
                 "Side": row.side,
                 "State": ROW_STATES.get(row.state, row.state),
                 "Results": f"{base}/{row.row}/artifacts/{name}" if row.analysis else "",
+                "Version": row.version if row.analysis else None,
                 "Reason": row.code,
                 "What was found": " ".join(part for part in (row.message, row.remedy) if part),
-                "Version": row.version if row.analysis else None,
                 "Flags": ", ".join(row.flags),
                 "File": row.path,
             }
             for row in page.rows
         ]
     )
+    empty = [name for name in ("Reason", "What was found", "Flags") if not frame[name].any()]
     chosen = st.dataframe(
-        frame,
+        frame.drop(columns=empty),
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",

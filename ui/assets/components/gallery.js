@@ -3,6 +3,7 @@
 import { one } from "./upload.js";
 
 const AHEAD = 3; // pictures that are fetched before they are shown
+const EMPTY_MS = 15000; // until a study without ranked knees is asked for again
 const READER = "kneebox.reader"; // key in the browser's storage
 const WORDS = {
   accepted: "Accepted", to_be_corrected: "To be corrected", rejected: "Rejected", disagreement: "Readers disagree", "": "",
@@ -44,10 +45,16 @@ export default function ({ data, parentElement }) {
   const title = (knee) => [knee.subject, knee.visit, knee.side].filter(Boolean).join(" · ");
 
   function count() {
+    one(root, "[data-part=begin]", HTMLButtonElement).disabled = !knees.length;
+    if (!knees.length) {
+      one(root, ".counts", HTMLElement).textContent = "No knee is ranked yet. The ranking follows the first rows within about a minute.";
+      return;
+    }
     const of = (/** @type {string} */ state) => knees.filter(({ review }) => review === state).length;
+    const differing = of("disagreement");
     const reviewed = knees.filter(({ review }) => review).length;
     one(root, ".counts", HTMLElement).textContent =
-      `${reviewed} of ${knees.length} reviewed: ${of("accepted")} accepted, ${of("to_be_corrected")} to be corrected, ${of("rejected")} rejected`;
+      `${reviewed} of ${knees.length} reviewed: ${of("accepted")} accepted, ${of("to_be_corrected")} to be corrected, ${of("rejected")} rejected${differing ? `, ${differing} on which readers disagree` : ""}`;
     one(root, "progress", HTMLProgressElement).value = knees.length ? reviewed / knees.length : 0;
   }
 
@@ -210,6 +217,7 @@ export default function ({ data, parentElement }) {
     if (dialog.open) show(at);
     count();
     root.dataset.state = "ready";
+    if (!knees.length) setTimeout(seen, EMPTY_MS);
   }
   const reload = () => load().catch(() => tell("The knees could not be read. Reload the page."));
   reader.value = localStorage.getItem(READER) ?? "";

@@ -146,7 +146,7 @@ export class Viewer {
     } else {
       this.editor = new Editor(this, { ...about, saved: (id) => this.#saved(id) });
       this.panel.placeEditor(this.editor.toolbar);
-      if (about.begin) this.editor.ready.then(() => this.editor?.open());
+      if (about.begin) this.editor.ready.then(() => this.editor?.open()).then(() => this.root.scrollIntoView());
     }
   }
 
