@@ -15,7 +15,7 @@ from jobs.intake.study_form import MAPS_FIELDS, MapsForm
 from jobs.intake.version_form import parse_body
 from pipeline.results_tree import BINARY, CSV, PNG
 from rest.answers import documented
-from rest.files import file_response
+from rest.files import file_response, packed_response
 from studies.maps.names import SCENE
 from studies.maps.request import MapRequest
 
@@ -65,6 +65,6 @@ def add_study_map_routes(routes: FastAPI, tags: list[str | Enum]) -> None:
         check_query(request.query_params, (), ("v",))
         path = service.studies.map_file(study_id, number, name)
         if name == SCENE:
-            return FileResponse(path, media_type=BINARY, headers={"content-encoding": "gzip"})
+            return packed_response(path, name)
         kind = _MEDIA_TYPES.get(PurePosixPath(name).suffix, BINARY)
         return file_response(path, request.headers, kind, name, compress=kind == CSV)

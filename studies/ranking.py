@@ -44,7 +44,7 @@ FLAG_SCORES: Final[Mapping[Use, float]] = {Use.NO: 4.0, Use.CAUTION: 1.5, Use.YE
 MOST_REASONS: Final = 4
 MAD_TO_SD: Final = 1.4826
 REGISTRATION: Final = ("registration", "", "")
-"""In the place of quantity, structure and region."""
+"""Instead of quantity, structure and region."""
 
 
 @dataclass(frozen=True, kw_only=True)

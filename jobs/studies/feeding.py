@@ -23,7 +23,6 @@ from jobs.state.queue import queue_errors
 from jobs.studies.entries import Kind, Part
 from jobs.studies.folder import EditedRow, StudyFolder, study_folders
 from jobs.studies.journal import Entries, Outcome
-from jobs.studies.map_requests import asked_maps
 from jobs.studies.plan import Plan
 from jobs.studies.record import Phase, StudyRecord
 from studies.row_state import RowState
@@ -81,7 +80,7 @@ class Feeder:
                     rest.append(part.id for part in afterwards(folder, record))
                 if record.phase is not Phase.CHECKING:
                     urgent += [part.id for part in new_versions(self._backend, folder)]
-                    urgent += [Part(study=record.id, kind=Kind.MAPS, number=n).id for n in asked_maps(folder)]
+                    urgent += [Part(study=record.id, kind=Kind.MAPS, number=n).id for n in folder.asked_maps()]
         queue.add((part for part in urgent if part not in known), at_front=True)
         room = WINDOW - len(waiting)
         in_turn = (part for part in chain.from_iterable(zip_longest(*rest)) if part is not None and part not in known)

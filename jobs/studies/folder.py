@@ -27,6 +27,8 @@ from studies.check import Check
 
 STUDIES: Final = "studies"
 STORE: Final = "analyses"
+MAPS_REQUEST: Final = "request.json"
+MAPS_MADE: Final = "made.json"
 _ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -126,6 +128,15 @@ class StudyFolder:
     def add_editing(self, row: int, edited: EditedRow) -> None:
         """Append one. Raises OSError."""
         append_lines(self.editing_path, [{"row": row, **asdict(edited)}])
+
+    def asked_maps(self) -> list[int]:
+        """The numbers of requests for maps that have not been made (map_requests.py)."""
+        try:
+            places = [path for path in self.maps.iterdir() if path.name.isdecimal()]
+        except FileNotFoundError:
+            return []
+        asked = [path for path in places if (path / MAPS_REQUEST).exists() and not (path / MAPS_MADE).exists()]
+        return sorted(int(path.name) for path in asked)
 
     @property
     def reviews_size(self) -> int:

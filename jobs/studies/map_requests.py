@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 from jobs.errors import ResultNotFound, StudyConflict
 from jobs.state.backend import open_backend
 from jobs.state.queue import queue_errors
-from jobs.studies.folder import StudyFolder
+from jobs.studies.feeding import Feeder
+from jobs.studies.folder import MAPS_MADE, MAPS_REQUEST, StudyFolder
 from jobs.studies.journal import Outcome
 from jobs.studies.plan import Plan
 from jobs.studies.progress import judged
@@ -30,8 +31,6 @@ from studies.row_state import RowState
 if TYPE_CHECKING:
     from studies.maps.groups import Group
 
-REQUEST: Final = "request.json"
-MADE: Final = "made.json"
 MOST_REQUESTS: Final = 50
 """Maps that a study keeps; the oldest is deleted for a new one."""
 
@@ -91,21 +90,19 @@ def map_choices(study_id: str) -> MapChoices:
 @queue_errors()
 def ask_for_maps(study_id: str, request: MapRequest) -> MapView:
     """Ask a worker for maps, unless they were made from the present analyses. Raises OptionsError, StudyConflict."""
-    from jobs.studies.feeding import Feeder
-
     backend = open_backend()
     choices = map_choices(study_id)
     _check(request, choices)
     folder = StudyFolder(backend.settings.data_dir, study_id)
     number = number_of(request)
-    view = maps_view(study_id, number) if (folder.maps / str(number) / REQUEST).exists() else None
+    view = maps_view(study_id, number) if (folder.maps / str(number) / MAPS_REQUEST).exists() else None
     if view is None or view.outdated or view.problem:
         place = folder.maps / str(number)
         with folder.locked():
             _make_room(folder, number)
             place.mkdir(parents=True, exist_ok=True)
-            (place / MADE).unlink(missing_ok=True)
-            write_json(place / REQUEST, asdict(request))
+            (place / MAPS_MADE).unlink(missing_ok=True)
+            write_json(place / MAPS_REQUEST, asdict(request))
         Feeder(backend).feed_safely()
     return maps_view(study_id, number)
 
@@ -117,7 +114,7 @@ def maps_view(study_id: str, number: int) -> MapView:
     if request_of(folder, number) is None:
         raise _no_maps()
     try:
-        made: dict[str, Any] = json.loads((folder.maps / str(number) / MADE).read_text(encoding="utf-8"))
+        made: dict[str, Any] = json.loads((folder.maps / str(number) / MAPS_MADE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return MapView(number=number)
     if made.get("problem"):
@@ -143,19 +140,10 @@ def map_file(study_id: str, number: int, name: str) -> Path:
     return path
 
 
-def asked_maps(folder: StudyFolder) -> list[int]:
-    """The numbers of requests that nobody has made yet."""
-    try:
-        places = [path for path in folder.maps.iterdir() if path.name.isdecimal()]
-    except FileNotFoundError:
-        return []
-    return sorted(int(path.name) for path in places if (path / REQUEST).exists() and not (path / MADE).exists())
-
-
 def request_of(folder: StudyFolder, number: int) -> MapRequest | None:
     """None if there is none that this version can read."""
     try:
-        data = json.loads((folder.maps / str(number) / REQUEST).read_text(encoding="utf-8"))
+        data = json.loads((folder.maps / str(number) / MAPS_REQUEST).read_text(encoding="utf-8"))
         return MapRequest(**data)
     except (OSError, ValueError, TypeError):
         return None
@@ -176,7 +164,7 @@ def note_maps(folder: StudyFolder, number: int, groups: Sequence[Group], analyse
         for group in groups
     ]
     write_json(
-        folder.maps / str(number) / MADE,
+        folder.maps / str(number) / MAPS_MADE,
         {"analyses": analyses, "groups": [asdict(view) for view in views], "files": list(FILES)},
     )
 
@@ -185,7 +173,7 @@ def note_problem(folder: StudyFolder, number: int) -> None:
     """State that maps could not be made, so that nobody tries again by itself. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
         write_json(
-            folder.maps / str(number) / MADE, {"problem": "The maps could not be made. Report it to the operator."}
+            folder.maps / str(number) / MAPS_MADE, {"problem": "The maps could not be made. Report it to the operator."}
         )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from pipeline.anatomy import Structure
+from pipeline.results_tree import ViewFile
 
 BONES: Final = (Structure.FEMUR, Structure.TIBIA, Structure.PATELLA)
 EXPLORATORY: Final = "Exploratory, not corrected for multiple comparisons"
-SCENE: Final = "scene.bin"
+SCENE: Final = ViewFile.SCENE.value
 PICTURE: Final = "maps.png"
 LEFT_OUT: Final = "left_out.csv"
 ARRAYS: Final = {bone: f"{bone.key}_maps.npz" for bone in BONES}

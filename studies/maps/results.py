@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.anatomy import Side, Structure
+from pipeline.anatomy import ALL, Side, Structure
 from pipeline.flat_maps.bone import FlatMap
 from pipeline.flat_maps.cells import Cells, cells_of
 from pipeline.flat_maps.reference import ReferencePlate, Unrolling, reference_plate
@@ -209,7 +209,7 @@ def _left_out(groups: Sequence[Group]) -> str:
     writer.writerow(["row", "subject", "side", "group", "bone", "reason"])
     for group in groups:
         writer.writerows(
-            [item.row, item.subject, item.side, item.group, item.bone or "all", item.reason] for item in group.left_out
+            [item.row, item.subject, item.side, item.group, item.bone or ALL, item.reason] for item in group.left_out
         )
     return stream.getvalue()
 

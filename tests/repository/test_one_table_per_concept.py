@@ -177,6 +177,7 @@ TABLES = (
         shared=(
             *((half.value, "pipeline/anatomy/names.py", "words in others' labels") for half in Compartment),
             (ALL, "ui/parts/tables.py", "an argument of pandas"),
+            (ALL, "ui/studies/charts.py", "an argument of plotly"),
             (ALL, "api.py", "a value of a parameter"),
             (FEMUR_ANTERIOR.name, "pipeline/field_of_view.py", "a direction"),
         ),

@@ -219,13 +219,11 @@ def test_two_readers_are_compared(client: httpx.Client, study: str, second: str)
         assert sum(knee["review"] != "" for knee in knees) == expected, reader
     assert {knee["row"] for knee in knees if knee["review"] == "disagreement"} == {4}
 
+    expected = ["accepted", "accepted", "disagreement", "rejected"]
+
     def exported() -> bool:
-        return [line["review"] for line in table(client, study, "rows.csv")][:4] == [
-            "accepted",
-            "accepted",
-            "disagreement",
-            "rejected",
-        ]
+        reviews = [line["review"] for line in table(client, study, "rows.csv")]
+        return reviews[:4] == expected and bool(table(client, study, "agreement.csv"))
 
     wait_until(exported, seconds=LIMIT_S, what="reviews in the tables")
     (line,) = table(client, study, "agreement.csv")
