@@ -14,13 +14,14 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 
 from jobs import service
+from jobs.access.doors import deny_by_default
 from jobs.intake import study_form
 from jobs.intake.field_names import OPTION_FIELDS, START_FIELDS, UPLOAD_FIELDS, check_names, check_query
 from jobs.intake.form import OptionsForm, UploadForm, parse_values
 from jobs.intake.version_form import MOST_BODY_BYTES
 from pipeline.reference_values import reference_groups
 from pipeline.results_tree import CSV, MEASUREMENTS
-from rest.access import end_access, grant_access
+from rest.access import add_access_routes
 from rest.access_log import AccessLog, named_by_routes
 from rest.answers import answer_errors, documented
 from rest.assets import Assets
@@ -39,6 +40,8 @@ from rest.schemas import (
     status_body,
     upload_response,
 )
+from rest.sharing_routes import add_sharing_routes
+from rest.sign_in import add_sign_in_routes
 from rest.study_routes import add_study_routes
 from rest.version_routes import add_version_routes
 from rest.wire import Wire
@@ -52,6 +55,7 @@ app = FastAPI(
     redirect_slashes=False,
 )
 answer_errors(app)
+deny_by_default()
 app.add_middleware(Guard)
 app.add_middleware(RequestShare)
 LARGER: Final = {
@@ -242,6 +246,8 @@ def copy(request: Request, job_id: str, options: dict[str, object] | None = Body
 
 add_version_routes(app, intake)
 add_study_routes(app)
+add_sharing_routes(app)
+add_sign_in_routes(app)
 
 
 @app.delete("/jobs/{job_id}", status_code=204, responses=documented(404, 422), tags=["jobs"])
@@ -326,16 +332,7 @@ def series_view(request: Request, name: str, job: Jobs = (), time: Times = ()) -
     return packed_response(service.series_view(job, time, name), name)
 
 
-@app.post("/access", status_code=204, responses=documented(401), tags=["service"])
-async def access(request: Request) -> Response:
-    """Exchange an API key for a cookie, for browsers."""
-    return grant_access(request)
-
-
-@app.delete("/access", status_code=204, responses=documented(), tags=["service"])
-async def leave(request: Request) -> Response:
-    """Sign out: the cookie of this browser becomes invalid."""
-    return end_access(request)
+add_access_routes(app)
 
 
 @app.get("/stats", response_model=service.Stats, responses=documented(), tags=["service"])

@@ -57,6 +57,42 @@ class StudyConflict(JobError):
     next_step = "Ask for the state of the study."
 
 
+class NotAllowed(JobError):
+    """The viewer may see this, but not change it; or has to sign in first."""
+
+    next_step = "Ask an owner."
+
+
+class ProjectNotFound(JobError):
+    """No project has this id, or the viewer is no member of it."""
+
+    next_step = "List your projects."
+
+
+class LinkNotFound(JobError):
+    """No link has this secret: it was revoked or used, or has ended."""
+
+    next_step = "Ask for a new link."
+
+
+class SignInOff(JobError):
+    """People do not sign in to this server, so nothing belongs to anybody."""
+
+    next_step = "The operator can set SIGN_IN_ISSUER."
+
+
+class AuditBroken(JobError):
+    """The audit log was changed after it was written."""
+
+    next_step = "Compare the log with a backup."
+
+
+class SignInFailed(JobError):
+    """The provider did not confirm who this is, or the server does not admit them."""
+
+    next_step = "Sign in again."
+
+
 class QueueUnavailable(JobError):
     """Redis is unreachable, or rejects writes."""
 

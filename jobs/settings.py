@@ -27,7 +27,7 @@ MIN_KEY_LENGTH: Final = 16
 ACCESS_COOKIE: Final = "kneebox_pass"
 """Name of the cookie with the pass of a browser that has sent a key (jobs.state.passes)."""
 
-SECRETS: Final = ("API_KEYS", "REDIS_URL")
+SECRETS: Final = ("API_KEYS", "REDIS_URL", "SIGN_IN_CLIENT_SECRET")
 """Variables whose value is never printed: an address of Redis contains its password."""
 
 
@@ -73,6 +73,22 @@ class Settings(BaseSettings):
     )
 
     open_access: bool = Field(default=False, description="Allow access from outside without API_KEYS.")
+    sign_in_issuer: str = Field(
+        default="", description="Issuer of the OpenID Connect provider with which people sign in; empty: no sign-in."
+    )
+    sign_in_client_id: str = Field(default="", description="Id of this server at the provider.")
+    sign_in_client_secret: SecretStr | None = Field(
+        default=None, description="Secret of this server at the provider; unset: a public client."
+    )
+    sign_in_address: str = Field(
+        default="",
+        description="Public address of the pages, such as https://knee.example.org; the provider returns to it.",
+    )
+    sign_in_domains: str = Field(
+        default="",
+        description="Comma-separated e-mail domains of the people who may sign in; empty: all of the provider.",
+    )
+    sign_in_hours: float = Field(default=12, gt=0, le=24 * 31, description="Time after which people sign in again.")
     allowed_hosts: str = Field(
         default="",
         description="Comma-separated names of this server, besides HOST and the loopback names.",
@@ -95,7 +111,7 @@ class Settings(BaseSettings):
         default=0, ge=0, le=86_400, description="Time for a running job to finish when the product is stopped."
     )
 
-    @field_validator("redis_url", "models_dir", "api_keys", mode="before")
+    @field_validator("redis_url", "models_dir", "api_keys", "sign_in_client_secret", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value
@@ -153,9 +169,33 @@ class Settings(BaseSettings):
             raise ValueError("expected a path such as /kneebox")
         return path
 
+    @field_validator("sign_in_issuer", "sign_in_address")
+    @classmethod
+    def _encrypted(cls, value: str) -> str:
+        if value:
+            parts = urlsplit(value)
+            plain_is_safe = parts.scheme == "http" and is_loopback(parts.hostname or "")
+            if not parts.hostname or parts.query or parts.fragment or not (parts.scheme == "https" or plain_is_safe):
+                raise ValueError("expected an address with https:// (http:// on this machine alone), without ? and #")
+        return value
+
+    @model_validator(mode="after")
+    def _complete_sign_in(self) -> Settings:
+        needed = {"SIGN_IN_CLIENT_ID": self.sign_in_client_id, "SIGN_IN_ADDRESS": self.sign_in_address}
+        missing = [name for name, value in needed.items() if not value]
+        if self.sign_in and missing:
+            raise ValueError(f"SIGN_IN_ISSUER is set, and {' and '.join(missing)} is not.")
+        host = urlsplit(self.sign_in_address).hostname or ""
+        if self.sign_in and not (is_loopback(host) or host in self.host_names):
+            raise ValueError(
+                f"SIGN_IN_ADDRESS has the name {host!r}, under which this server does not answer. "
+                "Add it to ALLOWED_HOSTS."
+            )
+        return self
+
     @model_validator(mode="after")
     def _closed_unless_meant(self) -> Settings:
-        if not (self.local or self.keys or self.open_access):
+        if not (self.local or self.keys or self.open_access or self.sign_in):
             cause = f"ALLOWED_HOSTS is {self.allowed_hosts!r}" if self.loopback else f"HOST is {self.host!r}"
             raise ValueError(
                 f"{cause}, which makes this server reachable for others, and API_KEYS is not set: access would be "
@@ -223,9 +263,24 @@ class Settings(BaseSettings):
         return self.loopback and all(is_loopback(name) for name in self.host_names)
 
     @property
+    def sign_in(self) -> bool:
+        """Whether people sign in: jobs and studies then belong to somebody."""
+        return bool(self.sign_in_issuer)
+
+    @property
+    def sign_in_email_domains(self) -> frozenset[str]:
+        """Domains of the people who may sign in; empty: all that the provider knows."""
+        return frozenset(domain.lower().lstrip("@") for domain in _listed(self.sign_in_domains))
+
+    @property
+    def public_address(self) -> str:
+        """The address of the pages as people see it, without a final slash; empty without sign-in."""
+        return self.sign_in_address.rstrip("/")
+
+    @property
     def pages_open(self) -> bool:
-        """Whether the pages, and the REST interface on their port, require no key."""
-        return self.local or not self.keys
+        """Whether the pages, and the REST interface on their port, require neither a key nor a sign-in."""
+        return (self.local or not self.keys) and not self.sign_in
 
     @property
     def has_weak_key(self) -> bool:

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
 from starlette.datastructures import Headers
-from starlette.requests import Request
-from starlette.responses import Response
 
 from jobs import service
 from jobs.settings import ACCESS_COOKIE, load_settings
+from rest.answers import documented
 from rest.clients import client_of
 from rest.guard import key_required, pass_of, refused_key, sent_key, valid_key
+
+
+def add_access_routes(routes: FastAPI) -> None:
+    """Add them to the interface."""
+
+    @routes.post("/access", status_code=204, responses=documented(401), tags=["service"])
+    async def access(request: Request) -> Response:
+        """Exchange an API key for a cookie, for browsers."""
+        return grant_access(request)
+
+    @routes.delete("/access", status_code=204, responses=documented(), tags=["service"])
+    async def leave(request: Request) -> Response:
+        """Sign out: the cookie of this browser becomes invalid."""
+        return end_access(request)
 
 
 def grant_access(request: Request) -> Response:

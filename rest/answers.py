@@ -20,6 +20,11 @@ STATUS_OF_ERROR: Final[tuple[tuple[type[KneeError], int], ...]] = (
     (errors.ScanNotFound, 404),
     (errors.ResultNotFound, 404),
     (errors.StudyNotFound, 404),
+    (errors.ProjectNotFound, 404),
+    (errors.LinkNotFound, 404),
+    (errors.SignInOff, 404),
+    (errors.NotAllowed, 403),
+    (errors.SignInFailed, 403),
     (errors.StudyConflict, 409),
     (errors.JobNotFinished, 400),
     (errors.JobConflict, 409),
@@ -50,8 +55,8 @@ _MAX_ECHO: Final = 200
 
 _WHEN: Final = {
     400: "The request, or the file in it, cannot be used; or the job is not complete.",
-    401: "API keys are set on this server and none of them was sent.",
-    403: "The request comes from a page of another site, or names another host.",
+    401: "API keys are set on this server, or people sign in, and the request has neither.",
+    403: "The request comes from a page of another site, or names another host; or its sender may only see this.",
     404: "There is no such job, study, file or route.",
     405: "The route exists, but not for this method.",
     408: "The client sent too slowly.",

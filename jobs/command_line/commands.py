@@ -15,9 +15,13 @@ from pathlib import Path
 from typing import Final
 
 from jobs import service
+from jobs.access import audit
+from jobs.access.audit import Act
+from jobs.access.viewer import viewer
 from jobs.backup.corrected import export_corrected
 from jobs.backup.making import back_up
 from jobs.backup.restoring import restore
+from jobs.command_line import access
 from jobs.command_line.tables import csv_lines, facts_of, job_lines, pair_lines, review_rows, show_lines, worker_lines
 from jobs.control.expiry import expired_now, purge_expired
 from jobs.control.forgetting import forget
@@ -114,12 +118,14 @@ def parser(program: str) -> argparse.ArgumentParser:
     reconciling.add_argument(
         "--once", action="store_true", required=True, help="workers do this automatically every 5 s"
     )
-    command("sign-out", "end the access of every browser that has sent a key; each has to send it again")
+    command("sign-out", "end the access of every browser that has sent a key, and of all who have signed in")
+    access.add_commands(command)
     return whole
 
 
 def _forget_subject(chosen: argparse.Namespace) -> None:
     found = asdict(forget(chosen.subject))
+    audit.note(viewer(), Act.DELETED, f"analyses:{found['analyses']} jobs:{found['jobs']}", "forget_subject")
     _write(chosen, found, pair_lines(found))
 
 
@@ -225,11 +231,6 @@ def _adopt(chosen: argparse.Namespace) -> None:
     _write(chosen, {"adopted": True}, ["The present data directory is that of the queue now."])
 
 
-def _sign_out(chosen: argparse.Namespace) -> None:
-    service.revoke_passes()
-    _write(chosen, {"signed_out": True}, ["Every browser has to send its key again."])
-
-
 COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], None]]] = {
     "stats": _stats,
     "list": _list,
@@ -248,7 +249,10 @@ COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], None]]] = {
     "reviews": _reviews,
     "adopt": _adopt,
     "reconcile": _reconcile,
-    "sign-out": _sign_out,
+    "sign-out": lambda chosen: access.run_sign_out(chosen, _write),
+    "audit": lambda chosen: access.run_audit(chosen, _write),
+    "people": lambda chosen: access.run_people(chosen, _write),
+    "forget-person": lambda chosen: access.run_forget_person(chosen, _write),
 }
 
 

@@ -117,6 +117,7 @@ def _make(
             corrected=corrected,
             version=known.version,
             way=EditWay.RESTORED.value if corrected else "",
+            owner=study.owner,
         )
         backend.storage.write_record(record, partial.root)
         target = backend.storage.folder(record.id)

@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from jobs.access.held import Held, HeldKind
+from jobs.access.viewer import new_owner
 from jobs.errors import ScanNotFound
 from jobs.intake.field_names import UPLOAD_FIELDS
 from jobs.intake.form import JobForm
@@ -44,6 +46,7 @@ class PendingScan:
     facts    what it holds; None while one of several series has to be chosen
     choices  the available series: {series, slices, rows, columns, plane, echoes, description}; empty for a single one
     warnings about the request
+    owner    a person (jobs/access); empty: the operator's
     """
 
     id: str
@@ -53,6 +56,7 @@ class PendingScan:
     facts: UploadFacts | None = None
     choices: tuple[dict[str, object], ...] = ()
     warnings: tuple[str, ...] = ()
+    owner: str = ""
 
     @property
     def filename(self) -> str:
@@ -79,6 +83,7 @@ class PendingScan:
             "facts": None if self.facts is None else self.facts.to_dict(),
             "choices": list(self.choices),
             "warnings": list(self.warnings),
+            "owner": self.owner,
         }
 
     @classmethod
@@ -102,7 +107,9 @@ def keep_form(receiver: FormReceiver[JobForm]) -> PendingScan:
     try:
         options = receiver.finish().options
         warnings = (*receiver.warnings, *_unused(receiver))
-        scan = PendingScan(id=upload.job_id, names=upload.names, size_bytes=upload.size, warnings=warnings)
+        scan = PendingScan(
+            id=upload.job_id, names=upload.names, size_bytes=upload.size, warnings=warnings, owner=new_owner()
+        )
         scan = _with_check(scan, upload.path, options.series)
         upload.keep(scan.to_dict())
     except BaseException:
@@ -118,6 +125,11 @@ def pending_scan(scan_id: str) -> PendingScan:
         return PendingScan.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError):
         raise _not_found() from None
+
+
+def held_scan(scan_id: str) -> Held:
+    """To whom a waiting upload belongs. Raises ScanNotFound."""
+    return Held(kind=HeldKind.SCAN, id=scan_id, owner=pending_scan(scan_id).owner, missing=_not_found)
 
 
 def choose_series(scan_id: str, series: str) -> PendingScan:
@@ -148,7 +160,7 @@ def submit_scan(scan_id: str, form: JobForm) -> JobView:
         facts = _check(scan, path_of, options.series or scan.series)
     require_usable(facts, options)
     options = replace(options, series=options.series or scan.series)
-    record = new_record(scan_id, scan.filename, scan.names, facts, replace(form, options=options))
+    record = new_record(scan_id, scan.filename, scan.names, facts, replace(form, options=options), scan.owner)
     try:
         backend.storage.write_record(record, source)
         target = backend.storage.folder(scan_id)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
+from jobs.access.viewer import new_owner
 from jobs.errors import InvalidForm
 from jobs.intake.form import JobForm
 from jobs.intake.form_receiver import FormKind, FormReceiver
@@ -83,7 +84,7 @@ def _require_labels(upload: Upload, options: AnalysisOptions) -> None:
 def _submit(upload: Upload, form: JobForm, *, consents: bool = True) -> JobView:
     facts = check_upload(upload.path(FilePart.SCAN), form.options.series, labels=upload.path(FilePart.LABELS))
     require_usable(facts, form.options)
-    record = new_record(upload.job_id, upload.filename, upload.names, facts, form)
+    record = new_record(upload.job_id, upload.filename, upload.names, facts, form, new_owner())
     if not consents:
         record = replace(record, retain_for_research=False)
     upload.accept(record)
@@ -108,6 +109,7 @@ def new_record(
     names: Mapping[FilePart, str],
     facts: UploadFacts,
     form: JobForm,
+    owner: str,
 ) -> JobRecord:
     """The record of a job to be queued; `names`: the user's names of its files."""
     created = now()
@@ -125,6 +127,7 @@ def new_record(
         email=form.email,
         priority=form.priority,
         voxels=facts.voxels,
+        owner=owner,
         expires_at=created + timedelta(hours=open_backend().settings.results_expiry_hours),
     )
 

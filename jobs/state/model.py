@@ -128,6 +128,8 @@ class JobRecord:
     one. base_version: the version that this one was made from. way: of EditWay; note, initials: of the reader; edits:
     voxels per structure that this version added and removed (pipeline/edits.py).
     """
+    owner: str = ""
+    """A person or a project (jobs/access); empty: the operator's. Stored where it is not empty."""
     review: dict[str, str] = field(default_factory=dict)
     """state (of ReviewState), reason, and the time, at; empty: not reviewed."""
     ours: bool = True
@@ -162,6 +164,8 @@ class JobRecord:
             if not self.ours and name in _OURS_ALONE:
                 continue
             value = getattr(self, name)
+            if name == "owner" and not value:
+                continue
             data[name] = value.isoformat() if isinstance(value, datetime) else value
         if "steps" in data:
             data["steps"] = [asdict(step) for step in self.steps]
@@ -199,7 +203,7 @@ _TIMES: Final = ("created_at", "started_at", "completed_at", "expires_at")
 _OURS_ALONE: Final = (
     *("attempt", "lost_attempts", "voxels", "warnings", "steps", "expires_at", "hint", "labels_path", "offers"),
     *("fault", "memory_faults", "priority"),
-    *("corrected", "version_of", "version", "base_version", "way", "note", "initials", "edits", "review"),
+    *("corrected", "version_of", "version", "base_version", "way", "note", "initials", "edits", "review", "owner"),
 )
 
 
@@ -229,6 +233,7 @@ class RecordChanges(TypedDict, total=False):
     fault: str
     memory_faults: list[int]
     review: dict[str, str]
+    owner: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,6 +269,7 @@ class JobView:
     version: int = 1
     corrected: bool = False
     review: dict[str, str] = field(default_factory=dict)
+    owner: str = ""
 
     @property
     def state_words(self) -> str:

@@ -45,6 +45,9 @@ BY_CREATION: Final = "jobs:created"
 VERSIONS: Final = "jobs:versions:"
 """Key prefix, then the id of a first version: sorted set of the ids of its later versions, score = number."""
 
+OWNED: Final = "jobs:of:"
+"""Key prefix, then a person or a project: sorted set of the ids of its jobs, score = creation time."""
+
 OPEN: Final = "jobs:open"
 """Set of the ids of jobs that have not ended, for the reconciler."""
 
@@ -178,6 +181,8 @@ class AnalysisQueue:
                 pipe.zadd(BY_CREATION, {job_id: created})
                 if record.version_of:
                     pipe.zadd(f"{VERSIONS}{record.version_of}", {job_id: record.version})
+                if record.owner:
+                    pipe.zadd(f"{OWNED}{record.owner}", {job_id: created})
                 pipe.sadd(OPEN, job_id)
                 with contextlib.suppress(redis.WatchError):
                     pipe.execute()

@@ -16,7 +16,7 @@ import redis
 from jobs.errors import QueueUnavailable
 from jobs.state.lua import read_script
 from jobs.state.model import JobRecord, RecordChanges
-from jobs.state.queue import BY_CREATION, OPEN, RECORDS, VERSIONS
+from jobs.state.queue import BY_CREATION, OPEN, OWNED, RECORDS, VERSIONS
 from jobs.state.rq_adapter import QUEUE_KEY, job_key
 
 _REPLACE: Final = read_script("replace_record")
@@ -101,6 +101,8 @@ class JobStore:
         pipe = self._client.pipeline(transaction=True)
         if record is not None and record.version_of:
             pipe.zrem(f"{VERSIONS}{record.version_of}", job_id)
+        if record is not None and record.owner:
+            pipe.zrem(f"{OWNED}{record.owner}", job_id)
         pipe.hdel(RECORDS, job_id)
         pipe.zrem(BY_CREATION, job_id)
         pipe.srem(OPEN, job_id)
@@ -177,7 +179,32 @@ class JobStore:
         self._client.zadd(BY_CREATION, {record.id: created})
         if record.version_of:
             self._client.zadd(f"{VERSIONS}{record.version_of}", {record.id: record.version})
+        if record.owner:
+            self._client.zadd(f"{OWNED}{record.owner}", {record.id: created})
         return True
+
+    def owned(self, owner: str, limit: int) -> list[JobRecord]:
+        """The newest jobs of a person or a project, newest first."""
+        ids: Any = self._client.zrevrange(f"{OWNED}{owner}", 0, limit - 1)
+        return self.load_several(list(ids))
+
+    def give(self, job_id: str, owner: str) -> JobRecord | None:
+        """Change to whom a job belongs; the changed record, or None if there is none."""
+        before: list[str] = []
+
+        def decide(record: JobRecord) -> RecordChanges:
+            before[:] = [record.owner]
+            return {"owner": owner}
+
+        record, _ = self.change(job_id, decide)
+        if record is None:
+            return None
+        pipe = self._client.pipeline(transaction=True)
+        pipe.zrem(f"{OWNED}{before[0]}", job_id)
+        if owner:
+            pipe.zadd(f"{OWNED}{owner}", {job_id: record.created_at.timestamp() if record.created_at else 0.0})
+        pipe.execute()
+        return record
 
     def family(self, first_id: str) -> list[JobRecord]:
         """All versions of an analysis that exist, oldest first. first_id: of version 1, which may have been deleted."""

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+from jobs.access.held import Held, HeldKind
+from jobs.access.viewer import new_owner
 from jobs.errors import StorageFull, StudyConflict, StudyNotFound
 from jobs.intake.scans import pending_scan, take_scan
 from jobs.intake.study_form import MOST_MANIFEST_BYTES
@@ -84,6 +86,7 @@ def create(request: StudyRequest) -> StudyView:
         accepted=tuple(sorted(acceptable(request.accepted))),
         compact=request.compact,
         run=request.run,
+        owner=new_owner(),
     )
     record = replace(record, expires_at=expiry_of(record, request.expiry_days, backend.settings.study_expiry_days))
     folder = StudyFolder(backend.settings.data_dir, record.id)
@@ -120,6 +123,21 @@ def get(study_id: str) -> StudyView:
     backend = open_backend()
     folder = StudyFolder(backend.settings.data_dir, study_id)
     return study_view(backend, folder, folder.record())
+
+
+def held_study(study_id: str) -> Held:
+    """To whom a study belongs."""
+    record = StudyFolder(load_settings().data_dir, study_id).record()
+    return Held(kind=HeldKind.STUDY, id=study_id, owner=record.owner, missing=_missing)
+
+
+def give_study(study_id: str, owner: str) -> None:
+    """Make it belong to a person or a project."""
+    StudyFolder(load_settings().data_dir, study_id).change(lambda _: {"owner": owner})
+
+
+def _missing() -> StudyNotFound:
+    return StudyNotFound("There is no such study.")
 
 
 def start(study_id: str, accepted: Iterable[str] = ()) -> StudyView:

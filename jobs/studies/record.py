@@ -34,6 +34,7 @@ class StudyRecord:
     compact   keep only what the tables need of each analysis
     run       whether the rows are to be analysed as soon as the check has ended
     problem   code, message and hint, where no row of the manifest can be read
+    owner     a person or a project (jobs/access); empty: the operator's
     """
 
     id: str
@@ -48,6 +49,7 @@ class StudyRecord:
     run: bool = False
     expires_at: datetime | None = None
     problem: dict[str, str] = field(default_factory=dict)
+    owner: str = ""
 
     def to_dict(self) -> dict[str, object]:
         """Plain JSON values."""
@@ -80,3 +82,4 @@ class StudyChanges(TypedDict, total=False):
     run: bool
     expires_at: datetime | None
     problem: dict[str, str]
+    owner: str

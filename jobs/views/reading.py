@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from jobs.access.held import Held, HeldKind
+from jobs.access.projects import projects_of
+from jobs.access.viewer import viewer
 from jobs.errors import JobNotFinished, JobNotFound, ResultNotFound
 from jobs.state.backend import Backend, open_backend
 from jobs.state.lifecycle import contradicted
@@ -41,6 +44,28 @@ def recent(limit: int = 50) -> list[JobView]:
     return [
         view(Snapshot(record=record, position=places.get(record.id), rq_status=None), forecast) for record in records
     ]
+
+
+@queue_errors()
+def held_job(job_id: str) -> Held:
+    """To whom a job belongs. Raises JobNotFound."""
+    backend = open_backend()
+    backend.storage.folder(job_id)
+    record = backend.store.load(job_id)
+    if record is None:
+        raise not_found()
+    return Held(kind=HeldKind.JOB, id=job_id, owner=record.owner, group=record.family, missing=not_found)
+
+
+@queue_errors()
+def mine(limit: int = 500) -> list[str]:
+    """Ids of the newest jobs of the person who asks and of their projects, the newest first."""
+    who = viewer().person
+    store = open_backend().store
+    owners = [who, *(project.id for project in projects_of(who))] if who else []
+    records = [record for owner in owners for record in store.owned(owner, limit)]
+    records.sort(key=lambda record: record.created_at.timestamp() if record.created_at else 0.0, reverse=True)
+    return [record.id for record in records[:limit]]
 
 
 def results_folder(job_id: str) -> Path:

@@ -46,6 +46,7 @@ def view(snapshot: Snapshot, forecast: Forecast) -> JobView:
         version=record.version,
         corrected=record.corrected,
         review=dict(record.review),
+        owner=record.owner,
     )
 
 
