@@ -103,6 +103,7 @@ share_job = _permitted(Act.SHARED, needs_sign_in=True, job_id=_job)(_sharing.sha
 share_study = _permitted(Act.SHARED, needs_sign_in=True, study_id=_study)(_sharing.share_study)
 job_links = _permitted(Act.SAW, needs_sign_in=True, right=Right.CHANGE, job_id=_job)(_sharing.job_links)
 study_links = _permitted(Act.SAW, needs_sign_in=True, right=Right.CHANGE, study_id=_study)(_sharing.study_links)
+study_owner = _permitted(Act.SAW, needs_sign_in=True, study_id=_study)(_sharing.study_owner)
 end_link = _permitted(Act.SHARED, needs_sign_in=True, link_id=_link)(_sharing.end_link)
 move_job = _permitted(Act.SHARED, needs_sign_in=True, job_id=_job, project_id=_sharing.target)(_sharing.move_job)
 move_study = _permitted(Act.SHARED, needs_sign_in=True, study_id=_study, project_id=_sharing.target)(
@@ -234,6 +235,7 @@ __all__ = [
     "stats",
     "studies",
     "study_links",
+    "study_owner",
     "submit_form",
     "submit_scan",
     "submit_stream",

@@ -13,8 +13,9 @@ from ui.analysis.progress import follow
 from ui.analysis.results import show_results
 from ui.parts import session
 from ui.parts.addresses import STUDY
-from ui.parts.frame import STUDIES, end_page, start_page
+from ui.parts.frame import STUDIES, Visitors, end_page, start_page
 from ui.parts.messages import ask_for_address, await_queue, escape, show_unreachable
+from ui.parts.sharing import show_sharing_of_job
 
 
 def show_job(job: JobView) -> None:
@@ -25,6 +26,7 @@ def show_job(job: JobView) -> None:
             st.page_link(STUDIES.path, label="Back to the study", query_params={"study": study}, icon=STUDIES.icon)
             st.html('<p class="ok-quiet">The row of the study follows the newest version.</p>')
     session.remember(job.id)
+    show_sharing_of_job(job)
     if not job.status.final:
         follow(job)
     elif job.status is Status.COMPLETE:
@@ -33,7 +35,7 @@ def show_job(job: JobView) -> None:
         show_failed(job)
 
 
-start_page("Analysis")
+start_page("Analysis", Visitors.SHOWN)
 job_id = st.query_params.get("job", "")
 try:
     if job_id:

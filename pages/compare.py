@@ -14,13 +14,13 @@ from ui.compare.comparison import show_comparison
 from ui.compare.comparison_choice import choose
 from ui.compare.series import show_series
 from ui.compare.series_choice import choose_visits
-from ui.parts.frame import end_page, start_page
+from ui.parts.frame import Visitors, end_page, start_page
 from ui.parts.messages import await_queue, show_error
 
 # what is compared -> the title of the page. Not a docstring: Streamlit shows it
 TITLES: Final = {"Two analyses": "Compare two analyses", "Visits over time": "Follow one knee over time"}
 
-start_page("Compare")
+start_page("Compare", Visitors.SHOWN)
 first, second = (st.query_params.get(key, "") for key in ("a", "b"))
 visits, times = (st.query_params.get_all(key) for key in ("job", "time"))
 two, several = TITLES

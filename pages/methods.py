@@ -14,7 +14,7 @@ from ui.methods.model_card import show_model, show_shape_model
 from ui.methods.repeatability import show_repeatability
 from ui.methods.validations import show_validations
 from ui.parts.facts import facts_list
-from ui.parts.frame import end_page, narrow, start_page
+from ui.parts.frame import Visitors, end_page, narrow, start_page
 
 STEPS = """
 1. **Outlines.** A network outlines three bones, their cartilage and, where it was trained for them, the menisci.
@@ -29,7 +29,7 @@ side.
    summarised by region and layer.
 """
 
-start_page("Methods")
+start_page("Methods", Visitors.SHOWN)
 with narrow():
     st.title("Methods")
     st.markdown(STEPS)

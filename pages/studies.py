@@ -6,13 +6,13 @@ import streamlit as st
 
 from jobs.errors import QueueUnavailable, StudyNotFound
 from pipeline.errors import KneeError
-from ui.parts.frame import STUDIES, end_page, start_page
+from ui.parts.frame import STUDIES, Visitors, end_page, start_page
 from ui.parts.messages import await_queue, show_error
 from ui.studies.new_study import show_form
 from ui.studies.study import show_study
 from ui.studies.study_list import show_list
 
-start_page("Studies")
+start_page("Studies", Visitors.SHOWN)
 study_id = st.query_params.get("study", "")
 try:
     if study_id:

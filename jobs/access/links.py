@@ -77,7 +77,7 @@ def link(link_id: str) -> Link | None:
 
 
 def revoke_link(link_id: str) -> None:
-    """It gives nobody access any more."""
+    """It gives nobody access from now on."""
     files.remove(Kind.LINKS, link_id)
 
 

@@ -1,7 +1,7 @@
 """The one check of who may do what: `jobs.service` gives every operation to `permitted` before others can call it.
 
 An operation on something of others answers as for an unknown id. One that the viewer may see and not change raises
-NotAllowed. Without sign-in, and for the operator, nothing is looked up.
+NotAllowed. Without sign-in, nothing is looked up.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def add_link(token: str, link: str) -> str:
 
 
 def viewer_of(token: str) -> Viewer:
-    """NOBODY for a token that is not valid (any more)."""
+    """NOBODY for a token that is not valid, or no longer."""
     found = _content(token)
     return NOBODY if found is None else Viewer(person=found["person"], links=tuple(found["links"]))
 

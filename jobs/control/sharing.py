@@ -15,9 +15,9 @@ from jobs.access.people import Person, people, person
 from jobs.access.projects import Role, delete_project, not_found, project, projects_of, remove_member
 from jobs.access.viewer import viewer
 from jobs.errors import JobConflict, JobError, LinkNotFound, NotAllowed
-from jobs.state.backend import open_backend
+from jobs.state.backend import Backend, open_backend
 from jobs.state.queue import queue_errors
-from jobs.studies.folder import study_folders
+from jobs.studies.folder import StudyFolder, study_folders
 from jobs.studies.operations import give_study, held_study
 from jobs.views.reading import held_job
 
@@ -112,6 +112,11 @@ def job_links(job_id: str) -> list[Link]:
     return links_of(held_job(job_id))
 
 
+def study_owner(study_id: str) -> str:
+    """Id of the person or the project that a study belongs to; empty: the operator. Raises StudyNotFound."""
+    return held_study(study_id).owner
+
+
 def study_links(study_id: str) -> list[Link]:
     """The valid links to a study. Raises StudyNotFound."""
     return links_of(held_study(study_id))
@@ -138,16 +143,19 @@ def open_link(token: str) -> Link:
 @queue_errors()
 def move_job(job_id: str, project_id: str) -> None:
     """Make all versions of an analysis belong to a project, or to the person who asks. Raises JobNotFound."""
-    backend, owner = open_backend(), _new_owner(project_id)
-    for version in backend.store.family(held_job(job_id).group):
-        record = backend.store.give(version.id, owner)
-        if record is not None and not backend.storage.folder_is_missing(version.id):
-            backend.storage.write_record(record)
+    _give_job(open_backend(), held_job(job_id).group, _new_owner(project_id))
 
 
+@queue_errors()
 def move_study(study_id: str, project_id: str) -> None:
-    """Make a study belong to a project, or to the person who asks. Raises StudyNotFound."""
-    give_study(study_id, _new_owner(project_id))
+    """Make a study, with the single jobs of its rows, belong to a project, or to the person who asks.
+
+    Raises StudyNotFound.
+    """
+    backend, owner = open_backend(), _new_owner(project_id)
+    give_study(study_id, owner)
+    for edited in StudyFolder(backend.settings.data_dir, study_id).editing().values():
+        _give_job(backend, edited.job, owner)
 
 
 @queue_errors()
@@ -162,7 +170,7 @@ def remove_project(project_id: str) -> None:
 
 
 def leave_project(project_id: str) -> None:
-    """The person who asks is no member any more. Raises ProjectNotFound, JobConflict for the last owner."""
+    """The person who asks is no longer a member. Raises ProjectNotFound, JobConflict for the last owner."""
     remove_member(project_id, viewer().person)
 
 
@@ -181,6 +189,14 @@ def forget_person(person_id: str) -> Person | None:
 def known_people() -> list[Person]:
     """Everybody who has signed in, for the operator."""
     return people()
+
+
+def _give_job(backend: Backend, first_id: str, owner: str) -> None:
+    """All versions of an analysis; first_id: of the first one, which may have been deleted."""
+    for version in backend.store.family(first_id):
+        record = backend.store.give(version.id, owner)
+        if record is not None and not backend.storage.folder_is_missing(version.id):
+            backend.storage.write_record(record)
 
 
 def _new_link(held: Held, days: float | None, role: Role | None = None) -> NewLink:

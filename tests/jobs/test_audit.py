@@ -99,7 +99,7 @@ def test_processes_that_write_at_once_keep_one_chain(log: Path) -> None:
     assert (verdict.lines, verdict.whole) == (206, True)
 
 
-def test_a_state_that_is_asked_again_and_again_is_noted_once(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_state_that_is_asked_repeatedly_is_noted_once(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(5):
         audit.note(OPERATOR, Act.SAW, f"job:{log.parent.parent.name}", "get")
     assert audit.verify(log).lines == 7

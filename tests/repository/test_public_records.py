@@ -19,6 +19,7 @@ EMAIL_READERS = {
     "jobs/state/store.py",  # forgets it when a job ends
     # of people who sign in, which is in no record of a job
     *("rest/sign_in.py", "jobs/access/people.py", "jobs/access/projects.py", "jobs/control/sharing.py"),
+    *("pages/account.py", "ui/account/projects.py"),
 }
 SERIALISERS = {"asdict", "astuple", "vars", "str", "repr", "format", "dumps", "write_json", "jsonable_encoder"}
 LOGGING = {"debug", "info", "warning", "error", "exception", "critical"}

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 JOB = "00000000-0000-4000-8000-000000000000"
 PAGES = (
     "app.py",
-    *(f"pages/{name}.py" for name in ("analysis", "jobs", "methods", "compare", "statistics", "studies")),
+    *(f"pages/{name}.py" for name in ("analysis", "jobs", "methods", "compare", "statistics", "studies", "account", "link")),
 )
 SCRIPT = """
 import json, sys
@@ -69,7 +69,9 @@ def test_a_page_that_reads_jobs_shows_a_message_without_a_queue(seen: dict[str, 
     assert "queue is not responding" in seen[page]["warnings"][0]
 
 
-@pytest.mark.parametrize("page", ["pages/jobs.py", "pages/methods.py", "pages/compare.py", "pages/studies.py"])
+@pytest.mark.parametrize(
+    "page", [f"pages/{name}.py" for name in ("jobs", "methods", "compare", "studies", "account", "link")]
+)
 def test_the_other_pages_need_no_queue(seen: dict[str, dict[str, Any]], page: str) -> None:
     assert len(seen[page]["titles"]) == 1
     assert seen[page]["warnings"] == [] or page == "pages/methods.py"

@@ -44,7 +44,8 @@ def show_job_list() -> None:
     shown = ids if more else ids[:SHOWN]
     jobs = _found(shown)
     if not jobs:
-        st.info("No analysis was started or opened in this browser yet.", icon=":material/inbox:")
+        words = "belongs to you" if service.viewer().person else "was started or opened in this browser"
+        st.info(f"No analysis {words} yet.", icon=":material/inbox:")
         st.page_link(HOME.path, label="Start a new analysis", icon=HOME.icon)
         return
     if any(not job.status.final for job in jobs):
@@ -132,6 +133,8 @@ def _facts(job: JobView) -> str:
 
 
 def _actions(job: JobView) -> None:
+    if not service.may_change_job(job.id):
+        return
     if not job.status.final:
         if _button("Cancel", ":material/close:", job.id):
             _try(service.cancel, job.id)

@@ -6,6 +6,7 @@ from typing import Final
 
 import streamlit as st
 
+from jobs import service
 from ui.parts.components import mount
 
 _NEW: Final = "opened_jobs"
@@ -25,13 +26,19 @@ def forget(job_id: str) -> None:
 
 
 def write_down() -> None:
-    """Hand what is new to the browser. Once a page, by its frame."""
-    if _ids(_NEW) or _ids(_GONE):
+    """Hand what is new to the browser. Once a page, by its frame. Jobs of people are listed by the service instead."""
+    if (_ids(_NEW) or _ids(_GONE)) and not service.viewer().person:
         _mount("memory-writer", tell=False)
 
 
 def started() -> list[str] | None:
-    """Job ids, the newest first; None in the first moments of a page, until the browser has answered."""
+    """Job ids, the newest first; None in the first moments of a page, until the browser has answered.
+
+    Where people sign in: those of the person and of their projects.
+    """
+    if service.viewer().person:
+        left_out = _ids(_GONE)
+        return list(dict.fromkeys(job_id for job_id in (*_ids(_NEW), *service.mine()) if job_id not in left_out))
     stored = _mount("memory", tell=True)
     if stored is None:
         return _ids(_NEW) or None

@@ -13,6 +13,7 @@ from pipeline.progress import StepState
 from ui.parts import wording
 from ui.parts.frame import STUDIES
 from ui.parts.messages import escape, show_error, show_failure
+from ui.parts.sharing import show_sharing_of_study
 from ui.studies.charts import show_charts
 from ui.studies.findings import show_findings
 from ui.studies.gallery import show_gallery
@@ -89,6 +90,9 @@ def _state(study: StudyView) -> None:
 
 
 def _actions(study: StudyView) -> None:
+    if not service.may_change_study(study.id):
+        st.page_link(STUDIES.path, label="All studies", icon=STUDIES.icon)
+        return
     doubts = dict(study.doubts)
     accepted: list[str] = []
     if study.phase == "checked" and doubts:
@@ -117,6 +121,7 @@ def _actions(study: StudyView) -> None:
         offer_retention(study)
         if st.button("Delete", icon=":material/delete:", type="tertiary"):
             _confirm_delete(study)
+        show_sharing_of_study(study.id)
         st.page_link(STUDIES.path, label="All studies", icon=":material/arrow_back:")
 
 
