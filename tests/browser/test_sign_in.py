@@ -126,6 +126,7 @@ def test_an_invitation_makes_a_member(browser: Browser, signed: OpenIdProvider) 
         page.get_by_role("button", name="Open").click()
         page.wait_for_url(f"{signed.url}/account?project={project}")
         expect(page.get_by_text("Cohort of knees · reader")).to_be_visible()
+        assert by_day_and_night(page) == []
         page.get_by_label("What the key is for").fill("nightly script")
         page.get_by_role("button", name="Make a key").click()
         key = page.locator("code", has_text="knee_").inner_text()

@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 JOB = "00000000-0000-4000-8000-000000000000"
 PAGES = (
     "app.py",
-    *(f"pages/{name}.py" for name in ("analysis", "jobs", "methods", "compare", "statistics", "studies", "account", "link")),
+    *(f"pages/{name}.py" for name in ("analysis", "jobs", "methods", "compare", "statistics", "studies")),
+    *(f"pages/{name}.py" for name in ("account", "link")),
 )
 SCRIPT = """
 import json, sys
