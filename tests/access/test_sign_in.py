@@ -114,10 +114,17 @@ TRIES = (
     *(("POST", path) for path in ("/studies/{study}/start", "/studies/{study}/pause", "/studies/{study}/cancel")),
     *(("POST", path) for path in ("/studies/{study}/retry", "/studies/{study}/rows", "/studies/{study}/links")),
     *(("PUT", path) for path in ("/studies/{study}/rows/1/review", "/studies/{study}/owner")),
+    *(
+        ("GET", path)
+        for path in ("/studies/{study}/readers", "/studies/{study}/maps/1", "/studies/{study}/maps/1/x.png")
+    ),
+    *(("POST", path) for path in ("/studies/{study}/maps", "/studies/{study}/rows/1/edit")),
+    ("PUT", "/studies/{study}/expiry"),
     ("DELETE", "/studies/{study}"),
     *(("GET", "/scans/{scan}"), ("POST", "/scans/{scan}/start"), ("DELETE", "/scans/{scan}")),
     *(("GET", "/projects/{project}/members"), ("POST", "/projects/{project}/invitations")),
     *(("DELETE", "/projects/{project}"), ("PUT", "/projects/{project}/members/{person}")),
+    ("DELETE", "/projects/{project}/members/{person}"),
 )
 """Every route that names something of others; `own` and `third` are of the one who tries."""
 
@@ -125,8 +132,26 @@ BODIES = {
     "versions": {"runs": "AAAA"},
     "review": {"state": "accepted"},
     "members/{person}": {"role": "owner"},
+    "/expiry": {"days": 1},
+    "/maps": {"figure": "thickness_mm"},
     "studies/{study}/rows": {"manifest": "path,subject\na.nii,S\n"},
 }
+
+
+ELSEWHERE = {("POST", "/jobs/{job_id}/labels"), ("DELETE", "/links/{link_id}")}
+"""In other tests: they need a form, and the id of a link."""
+
+
+def test_every_route_that_names_something_is_tried(signed: OpenIdProvider) -> None:
+    known = {"job": r"\{(job|own|third)\}", "study": r"\{study\}", "scan": r"\{scan\}", "project": r"\{project\}"}
+    for path, methods in httpx.get(f"{signed.url}/api/openapi.json").json()["paths"].items():
+        names = re.findall(r"\{(\w+?)(?:_id)?\}", path)
+        pattern = re.compile(
+            re.sub(r"\\\{(\w+?)(_id)?\\\}", lambda m: known.get(m[1], ".+"), re.escape(path)) + r"(\?.*)?"
+        )
+        for method in map(str.upper, methods):
+            if names and (method, path) not in ELSEWHERE:
+                assert any(tried == method and pattern.fullmatch(to) for tried, to in TRIES), (method, path)
 
 
 def test_no_try_reaches_what_belongs_to_others(signed: OpenIdProvider, cast: Cast) -> None:
@@ -149,6 +174,8 @@ def test_no_try_reaches_what_belongs_to_others(signed: OpenIdProvider, cast: Cas
     assert through == []
     scans = [{"scan_id": cast.scan, "subject": "S"}]
     assert ben.post("/studies", json={"name": "Stolen", "scans": scans}).status_code == 404
+    form = {"labels": ("labels.nii.gz", zero_image(), "application/octet-stream")}
+    assert ben.post(f"/jobs/{cast.job}/labels", files=form).status_code == 404
     assert ben.put(f"/jobs/{own}/owner", json={"project": cast.project}).status_code == 404, "nor give it to others"
     assert cast.anna.get(f"/status/{cast.job}").json()["status"] == "complete"
     assert cast.anna.get(f"/studies/{cast.study}").json()["phase"] in ("checking", "checked")
