@@ -46,7 +46,7 @@ from jobs.state.refusals import refusals
 from jobs.state.statistics import Stats
 from jobs.state.workers import WorkerState
 from jobs.studies import service as studies
-from jobs.studies.operations import held_study as _held_study
+from jobs.studies.owner import held_study as _held_study
 from jobs.views import reading as _reading
 from jobs.views import versions as _versions
 from jobs.views.activity import Activity, DayCount, ModelTimes, activity

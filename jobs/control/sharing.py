@@ -18,7 +18,7 @@ from jobs.errors import JobConflict, JobError, LinkNotFound, NotAllowed
 from jobs.state.backend import Backend, open_backend
 from jobs.state.queue import queue_errors
 from jobs.studies.folder import StudyFolder, study_folders
-from jobs.studies.operations import give_study, held_study
+from jobs.studies.owner import give_study, held_study
 from jobs.views.reading import held_job
 
 

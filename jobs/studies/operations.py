@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from jobs.access.held import Held, HeldKind
 from jobs.access.viewer import new_owner
 from jobs.errors import StorageFull, StudyConflict, StudyNotFound
 from jobs.intake.scans import pending_scan, take_scan
@@ -123,21 +122,6 @@ def get(study_id: str) -> StudyView:
     backend = open_backend()
     folder = StudyFolder(backend.settings.data_dir, study_id)
     return study_view(backend, folder, folder.record())
-
-
-def held_study(study_id: str) -> Held:
-    """To whom a study belongs."""
-    record = StudyFolder(load_settings().data_dir, study_id).record()
-    return Held(kind=HeldKind.STUDY, id=study_id, owner=record.owner, missing=_missing)
-
-
-def give_study(study_id: str, owner: str) -> None:
-    """Make it belong to a person or a project."""
-    StudyFolder(load_settings().data_dir, study_id).change(lambda _: {"owner": owner})
-
-
-def _missing() -> StudyNotFound:
-    return StudyNotFound("There is no such study.")
 
 
 def start(study_id: str, accepted: Iterable[str] = ()) -> StudyView:

@@ -21,10 +21,11 @@ from jobs.studies.charts import ChartChoices, ChartValue
 from jobs.studies.downloads import TABLES_ZIP, table_meanings
 from jobs.studies.map_requests import MapChoices, MapGroup, MapView
 from jobs.studies.operations import StudyRequest, data_folders, manifest_text, rows_of_names
+from jobs.studies.owner import held_study as _held_study
 from jobs.studies.progress import MOST_ROWS_OF_A_PAGE, Findings, FoundInRow, RowsPage, RowView, StudyView
 from jobs.studies.reviews import Gallery, RankedKnee, ReaderProgress, Readers, ReadKnee
 
-_study = _one(_operations.held_study)
+_study = _one(_held_study)
 
 
 def _scans_of(request: StudyRequest) -> Iterable[Held]:
@@ -43,7 +44,7 @@ ask_for_maps = _permitted(Act.SAW, person=True, study_id=_study)(_map_requests.a
 thumbnail = _permitted(Act.SAW, study_id=_study)(_thumbnails.thumbnail)
 chart_choices = _permitted(Act.SAW, study_id=_study)(_charts.chart_choices)
 chart_values = _permitted(Act.SAW, study_id=_study)(_charts.chart_values)
-studies = _only_visible(_operations.held_study)(_operations.studies)
+studies = _only_visible(_held_study)(_operations.studies)
 row_artifact = _permitted(Act.EXPORTED, study_id=_study)(_downloads.row_artifact)
 table = _permitted(Act.EXPORTED, study_id=_study)(_downloads.table)
 archive = _permitted(Act.EXPORTED, study_id=_study)(_downloads.archive)
