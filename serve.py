@@ -205,7 +205,7 @@ def _addresses(settings: Settings) -> str:
         f"  data      {settings.data_dir}",
         "Stop with Ctrl-C.",
     ]
-    if not settings.loopback and not settings.keys:
+    if not settings.loopback and not settings.keys and not settings.sign_in:
         lines.insert(3, f"  WARNING   API_KEYS is not set: anyone who can reach {settings.host} can use this server.")
     if settings.has_weak_key:
         lines.insert(3, f"  WARNING   a key in API_KEYS has fewer than {MIN_KEY_LENGTH} characters and can be guessed.")

@@ -24,6 +24,9 @@ from jobs.errors import StorageFull
 from jobs.settings import load_settings
 from jobs.state.clock import now
 
+AUDIT: Final = "audit/audit.jsonl"
+"""In the data directory."""
+
 FIRST: Final = "0" * 64
 """Instead of a digest, in the first line."""
 
@@ -101,7 +104,17 @@ def note(who: Viewer, act: Act, what: str, how: str = "") -> None:
 
 def audit_path() -> Path:
     """The log of this data directory."""
-    return load_settings().data_dir / "audit" / "audit.jsonl"
+    return load_settings().data_dir / AUDIT
+
+
+def copy_of_log(path: Path) -> str:
+    """All lines so far; empty if there are none. Raises OSError."""
+    try:
+        with path.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH)
+            return stream.read().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
 
 
 def entries(path: Path) -> Iterator[Json]:

@@ -6,6 +6,8 @@ keys.json                statistics
 secret                   the key with which users are counted
 jobs/ID/N/               the folder of a job as the Nth copy found it
 research/ID/             copies for research
+access/KIND/ID.json      people, keys, projects and links, without secrets
+audit/audit.jsonl        the audit log
 studies/ID/              the folder of a study
 analyses/ADDRESS/        an analysis of studies; changes/ and slopes/: comparisons of them
 """

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from jobs.backup.access import copy_access
 from jobs.backup.containers import BackupWriter, disk_errors, new_backup
 from jobs.backup.format import FORMAT, JOBS, KEYS, RECORDS, RESEARCH, SUMMARY, Summary
 from jobs.backup.studies import copy_studies
@@ -52,6 +53,7 @@ def back_up(target: Path, *, studies: bool = True) -> Summary:
         with contextlib.suppress(FileNotFoundError):  # nobody has left an address
             writer.add_file(SECRET_NAME, backend.storage.root / SECRET_NAME)
         _copy_folders(writer, backend.storage.research, RESEARCH)
+        copy_access(writer, backend.storage.root, moment.timestamp())
         number = copy_studies(backend, writer) if studies else None
         summary = Summary(
             format=FORMAT,

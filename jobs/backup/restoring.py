@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+from jobs.backup.access import restore_access
 from jobs.backup.containers import disk_errors, unpack
 from jobs.backup.format import KEYS, RECORDS, RESEARCH, SUMMARY, Summary, read_summary
 from jobs.backup.studies import restore_studies
@@ -72,6 +73,7 @@ def restore(backup: Path) -> Restored:
         jobs = _in_order(_jobs(unpacked), summary)
         backend.statistics.restore(json.loads((unpacked / KEYS).read_text(encoding="utf-8")))
         _move_shared(backend, unpacked)
+        restore_access(unpacked, backend.storage.root)
         for job in jobs:
             _restore_job(backend, job)
         studies = restore_studies(backend, unpacked)

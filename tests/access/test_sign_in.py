@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
@@ -13,9 +15,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import httpx
 import pytest
 
-from tests.support.finished_jobs import finished_job
+from tests.support.finished_jobs import failed_job, finished_job
 from tests.support.pages import zero_image
-from tests.support.processes import DATA_DIR, running, wait_until
+from tests.support.processes import DATA_DIR, ROOT, running, wait_until
 from tests.support.provider import OpenIdProvider, provider
 from tests.support.rest_client import answers
 
@@ -328,3 +330,24 @@ def test_no_secret_is_in_a_log(signed: OpenIdProvider, cast: Cast) -> None:
     assert signed.environment["SIGN_IN_CLIENT_SECRET"] not in log
     assert cast.anna.cookies["kneebox_session"] not in log
     assert not re.search(r"code=|state=|anna@", log)
+
+
+def test_the_audit_log_notes_ids_alone_and_a_subject_is_forgotten(signed: OpenIdProvider, cast: Cast) -> None:
+    owner = cast.anna.get("/me").json()["person"]
+    job = failed_job(owner, "S9_V00.nii.gz")
+    assert cast.anna.get(f"/status/{job}").status_code == 200
+    assert cast.ben.get(f"/status/{job}").status_code == 404
+    environment = os.environ | signed.environment
+    for command in (["forget-subject", "S9"], ["audit", "verify"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "jobs", *command], cwd=ROOT, env=environment, check=False, timeout=60
+        )
+        assert done.returncode == 0, command
+    assert cast.anna.get(f"/status/{job}").status_code == 404
+    text = (DATA_DIR / "audit" / "audit.jsonl").read_text(encoding="utf-8")
+    noted = [json.loads(line) for line in text.splitlines()]
+    about = {(entry["who"], entry["act"]) for entry in noted if entry["what"] == f"job:{job}"}
+    ben = cast.ben.get("/me").json()["person"]
+    assert about == {(f"person:{owner}", "saw"), (f"person:{ben}", "refused")}
+    assert ("operator", "deleted", "forget_subject") in {(item["who"], item["act"], item["how"]) for item in noted}
+    assert not any(name in text for name in ("S9", "Anna", "hospital.example", "Cohort", "knee.nii"))

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import sys
-import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
-from jobs.state.backend import open_backend
-from jobs.state.clock import now
-from jobs.state.model import JobRecord, Status
 from tests.support.axe import by_day_and_night
+from tests.support.finished_jobs import failed_job
 from tests.support.processes import DATA_DIR, running, wait_until
 from tests.support.provider import OpenIdProvider, provider
 from tests.support.rest_client import answers
@@ -41,29 +38,13 @@ def sign_in(page: Page, name: str) -> None:
     page.get_by_role("button", name="Authorize").click()
 
 
-def failed_job(owner: str) -> str:
-    """An analysis without results, whose page is drawn quickly."""
-    record = JobRecord(
-        id=str(uuid.uuid4()),
-        input_filename="right knee.nii.gz",
-        status=Status.ERROR,
-        error_code="EMPTY_IMAGE",
-        created_at=now(),
-        attempt=1,
-        owner=owner,
-    )
-    assert open_backend().store.add_ended(record)
-    return record.id
-
-
 def test_people_sign_in_share_and_sign_out(browser: Browser, signed: OpenIdProvider) -> None:
     """Others see nothing of an analysis before it is shared, and nothing after the link is revoked."""
     from playwright.sync_api import expect
 
-    anna = signed.sign_in("anna")
-    job = failed_job(anna.get("/me").json()["person"])
+    anna, heading = signed.sign_in("anna"), "right knee.nii.gz"
+    job = failed_job(anna.get("/me").json()["person"], heading)
     analysis = f"{signed.url}/analysis?job={job}"
-    heading = "right knee.nii.gz"
     with browser.new_context() as context:
         page = context.new_page()
         page.goto(analysis)

@@ -134,8 +134,13 @@ def test_every_job_download_and_statistic_is_as_before_at_another_path(
     kept = source.storage.research / "some-id"
     kept.mkdir(parents=True, exist_ok=True)
     (kept / "results.csv").write_text("rows")
+    project, session = (source.storage.root / "access" / f"{kind}/{'a' * 32}.json" for kind in ("projects", "sessions"))
+    for path in (project, session, source.storage.root / "audit" / "audit.jsonl"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}\n")
     assert main(["backup", str(tmp_path / name)]) == 0
     there = elsewhere()
+    shutil.rmtree(there.storage.root / "access", ignore_errors=True)
     assert main(["restore", str(tmp_path / name)]) == 0
     assert there.storage.root != source.storage.root
     assert there.store.load("finished") == before
@@ -146,6 +151,8 @@ def test_every_job_download_and_statistic_is_as_before_at_another_path(
     assert replace(service.stats(), uptime_hours=0) == replace(usage, uptime_hours=0, jobs_in_queue=3)
     assert (there.storage.root / "secret").read_bytes() == (source.storage.root / "secret").read_bytes()
     assert (there.storage.research / "some-id" / "results.csv").read_text() == "rows"
+    for path, kept_too in ((project, True), (session, False), (source.storage.root / "audit" / "audit.jsonl", True)):
+        assert (there.storage.root / path.relative_to(source.storage.root)).exists() is kept_too, path
     assert there.queue.waiting() == ["running", "first", "second"], "what was running comes first"
     resumed = there.store.load("running")
     assert resumed is not None

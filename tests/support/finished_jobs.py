@@ -84,3 +84,18 @@ def finished_job(side: str = "right", **fields: Any) -> str:
     backend.storage.write_record(record)
     backend.store.add_ended(record)
     return job_id
+
+
+def failed_job(owner: str, filename: str) -> str:
+    """A job of somebody that failed, without a folder: its page is drawn quickly."""
+    record = JobRecord(
+        id=str(uuid.uuid4()),
+        input_filename=filename,
+        status=Status.ERROR,
+        error_code="EMPTY_IMAGE",
+        created_at=now(),
+        attempt=1,
+        owner=owner,
+    )
+    assert open_backend().store.add_ended(record)
+    return record.id
