@@ -23,8 +23,8 @@ from pipeline.steps import STEPS
 from pipeline.types import Resources
 
 ADDRESS_DIGITS: Final = 24
-_WITHOUT_EFFECT: Final = ("retain_results",)
-"""Options of the service alone."""
+WITHOUT_EFFECT: Final = ("retain_results",)
+"""Options of the service for single jobs alone: studies keep no copies for research."""
 
 
 def input_digest(path: Path) -> str:
@@ -42,7 +42,7 @@ def address_of(scan: str, labels: str, options: AnalysisOptions, resources: Reso
 
     Raises OptionsError if the model does not exist.
     """
-    chosen = {name: value for name, value in options.to_dict().items() if name not in _WITHOUT_EFFECT}
+    chosen = {name: value for name, value in options.to_dict().items() if name not in WITHOUT_EFFECT}
     parts = {"scan": scan, "labels": labels, "options": chosen, "versions": _versions(options, resources, bool(labels))}
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:ADDRESS_DIGITS]
 

@@ -127,7 +127,7 @@ def _figure(found: dict[str, Tables], seconds: dict[str, float], rows: int) -> F
         if door != COMMAND
     }
     missing = [door for door in (PAGE, REST) if door not in found]
-    facts = [f"{len(found[REST])} files, {len(expected[MEASUREMENTS_PARQUET]) / 1e6:.1f} MB Parquet"]
+    facts = [f"{len(found[REST])} files, {len(expected[MEASUREMENTS_PARQUET]) / 1e3:.0f} kB Parquet"]
     facts += [f"{door} {value:.0f} s" for door, value in seconds.items()]
     facts += [f"{door} differs in {', '.join(names)}" for door, names in different.items() if names]
     facts += [f"{door} not measured: no Chromium" for door in missing]

@@ -33,6 +33,7 @@ from jobs.studies.record import Phase, StudyChanges, StudyRecord
 from pipeline.errors import InputError, OptionsError
 from pipeline.options import AnalysisOptions
 from pipeline.segmentation.registry import model
+from studies.address import WITHOUT_EFFECT
 from studies.check import acceptable
 from studies.columns import LONGEST_NAME, PATH
 from studies.findings import InvalidManifest
@@ -334,7 +335,7 @@ def _checked_name(name: str) -> str:
 def _checked_options(values: Mapping[str, object]) -> dict[str, object]:
     options = AnalysisOptions.from_dict(dict(values))
     model(options.segmentation_model, load_settings().resources)
-    return options.to_dict()
+    return options.to_dict() | {name: getattr(AnalysisOptions(), name) for name in WITHOUT_EFFECT}
 
 
 def _manifest_text(backend: Backend, request: StudyRequest, partial: Path) -> str:

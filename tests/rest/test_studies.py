@@ -175,12 +175,17 @@ def test_a_study_of_uploaded_scans_has_their_rows(client: httpx.Client, scans: P
         assert answer.status_code == 201, answer.text
         ids.append(answer.json()["scan_id"])
     rows = [{"scan_id": ids[visit], "subject": "S0", "visit": f"V{visit:02d}", "group": "case"} for visit in range(2)]
-    study = made(client, name="dropped/../files", scans=rows, run=True)
+    options = OPTIONS | {"retain_results": False}
+    study = made(client, name="dropped/../files", scans=rows, run=True, options=options)
+    assert study["options"]["retain_results"] is True, "without effect in a study, so that all doors give the same text"
     after = in_phase(client, study, "complete")
     assert (after["rows"], after["complete"]) == (2, 2)
     listed = client.get(f"/studies/{study['id']}/rows").json()["rows"]
     assert [row["path"] for row in listed] == ["00001_S0_V00.nrrd", "00002_S0_V01.nrrd"]
     assert "group" in client.get(f"/studies/{study['id']}/tables/rows.csv").text.splitlines()[0]
+    answer = client.post(f"/studies/{study['id']}/rows/2/edit")
+    assert answer.status_code == 201, answer.text
+    assert client.get(f"/status/{answer.json()['id']}").json()["status"] != "error"
     gone = client.post("/studies", json={"name": "again", "scans": rows})
     assert (gone.status_code, gone.json()["error_code"]) == (404, "SCAN_NOT_FOUND")
     name = client.get(f"/studies/{study['id']}/tables.zip").headers["content-disposition"]

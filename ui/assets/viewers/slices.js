@@ -135,6 +135,7 @@ export class Viewer {
   /** @param {About | null} about null: not allowed */
   allowEditing(about) {
     this.about = about;
+    if (about?.begin && !this.panel) this.root.scrollIntoView(); // what is out of sight is not loaded
     if (!this.panel || this.volume.meta.structures.length === 0) return;
     if (!about) {
       this.editor?.end();
