@@ -77,11 +77,9 @@ export class Viewer {
     this.root = this.frame.root;
     this.root.dataset.loads = "0";
     this.#say("loading", "Loading the slices …");
+    this.begun = false;
     this.sight = new IntersectionObserver((seen) => {
-      if (seen.some((entry) => entry.isIntersecting)) {
-        this.sight.disconnect();
-        this.#load();
-      }
+      if (seen.some((entry) => entry.isIntersecting)) this.#begin();
     }, { rootMargin: "300px" });
     this.sight.observe(this.root);
   }
@@ -90,6 +88,13 @@ export class Viewer {
   get volume() {
     if (!this.loaded) throw new Error("The slices are not loaded yet.");
     return this.loaded;
+  }
+
+  #begin() {
+    if (this.begun) return;
+    this.begun = true;
+    this.sight.disconnect();
+    this.#load();
   }
 
   async #load() {
@@ -135,7 +140,7 @@ export class Viewer {
   /** @param {About | null} about null: not allowed */
   allowEditing(about) {
     this.about = about;
-    if (about?.begin && !this.panel) this.root.scrollIntoView(); // what is out of sight is not loaded
+    if (about?.begin) this.#begin(); // what is out of sight is not loaded otherwise
     if (!this.panel || this.volume.meta.structures.length === 0) return;
     if (!about) {
       this.editor?.end();
