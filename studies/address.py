@@ -9,11 +9,8 @@ import hashlib
 import json
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
-from typing import Final
 
 from pipeline.comparison.reproducibility import figures_of
-from pipeline.digest import sha256_of
 from pipeline.options import AnalysisOptions
 from pipeline.segmentation.identity import GIVEN
 from pipeline.segmentation.registry import model
@@ -21,20 +18,7 @@ from pipeline.segmentation.segmenter import facts
 from pipeline.shape.installed import chosen_shapes
 from pipeline.steps import STEPS
 from pipeline.types import Resources
-
-ADDRESS_DIGITS: Final = 24
-WITHOUT_EFFECT: Final = ("retain_results",)
-"""Options of the service for single jobs alone: studies keep no copies for research."""
-
-
-def input_digest(path: Path) -> str:
-    """Of a file its content; of a folder the names and contents of its files, which can decide how it is read."""
-    if path.is_file():
-        return sha256_of(path)
-    digest = hashlib.sha256()
-    for file in sorted(item for item in path.rglob("*") if item.is_file()):
-        digest.update(f"{file.relative_to(path).as_posix()}\0{sha256_of(file)}\n".encode())
-    return digest.hexdigest()
+from studies.identity import ADDRESS_DIGITS, WITHOUT_EFFECT
 
 
 def address_of(scan: str, labels: str, options: AnalysisOptions, resources: Resources) -> str:

@@ -18,7 +18,8 @@ from pipeline.results_tree import PROVENANCE, RESULTS
 from pipeline.run import ProgressCallback, run_analysis
 from pipeline.types import Request, Resources
 from pipeline.workspace import Workspace
-from studies.address import address_of, input_digest
+from studies.address import address_of
+from studies.identity import input_digest
 from studies.store import AnalysisFolder, AnalysisRecord, FailureRecord
 
 OF_THE_MACHINE: Final = (OutOfDisk, DeviceMissing, WeightsMissing, WeightsCorrupt)

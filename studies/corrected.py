@@ -15,8 +15,8 @@ from pipeline.comparison.folders import COMPARED
 from pipeline.correction import DOCUMENT_NAME, LABELS_NAME, read_correction
 from pipeline.results_tree import PROVENANCE, RESULTS
 from pipeline.workspace import Workspace, link_or_copy
-from studies.address import ADDRESS_DIGITS
 from studies.analysis import record_of
+from studies.identity import ADDRESS_DIGITS
 from studies.store import AnalysisFolder
 
 CORRECTION: Final = (LABELS_NAME, DOCUMENT_NAME)

@@ -30,9 +30,9 @@ from pipeline.edits import EditWay
 from pipeline.file_kinds import FileKind, extension_of
 from pipeline.options import AnalysisOptions
 from pipeline.workspace import Workspace
-from studies.address import input_digest
 from studies.check import options_of_row
 from studies.corrected import hand_on, has_correction
+from studies.identity import input_digest
 from studies.rules import CheckedRow
 from studies.store import AnalysisFolder
 

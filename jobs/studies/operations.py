@@ -33,10 +33,10 @@ from jobs.studies.record import Phase, StudyChanges, StudyRecord
 from pipeline.errors import InputError, OptionsError
 from pipeline.options import AnalysisOptions
 from pipeline.segmentation.registry import model
-from studies.address import WITHOUT_EFFECT
 from studies.check import acceptable
 from studies.columns import LONGEST_NAME, PATH
 from studies.findings import InvalidManifest
+from studies.identity import WITHOUT_EFFECT
 from studies.manifest import manifest_csv, read_manifest, write_text
 from studies.store import FAILURE, AnalysisFolder
 from studies.text_table import decoded
