@@ -12,18 +12,22 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from jobs.errors import StudyNotFound
 from jobs.state.backend import Backend
+from jobs.state.queue import queue_errors
 from jobs.studies.entries import Kind, Part
 from jobs.studies.parts import files_of_row
+from pipeline.errors import KneeError
 
 MOST_FILES: Final = 2_000
 """Of one row: a series of DICOM files has some hundreds."""
 
 
 def read_ahead(backend: Backend) -> None:
-    """Of the first row in the queue. Returns at once: the system reads in the background. Does not raise for files."""
-    with contextlib.suppress(StudyNotFound, ValueError, OSError):
+    """Of the first row in the queue. Returns at once: the system reads in the background.
+
+    Raises nothing for files, another study or a queue that is gone: a row must not fail because of the next one.
+    """
+    with contextlib.suppress(KneeError, ValueError, OSError), queue_errors():
         part = next((part for name in backend.studies.waiting() if (part := Part.of(name)).kind is Kind.ROW), None)
         if part is not None:
             into_memory(files_of_row(backend, part))

@@ -8,9 +8,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import redis
 
-from jobs.studies.read_ahead import into_memory
-from tests.support.processes import wait_until
+from jobs.state.study_queue import StudyQueue
+from jobs.studies.read_ahead import into_memory, read_ahead
+from tests.support.processes import free_port, wait_until
 
 SIZE = 2_000_000
 
@@ -36,3 +38,12 @@ def test_files_and_the_files_in_folders_are_read_into_memory(tmp_path: Path) -> 
     wait_until(lambda: bytes_in_memory(scan) >= SIZE and bytes_in_memory(slice_) >= SIZE)
     with pytest.raises(FileNotFoundError):
         into_memory([tmp_path / "gone.nii"])
+
+
+def test_a_queue_that_is_gone_does_not_fail_the_row_in_work() -> None:
+    client = redis.Redis(port=free_port())
+
+    class GoneQueue:
+        studies = StudyQueue(client, client)
+
+    read_ahead(GoneQueue())  # type: ignore[arg-type] # the part of it that is asked
