@@ -16,6 +16,7 @@ from ui.home.welcome import show_outcome, show_title
 from ui.parts.frame import end_page, start_page
 from ui.parts.messages import await_queue, show_error, show_unreachable
 from ui.parts.preload import preload
+from ui.parts.sharing import choose_owner
 from ui.parts.usage_figures import show_usage
 
 
@@ -34,8 +35,10 @@ def wait_for_scan() -> None:
 def configure(scan_id: str) -> None:
     """A scan is uploaded: show what it contains, the options, and the start button."""
     upload = show_preflight(service.pending_scan(scan_id))
-    if upload is not None and (chosen := options_form.draw_form(service.models(), upload, settings)):
-        start_scan(upload.scan, *chosen)
+    if upload is not None:
+        project = choose_owner()
+        if chosen := options_form.draw_form(service.models(), upload, settings):
+            start_scan(upload.scan, *chosen, project)
     if st.button("Choose another scan", icon=":material/undo:", type="tertiary"):
         service.discard_scan(scan_id)
         st.query_params.clear()

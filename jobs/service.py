@@ -34,6 +34,7 @@ from jobs.control import retrying as _retrying
 from jobs.control import reviewing as _reviewing
 from jobs.control import row_editing as _row_editing
 from jobs.control import sharing as _sharing
+from jobs.control import study_deleting as _study_deleting
 from jobs.control import versioning as _versioning
 from jobs.control.prolonging import longest_expiry
 from jobs.control.sharing import Me, Membership, NewLink
@@ -88,6 +89,7 @@ save_label_map = _permitted(Act.CHANGED, makes=HeldKind.JOB, job_id=_job)(_versi
 restore_version = _permitted(Act.CHANGED, makes=HeldKind.JOB, job_id=_job)(_versioning.restore_version)
 edit_row = _permitted(Act.CHANGED, makes=HeldKind.JOB, study_id=_study)(_row_editing.edit_row)
 delete = _permitted(Act.DELETED, job_id=_job)(_cancelling.delete)
+delete_study = _permitted(Act.DELETED, study_id=_study)(_study_deleting.delete_study)
 delete_versions = _permitted(Act.DELETED, job_id=_job)(_cancelling.delete_versions)
 
 receive_form = _permitted(Act.CREATED)(_submission.receive_form)
@@ -181,6 +183,7 @@ __all__ = [
     "copy",
     "create_project",
     "delete",
+    "delete_study",
     "delete_versions",
     "discard_scan",
     "edit_row",

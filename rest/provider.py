@@ -76,7 +76,7 @@ class Provider:
                     self._endpoint("token_endpoint"), grant_type="authorization_code", code=code, code_verifier=verifier
                 )
                 claims = self._claims(str(answer.get("id_token", "")), nonce)
-                if not (claims.get("name") or claims.get("email")) and "userinfo_endpoint" in self._described():
+                if self._are_incomplete(claims) and "userinfo_endpoint" in self._described():
                     claims = self._with_user_info(client, claims)
         except (requests.RequestException, AuthlibBaseError, JoseError, ValueError, TypeError, KeyError) as error:
             raise _failed(error) from None
@@ -151,12 +151,19 @@ class Provider:
             raise ValueError("sub")
         return claims
 
+    def _are_incomplete(self, claims: Values) -> bool:
+        """Some providers put names and addresses into the user info alone."""
+        needs_address = bool(self._settings.sign_in_email_domains) and "email_verified" not in claims
+        return needs_address or not (claims.get("name") or claims.get("email"))
+
     def _with_user_info(self, client: OAuth2Session, claims: Values) -> Values:
         answer = client.get(self._endpoint("userinfo_endpoint"), allow_redirects=False)
         answer.raise_for_status()
         found = answer.json()
         if found.get("sub") != claims["sub"]:
             raise ValueError("sub of the user info")
+        if claims.get("email", found.get("email")) != found.get("email"):  # what was verified is another address
+            found.pop("email_verified", None)
         return {**found, **claims}
 
     def _require_domain(self, claims: Values) -> None:

@@ -171,7 +171,7 @@ def _add_making(routes: FastAPI) -> None:
     def delete(request: Request, study_id: str) -> Response:
         """Stop a study, and delete its files and the analyses that no other study uses."""
         check_query(request.query_params, ())
-        service.studies.delete(study_id)
+        service.delete_study(study_id)
         return Response(status_code=204)
 
 

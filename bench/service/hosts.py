@@ -112,16 +112,20 @@ class _Cluster:
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        self._name = f"kb{os.getpid()}"
+        self._name = f"kb{secrets.token_hex(3)}"  # not used before: what had a name can stay for some seconds
         self._spaces: list[str] = []
         self._groups: list[Path] = []
+        self.url = ""
+
+    def start(self) -> None:
+        """The bridge and the queue."""
         _run("ip", "link", "add", self._bridge, "type", "bridge")
         _run("ip", "addr", "add", f"{SUBNET}.254/24", "dev", self._bridge)
         _run("ip", "link", "set", self._bridge, "up")
         self._space("q", 1)
         self.url = self._start_queue()
-        site.environment["REDIS_URL"] = self.url
-        self.inside = Inside(site)
+        self.site.environment["REDIS_URL"] = self.url
+        self.inside = Inside(self.site)
 
     @property
     def _bridge(self) -> str:
@@ -182,6 +186,7 @@ class _Cluster:
     def close(self) -> None:
         self.site.stop()
         for space in self._spaces:
+            subprocess.run(["ip", "link", "del", space], check=False, capture_output=True)
             subprocess.run(["ip", "netns", "del", space], check=False)
         subprocess.run(["ip", "link", "del", self._bridge], check=False)
         for group in self._groups:
@@ -195,6 +200,7 @@ def _cluster() -> Iterator[_Cluster]:
         site.logs = Path(outside)
         cluster = _Cluster(site)
         try:
+            cluster.start()
             yield cluster
         finally:
             cluster.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import threading
 import time
@@ -19,7 +20,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from jobs.access.viewer import Viewer
+from jobs.access.viewer import SERVER, Viewer
 from jobs.errors import StorageFull
 from jobs.settings import load_settings
 from jobs.state.clock import now
@@ -34,6 +35,8 @@ REPEATED_S: Final = 600.0
 """Pages ask for a state every second: that the same viewer sees or exports the same thing again within this time is not
 noted again by the same process.
 """
+
+log = logging.getLogger(__name__)
 
 _MOST_REMEMBERED: Final = 20_000
 _TAIL_BYTES: Final = 65_536
@@ -100,6 +103,14 @@ def note(who: Viewer, act: Act, what: str, how: str = "") -> None:
         _append(audit_path(), entry)
     except OSError as error:
         raise StorageFull("The audit log cannot be written.", hint="Try again later.") from error
+
+
+def note_of_server(act: Act, what: str, how: str) -> None:
+    """Add a line about what the server does by itself, such as an expiry: that is done even if it cannot be noted."""
+    try:
+        note(SERVER, act, what, how)
+    except StorageFull as error:
+        log.warning("%s %s: not noted in the audit log: %s", what, act, error.message)
 
 
 def audit_path() -> Path:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from jobs.access import files
 from jobs.access.files import Kind
+from jobs.access.people import person
 from jobs.access.viewer import NOBODY, Viewer
 from jobs.settings import load_settings
 
@@ -35,11 +36,16 @@ def lifetime_s() -> int:
     return int(load_settings().sign_in_hours * 3600)
 
 
-def begin(person: str, before: str = "") -> str:
-    """A new session of a person; the one that the browser had ends. Returns its token. Raises StorageFull."""
+def begin(person_id: str, before: str = "") -> str:
+    """A new session of a person; the one that the browser had ends. Returns its token. Raises StorageFull.
+
+    Links that the browser has opened, before a sign-in or as the same person, stay open.
+    """
+    had = _content(before) or {}
+    links = had["links"] if had.get("person") in ("", person_id) else []
     end(before)
     _remove_ended()
-    return _write(files.new_token(), {"person": person, "links": [], "ends": time.time() + lifetime_s()})
+    return _write(files.new_token(), {"person": person_id, "links": links, "ends": time.time() + lifetime_s()})
 
 
 def add_link(token: str, link: str) -> str:
@@ -55,21 +61,26 @@ def add_link(token: str, link: str) -> str:
 
 
 def viewer_of(token: str) -> Viewer:
-    """NOBODY for a token that is not valid, or no longer."""
+    """NOBODY for a token that is not valid, or no longer, and for a person who was forgotten."""
     found = _content(token)
-    return NOBODY if found is None else Viewer(person=found["person"], links=tuple(found["links"]))
+    if found is None or (found["person"] and person(found["person"]) is None):
+        return NOBODY
+    return Viewer(person=found["person"], links=tuple(found["links"]))
 
 
 def end(token: str) -> None:
-    """End a session; anything else is ignored."""
+    """End a session; anything else is ignored. Raises StorageFull."""
     if _TOKEN.fullmatch(token):
-        files.remove(Kind.SESSIONS, files.fingerprint(token))
+        with files.locked():  # `add_link` must not write it again afterwards
+            files.remove(Kind.SESSIONS, files.fingerprint(token))
 
 
-def end_all(person: str = "") -> int:
-    """End the sessions of a person, or of everybody; returns their number."""
-    ended = [name for name, found in files.every(Kind.SESSIONS) if not person or found.get("person") == person]
-    return sum(files.remove(Kind.SESSIONS, name) for name in ended)
+def end_all(person_id: str = "") -> int:
+    """End the sessions of a person, or of everybody; returns their number. Raises StorageFull."""
+    with files.locked():
+        all_of = files.every(Kind.SESSIONS)
+        ended = [name for name, found in all_of if not person_id or found.get("person") == person_id]
+        return sum(files.remove(Kind.SESSIONS, name) for name in ended)
 
 
 def _content(token: str) -> dict[str, Any] | None:

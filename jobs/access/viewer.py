@@ -18,11 +18,15 @@ from jobs.settings import load_settings
 
 @dataclass(frozen=True, kw_only=True)
 class Viewer:
-    """person: id of a person; links: ids of the links that this browser has opened; operator: has every right"""
+    """person: id of a person; links: ids of the links that this browser has opened; operator: has every right
+
+    server: nobody asked; for the audit log
+    """
 
     person: str = ""
     links: tuple[str, ...] = ()
     operator: bool = False
+    server: bool = False
 
     @property
     def known(self) -> bool:
@@ -33,11 +37,12 @@ class Viewer:
     def name(self) -> str:
         """For the audit log: an id, no name of a person."""
         if self.operator:
-            return "operator"
+            return "server" if self.server else "operator"
         return f"person:{self.person}" if self.person else f"link:{self.links[-1]}" if self.links else "nobody"
 
 
 OPERATOR: Final = Viewer(operator=True)
+SERVER: Final = Viewer(operator=True, server=True)
 NOBODY: Final = Viewer()
 
 _set: ContextVar[Viewer | None] = ContextVar("viewer", default=None)

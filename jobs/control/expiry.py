@@ -11,7 +11,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from jobs.access import audit
+from jobs.access.audit import Act
+from jobs.access.held import HeldKind
 from jobs.control.cancelling import delete
+from jobs.control.study_deleting import remove_expired_studies
 from jobs.errors import JobNotFound, QueueUnavailable
 from jobs.intake.scans import remove_expired_scans
 from jobs.intake.uploads import remove_abandoned
@@ -23,7 +27,6 @@ from jobs.state.model import read_time
 from jobs.state.queue import queue_errors
 from jobs.state.research import remove_copies
 from jobs.state.storage import Storage
-from jobs.studies.operations import remove_expired
 
 LEFTOVER_S: Final = 3600.0
 """Age from which unfinished files are abandoned."""
@@ -74,6 +77,7 @@ class Expiry:
             backend = open_backend()
             storage = backend.storage
             for job_id in self.expired(storage):
+                _note(job_id)
                 try:
                     delete(job_id, with_research_copy=False)
                 except JobNotFound:
@@ -81,7 +85,7 @@ class Expiry:
                 gone.append(job_id)
                 log.info("job %s: expired and deleted", job_id)
             gone += self._by_record(backend)
-            for study_id in remove_expired(backend):
+            for study_id in remove_expired_studies(backend):
                 log.info("study %s: expired and deleted", study_id)
             remove_abandoned(storage)
             remove_expired_scans(storage)
@@ -105,6 +109,7 @@ class Expiry:
         for job_id, record in backend.store.index_open().items():
             ends = None if record is None else record.expires_at
             if ends is not None and ends < now():
+                _note(job_id)
                 with contextlib.suppress(JobNotFound):
                     delete(job_id, with_research_copy=False)
                     gone.append(job_id)
@@ -131,6 +136,10 @@ class Expiry:
     @queue_errors()
     def _note_disk_use(self, backend: Backend) -> None:
         note_disk_use(backend.client, backend.storage)
+
+
+def _note(job_id: str) -> None:
+    audit.note_of_server(Act.DELETED, f"{HeldKind.JOB}:{job_id}", "expired")
 
 
 def purge_expired() -> list[str]:

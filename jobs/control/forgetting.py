@@ -15,7 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jobs.control.cancelling import delete, delete_versions
+from jobs.access import audit
+from jobs.access.audit import Act
+from jobs.access.held import HeldKind
+from jobs.control.cancelling import delete
+from jobs.control.study_deleting import delete_edited
 from jobs.errors import JobNotFound, StudyNotFound
 from jobs.state.backend import Backend, open_backend
 from jobs.state.queue import queue_errors
@@ -58,7 +62,7 @@ def forget(subject: str) -> Forgotten:
                 edited |= jobs_of_rows
     removed = remove_unused(backend, analyses)
     _remove_longitudinal(backend.settings.data_dir / STORE, removed)
-    jobs = _forget_edited(edited) + _forget_jobs(backend, subject)
+    jobs = delete_edited(edited) + _forget_jobs(backend, subject)
     backend.store.mark_log_outdated()
     backend.store.compact_log()
     Feeder(backend).feed_safely()
@@ -151,15 +155,6 @@ def _remove_longitudinal(store: Path, addresses: list[str]) -> None:
                 path.unlink()
 
 
-def _forget_edited(jobs: set[str]) -> int:
-    """Delete these single jobs with all their versions."""
-    number = 0
-    for job_id in sorted(jobs):
-        with contextlib.suppress(JobNotFound):  # it has expired
-            number += delete_versions(job_id)
-    return number
-
-
 def _forget_jobs(backend: Backend, subject: str) -> int:
     """Delete the single jobs whose file has the name of the subject as a whole word."""
     named: Callable[[str], object] = re.compile(rf"(?<![A-Za-z0-9]){re.escape(subject)}(?![A-Za-z0-9])").search
@@ -167,6 +162,7 @@ def _forget_jobs(backend: Backend, subject: str) -> int:
     for job_id in backend.store.ids():
         record = backend.store.load(job_id)
         if record is not None and named(record.input_filename):
+            audit.note_of_server(Act.DELETED, f"{HeldKind.JOB}:{job_id}", "forget_subject")
             with contextlib.suppress(JobNotFound):
                 delete(job_id)
                 number += 1

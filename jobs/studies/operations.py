@@ -202,7 +202,7 @@ def add_rows(study_id: str, manifest: str) -> StudyView:
 
 @queue_errors()
 def delete(study_id: str) -> None:
-    """Stop a study and delete its files, and the analyses that no other study uses."""
+    """Stop a study and delete its files, and the analyses that no other study uses. Raises StudyNotFound."""
     backend = open_backend()
     folder = StudyFolder(backend.settings.data_dir, study_id)
     folder.change(lambda _: {"phase": Phase.CANCELLED})
@@ -251,18 +251,6 @@ def manifest_text(content: bytes) -> str:
 def data_folders() -> list[str]:
     """Names of the folders that the operator allows."""
     return sorted(load_settings().study_folders)
-
-
-def remove_expired(backend: Backend) -> list[str]:
-    """Delete the studies whose retention time has passed; returns their ids. Raises QueueUnavailable."""
-    gone = []
-    for folder in study_folders(backend.settings.data_dir):
-        with contextlib.suppress(StudyNotFound):
-            ends = folder.record().expires_at
-            if ends is not None and ends < now():
-                delete(folder.id)
-                gone.append(folder.id)
-    return gone
 
 
 @queue_errors()

@@ -57,7 +57,6 @@ pause = _permitted(Act.CHANGED, study_id=_study)(_operations.pause)
 cancel = _permitted(Act.CHANGED, study_id=_study)(_operations.cancel)
 retry_failed = _permitted(Act.CHANGED, study_id=_study)(_operations.retry_failed)
 review = _permitted(Act.CHANGED, study_id=_study)(_reviews.review)
-delete = _permitted(Act.DELETED, study_id=_study)(_operations.delete)
 
 __all__ = [
     "MOST_ROWS_OF_A_PAGE",
@@ -86,7 +85,6 @@ __all__ = [
     "chart_values",
     "create",
     "data_folders",
-    "delete",
     "findings",
     "findings_csv",
     "gallery",

@@ -10,11 +10,13 @@ import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
 
+from jobs.state.clock import now
 from tests.support.finished_jobs import failed_job, finished_job
 from tests.support.pages import zero_image
 from tests.support.processes import DATA_DIR, ROOT, running, wait_until
@@ -246,6 +248,35 @@ def test_a_link_shows_one_analysis_until_it_is_revoked(signed: OpenIdProvider, c
     assert guest.get(f"/status/{cast.job}").status_code in (401, 404)
 
 
+def test_a_link_stays_open_after_a_sign_in_and_a_sign_out_closes_it(signed: OpenIdProvider, cast: Cast) -> None:
+    made = cast.anna.post(f"/jobs/{cast.job}/links").json()
+    guest = httpx.Client(base_url=f"{signed.url}/api", timeout=30)
+    guest.post("/links/open", json={"token": token_of(made["address"])})
+    guest.get(signed.answer(guest, "dora"))
+    assert guest.get(f"/status/{cast.job}").status_code == 200
+    session = dict(guest.cookies)
+    guest.post("/sign-out")
+    assert httpx.get(f"{signed.url}/api/status/{cast.job}", cookies=session).status_code == 401
+    assert cast.anna.delete(f"/links/{made['link']['id']}").status_code == 204
+
+
+def test_a_forgotten_person_is_signed_out_at_once(signed: OpenIdProvider) -> None:
+    signed.know("emil", name="Emil", email="emil@hospital.example", email_verified=True)
+    emil = signed.sign_in("emil")
+    person = emil.get("/me").json()["person"]
+    (DATA_DIR / "access" / "people" / f"{person}.json").unlink()  # the session itself is still there
+    assert emil.get("/me").status_code == 401
+
+
+def test_what_expires_is_noted_in_the_audit_log(signed: OpenIdProvider, cast: Cast) -> None:
+    job = finished_job(owner=cast.anna.get("/me").json()["person"], expires_at=now() - timedelta(hours=1))
+    command = [sys.executable, "-m", "jobs", "purge"]
+    subprocess.run(command, cwd=ROOT, env=os.environ | signed.environment, check=True, timeout=60)
+    lines = (DATA_DIR / "audit" / "audit.jsonl").read_text(encoding="utf-8").splitlines()
+    (noted,) = [entry for entry in map(json.loads, lines) if entry["what"] == f"job:{job}"]
+    assert (noted["who"], noted["act"], noted["how"]) == ("server", "deleted", "expired")
+
+
 def test_nobody_and_the_operator(signed: OpenIdProvider, cast: Cast) -> None:
     nobody = httpx.Client(base_url=f"{signed.url}/api", timeout=30)
     for path in ("/me", "/studies", "/stats", f"/status/{cast.job}", f"/studies/{cast.study}/tables.zip"):
@@ -348,6 +379,6 @@ def test_the_audit_log_notes_ids_alone_and_a_subject_is_forgotten(signed: OpenId
     noted = [json.loads(line) for line in text.splitlines()]
     about = {(entry["who"], entry["act"]) for entry in noted if entry["what"] == f"job:{job}"}
     ben = cast.ben.get("/me").json()["person"]
-    assert about == {(f"person:{owner}", "saw"), (f"person:{ben}", "refused")}
+    assert about == {(f"person:{owner}", "saw"), (f"person:{ben}", "refused"), ("server", "deleted")}
     assert ("operator", "deleted", "forget_subject") in {(item["who"], item["act"], item["how"]) for item in noted}
     assert not any(name in text for name in ("S9", "Anna", "hospital.example", "Cohort", "knee.nii"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -10,13 +11,17 @@ import httpx
 import pytest
 
 from tests.support.axe import by_day_and_night
-from tests.support.finished_jobs import failed_job
+from tests.support.finished_jobs import failed_job, finished_job
+from tests.support.pages import zero_image
 from tests.support.processes import DATA_DIR, running, wait_until
 from tests.support.provider import OpenIdProvider, provider
 from tests.support.rest_client import answers
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
+
+OFFERED = ("Share", "Review")
+"""Buttons of who may change an analysis."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -116,3 +121,39 @@ def test_an_invitation_makes_a_member(browser: Browser, signed: OpenIdProvider) 
         page.get_by_role("button", name="Revoke").click()
         expect(page.get_by_text("nightly script")).to_have_count(0)
         assert httpx.get(f"{signed.url}/api/me", headers={"x-api-key": key}).status_code == 401
+
+
+def test_an_analysis_is_started_for_a_project_whose_readers_are_offered_no_change(
+    browser: Browser, signed: OpenIdProvider
+) -> None:
+    from playwright.sync_api import expect
+
+    anna = signed.sign_in("anna")
+    project = anna.post("/projects", json={"name": "Study of runners"}).json()["id"]
+    kept = anna.post("/scans", files={"file": ("knee.nii.gz", zero_image(), "application/octet-stream")}).json()
+    done = finished_job(owner=anna.get("/me").json()["person"])
+    link = anna.post(f"/jobs/{done}/links").json()["address"]
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(f"{signed.url}/?scan={kept['scan_id']}")
+        sign_in(page, "anna")
+        page.get_by_label("Belongs to").click()
+        page.get_by_role("option", name="Study of runners").click()
+        page.get_by_role("button", name="Start analysis").click()
+        page.wait_for_url(re.compile("job="))
+        started = page.url.partition("job=")[2]
+        assert anna.get(f"/status/{started}").json()["owner"] == project
+        page.goto(f"{signed.url}/analysis?job={done}")
+        for name in OFFERED:
+            expect(page.get_by_role("button", name=name).first).to_be_visible()
+    with browser.new_context() as elsewhere:
+        guest = elsewhere.new_page()
+        guest.goto(link)
+        guest.get_by_role("button", name="Open").click()
+        guest.wait_for_url(f"{signed.url}/analysis?job={done}")
+        expect(guest.get_by_role("tab", name="Quality")).to_be_visible()
+        for name in OFFERED:
+            expect(guest.get_by_role("button", name=name)).to_have_count(0)
+        guest.get_by_role("tab", name="Download").click()
+        expect(guest.get_by_text("Download results").first).to_be_visible()
+        expect(guest.get_by_text("Correct in another program")).to_have_count(0)

@@ -19,6 +19,7 @@ import redis
 
 from jobs import embedded
 from jobs.command_line.commands import main
+from jobs.control.study_deleting import delete_study, remove_expired_studies
 from jobs.errors import QueueUnavailable, StudyConflict, StudyNotFound
 from jobs.settings import load_settings
 from jobs.state.backend import open_backend
@@ -29,7 +30,7 @@ from jobs.studies import service
 from jobs.studies.entries import Kind, Part
 from jobs.studies.folder import StudyFolder
 from jobs.studies.journal import End, Journal, Outcome
-from jobs.studies.operations import expiry_of, remove_expired
+from jobs.studies.operations import expiry_of
 from jobs.studies.record import Phase, StudyRecord
 from jobs.studies.service import StudyRequest, StudyView
 from jobs.worker.rq_worker import make_worker
@@ -179,7 +180,7 @@ def test_another_study_of_the_same_scans_computes_nothing(ended: StudyView, serv
     assert stamps(served) == before
     outcomes = StudyFolder(served.folder, again.id).journal.read().outcomes
     assert not any(outcome.computed for outcome in outcomes.values())
-    service.delete(again.id)
+    delete_study(again.id)
     assert stamps(served) == before, "the first study still uses them"
 
 
@@ -224,7 +225,7 @@ def test_a_paused_study_begins_no_row_and_continues_where_it_stopped(
     assert service.cancel(study.id).phase is Phase.CANCELLED
     wait_until(lambda: service.get(study.id).running == 0, seconds=10, what="the end of the cancelled row")
     addresses = set(stamps(served))
-    service.delete(study.id)
+    delete_study(study.id)
     with pytest.raises(StudyNotFound):
         service.get(study.id)
     assert not (served.folder / "studies" / study.id).exists()
@@ -263,9 +264,9 @@ def test_a_study_is_deleted_when_its_retention_time_has_passed(served: Service, 
         kept, gone = (service.create(request(scans, name=name)).id for name in ("kept", "gone"))
         StudyFolder(served.folder, gone).change(lambda _: {"expires_at": now() - timedelta(seconds=1)})
         StudyFolder(served.folder, kept).change(lambda _: {"expires_at": now() + timedelta(days=1)})
-        assert remove_expired(open_backend()) == [gone]
+        assert remove_expired_studies(open_backend()) == [gone]
         assert service.get(kept).expires_at is not None
-        service.delete(kept)
+        delete_study(kept)
     finally:
         served.restart()
 
@@ -325,7 +326,7 @@ def test_a_study_cannot_run_before_its_check_has_ended(served: Service, scans: P
             service.start(study.id)
         with pytest.raises(StudyConflict):
             service.rows(study.id)
-        service.delete(study.id)
+        delete_study(study.id)
     finally:
         served.restart()
 

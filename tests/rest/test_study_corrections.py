@@ -250,3 +250,12 @@ def test_a_forgotten_subject_has_no_job_in_which_it_was_corrected(client: httpx.
     assert client.get(f"/status/{job}").status_code == 404
     assert open_backend().store.load(job) is None
     assert {path.name for path in (DATA_DIR / "analyses").iterdir()} & entries.addresses == others
+
+
+def test_a_deleted_study_leaves_no_job_in_which_its_rows_were_corrected(client: httpx.Client, study: str) -> None:
+    job = client.post(f"{study}/rows/5/edit").json()["id"]
+    assert client.get(f"/status/{job}").status_code == 200
+    assert client.delete(study).status_code == 204
+    assert client.get(f"/status/{job}").status_code == 404
+    assert open_backend().store.load(job) is None
+    assert not list((DATA_DIR / "analyses").iterdir())

@@ -31,8 +31,9 @@ def show_failed(job: JobView) -> None:
     if any(step.state is not StepState.WAITING for step in job.steps):
         with st.expander("Completed steps"):
             st.html(steps_list(job))
-    again = service.can_retry(job.id)
-    if not again:
+    mine = service.may_change_job(job.id)
+    again = mine and service.can_retry(job.id)
+    if mine and not again:
         st.html('<p class="ok-quiet">Its scan is no longer on this server. To try again, upload it again.</p>')
     with st.container(horizontal=True, vertical_alignment="center"):
         for title, runs in _ways_to_retry(job) if again else ():

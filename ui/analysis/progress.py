@@ -85,7 +85,7 @@ def _draw(job: JobView) -> None:
             with st.container(border=True):
                 st.html(steps_list(job))
         st.html('<p class="ok-quiet">You can close this page and return to its address later.</p>')
-    if st.button("Cancel analysis", icon=":material/close:", key="cancel"):
+    if service.may_change_job(job.id) and st.button("Cancel analysis", icon=":material/close:", key="cancel"):
         _cancel(job.id)
 
 

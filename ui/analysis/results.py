@@ -51,7 +51,8 @@ def show_results(job: JobView) -> None:
     provenance = read_json(PROVENANCE.at(folder))
     _show_head(job, document)
     versions = service.versions(job.id)
-    show_versions(job, versions)
+    mine = service.may_change_job(job.id)
+    show_versions(job, versions, mine=mine)
     show_headlines(rows, uses)
     _show_warnings(job, uses)
     _show_model(provenance.get("model") or {})
@@ -64,13 +65,13 @@ def show_results(job: JobView) -> None:
     shapes = SHAPE_PARAMETERS.found(folder)
     titles += ["Shape"] if shapes else []
     titles += ["Provenance", "Download"]
-    begin = EDIT in st.query_params  # the address names the edit mode, until a version is saved
+    begin = mine and EDIT in st.query_params  # the address names the edit mode, until a version is saved
     tabs = dict(zip(titles, st.tabs(titles, default="Slices" if begin else None), strict=True))
     with tabs["3D"]:
         show_note(uses.ban(THC, TABLE_ORDER))
         _show_3d(job, folder, str(document.get("side", "right")))
     with tabs["Slices"]:
-        _show_slices(job, newest, begin=begin)
+        _show_slices(job, Editing(job=job.id, version=job.version, newest=newest, begin=begin) if mine else None)
     with tabs["Measurements"]:
         show_measurements(job.id, rows, uses, document)
     with tabs["Quality"]:
@@ -85,7 +86,7 @@ def show_results(job: JobView) -> None:
         show_provenance(provenance, job)
     with tabs["Download"]:
         show_downloads(job, folder)
-        if saved := offer_other_program(job, newest):
+        if mine and (saved := offer_other_program(job, newest)):
             open_version(saved)
 
 
@@ -175,11 +176,10 @@ def _show_3d(job: JobView, folder: Path, side: str) -> None:
     offer_pyvista(folder, side, key=f"pyvista-{job.id}")
 
 
-def _show_slices(job: JobView, newest: int, *, begin: bool) -> None:
+def _show_slices(job: JobView, editing: Editing | None) -> None:
     if not _has_view(job.id, ViewFile.SLICES):
         st.info("This analysis has no slices to show.", icon=":material/layers:")
         return
-    editing = Editing(job=job.id, version=job.version, newest=newest, begin=begin)
     if saved := show_slices(address(f"/api/jobs/{job.id}/view"), f"slices-{job.id}", editing=editing):
         open_version(saved)
 

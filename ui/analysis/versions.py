@@ -38,8 +38,12 @@ _ICONS: Final = {
 _NOT_REVIEWED: Final = "Not reviewed"
 
 
-def show_versions(job: JobView, versions: tuple[service.Version, ...]) -> None:
-    """One line: the version shown, the list of all, and the review. versions: of this analysis, oldest first."""
+def show_versions(job: JobView, versions: tuple[service.Version, ...], *, mine: bool) -> None:
+    """One line: the version shown, the list of all, and the review.
+
+    versions  of this analysis, oldest first
+    mine      whether who looks at it may change it
+    """
     shown = next((version for version in versions if version.id == job.id), None)
     if shown is None:
         return
@@ -48,12 +52,16 @@ def show_versions(job: JobView, versions: tuple[service.Version, ...]) -> None:
             st.html(f'<p class="ok-quiet">{_line(shown, versions)}</p>', width="content")
             with st.popover(f"Versions ({len(versions)})", icon=":material/history:"):
                 for version in reversed(versions):
-                    _show_one(version, shown, versions)
+                    _show_one(version, shown, versions, mine=mine)
         state = job.review.get("state", "")
         known = ReviewState(state) if state in tuple(ReviewState) else None
         title = known.words.capitalize() if known else "Review"
-        with st.popover(title, icon=_ICONS[known] if known else ":material/rate_review:"):
-            _show_review(job, known)
+        if mine:
+            with st.popover(title, icon=_ICONS[known] if known else ":material/rate_review:"):
+                _show_review(job, known)
+        elif known:
+            reason = f": {job.review['reason']}" if job.review.get("reason") else ""
+            st.html(f'<p class="ok-quiet">Review: {known.words}{escape(reason)}</p>', width="content")
     newest = versions[-1]
     if newest.version > shown.version:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -64,7 +72,8 @@ def show_versions(job: JobView, versions: tuple[service.Version, ...]) -> None:
                 query_params={"job": newest.id},
                 icon=ANALYSIS.icon,
             )
-    _offer_longer(job)
+    if mine:
+        _offer_longer(job)
 
 
 def open_version(job_id: str) -> None:
@@ -116,7 +125,9 @@ def _facts(version: service.Version) -> list[str]:
     return [fact for fact in (*facts, f"“{version.note}”" if version.note else "") if fact]
 
 
-def _show_one(version: service.Version, shown: service.Version, versions: tuple[service.Version, ...]) -> None:
+def _show_one(
+    version: service.Version, shown: service.Version, versions: tuple[service.Version, ...], *, mine: bool
+) -> None:
     with st.container(key=f"version-{version.version}", gap=None):
         here = " (shown)" if version.id == shown.id else ""
         notes = "".join(f'<p class="ok-quiet">{escape(text)}</p>' for text in edits_in_words(version.edits))
@@ -138,7 +149,8 @@ def _show_one(version: service.Version, shown: service.Version, versions: tuple[
                 href = address(f"/api/download/{quote(version.id)}")
                 st.html(f'<a href="{href}" download class="ok-download">Download</a>', width="content")
             if (
-                complete
+                mine
+                and complete
                 and version is not versions[-1]
                 and st.button(
                     "Make it the newest", key=f"restore-{version.id}", type="tertiary", icon=":material/restore:"

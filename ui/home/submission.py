@@ -18,9 +18,14 @@ SAMPLE: Final = Path(__file__).resolve().parents[2] / "samples" / "sample_knee.n
 CHUNK_BYTES: Final = 1 << 20
 
 
-def start_scan(scan: service.PendingScan, options: AnalysisOptions, email: str | None) -> None:
-    """Queue the analysis of an uploaded scan and open its page. Raises KneeError."""
+def start_scan(scan: service.PendingScan, options: AnalysisOptions, email: str | None, project: str) -> None:
+    """Queue the analysis of an uploaded scan and open its page. Raises KneeError.
+
+    project: id of the one that it belongs to; empty for who starts it
+    """
     job = service.submit_scan(scan.id, JobForm(options=options, email=email))
+    if project:
+        service.move_job(job.id, project)
     session.remember(job.id)
     open_analysis(job.id)
 

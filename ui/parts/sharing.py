@@ -16,6 +16,8 @@ from ui.parts.messages import show_error
 
 LIFETIMES: Final = {"1 day": 1.0, "7 days": 7.0, "30 days": 30.0, "1 year": 365.0, "until it is revoked": None}
 MINE: Final = "Only me"
+_WHO_SEES: Final = "All members of a project see what belongs to it; its owners can change and delete it."
+_CHOSEN: Final = "chosen-owner"
 
 
 def show_sharing_of_job(job: JobView) -> None:
@@ -46,6 +48,33 @@ def show_sharing_of_study(study_id: str) -> None:
     )
 
 
+def choose_owner() -> str:
+    """To whom something will belong that is made now: id of a project, or empty for the person alone.
+
+    Asks only people who are owners of a project. The browser tab keeps the choice.
+    """
+    if not load_settings().sign_in:
+        return ""
+    names = _owners(service.me())
+    if len(names) == 1:
+        return ""
+    kept = st.session_state.get(_CHOSEN, "")
+    chosen = st.selectbox(
+        "Belongs to",
+        list(names),
+        index=list(names).index(kept) if kept in names else 0,
+        format_func=names.__getitem__,
+        help=_WHO_SEES,
+    )
+    st.session_state[_CHOSEN] = chosen
+    return str(chosen)
+
+
+def _owners(me: service.Me) -> dict[str, str]:
+    """Id -> name, of those to whom a person may give something."""
+    return {"": MINE} | {project.id: project.name for project in me.projects if project.role is service.Role.OWNER}
+
+
 def _show(
     key: str,
     owner: str,
@@ -68,7 +97,7 @@ def _show_owner(key: str, owner: str, move: Callable[[str], None]) -> None:
     me = service.me()
     if not me.person:
         return
-    names = {"": MINE} | {project.id: project.name for project in me.projects if project.role is service.Role.OWNER}
+    names = _owners(me)
     present = "" if owner == me.person else owner
     if present not in names:
         return
@@ -78,7 +107,7 @@ def _show_owner(key: str, owner: str, move: Callable[[str], None]) -> None:
         index=list(names).index(present),
         format_func=names.__getitem__,
         key=f"owner-{key}",
-        help="All members of a project see what belongs to it; its owners can change and delete it.",
+        help=_WHO_SEES,
     )
     if chosen != present:
         move(chosen)

@@ -44,7 +44,7 @@ HTML: Final = """
 
 
 def show_gallery(study: service.studies.StudyView) -> None:
-    """The sheet; a message before the first tables."""
+    """The sheet, and the review for those who may change the study; a message before the first tables."""
     if not study.tables:
         st.info("The knees are ranked when the first rows have ended.", icon=":material/hourglass_empty:")
         return
@@ -59,6 +59,11 @@ def show_gallery(study: service.studies.StudyView) -> None:
         "gallery",
         html=HTML,
         key=f"gallery-{study.id}",
-        data={"study": study.id, "picture": OVERLAY.path, "report": report},
+        data={
+            "study": study.id,
+            "picture": OVERLAY.path,
+            "report": report,
+            "judging": service.may_change_study(study.id),
+        },
     )
     show_readers(study)

@@ -14,6 +14,7 @@ from pipeline.errors import KneeError
 from ui.parts.frame import STUDIES
 from ui.parts.messages import show_error, show_failure
 from ui.parts.option_fields import CONSENT, MODEL, advanced_options, draw_options, unavailable
+from ui.parts.sharing import choose_owner
 from ui.studies.drop import ask_for_scans
 from ui.studies.retention import ask_for_days
 
@@ -90,6 +91,7 @@ def _in_folder(folders: list[str], *, with_manifest: bool) -> dict[str, Any] | N
 
 def _options_and_start(values: dict[str, Any]) -> None:
     models = service.models()
+    project = choose_owner()
     with st.form("study", border=False):
         name = st.text_input("Name of the study", max_chars=64)
         chosen = draw_options(models)
@@ -115,6 +117,8 @@ def _options_and_start(values: dict[str, Any]) -> None:
                 **values,
             )
         )
+        if project:
+            service.move_study(study.id, project)
     except KneeError as error:
         show_error(error)
         return

@@ -65,6 +65,8 @@ def show_rows(study: service.studies.StudyView) -> None:
             "What was found": st.column_config.TextColumn(width="large"),
         },
     )
+    if not service.may_change_study(study.id):
+        return
     rows = [page.rows[index] for index in chosen.selection.rows if index < len(page.rows)]
     if not any(row.analysis for row in rows):
         st.html('<p class="ok-quiet">Select an analysed row to correct its outlines.</p>')

@@ -141,13 +141,13 @@ def _button(
 @st.dialog("Delete this study?")
 def _confirm_delete(study: StudyView) -> None:
     st.write(
-        f"**{escape(study.name)}**: its tables, its rows and the analyses that no other study uses will be permanently "
-        "deleted. Scans in folders of the operator stay; uploaded ones are deleted."
+        f"**{escape(study.name)}**: its tables, its rows with their corrected outlines, and the analyses that no other "
+        "study uses will be permanently deleted. Scans in folders of the operator stay; uploaded ones are deleted."
     )
     with st.container(horizontal=True):
         if st.button("Delete", type="primary", icon=":material/delete:", key="delete-study"):
             try:
-                service.studies.delete(study.id)
+                service.delete_study(study.id)
             except KneeError as error:
                 show_error(error)
                 return

@@ -14,7 +14,7 @@ const KEYS = { a: "accepted", c: "to_be_corrected", r: "rejected", u: "" };
 /**
  * @typedef {{rank: number, row: number, subject: string, visit: string, side: string, score: number, reasons: string[],
  *   analysis: string, version: number, review: keyof typeof WORDS}} Knee
- * @typedef {{study: string, picture: string, report: string}} Data
+ * @typedef {{study: string, picture: string, report: string, judging: boolean}} Data judging: may change the study
  */
 
 /** @param {{data: Data, parentElement: HTMLElement}} component */
@@ -27,6 +27,11 @@ export default function ({ data, parentElement }) {
   const dialog = one(root, "dialog", HTMLDialogElement);
   const problem = one(root, ".problem", HTMLElement);
   const reader = one(root, "[data-part=reader]", HTMLInputElement);
+  if (!data.judging) {
+    one(root, "[data-part=begin]", HTMLButtonElement).textContent = "Look at each";
+    reader.parentElement?.remove();
+    for (const name of ["accepted", "to_be_corrected", "rejected", "edit", "undo"]) one(root, `[data-do=${name}]`, HTMLElement).remove();
+  }
   /** @param {string} name */
   const part = (name) => one(dialog, `[data-part=${name}]`, HTMLElement);
   const picture = one(dialog, ".picture", HTMLImageElement);
@@ -181,8 +186,8 @@ export default function ({ data, parentElement }) {
   dialog.onkeydown = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const key = event.key.toLowerCase();
-    if (key in KEYS) judge(KEYS[key]);
-    else if (key === "e") edit();
+    if (key in KEYS && data.judging) judge(KEYS[key]);
+    else if (key === "e" && data.judging) edit();
     else if (key === "arrowright" || key === "n") show(at + 1);
     else if (key === "arrowleft" || key === "p") show(at - 1);
     else return;
