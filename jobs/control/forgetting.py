@@ -25,7 +25,7 @@ from jobs.state.backend import Backend, open_backend
 from jobs.state.queue import queue_errors
 from jobs.studies.downloads import TABLES_ZIP
 from jobs.studies.feeding import Feeder
-from jobs.studies.folder import STORE, StudyFolder, study_folders
+from jobs.studies.folder import StudyFolder, study_folders
 from jobs.studies.operations import remove_unused
 from jobs.studies.plan import write_check
 from jobs.studies.record import Phase
@@ -61,7 +61,6 @@ def forget(subject: str) -> Forgotten:
                 analyses |= addresses
                 edited |= jobs_of_rows
     removed = remove_unused(backend, analyses)
-    _remove_longitudinal(backend.settings.data_dir / STORE, removed)
     jobs = delete_edited(edited) + _forget_jobs(backend, subject)
     backend.store.mark_log_outdated()
     backend.store.compact_log()
@@ -144,15 +143,6 @@ def _without_rows(path: Path, numbers: set[int]) -> None:
                 kept.append(line)
     with atomic_file(path) as stream:
         stream.write(b"".join(kept))
-
-
-def _remove_longitudinal(store: Path, addresses: list[str]) -> None:
-    """Delete changes and slopes that were computed from one of these analyses."""
-    wanted = set(addresses)
-    for path in (*store.glob("changes/*.json"), *store.glob("slopes/*.json")):
-        with contextlib.suppress(OSError, ValueError):
-            if wanted & set(json.loads(path.read_text(encoding="utf-8")).get("analyses", ())):
-                path.unlink()
 
 
 def _forget_jobs(backend: Backend, subject: str) -> int:

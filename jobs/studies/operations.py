@@ -5,6 +5,7 @@ Redis, StudyNotFound for an unknown id, OSError without a disk.
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -216,7 +217,10 @@ def delete(study_id: str) -> None:
 
 
 def remove_unused(backend: Backend, addresses: Iterable[str]) -> list[str]:
-    """Delete those of some analyses that no study uses; returns them. One that is needed again is computed again."""
+    """Delete those of some analyses that no study uses, with changes and slopes; returns them.
+
+    One that is needed again is computed again.
+    """
     used: set[str] = set()
     data_dir = backend.settings.data_dir
     for folder in study_folders(data_dir):
@@ -228,7 +232,16 @@ def remove_unused(backend: Backend, addresses: Iterable[str]) -> list[str]:
             with analysis.hold() as held:
                 if held:
                     shutil.rmtree(analysis.path, ignore_errors=True)
+    _remove_longitudinal(data_dir / STORE, set(unused))
     return unused
+
+
+def _remove_longitudinal(store: Path, addresses: set[str]) -> None:
+    """Delete changes and slopes that were computed from one of these analyses."""
+    for path in (*store.glob("changes/*.json"), *store.glob("slopes/*.json")) if addresses else ():
+        with contextlib.suppress(OSError, ValueError):
+            if addresses & set(json.loads(path.read_text(encoding="utf-8")).get("analyses", ())):
+                path.unlink()
 
 
 def rows_of_names(names: Sequence[str], pattern: str = "") -> tuple[dict[str, dict[str, str]], str]:

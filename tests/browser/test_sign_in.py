@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from jobs.state.backend import open_backend
 from tests.support.axe import by_day_and_night
 from tests.support.finished_jobs import failed_job, finished_job
 from tests.support.pages import zero_image
@@ -137,12 +138,14 @@ def test_an_analysis_is_started_for_a_project_whose_readers_are_offered_no_chang
         page = context.new_page()
         page.goto(f"{signed.url}/?scan={kept['scan_id']}")
         sign_in(page, "anna")
-        page.get_by_label("Belongs to").click()
+        page.get_by_role("combobox", name="Belongs to").click()
         page.get_by_role("option", name="Study of runners").click()
         page.get_by_role("button", name="Start analysis").click()
         page.wait_for_url(re.compile("job="))
         started = page.url.partition("job=")[2]
-        assert anna.get(f"/status/{started}").json()["owner"] == project
+        record = open_backend().store.load(started)
+        assert record is not None
+        assert record.owner == project
         page.goto(f"{signed.url}/analysis?job={done}")
         for name in OFFERED:
             expect(page.get_by_role("button", name=name).first).to_be_visible()

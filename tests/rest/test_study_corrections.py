@@ -258,4 +258,4 @@ def test_a_deleted_study_leaves_no_job_in_which_its_rows_were_corrected(client: 
     assert client.delete(study).status_code == 204
     assert client.get(f"/status/{job}").status_code == 404
     assert open_backend().store.load(job) is None
-    assert not list((DATA_DIR / "analyses").iterdir())
+    assert not [path for path in (DATA_DIR / "analyses").rglob("*") if path.is_file()]
