@@ -19,7 +19,7 @@ import pytest
 from studies.findings import SAME_CONTENT
 from tests.support.processes import DATA_DIR, running, wait_until
 from tests.support.rest_client import own_server
-from tests.support.small_study import COMPLETE, MANIFEST, analysed_study, tables
+from tests.support.small_study import COMPLETE, MANIFEST, analysed_study, give_analyses, tables
 
 pytestmark = pytest.mark.slow
 
@@ -37,6 +37,7 @@ def client(scans: Path, valkey: str) -> Iterator[httpx.Client]:
     """Of a server and a worker whose operator allows the folder of the small study."""
     secret = DATA_DIR / "secret.csv"
     secret.write_text("path,subject\nx,y\n", encoding="utf-8")
+    give_analyses(DATA_DIR)
     allowed = {"STUDY_DATA_DIRS": str(scans)}
     with (
         own_server(**allowed) as url,

@@ -21,7 +21,7 @@ from pipeline.results_tree import MEASUREMENTS
 from studies.findings import SAME_CONTENT
 from tests.support.processes import DATA_DIR, running, wait_until
 from tests.support.rest_client import own_server
-from tests.support.small_study import COMPLETE, MANIFEST, analysed_study, tables
+from tests.support.small_study import COMPLETE, MANIFEST, analysed_study, give_analyses, tables
 from tests.support.versions import body, completed, outlines, painted, stored_labels
 
 pytestmark = pytest.mark.slow
@@ -38,6 +38,7 @@ def scans() -> Path:
 
 @pytest.fixture(scope="module")
 def client(scans: Path, valkey: str) -> Iterator[httpx.Client]:
+    give_analyses(DATA_DIR)
     allowed = {"STUDY_DATA_DIRS": str(scans)}
     with (
         own_server(**allowed) as url,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ import numpy as np
 
 from kneebox import main
 from pipeline.anatomy import Structure
+from studies.run import STORE
 from studies.tables.write import TABLES
 from tests.support.knees import coarse_knee, joint_of
 from tests.support.label_maps import write_nrrd
@@ -41,6 +43,11 @@ def analysed_study() -> Path:
             assert main(["study", "run", str(manifest), str(folder / "out"), *OPTIONS]) == 1
             (folder / "done").touch()
     return folder
+
+
+def give_analyses(data_dir: Path) -> None:
+    """Copy the analyses of the small study to a service, which then computes none of them again."""
+    shutil.copytree(analysed_study() / "out" / STORE, data_dir / STORE, dirs_exist_ok=True)
 
 
 def write_study(folder: Path) -> Path:
