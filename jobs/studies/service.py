@@ -10,6 +10,7 @@ from jobs.access.rules import one as _one
 from jobs.access.rules import only_visible as _only_visible
 from jobs.access.rules import permitted as _permitted
 from jobs.intake.scans import held_scan as _held_scan
+from jobs.intake.study_form import MOST_MANIFEST_BYTES
 from jobs.studies import charts as _charts
 from jobs.studies import downloads as _downloads
 from jobs.studies import map_requests as _map_requests
@@ -59,6 +60,7 @@ retry_failed = _permitted(Act.CHANGED, study_id=_study)(_operations.retry_failed
 review = _permitted(Act.CHANGED, study_id=_study)(_reviews.review)
 
 __all__ = [
+    "MOST_MANIFEST_BYTES",
     "MOST_ROWS_OF_A_PAGE",
     "TABLES_ZIP",
     "ChartChoices",

@@ -16,13 +16,12 @@ from ui.parts.messages import show_error, show_failure
 from ui.parts.option_fields import CONSENT, MODEL, advanced_options, draw_options, unavailable
 from ui.parts.sharing import choose_owner
 from ui.studies.drop import ask_for_scans
+from ui.studies.manifest_file import ask_for_manifest
 from ui.studies.retention import ask_for_days
 
 DROPPED, FOLDER, MANIFEST = "Scans from this computer", "Folder of this server", "CSV manifest"
 COLUMNS: Final = ("subject", "visit", "side", "time", "sex", "age", "group")
 """Of a row; `group` is an example of a column that is kept as it is."""
-
-EXAMPLE: Final = "path,subject,visit,side,group\nbaseline/9001104,9001104,V00,right,case\n"
 
 
 def show_form() -> None:
@@ -78,11 +77,17 @@ def _in_folder(folders: list[str], *, with_manifest: bool) -> dict[str, Any] | N
     below = right.text_input("Folder below it", placeholder="baseline", max_chars=200).strip().strip("/")
     place = f"{folder}/{below}" if below else str(folder)
     if with_manifest:
-        sent = st.file_uploader("Manifest", type=["csv", "tsv", "txt"], help=f"An example:\n\n    {EXAMPLE}")
-        st.html('<p class="ok-quiet">Its paths are relative to the folder.</p>')
+        sent = ask_for_manifest(service.studies.MOST_MANIFEST_BYTES)
         if sent is None:
             return None
-        return {"folder": place, "manifest": service.studies.manifest_text(sent.getvalue())}
+        try:
+            text = service.studies.manifest_text(sent.content)
+        except KneeError as error:
+            show_error(error)
+            return None
+        lines = sum(bool(line.strip()) for line in text.splitlines()) - 1
+        st.html(f'<p class="ok-quiet">{escape(sent.name)}: {max(lines, 0):,} rows</p>')
+        return {"folder": place, "manifest": text}
     left, right = st.columns(2)
     pattern = left.text_input("Pattern of the names", placeholder="{subject}_{visit}_{side}", max_chars=200).strip()
     only = right.text_input("Only paths like", placeholder="*DESS*", max_chars=200).strip()

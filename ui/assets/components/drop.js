@@ -1,5 +1,6 @@
 // Uploads many scans, one after another: each file, or each folder packed as a zip. The bytes go to the REST interface;
 // Streamlit gets the ids and names of the scans that were accepted.
+import { droppable } from "./drop_zone.js";
 import { one, walk } from "./upload.js";
 
 const ZIP = "../vendor/client-zip-2.5.1.min.js";
@@ -107,21 +108,13 @@ export default function ({ data, parentElement, setStateValue }) {
     take([...(input.files ?? [])].map((file) => ({ name: file.name, files: [{ file, path: file.name }] })));
     input.value = "";
   };
-  const zone = part("zone");
-  let depth = 0;
-  zone.ondragenter = (event) => { event.preventDefault(); depth += 1; zone.classList.add("over"); };
-  zone.ondragleave = () => { depth -= 1; if (depth <= 0) zone.classList.remove("over"); };
-  zone.ondragover = (event) => event.preventDefault();
-  zone.ondrop = async (event) => {
-    event.preventDefault();
-    depth = 0;
-    zone.classList.remove("over");
-    const entries = [...(event.dataTransfer?.items ?? [])].flatMap((item) => item.webkitGetAsEntry() ?? []);
+  droppable(part("zone"), async ({ items }) => {
+    const entries = [...items].flatMap((item) => item.webkitGetAsEntry() ?? []);
     try {
       take(await Promise.all(entries.map(async (entry) => ({ name: entry.name, files: await walk(entry) }))));
     } catch {
       problem("What was dropped could not be read. Choose the files with the button instead.");
     }
-  };
+  });
   if (input.files?.length) input.dispatchEvent(new Event("change")); // chosen before this script was there
 }

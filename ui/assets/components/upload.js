@@ -1,5 +1,7 @@
 // Uploads a scan: dropped or chosen, several files packed into one zip, with progress. The bytes go to the REST interface;
 // Streamlit only gets the id of the upload.
+import { droppable } from "./drop_zone.js";
+
 const ZIP = "../vendor/client-zip-2.5.1.min.js";
 const SCANS = new URL("../../api/scans", import.meta.url).href;
 
@@ -136,17 +138,10 @@ export default function ({ data, parentElement, setStateValue }) {
   part("cancel").onclick = () => request?.abort();
   part("again").onclick = () => again?.();
 
-  let depth = 0;
-  zone.ondragenter = (event) => { event.preventDefault(); depth += 1; zone.classList.add("over"); };
-  zone.ondragleave = () => { depth -= 1; if (depth <= 0) zone.classList.remove("over"); };
-  zone.ondragover = (event) => event.preventDefault();
-  zone.ondrop = async (event) => {
-    event.preventDefault();
-    depth = 0;
-    zone.classList.remove("over");
-    if (root.dataset.state !== "idle" || !event.dataTransfer) return;
-    const entries = [...event.dataTransfer.items].flatMap((item) => item.webkitGetAsEntry() ?? []);
-    const plain = chosen(event.dataTransfer.files);
+  droppable(zone, async (dropped) => {
+    if (root.dataset.state !== "idle") return;
+    const entries = [...dropped.items].flatMap((item) => item.webkitGetAsEntry() ?? []);
+    const plain = chosen(dropped.files);
     const folder = entries.length === 1 && entries[0].isDirectory ? entries[0].name : "";
     if (!entries.some((entry) => entry.isDirectory)) return take(plain, "");
     show("packing", "Reading the folder");
@@ -155,7 +150,7 @@ export default function ({ data, parentElement, setStateValue }) {
     } catch {
       fail("The folder could not be read.", "Choose it with the button instead.");
     }
-  };
+  });
   show("idle");
   const early = ["files", "folder"].find((name) => input(name).files?.length);
   if (early) takeChosen(early); // chosen before this script was loaded
