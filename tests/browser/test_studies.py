@@ -14,7 +14,7 @@ import pytest
 from tests.browser.test_accessibility import by_day_and_night
 from tests.support.browser import ANALYSIS_LIMIT_MS, Product, opened
 from tests.support.pages import ready
-from tests.support.small_study import write_study
+from tests.support.small_study import MANIFEST, write_study
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -88,3 +88,19 @@ def test_a_study_from_dropped_scans_to_its_tables(browser: Browser, product: Pro
         page.get_by_role("dialog").get_by_role("button", name="Delete").click()
         expect(page.get_by_role("heading", name="New study")).to_be_visible()
         expect(page.get_by_text("Two visits")).to_be_hidden()
+
+
+def test_a_manifest_of_files_on_the_server_is_chosen_in_the_browser(browser: Browser, product: Product) -> None:
+    from playwright.sync_api import expect
+
+    manifest = write_study(product.studies)
+    with opened(browser, product.url) as page:
+        page.goto(f"{product.url}/studies")
+        page.get_by_role("radio", name="CSV manifest").click()
+        page.get_by_label("Manifest file").set_input_files(manifest)
+        expect(page.get_by_text(f"{MANIFEST}: 6 rows")).to_be_visible()
+        page.get_by_label("Name of the study").fill("From a manifest")
+        page.get_by_role("button", name="Check the rows").click()
+        page.wait_for_url(STUDY)
+        expect(page.get_by_text("3 of 6 rows can be analysed")).to_be_visible(timeout=120_000)
+        expect(page.get_by_text("MISSING_FILE")).to_be_visible()

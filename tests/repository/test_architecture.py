@@ -95,6 +95,18 @@ def only_for_types(path: Path, names: set[str]) -> bool:
     )
 
 
+def test_no_page_asks_streamlit_for_a_file() -> None:
+    """The door of the pages refuses uploads to Streamlit: files go to the REST interface, or a script reads them."""
+    widgets = {"file_uploader", "camera_input", "audio_input", "chat_input"}
+    users = {
+        name_of(path)
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in widgets
+    }
+    assert users == set()
+
+
 def test_the_science_does_not_import_higher_layers() -> None:
     above = {
         "jobs",

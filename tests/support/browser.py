@@ -49,6 +49,8 @@ class Product:
 
     def __init__(self, folder: Path, app_port: int, api_port: int, **environment: str) -> None:
         self.folder = folder
+        self.studies = folder / "studies"  # scans that the operator allows for studies
+        self.studies.mkdir()
         self.url = f"http://127.0.0.1:{app_port}"
         self.api_url = f"http://127.0.0.1:{api_port}"
         self._log = folder / "serve.log"
@@ -57,6 +59,7 @@ class Product:
             "APP_PORT": str(app_port),
             "API_PORT": str(api_port),
             "HOST": "127.0.0.1",
+            "STUDY_DATA_DIRS": str(self.studies),
         }
         self._environment.pop("REDIS_URL", None)
         self._environment |= environment

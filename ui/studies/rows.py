@@ -55,6 +55,7 @@ def show_rows(study: service.studies.StudyView) -> None:
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",
+        placeholder="",
         key=f"rows-{number}-{state}-{text}",
         column_config={
             "Row": st.column_config.NumberColumn(width="small", format="%d"),
