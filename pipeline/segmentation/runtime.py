@@ -19,17 +19,27 @@ CUDA: Final = "CUDAExecutionProvider"
 OPENVINO: Final = "OpenVINOExecutionProvider"
 CPU: Final = "CPUExecutionProvider"
 
+MOST_AT_ONCE: Final = 4
+"""Windows; each takes 0.26 GB of memory. A scan of usual size has 8."""
+
 _OTHER_FILES: Final = (b"location", b"EPContext")
 """Words of ONNX files whose tensors, or whose network compiled for a device, are in another file."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Network:
-    """A loaded network. provider: what runs it; threads: on the processor."""
+    """A loaded network.
+
+    provider  what runs it
+    threads   for what surrounds it
+    at_once   windows that can be evaluated at the same time, each by one thread. With more threads for a window, its
+              sums would have other last bits for each number of cores (seen: 0.004 in a logit).
+    """
 
     session: Any  # Any: onnxruntime has no types
     provider: str
     threads: int
+    at_once: int
     classes: int
 
     def __call__(self, window: FloatVolume) -> FloatVolume:
@@ -67,6 +77,10 @@ class BothSides:
     @property
     def classes(self) -> int:
         return self.network.classes
+
+    @property
+    def at_once(self) -> int:
+        return self.network.at_once
 
     def __call__(self, window: FloatVolume) -> FloatVolume:
         """As Network."""
@@ -150,14 +164,15 @@ def load_network(path: Path, sha256: str, resources: Resources) -> Network:
             hint="Save the network as one file: onnx.save_model(network, FILE, save_as_external_data=False).",
         )
     threads = thread_count(resources)
+    at_once = min(threads, MOST_AT_ONCE)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1  # the thread that asks: see Network.at_once
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the core to other processes
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=_providers(resources, threads))
+        session = onnxruntime.InferenceSession(path, options, providers=_providers(resources, at_once))
     except MemoryError as error:
         raise OutOfMemory("No memory to load the network; expected 2 GB to be free.") from error
     except _faults() as error:
@@ -166,7 +181,8 @@ def load_network(path: Path, sha256: str, resources: Resources) -> Network:
     if resources.device == "cuda" and provider != CUDA:
         raise DeviceMissing(f"DEVICE is cuda, but the network would run on {provider}.")
     classes = _check_signature(session, path)
-    return Network(session=session, provider=provider, threads=threads, classes=classes)
+    at_once = 1 if provider == CUDA else at_once  # the card has enough to do with one
+    return Network(session=session, provider=provider, threads=threads, at_once=at_once, classes=classes)
 
 
 def _is_whole(path: Path) -> bool:
@@ -183,7 +199,7 @@ def _faults() -> tuple[type[Exception], ...]:
     return (faults.RuntimeException, ValueError, RuntimeError, *(getattr(faults, name) for name in names))
 
 
-def _providers(resources: Resources, threads: int) -> list[Any]:
+def _providers(resources: Resources, at_once: int) -> list[Any]:
     """Providers, best first; onnxruntime skips a provider that cannot start."""
     import onnxruntime
 
@@ -193,8 +209,8 @@ def _providers(resources: Resources, threads: int) -> list[Any]:
         chosen.append((CUDA, {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}))
     if OPENVINO in offered:
         # pinned threads wait for cores used by other processes: 3.3 s per window, compared with 0.9 s unpinned
-        unpinned = json.dumps({"CPU": {"ENABLE_CPU_PINNING": "NO"}})
-        settings = {"precision": "FP32", "num_of_threads": str(threads), "load_config": unpinned}
+        streams = json.dumps({"CPU": {"ENABLE_CPU_PINNING": "NO", "NUM_STREAMS": str(at_once)}})
+        settings = {"precision": "FP32", "num_of_threads": str(at_once), "load_config": streams}
         chosen.append((OPENVINO, {"device_type": "CPU", **settings}))
     return [*chosen, CPU]
 

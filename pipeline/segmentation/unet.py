@@ -85,7 +85,7 @@ def probabilities(network: Look, volume: FloatVolume, window_voxels: int, report
         done += 1
         report(done / total)
 
-    return averaged(volume, axes, network.classes, network, on_window)
+    return averaged(volume, axes, network.classes, network, on_window, network.at_once)
 
 
 def answer(card: ModelCard, slabs: Slabs, view: View, threads: int) -> Answer:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from typing import Final
@@ -69,28 +70,24 @@ def averaged(
     classes: int,
     predict: Predict,
     on_window: Callable[[], None],
+    at_once: int = 1,
 ) -> Iterator[tuple[int, FloatVolume]]:
     """Evaluate the network in every window and yield (first row, probabilities (c, rows, h, w)) from row 0 to the last.
 
     volume (channels, d, h, w). Memory holds only the rows of one window length at a time. A volume shorter than a
     window is padded with the minimum of each channel. A yielded array is valid until the next iteration.
+    at_once: windows that are evaluated at the same time; it changes no value
     """
     first, second, third = axes
     shape = volume.shape[1:]
     padded = _pad(volume, (first.size, second.size, third.size))
     held = np.zeros((classes, first.size, *padded.shape[2:]), dtype=np.float32)
+    answers = _in_order(_cut(padded, axes), predict, at_once)
     for k, start in enumerate(first.starts):
-        additions = []
-        with ThreadPoolExecutor(1) as beside:  # the network evaluates the next window at the same time
-            for (i, row), (j, column) in product(enumerate(second.starts), enumerate(third.starts)):
-                window = (slice(row, row + second.size), slice(column, column + third.size))
-                answer = predict(np.ascontiguousarray(padded[(slice(None), slice(start, start + first.size), *window)]))
-                weights = first.weights[k], second.weights[i], third.weights[j]
-                additions.append(beside.submit(_add, held[(slice(None), slice(None), *window)], answer, weights))
-                del answer
-                on_window()
-            for addition in additions:
-                addition.result()
+        for (i, row), (j, column) in product(enumerate(second.starts), enumerate(third.starts)):
+            place = (slice(None), slice(None), slice(row, row + second.size), slice(column, column + third.size))
+            _add(held[place], next(answers), (first.weights[k], second.weights[i], third.weights[j]))
+            on_window()
         last = k + 1 == len(first.starts)
         done = shape[0] - start if last else first.starts[k + 1] - start
         yield start, held[:, :done, : shape[1], : shape[2]]
@@ -98,6 +95,29 @@ def averaged(
             for row in range(first.size - done):  # a copy of all rows at once would need as much memory again
                 held[:, row] = held[:, row + done]
             held[:, first.size - done :] = 0
+
+
+def _cut(padded: FloatVolume, axes: tuple[Axis, Axis, Axis]) -> Iterator[FloatVolume]:
+    """The windows, the last axis first."""
+    for starts in product(*(axis.starts for axis in axes)):
+        place = tuple(slice(start, start + axis.size) for start, axis in zip(starts, axes, strict=True))
+        yield np.ascontiguousarray(padded[(slice(None), *place)])
+
+
+def _in_order(windows: Iterable[FloatVolume], predict: Predict, at_once: int) -> Iterator[FloatVolume]:
+    """The answers in the order of the windows. While one is used, the network evaluates the next ones."""
+    waiting: deque[Future[FloatVolume]] = deque()
+    with ThreadPoolExecutor(at_once) as pool:
+        try:
+            for window in windows:
+                waiting.append(pool.submit(predict, window))
+                if len(waiting) > at_once:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for answer in waiting:  # the caller has stopped, or a window has failed
+                answer.cancel()
 
 
 def _add(held: FloatVolume, answer: FloatVolume, weights: tuple[FloatVolume, FloatVolume, FloatVolume]) -> None:

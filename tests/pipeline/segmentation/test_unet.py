@@ -17,7 +17,7 @@ from pipeline.anatomy import Structure, Tissue
 from pipeline.digest import sha256_of
 from pipeline.errors import OptionsError, WeightsCorrupt, WeightsMissing
 from pipeline.options import AS_STATED
-from pipeline.segmentation import describe, run, segment
+from pipeline.segmentation import describe, run, segment, unet
 from pipeline.segmentation.edges.network import ANSWERS, Ensemble, ProfileNetwork, write_ensemble
 from pipeline.segmentation.edges.profiles import DEPTHS_MM, FEATURES
 from pipeline.segmentation.knee_unet import KneeUnet, knee_unet
@@ -136,6 +136,21 @@ def test_edge_networks_with_another_digest_than_the_card_are_rejected(phantom, t
     other = replace(model, weights=replace(model.weights, sha256="0" * 64))
     with pytest.raises(WeightsCorrupt):
         run(other, phantom[0], ONE_CORE, _quiet, turn=AS_STATED)
+
+
+def test_no_number_depends_on_the_number_of_cores() -> None:
+    """The last bits would differ if several threads shared a window: on another machine, or in a study, whose processes
+    have fewer cores each.
+    """
+    volume = np.random.default_rng(8).gamma(2.0, 1.0, (1, 96, 64, 64)).astype(np.float32)
+
+    def found(threads: int) -> list[np.ndarray]:
+        network = knee_unet().load(Resources(threads=threads))
+        return [slab.copy() for _, slab in unet.probabilities(network, volume, 48, lambda _: None)]
+
+    alone = found(1)
+    for threads in (2, 3):
+        assert all(np.array_equal(a, b) for a, b in zip(alone, found(threads), strict=True)), threads
 
 
 def test_a_mirrored_look_gives_mirrored_windows_mirrored_probabilities() -> None:

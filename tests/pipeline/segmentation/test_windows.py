@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
+from pipeline.errors import ModelError
 from pipeline.segmentation.windows import averaged, plan, plan_axis, window_count
 
 
@@ -58,3 +61,35 @@ def test_a_volume_smaller_than_a_window_is_padded_with_its_darkest_value() -> No
     assert (start, seen[0].shape) == (0, (32, 16, 48))
     assert np.all(seen[0][20:] == volume.min())
     assert np.array_equal(slab[0], volume)
+
+
+@pytest.mark.parametrize("at_once", [2, 5])
+def test_windows_at_the_same_time_give_the_same_values(at_once: int) -> None:
+    volume = np.random.default_rng(3).normal(size=(70, 60, 40)).astype(np.float32)
+    axes = plan(volume.shape, 32, 0.25)
+
+    def slow_at_first(window: np.ndarray) -> np.ndarray:
+        time.sleep(float(abs(window[0, 0, 0, 0])) % 0.01)  # they end in another order than they begin
+        return np.stack([window[0], 1 - window[0] ** 2])
+
+    def found(number: int) -> list[tuple[int, np.ndarray]]:
+        slabs = averaged(volume[None], axes, 2, slow_at_first, lambda: None, number)
+        return [(row, slab.copy()) for row, slab in slabs]
+
+    for (row, slab), (expected_row, expected) in zip(found(at_once), found(1), strict=True):
+        assert row == expected_row
+        assert np.array_equal(slab, expected)
+
+
+def test_a_window_that_fails_ends_the_others() -> None:
+    volume = np.zeros((64, 64, 64), dtype=np.float32)
+    asked = []
+
+    def failing(window: np.ndarray) -> np.ndarray:
+        asked.append(1)
+        raise ModelError("The network failed.")
+
+    axes = plan(volume.shape, 16, 0.25)
+    with pytest.raises(ModelError):
+        list(averaged(volume[None], axes, 1, failing, lambda: None, 2))
+    assert len(asked) <= 4 < window_count(axes)
