@@ -14,8 +14,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
+from pipeline.blas import one_blas_thread
 from pipeline.correction import read_correction
 from pipeline.digest import sha256_of_inputs
 from pipeline.errors import KneeError, OutOfMemory
@@ -68,6 +67,7 @@ def run_analysis(
     )
 
 
+@one_blas_thread
 def run_steps(
     workspace: Workspace,
     options: AnalysisOptions,
@@ -80,8 +80,7 @@ def run_steps(
     model(options.segmentation_model, resources)
     workspace.create()
     steps = tuple(step for step in steps if step.belongs(request))
-    # matrices are small: more BLAS threads only wait, and make the last bit depend on the number of cores
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(1) as beside:
+    with ThreadPoolExecutor(1) as beside:
         described = beside.submit(_model, options, resources, request)
         for step in steps:
             beside.submit(step.prepare)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.anatomy import BONES, Structure
+from pipeline.blas import one_blas_thread
 from pipeline.comparison.bones import moved, register_bone
 from pipeline.comparison.carry import carry_thickness
 from pipeline.comparison.changes import BoneChange, Change, matched_changes, matched_in_subregions, own_changes
@@ -41,6 +42,7 @@ class Comparison:
     warnings: tuple[str, ...]
 
 
+@one_blas_thread
 def compare(
     first: Knee, second: Knee, known: Reproducibility, on_progress: OnProgress = lambda _, __: None
 ) -> Comparison:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.anatomy import BONES, PLATE_ON, Region, Structure
+from pipeline.blas import one_blas_thread
 from pipeline.comparison.changes import LARGER, LEAST_COMPARED, UNKNOWN, WITH_SDC, WITHIN, BoneChange, subregions_of
 from pipeline.comparison.compare import POOR_FIT_MM, bone_change, differences, map_of
 from pipeline.comparison.knee import Knee
@@ -95,6 +96,7 @@ class Series:
     warnings: tuple[str, ...]
 
 
+@one_blas_thread
 def follow(visits: Sequence[Visit], known: Reproducibility, on_progress: OnProgress = lambda _, __: None) -> Series:
     """Register every visit to the earliest one, and fit a line to every figure.
 

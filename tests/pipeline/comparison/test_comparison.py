@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from bench.phantoms import Phantom, ellipsoid
 from pipeline.alignment import align_knee
@@ -102,6 +103,17 @@ def test_a_rigidly_moved_knee_shows_no_change_and_its_motion_is_recovered() -> N
         assert bone.residual.overlap > 0.999
     assert len(matched(comparison)) == 10
     assert max(map(abs, matched(comparison).values())) < 1e-3
+
+
+def test_a_comparison_uses_one_thread_for_matrices_so_that_no_bit_depends_on_the_number_of_cores() -> None:
+    threads: set[int] = set()
+
+    def note_threads(_share: float, _what: str) -> None:
+        threads.update(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+
+    with threadpool_limits(limits=2, user_api="blas"):
+        compare(plain(), plain(), NOTHING_KNOWN, note_threads)
+    assert threads == {1}
 
 
 def test_resampling_to_an_oblique_grid_changes_less_than_a_voxel() -> None:
