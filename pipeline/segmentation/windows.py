@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import product
 from typing import Final
@@ -82,19 +83,19 @@ def averaged(
     shape = volume.shape[1:]
     padded = _pad(volume, (first.size, second.size, third.size))
     held = np.zeros((classes, first.size, *padded.shape[2:]), dtype=np.float32)
-    answers = _in_order(_cut(padded, axes), predict, at_once)
-    for k, start in enumerate(first.starts):
-        for (i, row), (j, column) in product(enumerate(second.starts), enumerate(third.starts)):
-            place = (slice(None), slice(None), slice(row, row + second.size), slice(column, column + third.size))
-            _add(held[place], next(answers), (first.weights[k], second.weights[i], third.weights[j]))
-            on_window()
-        last = k + 1 == len(first.starts)
-        done = shape[0] - start if last else first.starts[k + 1] - start
-        yield start, held[:, :done, : shape[1], : shape[2]]
-        if not last:
-            for row in range(first.size - done):  # a copy of all rows at once would need as much memory again
-                held[:, row] = held[:, row + done]
-            held[:, first.size - done :] = 0
+    with closing(_in_order(_cut(padded, axes), predict, at_once)) as answers:
+        for k, start in enumerate(first.starts):
+            for (i, row), (j, column) in product(enumerate(second.starts), enumerate(third.starts)):
+                place = (slice(None), slice(None), slice(row, row + second.size), slice(column, column + third.size))
+                _add(held[place], next(answers), (first.weights[k], second.weights[i], third.weights[j]))
+                on_window()
+            last = k + 1 == len(first.starts)
+            done = shape[0] - start if last else first.starts[k + 1] - start
+            yield start, held[:, :done, : shape[1], : shape[2]]
+            if not last:
+                for row in range(first.size - done):  # a copy of all rows at once would need as much memory again
+                    held[:, row] = held[:, row + done]
+                held[:, first.size - done :] = 0
 
 
 def _cut(padded: FloatVolume, axes: tuple[Axis, Axis, Axis]) -> Iterator[FloatVolume]:
@@ -104,7 +105,7 @@ def _cut(padded: FloatVolume, axes: tuple[Axis, Axis, Axis]) -> Iterator[FloatVo
         yield np.ascontiguousarray(padded[(slice(None), *place)])
 
 
-def _in_order(windows: Iterable[FloatVolume], predict: Predict, at_once: int) -> Iterator[FloatVolume]:
+def _in_order(windows: Iterable[FloatVolume], predict: Predict, at_once: int) -> Generator[FloatVolume]:
     """The answers in the order of the windows. While one is used, the network evaluates the next ones."""
     waiting: deque[Future[FloatVolume]] = deque()
     with ThreadPoolExecutor(at_once) as pool:
