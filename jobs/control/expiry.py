@@ -77,11 +77,13 @@ class Expiry:
             backend = open_backend()
             storage = backend.storage
             for job_id in self.expired(storage):
-                _note(job_id)
                 try:
                     delete(job_id, with_research_copy=False)
                 except JobNotFound:
+                    if storage.folder_is_missing(job_id):
+                        continue  # another worker has deleted it
                     storage.remove(job_id)
+                _note(job_id)
                 gone.append(job_id)
                 log.info("job %s: expired and deleted", job_id)
             gone += self._by_record(backend)
@@ -109,9 +111,9 @@ class Expiry:
         for job_id, record in backend.store.index_open().items():
             ends = None if record is None else record.expires_at
             if ends is not None and ends < now():
-                _note(job_id)
                 with contextlib.suppress(JobNotFound):
                     delete(job_id, with_research_copy=False)
+                    _note(job_id)
                     gone.append(job_id)
         return gone
 

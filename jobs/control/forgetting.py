@@ -152,8 +152,8 @@ def _forget_jobs(backend: Backend, subject: str) -> int:
     for job_id in backend.store.ids():
         record = backend.store.load(job_id)
         if record is not None and named(record.input_filename):
-            audit.note_of_server(Act.DELETED, f"{HeldKind.JOB}:{job_id}", "forget_subject")
             with contextlib.suppress(JobNotFound):
                 delete(job_id)
+                audit.note_of_server(Act.DELETED, f"{HeldKind.JOB}:{job_id}", "forget_subject")
                 number += 1
     return number

@@ -45,7 +45,7 @@ def remove_expired_studies(backend: Backend) -> list[str]:
         with contextlib.suppress(StudyNotFound):
             ends = folder.record().expires_at
             if ends is not None and ends < now():
-                audit.note_of_server(Act.DELETED, f"{HeldKind.STUDY}:{folder.id}", "expired")
                 delete_study(folder.id)
+                audit.note_of_server(Act.DELETED, f"{HeldKind.STUDY}:{folder.id}", "expired")
                 gone.append(folder.id)
     return gone

@@ -31,7 +31,7 @@ class Network:
     """A loaded network.
 
     provider  what runs it
-    threads   for what surrounds it
+    threads   for the steps around it, such as upsampling
     at_once   windows that can be evaluated at the same time, each by one thread. With more threads for a window, its
               sums would have other last bits for each number of cores (seen: 0.004 in a logit).
     """

@@ -182,7 +182,15 @@ def test_there_are_no_catch_all_modules() -> None:
 @pytest.mark.slow
 def test_a_web_process_loads_no_inference_runtime() -> None:
     """All in one process: importing takes seconds."""
-    modules = ("api", "rest.__main__", "jobs.service", "worker", "ui.parts.frame", "ui.analysis.results")
+    modules = (
+        "api",
+        "rest.__main__",
+        "jobs.service",
+        "worker",
+        "ui.parts.frame",
+        "ui.analysis.results",
+        "ui.analysis.progress",
+    )
     program = f"""
 import importlib, sys
 for name in {modules!r}:

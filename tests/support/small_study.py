@@ -46,7 +46,10 @@ def analysed_study() -> Path:
 
 
 def give_analyses(data_dir: Path) -> None:
-    """Copy the analyses of the small study to a service, which then computes none of them again."""
+    """Copy the analyses of the small study to a service, which then computes none of them again.
+
+    For tests of something else: tests/jobs/test_studies.py asserts that a worker computes the same.
+    """
     shutil.copytree(analysed_study() / "out" / STORE, data_dir / STORE, dirs_exist_ok=True)
 
 

@@ -24,9 +24,9 @@ def start_scan(scan: service.PendingScan, options: AnalysisOptions, email: str |
     project: id of the one that it belongs to; empty for who starts it
     """
     job = service.submit_scan(scan.id, JobForm(options=options, email=email))
+    session.remember(job.id)  # also if it cannot be given to the project
     if project:
         service.move_job(job.id, project)
-    session.remember(job.id)
     open_analysis(job.id)
 
 

@@ -15,7 +15,7 @@ HTML: Final = """
 <div class="gallery" role="group" aria-label="Knees of the study">
   <div class="bar">
     <button type="button" class="do" data-part="begin">Start review</button>
-    <label>Initials <input type="text" data-part="reader" maxlength="20" size="5" autocomplete="off"></label>
+    <label data-owner>Initials <input type="text" data-part="reader" maxlength="20" size="5" autocomplete="off"></label>
     <progress max="1" value="0" aria-label="Reviewed"></progress>
     <span class="counts" role="status"></span>
   </div>
@@ -28,11 +28,11 @@ HTML: Final = """
     <img class="picture" alt="">
     <ul data-part="reasons"></ul>
     <div class="actions">
-      <button type="button" class="do" data-do="accepted"><kbd>A</kbd>Accept</button>
-      <button type="button" class="do" data-do="to_be_corrected"><kbd>C</kbd>To be corrected</button>
-      <button type="button" class="do" data-do="rejected"><kbd>R</kbd>Reject</button>
-      <button type="button" class="do" data-do="edit"><kbd>E</kbd>Edit outlines</button>
-      <button type="button" class="do" data-do="undo"><kbd>U</kbd>Not reviewed</button>
+      <button type="button" class="do" data-do="accepted" data-owner><kbd>A</kbd>Accept</button>
+      <button type="button" class="do" data-do="to_be_corrected" data-owner><kbd>C</kbd>To be corrected</button>
+      <button type="button" class="do" data-do="rejected" data-owner><kbd>R</kbd>Reject</button>
+      <button type="button" class="do" data-do="edit" data-owner><kbd>E</kbd>Edit outlines</button>
+      <button type="button" class="do" data-do="undo" data-owner><kbd>U</kbd>Not reviewed</button>
       <button type="button" class="do" data-do="previous"><kbd>←</kbd>Previous</button>
       <button type="button" class="do" data-do="next"><kbd>→</kbd>Next</button>
       <a data-part="report" target="_blank" rel="noopener">Results</a>

@@ -29,8 +29,7 @@ export default function ({ data, parentElement }) {
   const reader = one(root, "[data-part=reader]", HTMLInputElement);
   if (!data.judging) {
     one(root, "[data-part=begin]", HTMLButtonElement).textContent = "Look at each";
-    reader.parentElement?.remove();
-    for (const name of ["accepted", "to_be_corrected", "rejected", "edit", "undo"]) one(root, `[data-do=${name}]`, HTMLElement).remove();
+    for (const part of root.querySelectorAll("[data-owner]")) part.remove();
   }
   /** @param {string} name */
   const part = (name) => one(dialog, `[data-part=${name}]`, HTMLElement);
